@@ -1,0 +1,415 @@
+"""Take neurons out, and see what the linear head loses, beside as many random neurons.
+
+The head is never refitted: frozen features, frozen head, one thing changed (paper, section on
+ablation). Each condition (a set of neurons, a gain) runs from the first layer it changes; what lies
+before is computed once a batch. Differences are over the same clips: exact McNemar test, and the
+Bonett-Price interval (2012, *Statist. Med.* 31), which stays honest for few clips and no changed
+clip, where Wald and bootstrap intervals shrink to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.stats import binomtest, norm
+
+from core.activations import autocast, read_ahead
+from core.encoders.base import Batch, Encoder, Padding
+from core.hooks import Neuron, layer_starts, scale_conditions, to_neurons
+from core.null import benjamini_hochberg
+from core.probe import LinearHead, Probe
+from core.results import Ablation, FloatArray, IntArray
+from core.scan import Scan
+from core.selectivity import Mask
+
+
+@dataclass(frozen=True)
+class Target:
+    """Neurons to scale: how they were chosen, for which class, which (flat indices)."""
+
+    selection: str
+    name: str
+    neurons: IntArray
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the ablation runs.
+
+    Attributes
+    ----------
+    gain : float
+    n_controls : int
+        Random sets for each group of targets.
+    control_layers : str
+        ``task``: targets of one selection and size share their controls, which have that size and
+        the targets' mean layer profile; ``target``: each target has its own, of exactly its layers.
+    seed : int
+    batch_size : int
+        Clips read and prepared together.
+    rows_per_pass : int
+        Chunks of audio times conditions in one forward pass.
+    padding, precision : str
+        As in extraction.
+    workers : int
+    """
+
+    gain: float = 0.0
+    n_controls: int = 20
+    control_layers: str = "task"
+    seed: int = 0
+    batch_size: int = 32
+    rows_per_pass: int = 64
+    padding: Padding = "exclude"
+    precision: str = "float32"
+    workers: int = 2
+
+
+def top_by_evidence(z: FloatArray, p: FloatArray, share: float) -> list[IntArray]:
+    """For each class the share of all neurons with the strongest evidence for it.
+
+    Parameters
+    ----------
+    z, p : ndarray, shape (n_classes, n_neurons)
+        From `core.null.evidence`; lowest p first, highest z among equals, then flat index.
+    share : float
+        Of all neurons, at least one.
+    """
+    k = max(1, round(share * p.shape[1]))
+    return [np.sort(np.lexsort((-z[c], p[c]))[:k]) for c in range(len(p))]
+
+
+def choose_targets(
+    selection: str, share: float | None, names: Sequence[str], z: FloatArray, p: FloatArray, mask: Mask | None
+) -> list[Target]:
+    """The neurons to scale for each class; classes that have none are left out.
+
+    Parameters
+    ----------
+    selection : str
+        Name for the store.
+    share : float or None
+        Ladder step: the share of all neurons with the strongest evidence; None = a preset's own
+        sets, given by ``mask``.
+    z, p : ndarray, shape (n_classes, n_neurons)
+    mask : ndarray of bool, shape (n_classes, n_neurons), or None
+    """
+    if share is not None:
+        sets = top_by_evidence(z, p, share)
+    else:
+        assert mask is not None
+        sets = [np.flatnonzero(row) for row in mask]
+    return [Target(selection, name, s) for name, s in zip(names, sets, strict=True) if len(s)]
+
+
+def classes_with_clips(scan: Scan, labels: IntArray, names: Sequence[str], least: int) -> set[str]:
+    """Classes that have at least so many test clips (and at least one)."""
+    sizes = np.bincount(labels[scan.in_splits("test") & (labels >= 0)], minlength=len(names))
+    return {name for name, n in zip(names, sizes, strict=True) if n >= max(least, 1)}
+
+
+def too_few_clips(scan: Scan, attribute: str, chosen: Sequence[str], least: int) -> str:
+    """What is left out of the ablation for want of test clips, in words; empty if nothing is."""
+    labels, names = scan.labels(attribute)
+    enough = classes_with_clips(scan, labels, names, least)
+    without = [name for name in chosen if name not in enough]
+    if not without:
+        return ""
+    which = "no class" if len(without) == len(chosen) else f"not {', '.join(without[:8])}"
+    which += f" and {len(without) - 8} more" if 8 < len(without) < len(chosen) else ""
+    return f"ablated: {which} (fewer than {least} test clips); --min-test-clips 1 runs them too"
+
+
+def draw_clips(clips: IntArray, labels: IntArray, n: int, least: int, seed: int) -> IntArray:
+    """Draw ``n`` of some test clips evenly over classes, at least ``least`` a class where it has them.
+
+    Parameters
+    ----------
+    clips, labels : ndarray of int, shape (n_clips,)
+        Positions in the dataset, and class of each.
+    n : int
+        0 = all.
+
+    Returns
+    -------
+    ndarray of int
+        Sorted positions.
+    """
+    if n == 0 or len(clips) <= n:
+        return clips
+    classes = np.unique(labels)
+    share = max(least, -(-n // len(classes)))
+    rng = np.random.default_rng([seed, len(clips), n])
+    drawn = [rng.permutation(clips[labels == c])[:share] for c in classes]
+    return np.sort(np.concatenate(drawn))
+
+
+def why_not(probe: Probe, targets: Sequence[Target]) -> str:
+    """Why a task is not ablated; empty if it can be."""
+    if probe.head is None:
+        return f"no linear head: {probe.result.skipped}"
+    if not targets:
+        return "no class has both neurons and enough test clips"
+    rows = probe.result.rows
+    test = rows[(rows["split"] == "test") & rows["class_name"].isna()].iloc[0]
+    spread = np.sqrt(test["chance"] * (1 - test["chance"]) / test["n_clips"])
+    if test["accuracy"] <= test["chance"] + 2 * spread:
+        return f"the linear head is at chance ({test['accuracy']:.2f} against {test['chance']:.2f}), nothing to lose"
+    return ""
+
+
+def n_conditions(targets: Sequence[Target], layer_widths: Sequence[int], setting: Setting) -> int:
+    """Sets of neurons to run: targets and all their controls."""
+    families, _ = draw_controls(targets, layer_widths, setting)
+    return len(targets) + sum(map(len, families))
+
+
+def draw_controls(
+    targets: Sequence[Target], layer_widths: Sequence[int], setting: Setting
+) -> tuple[list[list[IntArray]], list[int]]:
+    """Random sets of the same size in the same layers.
+
+    Returns
+    -------
+    families : list of lists of flat indices
+        ``n_controls`` sets a family.
+    family_of : list of int
+        For each target, its family.
+    """
+    starts = layer_starts(layer_widths)
+    profiles = [np.histogram(t.neurons, bins=starts)[0] for t in targets]
+    keys: list[tuple[object, ...]] = []
+    for target, profile in zip(targets, profiles, strict=True):
+        shared = setting.control_layers == "task"
+        keys.append((target.selection, profile.sum()) if shared else tuple(profile))
+    families: list[list[IntArray]] = []
+    distinct = list(dict.fromkeys(keys))
+    for number, key in enumerate(distinct):
+        members = [p for p, k in zip(profiles, keys, strict=True) if k == key]
+        profile = round_to_sum(np.mean(members, axis=0))
+        rng = np.random.default_rng([setting.seed, number, int(profile.sum())])
+        families.append([_draw(rng, profile, layer_widths, starts) for _ in range(setting.n_controls)])
+    return families, [distinct.index(key) for key in keys]
+
+
+def _draw(
+    rng: np.random.Generator, profile: IntArray, layer_widths: Sequence[int], starts: IntArray
+) -> IntArray:
+    parts = [
+        starts[layer] + np.sort(rng.choice(width, size=n, replace=False))
+        for layer, (n, width) in enumerate(zip(profile, layer_widths, strict=True))
+    ]
+    return np.concatenate(parts)
+
+
+def round_to_sum(shares: FloatArray) -> IntArray:
+    """Largest-remainder rounding that keeps the (whole) sum."""
+    floor = np.floor(shares).astype(np.int64)
+    short = round(float(shares.sum())) - int(floor.sum())
+    floor[np.argsort(floor - shares, kind="stable")[:short]] += 1
+    return floor
+
+
+def ablate(
+    encoder: Encoder,
+    scan: Scan,
+    clips: IntArray,
+    labels: IntArray,
+    class_names: Sequence[str],
+    head: LinearHead,
+    task: str,
+    targets: Sequence[Target],
+    setting: Setting,
+    progress: Callable[[int], None] | None = None,
+) -> list[Ablation]:
+    """Scale each target's neurons and its controls, and compare the head's answers clip by clip.
+
+    Parameters
+    ----------
+    clips : ndarray of int
+        Test clips by position in the dataset.
+    labels : ndarray of int
+        Their class index, same length.
+    head : LinearHead
+    targets : sequence of Target
+    progress : callable, optional
+        Called with the number of forward passes (clips times conditions) done.
+
+    Returns
+    -------
+    list of Ablation, one a target
+    """
+    families, family_of = draw_controls(targets, encoder.layer_widths, setting)
+    conditions = [t.neurons for t in targets] + [control for family in families for control in family]
+    answers, unablated = predictions(encoder, scan, clips, conditions, head, setting, progress)
+    correct = answers == labels
+    results = []
+    for i, target in enumerate(targets):
+        first = len(targets) + family_of[i] * setting.n_controls
+        controls = correct[first : first + setting.n_controls]
+        effects, control_deltas = compare(unablated == labels, correct[i], controls, labels, class_names)
+        results.append(
+            Ablation(
+                task, target.selection, target.name, setting.gain, target.neurons, effects, control_deltas
+            )
+        )
+    return correct_for_many(results)
+
+
+@torch.inference_mode()
+def predictions(
+    encoder: Encoder,
+    scan: Scan,
+    clips: IntArray,
+    conditions: Sequence[IntArray],
+    head: LinearHead,
+    setting: Setting,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[IntArray, IntArray]:
+    """The head's answers under every condition, and without any.
+
+    Returns
+    -------
+    answers : ndarray of int, shape (n_conditions, n_clips)
+    unablated : ndarray of int, shape (n_clips,)
+    """
+    neurons = [to_neurons(flat, encoder.layer_widths) for flat in conditions]
+    first_layer = [min((layer for layer, _ in n), default=encoder.n_layers) for n in neurons]
+    order = sorted(range(len(conditions)), key=lambda i: first_layer[i])
+    answers = np.empty((len(conditions), len(clips)), dtype=np.int64)
+    unablated = np.empty(len(clips), dtype=np.int64)
+    places = [slice(i, i + setting.batch_size) for i in range(0, len(clips), setting.batch_size)]
+    waveforms = read_ahead(scan, [clips[p] for p in places], encoder.sample_rate, setting.workers)
+    done = 0
+    for place, sounds in zip(places, waveforms, strict=True):
+        batch = encoder.prepare(sounds, setting.padding)
+        with autocast(encoder, setting.precision):
+            hidden = [encoder.begin(batch)]
+            for layer in range(encoder.n_layers):
+                hidden.append(encoder.block(layer, hidden[-1], batch))
+            unablated[place] = head.predict(_array(encoder.finish(hidden[-1], batch)))
+            n_copies = max(1, setting.rows_per_pass // batch.clip.shape[0])
+            for start in range(0, len(order), n_copies):
+                group = order[start : start + n_copies]
+                embeddings = _run(
+                    encoder, batch, hidden, [neurons[i] for i in group], first_layer[group[0]], setting.gain
+                )
+                answers[group, place] = head.predict(embeddings).reshape(len(group), -1)
+                done += len(group) * len(sounds)
+                if progress:
+                    progress(done)
+    return answers, unablated
+
+
+def _run(
+    encoder: Encoder,
+    batch: Batch,
+    hidden: Sequence[torch.Tensor],
+    conditions: Sequence[Sequence[Neuron]],
+    first_layer: int,
+    gain: float,
+) -> NDArray[np.float32]:
+    """Embeddings under some conditions at once, from the first layer that any of them changes."""
+    copies = batch.repeat(len(conditions))
+    state = hidden[first_layer].repeat(len(conditions), *[1] * (hidden[first_layer].ndim - 1))
+    with scale_conditions(encoder, conditions, gain):
+        for layer in range(first_layer, encoder.n_layers):
+            state = encoder.block(layer, state, copies)
+        return _array(encoder.finish(state, copies))
+
+
+def _array(embeddings: torch.Tensor) -> NDArray[np.float32]:
+    return embeddings.float().cpu().numpy()
+
+
+def compare(
+    before: NDArray[np.bool_],
+    after: NDArray[np.bool_],
+    controls: NDArray[np.bool_],
+    labels: IntArray,
+    class_names: Sequence[str],
+) -> tuple[pd.DataFrame, FloatArray]:
+    """Paired differences in accuracy, for all clips and for each class that has clips.
+
+    Parameters
+    ----------
+    before, after : ndarray of bool, shape (n_clips,)
+        Whether the head is right without and with the ablation.
+    controls : ndarray of bool, shape (n_controls, n_clips)
+    labels : ndarray of int, shape (n_clips,)
+
+    Returns
+    -------
+    effects : DataFrame
+        As in `core.results.Ablation`; ``q_value`` is still NaN.
+    control_deltas : ndarray, shape (n_controls, n_rows)
+    """
+    groups: list[tuple[str | None, NDArray[np.bool_]]] = [(None, np.ones(len(labels), dtype=bool))]
+    groups += [(name, labels == i) for i, name in enumerate(class_names) if (labels == i).any()]
+    rows, deltas = [], []
+    for name, members in groups:
+        b, a = before[members], after[members]
+        control = controls[:, members].mean(axis=1) - b.mean()
+        low, high = np.quantile(control, [0.025, 0.975]) if len(control) else (np.nan, np.nan)
+        lost, gained = int((b & ~a).sum()), int((~b & a).sum())
+        ci_low, ci_high = paired_interval(lost, gained, len(b))
+        rows.append(
+            {
+                "class_name": name,
+                "n_clips": len(b),
+                "accuracy_unablated": float(b.mean()),
+                "accuracy_ablated": float(a.mean()),
+                "delta": (gained - lost) / len(b),
+                "ci_low": ci_low,
+                "ci_high": ci_high,
+                "p_value": mcnemar(lost, gained),
+                "q_value": np.nan,
+                "control_delta_mean": float(control.mean()) if len(control) else np.nan,
+                "control_delta_low": float(low),
+                "control_delta_high": float(high),
+                "n_controls": len(control),
+            }
+        )
+        deltas.append(control)
+    return pd.DataFrame(rows), np.stack(deltas, axis=1)
+
+
+def paired_interval(lost: int, gained: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Bonett-Price interval of (gained - lost) / n, two paired proportions."""
+    p_lost, p_gained = (lost + 1) / (n + 2), (gained + 1) / (n + 2)
+    delta = p_gained - p_lost
+    half = norm.ppf(0.5 + level / 2) * np.sqrt((p_lost + p_gained - delta**2) / (n + 2))
+    return float(max(-1.0, delta - half)), float(min(1.0, delta + half))
+
+
+def mcnemar(lost: int, gained: int) -> float:
+    """Exact two-sided McNemar test; 1 where no clip changed."""
+    changed = lost + gained
+    return float(binomtest(lost, changed).pvalue) if changed else 1.0
+
+
+def correct_for_many(ablations: Sequence[Ablation]) -> list[Ablation]:
+    """Fill ``q_value``: Benjamini-Hochberg over the matrix target x class of a selection and gain.
+
+    The rows over all clips are a family of their own.
+    """
+    families: dict[tuple[str, float], list[Ablation]] = {}
+    for ablation in ablations:
+        families.setdefault((ablation.selection, ablation.gain), []).append(ablation)
+    for family in families.values():
+        p = np.concatenate([a.effects["p_value"].to_numpy() for a in family])
+        whole = np.concatenate([a.effects["class_name"].isna().to_numpy() for a in family])
+        q = np.where(
+            whole,
+            benjamini_hochberg(np.where(whole, p, np.nan)),
+            benjamini_hochberg(np.where(whole, np.nan, p)),
+        )
+        ends = np.cumsum([len(a.effects) for a in family])
+        for ablation, values in zip(family, np.split(q, ends[:-1]), strict=True):
+            ablation.effects["q_value"] = values
+    return list(ablations)

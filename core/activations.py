@@ -1,0 +1,218 @@
+"""Dataset x encoder -> per clip and neuron counts of positive tokens, beside the store.
+
+One forward pass a clip. What it gives lies memory-mapped in a folder of its own, keyed by the
+weights, the audio and the settings:
+
+``positive.npy``    smallest unsigned integer that holds a clip's tokens, (n_clips, n_neurons)
+``total.npy``       float32, sum of activations over the counted tokens, (n_clips, n_neurons)
+``tokens.npy``      int32, counted tokens, (n_clips,)
+``embeddings.npy``  float32, (n_clips, n_features)
+``done.npy``        uint8, 1 where the clip's rows are complete, (n_clips,)
+
+A row is marked done only after it was written, so a run that was killed goes on where it stood.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from numpy.typing import DTypeLike, NDArray
+
+from core import audio
+from core.encoders.base import Encoder, Padding
+from core.hooks import record
+from core.scan import Scan, is_unchanged
+
+FORMAT = 1
+"""Raised when what is written here changes meaning, so that old files are not taken for new."""
+
+Waveforms = list[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Activations:
+    """The stored matrices of one encoder on one dataset; clips in the dataset's order."""
+
+    folder: Path
+    positive: NDArray[np.unsignedinteger]
+    total: NDArray[np.float32]
+    tokens: NDArray[np.int32]
+    embeddings: NDArray[np.float32]
+    done: NDArray[np.uint8]
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.done.all())
+
+
+def key(encoder: Encoder, scan: Scan, padding: Padding, precision: str) -> str:
+    """What the matrices depend on, as a hash."""
+    facts = [FORMAT, encoder.weights_key, encoder.layer_widths, scan.audio_key, padding, precision]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def open_activations(
+    encoder: Encoder, scan: Scan, store_files: Path, padding: Padding, precision: str
+) -> Activations:
+    """Open the matrices, making them where they are not there yet.
+
+    Disk space is reserved at once: writing to a map whose disk is full would kill the process.
+    If one of the files is gone or damaged, the rows count as not done.
+
+    Raises
+    ------
+    OSError
+        If there is no room or no permission.
+    """
+    name = f"{scan.dataset.name}-{key(encoder, scan, padding, precision)[:12]}"
+    folder = store_files / "activations" / encoder.name.replace("/", "_") / name
+    folder.mkdir(parents=True, exist_ok=True)
+    n_clips = len(scan.dataset.clips)
+    most_tokens = _most_tokens(encoder, scan, padding)
+    shapes: dict[str, tuple[tuple[int, ...], DTypeLike]] = {
+        "positive": ((n_clips, encoder.n_neurons), np.min_scalar_type(most_tokens)),
+        "total": ((n_clips, encoder.n_neurons), np.float32),
+        "tokens": ((n_clips,), np.int32),
+        "embeddings": ((n_clips, encoder.n_features), np.float32),
+        "done": ((n_clips,), np.uint8),
+    }
+    if not all(_is_whole(folder / f"{name}.npy", *shape) for name, shape in shapes.items()):
+        (folder / "done.npy").unlink(missing_ok=True)
+    maps = {name: _open_map(folder / f"{name}.npy", *shape) for name, shape in shapes.items()}
+    return Activations(folder, **maps)
+
+
+def _is_whole(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
+    try:
+        stored = open_memmap(path, mode="r")
+    except (OSError, ValueError):
+        return False
+    return stored.shape == shape and stored.dtype == dtype
+
+
+def _open_map(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> np.memmap:
+    if not _is_whole(path, shape, dtype):
+        part = path.with_suffix(".part")
+        try:
+            open_memmap(part, mode="w+", dtype=dtype, shape=shape).flush()
+            _reserve(part)
+            os.replace(part, path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            size = np.dtype(dtype).itemsize * math.prod(shape) / 1e6
+            raise OSError(
+                error.errno, f"{error.strerror}, {size:,.1f} MB needed in one file", str(path)
+            ) from error
+    return open_memmap(path, mode="r+")
+
+
+def _reserve(path: Path) -> None:
+    """Give every byte of a file its place on the disk; what the file holds so far must be zeros at the end."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        file.seek(min(size, 4096))  # macOS: write the zeros that follow the header
+        for start in range(file.tell(), size, 1 << 20):
+            file.write(bytes(min(1 << 20, size - start)))
+
+
+def _most_tokens(encoder: Encoder, scan: Scan, padding: Padding) -> int:
+    """Tokens of the longest clip."""
+    n_samples = int(np.ceil(float(scan.files["seconds"].max()) * encoder.sample_rate)) + 1
+    batch = encoder.prepare([np.zeros(n_samples, dtype=np.float32)], padding)
+    return int(batch.counted.sum())
+
+
+def extract(
+    encoder: Encoder,
+    scan: Scan,
+    activations: Activations,
+    batch_size: int,
+    padding: Padding = "exclude",
+    precision: str = "float32",
+    workers: int = 2,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Fill the rows that are not done yet.
+
+    Parameters
+    ----------
+    batch_size : int
+        Clips in one forward pass.
+    precision : str
+        ``float32`` or ``bfloat16`` (autocast).
+    progress : callable, optional
+        Called with the number of clips done so far.
+    """
+    todo = np.flatnonzero(activations.done == 0)
+    n_done = len(activations.done) - len(todo)
+    if progress:
+        progress(n_done)
+    batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
+    for index, waveforms in zip(
+        batches, read_ahead(scan, batches, encoder.sample_rate, workers), strict=True
+    ):
+        batch = encoder.prepare(waveforms, padding)
+        with torch.inference_mode(), autocast(encoder, precision), record(encoder, batch) as counts:
+            embeddings = encoder.forward(batch)
+        activations.positive[index] = counts.positive.cpu().numpy()
+        activations.total[index] = counts.total.cpu().numpy()
+        activations.tokens[index] = counts.tokens.cpu().numpy()
+        activations.embeddings[index] = embeddings.float().cpu().numpy()
+        activations.done[index] = 1
+        n_done += len(index)
+        if progress:
+            progress(n_done)
+    for matrix in (activations.positive, activations.total, activations.tokens, activations.embeddings,
+                   activations.done):  # fmt: skip
+        cast(np.memmap, matrix).flush()
+
+
+def read_ahead(
+    scan: Scan, batches: Sequence[NDArray[np.int64]], sample_rate: int, workers: int
+) -> Iterator[Waveforms]:
+    """Waveforms of each batch of clips; the next batch is read while one is worked on.
+
+    Raises
+    ------
+    BadAudio
+        If a file is no longer what the scan found; names it.
+    """
+    root = scan.dataset.root
+    files = list(zip(*(scan.files[column] for column in ("path", "size", "mtime_ns")), strict=True))
+
+    def read(i: int) -> NDArray[np.float32]:
+        path, size, mtime_ns = files[i]
+        again = "run the same command again to go on with the files as they are now"
+        try:
+            waveform = audio.load(root / path, sample_rate)
+        except audio.BadAudio as error:
+            raise audio.BadAudio(f"{root / path} was readable when the run began: {error}; {again}") from error
+        if not is_unchanged(root, path, size, mtime_ns):
+            raise audio.BadAudio(f"{root / path} was changed while the run read it; {again}")
+        return waveform
+
+    with ThreadPoolExecutor(workers) as pool:
+        ahead = [pool.map(read, batch) for batch in batches[:1]]
+        for number in range(len(batches)):
+            current = list(ahead.pop())
+            ahead += [pool.map(read, batch) for batch in batches[number + 1 : number + 2]]
+            yield current
+
+
+def autocast(encoder: Encoder, precision: str) -> torch.autocast:
+    """Autocast to bfloat16 where asked for, else nothing."""
+    return torch.autocast(encoder.device.type, torch.bfloat16, enabled=precision == "bfloat16")

@@ -1,0 +1,197 @@
+"""The settings of a run: one frozen record, checked once, saved with the run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any, Literal
+
+from core.datasets.base import InputError
+from core.selectivity import PRESETS, SelectionSettings, parse_activity
+
+Padding = Literal["exclude", "include"]
+STAGES = ("extract", "score", "ablate")
+
+
+@dataclass(frozen=True)
+class AnalysisConfig:
+    """What was asked for. Defaults are the study's.
+
+    Attributes
+    ----------
+    tasks : str
+        ``all`` or task names with commas.
+    models : tuple of str
+    weights : str
+        Checkpoint for the (single) model, or empty.
+    data_dirs : tuple of str
+        Folders that hold datasets; none = the embedded demo.
+    db : str
+        Store: path or URL.
+    stages : tuple of str
+        Of ``extract``, ``score``, ``ablate``.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    batch_size : int
+        Clips in one forward pass; 0 = by device.
+    precision : str
+        ``float32`` (``auto`` means it) or ``bfloat16``.
+    workers : int
+        Threads that read audio.
+    presets : tuple of str
+    entropy_rate : float
+    probability_bar : float
+    bar_scope : str
+    activity : str
+    event : str
+        ``positive`` (a token with activation > 0) or ``high`` (a clip whose mean activation lies one
+        standard deviation over the neuron's mean).
+    select_on : str
+        ``train`` (train and valid clips) or ``all``.
+    padding : str
+        ``exclude`` or ``include`` tokens that hold padding.
+    shuffles : int
+        Label shuffles of the null.
+    controls : int
+        Random sets beside each ablated set.
+    control_layers : str
+        ``task`` (shared by targets of one size) or ``target`` (each its own layers).
+    gains : tuple of float
+    ablate : tuple of str
+        ``top:SHARE`` (strongest evidence) or a preset's own sets.
+    min_test_clips : int
+        Classes with fewer test clips are not ablated: one clip would be 10 points and more.
+    ablate_clips : int or None
+        At most so many test clips of a task are ablated, drawn evenly over classes; 0 = all, None = by
+        device: 120 on a CPU, all elsewhere.
+    limit : int
+        At most so many clips a dataset; 0 = all.
+    seed : int
+    """
+
+    tasks: str = "all"
+    models: tuple[str, ...] = ("nano-ssl", "nano-sl")
+    weights: str = ""
+    data_dirs: tuple[str, ...] = ()
+    db: str = "atlas.db"
+    stages: tuple[str, ...] = STAGES
+    device: str = "auto"
+    batch_size: int = 0
+    precision: str = "auto"
+    workers: int = 2
+    presets: tuple[str, ...] = PRESETS
+    entropy_rate: float = 0.01
+    probability_bar: float = 0.95
+    bar_scope: str = "task"
+    activity: str = "quantile:0.05"
+    event: str = "positive"
+    select_on: str = "train"
+    padding: Padding = "exclude"
+    shuffles: int = 200
+    controls: int = 20
+    control_layers: str = "task"
+    gains: tuple[float, ...] = (0.0,)
+    ablate: tuple[str, ...] = ("top:0.01",)
+    min_test_clips: int = 10
+    ablate_clips: int | None = None
+    limit: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("--stages", self.stages, STAGES)
+        _one_of("--preset", self.presets, PRESETS)
+        _one_of("--precision", (self.precision,), ("auto", "float32", "bfloat16"))
+        _one_of("--bar-scope", (self.bar_scope,), ("task", "class"))
+        _one_of("--event", (self.event,), ("positive", "high"))
+        _one_of("--select-on", (self.select_on,), ("train", "all"))
+        _one_of("--padding", (self.padding,), ("exclude", "include"))
+        _one_of("--control-layers", (self.control_layers,), ("task", "target"))
+        for name in ("batch_size", "shuffles", "controls", "min_test_clips", "limit", "seed"):
+            if getattr(self, name) < 0:
+                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected 0 or more")
+        if self.workers < 1:
+            raise InputError(f"--workers is {self.workers}; expected 1 or more")
+        if self.seed >= 2**63:
+            raise InputError(f"--seed is {self.seed}; expected less than 2**63")
+        if not self.gains or not all(map(isfinite, self.gains)):
+            given = ",".join(map(str, self.gains)) or "empty"
+            raise InputError(f"--gains is {given}; expected numbers such as 0,0.5")
+        for name in ("entropy_rate", "probability_bar"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InputError(
+                    f"--{name.replace('_', '-')} is {getattr(self, name)}; expected a share in (0, 1]"
+                )
+        try:
+            parse_activity(self.activity)
+        except ValueError as error:
+            raise InputError(f"--activity: {error}") from error
+        if not self.ablate:
+            raise InputError("--ablate is empty; expected top:SHARE or a preset")
+        for choice in self.ablate:
+            if top_share(choice) is None and choice not in self.presets:
+                raise InputError(f"--ablate {choice} needs that preset's neurons; add {choice} to --preset")
+        if self.weights and len(self.models) != 1:
+            raise InputError("--weights needs exactly one --model to go with it")
+
+    def selections(self, entropy_rate: float | None = None) -> list[SelectionSettings]:
+        """Settings of each preset; ``entropy_rate`` overrides where a dataset has its own."""
+        return [
+            SelectionSettings(
+                preset=preset,  # type: ignore[arg-type]
+                entropy_rate=entropy_rate or self.entropy_rate,
+                probability_bar=self.probability_bar,
+                bar_scope=self.bar_scope,  # type: ignore[arg-type]
+                activity=self.activity,
+            )
+            for preset in self.presets
+        ]
+
+    def selection_splits(self) -> tuple[str, ...]:
+        """Splits whose clips choose and rank neurons."""
+        return ("train", "valid", "test") if self.select_on == "all" else ("train", "valid")
+
+    @property
+    def shown_db(self) -> str:
+        """The store, without a URL's password."""
+        return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", self.db)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values, for the store."""
+        return {**asdict(self), "db": self.shown_db}
+
+
+def top_share(choice: str) -> float | None:
+    """Share of ``top:SHARE``; None for a preset's name.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    if choice in PRESETS:
+        return None
+    kind, _, text = choice.partition(":")
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if kind != "top" or not 0 < share <= 1:
+        raise InputError(
+            f"--ablate '{choice}' is not known; expected top:SHARE (for instance top:0.01) or {', '.join(PRESETS)}"
+        )
+    return share
+
+
+def selection_name(choice: str) -> str:
+    """How the store calls it: ``top:0.01`` -> ``top 1%``."""
+    share = top_share(choice)
+    return choice if share is None else f"top {share * 100:g}%"
+
+
+def _one_of(option: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for value in values:
+        if value not in known:
+            raise InputError(f"{option} '{value}' is not known; expected {', '.join(known)}")
+    if not values:
+        raise InputError(f"{option} is empty; expected {', '.join(known)}")

@@ -1,0 +1,162 @@
+"""The interface of every encoder: waveform -> input -> tokens -> blocks -> clip embedding.
+
+A *neuron* is one unit of what enters a block's MLP output projection, that is of what leaves the
+activation function (gate included). An encoder names those projections, in order, in
+``projections``; everything that records or changes neurons hooks them and nothing else.
+
+The forward pass is cut at the blocks, so that an ablation can start from the first layer it changes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+Padding = Literal["exclude", "include"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Model inputs of several clips; a long clip takes several rows (chunks).
+
+    Attributes
+    ----------
+    inputs : Tensor, shape (n_rows, ...)
+    clip : Tensor of int64, shape (n_rows,)
+        Which clip each row belongs to.
+    n_clips : int
+    present : Tensor of bool, shape (n_rows, n_tokens)
+        Tokens that hold any sound: these are attended to and pooled.
+    counted : Tensor of bool, shape (n_rows, n_tokens)
+        Tokens that enter activation counts (see ``--padding``).
+    """
+
+    inputs: Tensor
+    clip: Tensor
+    n_clips: int
+    present: Tensor
+    counted: Tensor
+
+    def repeat(self, n: int) -> Batch:
+        """The same rows ``n`` times over, copy after copy, as if they were other clips.
+
+        The inputs are not copied: only what the blocks and the pooling read is.
+        """
+        offsets = torch.arange(n, device=self.clip.device).repeat_interleave(self.clip.shape[0])
+        return replace(
+            self,
+            clip=self.clip.repeat(n) + offsets * self.n_clips,
+            n_clips=self.n_clips * n,
+            present=self.present.repeat(n, 1),
+            counted=self.counted.repeat(n, 1),
+        )
+
+
+class Encoder(ABC):
+    """An audio transformer whose MLP neurons can be recorded and scaled.
+
+    Attributes
+    ----------
+    name : str
+    sample_rate : int
+        Hz.
+    layer_widths : tuple of int
+        Neurons of each layer, in order.
+    n_features : int
+        Length of a clip embedding.
+    module : nn.Module
+        The network itself, in eval mode.
+    weights_key : str
+        sha256 of the weights.
+    description, licence : str
+        One line each.
+    """
+
+    name: str
+    sample_rate: int
+    layer_widths: tuple[int, ...]
+    n_features: int
+    module: nn.Module
+    weights_key: str
+    description: str = ""
+    licence: str = ""
+
+    @property
+    @abstractmethod
+    def projections(self) -> list[nn.Linear]:
+        """The MLP output projection of each block, in order; their inputs are the neurons."""
+
+    @abstractmethod
+    def prepare(self, waveforms: Sequence[NDArray[np.float32]], padding: Padding = "exclude") -> Batch:
+        """Turn waveforms, each (n_samples,) float32 at ``sample_rate``, into model inputs."""
+
+    @abstractmethod
+    def begin(self, batch: Batch) -> Tensor:
+        """Hidden state before the first block, shape (n_rows, n_tokens, width)."""
+
+    @abstractmethod
+    def block(self, layer: int, hidden: Tensor, batch: Batch) -> Tensor:
+        """One transformer block."""
+
+    @abstractmethod
+    def finish(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """Clip embeddings from the last block's output, shape (n_clips, n_features)."""
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.layer_widths)
+
+    @property
+    def n_neurons(self) -> int:
+        return sum(self.layer_widths)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    def forward(self, batch: Batch) -> Tensor:
+        """One whole forward pass; returns clip embeddings, shape (n_clips, n_features)."""
+        hidden = self.begin(batch)
+        for layer in range(self.n_layers):
+            hidden = self.block(layer, hidden, batch)
+        return self.finish(hidden, batch)
+
+    @torch.inference_mode()
+    def embed(self, waveforms: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Clip embeddings of waveforms at ``sample_rate``.
+
+        Parameters
+        ----------
+        waveforms : sequence of ndarray of float32, each of shape (n_samples,)
+
+        Returns
+        -------
+        ndarray of float32, shape (n_clips, n_features)
+        """
+        return self.forward(self.prepare(waveforms)).float().cpu().numpy()
+
+
+def mean_over_clips(values: Tensor, weights: Tensor, batch: Batch) -> Tensor:
+    """Weighted mean of row values over each clip's rows.
+
+    Parameters
+    ----------
+    values : Tensor, shape (n_rows, n)
+        Sums over a row's tokens.
+    weights : Tensor, shape (n_rows,)
+        How many tokens each row summed.
+
+    Returns
+    -------
+    Tensor, shape (n_clips, n)
+    """
+    total = values.new_zeros(batch.n_clips, values.shape[1]).index_add_(0, batch.clip, values)
+    weight = values.new_zeros(batch.n_clips).index_add_(0, batch.clip, weights.to(values.dtype))
+    return total / weight[:, None]

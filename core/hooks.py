@@ -1,0 +1,151 @@
+"""Read and scale neurons: context managers on the input of each block's MLP output projection.
+
+What enters that projection is what left the activation function (gate included), so positive means
+"fires". Hooks are put on the modules an encoder names in ``projections`` and are removed on exit,
+also after an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from core.encoders.base import Batch, Encoder
+
+Neuron = tuple[int, int]
+"""(layer, index), both from 0."""
+
+
+@dataclass
+class Counts:
+    """What one forward pass told about the neurons, clip by clip.
+
+    Attributes
+    ----------
+    positive : Tensor of int32, shape (n_clips, n_neurons)
+        Counted tokens with activation > 0.
+    total : Tensor of float32, shape (n_clips, n_neurons)
+        Sum of activations over the counted tokens.
+    tokens : Tensor of int32, shape (n_clips,)
+        Counted tokens.
+    """
+
+    positive: Tensor
+    total: Tensor
+    tokens: Tensor
+
+
+@contextmanager
+def record(encoder: Encoder, batch: Batch) -> Iterator[Counts]:
+    """Count positive tokens of every neuron while ``encoder`` runs forward on ``batch``.
+
+    Reduction happens inside the hooks, on the device, layer by layer: nothing of the size
+    (tokens, neurons) outlives its layer.
+
+    Yields
+    ------
+    Counts
+        Filled by the forward pass inside the ``with`` block.
+    """
+    device = batch.counted.device
+    shape = (batch.n_clips, encoder.n_neurons)
+    counted = batch.counted
+    tokens = torch.zeros(batch.n_clips, dtype=torch.int32, device=device)
+    tokens.index_add_(0, batch.clip, counted.sum(1, dtype=torch.int32))
+    counts = Counts(
+        positive=torch.zeros(shape, dtype=torch.int32, device=device),
+        total=torch.zeros(shape, dtype=torch.float32, device=device),
+        tokens=tokens,
+    )
+    starts = layer_starts(encoder.layer_widths)
+    everything = bool(counted.all())
+
+    def observe(layer: int, activation: Tensor) -> None:
+        columns = slice(starts[layer], starts[layer + 1])
+        positive = activation > 0
+        if not everything:
+            positive &= counted[:, :, None]
+            activation = activation * counted[:, :, None]
+        by_row = positive.sum(1, dtype=torch.int32)
+        counts.positive[:, columns].index_add_(0, batch.clip, by_row)
+        counts.total[:, columns].index_add_(0, batch.clip, activation.sum(1, dtype=torch.float32))
+
+    with ExitStack() as hooks:
+        for layer, projection in enumerate(encoder.projections):
+
+            def hook(module: nn.Module, inputs: tuple[Tensor, ...], layer: int = layer) -> None:
+                observe(layer, inputs[0])
+
+            hooks.callback(projection.register_forward_pre_hook(hook).remove)
+        yield counts
+
+
+@contextmanager
+def scale(encoder: Encoder, neurons: Sequence[Neuron], gain: float) -> Iterator[None]:
+    """Multiply the output of some neurons by a gain in every forward pass inside the block.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    neurons : sequence of (layer, index)
+    gain : float
+        0 deactivates, between 0 and 1 weakens, over 1 strengthens, 1 changes nothing.
+
+    Raises
+    ------
+    ValueError
+        If a neuron lies outside the model.
+    """
+    with scale_conditions(encoder, [neurons], gain):
+        yield
+
+
+@contextmanager
+def scale_conditions(encoder: Encoder, conditions: Sequence[Sequence[Neuron]], gain: float) -> Iterator[None]:
+    """As `scale`, for several sets of neurons in one forward pass.
+
+    The rows of the batch must be ``len(conditions)`` equal copies, copy after copy (see
+    ``Batch.repeat``); copy ``i`` has the neurons of ``conditions[i]`` scaled.
+    """
+    gains: dict[int, Tensor] = {}
+    for i, neurons in enumerate(conditions):
+        for layer, index in neurons:
+            if not (0 <= layer < encoder.n_layers and 0 <= index < encoder.layer_widths[layer]):
+                raise ValueError(
+                    f"neuron ({layer}, {index}) is not in {encoder.name}, whose layers have "
+                    f"{list(encoder.layer_widths)} neurons; both numbers count from 0"
+                )
+            if layer not in gains:
+                gains[layer] = torch.ones(len(conditions), encoder.layer_widths[layer], device=encoder.device)
+            gains[layer][i, index] = gain
+    with ExitStack() as hooks:
+        for layer, factor in gains.items():
+
+            def hook(
+                module: nn.Module, inputs: tuple[Tensor, ...], factor: Tensor = factor
+            ) -> tuple[Tensor, ...]:
+                x = inputs[0]
+                copies = x.unflatten(0, (factor.shape[0], -1))
+                by_copy = factor.to(x.dtype)[(slice(None),) + (None,) * (copies.ndim - 2)]
+                return ((copies * by_copy).flatten(0, 1), *inputs[1:])
+
+            hooks.callback(encoder.projections[layer].register_forward_pre_hook(hook).remove)
+        yield
+
+
+def layer_starts(layer_widths: Sequence[int]) -> NDArray[np.int64]:
+    """Flat index of each layer's first neuron, and one past the last; shape (n_layers + 1,)."""
+    return np.concatenate([[0], np.cumsum(layer_widths)]).astype(np.int64)
+
+
+def to_neurons(flat: NDArray[np.integer], layer_widths: Sequence[int]) -> list[Neuron]:
+    """Flat indices to (layer, index) pairs."""
+    starts = layer_starts(layer_widths)
+    layers = np.searchsorted(starts, flat, side="right") - 1
+    return [(int(layer), int(i - starts[layer])) for layer, i in zip(layers, flat, strict=True)]

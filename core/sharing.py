@@ -1,0 +1,83 @@
+"""Classes x classes: neurons that are specific for both, against what chance overlap gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import hypergeom
+
+from core.null import benjamini_hochberg
+from core.results import SharedNeurons, SpecificSet
+from core.selectivity import Mask
+
+
+def shared_neurons(preset: str, tasks: Sequence[tuple[str, Sequence[str], Mask]]) -> SharedNeurons:
+    """Shared neurons of every pair of classes, within and across the tasks of a model.
+
+    Parameters
+    ----------
+    preset : str
+    tasks : sequence of (task name, class names, mask)
+        Mask of shape (n_classes, n_neurons): which neuron is specific for which class.
+
+    Returns
+    -------
+    SharedNeurons
+        Each unordered pair of classes once. ``expected`` is n_a * n_b / n_neurons, ``p_value`` the
+        hypergeometric chance of at least ``n_shared``, ``q_value`` Benjamini-Hochberg over all
+        pairs. Two attributes of the same clips (pitch and octave) share neurons because they share
+        clips: read such pairs as a description, not as a finding.
+    """
+    names = [(task, name) for task, class_names, _ in tasks for name in class_names]
+    if len(names) < 2:
+        return SharedNeurons(preset, pd.DataFrame(columns=_COLUMNS))
+    specific = np.concatenate([mask for _, _, mask in tasks])
+    n_neurons = specific.shape[1]
+    n_of = specific.sum(axis=1)
+    overlap = specific.astype(np.float32) @ specific.T.astype(np.float32)
+    a, b = np.triu_indices(len(names), k=1)
+    n_shared = np.rint(overlap[a, b]).astype(np.int64)
+    p = hypergeom.sf(n_shared - 1, n_neurons, n_of[a], n_of[b])
+    columns = {
+        "task_a": [names[i][0] for i in a],
+        "class_a": [names[i][1] for i in a],
+        "task_b": [names[i][0] for i in b],
+        "class_b": [names[i][1] for i in b],
+        "n_a": n_of[a],
+        "n_b": n_of[b],
+        "n_shared": n_shared,
+        "expected": n_of[a] * n_of[b] / n_neurons,
+        "p_value": np.clip(p, 0.0, 1.0),
+        "q_value": benjamini_hochberg(np.clip(p, 0.0, 1.0)),
+    }
+    return SharedNeurons(preset, pd.DataFrame(columns, columns=_COLUMNS))
+
+
+def share_all(sets: Sequence[SpecificSet], n_neurons: int) -> list[SharedNeurons]:
+    """`shared_neurons` for every preset that occurs in ``sets``."""
+    shared = []
+    for preset in dict.fromkeys(s.preset for s in sets):
+        tasks = []
+        for s in (s for s in sets if s.preset == preset):
+            mask = np.zeros((len(s.class_names), n_neurons), dtype=bool)
+            for class_index, neuron in s.pairs:
+                mask[class_index, neuron] = True
+            tasks.append((s.task, s.class_names, mask))
+        shared.append(shared_neurons(preset, tasks))
+    return shared
+
+
+_COLUMNS = [
+    "task_a",
+    "class_a",
+    "task_b",
+    "class_b",
+    "n_a",
+    "n_b",
+    "n_shared",
+    "expected",
+    "p_value",
+    "q_value",
+]

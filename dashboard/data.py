@@ -1,0 +1,118 @@
+"""Cached reads: every page asks here, and here alone the store is asked.
+
+An answer is kept under the store's place *and* its change stamp, so that a store written while
+the page is open is read anew at the next click.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import queries
+from db.session import StoreError, open_store
+
+DEFAULT_STORE = "atlas.db"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store's place, and a stamp that changes whenever the store does."""
+
+    location: str
+    stamp: tuple[int, ...]
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file, or None for a store behind another URL."""
+        return _file_of(self.location)
+
+
+def locate(arguments: list[str] | None = None) -> Store:
+    """Find which store is meant: ``--db``, then ``ATLAS_DB``, then ``atlas.db``.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The command line after ``--``; default that of the process.
+    """
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--db")
+    try:
+        given = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)[0].db
+    except argparse.ArgumentError:  # "--db" without a value
+        given = None
+    location = given or os.environ.get("ATLAS_DB") or DEFAULT_STORE
+    return Store(location, _stamp(location))
+
+
+def _file_of(location: str) -> Path | None:
+    if location.startswith("sqlite:///"):
+        return Path(location.removeprefix("sqlite:///"))
+    return None if "://" in location else Path(location)
+
+
+def _stamp(location: str) -> tuple[int, ...]:
+    path = _file_of(location)
+    if path is None:  # no file to look at: read anew once a minute
+        return (int(time.time() // 60),)
+    stamp: list[int] = []
+    # The write-ahead log changes first; the file itself only at a checkpoint.
+    for part in (path, path.with_name(path.name + "-wal")):
+        try:
+            facts = part.stat()
+        except OSError:
+            stamp += [0, 0, 0]
+        else:
+            stamp += [facts.st_ino, facts.st_size, facts.st_mtime_ns]
+    return tuple(stamp)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _engine(location: str, identity: int) -> Engine:
+    """One engine a file; ``identity`` (the inode) makes a replaced file a new one."""
+    del identity
+    return open_store(location, read_only=True, create=False)
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _read(
+    query: str,
+    location: str,
+    stamp: tuple[int, ...],
+    positional: tuple[Any, ...],
+    named: dict[str, Any],
+) -> Any:
+    try:
+        return getattr(queries, query)(_engine(location, stamp[0]), *positional, **named)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise StoreError(f"the store {location} could not be read: {reason}") from error
+
+
+def read(store: Store, query: str, *positional: Any, **named: Any) -> Any:
+    """Return the answer of ``db.queries.<query>``, cached while the store stays as it is.
+
+    Parameters
+    ----------
+    store : Store
+    query : str
+        Name of a function of ``db.queries``.
+    *positional, **named
+        Its arguments after the engine; hashable.
+
+    Raises
+    ------
+    StoreError
+        With one line, where the store cannot be read.
+    """
+    return _read(query, store.location, store.stamp, positional, named)

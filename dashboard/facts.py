@@ -1,0 +1,147 @@
+"""Plain-language facts out of result tables; pure functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+Q_LIMIT = 0.05
+
+
+def believable(effects: pd.DataFrame) -> pd.Series:
+    """Mark rows whose effect stands: q below 0.05, interval without 0, outside the controls' range.
+
+    Where no controls or no q were measured, the row does not stand.
+    """
+    nonzero = (effects["ci_low"] > 0) | (effects["ci_high"] < 0)
+    beyond = (effects["delta"] < effects["control_delta_low"]) | (
+        effects["delta"] > effects["control_delta_high"]
+    )
+    return (effects["q_value"] < Q_LIMIT) & nonzero & beyond
+
+
+def biggest_ablations(effects: pd.DataFrame) -> pd.DataFrame:
+    """Pick for each model the believable effect of the largest size, else its largest of all.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Rows of the view ``ablation_effects``, of one or several models.
+
+    Returns
+    -------
+    DataFrame
+        One row a model, with ``believable`` (bool) added.
+    """
+    marked = effects.assign(believable=believable(effects), size=effects["delta"].abs()).sort_values(
+        ["believable", "size"], ascending=False, kind="stable"
+    )
+    return marked.drop_duplicates("model").sort_values("model").drop(columns="size")
+
+
+def action(gain: float) -> str:
+    """Say what a gain does to the neurons, as a past participle."""
+    return "silenced" if gain == 0 else f"scaled by {gain:g}"
+
+
+def affected(name: Any) -> str:
+    """Name an affected class; a missing one stands for all test clips."""
+    return "all classes" if name is None or pd.isna(name) else str(name)
+
+
+def ablation_label(row: Mapping[Any, Any]) -> str:
+    """Name one ablation in few words: whose neurons, how chosen, and for which clips it is told."""
+    gain = float(row["gain"])
+    scaled = "" if gain == 0 else f", gain {gain:g}"
+    chosen = f"{row['target']} ({row['selection']}{scaled})"
+    return f"{row['task']}: {chosen} → {affected(row['affected_class'])}"
+
+
+def ablation_sentence(row: Mapping[Any, Any]) -> str:
+    """Tell one ablation in a sentence, with interval and controls beside the effect."""
+
+    def points(name: str) -> str:
+        value = row[name]
+        return "?" if pd.isna(value) else f"{100 * float(value):+.1f}".replace("-", "−")
+
+    q_value = row["q_value"]
+    q_text = "not computed" if pd.isna(q_value) else f"{float(q_value):.2g}"
+    return (
+        f"With {int(row['n_neurons']):,} neurons of “{row['target']}” "
+        f"({row['selection']}) {action(float(row['gain']))}, "
+        f"{row['task']} accuracy on {affected(row['affected_class'])} changes by "
+        f"**{points('delta')} points** (95 % interval {points('ci_low')} to {points('ci_high')}, "
+        f"q = {q_text}); {int(row['n_controls'])} random sets of the same size: "
+        f"{points('control_delta_mean')} ({points('control_delta_low')} to "
+        f"{points('control_delta_high')})."
+    )
+
+
+def not_measured(coverage: pd.DataFrame, probe: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
+    """Tell what each (model, task) with scores lacks.
+
+    Parameters
+    ----------
+    coverage, probe, effects : DataFrame
+        Rows of ``task_coverage`` (one preset), ``probe_accuracy`` and ``ablation_effects``.
+
+    Returns
+    -------
+    DataFrame
+        ``model``, ``task``, ``missing``; one row a lack.
+    """
+    has_probe = set(zip(probe["model"], probe["task"], strict=True))
+    has_ablation = set(zip(effects["model"], effects["task"], strict=True))
+    rows = []
+    for row in coverage.to_dict("records"):
+        key = (row["model"], row["task"])
+        lacks = {
+            "shuffled-label null": not row["n_shuffles"] or pd.isna(row["n_shuffles"]),
+            "replication on test clips": pd.isna(row["replicated_share"]) and row["n_pairs"] > 0,
+            "probe": key not in has_probe,
+            "ablation": key not in has_ablation,
+        }
+        rows += [(*key, name) for name, lacking in lacks.items() if lacking]
+    return pd.DataFrame(rows, columns=["model", "task", "missing"])
+
+
+def shares_by_layer(by_layer: pd.DataFrame) -> pd.DataFrame:
+    """Average over tasks the share of each layer's neurons that are class-specific.
+
+    Parameters
+    ----------
+    by_layer : DataFrame
+        ``model``, ``task``, ``layer``, ``width``, ``n_class_specific``.
+
+    Returns
+    -------
+    DataFrame
+        ``model``, ``layer``, ``share``.
+    """
+    shares = by_layer.assign(share=by_layer["n_class_specific"] / by_layer["width"])
+    return shares.groupby(["model", "layer"], sort=False)[["share"]].mean().reset_index()
+
+
+def null_shares(coverage: pd.DataFrame, n_neurons: Mapping[str, int]) -> pd.DataFrame:
+    """Average over tasks the share of a model's neurons that shuffled labels make class-specific.
+
+    Returns
+    -------
+    DataFrame
+        ``model``, ``share``; without the models whose null was not computed.
+    """
+    known = coverage[coverage["null_n_class_specific_mean"].notna()]
+    shares = known.assign(share=known["null_n_class_specific_mean"] / known["model"].map(dict(n_neurons)))
+    return shares.groupby("model", sort=False)[["share"]].mean().reset_index()
+
+
+def settings_text(config_json: object) -> str:
+    """Lay out a run's settings one a line; the text itself where it is no JSON object."""
+    try:
+        settings = json.loads(str(config_json))
+    except json.JSONDecodeError:
+        return str(config_json)
+    return json.dumps(settings, indent=1, ensure_ascii=False)

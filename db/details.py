@@ -1,0 +1,175 @@
+"""The rows below a stage's heading row: counts, entropies, chosen neurons, ablation effects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from core.results import Ablation, IntArray, Selection, TaskScores
+from db import models as m
+from db.rows import (
+    bulk_insert,
+    class_ids,
+    class_name,
+    insert_flat,
+    insert_row,
+    mapping_row,
+    nullable,
+    to_json,
+)
+
+_EFFECT_NUMBERS = (
+    "n_clips",
+    "accuracy_unablated",
+    "accuracy_ablated",
+    "delta",
+    "ci_low",
+    "ci_high",
+    "p_value",
+    "q_value",
+    "control_delta_mean",
+    "control_delta_low",
+    "control_delta_high",
+    "n_controls",
+)
+_NEURON_BLOCK = 2048
+
+
+def insert_counts(
+    connection: Connection,
+    model_task: int,
+    first_neuron: int,
+    keys: IntArray,
+    positive_counts: IntArray,
+) -> None:
+    """Insert a row a (neuron, class), in the order of the table's key."""
+    order = np.argsort(keys)
+    n_classes, n_neurons = positive_counts.shape
+    for start in range(0, n_neurons, _NEURON_BLOCK):
+        block = positive_counts[order, start : start + _NEURON_BLOCK].T  # (neurons, classes)
+        rows = np.empty((block.size, 4), dtype=np.int64)
+        rows[:, 0] = model_task
+        rows[:, 1] = np.repeat(np.arange(len(block)) + first_neuron + start, n_classes)
+        rows[:, 2] = np.tile(keys[order], len(block))
+        rows[:, 3] = block.ravel()
+        insert_flat(
+            connection,
+            m.ActivationProbability,
+            ("model_task_id", "neuron_id", "class_id", "positive_count"),
+            rows.ravel().tolist(),
+        )
+
+
+def entropy_rows(
+    model_task: int, first_neuron: int, keys: IntArray, scores: TaskScores
+) -> Iterator[tuple[Any, ...]]:
+    """Yield a row a neuron: entropy, its rank (ties by flat index) and the strongest class."""
+    tokens = np.maximum(np.asarray(scores.token_counts), 1)[:, None]
+    probability = np.asarray(scores.positive_counts) / tokens  # (n_classes, n_neurons)
+    strongest = probability.max(axis=0)
+    top = np.where(strongest > 0, keys[probability.argmax(axis=0)], -1).tolist()
+    entropy = np.asarray(scores.entropy, dtype=np.float64)
+    rank = np.empty(len(entropy), dtype=np.int64)
+    rank[np.argsort(entropy, kind="stable")] = np.arange(1, len(entropy) + 1)  # NaN sorts last
+    for index, value in enumerate(nullable(entropy)):
+        yield (
+            model_task,
+            first_neuron + index,
+            value,
+            None if value is None else int(rank[index]),
+            float(strongest[index]),
+            None if top[index] < 0 else top[index],
+        )
+
+
+def insert_selection(
+    connection: Connection,
+    model_task: int,
+    first_neuron: int,
+    keys: IntArray,
+    selection: Selection,
+) -> None:
+    """Insert what one preset chose, with its counts."""
+    pairs, null = selection.pairs, selection.null
+    replicated = nullable(pairs["replicated"])
+    checked = [value for value in replicated if value is not None]
+    owner = insert_row(
+        connection,
+        m.Selection,
+        model_task_id=model_task,
+        preset=selection.preset,
+        settings_json=to_json(dict(selection.settings)),
+        n_classes_covered=int(pairs["class_index"].nunique()),
+        n_class_specific=int(pairs["neuron_index"].nunique()),
+        n_pairs=len(pairs),
+        replicated_share=sum(checked) / len(checked) if checked else None,
+        replicated_share_all_pairs=nullable([selection.replicated_share_all_pairs])[0],
+        n_shuffles=null.n_shuffles if null else 0,
+        null_coverage_mean=null.coverage_mean if null else None,
+        null_coverage_low=null.coverage_low if null else None,
+        null_coverage_high=null.coverage_high if null else None,
+        null_n_class_specific_mean=null.n_class_specific_mean if null else None,
+        null_n_pairs_mean=null.n_pairs_mean if null else None,
+    )
+    classes = keys[pairs["class_index"].to_numpy(dtype=np.int64)]
+    neurons = pairs["neuron_index"].to_numpy(dtype=np.int64) + first_neuron
+    bulk_insert(
+        connection,
+        m.ClassSpecificNeuron,
+        ("selection_id", "neuron_id", "class_id", "lift", "p_value", "q_value", "replicated"),
+        sorted(
+            zip(
+                repeat(owner),
+                neurons.tolist(),
+                classes.tolist(),
+                nullable(pairs["lift"]),
+                nullable(pairs["p_value"]),
+                nullable(pairs["q_value"]),
+                [None if value is None else int(value) for value in replicated],
+                strict=False,
+            ),
+            key=lambda row: row[:3],
+        ),
+    )
+
+
+def insert_ablation(
+    connection: Connection, owner: int, first_neuron: int, task: int, ablation: Ablation
+) -> None:
+    """Insert an ablation's neurons, effects and controls."""
+    bulk_insert(
+        connection,
+        m.AblationNeuron,
+        ("ablation_id", "neuron_id"),
+        zip(
+            repeat(owner),
+            np.sort(np.asarray(ablation.neuron_index) + first_neuron).tolist(),
+            strict=False,
+        ),
+    )
+    rows = ablation.effects.to_dict("records")
+    names = [class_name(row["class_name"]) for row in rows]
+    known = class_ids(connection, task, [name for name in names if name is not None])
+    bulk_insert(
+        connection,
+        m.AblationEffect,
+        ("ablation_id", "position", "class_id", *_EFFECT_NUMBERS),
+        [
+            (owner, position, None if name is None else known[name]) + mapping_row(row, _EFFECT_NUMBERS)
+            for position, (row, name) in enumerate(zip(rows, names, strict=True))
+        ],
+    )
+    bulk_insert(
+        connection,
+        m.AblationControl,
+        ("ablation_id", "draw", "position", "delta"),
+        [
+            (owner, draw, position, delta)
+            for draw, deltas in enumerate(np.asarray(ablation.control_deltas))
+            for position, delta in enumerate(nullable(deltas))
+        ],
+    )

@@ -1,0 +1,80 @@
+"""SQL to DataFrame, with the same column types whether or not rows were found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Engine, TextClause, text
+
+# A column of NULLs only has no type of its own; these are numbers in every result.
+_NUMBERS = frozenset(
+    {
+        "accuracy",
+        "accuracy_ablated",
+        "accuracy_unablated",
+        "activation_probability",
+        "activation_rate",
+        "chance",
+        "ci_high",
+        "ci_low",
+        "control_delta_high",
+        "control_delta_low",
+        "control_delta_mean",
+        "coverage",
+        "delta",
+        "duration_seconds",
+        "entropy",
+        "entropy_rank",
+        "expected",
+        "expected_null",
+        "gain",
+        "lift",
+        "max_probability",
+        "mean_activation",
+        "null_coverage_high",
+        "null_coverage_low",
+        "null_coverage_mean",
+        "null_n_class_specific_mean",
+        "null_n_pairs_mean",
+        "p_value",
+        "q_value",
+        "replicated",
+        "replicated_share",
+        "replicated_share_all_pairs",
+        "seconds_ablate",
+        "seconds_extract",
+        "seconds_score",
+    }
+)
+
+
+def frame(engine: Engine, sql: str | TextClause, **parameters: Any) -> pd.DataFrame:
+    """Return what a query finds.
+
+    Parameters
+    ----------
+    engine : Engine
+    sql : str or TextClause
+        With ``:name`` for each of ``parameters`` that is not None.
+    **parameters
+        Values for the query; None is an absent one.
+
+    Returns
+    -------
+    DataFrame
+        NULL is NaN, in text columns too.
+    """
+    clause = text(sql) if isinstance(sql, str) else sql
+    given = {name: value for name, value in parameters.items() if value is not None}
+    with engine.connect() as connection:
+        result = connection.execute(clause, given)
+        found = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+    for column in _NUMBERS.intersection(found.columns):
+        found[column] = found[column].astype("float64")
+    return found
+
+
+def only_if(value: object, condition: str) -> str:
+    """Return ``condition`` as a further part of a WHERE clause, nothing where ``value`` is None."""
+    return "" if value is None else f" AND {condition}"

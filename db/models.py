@@ -1,0 +1,316 @@
+"""The store's tables (SQLAlchemy 2, declarative).
+
+They may change from version to version; what people script against are the views (``db/views.py``).
+
+Three choices hold throughout. Keys are integers, and a model's neurons carry consecutive ids
+(``neuron.id = model.first_neuron_id + flat index``), so that a count matrix becomes rows without
+a lookup. The large tables are ``WITHOUT ROWID``, ordered as the pages read them. They reference
+only the row that owns them, not ``neuron`` or ``task_class``: those references would need an index
+each to delete a neuron or a class in reasonable time, and double the store.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.study_models import (
+    Attribute,
+    Base,
+    Clip,
+    ClipLabel,
+    Dataset,
+    Layer,
+    Model,
+    Neuron,
+    Problem,
+    Run,
+    Stage,
+    Task,
+    TaskClass,
+    owner,
+    stage_mark,
+)
+
+__all__ = [
+    "Ablation",
+    "AblationControl",
+    "AblationEffect",
+    "AblationNeuron",
+    "ActivationProbability",
+    "Attribute",
+    "Base",
+    "ClassSpecificNeuron",
+    "ClassTotal",
+    "Clip",
+    "ClipLabel",
+    "Dataset",
+    "Layer",
+    "Model",
+    "ModelDataset",
+    "ModelTask",
+    "Neuron",
+    "NeuronEntropy",
+    "Probe",
+    "ProbeScore",
+    "Problem",
+    "Run",
+    "Selection",
+    "SharedNeuron",
+    "Sharing",
+    "Stage",
+    "Task",
+    "TaskClass",
+    "TopClip",
+]
+
+
+class ModelTask(Base):
+    """The scores of one model on one task; ``n_clips`` are the selection clips."""
+
+    __tablename__ = "model_task"
+    __table_args__ = (UniqueConstraint("model_id", "task_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(owner("model.id"))
+    task_id: Mapped[int] = mapped_column(owner("task.id"), index=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
+    n_clips: Mapped[int]
+    n_classes: Mapped[int]
+    warnings_json: Mapped[str]
+
+
+class ClassTotal(Base):
+    """Selection clips and their tokens of one class, as one model hears them."""
+
+    __tablename__ = "class_total"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    model_task_id: Mapped[int] = mapped_column(owner("model_task.id"), primary_key=True)
+    class_id: Mapped[int] = mapped_column(owner("task_class.id"), primary_key=True, index=True)
+    n_clips: Mapped[int]
+    token_count: Mapped[int] = mapped_column(BigInteger)
+
+
+class ActivationProbability(Base):
+    """Tokens of a class at which a neuron shows the event; by far the largest table."""
+
+    __tablename__ = "activation_probability"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    model_task_id: Mapped[int] = mapped_column(owner("model_task.id"), primary_key=True)
+    neuron_id: Mapped[int] = mapped_column(primary_key=True)
+    class_id: Mapped[int] = mapped_column(primary_key=True)
+    positive_count: Mapped[int] = mapped_column(BigInteger)
+
+
+class NeuronEntropy(Base):
+    """How selective a neuron is in a task, before any preset chooses.
+
+    ``entropy``, ``entropy_rank`` (1 = lowest) and ``top_class_id`` are NULL for a neuron that
+    never fires.
+    """
+
+    __tablename__ = "neuron_entropy"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    model_task_id: Mapped[int] = mapped_column(owner("model_task.id"), primary_key=True)
+    neuron_id: Mapped[int] = mapped_column(primary_key=True)
+    entropy: Mapped[float | None]
+    entropy_rank: Mapped[int | None]
+    max_probability: Mapped[float]
+    top_class_id: Mapped[int | None]
+
+
+class Selection(Base):
+    """What one preset chose in one task, summed up, beside the same on shuffled labels."""
+
+    __tablename__ = "selection"
+    __table_args__ = (UniqueConstraint("model_task_id", "preset"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_task_id: Mapped[int] = mapped_column(owner("model_task.id"))
+    preset: Mapped[str]
+    settings_json: Mapped[str]
+    n_classes_covered: Mapped[int]
+    n_class_specific: Mapped[int]
+    n_pairs: Mapped[int]
+    replicated_share: Mapped[float | None]
+    replicated_share_all_pairs: Mapped[float | None]
+    n_shuffles: Mapped[int]
+    null_coverage_mean: Mapped[float | None]
+    null_coverage_low: Mapped[float | None]
+    null_coverage_high: Mapped[float | None]
+    null_n_class_specific_mean: Mapped[float | None]
+    null_n_pairs_mean: Mapped[float | None]
+
+
+class ClassSpecificNeuron(Base):
+    """A neuron that a preset chose for a class."""
+
+    __tablename__ = "class_specific_neuron"
+    __table_args__ = (
+        Index("ix_class_specific_neuron_class", "selection_id", "class_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    selection_id: Mapped[int] = mapped_column(owner("selection.id"), primary_key=True)
+    neuron_id: Mapped[int] = mapped_column(primary_key=True)
+    class_id: Mapped[int] = mapped_column(primary_key=True)
+    lift: Mapped[float | None]
+    p_value: Mapped[float | None]
+    q_value: Mapped[float | None]
+    replicated: Mapped[int | None]
+
+
+class ModelDataset(Base):
+    """The ranking of a dataset's clips by one model's neurons."""
+
+    __tablename__ = "model_dataset"
+    __table_args__ = (UniqueConstraint("model_id", "dataset_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(owner("model.id"))
+    dataset_id: Mapped[int] = mapped_column(owner("dataset.id"), index=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
+
+
+class TopClip(Base):
+    """A clip that a neuron answers to; ``rank`` 1 is the strongest."""
+
+    __tablename__ = "top_clip"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    model_dataset_id: Mapped[int] = mapped_column(owner("model_dataset.id"), primary_key=True)
+    neuron_id: Mapped[int] = mapped_column(primary_key=True)
+    rank: Mapped[int] = mapped_column(primary_key=True)
+    clip_id: Mapped[int]
+    activation_rate: Mapped[float | None]
+    mean_activation: Mapped[float | None]
+
+
+class Probe(Base):
+    """The linear head of one model on one task; ``skipped`` is the reason where there is none."""
+
+    __tablename__ = "probe"
+    __table_args__ = (UniqueConstraint("model_id", "task_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(owner("model.id"))
+    task_id: Mapped[int] = mapped_column(owner("task.id"), index=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
+    settings_json: Mapped[str]
+    skipped: Mapped[str]
+
+
+class ProbeScore(Base):
+    """A probe's accuracy on a split, for one class or (NULL) for all."""
+
+    __tablename__ = "probe_score"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    probe_id: Mapped[int] = mapped_column(owner("probe.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    split: Mapped[str]
+    class_id: Mapped[int | None] = mapped_column(owner("task_class.id"), index=True)
+    n_clips: Mapped[int]
+    accuracy: Mapped[float | None]
+    chance: Mapped[float | None]
+
+
+class Ablation(Base):
+    """One set of neurons scaled by one gain."""
+
+    __tablename__ = "ablation"
+    __table_args__ = (UniqueConstraint("model_id", "task_id", "selection", "gain", "target"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(owner("model.id"))
+    task_id: Mapped[int] = mapped_column(owner("task.id"), index=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
+    selection: Mapped[str]
+    target: Mapped[str]
+    gain: Mapped[float]
+    n_neurons: Mapped[int]
+
+
+class AblationNeuron(Base):
+    """A neuron of an ablated set."""
+
+    __tablename__ = "ablation_neuron"
+    __table_args__ = (
+        Index("ix_ablation_neuron_neuron", "neuron_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    ablation_id: Mapped[int] = mapped_column(owner("ablation.id"), primary_key=True)
+    neuron_id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class AblationEffect(Base):
+    """What an ablation did to the accuracy on one class or (NULL) on all test clips."""
+
+    __tablename__ = "ablation_effect"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    ablation_id: Mapped[int] = mapped_column(owner("ablation.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    class_id: Mapped[int | None] = mapped_column(owner("task_class.id"), index=True)
+    n_clips: Mapped[int]
+    accuracy_unablated: Mapped[float | None]
+    accuracy_ablated: Mapped[float | None]
+    delta: Mapped[float | None]
+    ci_low: Mapped[float | None]
+    ci_high: Mapped[float | None]
+    p_value: Mapped[float | None]
+    q_value: Mapped[float | None]
+    control_delta_mean: Mapped[float | None]
+    control_delta_low: Mapped[float | None]
+    control_delta_high: Mapped[float | None]
+    n_controls: Mapped[int]
+
+
+class AblationControl(Base):
+    """What one random control did; ``position`` is that of the effect it belongs to."""
+
+    __tablename__ = "ablation_control"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    ablation_id: Mapped[int] = mapped_column(owner("ablation.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    draw: Mapped[int] = mapped_column(primary_key=True)
+    delta: Mapped[float | None]
+
+
+class Sharing(Base):
+    """Shared neurons of one model by one preset, over all its tasks."""
+
+    __tablename__ = "sharing"
+    __table_args__ = (UniqueConstraint("model_id", "preset"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(owner("model.id"))
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
+    preset: Mapped[str]
+
+
+class SharedNeuron(Base):
+    """Neurons specific for both of two classes, against what chance gives."""
+
+    __tablename__ = "shared_neuron"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    sharing_id: Mapped[int] = mapped_column(owner("sharing.id"), primary_key=True)
+    class_a_id: Mapped[int] = mapped_column(owner("task_class.id"), primary_key=True, index=True)
+    class_b_id: Mapped[int] = mapped_column(owner("task_class.id"), primary_key=True, index=True)
+    n_a: Mapped[int]
+    n_b: Mapped[int]
+    n_shared: Mapped[int]
+    expected: Mapped[float | None]
+    p_value: Mapped[float | None]
+    q_value: Mapped[float | None]

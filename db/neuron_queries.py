@@ -1,0 +1,241 @@
+"""Reads about single neurons and clips (named again in `db.queries`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from sqlalchemy import Engine, bindparam, text
+
+from db.frames import frame, only_if
+
+
+def probabilities(engine: Engine, model: str, task: str, layer: int, neurons: Sequence[int]) -> pd.DataFrame:
+    """Return ``neuron``, ``class_name``, ``activation_probability`` for each neuron and class."""
+    statement = text(
+        """
+        SELECT neuron.neuron, task_class.name AS class_name,
+               CAST(activation_probability.positive_count AS DOUBLE PRECISION)
+                   / NULLIF(class_total.token_count, 0) AS activation_probability
+        FROM model_task
+        JOIN model ON model.id = model_task.model_id
+        JOIN task ON task.id = model_task.task_id
+        JOIN neuron ON neuron.model_id = model.id
+        JOIN activation_probability ON activation_probability.model_task_id = model_task.id
+            AND activation_probability.neuron_id = neuron.id
+        JOIN class_total ON class_total.model_task_id = model_task.id
+            AND class_total.class_id = activation_probability.class_id
+        JOIN task_class ON task_class.id = activation_probability.class_id
+        WHERE model.name = :model AND task.name = :task AND neuron.layer = :layer
+          AND neuron.neuron IN :neurons
+        ORDER BY neuron.neuron, task_class.position
+        """
+    ).bindparams(bindparam("neurons", expanding=True))
+    chosen = [int(index) for index in neurons]
+    return frame(engine, statement, model=model, task=task, layer=layer, neurons=chosen)
+
+
+def neuron(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:
+    """Return one neuron's probability for every class of every task.
+
+    Returns
+    -------
+    DataFrame
+        ``dataset``, ``task``, ``class_name``, ``activation_probability``, ``positive_count``,
+        ``token_count``, ``n_clips`` (selection clips of the class).
+    """
+    return frame(
+        engine,
+        """
+        SELECT dataset.name AS dataset, task.name AS task, task_class.name AS class_name,
+               CAST(activation_probability.positive_count AS DOUBLE PRECISION)
+                   / NULLIF(class_total.token_count, 0) AS activation_probability,
+               activation_probability.positive_count, class_total.token_count,
+               class_total.n_clips
+        FROM model_task
+        JOIN model ON model.id = model_task.model_id
+        JOIN task ON task.id = model_task.task_id
+        JOIN dataset ON dataset.id = task.dataset_id
+        JOIN neuron ON neuron.model_id = model.id
+        JOIN activation_probability ON activation_probability.model_task_id = model_task.id
+            AND activation_probability.neuron_id = neuron.id
+        JOIN class_total ON class_total.model_task_id = model_task.id
+            AND class_total.class_id = activation_probability.class_id
+        JOIN task_class ON task_class.id = activation_probability.class_id
+        WHERE model.name = :model AND neuron.layer = :layer AND neuron.neuron = :neuron
+        ORDER BY task.name, task_class.position
+        """,
+        model=model,
+        layer=layer,
+        neuron=neuron,
+    )
+
+
+def neuron_selectivity(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:
+    """Return one neuron's standing in every task, by every preset.
+
+    Returns
+    -------
+    DataFrame
+        ``dataset``, ``task``, ``preset``, ``entropy``, ``max_probability``, ``top_class``,
+        ``is_class_specific``, ``n_classes``, ``classes`` (those it is specific for, comma list),
+        ``q_value`` (the lowest of them), ``entropy_rank`` (1 = the model's lowest entropy in the
+        task), ``n_neurons`` (of the model).
+    """
+    place = {"model": model, "layer": layer, "neuron": neuron}
+    found = frame(
+        engine,
+        """
+        SELECT dataset, task, preset, entropy, max_probability, top_class, is_class_specific,
+               n_classes, entropy_rank, model.n_neurons
+        FROM neuron_selectivity JOIN model ON model.name = neuron_selectivity.model
+        WHERE neuron_selectivity.model = :model AND layer = :layer AND neuron = :neuron
+        ORDER BY task, preset
+        """,
+        **place,
+    )
+    chosen = frame(
+        engine,
+        """
+        SELECT task, preset, class_name, q_value FROM class_specific_neurons
+        WHERE model = :model AND layer = :layer AND neuron = :neuron
+        ORDER BY task, preset, activation_probability DESC
+        """,
+        **place,
+    )
+    by_task = chosen.groupby(["task", "preset"], as_index=False).agg(
+        classes=("class_name", ", ".join), q_value=("q_value", "min")
+    )
+    found = found.merge(by_task, on=["task", "preset"], how="left")
+    found["classes"] = found["classes"].fillna("")
+    columns = ["entropy_rank", "n_neurons"]
+    return found[[name for name in found.columns if name not in columns] + columns]
+
+
+def neuron_classes(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:
+    """Return task, preset, class_name, lift, p_value, q_value, replicated: a row a class."""
+    return frame(
+        engine,
+        """
+        SELECT task, preset, class_name, lift, p_value, q_value, replicated
+        FROM class_specific_neurons
+        WHERE model = :model AND layer = :layer AND neuron = :neuron
+        ORDER BY task, preset, activation_probability DESC
+        """,
+        model=model,
+        layer=layer,
+        neuron=neuron,
+    )
+
+
+def top_clips(
+    engine: Engine, model: str, layer: int, neuron: int, dataset: str | None = None, n: int = 6
+) -> pd.DataFrame:
+    """Return the clips a neuron answers to most, of each dataset the first ``n``.
+
+    Returns
+    -------
+    DataFrame
+        ``dataset``, ``rank`` (from 1), ``clip_id``, ``path``, ``root``, ``activation_rate``,
+        ``mean_activation``, ``split``, ``labels`` (such as ``pitch=60, family=brass``).
+    """
+    only = only_if(dataset, "dataset.name = :dataset")
+    found = frame(
+        engine,
+        f"""
+        SELECT dataset.name AS dataset, top_clip.rank, clip.id AS clip_id, clip.path,
+               dataset.root, top_clip.activation_rate, top_clip.mean_activation, clip.split
+        FROM model_dataset
+        JOIN model ON model.id = model_dataset.model_id
+        JOIN dataset ON dataset.id = model_dataset.dataset_id
+        JOIN neuron ON neuron.model_id = model.id
+        JOIN top_clip ON top_clip.model_dataset_id = model_dataset.id
+            AND top_clip.neuron_id = neuron.id
+        JOIN clip ON clip.id = top_clip.clip_id
+        WHERE model.name = :model AND neuron.layer = :layer AND neuron.neuron = :neuron
+          AND top_clip.rank <= :n{only}
+        ORDER BY dataset.name, top_clip.rank
+        """,
+        model=model,
+        layer=layer,
+        neuron=neuron,
+        n=n,
+        dataset=dataset,
+    )
+    labels = _labels(engine, found["clip_id"].tolist())
+    found["labels"] = [labels.get(clip_id, "") for clip_id in found["clip_id"]]
+    return found
+
+
+def clip(engine: Engine, clip_id: int) -> dict[str, object] | None:
+    """Return one clip, None when it is not in the store.
+
+    Returns
+    -------
+    dict or None
+        ``clip_id``, ``path``, ``root``, ``dataset``, ``split``, ``duration_seconds``, ``labels``.
+    """
+    found = frame(
+        engine,
+        """
+        SELECT clip.id AS clip_id, clip.path, dataset.root, dataset.name AS dataset, clip.split,
+               clip.duration_seconds
+        FROM clip JOIN dataset ON dataset.id = clip.dataset_id
+        WHERE clip.id = :clip_id
+        """,
+        clip_id=clip_id,
+    )
+    if found.empty:
+        return None
+    (row,) = found.to_dict("records")
+    return {str(name): value for name, value in row.items()} | {
+        "labels": _labels(engine, [clip_id]).get(clip_id, "")
+    }
+
+
+def neuron_ablations(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:
+    """Return the effects of every ablation whose set contains the neuron.
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``selection``, ``target``, ``gain``, ``n_neurons``, ``affected_class`` (NaN =
+        all), ``delta``, ``ci_low``, ``ci_high``, ``p_value``, ``q_value``,
+        ``control_delta_mean``, ``control_delta_low``, ``control_delta_high``, ``n_controls``.
+    """
+    return frame(
+        engine,
+        """
+        SELECT task, selection, target, gain, n_neurons, affected_class, delta, ci_low, ci_high,
+               p_value, q_value, control_delta_mean, control_delta_low, control_delta_high,
+               n_controls
+        FROM ablation_effects
+        WHERE ablation_id IN (
+            SELECT ablation_neuron.ablation_id FROM ablation_neuron
+            JOIN neuron ON neuron.id = ablation_neuron.neuron_id
+            JOIN model ON model.id = neuron.model_id
+            WHERE model.name = :model AND neuron.layer = :layer AND neuron.neuron = :neuron
+        )
+        ORDER BY task, selection, gain, ablation_id, affected_class
+        """,
+        model=model,
+        layer=layer,
+        neuron=neuron,
+    )
+
+
+def _labels(engine: Engine, clip_ids: Sequence[int]) -> dict[int, str]:
+    """Return each clip's labels as ``attribute=value, ...`` in the order of the attributes."""
+    statement = text(
+        """
+        SELECT clip_label.clip_id, attribute.name, clip_label.value
+        FROM clip_label JOIN attribute ON attribute.id = clip_label.attribute_id
+        WHERE clip_label.clip_id IN :clip_ids
+        ORDER BY clip_label.clip_id, attribute.position
+        """
+    ).bindparams(bindparam("clip_ids", expanding=True))
+    found = frame(engine, statement, clip_ids=list(clip_ids))
+    labels: dict[int, list[str]] = {}
+    for clip_id, name, value in found.itertuples(index=False):
+        labels.setdefault(int(clip_id), []).append(f"{name}={value}")
+    return {clip_id: ", ".join(parts) for clip_id, parts in labels.items()}

@@ -1,0 +1,152 @@
+"""Registering what is studied: models with their neurons, datasets with their clips."""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import Connection, delete, or_, select, update
+
+from core.results import DatasetRecord, ModelRecord
+from db import models as m
+from db.rows import bulk_insert, insert_row, next_id
+
+_log = logging.getLogger(__name__)
+
+
+def write_model(connection: Connection, record: ModelRecord) -> int:
+    """Insert, update or replace a model; return its id."""
+    descriptive = {
+        "sample_rate": record.sample_rate,
+        "n_parameters": record.n_parameters,
+        "description": record.description,
+        "licence": record.licence,
+    }
+    found = connection.execute(
+        select(m.Model.id, m.Model.weights_key).where(m.Model.name == record.name)
+    ).first()
+    if found is not None:
+        statement = select(m.Layer.width).where(m.Layer.model_id == found.id)
+        widths = connection.execute(statement.order_by(m.Layer.layer)).scalars()
+        if found.weights_key == record.weights_key and tuple(widths) == record.layer_widths:
+            connection.execute(update(m.Model).where(m.Model.id == found.id).values(**descriptive))
+            return int(found.id)
+        _log.warning("model %s has other weights than before: old results deleted", record.name)
+        _forget_model(connection, found.id)
+    first_neuron = next_id(connection, m.Neuron)
+    model_id = insert_row(
+        connection,
+        m.Model,
+        name=record.name,
+        weights_key=record.weights_key,
+        n_layers=len(record.layer_widths),
+        n_neurons=sum(record.layer_widths),
+        first_neuron_id=first_neuron,
+        **descriptive,
+    )
+    bulk_insert(
+        connection,
+        m.Layer,
+        ("model_id", "layer", "width"),
+        [(model_id, layer, width) for layer, width in enumerate(record.layer_widths)],
+    )
+    places = ((x, y) for x, width in enumerate(record.layer_widths) for y in range(width))
+    bulk_insert(
+        connection,
+        m.Neuron,
+        ("id", "model_id", "layer", "neuron", "flat_index"),
+        ((first_neuron + flat, model_id, x, y, flat) for flat, (x, y) in enumerate(places)),
+    )
+    return model_id
+
+
+def write_dataset(connection: Connection, record: DatasetRecord) -> int:
+    """Insert, update or replace a dataset; return its id."""
+    descriptive = {
+        "root": record.root,
+        "split_origin": record.split_origin,
+        "description": record.description,
+        "source": record.source,
+        "licence": record.licence,
+    }
+    found = connection.execute(
+        select(m.Dataset.id, m.Dataset.content_key).where(m.Dataset.name == record.name)
+    ).first()
+    if found is not None and found.content_key != record.content_key:
+        _log.warning("dataset %s has changed since: old results deleted", record.name)
+        _forget_dataset(connection, found.id)
+        found = None
+    if found is not None:
+        dataset = int(found.id)
+        connection.execute(update(m.Dataset).where(m.Dataset.id == dataset).values(**descriptive))
+    else:
+        dataset = insert_row(
+            connection,
+            m.Dataset,
+            name=record.name,
+            content_key=record.content_key,
+            **descriptive,
+        )
+        _insert_clips(connection, dataset, record)
+    connection.execute(delete(m.Problem).where(m.Problem.dataset_id == dataset))
+    bulk_insert(
+        connection,
+        m.Problem,
+        ("dataset_id", "path", "reason"),
+        [(dataset, problem.path, problem.reason) for problem in record.problems],
+    )
+    return dataset
+
+
+def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -> None:
+    """Insert a dataset's attributes, clips and labels."""
+    attributes = {
+        name: insert_row(connection, m.Attribute, dataset_id=dataset, position=position, name=name)
+        for position, name in enumerate(record.attributes)
+    }
+    bulk_insert(
+        connection,
+        m.Clip,
+        ("dataset_id", "position", "path", "split", "duration_seconds"),
+        [
+            (dataset, position, clip.path, clip.split, float(clip.duration_seconds))
+            for position, clip in enumerate(record.clips)
+        ],
+    )
+    statement = select(m.Clip.id).where(m.Clip.dataset_id == dataset).order_by(m.Clip.position)
+    ids = connection.execute(statement).scalars().all()
+    bulk_insert(
+        connection,
+        m.ClipLabel,
+        ("clip_id", "attribute_id", "value"),
+        [
+            (clip_id, key, str(clip.labels[name]))
+            for clip_id, clip in zip(ids, record.clips, strict=True)
+            for name, key in attributes.items()
+            if clip.labels.get(name, "") != ""
+        ],
+    )
+
+
+def _forget_model(connection: Connection, model_id: int) -> None:
+    """Delete a model, its results and the marks of its stages."""
+    for table in (m.ModelTask, m.ModelDataset, m.Probe, m.Ablation, m.Sharing):
+        former = select(table.stage_id).where(table.model_id == model_id)
+        connection.execute(delete(m.Stage).where(m.Stage.id.in_(former)))
+    connection.execute(delete(m.Model).where(m.Model.id == model_id))
+
+
+def _forget_dataset(connection: Connection, dataset: int) -> None:
+    """Delete a dataset, its results and the marks of its stages.
+
+    What classes share was found over all datasets together, so it goes too.
+    """
+    tasks = select(m.Task.id).where(m.Task.dataset_id == dataset)
+    former = [
+        select(table.stage_id).where(table.task_id.in_(tasks)) for table in (m.ModelTask, m.Probe, m.Ablation)
+    ]
+    former.append(select(m.ModelDataset.stage_id).where(m.ModelDataset.dataset_id == dataset))
+    sharing = select(m.ModelTask.model_id).where(m.ModelTask.task_id.in_(tasks))
+    former.append(select(m.Sharing.stage_id).where(m.Sharing.model_id.in_(sharing)))
+    connection.execute(delete(m.Stage).where(or_(*(m.Stage.id.in_(ids) for ids in former))))
+    connection.execute(delete(m.Sharing).where(m.Sharing.model_id.in_(sharing)))
+    connection.execute(delete(m.Dataset).where(m.Dataset.id == dataset))

@@ -1,0 +1,305 @@
+"""Opening the store: engine, pragmas, migrations, lock, and errors a user can act on."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: there a second run waits at SQLite's own lock
+    fcntl = None  # type: ignore[assignment]
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_BUSY_TIMEOUT_MS = 5000
+_CACHE_KIB = 65536
+
+
+class StoreError(RuntimeError):
+    """The store cannot be used as asked; one line that names it and says what to do."""
+
+
+class DiskError(StoreError, OSError):
+    """The store's disk is full or fails: no fault of what was asked, and later it may go well."""
+
+
+def open_store(url_or_path: str | Path, *, read_only: bool = False, create: bool = True) -> Engine:
+    """Open the store, making or migrating it where needed.
+
+    Parameters
+    ----------
+    url_or_path : str or Path
+        A file (``atlas.db``) or an SQLAlchemy URL; ``:memory:`` is a store of this process.
+    read_only : bool
+        The database itself refuses every write; implies ``create=False``.
+    create : bool
+        Make a store that is missing and migrate an older one. Without it both are errors.
+
+    Returns
+    -------
+    Engine
+        Safe to share between threads.
+
+    Raises
+    ------
+    StoreError
+        With the file, what was expected of it, and the next step.
+    """
+    url = _url(url_or_path)
+    create = create and not read_only
+    path = sqlite_path(url)
+    if path is not None:
+        _check_file(path, read_only=read_only, create=create)
+    name = path.name if path else url.render_as_string(hide_password=True)
+    engine = _engine(url, path, read_only=read_only)
+    try:
+        with translate_errors(name):
+            _bring_up_to_date(engine, name, may_migrate=create)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def store_files_dir(path: str | Path) -> Path:
+    """Return the folder for count matrices: ``atlas.db`` -> ``atlas.files`` beside it.
+
+    For a database on a server it lies in the current folder and has the database's name.
+    """
+    file = sqlite_path(path)
+    if file is None:
+        file = Path(Path(_url(path).database or "memory").name.strip(":"))
+    return file.with_suffix(".files")
+
+
+def sqlite_path(url_or_path: str | Path | URL) -> Path | None:
+    """Return the absolute file of an SQLite store; None for memory and other databases."""
+    url = url_or_path if isinstance(url_or_path, URL) else _url(url_or_path)
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    return Path(str(url.database)).expanduser().absolute()
+
+
+def store_name(engine: Engine) -> str:
+    """Return how messages call the store behind ``engine``: its file name, or its URL."""
+    database = engine.url.database
+    if engine.dialect.name == "sqlite":
+        return Path(database).name if database else ":memory:"
+    return engine.url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def translate_errors(name: str = "the store") -> Iterator[None]:
+    """Turn the database's errors that a user can act on into a `StoreError`.
+
+    Parameters
+    ----------
+    name : str
+        The store as the message should call it.
+    """
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        message = _user_message(name, str(getattr(error, "orig", None) or error))
+        if message is None:
+            raise
+        kind = DiskError if "disk" in message else StoreError
+        raise kind(message) from error
+
+
+@contextmanager
+def exclusive_run(store_path: str | Path) -> Iterator[None]:
+    """Hold the store for one run; a second run at the same time gets a `StoreError`.
+
+    The lock is the operating system's (``atlas.db.lock``), so it goes with its process however
+    that ends. Stores that are not a file are not locked.
+    """
+    path = sqlite_path(store_path)
+    if path is None or fcntl is None:
+        yield
+        return
+    _check_file(path, read_only=False, create=True)
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        lock = open(lock_path, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise StoreError(
+            f"{lock_path}: cannot be written ({error.strerror}); "
+            "give --db a path in an existing folder you may write to"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StoreError(
+                f"another run ({_holder(lock_path)}) is writing to {path.name}; "
+                "wait for it to end, or give this run another --db"
+            ) from error
+        lock.truncate(0)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": since}, lock)
+        lock.flush()
+        try:
+            yield
+        finally:
+            lock.truncate(0)
+
+
+def schema_version(engine: Engine) -> str:
+    """Return the migration the store is at ("" for none)."""
+    with engine.connect() as connection:
+        return _revision(connection) or ""
+
+
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Bring the tables and views behind ``connection`` up to ``revision`` (the newest)."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def _holder(lock_path: Path) -> str:
+    """Return ``pid N, host H, since T`` of the process that holds the lock."""
+    try:
+        holder = json.loads(lock_path.read_text(encoding="utf-8"))
+        return f"pid {holder['pid']}, host {holder['host']}, since {holder['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "just started"
+
+
+def _url(url_or_path: str | Path) -> URL:
+    """Read a URL, or a plain path as SQLite's."""
+    given = str(url_or_path)
+    if "://" not in given:
+        return URL.create("sqlite", database=given)
+    try:
+        url = make_url(given)
+        url.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise StoreError(
+            f"{given}: not a database URL ({error}); expected a file such as atlas.db, "
+            "sqlite:///atlas.db or postgresql://user@host/name"
+        ) from error
+    return url
+
+
+def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
+    """Refuse, in words, what SQLite would only call 'unable to open database file'."""
+    if not path.parent.is_dir():
+        raise StoreError(f"{path}: its folder does not exist; make the folder or give --db another path")
+    if path.is_dir():
+        raise StoreError(f"{path}: is a folder; give --db a file, such as {path / 'atlas.db'}")
+    if not path.exists() and not create:
+        raise StoreError(f"{path}: no store there; make one with: python run_analysis.py --db {path.name}")
+    if path.exists() and not os.access(path, os.R_OK):
+        raise StoreError(f"{path}: cannot be read; ask for read permission on it")
+    # WAL keeps files beside the store, so a writer needs the folder as well.
+    needed = [] if read_only else [path.parent, *([path] if path.exists() else [])]
+    for item in needed:
+        if not os.access(item, os.W_OK):
+            raise StoreError(f"{path}: no permission to write {item}; change it or give --db another path")
+
+
+def _engine(url: URL, path: Path | None, *, read_only: bool) -> Engine:
+    """Build the engine; for SQLite with explicit transactions and this project's pragmas."""
+    if url.get_backend_name() != "sqlite":
+        options = {"postgresql_readonly": True} if read_only else {}
+        return create_engine(url, execution_options=options)
+    if path is None:
+        engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    elif read_only:
+        query = {"mode": "ro", "uri": "true"}
+        if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
+            query["immutable"] = "1"  # WAL's helper files cannot be made there, nor are needed
+        engine = create_engine(URL.create("sqlite", database=f"file:{quote(str(path))}", query=query))
+    else:
+        engine = create_engine(URL.create("sqlite", database=str(path), query=url.query))
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # SQLAlchemy says BEGIN, so that DDL is covered too
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
+            connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)  # nor may ATTACH make a file
+        else:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _revision(connection: Connection) -> str | None:
+    """Return the store's revision, None if it has none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if revision is None else str(revision)
+
+
+def _bring_up_to_date(engine: Engine, name: str, *, may_migrate: bool) -> None:
+    """Check the store's revision against this code's, and migrate if allowed."""
+    script = ScriptDirectory(str(_MIGRATIONS))
+    known = {revision.revision for revision in script.walk_revisions()}
+    with engine.connect() as connection:
+        revision = _revision(connection)
+        tables = inspect(connection).get_table_names()
+    if revision is None and tables:
+        raise StoreError(
+            f"{name}: a database, but not one of this program (it holds {tables[0]}); give --db another path"
+        )
+    if revision is not None and revision not in known:
+        raise StoreError(
+            f"{name}: written by a newer version of this program (schema {revision}, this code "
+            f"knows {script.get_current_head()}); update the program or give --db another path"
+        )
+    if revision == script.get_current_head():
+        return
+    if not may_migrate:
+        raise StoreError(
+            f"{name}: {'empty' if revision is None else 'written by an older version'}; "
+            f"bring it up to date with: python run_analysis.py --db {name}"
+        )
+    with engine.begin() as connection:
+        migrate(connection)
+
+
+def _user_message(name: str, problem: str) -> str | None:
+    """Return the line for a database error, None for one that only a developer can mend."""
+    known = {
+        "is not a database": "not an SQLite database; give --db another path",
+        "malformed": "damaged; restore a copy, or delete it and run the analysis again",
+        "is locked": "locked by another run or program; wait for it to end and try again",
+        "disk is full": "the disk is full; free some space and run again, it goes on from here",
+        "disk I/O error": "the disk failed to read or write; check its space and health",
+        "readonly": "opened for reading only, or no permission to write; "
+        "change its permission or give --db another path",
+        "unable to open database file": "cannot be opened; check that its folder exists "
+        "and that you may write there",
+    }
+    for sign, line in known.items():
+        if sign in problem:
+            return f"{name}: {line}"
+    return None

@@ -1,0 +1,399 @@
+"""Writing results: one transaction a stage, together with the mark that the stage is done.
+
+Whatever is written again replaces its former rows; a mark whose results were replaced by another
+stage goes with them, so that ``is_done`` never promises what is no longer there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Engine, delete, select, text, update
+
+from core.results import (
+    Ablation,
+    DatasetRecord,
+    ModelRecord,
+    ProbeResult,
+    SharedNeurons,
+    TaskScores,
+    TopClips,
+)
+from db import models as m
+from db.details import entropy_rows, insert_ablation, insert_counts, insert_selection
+from db.registry import write_dataset, write_model
+from db.rows import (
+    bulk_insert,
+    class_ids,
+    class_name,
+    dataset_id,
+    ensure_task,
+    insert_row,
+    mapping_row,
+    model_shape,
+    now,
+    nullable,
+    task_id,
+    to_json,
+)
+from db.session import StoreError, exclusive_run, store_name, translate_errors
+
+__all__ = ["Store", "exclusive_run"]
+
+_SHARED_NUMBERS = ("n_a", "n_b", "n_shared", "expected", "p_value", "q_value")
+
+
+class Store:
+    """The writer of one store.
+
+    Parameters
+    ----------
+    engine : Engine
+        From `db.session.open_store`, not read-only.
+
+    Notes
+    -----
+    Every method is one transaction: it is stored whole or not at all. Every method raises
+    `StoreError` where the database refuses for a reason the user can mend.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._name = store_name(engine)
+
+    def register_model(self, model: ModelRecord) -> int:
+        """Make a model known and return its id.
+
+        The same model again changes nothing but its descriptions; other weights or widths under
+        the same name replace it, and its old results are deleted.
+        """
+        with self._transaction() as connection:
+            return write_model(connection, model)
+
+    def register_dataset(self, dataset: DatasetRecord) -> int:
+        """Make a dataset, its clips and labels known and return its id.
+
+        The same dataset again changes nothing but its folder, descriptions and problems; other
+        content under the same name replaces it, and its old results are deleted.
+        """
+        with self._transaction() as connection:
+            return write_dataset(connection, dataset)
+
+    def start_run(
+        self,
+        model_name: str,
+        config: Mapping[str, object],
+        seed: int,
+        code_version: str,
+        versions: Mapping[str, str],
+        device: str,
+    ) -> int:
+        """Note that a run begins and return its id.
+
+        A run of the same model that never said it finished was killed: it becomes ``stopped``.
+        """
+        with self._transaction() as connection:
+            connection.execute(
+                update(m.Run)
+                .where(m.Run.model_name == model_name, m.Run.status == "running")
+                .values(status="stopped")
+            )
+            return insert_row(
+                connection,
+                m.Run,
+                model_name=model_name,
+                started_at=now(),
+                status="running",
+                config_json=to_json(config),
+                seed=seed,
+                code_version=code_version,
+                versions_json=to_json(versions),
+                device=device,
+            )
+
+    def finish_run(
+        self, run_id: int, status: str, seconds: Mapping[str, float], notes: Sequence[str] = ()
+    ) -> None:
+        """Note how a run ended.
+
+        Parameters
+        ----------
+        run_id : int
+        status : str
+            ``done``, ``failed`` or ``stopped``.
+        seconds : mapping
+            Seconds spent in ``extract``, ``score`` and ``ablate``; others are not kept.
+        notes : sequence of str
+            What was left out, and why.
+        """
+        values: dict[str, Any] = {
+            "status": status,
+            "finished_at": now(),
+            "notes_json": to_json(list(notes)),
+        }
+        for stage in ("extract", "score", "ablate"):
+            if stage in seconds:
+                values[f"seconds_{stage}"] = float(seconds[stage])
+        with self._transaction() as connection:
+            connection.execute(update(m.Run).where(m.Run.id == run_id).values(**values))
+        if self.engine.dialect.name == "sqlite":
+            with translate_errors(self._name), self.engine.connect() as connection:
+                # Statistics let the planner start from the model, not from the largest table.
+                connection.execute(text("PRAGMA analysis_limit=1000"))
+                connection.execute(text("ANALYZE"))
+                connection.commit()
+
+    def is_done(self, key: str) -> bool:
+        """Return whether the stage ``key`` is complete in the store."""
+        with translate_errors(self._name), self.engine.connect() as connection:
+            found = connection.execute(select(m.Stage.id).where(m.Stage.key == key)).scalar()
+        return found is not None
+
+    def write_scores(self, run_id: int, stage_key: str, model_id: int, scores: TaskScores) -> None:
+        """Store the counts, entropies and selections of one (model, task)."""
+        with self._stage(run_id, stage_key, "score") as (connection, stage_id):
+            first_neuron, n_neurons = model_shape(connection, model_id)
+            n_classes = len(scores.class_names)
+            if scores.positive_counts.shape != (n_classes, n_neurons):
+                raise ValueError(
+                    f"positive_counts of {scores.task} have shape {scores.positive_counts.shape}, "
+                    f"expected {(n_classes, n_neurons)}"
+                )
+            task = ensure_task(connection, scores.dataset, scores.attribute, scores.task)
+            known = class_ids(connection, task, scores.class_names)
+            keys = np.array([known[name] for name in scores.class_names], dtype=np.int64)
+            _remove(
+                connection,
+                m.ModelTask,
+                m.ModelTask.model_id == model_id,
+                m.ModelTask.task_id == task,
+                keep=stage_id,
+            )
+            model_task = insert_row(
+                connection,
+                m.ModelTask,
+                model_id=model_id,
+                task_id=task,
+                run_id=run_id,
+                stage_id=stage_id,
+                n_clips=int(np.sum(scores.n_clips_per_class)),
+                n_classes=n_classes,
+                warnings_json=to_json(list(scores.warnings)),
+            )
+            bulk_insert(
+                connection,
+                m.ClassTotal,
+                ("model_task_id", "class_id", "n_clips", "token_count"),
+                zip(
+                    repeat(model_task),
+                    keys.tolist(),
+                    np.asarray(scores.n_clips_per_class).tolist(),
+                    np.asarray(scores.token_counts).tolist(),
+                    strict=False,
+                ),
+            )
+            insert_counts(connection, model_task, first_neuron, keys, scores.positive_counts)
+            bulk_insert(
+                connection,
+                m.NeuronEntropy,
+                (
+                    "model_task_id",
+                    "neuron_id",
+                    "entropy",
+                    "entropy_rank",
+                    "max_probability",
+                    "top_class_id",
+                ),
+                entropy_rows(model_task, first_neuron, keys, scores),
+            )
+            for selection in scores.selections:
+                insert_selection(connection, model_task, first_neuron, keys, selection)
+
+    def write_top_clips(self, run_id: int, stage_key: str, model_id: int, top_clips: TopClips) -> None:
+        """Store the clips each neuron of a model answers to most in one dataset."""
+        with self._stage(run_id, stage_key, "top_clips") as (connection, stage_id):
+            first_neuron, _ = model_shape(connection, model_id)
+            dataset = dataset_id(connection, top_clips.dataset)
+            statement = select(m.Clip.id).where(m.Clip.dataset_id == dataset).order_by(m.Clip.position)
+            clips = np.array(connection.execute(statement).scalars().all(), dtype=np.int64)
+            _remove(
+                connection,
+                m.ModelDataset,
+                m.ModelDataset.model_id == model_id,
+                m.ModelDataset.dataset_id == dataset,
+                keep=stage_id,
+            )
+            owner = insert_row(
+                connection,
+                m.ModelDataset,
+                model_id=model_id,
+                dataset_id=dataset,
+                run_id=run_id,
+                stage_id=stage_id,
+            )
+            neuron, rank = np.nonzero(top_clips.clip_index >= 0)
+            bulk_insert(
+                connection,
+                m.TopClip,
+                (
+                    "model_dataset_id",
+                    "neuron_id",
+                    "rank",
+                    "clip_id",
+                    "activation_rate",
+                    "mean_activation",
+                ),
+                zip(
+                    repeat(owner),
+                    (neuron + first_neuron).tolist(),
+                    (rank + 1).tolist(),
+                    clips[top_clips.clip_index[neuron, rank]].tolist(),
+                    nullable(top_clips.activation_rate[neuron, rank]),
+                    nullable(top_clips.mean_activation[neuron, rank]),
+                    strict=False,
+                ),
+            )
+
+    def write_probe(self, run_id: int, stage_key: str, model_id: int, probe: ProbeResult) -> None:
+        """Store the accuracies of one (model, task), or why there are none."""
+        with self._stage(run_id, stage_key, "probe") as (connection, stage_id):
+            task = task_id(connection, probe.task)
+            _remove(
+                connection,
+                m.Probe,
+                m.Probe.model_id == model_id,
+                m.Probe.task_id == task,
+                keep=stage_id,
+            )
+            owner = insert_row(
+                connection,
+                m.Probe,
+                model_id=model_id,
+                task_id=task,
+                run_id=run_id,
+                stage_id=stage_id,
+                settings_json=to_json(dict(probe.settings)),
+                skipped=probe.skipped,
+            )
+            rows = probe.rows.to_dict("records")
+            names = [class_name(row["class_name"]) for row in rows]
+            known = class_ids(connection, task, [name for name in names if name is not None])
+            bulk_insert(
+                connection,
+                m.ProbeScore,
+                ("probe_id", "position", "class_id", "split", "n_clips", "accuracy", "chance"),
+                [
+                    (owner, position, None if name is None else known[name])
+                    + mapping_row(row, ("split", "n_clips", "accuracy", "chance"))
+                    for position, (row, name) in enumerate(zip(rows, names, strict=True))
+                ],
+            )
+
+    def write_ablations(
+        self,
+        run_id: int,
+        stage_key: str,
+        model_id: int,
+        task: str,
+        ablations: Sequence[Ablation],
+    ) -> None:
+        """Store ablations of one (model, task), replacing those of the same selection and gain."""
+        with self._stage(run_id, stage_key, "ablate") as (connection, stage_id):
+            first_neuron, _ = model_shape(connection, model_id)
+            key = task_id(connection, task)
+            for selection, gain in sorted({(a.selection, float(a.gain)) for a in ablations}):
+                _remove(
+                    connection,
+                    m.Ablation,
+                    m.Ablation.model_id == model_id,
+                    m.Ablation.task_id == key,
+                    m.Ablation.selection == selection,
+                    m.Ablation.gain == gain,
+                    keep=stage_id,
+                )
+            for ablation in ablations:
+                owner = insert_row(
+                    connection,
+                    m.Ablation,
+                    model_id=model_id,
+                    task_id=key,
+                    run_id=run_id,
+                    stage_id=stage_id,
+                    selection=ablation.selection,
+                    target=ablation.target,
+                    gain=float(ablation.gain),
+                    n_neurons=len(ablation.neuron_index),
+                )
+                insert_ablation(connection, owner, first_neuron, key, ablation)
+
+    def write_shared(
+        self, run_id: int, stage_key: str, model_id: int, shared: Sequence[SharedNeurons]
+    ) -> None:
+        """Store the neurons that classes share, over all tasks of a model, preset by preset."""
+        with self._stage(run_id, stage_key, "share") as (connection, stage_id):
+            statement = select(m.Task.name, m.TaskClass.name, m.TaskClass.id).join(
+                m.TaskClass, m.TaskClass.task_id == m.Task.id
+            )
+            known = {(task, name): key for task, name, key in connection.execute(statement)}
+            for record in shared:
+                _remove(
+                    connection,
+                    m.Sharing,
+                    m.Sharing.model_id == model_id,
+                    m.Sharing.preset == record.preset,
+                    keep=stage_id,
+                )
+                owner = insert_row(
+                    connection,
+                    m.Sharing,
+                    model_id=model_id,
+                    run_id=run_id,
+                    stage_id=stage_id,
+                    preset=record.preset,
+                )
+                bulk_insert(
+                    connection,
+                    m.SharedNeuron,
+                    ("sharing_id", "class_a_id", "class_b_id", *_SHARED_NUMBERS),
+                    [
+                        (
+                            owner,
+                            _known_class(known, row["task_a"], row["class_a"]),
+                            _known_class(known, row["task_b"], row["class_b"]),
+                            *mapping_row(row, _SHARED_NUMBERS),
+                        )
+                        for row in record.pairs.to_dict("records")
+                    ],
+                )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Begin a transaction; commit it, or on an error leave nothing of it."""
+        with translate_errors(self._name), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _stage(self, run_id: int, key: str, name: str) -> Iterator[tuple[Connection, int]]:
+        """Begin a transaction that marks the stage ``key`` done; yield it and the stage's id."""
+        with self._transaction() as connection:
+            connection.execute(delete(m.Stage).where(m.Stage.key == key))
+            stage_id = insert_row(connection, m.Stage, key=key, run_id=run_id, name=name, finished_at=now())
+            yield connection, stage_id
+
+
+def _known_class(known: Mapping[tuple[str, str], int], task: str, name: str) -> int:
+    """Return the id of a class that has scores."""
+    if (task, name) not in known:
+        raise StoreError(f"class {name} of task {task} is not in the store; write its scores first")
+    return known[task, name]
+
+
+def _remove(connection: Connection, table: Any, *which: ColumnElement[bool], keep: int) -> None:
+    """Delete results, what belongs to them, and the marks of the stages that wrote them."""
+    former = select(table.stage_id).where(*which, table.stage_id.is_not(None))
+    connection.execute(delete(m.Stage).where(m.Stage.id.in_(former), m.Stage.id != keep))
+    connection.execute(delete(table).where(*which))

@@ -1,0 +1,186 @@
+"""Tables of what is studied: models, datasets, tasks, runs and stages."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """Common base; ``Base.metadata`` knows every table."""
+
+
+def owner(column: str) -> ForeignKey:
+    """Return a reference to the row whose removal removes this one too."""
+    return ForeignKey(column, ondelete="CASCADE")
+
+
+def stage_mark() -> ForeignKey:
+    """Return a reference to the stage that wrote a result; the result outlives its mark."""
+    return ForeignKey("stage.id", ondelete="SET NULL")
+
+
+class Model(Base):
+    """An encoder with one set of weights."""
+
+    __tablename__ = "model"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    weights_key: Mapped[str]
+    n_layers: Mapped[int]
+    n_neurons: Mapped[int]
+    first_neuron_id: Mapped[int]
+    sample_rate: Mapped[int]
+    n_parameters: Mapped[int] = mapped_column(BigInteger)
+    description: Mapped[str]
+    licence: Mapped[str]
+
+
+class Layer(Base):
+    """A layer of a model and the number of its neurons."""
+
+    __tablename__ = "layer"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    model_id: Mapped[int] = mapped_column(owner("model.id"), primary_key=True)
+    layer: Mapped[int] = mapped_column(primary_key=True)
+    width: Mapped[int]
+
+
+class Neuron(Base):
+    """A neuron, by layer and by its index within the layer (both from 0).
+
+    ``flat_index`` numbers a model's neurons through all layers.
+    """
+
+    __tablename__ = "neuron"
+    __table_args__ = (UniqueConstraint("model_id", "layer", "neuron"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    model_id: Mapped[int] = mapped_column(owner("model.id"))
+    layer: Mapped[int]
+    neuron: Mapped[int]
+    flat_index: Mapped[int]
+
+
+class Dataset(Base):
+    """A dataset: clips below one folder."""
+
+    __tablename__ = "dataset"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    root: Mapped[str]
+    content_key: Mapped[str]
+    split_origin: Mapped[str]
+    description: Mapped[str]
+    source: Mapped[str]
+    licence: Mapped[str]
+
+
+class Attribute(Base):
+    """Something a dataset says of its clips (emotion, pitch, ...)."""
+
+    __tablename__ = "attribute"
+    __table_args__ = (UniqueConstraint("dataset_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(owner("dataset.id"))
+    position: Mapped[int]
+    name: Mapped[str]
+
+
+class Clip(Base):
+    """A clip; ``path`` is relative to the dataset's root."""
+
+    __tablename__ = "clip"
+    __table_args__ = (UniqueConstraint("dataset_id", "position"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(owner("dataset.id"))
+    position: Mapped[int]
+    path: Mapped[str]
+    split: Mapped[str]
+    duration_seconds: Mapped[float]
+
+
+class ClipLabel(Base):
+    """A clip's value of an attribute; no row where the clip has none."""
+
+    __tablename__ = "clip_label"
+    __table_args__ = (
+        Index("ix_clip_label_value", "attribute_id", "value"),
+        {"sqlite_with_rowid": False},
+    )
+
+    clip_id: Mapped[int] = mapped_column(owner("clip.id"), primary_key=True)
+    attribute_id: Mapped[int] = mapped_column(owner("attribute.id"), primary_key=True)
+    value: Mapped[str]
+
+
+class Problem(Base):
+    """A file that was left out of a dataset, and why."""
+
+    __tablename__ = "problem"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(owner("dataset.id"), index=True)
+    path: Mapped[str]
+    reason: Mapped[str]
+
+
+class Task(Base):
+    """A dataset read through one attribute."""
+
+    __tablename__ = "task"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dataset_id: Mapped[int] = mapped_column(owner("dataset.id"), index=True)
+    attribute_id: Mapped[int] = mapped_column(owner("attribute.id"), unique=True)
+    name: Mapped[str] = mapped_column(unique=True)
+
+
+class TaskClass(Base):
+    """A class of a task; ``position`` is the order it is shown in."""
+
+    __tablename__ = "task_class"
+    __table_args__ = (UniqueConstraint("task_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task_id: Mapped[int] = mapped_column(owner("task.id"))
+    position: Mapped[int]
+    name: Mapped[str]
+
+
+class Run(Base):
+    """One call of the analysis for one model; times are UTC, ISO 8601."""
+
+    __tablename__ = "run"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_name: Mapped[str]
+    started_at: Mapped[str]
+    finished_at: Mapped[str | None]
+    status: Mapped[str]
+    config_json: Mapped[str]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    code_version: Mapped[str]
+    versions_json: Mapped[str]
+    device: Mapped[str]
+    seconds_extract: Mapped[float | None]
+    seconds_score: Mapped[float | None]
+    seconds_ablate: Mapped[float | None]
+    notes_json: Mapped[str | None]
+
+
+class Stage(Base):
+    """The mark that a stage is complete, committed together with its results."""
+
+    __tablename__ = "stage"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), index=True)
+    name: Mapped[str]
+    finished_at: Mapped[str]

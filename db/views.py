@@ -1,0 +1,144 @@
+"""The public views: names and columns that people script against, so nothing here is renamed.
+
+The migration environment makes them anew from this module whenever the tables change. Their SQL is
+the common ground of SQLite and PostgreSQL: no functions of one dialect, and ratios divide a
+``DOUBLE PRECISION`` (both divide integers as integers).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+_MODEL_TASK = """
+FROM model_task
+JOIN model ON model.id = model_task.model_id
+JOIN task ON task.id = model_task.task_id
+JOIN dataset ON dataset.id = task.dataset_id"""
+
+_PROBABILITY = (
+    "CAST(activation_probability.positive_count AS DOUBLE PRECISION) / NULLIF(class_total.token_count, 0)"
+)
+
+VIEWS: dict[str, str] = {
+    "runs": """
+SELECT id AS run_id, started_at, finished_at, status, model_name AS model, config_json,
+       code_version, device, seconds_extract, seconds_score, seconds_ablate, seed, versions_json, notes_json
+FROM run""",
+    "clip_labels": """
+SELECT dataset.name AS dataset, clip.id AS clip_id, clip.path, clip.split, clip.duration_seconds,
+       attribute.name AS attribute, clip_label.value
+FROM clip_label
+JOIN clip ON clip.id = clip_label.clip_id
+JOIN attribute ON attribute.id = clip_label.attribute_id
+JOIN dataset ON dataset.id = clip.dataset_id""",
+    "activation_probabilities": f"""
+SELECT model.name AS model, dataset.name AS dataset, task.name AS task,
+       task_class.name AS class_name, neuron.layer, neuron.neuron,
+       activation_probability.positive_count, class_total.token_count,
+       {_PROBABILITY} AS activation_probability{_MODEL_TASK}
+JOIN neuron ON neuron.model_id = model_task.model_id
+JOIN activation_probability ON activation_probability.model_task_id = model_task.id
+    AND activation_probability.neuron_id = neuron.id
+JOIN class_total ON class_total.model_task_id = model_task.id
+    AND class_total.class_id = activation_probability.class_id
+JOIN task_class ON task_class.id = activation_probability.class_id""",
+    "neuron_selectivity": f"""
+SELECT model.name AS model, dataset.name AS dataset, task.name AS task, selection.preset,
+       neuron.layer, neuron.neuron, neuron_entropy.entropy, neuron_entropy.max_probability,
+       task_class.name AS top_class,
+       CASE WHEN EXISTS (
+           SELECT 1 FROM class_specific_neuron
+           WHERE class_specific_neuron.selection_id = selection.id
+             AND class_specific_neuron.neuron_id = neuron.id
+       ) THEN 1 ELSE 0 END AS is_class_specific,
+       model_task.n_classes, neuron_entropy.entropy_rank{_MODEL_TASK}
+JOIN selection ON selection.model_task_id = model_task.id
+JOIN neuron ON neuron.model_id = model_task.model_id
+JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id
+    AND neuron_entropy.neuron_id = neuron.id
+LEFT JOIN task_class ON task_class.id = neuron_entropy.top_class_id""",
+    "class_specific_neurons": f"""
+SELECT model.name AS model, dataset.name AS dataset, task.name AS task, selection.preset,
+       task_class.name AS class_name, neuron.layer, neuron.neuron,
+       {_PROBABILITY} AS activation_probability, neuron_entropy.entropy,
+       class_specific_neuron.lift, class_specific_neuron.p_value, class_specific_neuron.q_value,
+       class_specific_neuron.replicated{_MODEL_TASK}
+JOIN selection ON selection.model_task_id = model_task.id
+JOIN class_specific_neuron ON class_specific_neuron.selection_id = selection.id
+JOIN neuron ON neuron.id = class_specific_neuron.neuron_id
+    AND neuron.model_id = model_task.model_id
+JOIN task_class ON task_class.id = class_specific_neuron.class_id
+JOIN class_total ON class_total.model_task_id = model_task.id
+    AND class_total.class_id = class_specific_neuron.class_id
+JOIN activation_probability ON activation_probability.model_task_id = model_task.id
+    AND activation_probability.neuron_id = class_specific_neuron.neuron_id
+    AND activation_probability.class_id = class_specific_neuron.class_id
+JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id
+    AND neuron_entropy.neuron_id = class_specific_neuron.neuron_id""",
+    "task_coverage": f"""
+SELECT model.name AS model, dataset.name AS dataset, task.name AS task, selection.preset,
+       model_task.n_clips, model_task.n_classes, selection.n_classes_covered,
+       CAST(selection.n_classes_covered AS DOUBLE PRECISION) / NULLIF(model_task.n_classes, 0)
+           AS coverage,
+       selection.n_class_specific, selection.null_coverage_mean, selection.null_coverage_low,
+       selection.null_coverage_high, selection.null_n_class_specific_mean, selection.n_shuffles,
+       selection.n_pairs, selection.replicated_share, selection.replicated_share_all_pairs,
+       selection.null_n_pairs_mean, selection.settings_json{_MODEL_TASK}
+JOIN selection ON selection.model_task_id = model_task.id""",
+    "probe_accuracy": """
+SELECT model.name AS model, dataset.name AS dataset, task.name AS task, probe_score.split,
+       task_class.name AS class_name, probe_score.n_clips, probe_score.accuracy, probe_score.chance
+FROM probe
+JOIN model ON model.id = probe.model_id
+JOIN task ON task.id = probe.task_id
+JOIN dataset ON dataset.id = task.dataset_id
+JOIN probe_score ON probe_score.probe_id = probe.id
+LEFT JOIN task_class ON task_class.id = probe_score.class_id""",
+    "ablation_effects": """
+SELECT model.name AS model, dataset.name AS dataset, task.name AS task, ablation.selection,
+       ablation.target, task_class.name AS affected_class, ablation.gain, ablation.n_neurons,
+       ablation_effect.n_clips, ablation_effect.accuracy_unablated,
+       ablation_effect.accuracy_ablated, ablation_effect.delta, ablation_effect.ci_low,
+       ablation_effect.ci_high, ablation_effect.p_value, ablation_effect.q_value,
+       ablation_effect.control_delta_mean, ablation_effect.control_delta_low,
+       ablation_effect.control_delta_high, ablation_effect.n_controls, ablation.id AS ablation_id
+FROM ablation
+JOIN model ON model.id = ablation.model_id
+JOIN task ON task.id = ablation.task_id
+JOIN dataset ON dataset.id = task.dataset_id
+JOIN ablation_effect ON ablation_effect.ablation_id = ablation.id
+LEFT JOIN task_class ON task_class.id = ablation_effect.class_id""",
+    "shared_neurons": """
+SELECT model.name AS model, sharing.preset, task_a.name AS task_a, class_a.name AS class_a,
+       task_b.name AS task_b, class_b.name AS class_b, shared_neuron.n_a, shared_neuron.n_b,
+       shared_neuron.n_shared, shared_neuron.expected, shared_neuron.p_value, shared_neuron.q_value
+FROM sharing
+JOIN model ON model.id = sharing.model_id
+JOIN shared_neuron ON shared_neuron.sharing_id = sharing.id
+JOIN task_class AS class_a ON class_a.id = shared_neuron.class_a_id
+JOIN task AS task_a ON task_a.id = class_a.task_id
+JOIN task_class AS class_b ON class_b.id = shared_neuron.class_b_id
+JOIN task AS task_b ON task_b.id = class_b.task_id""",
+    "top_clips": """
+SELECT model.name AS model, dataset.name AS dataset, neuron.layer, neuron.neuron, top_clip.rank,
+       top_clip.clip_id, clip.path, top_clip.activation_rate, top_clip.mean_activation
+FROM model_dataset
+JOIN model ON model.id = model_dataset.model_id
+JOIN dataset ON dataset.id = model_dataset.dataset_id
+JOIN neuron ON neuron.model_id = model_dataset.model_id
+JOIN top_clip ON top_clip.model_dataset_id = model_dataset.id
+    AND top_clip.neuron_id = neuron.id
+JOIN clip ON clip.id = top_clip.clip_id""",
+}
+
+
+def drop_views(connection: Connection) -> None:
+    """Drop every public view that exists (tables cannot change under a view everywhere)."""
+    for name in VIEWS:
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
+
+
+def create_views(connection: Connection) -> None:
+    """Create every public view; none may exist."""
+    for name, select in VIEWS.items():
+        connection.exec_driver_sql(f"CREATE VIEW {name} AS{select}")

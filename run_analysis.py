@@ -1,0 +1,321 @@
+"""The whole study in one command: record, score, compare with chance, ablate, store.
+
+    python run_analysis.py --tasks all
+
+records the MLP neurons of each model over labelled datasets, scores how selective each neuron is
+for each class, sets every selection beside the same on shuffled labels, takes the class-specific
+neurons out and measures what a linear head loses, and keeps it all in an SQLite store that
+``streamlit run dashboard/app.py`` shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from core import ablation, activations, cli, probe, scoring, sharing
+from core.activations import Activations
+from core.config import AnalysisConfig, selection_name, top_share
+from core.datasets import InputError
+from core.device import ablate_clips_for, batch_size_for, choose_device, rows_per_pass_for
+from core.encoders import Encoder, load_encoder
+from core.progress import Update
+from core.progress import stage as progress_stage
+from core.results import ModelRecord
+from core.scan import Scan
+from db.session import StoreError, exclusive_run, open_store, store_files_dir
+from db.set_queries import specific_sets
+from db.store import Store
+
+RESULTS = 1
+"""Raised when stages change meaning, so that stored results of older code are computed anew."""
+
+
+@dataclass
+class Study:
+    """One model of a run: what every stage needs, and what it leaves to be told at the end."""
+
+    config: AnalysisConfig
+    console: Console
+    store: Store
+    files: Path
+    encoder: Encoder
+    model_id: int
+    notes: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    _run_id: int | None = None
+
+    @property
+    def run_id(self) -> int:
+        """The run in the store, begun when the first stage has something to do."""
+        if self._run_id is None:
+            config = {**self.config.as_dict(), "model": self.encoder.name}
+            self._run_id = self.store.start_run(
+                self.encoder.name, config, self.config.seed, cli.code_version(), cli.versions(),
+                str(self.encoder.device),
+            )  # fmt: skip
+        return self._run_id
+
+    @property
+    def did_anything(self) -> bool:
+        return self._run_id is not None
+
+    @contextmanager
+    def timer(self, name: str) -> Iterator[None]:
+        """Add the time of a block to what the run spent in ``extract``, ``score`` or ``ablate``."""
+        _ = self.run_id  # the run begins here, so that one that is killed leaves its row
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+
+    @contextmanager
+    def stage(self, name: str, label: str, total: int, unit: str) -> Iterator[Update]:
+        """A timed stage with its progress bar."""
+        with self.timer(name), progress_stage(self.console, label, total, unit) as update:
+            yield update
+
+    def key(self, name: str, content_key: str, *settings: object) -> str:
+        """Name of a stage in the store: what its result depends on, hashed."""
+        c = self.config
+        facts = [RESULTS, name, self.encoder.name, self.encoder.weights_key, content_key,
+                 c.padding, self.precision, *settings]  # fmt: skip
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    @property
+    def precision(self) -> str:
+        return "float32" if self.config.precision == "auto" else self.config.precision
+
+    def finish(self, status: str) -> None:
+        if self._run_id is not None:
+            self.store.finish_run(self._run_id, status, self.seconds, self.notes)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (0 done, 1 some failed, 2 wrong input, 130 stopped)."""
+    console = Console()
+    try:
+        config, show_list = cli.parse(argv)
+        if show_list:
+            cli.show_list(config, console)
+            return 0
+        return run(config, console)
+    except (InputError, StoreError) as error:
+        Console(stderr=True, soft_wrap=True).print(
+            f"error: {error}", style="red", highlight=False, markup=False
+        )
+        return 2
+    except KeyboardInterrupt:
+        console.print("stopped; what is finished is kept, the same command goes on from here")
+        return 130
+    except OSError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            f"error: {cli.reason(error)}; what is finished is kept, the same command goes on from here",
+            style="red", highlight=False, markup=False,
+        )  # fmt: skip
+        return 1
+
+
+def run(config: AnalysisConfig, console: Console) -> int:
+    """The study, step by step."""
+    started = time.monotonic()
+    device = choose_device(config.device)
+    encoders = [load_encoder(name, config.weights or None, device) for name in config.models]
+    datasets = cli.datasets(config, console)
+    if not datasets:
+        raise InputError("no task to run; see --list for what was found")
+
+    with exclusive_run(config.db):
+        store = Store(open_store(config.db))
+        files = store_files_dir(config.db)
+        scans = [cli.scan_dataset(dataset, files, config, console) for dataset, _ in datasets]
+        for scan in scans:
+            store.register_dataset(scan.record())
+        studies = [study_model(config, console, store, files, encoder, [
+            (scan, attributes) for scan, (_, attributes) in zip(scans, datasets, strict=True)
+        ]) for encoder in encoders]  # fmt: skip
+    return cli.tell_end(console, config, studies, time.monotonic() - started)
+
+
+def study_model(
+    config: AnalysisConfig,
+    console: Console,
+    store: Store,
+    files: Path,
+    encoder: Encoder,
+    data: Sequence[tuple[Scan, Sequence[str]]],
+) -> Study:
+    """One model over all datasets; a dataset or task that fails does not stop the others."""
+    console.print(
+        f"\n[bold]{encoder.name}[/bold]: {encoder.n_neurons:,} neurons in {encoder.n_layers} layers"
+    )
+    record = ModelRecord(
+        encoder.name, encoder.weights_key, encoder.layer_widths, encoder.sample_rate,
+        sum(p.numel() for p in encoder.module.parameters()), encoder.description, encoder.licence,
+    )  # fmt: skip
+    study = Study(config, console, store, files, encoder, store.register_model(record))
+    try:
+        for scan, attributes in data:
+            with cli.keep_going(study, console, scan.dataset.name):
+                matrices = extract(study, scan)
+                for attribute in attributes:
+                    with cli.keep_going(study, console, scan.dataset.task(attribute)):
+                        study_task(study, scan, matrices, attribute)
+        share(study)
+    except BaseException as error:
+        study.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+    study.finish("failed" if study.failures else "done")
+    return study
+
+
+def extract(study: Study, scan: Scan) -> Activations:
+    """One forward pass over a dataset: counts of positive tokens per clip and neuron, embeddings."""
+    config, encoder, name = study.config, study.encoder, scan.dataset.name
+    matrices = activations.open_activations(encoder, scan, study.files, config.padding, study.precision)
+    if not matrices.complete:
+        if "extract" not in config.stages:
+            raise InputError(f"{name} has no activations of {encoder.name} yet; add extract to --stages")
+        n_clips = len(matrices.done)
+        with study.stage("extract", f"{name} · extract", n_clips, "clips") as update:
+            activations.extract(
+                encoder, scan, matrices, batch_size_for(encoder.device, config.batch_size),
+                config.padding, study.precision, config.workers, update,
+            )  # fmt: skip
+    key = study.key("top_clips", scan.content_key)
+    if not study.store.is_done(key):
+        top = scoring.top_clips(scan, matrices)
+        study.store.write_top_clips(study.run_id, key, study.model_id, top)
+    return matrices
+
+
+def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) -> None:
+    """Score one task, train its linear head, ablate."""
+    config, task = study.config, scan.dataset.task(attribute)
+    selection = [config.event, config.selection_splits(), [vars(s) for s in config.selections()]]
+    score_key = study.key(
+        "score", scan.content_key, task, selection, config.shuffles, config.seed, config.min_test_clips
+    )
+    ablate_keys = {
+        (choice, gain): study.key("ablate", scan.content_key, task, selection, choice, gain, config.controls,
+                                  config.control_layers, config.seed, config.min_test_clips,
+                                  ablate_clips_for(study.encoder.device, config.ablate_clips))
+        for choice in config.ablate for gain in config.gains
+    }  # fmt: skip
+    probe_key = study.key("probe", scan.content_key, task)
+    done = study.store.is_done
+    to_score = "score" in config.stages and not (done(score_key) and done(probe_key))
+    to_ablate = [c for c, k in ablate_keys.items() if "ablate" in config.stages and not done(k)]
+    if not to_score and not to_ablate:
+        return
+
+    counts = scoring.count(scan, matrices, attribute, config.event, config.selection_splits())
+    if to_score and not done(score_key):
+        score(study, scan, attribute, counts, score_key)
+    if not done(score_key):
+        raise InputError(f"{task} is not scored with these settings yet; add score to --stages")
+
+    labels, names = scan.labels(attribute)
+    splits = np.array([clip.split for clip in scan.dataset.clips])
+    with study.timer("score"):
+        head = probe.fit(task, np.asarray(matrices.embeddings), labels, splits, names)
+    if not done(probe_key):
+        study.store.write_probe(study.run_id, probe_key, study.model_id, head.result)
+        study.console.print(f"  {task} · linear head: {probe.describe(head.result)}", highlight=False)
+    for choice, gain in to_ablate:
+        ablate(study, scan, attribute, counts, head, choice, gain, ablate_keys[choice, gain])
+
+
+def score(study: Study, scan: Scan, attribute: str, counts: scoring.TaskCounts, key: str) -> None:
+    """Entropy and class-specific neurons by every preset, each beside its label-shuffling null."""
+    config, task = study.config, scan.dataset.task(attribute)
+    with study.stage("score", f"{task} · score", config.shuffles, "shuffles") as update:
+        scores = scoring.score(
+            scan,
+            attribute,
+            counts,
+            config.selections(),
+            config.shuffles,
+            config.seed,
+            config.selection_splits(),
+            update,
+        )
+    left_out = ablation.too_few_clips(scan, attribute, counts.names, config.min_test_clips)
+    if left_out:
+        scores = replace(scores, warnings=(*scores.warnings, left_out))
+    study.store.write_scores(study.run_id, key, study.model_id, scores)
+
+
+def ablate(
+    study: Study,
+    scan: Scan,
+    attribute: str,
+    counts: scoring.TaskCounts,
+    head: probe.Probe,
+    choice: str,
+    gain: float,
+    key: str,
+) -> None:
+    """Scale each class's neurons, and as many random ones, and ask the same linear head again."""
+    config, task = study.config, scan.dataset.task(attribute)
+    share = top_share(choice)
+    mask = None if share else scoring.masks(counts, [s for s in config.selections() if s.preset == choice])[0]
+    targets = ablation.choose_targets(selection_name(choice), share, counts.names, counts.z, counts.p, mask)
+    labels, names = scan.labels(attribute)
+    enough = ablation.classes_with_clips(scan, labels, names, config.min_test_clips)
+    targets = [t for t in targets if t.name in enough]
+    reason = ablation.why_not(head, targets)
+    if reason or head.head is None:
+        study.notes.append(f"{task}: not ablated ({selection_name(choice)}), {reason}")
+        study.store.write_ablations(study.run_id, key, study.model_id, task, [])
+        return
+    setting = ablation.Setting(
+        gain, config.controls, config.control_layers, config.seed,
+        batch_size_for(study.encoder.device, config.batch_size), rows_per_pass_for(study.encoder.device),
+        config.padding, study.precision, config.workers,
+    )  # fmt: skip
+    every = np.flatnonzero(scan.in_splits("test") & (labels >= 0))
+    limit = ablate_clips_for(study.encoder.device, config.ablate_clips)
+    test = ablation.draw_clips(every, labels[every], limit, config.min_test_clips, config.seed)
+    if len(test) < len(every):
+        study.notes.append(
+            f"{task}: ablated on {len(test)} of {len(every)} test clips; --ablate-clips all takes them all"
+        )
+    n_passes = len(test) * ablation.n_conditions(targets, study.encoder.layer_widths, setting)
+    with study.stage(
+        "ablate", f"{task} · ablate {selection_name(choice)} at gain {gain:g}", n_passes, "passes"
+    ) as update:
+        found = ablation.ablate(
+            study.encoder, scan, test, labels[test], names, head.head, task, targets, setting, update
+        )
+    study.store.write_ablations(study.run_id, key, study.model_id, task, found)
+
+
+def share(study: Study) -> None:
+    """Neurons that two classes share, over all tasks of the model that the store holds."""
+    if "score" not in study.config.stages:
+        return
+    sets = specific_sets(study.store.engine, study.encoder.name)
+    digest = hashlib.sha256(
+        repr([(s.preset, s.task, s.class_names, s.pairs) for s in sets]).encode()
+    ).hexdigest()
+    key = study.key("share", digest)
+    if sets and not study.store.is_done(key):
+        with study.timer("score"):
+            shared = sharing.share_all(sets, study.encoder.n_neurons)
+            study.store.write_shared(study.run_id, key, study.model_id, shared)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

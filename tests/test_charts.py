@@ -1,0 +1,170 @@
+"""Charts, heatmaps and plain-language facts: pure functions of small hand-made frames."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dashboard import charts, facts, heatmaps
+
+
+@pytest.fixture
+def coverage() -> pd.DataFrame:
+    rows = [
+        ("large", "pitch", 4, 3, 0.75, 12, 0.1, 0.0, 0.25, 1.5, 200),
+        ("large", "event", 2, 2, 1.0, 7, np.nan, np.nan, np.nan, np.nan, 0),
+        ("base", "pitch", 4, 1, 0.25, 2, 0.1, 0.0, 0.25, 2.5, 200),
+    ]
+    columns = [
+        "model", "task", "n_classes", "n_classes_covered", "coverage", "n_class_specific",
+        "null_coverage_mean", "null_coverage_low", "null_coverage_high",
+        "null_n_class_specific_mean", "n_shuffles",
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.assign(replicated_share=0.5, n_pairs=9)
+
+
+@pytest.fixture
+def effects() -> pd.DataFrame:
+    base = {
+        "model": "base", "task": "pitch", "selection": "top 1%", "target": "60",
+        "affected_class": "60", "gain": 0.0, "n_neurons": 40, "delta": -0.2, "ci_low": -0.3,
+        "ci_high": -0.1, "q_value": 0.01, "control_delta_mean": 0.0, "control_delta_low": -0.02,
+        "control_delta_high": 0.02, "n_controls": 20,
+    }  # fmt: skip
+    changes: list[dict[str, object]] = [
+        {},
+        {"delta": -0.5, "ci_low": -0.9, "ci_high": 0.1, "affected_class": None},
+        {"delta": -0.6, "q_value": np.nan},
+        {"delta": -0.7, "control_delta_low": -0.8},
+        {"model": "large", "q_value": 0.5, "delta": -0.01},
+    ]
+    return pd.DataFrame([{**base, **change} for change in changes])
+
+
+def test_classes_that_are_numbers_come_in_numeric_order() -> None:
+    assert heatmaps.class_order(["100", "9", "60", "9"]) == ["9", "60", "100"]
+    assert heatmaps.class_order(["wind", "10", "bell"]) == ["wind", "10", "bell"]
+
+
+def test_cluster_order_puts_rows_of_one_shape_side_by_side() -> None:
+    low, high = [1.0, 0.0, 0.0], [0.0, 0.0, 0.5]
+    order = heatmaps.cluster_order(np.array([low, high, low, high, low]))
+    kinds = [int(row) % 2 for row in order]
+    assert sorted(order) == [0, 1, 2, 3, 4]
+    assert sum(a != b for a, b in pairwise(kinds)) == 1
+
+
+def test_cluster_order_bears_silent_and_few_rows() -> None:
+    assert sorted(heatmaps.cluster_order(np.zeros((4, 3)))) == [0, 1, 2, 3]
+    assert list(heatmaps.cluster_order(np.ones((1, 3)))) == [0]
+    assert list(heatmaps.cluster_order(np.empty((0, 3)))) == []
+
+
+def test_coverage_is_never_drawn_without_its_null(coverage: pd.DataFrame) -> None:
+    spec = charts.coverage_chart(coverage).to_dict()
+    (rows,) = spec["datasets"].values()
+    assert {(row["model"], row["task"]) for row in rows} == {("large", "pitch"), ("base", "pitch")}
+
+
+def test_models_keep_their_colour_from_chart_to_chart(coverage: pd.DataFrame) -> None:
+    by_layer = pd.DataFrame({"model": ["large", "base"], "layer": 0, "share": 0.5})
+    nulls = pd.DataFrame({"model": ["base"], "share": [0.1]})
+    probe = coverage.assign(accuracy=0.5, chance=0.1, n_clips=9)
+    for chart in (
+        charts.coverage_chart(coverage),
+        charts.count_chart(coverage),
+        charts.probe_chart(probe),
+        charts.layer_chart(by_layer, nulls),
+    ):
+        scales = [
+            layer["encoding"]["color"]["scale"]
+            for layer in chart.to_dict()["layer"]
+            if "scale" in layer["encoding"].get("color", {})
+        ]
+        assert scales
+        assert all(scale["domain"][:2] == ["base", "large"] for scale in scales)
+
+
+def test_heatmaps_start_at_zero_and_keep_class_order() -> None:
+    counts = pd.DataFrame({"layer": [0, 0, 1, 1], "class_name": ["10", "9"] * 2, "n_neurons": [3, 0, 1, 0]})
+    rect = heatmaps.count_heatmap(counts, (1, "10")).to_dict()["layer"][0]
+    assert rect["encoding"]["color"]["scale"]["domain"] == [0, 3]
+    assert rect["encoding"]["x"]["sort"] == ["9", "10"]
+
+    probabilities = pd.DataFrame(
+        {"neuron": [7, 7, 5, 5], "class_name": ["10", "9"] * 2, "activation_probability": 0.25}
+    )
+    rect = heatmaps.probability_heatmap(probabilities, [7, 5], "9", dark=True).to_dict()["layer"][0]
+    assert rect["encoding"]["color"]["scale"]["domain"] == [0, 0.25]
+    assert rect["encoding"]["y"]["sort"] == [7, 5]
+
+
+def test_an_empty_count_heatmap_still_has_a_scale() -> None:
+    counts = pd.DataFrame({"layer": [0], "class_name": ["a"], "n_neurons": [0]})
+    rect = heatmaps.count_heatmap(counts).to_dict()["layer"][0]
+    assert rect["encoding"]["color"]["scale"]["domain"] == [0, 1]
+
+
+def test_class_bars_draw_the_mean_of_the_classes() -> None:
+    frame = pd.DataFrame(
+        {
+            "class_name": ["10", "9"], "activation_probability": [0.1, 0.3], "positive_count": 1,
+            "token_count": 10, "n_clips": 2, "selected": [False, True], "lift": [0.3, 3.0],
+            "q_value": [np.nan, 0.01], "replicated": ["not tested", "yes"],
+        }
+    )  # fmt: skip
+    rows, spec = charts.class_bars(frame)
+    assert rows["class_name"].tolist() == ["9", "10"]
+    assert rows["status"].tolist() == ["class-specific", "other"]
+    bars, rule = spec["layer"]
+    assert bars["encoding"]["y"]["field"] == "activation_probability"
+    assert rule["encoding"]["y"]["aggregate"] == "mean"
+
+
+def test_believable_needs_q_interval_and_controls(effects: pd.DataFrame) -> None:
+    assert list(facts.believable(effects)) == [True, False, False, False, False]
+
+
+def test_biggest_ablation_prefers_the_believable(effects: pd.DataFrame) -> None:
+    biggest = facts.biggest_ablations(effects).set_index("model")
+    assert biggest.loc["base", "delta"] == -0.2
+    assert bool(biggest.loc["base", "believable"]) is True
+    assert bool(biggest.loc["large", "believable"]) is False
+
+
+def test_an_ablation_is_told_with_interval_and_controls(effects: pd.DataFrame) -> None:
+    sentence = facts.ablation_sentence(effects.iloc[0].to_dict())
+    assert "−20.0 points" in sentence
+    assert "−30.0 to −10.0" in sentence
+    assert "20 random sets" in sentence
+    assert "not computed" in facts.ablation_sentence(effects.iloc[2].to_dict())
+    assert "all classes" in facts.ablation_label(effects.iloc[1].to_dict())
+
+
+def test_ablation_chart_draws_points_of_percent(effects: pd.DataFrame) -> None:
+    spec = charts.ablation_chart(effects.head(1).assign(label="one")).to_dict()
+    drawn = [row["delta"] for rows in spec["datasets"].values() for row in rows if "delta" in row]
+    assert drawn == pytest.approx([-20])
+
+
+def test_what_was_not_measured_is_listed(coverage: pd.DataFrame, effects: pd.DataFrame) -> None:
+    probe = pd.DataFrame({"model": ["base"], "task": ["pitch"]})
+    missing = facts.not_measured(coverage, probe, effects)
+    by_place = missing.groupby(["model", "task"])["missing"].apply(set).to_dict()
+    assert by_place == {
+        ("large", "pitch"): {"probe"},
+        ("large", "event"): {"probe", "ablation", "shuffled-label null"},
+    }
+
+
+def test_shares_average_over_tasks(coverage: pd.DataFrame) -> None:
+    by_layer = pd.DataFrame(
+        {"model": "base", "task": ["a", "b"], "layer": 0, "width": 10, "n_class_specific": [1, 3]}
+    )
+    assert facts.shares_by_layer(by_layer)["share"].tolist() == pytest.approx([0.2])
+    nulls = facts.null_shares(coverage, {"large": 100, "base": 100}).set_index("model")["share"]
+    assert nulls.to_dict() == pytest.approx({"large": 0.015, "base": 0.025})

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process without a traceback
+    _on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import numpy as np
 from rich.console import Console
@@ -33,7 +37,7 @@ from core.progress import stage as progress_stage
 from core.results import ModelRecord
 from core.scan import Scan
 from db.session import StoreError, exclusive_run, open_store, store_files_dir
-from db.set_queries import specific_sets
+from db.set_queries import specific_sets, stored_clips
 from db.store import Store
 
 RESULTS = 1
@@ -104,27 +108,22 @@ class Study:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 1 some failed, 2 wrong input, 130 stopped)."""
-    console = Console()
+    console = cli.output()
     try:
         config, show_list = cli.parse(argv)
         if show_list:
             cli.show_list(config, console)
             return 0
         return run(config, console)
-    except (InputError, StoreError) as error:
-        Console(stderr=True, soft_wrap=True).print(
-            f"error: {error}", style="red", highlight=False, markup=False
-        )
-        return 2
     except KeyboardInterrupt:
         console.print("stopped; what is finished is kept, the same command goes on from here")
         return 130
-    except OSError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            f"error: {cli.reason(error)}; what is finished is kept, the same command goes on from here",
-            style="red", highlight=False, markup=False,
-        )  # fmt: skip
+    except OSError as error:  # the disk's errors, the store's among them
+        cli.tell_error(error)
         return 1
+    except (InputError, StoreError) as error:
+        cli.tell_error(error)
+        return 2
 
 
 def run(config: AnalysisConfig, console: Console) -> int:
@@ -132,18 +131,17 @@ def run(config: AnalysisConfig, console: Console) -> int:
     started = time.monotonic()
     device = choose_device(config.device)
     encoders = [load_encoder(name, config.weights or None, device) for name in config.models]
-    datasets = cli.datasets(config, console)
-    if not datasets:
-        raise InputError("no task to run; see --list for what was found")
+    tasks = cli.tasks(config, console)
 
     with exclusive_run(config.db):
         store = Store(open_store(config.db))
         files = store_files_dir(config.db)
-        scans = [cli.scan_dataset(dataset, files, config, console) for dataset, _ in datasets]
+        scans = [cli.scan_dataset(dataset, of, files, config, console) for dataset, of in tasks]
         for scan in scans:
+            cli.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
             store.register_dataset(scan.record())
         studies = [study_model(config, console, store, files, encoder, [
-            (scan, attributes) for scan, (_, attributes) in zip(scans, datasets, strict=True)
+            (scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)
         ]) for encoder in encoders]  # fmt: skip
     return cli.tell_end(console, config, studies, time.monotonic() - started)
 
@@ -157,9 +155,7 @@ def study_model(
     data: Sequence[tuple[Scan, Sequence[str]]],
 ) -> Study:
     """One model over all datasets; a dataset or task that fails does not stop the others."""
-    console.print(
-        f"\n[bold]{encoder.name}[/bold]: {encoder.n_neurons:,} neurons in {encoder.n_layers} layers"
-    )
+    console.print(f"\n{encoder.name}: {encoder.n_neurons:,} neurons in {encoder.n_layers} layers", style="bold")
     record = ModelRecord(
         encoder.name, encoder.weights_key, encoder.layer_widths, encoder.sample_rate,
         sum(p.numel() for p in encoder.module.parameters()), encoder.description, encoder.licence,
@@ -172,9 +168,11 @@ def study_model(
                 for attribute in attributes:
                     with cli.keep_going(study, console, scan.dataset.task(attribute)):
                         study_task(study, scan, matrices, attribute)
-        share(study)
+        with cli.keep_going(study, console, "shared neurons"):
+            share(study)
     except BaseException as error:
-        study.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+        with suppress(StoreError):  # a full disk takes no last word either
+            study.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     study.finish("failed" if study.failures else "done")
     return study
@@ -203,14 +201,15 @@ def extract(study: Study, scan: Scan) -> Activations:
 def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) -> None:
     """Score one task, train its linear head, ablate."""
     config, task = study.config, scan.dataset.task(attribute)
-    selection = [config.event, config.selection_splits(), [vars(s) for s in config.selections()]]
+    evidence = [config.event, config.selection_splits()]
+    selection = [*evidence, [vars(s) for s in config.selections()]]
     score_key = study.key(
         "score", scan.content_key, task, selection, config.shuffles, config.seed, config.min_test_clips
     )
     ablate_keys = {
-        (choice, gain): study.key("ablate", scan.content_key, task, selection, choice, gain, config.controls,
-                                  config.control_layers, config.seed, config.min_test_clips,
-                                  ablate_clips_for(study.encoder.device, config.ablate_clips))
+        (choice, gain): study.key("ablate", scan.content_key, task, evidence if top_share(choice) else selection,
+                                  choice, gain, config.controls, config.control_layers, config.seed,
+                                  config.min_test_clips, ablate_clips_for(study.encoder.device, config.ablate_clips))
         for choice in config.ablate for gain in config.gains
     }  # fmt: skip
     probe_key = study.key("probe", scan.content_key, task)
@@ -232,7 +231,7 @@ def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) 
         head = probe.fit(task, np.asarray(matrices.embeddings), labels, splits, names)
     if not done(probe_key):
         study.store.write_probe(study.run_id, probe_key, study.model_id, head.result)
-        study.console.print(f"  {task} · linear head: {probe.describe(head.result)}", highlight=False)
+        study.console.print(f"  {task} · linear head: {probe.describe(head.result)}")
     for choice, gain in to_ablate:
         ablate(study, scan, attribute, counts, head, choice, gain, ablate_keys[choice, gain])
 
@@ -254,6 +253,8 @@ def score(study: Study, scan: Scan, attribute: str, counts: scoring.TaskCounts, 
     left_out = ablation.too_few_clips(scan, attribute, counts.names, config.min_test_clips)
     if left_out:
         scores = replace(scores, warnings=(*scores.warnings, left_out))
+    for warning in scores.warnings:
+        study.console.print(f"    {warning}", style="yellow")
     study.store.write_scores(study.run_id, key, study.model_id, scores)
 
 
@@ -307,9 +308,7 @@ def share(study: Study) -> None:
     if "score" not in study.config.stages:
         return
     sets = specific_sets(study.store.engine, study.encoder.name)
-    digest = hashlib.sha256(
-        repr([(s.preset, s.task, s.class_names, s.pairs) for s in sets]).encode()
-    ).hexdigest()
+    digest = hashlib.sha256(repr([(s.preset, s.task, s.class_names, s.pairs) for s in sets]).encode()).hexdigest()
     key = study.key("share", digest)
     if sets and not study.store.is_done(key):
         with study.timer("score"):
@@ -318,4 +317,7 @@ def share(study: Study) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGINT, _on_interrupt)
+    code = main()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)

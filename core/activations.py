@@ -62,9 +62,7 @@ def key(encoder: Encoder, scan: Scan, padding: Padding, precision: str) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def open_activations(
-    encoder: Encoder, scan: Scan, store_files: Path, padding: Padding, precision: str
-) -> Activations:
+def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: Padding, precision: str) -> Activations:
     """Open the matrices, making them where they are not there yet.
 
     Disk space is reserved at once: writing to a map whose disk is full would kill the process.
@@ -111,9 +109,7 @@ def _open_map(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> np.memmap
         except OSError as error:
             part.unlink(missing_ok=True)
             size = np.dtype(dtype).itemsize * math.prod(shape) / 1e6
-            raise OSError(
-                error.errno, f"{error.strerror}, {size:,.1f} MB needed in one file", str(path)
-            ) from error
+            raise OSError(error.errno, f"{error.strerror}, {size:,.1f} MB needed in one file", str(path)) from error
     return open_memmap(path, mode="r+")
 
 
@@ -162,9 +158,7 @@ def extract(
     if progress:
         progress(n_done)
     batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
-    for index, waveforms in zip(
-        batches, read_ahead(scan, batches, encoder.sample_rate, workers), strict=True
-    ):
+    for index, waveforms in zip(batches, read_ahead(scan, batches, encoder.sample_rate, workers), strict=True):
         batch = encoder.prepare(waveforms, padding)
         with torch.inference_mode(), autocast(encoder, precision), record(encoder, batch) as counts:
             embeddings = encoder.forward(batch)
@@ -181,9 +175,7 @@ def extract(
         cast(np.memmap, matrix).flush()
 
 
-def read_ahead(
-    scan: Scan, batches: Sequence[NDArray[np.int64]], sample_rate: int, workers: int
-) -> Iterator[Waveforms]:
+def read_ahead(scan: Scan, batches: Sequence[NDArray[np.int64]], sample_rate: int, workers: int) -> Iterator[Waveforms]:
     """Waveforms of each batch of clips; the next batch is read while one is worked on.
 
     Raises

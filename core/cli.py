@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -40,6 +40,8 @@ def parse(argv: Sequence[str] | None) -> tuple[AnalysisConfig, bool]:
     show_list = given.pop("list")
     known = {f.name for f in fields(AnalysisConfig)}
     assert set(given) <= known
+    if given["models"]:
+        given["models"] = tuple(dict.fromkeys(given["models"]))
     return AnalysisConfig(**{k: v for k, v in given.items() if v is not None}), show_list
 
 
@@ -47,21 +49,42 @@ def _commas(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+
+
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in _commas(text))
+    return tuple(_number(part) for part in _commas(text))
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
 
 
 def _auto(text: str) -> int:
-    return 0 if text == "auto" else int(text)
+    return 0 if text == "auto" else _whole(text)
 
 
 def _clips(text: str) -> int | None:
-    return None if text == "auto" else 0 if text == "all" else int(text)
+    return None if text == "auto" else 0 if text == "all" else _whole(text)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage in one line, as all other input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; --help shows all options")
 
 
 def _parser() -> argparse.ArgumentParser:
     d = AnalysisConfig()
-    p = argparse.ArgumentParser(
+    p = _Parser(
         prog="run_analysis.py",
         description="Record the MLP neurons of audio transformers, score how selective they are, ablate them, "
         "and keep everything in a store that can be asked in SQL.",
@@ -72,88 +95,117 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--tasks", metavar="all|NAME,NAME", help="tasks to run; all = every task whose data is found (all)"
     )
-    what.add_argument("--model", dest="models", action="append", metavar="NAME", help="encoder, repeatable (nano-ssl and nano-sl)")  # fmt: skip
+    what.add_argument(
+        "--model", dest="models", action="append", metavar="NAME", help="encoder, repeatable (nano-ssl and nano-sl)"
+    )
     what.add_argument("--weights", metavar="PATH", help="checkpoint of the model, where it needs one")
-    what.add_argument("--data-dir", dest="data_dirs", action="append", metavar="DIR", help="folder that holds datasets (or is one), repeatable (the embedded demo)")  # fmt: skip
     what.add_argument(
-        "--limit", type=int, metavar="N", help="at most N clips a dataset, drawn evenly over classes (all)"
+        "--data-dir",
+        dest="data_dirs",
+        action="append",
+        metavar="DIR",
+        help="folder that holds datasets (or is one), repeatable (the embedded demo)",
     )
     what.add_argument(
-        "--list", action="store_true", help="show models, datasets and tasks that are found, and stop"
+        "--limit", type=_whole, metavar="N", help="at most N clips a dataset, drawn evenly over classes (all)"
     )
+    what.add_argument("--list", action="store_true", help="show models, datasets and tasks that are found, and stop")
     what.add_argument("--stages", type=_commas, metavar="S,S", help=f"of {','.join(STAGES)} (all)")
     where = p.add_argument_group("where and how")
     where.add_argument("--db", metavar="PATH|URL", help=f"the store ({d.db})")
     where.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (auto)")
     where.add_argument("--batch-size", type=_auto, metavar="N|auto", help="clips in one forward pass (auto)")
     where.add_argument("--precision", help="float32, bfloat16 or auto (auto = float32)")
-    where.add_argument("--workers", type=int, metavar="N", help=f"threads that read audio ({d.workers})")
+    where.add_argument("--workers", type=_whole, metavar="N", help=f"threads that read audio ({d.workers})")
     how = p.add_argument_group("selection")
-    how.add_argument("--preset", dest="presets", type=_commas, metavar="P,P", help=f"of {','.join(PRESETS)} (all, stored side by side)")  # fmt: skip
     how.add_argument(
-        "--entropy-rate", type=float, metavar="R", help=f"share of neurons kept by entropy ({d.entropy_rate})"
+        "--preset",
+        dest="presets",
+        type=_commas,
+        metavar="P,P",
+        help=f"of {','.join(PRESETS)} (all, stored side by side)",
     )
-    how.add_argument("--probability-bar", type=float, metavar="Q", help=f"quantile of all probabilities a class must exceed ({d.probability_bar})")  # fmt: skip
+    how.add_argument(
+        "--entropy-rate", type=_number, metavar="R", help=f"share of neurons kept by entropy ({d.entropy_rate})"
+    )
+    how.add_argument(
+        "--probability-bar",
+        type=_number,
+        metavar="Q",
+        help=f"quantile of all probabilities a class must exceed ({d.probability_bar})",
+    )
     how.add_argument("--bar-scope", help=f"task or class ({d.bar_scope})")
     how.add_argument("--activity", metavar="RULE", help=f"quantile:R or any-above:Q ({d.activity})")
     how.add_argument("--event", help=f"positive or high ({d.event})")
     how.add_argument("--select-on", help=f"train (train and valid clips) or all ({d.select_on})")
     how.add_argument("--padding", help=f"exclude or include tokens that hold padding ({d.padding})")
     worth = p.add_argument_group("null and ablation")
-    worth.add_argument("--shuffles", type=int, metavar="N", help=f"label shuffles of the null ({d.shuffles})")
+    worth.add_argument("--shuffles", type=_whole, metavar="N", help=f"label shuffles of the null ({d.shuffles})")
     worth.add_argument(
-        "--controls", type=int, metavar="N", help=f"random sets beside each ablated set ({d.controls})"
+        "--controls", type=_whole, metavar="N", help=f"random sets beside each ablated set ({d.controls})"
     )
-    worth.add_argument("--control-layers", help="task: controls are shared by a task's targets of one size and have their mean layer profile; "  # fmt: skip
-                       f"target: each target its own, in exactly its layers ({d.control_layers})")  # fmt: skip
+    worth.add_argument(
+        "--control-layers",
+        help="task: controls are shared by a task's targets of one size and have their mean layer profile; "
+        f"target: each target its own, in exactly its layers ({d.control_layers})",
+    )
     worth.add_argument("--gains", type=_numbers, metavar="G,G", help="factors on the ablated neurons (0)")
-    worth.add_argument("--ablate", type=_commas, metavar="A,A", help="top:SHARE (strongest evidence for the class) or a preset's own sets (top:0.01)")  # fmt: skip
+    worth.add_argument(
+        "--ablate",
+        type=_commas,
+        metavar="A,A",
+        help="top:SHARE (strongest evidence for the class) or a preset's own sets (top:0.01)",
+    )
     worth.add_argument(
         "--ablate-clips",
         type=_clips,
         metavar="N|all|auto",
         help="test clips of a task that are ablated, drawn evenly over classes (auto: 120 on a CPU, else all)",
     )
-    worth.add_argument("--min-test-clips", type=int, metavar="N", help=f"ablate only classes with so many test clips ({d.min_test_clips})")  # fmt: skip
-    worth.add_argument("--seed", type=int, metavar="N", help=f"of every random draw ({d.seed})")
+    worth.add_argument(
+        "--min-test-clips",
+        type=_whole,
+        metavar="N",
+        help=f"ablate only classes with so many test clips ({d.min_test_clips})",
+    )
+    worth.add_argument("--seed", type=_whole, metavar="N", help=f"of every random draw ({d.seed})")
     return p
 
 
-def datasets(config: AnalysisConfig, console: Console) -> list[tuple[Dataset, tuple[str, ...]]]:
-    """Datasets and the attributes to run; the embedded demo where no folder is given."""
-    if config.data_dirs:
-        found = find([Path(d).expanduser() for d in config.data_dirs], config.seed)
-    else:
-        found = demo.datasets(console)
-    chosen, left_out = choose_tasks(found, config.tasks)
+def tasks(config: AnalysisConfig, console: Console) -> list[tuple[Dataset, tuple[str, ...]]]:
+    """Datasets with the attributes to run; the embedded demo, still to be made, where no folder is given."""
+    chosen, left_out = choose_tasks(_found(config), config.tasks)
     for line in left_out:
-        console.print(f"left out: {line}", style="yellow", highlight=False)
-    return [(_limited(dataset, attributes, config), attributes) for dataset, attributes in chosen]
+        console.print(f"left out: {line}", style="yellow")
+    if not chosen:
+        raise InputError("no task to run; --list shows what was found, --tasks NAME runs any of it")
+    return chosen
 
 
-def _limited(dataset: Dataset, attributes: tuple[str, ...], config: AnalysisConfig) -> Dataset:
-    if not config.limit:
-        return dataset
-    clips = draw_evenly(dataset.clips, attributes, config.limit, config.seed)
-    return replace(dataset, clips=tuple(clips))
+def _found(config: AnalysisConfig) -> list[Dataset]:
+    if config.data_dirs:
+        return find([Path(d).expanduser() for d in config.data_dirs], config.seed)
+    return demo.planned()
 
 
-def scan_dataset(dataset: Dataset, files: Path, config: AnalysisConfig, console: Console) -> Scan:
-    """Look at every file once; tell what is left out by name."""
+def scan_dataset(
+    dataset: Dataset, attributes: Sequence[str], files: Path, config: AnalysisConfig, console: Console
+) -> Scan:
+    """Look at every file once, making the demo's first; tell what is left out by name."""
+    if not config.data_dirs:
+        dataset = demo.datasets(console, {dataset.name})[0]
+    if config.limit:
+        clips = draw_evenly(dataset.clips, attributes, config.limit, config.seed)
+        dataset = replace(dataset, clips=tuple(clips))
     with stage(console, f"{dataset.name} · files", len(dataset.clips)) as update:
         scanned = scan(dataset, files / "scans" / f"{dataset.name}.csv", config.workers, update)
     for problem in scanned.problems[:5]:
-        console.print(
-            f"    left out: {problem.path}: {problem.reason}", style="yellow", highlight=False, markup=False
-        )
+        console.print(f"    left out: {problem.path}: {problem.reason}", style="yellow")
     if len(scanned.problems) > 5:
-        console.print(
-            f"    and {len(scanned.problems) - 5} more, all in the store's table of problems", style="yellow"
-        )
+        more = len(scanned.problems) - 5
+        console.print(f"    and {more} more, all in the store's table of problems", style="yellow")
     if dataset.split_origin == "ours":
-        console.print(
-            f"    the manifest has no split; clips were split 60/15/25 by class with seed {config.seed}"
-        )
+        console.print(f"    the manifest has no split; clips were split 60/15/25 by class with seed {config.seed}")
     if not scanned.dataset.clips:
         raise InputError(
             f"{dataset.name} in {dataset.root} has no usable clip; first reason: {scanned.problems[0].reason}"
@@ -167,20 +219,18 @@ def show_list(config: AnalysisConfig, console: Console) -> None:
     for name, line in known_encoders().items():
         models.add_row(name, line)
     console.print(models)
-    found = (
-        find([Path(d).expanduser() for d in config.data_dirs], config.seed)
-        if config.data_dirs
-        else demo.planned()
+    found = _found(config)
+    table = Table(
+        "task", "clips", "classes", "train/valid/test", title="\nTasks", title_justify="left", box=None, pad_edge=False
     )
-    tasks = Table("task", "clips", "classes", "train/valid/test", title="\nTasks", title_justify="left", box=None, pad_edge=False)  # fmt: skip
     for dataset in found:
         for task, attribute in dataset.tasks().items():
             of = [clip.split for clip in dataset.clips if attribute in clip.labels]
             sizes = "/".join(str(of.count(split)) for split in ("train", "valid", "test"))
-            tasks.add_row(task, str(len(of)), str(len(dataset.classes(attribute))), sizes)
-    console.print(tasks)
+            table.add_row(task, str(len(of)), str(len(dataset.classes(attribute))), sizes)
+    console.print(table)
     for dataset in found:
-        console.print(f"{dataset.name}: {dataset.root}", style="dim", highlight=False, soft_wrap=True)
+        console.print(f"{dataset.name}: {dataset.root}", style="dim")
 
 
 def code_version() -> str:
@@ -199,10 +249,28 @@ def versions() -> dict[str, str]:
     return found
 
 
-def reason(error: OSError) -> str:
-    """An operating system's error in words, with the file it is about."""
-    where = f" ({error.filename})" if error.filename else ""
-    return f"{error.strerror or error}{where}"
+def output(*, stderr: bool = False) -> Console:
+    """A console that prints text as it is: names of files and classes hold any character."""
+    return Console(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)
+
+
+def tell_error(error: Exception) -> None:
+    """One line on stderr."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        text = f"{error.strerror}{where}; what is finished is kept, the same command goes on from here"
+    output(stderr=True).print(f"error: {text}", style="red")
+
+
+def refuse_to_lose(config: AnalysisConfig, scan: Scan, stored: Collection[str]) -> None:
+    """A quick look with ``--limit`` does not replace the results of other clips."""
+    lost = set(stored) - {clip.path for clip in scan.dataset.clips}
+    if config.limit and lost:
+        raise InputError(
+            f"{config.shown_db} holds results of {len(stored)} clips of {scan.dataset.name}, which this "
+            f"--limit {config.limit} would replace; give --db another path for the quick look"
+        )
 
 
 class Tally(Protocol):
@@ -230,7 +298,7 @@ def keep_going(study: Tally, console: Console, name: str) -> Iterator[None]:
     except Exception as error:
         text = str(error).strip().splitlines()
         study.failures.append(f"{name}: {type(error).__name__}: {text[0] if text else ''}")
-        console.print(f"  failed: {study.failures[-1]}", style="red", highlight=False, markup=False)
+        console.print(f"  failed: {study.failures[-1]}", style="red")
 
 
 def tell_end(console: Console, config: AnalysisConfig, studies: Sequence[Tally], seconds: float) -> int:
@@ -239,17 +307,13 @@ def tell_end(console: Console, config: AnalysisConfig, studies: Sequence[Tally],
     failures = [failure for study in studies for failure in study.failures]
     console.print()
     for note in notes:
-        console.print(note, style="yellow", highlight=False, markup=False)
+        console.print(note, style="yellow")
     if failures:
-        console.print(
-            f"{len(failures)} failed: {'; '.join(failures)}", style="red", highlight=False, markup=False
-        )
+        output(stderr=True).print(f"{len(failures)} failed: {'; '.join(failures)}", style="red")
     if not any(study.did_anything for study in studies) and not failures:
-        console.print(f"everything asked for is already in {config.db}; nothing was changed")
+        console.print(f"everything asked for is already in {config.shown_db}; nothing was changed")
     else:
-        console.print(f"done in {seconds / 60:.1f} min; results are in {config.db}", highlight=False)
-    shown = "" if config.db == AnalysisConfig().db else f" -- --db {config.db}"
-    console.print(
-        f"look at them with: streamlit run dashboard/app.py{shown}", highlight=False, soft_wrap=True
-    )
+        console.print(f"done in {seconds / 60:.1f} min; results are in {config.shown_db}")
+    shown = "" if config.db == AnalysisConfig().db else f" -- --db {config.shown_db}"
+    console.print(f"look at them with: streamlit run dashboard/app.py{shown}")
     return 1 if failures else 0

@@ -119,9 +119,7 @@ class AnalysisConfig:
             raise InputError(f"--gains is {given}; expected numbers such as 0,0.5")
         for name in ("entropy_rate", "probability_bar"):
             if not 0 < getattr(self, name) <= 1:
-                raise InputError(
-                    f"--{name.replace('_', '-')} is {getattr(self, name)}; expected a share in (0, 1]"
-                )
+                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected a share in (0, 1]")
         try:
             parse_activity(self.activity)
         except ValueError as error:

@@ -25,8 +25,7 @@ def choose_device(wanted: str) -> str:
         raise InputError(f"--device {wanted} is not known; expected auto, cpu, cuda, cuda:N or mps")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise InputError(
-            f"--device {wanted}: PyTorch sees {torch.cuda.device_count()} CUDA device(s) here; "
-            "use --device cpu or auto"
+            f"--device {wanted}: PyTorch sees {torch.cuda.device_count()} CUDA device(s) here; use --device cpu or auto"
         )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise InputError("--device mps is not available here; use --device cpu or auto")

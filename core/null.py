@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammainc, gammaincc, ndtr
+from scipy.special import gammainc, gammaincc, gammaln, ndtr
 
 from core.results import FloatArray, IntArray, NullSummary
 from core.selectivity import Mask, SelectionSettings, entropy, lift, select
@@ -36,6 +36,8 @@ class ClipCounts:
         Central moments of d over the clips.
     rate : ndarray of float, shape (n_neurons,)
         Pooled activation probability.
+    n_firing : ndarray of int, shape (n_neurons,)
+        Clips in which the neuron fires at all.
     """
 
     positive: NDArray[np.floating]
@@ -43,6 +45,7 @@ class ClipCounts:
     rate: FloatArray
     second: FloatArray
     third: FloatArray
+    n_firing: IntArray
 
     @classmethod
     def of(cls, positive: NDArray[np.integer], tokens: IntArray) -> ClipCounts:
@@ -59,7 +62,7 @@ class ClipCounts:
             squared = d * d
             second[block] = squared.mean(axis=0)
             third[block] = (squared * d).mean(axis=0)
-        return cls(counts, token_counts, rate, second, third)
+        return cls(counts, token_counts, rate, second, third, np.count_nonzero(counts, axis=0))
 
     def by_class(self, labels: IntArray, n_classes: int) -> tuple[FloatArray, FloatArray]:
         """Positive counts (n_classes, n_neurons) and tokens (n_classes,) of labelled clips."""
@@ -104,8 +107,21 @@ def evidence(
     skewness = np.where(constant, 0.0, counts.third * scale / sd**3)
     p = np.ones_like(z)
     look = (z > z_min) & ~constant
-    p[look] = pearson3_upper_tail(z[look], skewness[look])
+    n_drawn, n_firing = np.broadcast_arrays(n, counts.n_firing)
+    least = least_p(n_firing[look], n_drawn[look], n_clips)
+    p[look] = np.maximum(pearson3_upper_tail(z[look], skewness[look]), least)
     return z, p
+
+
+def least_p(n_firing: FloatArray, n_drawn: FloatArray, n_clips: int) -> FloatArray:
+    """The smallest p there can be: the chance to draw every clip in which the neuron fires.
+
+    Three moments do not know how lumpy a sum of very few clips is; this does. Of ``n_clips`` clips
+    ``n_drawn`` are drawn: C(N - m, n - m) / C(N, n), with m at most n.
+    """
+    m = np.minimum(n_firing, n_drawn)
+    rest = gammaln(n_clips - m + 1) - gammaln(n_drawn - m + 1)
+    return np.exp(rest - gammaln(n_clips + 1) + gammaln(n_drawn + 1))
 
 
 def pearson3_upper_tail(z: FloatArray, skewness: FloatArray) -> FloatArray:

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from core.results import FloatArray, IntArray, ProbeResult
 
-STRENGTHS = (0.001, 0.01, 0.1)
+STRENGTHS = (0.0001, 0.001, 0.01, 0.1, 1.0)
 """Inverse regularisation C tried on the valid split, strongest regularisation first."""
 
 
@@ -109,7 +109,7 @@ def _choose(
     scaled = scaler.transform(embeddings[train].astype(np.float64))
     has_valid = bool(np.isin(labels[valid], labels[train]).any())
     best: tuple[float, LinearHead, float] | None = None
-    for strength in STRENGTHS if has_valid else STRENGTHS[1:2]:
+    for strength in STRENGTHS if has_valid else STRENGTHS[2:3]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model = LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(scaled, labels[train])

@@ -35,7 +35,7 @@ def stage(console: Console, label: str, total: int, unit: str = "clips") -> Iter
     first: int | None = None
     last = 0
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), _Rate(),
+        TextColumn("{task.description}", markup=False), BarColumn(24), MofNCompleteColumn(), _Rate(),
         TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
         console=console, transient=True, disable=not console.is_terminal,
     )  # fmt: skip

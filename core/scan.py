@@ -39,8 +39,8 @@ class Scan:
     dataset : Dataset
         Only the clips that can be used.
     files : DataFrame
-        One row a usable clip, in order: ``path``, ``size``, ``mtime_ns``, ``sha256``, ``seconds``, ``level_db`` (RMS, dB re full
-        scale), ``peak_db``, ``active_share`` (of 25 ms frames above -60 dBFS).
+        One row a usable clip, in order: ``path``, ``size``, ``mtime_ns``, ``sha256``, ``seconds``,
+        ``level_db`` (RMS, dB re full scale), ``peak_db``, ``active_share`` (of 25 ms frames above -60 dBFS).
     problems : tuple of Problem
     """
 
@@ -92,9 +92,7 @@ class Scan:
         return np.array([c.split in splits for c in self.dataset.clips])
 
 
-def scan(
-    dataset: Dataset, cache: Path, workers: int = 2, progress: Callable[[int], None] | None = None
-) -> Scan:
+def scan(dataset: Dataset, cache: Path, workers: int = 2, progress: Callable[[int], None] | None = None) -> Scan:
     """Read every file of a dataset once, or take what is known of it.
 
     What was found is kept every few thousand files and when the scan is stopped.

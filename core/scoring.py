@@ -35,7 +35,7 @@ class TaskCounts:
     z, p : ndarray of float, shape (n_classes, n_neurons)
         Evidence under permutation.
     test_positive, test_tokens : the same counts over test clips
-        ``test_tokens`` is 0 for a class without test clips.
+        ``test_tokens`` is 0 for a class without test clips, and for all where test clips chose too.
     """
 
     names: list[str]
@@ -79,7 +79,7 @@ def count(
         raise ValueError(f"{len(present)} class(es) with selection clips; at least 2 are needed")
     renumber = np.full(len(names), -1)
     renumber[present] = np.arange(len(present))
-    test &= renumber[labels] >= 0
+    test &= (renumber[labels] >= 0) & ("test" not in selection_splits)
     positive, tokens = _events(activations, chosen, event)
     counts = ClipCounts.of(positive[chosen], tokens[chosen])
     n_classes = len(present)

@@ -200,7 +200,7 @@ def select(
         entropies = entropy(probabilities)
     bar = kth_smallest(probabilities, settings.probability_bar)
     if settings.preset == "lape":
-        active = (probabilities > bar).any(axis=0)
+        active = np.asarray((probabilities > bar).any(axis=0))
     else:
         active = _active(probabilities, settings.activity)
     chosen = np.zeros(probabilities.shape[1], dtype=bool)

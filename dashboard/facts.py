@@ -108,6 +108,27 @@ def not_measured(coverage: pd.DataFrame, probe: pd.DataFrame, effects: pd.DataFr
     return pd.DataFrame(rows, columns=["model", "task", "missing"])
 
 
+def run_notes(runs: pd.DataFrame) -> pd.DataFrame:
+    """List what the runs of each model said they left out.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        ``run_id``, ``model``, ``notes_json``.
+
+    Returns
+    -------
+    DataFrame
+        ``model``, ``task``, ``missing``.
+    """
+    rows: list[tuple[str, str, str]] = []
+    for model, notes in zip(runs["model"], runs["notes_json"], strict=True):
+        for note in json.loads(notes) if isinstance(notes, str) else []:
+            task, _, text = str(note).partition(": ")
+            rows.append((str(model), task, text))
+    return pd.DataFrame(rows, columns=["model", "task", "missing"]).drop_duplicates(ignore_index=True)
+
+
 def shares_by_layer(by_layer: pd.DataFrame) -> pd.DataFrame:
     """Average over tasks the share of each layer's neurons that are class-specific.
 

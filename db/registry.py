@@ -21,9 +21,7 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
         "description": record.description,
         "licence": record.licence,
     }
-    found = connection.execute(
-        select(m.Model.id, m.Model.weights_key).where(m.Model.name == record.name)
-    ).first()
+    found = connection.execute(select(m.Model.id, m.Model.weights_key).where(m.Model.name == record.name)).first()
     if found is not None:
         statement = select(m.Layer.width).where(m.Layer.model_id == found.id)
         widths = connection.execute(statement.order_by(m.Layer.layer)).scalars()
@@ -68,9 +66,7 @@ def write_dataset(connection: Connection, record: DatasetRecord) -> int:
         "source": record.source,
         "licence": record.licence,
     }
-    found = connection.execute(
-        select(m.Dataset.id, m.Dataset.content_key).where(m.Dataset.name == record.name)
-    ).first()
+    found = connection.execute(select(m.Dataset.id, m.Dataset.content_key).where(m.Dataset.name == record.name)).first()
     if found is not None and found.content_key != record.content_key:
         _log.warning("dataset %s has changed since: old results deleted", record.name)
         _forget_dataset(connection, found.id)
@@ -87,13 +83,13 @@ def write_dataset(connection: Connection, record: DatasetRecord) -> int:
             **descriptive,
         )
         _insert_clips(connection, dataset, record)
-    connection.execute(delete(m.Problem).where(m.Problem.dataset_id == dataset))
-    bulk_insert(
-        connection,
-        m.Problem,
-        ("dataset_id", "path", "reason"),
-        [(dataset, problem.path, problem.reason) for problem in record.problems],
-    )
+    of_dataset = m.Problem.dataset_id == dataset
+    columns = select(m.Problem.dataset_id, m.Problem.path, m.Problem.reason)
+    known = [tuple(row) for row in connection.execute(columns.where(of_dataset).order_by(m.Problem.id))]
+    problems = [(dataset, problem.path, problem.reason) for problem in record.problems]
+    if problems != known:
+        connection.execute(delete(m.Problem).where(of_dataset))
+        bulk_insert(connection, m.Problem, ("dataset_id", "path", "reason"), problems)
     return dataset
 
 
@@ -141,9 +137,7 @@ def _forget_dataset(connection: Connection, dataset: int) -> None:
     What classes share was found over all datasets together, so it goes too.
     """
     tasks = select(m.Task.id).where(m.Task.dataset_id == dataset)
-    former = [
-        select(table.stage_id).where(table.task_id.in_(tasks)) for table in (m.ModelTask, m.Probe, m.Ablation)
-    ]
+    former = [select(table.stage_id).where(table.task_id.in_(tasks)) for table in (m.ModelTask, m.Probe, m.Ablation)]
     former.append(select(m.ModelDataset.stage_id).where(m.ModelDataset.dataset_id == dataset))
     sharing = select(m.ModelTask.model_id).where(m.ModelTask.task_id.in_(tasks))
     former.append(select(m.Sharing.stage_id).where(m.Sharing.model_id.in_(sharing)))

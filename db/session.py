@@ -296,8 +296,7 @@ def _user_message(name: str, problem: str) -> str | None:
         "disk I/O error": "the disk failed to read or write; check its space and health",
         "readonly": "opened for reading only, or no permission to write; "
         "change its permission or give --db another path",
-        "unable to open database file": "cannot be opened; check that its folder exists "
-        "and that you may write there",
+        "unable to open database file": "cannot be opened; check that its folder exists and that you may write there",
     }
     for sign, line in known.items():
         if sign in problem:

@@ -1,4 +1,4 @@
-"""What the pipeline itself reads back: the sets of class-specific neurons of a model."""
+"""What the pipeline itself reads back: a dataset's clips, a model's sets of class-specific neurons."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from sqlalchemy import Engine, select
 
 from core.results import SpecificSet
 from db import models as m
+
+
+def stored_clips(engine: Engine, dataset: str) -> set[str]:
+    """Paths of the clips that the store holds of a dataset."""
+    with engine.connect() as connection:
+        statement = select(m.Clip.path).join(m.Dataset, m.Dataset.id == m.Clip.dataset_id)
+        return set(connection.execute(statement.where(m.Dataset.name == dataset)).scalars())
 
 
 def specific_sets(engine: Engine, model: str) -> list[SpecificSet]:

@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.datasets import manifest
+from core.datasets.base import Clip, Dataset
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
-from core.scan import Scan, scan
+from core.scan import LEVEL_FEATURES, Scan, scan
 
 SAMPLE_RATE = 16_000
 FRAME = 400
@@ -121,9 +122,7 @@ class ToyEncoder(Encoder):
 def random_encoder(seed: int = 0, widths: Sequence[int] = (5, 7, 4)) -> ToyEncoder:
     """Random weights; frames of 4 samples are the hidden state, up to 6 tokens a row."""
     rng = np.random.default_rng(seed)
-    blocks = [
-        ToyBlock(rng.normal(size=(n, 4)), rng.normal(size=n), rng.normal(size=(4, n))) for n in widths
-    ]
+    blocks = [ToyBlock(rng.normal(size=(n, 4)), rng.normal(size=n), rng.normal(size=(4, n))) for n in widths]
     return ToyEncoder(blocks, lambda frames: frames, frame=4, chunk=6, n_features=4, name="random")
 
 
@@ -200,3 +199,10 @@ def scan_tones(folder: Path, shuffle_labels: int | None = None) -> Scan:
     """Write the clips to ``folder / "tones"`` and look at them once."""
     write_tones(folder / "tones", shuffle_labels)
     return scan(manifest.read(folder / "tones"), folder / "scans" / "tones.csv")
+
+
+def scan_without_files(clips: Sequence[tuple[str, dict[str, str]]], attributes: tuple[str, ...]) -> Scan:
+    """A scan of clips, each (split, labels), that lie nowhere; all are equally loud and long."""
+    made = [Clip(f"{i}.wav", split, labels) for i, (split, labels) in enumerate(clips)]
+    files = pd.DataFrame({"path": [c.path for c in made], "sha256": "", **dict.fromkeys(LEVEL_FEATURES, 1.0)})
+    return Scan(Dataset("made", Path("made"), attributes, tuple(made)), files, ())

@@ -114,6 +114,15 @@ def test_registering_again_updates_what_is_descriptive_only(engine: Engine) -> N
     assert rows(engine, "SELECT root FROM dataset") == [("/elsewhere",)]
 
 
+def test_same_problems_again_keep_their_rows(engine: Engine) -> None:
+    store = Store(engine)
+    for name in ("pets", "birds"):
+        store.register_dataset(replace(DATASET, name=name))
+    before = rows(engine, "SELECT * FROM problem ORDER BY id")
+    store.register_dataset(DATASET)
+    assert rows(engine, "SELECT * FROM problem ORDER BY id") == before
+
+
 @pytest.mark.parametrize(
     "changed", [replace(MODEL, weights_key="weights-2"), replace(MODEL, layer_widths=(2, 2))]
 )

@@ -109,14 +109,6 @@ def test_lift_is_the_ratio_to_the_mean_of_the_others() -> None:
     assert np.isnan(found[:, 2]).all()
 
 
-def test_lift_is_infinite_where_only_rounding_is_left_of_the_others() -> None:
-    p = np.array([[0.1], [0.7], [0.0]])
-    p[1:] = 0.0
-    assert lift(p)[0, 0] == np.inf
-    # The sum of three and the difference leave 1e-17 for the class that never fires.
-    assert lift(np.array([[1e-17], [0.3], [0.0]]))[1, 0] == np.inf
-
-
 # Quantiles.
 
 
@@ -146,6 +138,13 @@ def test_probability_equal_to_the_bar_is_not_over_it() -> None:
     bar = kth_smallest(P, BAR)
     assert bar == 0.5
     assert not any(j == 1 for _, j in chosen("lape", 6))
+
+
+def test_neuron_that_equals_the_bar_takes_no_place_in_the_quota() -> None:
+    # round(6 x 0.83) = 5, the fifth smallest is 0.5; neuron 0 has the lower entropy.
+    p = np.array([[0.5, 0.9, 0.1], [0.0, 0.3, 0.1]])
+    setting = SelectionSettings("lape", entropy_rate=1 / 3, probability_bar=0.83)
+    assert pairs(select(p, setting)) == {(0, 1)}
 
 
 def test_neuron_over_the_bar_in_two_classes_is_specific_for_both() -> None:
@@ -249,9 +248,7 @@ def test_order_of_classes_and_neurons_does_not_matter(
 
 @given(factor=st.integers(2, 1000), **shapes)
 @quick
-def test_more_tokens_at_the_same_rates_change_nothing(
-    factor: int, n_classes: int, n_neurons: int, seed: int
-) -> None:
+def test_more_tokens_at_the_same_rates_change_nothing(factor: int, n_classes: int, n_neurons: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     tokens = rng.integers(1, 500, n_classes)
     positive = rng.integers(0, tokens[:, None] + 1, (n_classes, n_neurons))

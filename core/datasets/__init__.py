@@ -34,9 +34,7 @@ def find(data_dirs: Sequence[Path], seed: int = 0) -> list[Dataset]:
             if candidate.is_dir() and manifest.recognise(candidate)
         ]
         if not here:
-            raise InputError(
-                f"--data-dir {folder}: no dataset found; expected a manifest.csv in it or in a sub-folder"
-            )
+            raise InputError(f"--data-dir {folder}: no dataset found; expected a manifest.csv in it or in a sub-folder")
         for dataset in here:
             if dataset.name in found:
                 raise InputError(
@@ -47,9 +45,7 @@ def find(data_dirs: Sequence[Path], seed: int = 0) -> list[Dataset]:
     return list(found.values())
 
 
-def choose_tasks(
-    datasets: Sequence[Dataset], wanted: str
-) -> tuple[list[tuple[Dataset, tuple[str, ...]]], list[str]]:
+def choose_tasks(datasets: Sequence[Dataset], wanted: str) -> tuple[list[tuple[Dataset, tuple[str, ...]]], list[str]]:
     """The datasets with the attributes that are asked for.
 
     Parameters

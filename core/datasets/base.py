@@ -107,7 +107,7 @@ def draw_splits(n_clips: int, groups: Sequence[str], seed: int) -> list[str]:
 
 
 def draw_evenly(clips: Sequence[Clip], attributes: Sequence[str], limit: int, seed: int) -> list[Clip]:
-    """At most ``limit`` clips, drawn in turn from each (split, first attribute's class).
+    """At most ``limit`` clips, drawn in turn from each class and within it over the splits.
 
     The first attribute has the say; order on disk is kept.
     """
@@ -118,10 +118,11 @@ def draw_evenly(clips: Sequence[Clip], attributes: Sequence[str], limit: int, se
     for i in rng.permutation(len(clips)):
         clip = clips[i]
         strata.setdefault((clip.split, clip.labels.get(attributes[0], "")), []).append(int(i))
-    # In turn over classes, and within a class over splits in proportion to what each split has.
-    queue: list[tuple[float, str, str, int]] = []
-    for (split, value), members in strata.items():
-        of_class = sum(len(m) for (_, v), m in strata.items() if v == value)
-        for rank, i in enumerate(members):
-            queue.append(((rank + 0.5) * of_class / len(members), value, split, i))
+    # Within a class in proportion to what each split has, from a random start; then in turn over classes.
+    of_class: dict[str, list[tuple[float, int]]] = {}
+    for (_, value), members in strata.items():
+        start = rng.random()
+        places = [((rank + start) / len(members), i) for rank, i in enumerate(members)]
+        of_class.setdefault(value, []).extend(places)
+    queue = [(turn, value, i) for value, own in of_class.items() for turn, (_, i) in enumerate(sorted(own))]
     return [clips[i] for i in sorted(i for *_, i in sorted(queue)[:limit])]

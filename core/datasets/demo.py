@@ -51,7 +51,7 @@ def datasets(console: Console, wanted: Collection[str] | None = None) -> list[Da
                     write(corpus, root, SOUND_SEED, progress=update)
         except MissingDemoPackage as error:
             raise InputError(str(error)) from error
-        except (PermissionError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        except (PermissionError, FileExistsError, NotADirectoryError) as error:
             raise InputError(
                 f"cannot write the demo's sound to {root} ({error.strerror}); "
                 "set ATLAS_CACHE to a folder that can be written"

@@ -21,7 +21,14 @@ def recognise(folder: Path) -> bool:
     return (folder / FILE).is_file()
 
 
-def read(folder: Path, seed: int = 0, name: str | None = None, **facts: str) -> Dataset:
+def read(
+    folder: Path,
+    seed: int = 0,
+    name: str | None = None,
+    description: str = "",
+    source: str = "",
+    licence: str = "",
+) -> Dataset:
     """Read the manifest; audio is not opened.
 
     Parameters
@@ -31,8 +38,8 @@ def read(folder: Path, seed: int = 0, name: str | None = None, **facts: str) -> 
         Draws the split where the manifest has none.
     name : str, optional
         By default the folder's name.
-    **facts
-        ``description``, ``source``, ``licence``.
+    description, source, licence : str
+        One line each.
 
     Raises
     ------
@@ -51,9 +58,7 @@ def read(folder: Path, seed: int = 0, name: str | None = None, **facts: str) -> 
         else:
             keep.append((row, file.replace("\\", "/"), split))
     records = table[list(attributes)].to_dict("records")
-    clips = tuple(
-        Clip(file, split, {k: v for k, v in records[row].items() if v}) for row, file, split in keep
-    )
+    clips = tuple(Clip(file, split, {str(k): v for k, v in records[row].items() if v}) for row, file, split in keep)
     if not clips:
         raise InputError(f"{path} lists no usable clip; expected one row a clip with its file name")
     return Dataset(
@@ -63,7 +68,9 @@ def read(folder: Path, seed: int = 0, name: str | None = None, **facts: str) -> 
         clips=clips,
         problems=tuple(problems),
         split_origin="manifest" if "split" in table.columns else "ours",
-        **facts,
+        description=description,
+        source=source,
+        licence=licence,
     )
 
 

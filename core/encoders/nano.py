@@ -310,31 +310,3 @@ def untrained_like(encoder: NanoEncoder, seed: int = 0, device: str = "cpu") -> 
         network = NanoViT(encoder.config)
     key = hashlib.sha256(f"untrained {seed} {asdict(encoder.config)}".encode()).hexdigest()
     return NanoEncoder("nano-untrained", network.to(device), key, "nano ViT with random weights")
-
-
-def read_weights(path: Path) -> tuple[NanoViT, str]:
-    """The network of a safetensors file, in float32, and its one-line description."""
-    if not path.is_file():
-        raise ValueError(f"no weights at {path}; expected the .safetensors file of a nano model")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            network = NanoViT(NanoConfig(**json.loads(metadata["config"])))
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-            network.load_state_dict(state)
-    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{path} does not hold a nano model ({str(error).splitlines()[0]}); "
-            "expected a file written by core.pretrain"
-        ) from error
-    return network, metadata.get("description", "")
-
-
-def untrained(seed: int = 0, device: str = "cpu") -> NanoEncoder:
-    """The architecture of ``nano-ssl`` with random weights, to compare with."""
-    config = read_weights(WEIGHTS / "nano-ssl.safetensors")[0].config
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = NanoViT(config)
-    key = hashlib.sha256(f"untrained {seed} {asdict(config)}".encode()).hexdigest()
-    return NanoEncoder("nano-untrained", network.to(device), key, "nano ViT with random weights")

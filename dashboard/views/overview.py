@@ -141,7 +141,8 @@ else:
 st.subheader("Read with care")
 warnings = data.read(store, "warnings")
 problems = data.read(store, "problems")
-missing = facts.not_measured(coverage, probe, effects)
+runs = data.read(store, "runs")
+missing = pd.concat([facts.not_measured(coverage, probe, effects), facts.run_notes(runs)], ignore_index=True)
 care = {
     "Warnings": (warnings, "Confounds and small classes"),
     "Not measured": (missing, "What a task lacks, and why a place on a page may be empty"),
@@ -155,7 +156,6 @@ for name, (rows, meaning) in care.items():
             share.download(f"{name} as CSV", rows, f"{name.lower().replace(' ', '_')}.csv")
 
 st.subheader("Runs")
-runs = data.read(store, "runs")
 times = {name: pd.to_datetime(runs[name], errors="coerce") for name in ("started_at", "finished_at")}
 seconds = [name for name in runs if str(name).startswith("seconds_")]
 st.dataframe(

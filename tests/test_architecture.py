@@ -1,0 +1,154 @@
+"""The rules between the packages, read from the source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("core", "db", "dashboard")
+OURS = (*PACKAGES, "run_analysis", "tests")
+
+
+def sources(*places: str) -> list[Path]:
+    found = [p for place in places for p in sorted((ROOT / place).rglob("*.py"))]
+    assert found
+    return found
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file names, ``from a import b`` as ``a.b``."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def within(module: str, *places: str) -> bool:
+    return any(module == place or module.startswith(f"{place}.") for place in places)
+
+
+def offenders(package: str, *, may: tuple[str, ...] = (), never: tuple[str, ...] = OURS) -> list[str]:
+    """Imports of a package that are in ``never`` and not in ``may``."""
+    return [
+        f"{named(path)}: {module}"
+        for path in sources(package)
+        for module in imports(path)
+        if within(module, *never) and not within(module, *may)
+    ]
+
+
+def test_the_reader_of_imports_sees_every_form(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(
+        "import db\ndef f():\n    from core import null\n    import torch.nn as nn\nfrom db.store import Store\n"
+    )
+    assert set(imports(path)) == {"db", "db.store.Store", "core.null", "torch.nn"}
+    assert within("db.store.Store", "db.store")
+    assert not within("dbx", "db")
+
+
+def test_core_knows_neither_store_nor_page() -> None:
+    outside = ("streamlit", "altair", "sqlalchemy", "alembic")
+    assert offenders("core", may=("core",), never=(*OURS, *outside)) == []
+
+
+def test_store_knows_of_core_only_its_records() -> None:
+    assert offenders("db", may=("db", "core.results")) == []
+    assert offenders("db", never=("torch", "torchaudio", "streamlit")) == []
+
+
+def test_page_knows_only_the_stores_queries_and_session() -> None:
+    assert offenders("dashboard", may=("dashboard", "db.queries", "db.session")) == []
+    assert offenders("dashboard", never=("torch", "torchaudio")) == []
+
+
+def test_core_and_store_meet_in_run_analysis_alone() -> None:
+    joining = []
+    for path in [*sources(*PACKAGES), *ROOT.glob("*.py")]:
+        seen = [m for m in imports(path) if not within(m, "core.results")]
+        if any(within(m, "core") for m in seen) and any(within(m, "db") for m in seen):
+            joining.append(named(path))
+    assert joining == ["run_analysis.py"]
+
+
+def test_core_init_is_empty() -> None:
+    assert (ROOT / "core/__init__.py").read_text() == ""
+
+
+def test_records_need_no_torch() -> None:
+    assert not any(within(m, "torch", "torchaudio") for m in imports(ROOT / "core/results.py"))
+
+
+@pytest.mark.parametrize("package", ["db", "dashboard"])
+def test_store_and_page_load_no_torch(package: str) -> None:
+    # Pages and migrations run on import; what they name is checked above.
+    modules = [
+        named(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for path in sources(package)
+        if not within(named(path).replace("/", "."), "dashboard.app", "dashboard.views", "db.migrations")
+    ]
+    assert len(modules) > 5
+    code = "import sys, importlib\n"
+    code += f"for name in {modules!r}: importlib.import_module(name)\n"
+    code += "print(*sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'torchaudio', 'sklearn'}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    lengths = {
+        named(path): len(path.read_text().splitlines()) for path in [*sources(*PACKAGES, "tests"), *ROOT.glob("*.py")]
+    }
+    assert {name: n for name, n in lengths.items() if n > 400} == {}
+
+
+def runs_code(call: ast.Call) -> bool:
+    """Whether a call evaluates text, or unpickles without asking for weights alone."""
+    called = ast.unparse(call.func)
+    options = {k.arg: getattr(k.value, "value", True) for k in call.keywords}
+    return (
+        called in ("eval", "exec", "pickle.load", "pickle.loads")
+        or (called == "torch.load" and options.get("weights_only") is not True)
+        or (called == "np.load" and bool(options.get("allow_pickle")))
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "bad"),
+    [
+        ("eval(x)", True),
+        ("network.eval()", False),
+        ("torch.load(p)", True),
+        ("torch.load(p, weights_only=False)", True),
+        ("torch.load(p, weights_only=True)", False),
+        ("np.load(p, allow_pickle=True)", True),
+        ("np.load(p)", False),
+    ],
+)
+def test_the_reader_of_calls_tells_them_apart(text: str, bad: bool) -> None:
+    call = ast.parse(text, mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert runs_code(call) is bad
+
+
+def test_nothing_that_was_read_is_run_as_code() -> None:
+    found = [
+        f"{named(path)}:{node.lineno}"
+        for path in [*sources(*PACKAGES), *ROOT.glob("*.py")]
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and runs_code(node)
+    ]
+    assert found == []

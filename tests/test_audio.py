@@ -1,0 +1,80 @@
+"""Files to mono waveforms: channels averaged, rates converted, nothing else changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from core.audio import BadAudio, load, seconds
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    left, right, third = np.array([0.5, -0.25, 0.0]), np.array([0.25, 0.25, 0.5]), np.zeros(3)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, right, third], axis=1), 16_000, subtype="FLOAT")
+    found = load(tmp_path / "a.wav", 16_000)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [0.25, 0.0, 0.5 / 3], atol=1e-7)
+
+
+def test_samples_at_the_models_rate_are_untouched(tmp_path: Path) -> None:
+    wave = np.random.default_rng(0).integers(-(2**15), 2**15, 1000).astype(np.int16)
+    soundfile.write(tmp_path / "a.flac", wave, 16_000)
+    np.testing.assert_array_equal(load(tmp_path / "a.flac", 16_000), wave / np.float32(2**15))
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 96_000])
+def test_tone_is_the_same_tone_at_another_rate(tmp_path: Path, rate: int) -> None:
+    def tone(at: int) -> np.ndarray:
+        return 0.5 * np.sin(2 * np.pi * 440 * np.arange(at // 2) / at)
+
+    soundfile.write(tmp_path / "a.wav", tone(rate), rate, subtype="FLOAT")
+    found, expected = load(tmp_path / "a.wav", 16_000), tone(16_000)
+    assert len(found) == len(expected)
+    np.testing.assert_allclose(found[200:-200], expected[200:-200], atol=0.005)
+
+
+def test_what_the_lower_rate_cannot_hold_is_filtered_out(tmp_path: Path) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 12_000 * np.arange(48_000) / 48_000)
+    soundfile.write(tmp_path / "a.wav", tone, 48_000, subtype="FLOAT")
+    assert np.abs(load(tmp_path / "a.wav", 16_000)[200:-200]).max() < 0.005
+
+
+def test_duration_from_the_header(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", np.zeros(12_000), 8_000)
+    assert seconds(tmp_path / "a.flac") == 1.5
+
+
+@pytest.mark.parametrize("read", [lambda p: load(p, 16_000), seconds], ids=["load", "seconds"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "^file not found$"),
+        (b"", r"^file is empty \(0 bytes\)$"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "^is a Git LFS pointer, not audio; run 'git lfs pull'"),
+        (b"RIFF....WAVE", r"^cannot be read as audio \("),
+    ],
+)
+def test_bad_file_has_its_reason(tmp_path: Path, read: object, content: bytes | None, reason: str) -> None:
+    assert callable(read)
+    if content is not None:
+        (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(BadAudio, match=reason):
+        read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "reason"),
+    [
+        (np.zeros(0), 16_000, "^holds no samples$"),
+        (np.array([0.0, np.nan]), 16_000, "^holds NaN or infinite samples$"),
+        (np.array([0.0, np.inf]), 16_000, "^holds NaN or infinite samples$"),
+        (np.zeros(100), 44_099, "^has 44099 Hz, which cannot be resampled to 16000 Hz; convert it first$"),
+    ],
+)
+def test_bad_samples_have_their_reason(tmp_path: Path, samples: np.ndarray, rate: int, reason: str) -> None:
+    soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
+    with pytest.raises(BadAudio, match=reason):
+        load(tmp_path / "a.wav", 16_000)

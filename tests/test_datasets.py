@@ -1,0 +1,137 @@
+"""Datasets on disk: manifests read, tasks chosen, splits and small samples drawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from core.datasets import Clip, Dataset, InputError, choose_tasks, find
+from core.datasets.base import draw_evenly, draw_splits, natural_order
+from core.datasets.manifest import read, recognise
+
+
+def folder_with(tmp_path: Path, manifest: str, encoding: str = "utf-8") -> Path:
+    (tmp_path / "pets").mkdir()
+    (tmp_path / "pets" / "manifest.csv").write_bytes(manifest.encode(encoding))
+    return tmp_path / "pets"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_byte_order_mark_and_line_ends_are_tolerated(tmp_path: Path, encoding: str, end: str) -> None:
+    lines = ["file, split ,art", "a.wav,train,Katze", " sub/b.wav ,test, Käfer ", ""]
+    dataset = read(folder_with(tmp_path, end.join(lines), encoding))
+    assert dataset.name == "pets"
+    assert dataset.attributes == ("art",)
+    assert dataset.split_origin == "manifest"
+    assert dataset.clips == (
+        Clip("a.wav", "train", {"art": "Katze"}),
+        Clip("sub/b.wav", "test", {"art": "Käfer"}),
+    )
+
+
+def test_empty_cell_is_no_label_and_text_like_na_is_one(tmp_path: Path) -> None:
+    dataset = read(folder_with(tmp_path, "file,split,a,b\n1.wav,train,,NA\n2.wav,test,x\n"))
+    assert [c.labels for c in dataset.clips] == [{"b": "NA"}, {"a": "x"}]
+    assert dataset.classes("a") == ["x"]
+
+
+def test_columns_and_rows_a_spreadsheet_leaves_empty_are_dropped(tmp_path: Path) -> None:
+    dataset = read(folder_with(tmp_path, "file,split,a,,\n1.wav,train,x,,\n\n2.wav,test,y,,\n"))
+    assert dataset.attributes == ("a",)
+    assert len(dataset.clips) == 2
+
+
+def test_backslashes_are_folders(tmp_path: Path) -> None:
+    dataset = read(folder_with(tmp_path, "file,split,a\nsub\\1.wav,train,x\n..\\2.wav,train,y\n"))
+    assert [c.path for c in dataset.clips] == ["sub/1.wav"]
+    assert [(p.path, p.reason) for p in dataset.problems] == [("..\\2.wav", "leaves the dataset's folder")]
+
+
+def test_missing_split_is_drawn_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    rows = "".join(f"{i}.wav,{'ab'[i % 2]}\n" for i in range(40))
+    folder = folder_with(tmp_path, "file,kind\n" + rows)
+    splits = [[c.split for c in read(folder, seed).clips] for seed in (0, 0, 1)]
+    assert splits[0] == splits[1] != splits[2]
+    assert read(folder).split_origin == "ours"
+
+
+def test_folder_is_a_dataset_or_holds_some(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, "file,split,a\n1.wav,train,x\n")
+    (tmp_path / "notes.txt").write_text("")
+    assert recognise(folder)
+    assert not recognise(tmp_path)
+    assert [d.root for d in find([folder])] == [d.root for d in find([tmp_path])] == [folder.resolve()]
+
+
+def test_natural_order_compares_numbers_as_numbers() -> None:
+    assert natural_order({"10", "9", "-1", "2.5"}) == ["-1", "2.5", "9", "10"]
+    assert natural_order({"a10", "a2", "b1", "A", "3"}) == ["3", "A", "a2", "a10", "b1"]
+
+
+def test_splits_are_60_15_25_within_each_class() -> None:
+    groups = ["a"] * 100 + ["b"] * 20 + ["lone"]
+    splits = draw_splits(121, groups, seed=0)
+    assert Counter(splits[:100]) == {"train": 60, "valid": 15, "test": 25}
+    assert Counter(splits[100:120]) == {"train": 12, "valid": 3, "test": 5}
+    assert splits[120] == "train"
+
+
+def clips(sizes: dict[tuple[str, str], int]) -> list[Clip]:
+    """So many clips of each (class, split)."""
+    return [Clip(f"{k}-{s}-{i}", s, {"kind": k}) for (k, s), n in sizes.items() for i in range(n)]
+
+
+def test_small_sample_takes_classes_evenly_and_splits_in_proportion() -> None:
+    many = clips({("a", "train"): 60, ("a", "test"): 30, ("b", "train"): 600, ("b", "test"): 300, ("c", "test"): 2})
+    drawn = draw_evenly(many, ["kind"], 26, seed=0)
+    assert Counter(c.labels["kind"] for c in drawn) == {"a": 12, "b": 12, "c": 2}
+    for kind in "ab":
+        assert Counter(c.split for c in drawn if c.labels["kind"] == kind)["train"] in (7, 8, 9)
+    assert [many.index(c) for c in drawn] == sorted(many.index(c) for c in drawn)
+    assert drawn == draw_evenly(many, ["kind"], 26, seed=0)
+    assert drawn != draw_evenly(many, ["kind"], 26, seed=1)
+
+
+def test_one_clip_of_each_class_is_not_all_from_the_largest_split() -> None:
+    many = clips({(f"k{i}", split): n for i in range(40) for split, n in (("train", 8), ("test", 10))})
+    splits = Counter(c.split for c in draw_evenly(many, ["kind"], 40, seed=0))
+    assert splits["train"] >= 8
+    assert splits["test"] >= 8
+
+
+def test_sample_larger_than_the_dataset_is_the_dataset() -> None:
+    many = clips({("a", "train"): 3})
+    assert draw_evenly(many, ["kind"], 3, seed=0) == many
+
+
+PETS = Dataset(
+    "pets",
+    Path("pets"),
+    ("kind", "name", "place"),
+    tuple(Clip(str(i), "train", {"kind": "ab"[i % 2], "name": str(i), "place": "home"}) for i in range(8)),
+)
+BIRDS = Dataset("birds", Path("birds"), ("kind",), PETS.clips[:7], task_names={"kind": "birds"})
+
+
+def test_all_takes_attributes_that_are_classes_and_tells_of_the_others() -> None:
+    chosen, left_out = choose_tasks([PETS, BIRDS], "all")
+    assert chosen == [(PETS, ("kind",))]
+    assert left_out == [
+        "pets-name: 8 values over 8 clips look like names of single clips; --tasks pets-name runs it all the same",
+        "pets-place: 1 class, nothing to tell apart",
+        "birds: 2 values over 7 clips look like names of single clips; --tasks birds runs it all the same",
+    ]
+
+
+def test_tasks_by_name_run_whatever_they_are() -> None:
+    assert choose_tasks([PETS, BIRDS], " birds, pets-name ") == ([(PETS, ("name",)), (BIRDS, ("kind",))], [])
+
+
+def test_unknown_task_names_the_nearest_or_all() -> None:
+    with pytest.raises(InputError, match=r"unknown task 'pets-knd'; did you mean pets-kind"):
+        choose_tasks([PETS, BIRDS], "birds,pets-knd")
+    with pytest.raises(InputError, match=r"unknown task 'qqq'; known are pets-kind, pets-name, pets-place, birds"):
+        choose_tasks([PETS, BIRDS], "qqq")

@@ -1,0 +1,137 @@
+"""The one look at every file: what it measures, what it remembers, what it leaves out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from core import audio
+from core.datasets import Clip, Dataset
+from core.scan import Scan, scan
+from tests.small_study import RATE, sound
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Three good files and one that is broken."""
+    root = tmp_path / "pets"
+    root.mkdir()
+    for i, kind in enumerate(("low", "high", "noise")):
+        soundfile.write(root / f"{kind}.wav", sound(kind, 0.5, i), RATE)
+    (root / 'broken, by a "mistake".wav').write_bytes(b"")
+    names = ("low.wav", 'broken, by a "mistake".wav', "high.wav", "noise.wav")
+    clips = tuple(Clip(n, "train" if i < 3 else "test", {"kind": n[0]}) for i, n in enumerate(names))
+    return Dataset("pets", root.resolve(), ("kind",), clips)
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that were read."""
+    names: list[str] = []
+    load = audio.load
+
+    def counting(path: Path, rate: int) -> Any:
+        names.append(path.name)
+        return load(path, rate)
+
+    monkeypatch.setattr(audio, "load", counting)
+    return names
+
+
+def test_second_scan_reads_nothing_and_finds_the_same(dataset: Dataset, tmp_path: Path, loads: list[str]) -> None:
+    first = scan(dataset, tmp_path / "cache.csv")
+    assert sorted(loads) == sorted(c.path for c in dataset.clips)
+    loads.clear()
+    second = scan(dataset, tmp_path / "cache.csv")
+    assert loads == []
+    assert second.problems == first.problems
+    assert second.content_key == first.content_key
+    assert second.files.to_dict() == first.files.to_dict()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_touched_file_is_read_again(dataset: Dataset, tmp_path: Path, loads: list[str]) -> None:
+    before = scan(dataset, tmp_path / "cache.csv").content_key
+    loads.clear()
+    os.utime(dataset.root / "high.wav", ns=(1, 1))
+    assert scan(dataset, tmp_path / "cache.csv").content_key == before
+    assert loads == ["high.wav"]
+
+
+def test_sample_of_the_dataset_does_not_forget_the_rest(dataset: Dataset, tmp_path: Path, loads: list[str]) -> None:
+    scan(dataset, tmp_path / "cache.csv")
+    loads.clear()
+    scan(replace(dataset, clips=dataset.clips[:1]), tmp_path / "cache.csv")
+    scan(dataset, tmp_path / "cache.csv")
+    assert loads == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"path,size\n", b"\xff\x00nonsense", b"a,b\n1,2,3\n"])
+def test_damaged_cache_is_made_anew(dataset: Dataset, tmp_path: Path, loads: list[str], damage: bytes) -> None:
+    whole = scan(dataset, tmp_path / "cache.csv").content_key
+    loads.clear()
+    (tmp_path / "cache.csv").write_bytes(damage)
+    assert scan(dataset, tmp_path / "cache.csv").content_key == whole
+    assert len(loads) == 4
+
+
+def test_bad_and_repeated_files_are_problems_not_clips(dataset: Dataset, tmp_path: Path) -> None:
+    twice = replace(dataset, clips=(*dataset.clips, dataset.clips[0]))
+    found = scan(twice, tmp_path / "cache.csv")
+    assert [c.path for c in found.dataset.clips] == ["low.wav", "high.wav", "noise.wav"]
+    assert list(found.files["path"]) == ["low.wav", "high.wav", "noise.wav"]
+    assert [(p.path, p.reason) for p in found.problems] == [
+        ('broken, by a "mistake".wav', "file is empty (0 bytes)"),
+        ("low.wav", "is listed twice; only the first row counts"),
+    ]
+
+
+def test_file_that_comes_back_is_found(dataset: Dataset, tmp_path: Path) -> None:
+    (dataset.root / "low.wav").rename(dataset.root / "away.wav")
+    assert len(scan(dataset, tmp_path / "cache.csv").dataset.clips) == 2
+    (dataset.root / "away.wav").rename(dataset.root / "low.wav")
+    assert len(scan(dataset, tmp_path / "cache.csv").dataset.clips) == 3
+
+
+def test_levels_by_hand(tmp_path: Path) -> None:
+    # 1 s: half of it at 0.5, the rest silent; then 10 samples at -0.25 in a frame that is filled up.
+    wave = np.concatenate([np.full(8000, 0.5), np.zeros(8000), np.full(10, -0.25)])
+    soundfile.write(tmp_path / "a.wav", wave, RATE, subtype="FLOAT")
+    dataset = Dataset("one", tmp_path, ("kind",), (Clip("a.wav", "train", {"kind": "x"}),))
+    row = scan(dataset, tmp_path / "cache.csv").files.iloc[0]
+    assert row["seconds"] == 16_010 / 16_000
+    assert row["level_db"] == pytest.approx(10 * np.log10((8000 * 0.25 + 10 * 0.0625) / 16_010), abs=1e-3)
+    assert row["peak_db"] == pytest.approx(20 * np.log10(0.5), abs=1e-3)
+    assert row["active_share"] == pytest.approx(21 / 41, abs=1e-4)
+
+
+def test_keys_follow_what_they_stand_for(dataset: Dataset, tmp_path: Path) -> None:
+    def keys(of: Dataset) -> tuple[str, str]:
+        found = scan(of, tmp_path / "cache.csv")
+        return found.audio_key, found.content_key
+
+    audio_key, content_key = keys(dataset)
+    relabelled = replace(dataset, clips=(replace(dataset.clips[0], labels={"kind": "new"}), *dataset.clips[1:]))
+    assert keys(relabelled) == (audio_key, keys(relabelled)[1])
+    assert keys(relabelled)[1] != content_key
+    moved = replace(dataset, clips=(replace(dataset.clips[0], split="test"), *dataset.clips[1:]))
+    assert keys(moved)[0] == audio_key
+    assert keys(moved)[1] != content_key
+    soundfile.write(dataset.root / "low.wav", sound("low", 0.5, 9), RATE)
+    assert keys(dataset)[0] != audio_key
+
+
+def test_labels_and_splits_in_order(dataset: Dataset, tmp_path: Path) -> None:
+    unlabelled = replace(dataset, clips=(replace(dataset.clips[0], labels={}), *dataset.clips[1:]))
+    found: Scan = scan(unlabelled, tmp_path / "cache.csv")
+    labels, names = found.labels("kind")
+    assert names == ["h", "n"]
+    assert labels.tolist() == [-1, 0, 1]
+    assert found.in_splits("test").tolist() == [False, False, True]
+    assert found.record().clips[2].labels == {"kind": "n"}

@@ -193,9 +193,7 @@ def draw_controls(
     return families, [distinct.index(key) for key in keys]
 
 
-def _draw(
-    rng: np.random.Generator, profile: IntArray, layer_widths: Sequence[int], starts: IntArray
-) -> IntArray:
+def _draw(rng: np.random.Generator, profile: IntArray, layer_widths: Sequence[int], starts: IntArray) -> IntArray:
     parts = [
         starts[layer] + np.sort(rng.choice(width, size=n, replace=False))
         for layer, (n, width) in enumerate(zip(profile, layer_widths, strict=True))
@@ -250,9 +248,7 @@ def ablate(
         controls = correct[first : first + setting.n_controls]
         effects, control_deltas = compare(unablated == labels, correct[i], controls, labels, class_names)
         results.append(
-            Ablation(
-                task, target.selection, target.name, setting.gain, target.neurons, effects, control_deltas
-            )
+            Ablation(task, target.selection, target.name, setting.gain, target.neurons, effects, control_deltas)
         )
     return correct_for_many(results)
 

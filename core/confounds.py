@@ -27,9 +27,7 @@ GROUPS = (
 SMALL_CLASS = 10
 
 
-def warnings(
-    scan: Scan, attribute: str, labels: IntArray, names: list[str], chosen: NDArray[np.bool_]
-) -> list[str]:
+def warnings(scan: Scan, attribute: str, labels: IntArray, names: list[str], chosen: NDArray[np.bool_]) -> list[str]:
     """Reasons for care with one task, in words.
 
     Parameters
@@ -64,9 +62,7 @@ def _level_tells(scan: Scan, labels: IntArray) -> str:
     if len(np.unique(labels[train])) < 2 or test.sum() < 20:
         return ""
     features = scan.files[list(LEVEL_FEATURES)].to_numpy(dtype=np.float64)
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(
-        features[train], labels[train]
-    )
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(features[train], labels[train])
     accuracy = float(model.score(features[test], labels[test]))
     majority = np.bincount(labels[train]).argmax()
     chance = max(float(np.mean(labels[test] == majority)), 1 / len(np.unique(labels[train])))

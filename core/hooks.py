@@ -127,9 +127,7 @@ def scale_conditions(encoder: Encoder, conditions: Sequence[Sequence[Neuron]], g
     with ExitStack() as hooks:
         for layer, factor in gains.items():
 
-            def hook(
-                module: nn.Module, inputs: tuple[Tensor, ...], factor: Tensor = factor
-            ) -> tuple[Tensor, ...]:
+            def hook(module: nn.Module, inputs: tuple[Tensor, ...], factor: Tensor = factor) -> tuple[Tensor, ...]:
                 x = inputs[0]
                 copies = x.unflatten(0, (factor.shape[0], -1))
                 by_copy = factor.to(x.dtype)[(slice(None),) + (None,) * (copies.ndim - 2)]

@@ -133,9 +133,7 @@ def score(
     entropies = entropy(probabilities)
     q_values = benjamini_hochberg(counts.p)
     holds, all_pairs = replication(counts, settings[0].lift_min if settings else 2.0)
-    nulls = shuffled_null(
-        counts.clips, counts.labels, len(counts.names), settings, n_shuffles, seed, progress
-    )
+    nulls = shuffled_null(counts.clips, counts.labels, len(counts.names), settings, n_shuffles, seed, progress)
     selections = []
     for setting, mask, null in zip(settings, masks(counts, settings), nulls, strict=True):
         pairs = _pairs(mask, probabilities, entropies, counts.p, q_values, holds)

@@ -263,9 +263,7 @@ def class_specific_neurons(
     widths = np.asarray(layer_widths)
     probabilities = activation_probabilities(positive_counts, token_counts)
     if widths.sum() != probabilities.shape[1]:
-        raise ValueError(
-            f"layer_widths add up to {widths.sum()}, counts hold {probabilities.shape[1]} neurons"
-        )
+        raise ValueError(f"layer_widths add up to {widths.sum()}, counts hold {probabilities.shape[1]} neurons")
     chosen = replace(SelectionSettings(preset=preset), **settings)  # type: ignore[arg-type]
     entropies = entropy(probabilities)
     mask = select(probabilities, chosen, entropies, q_values)

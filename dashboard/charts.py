@@ -182,9 +182,7 @@ def probe_chart(frame: pd.DataFrame) -> alt.LayerChart:
     base = alt.Chart(frame).encode(y=y, yOffset=offset, tooltip=tooltip)
     x = _share_axis("accuracy:Q", "Accuracy on test clips")
     stem = base.mark_rule(strokeWidth=1).encode(x=x, x2="chance:Q", color=color)
-    chance = base.mark_tick(thickness=3, size=9, opacity=1).encode(
-        x="chance:Q", color=alt.Color(datum=CHANCE_NAME)
-    )
+    chance = base.mark_tick(thickness=3, size=9, opacity=1).encode(x="chance:Q", color=alt.Color(datum=CHANCE_NAME))
     found = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, color=color)
     return alt.LayerChart(layer=[stem, chance, found]).properties(height=height)
 

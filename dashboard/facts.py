@@ -17,9 +17,7 @@ def believable(effects: pd.DataFrame) -> pd.Series:
     Where no controls or no q were measured, the row does not stand.
     """
     nonzero = (effects["ci_low"] > 0) | (effects["ci_high"] < 0)
-    beyond = (effects["delta"] < effects["control_delta_low"]) | (
-        effects["delta"] > effects["control_delta_high"]
-    )
+    beyond = (effects["delta"] < effects["control_delta_low"]) | (effects["delta"] > effects["control_delta_high"])
     return (effects["q_value"] < Q_LIMIT) & nonzero & beyond
 
 

@@ -197,6 +197,4 @@ def probability_heatmap(
             .mark_rect(fillOpacity=0, stroke=HIGHLIGHT, strokeWidth=2)
             .encode(x=alt.X("class_name:N", sort=classes))
         )
-    return alt.LayerChart(layer=layers).properties(
-        height=max(step * len(neurons) + axis_height(classes) + 20, 150)
-    )
+    return alt.LayerChart(layer=layers).properties(height=max(step * len(neurons) + axis_height(classes) + 20, 150))

@@ -64,9 +64,7 @@ def insert_counts(
         )
 
 
-def entropy_rows(
-    model_task: int, first_neuron: int, keys: IntArray, scores: TaskScores
-) -> Iterator[tuple[Any, ...]]:
+def entropy_rows(model_task: int, first_neuron: int, keys: IntArray, scores: TaskScores) -> Iterator[tuple[Any, ...]]:
     """Yield a row a neuron: entropy, its rank (ties by flat index) and the strongest class."""
     tokens = np.maximum(np.asarray(scores.token_counts), 1)[:, None]
     probability = np.asarray(scores.positive_counts) / tokens  # (n_classes, n_neurons)
@@ -137,9 +135,7 @@ def insert_selection(
     )
 
 
-def insert_ablation(
-    connection: Connection, owner: int, first_neuron: int, task: int, ablation: Ablation
-) -> None:
+def insert_ablation(connection: Connection, owner: int, first_neuron: int, task: int, ablation: Ablation) -> None:
     """Insert an ablation's neurons, effects and controls."""
     bulk_insert(
         connection,

@@ -188,9 +188,7 @@ def clip(engine: Engine, clip_id: int) -> dict[str, object] | None:
     if found.empty:
         return None
     (row,) = found.to_dict("records")
-    return {str(name): value for name, value in row.items()} | {
-        "labels": _labels(engine, [clip_id]).get(clip_id, "")
-    }
+    return {str(name): value for name, value in row.items()} | {"labels": _labels(engine, [clip_id]).get(clip_id, "")}
 
 
 def neuron_ablations(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:

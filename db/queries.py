@@ -314,9 +314,7 @@ def cell_neurons(
     )
 
 
-def ablation_effects(
-    engine: Engine, model: str, task: str | None = None, selection: str | None = None
-) -> pd.DataFrame:
+def ablation_effects(engine: Engine, model: str, task: str | None = None, selection: str | None = None) -> pd.DataFrame:
     """Return the view ``ablation_effects`` of one model, with ``affected_class`` NaN = all."""
     return frame(
         engine,

@@ -98,9 +98,7 @@ class Store:
         """
         with self._transaction() as connection:
             connection.execute(
-                update(m.Run)
-                .where(m.Run.model_name == model_name, m.Run.status == "running")
-                .values(status="stopped")
+                update(m.Run).where(m.Run.model_name == model_name, m.Run.status == "running").values(status="stopped")
             )
             return insert_row(
                 connection,
@@ -115,9 +113,7 @@ class Store:
                 device=device,
             )
 
-    def finish_run(
-        self, run_id: int, status: str, seconds: Mapping[str, float], notes: Sequence[str] = ()
-    ) -> None:
+    def finish_run(self, run_id: int, status: str, seconds: Mapping[str, float], notes: Sequence[str] = ()) -> None:
         """Note how a run ended.
 
         Parameters
@@ -330,9 +326,7 @@ class Store:
                 )
                 insert_ablation(connection, owner, first_neuron, key, ablation)
 
-    def write_shared(
-        self, run_id: int, stage_key: str, model_id: int, shared: Sequence[SharedNeurons]
-    ) -> None:
+    def write_shared(self, run_id: int, stage_key: str, model_id: int, shared: Sequence[SharedNeurons]) -> None:
         """Store the neurons that classes share, over all tasks of a model, preset by preset."""
         with self._stage(run_id, stage_key, "share") as (connection, stage_id):
             statement = select(m.Task.name, m.TaskClass.name, m.TaskClass.id).join(

@@ -15,9 +15,7 @@ JOIN model ON model.id = model_task.model_id
 JOIN task ON task.id = model_task.task_id
 JOIN dataset ON dataset.id = task.dataset_id"""
 
-_PROBABILITY = (
-    "CAST(activation_probability.positive_count AS DOUBLE PRECISION) / NULLIF(class_total.token_count, 0)"
-)
+_PROBABILITY = "CAST(activation_probability.positive_count AS DOUBLE PRECISION) / NULLIF(class_total.token_count, 0)"
 
 VIEWS: dict[str, str] = {
     "runs": """

@@ -176,9 +176,7 @@ def _scores(dataset: DatasetRecord, attribute: str, strength: float, rng: np.ran
     share = probability / np.where(total > 0, total, 1)
     entropy = -np.sum(share * np.log(np.where(share > 0, share, 1)), axis=0)
     entropy[total == 0] = np.nan
-    selections = tuple(
-        _selection(preset, probability, entropy, rng) for preset in ("aape", "lape", "calibrated")
-    )
+    selections = tuple(_selection(preset, probability, entropy, rng) for preset in ("aape", "lape", "calibrated"))
     warnings = ("place and event are confounded: Cramer's V 0.62",)
     return TaskScores(
         dataset=dataset.name,
@@ -194,9 +192,7 @@ def _scores(dataset: DatasetRecord, attribute: str, strength: float, rng: np.ran
     )
 
 
-def _selection(
-    preset: str, probability: np.ndarray, entropy: np.ndarray, rng: np.random.Generator
-) -> Selection:
+def _selection(preset: str, probability: np.ndarray, entropy: np.ndarray, rng: np.random.Generator) -> Selection:
     """Choose roughly as the preset would."""
     n_classes = len(probability)
     mean_of_others = (probability.sum(axis=0) - probability) / max(1, n_classes - 1)

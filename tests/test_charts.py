@@ -162,9 +162,7 @@ def test_what_was_not_measured_is_listed(coverage: pd.DataFrame, effects: pd.Dat
 
 
 def test_shares_average_over_tasks(coverage: pd.DataFrame) -> None:
-    by_layer = pd.DataFrame(
-        {"model": "base", "task": ["a", "b"], "layer": 0, "width": 10, "n_class_specific": [1, 3]}
-    )
+    by_layer = pd.DataFrame({"model": "base", "task": ["a", "b"], "layer": 0, "width": 10, "n_class_specific": [1, 3]})
     assert facts.shares_by_layer(by_layer)["share"].tolist() == pytest.approx([0.2])
     nulls = facts.null_shares(coverage, {"large": 100, "base": 100}).set_index("model")["share"]
     assert nulls.to_dict() == pytest.approx({"large": 0.015, "base": 0.025})

@@ -146,9 +146,7 @@ def test_unknown_values_in_the_address_are_told(
 
 
 @pytest.mark.parametrize("view", PAGES)
-def test_a_missing_store_names_path_and_command(
-    view: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_store_names_path_and_command(view: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(tmp_path / "none.db"))
     app = show(view)
     assert not app.exception

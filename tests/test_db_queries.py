@@ -84,9 +84,7 @@ def ask(name: str, engine: Engine, **also: Any) -> Any:
 def listed(found: pd.DataFrame, *columns: str) -> list[tuple[Any, ...]]:
     """Return rows as tuples with None for NaN."""
     chosen = found[list(columns)] if columns else found
-    return [
-        tuple(None if pd.isna(value) else value for value in row) for row in chosen.itertuples(index=False)
-    ]
+    return [tuple(None if pd.isna(value) else value for value in row) for row in chosen.itertuples(index=False)]
 
 
 @pytest.mark.parametrize("view", PUBLIC)
@@ -236,9 +234,7 @@ def test_shared_either_way_round(synthetic: Engine) -> None:
     swap = {f"{name}_{x}": f"{name}_{y}" for name in names for x, y in ("ab", "ba")}
     turned = two.rename(columns=swap)[one.columns.tolist()]
     key = ["class_a", "class_b"]
-    pd.testing.assert_frame_equal(
-        one.sort_values(key, ignore_index=True), turned.sort_values(key, ignore_index=True)
-    )
+    pd.testing.assert_frame_equal(one.sort_values(key, ignore_index=True), turned.sort_values(key, ignore_index=True))
     itself = queries.shared(synthetic, "nano-ssl", "calibrated", "rooms-event", "rooms-event")
     assert len(itself) == 8 * 7 / 2
 

@@ -97,9 +97,7 @@ def test_second_model_adds(engine: Engine) -> None:
     write_study(engine, "second")
     two = counts(engine)
     shared = {"dataset", "attribute", "clip", "clip_label", "problem", "task", "task_class"}
-    assert {name: n // one[name] for name, n in two.items()} == {
-        name: 1 if name in shared else 2 for name in one
-    }
+    assert {name: n // one[name] for name, n in two.items()} == {name: 1 if name in shared else 2 for name in one}
     assert all(Store(engine).is_done(f"{name}/score") for name in ("tiny", "second"))
 
 
@@ -123,9 +121,7 @@ def test_same_problems_again_keep_their_rows(engine: Engine) -> None:
     assert rows(engine, "SELECT * FROM problem ORDER BY id") == before
 
 
-@pytest.mark.parametrize(
-    "changed", [replace(MODEL, weights_key="weights-2"), replace(MODEL, layer_widths=(2, 2))]
-)
+@pytest.mark.parametrize("changed", [replace(MODEL, weights_key="weights-2"), replace(MODEL, layer_widths=(2, 2))])
 def test_changed_model_loses_its_results_only(engine: Engine, changed: ModelRecord) -> None:
     write_study(engine, "second")
     alone = counts(engine)
@@ -169,9 +165,7 @@ def test_failure_in_the_middle_leaves_nothing(engine: Engine, table: str) -> Non
     run_id = run(store)
     with engine.begin() as connection:
         connection.execute(
-            text(
-                f"CREATE TRIGGER broken BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'power cut'); END"
-            )
+            text(f"CREATE TRIGGER broken BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'power cut'); END")
         )
     before = counts(engine)
     with pytest.raises(Exception, match="power cut"):

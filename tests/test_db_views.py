@@ -38,8 +38,7 @@ def test_clip_labels_leave_out_empty_values(engine: Engine) -> None:
     write_study(engine)
     found = rows(
         engine,
-        "SELECT dataset, path, split, duration_seconds, attribute, value FROM clip_labels"
-        " ORDER BY clip_id, attribute",
+        "SELECT dataset, path, split, duration_seconds, attribute, value FROM clip_labels ORDER BY clip_id, attribute",
     )
     assert found == [
         ("pets", "train/a.wav", "train", 1.5, "animal", "cat"),
@@ -117,9 +116,7 @@ def test_replicated_share_is_of_the_pairs_that_were_checked(engine: Engine) -> N
     pairs = pd.concat([selection.pairs, selection.pairs.assign(neuron_index=1, replicated=np.nan)])
     changed = replace(SCORES, selections=(replace(selection, pairs=pairs),))
     Store(engine).write_scores(1, "again", model_id, changed)
-    assert rows(engine, "SELECT n_pairs, n_class_specific, replicated_share FROM task_coverage") == [
-        (4, 3, 0.5)
-    ]
+    assert rows(engine, "SELECT n_pairs, n_class_specific, replicated_share FROM task_coverage") == [(4, 3, 0.5)]
 
 
 def test_probe_accuracy(engine: Engine) -> None:

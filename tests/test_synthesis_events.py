@@ -50,8 +50,7 @@ def level(clip: Waveform) -> NDArray[np.float64]:
 def clips() -> dict[str, list[tuple[str, Waveform]]]:
     """Every training and test clip as (event, samples), by split."""
     return {
-        split: [(s.labels["event"], EVENTS.render(s)) for s in SPECS if s.split == split]
-        for split in ("train", "test")
+        split: [(s.labels["event"], EVENTS.render(s)) for s in SPECS if s.split == split] for split in ("train", "test")
     }
 
 

@@ -38,10 +38,7 @@ def test_every_voice_says_everything_equally_often(corpus: Corpus) -> None:
 
 @BOTH
 def test_splits_share_no_voice_and_training_none_of_any_test_split(corpus: Corpus) -> None:
-    used = {
-        split: {spec.labels["voice"] for spec in corpus.specs(SEED) if spec.split == split}
-        for split in SPLITS
-    }
+    used = {split: {spec.labels["voice"] for spec in corpus.specs(SEED) if spec.split == split} for split in SPLITS}
     assert sum(map(len, used.values())) == len(set().union(*used.values()))
     rng = np.random.default_rng(1)
     trained = {corpus.training_spec(rng).labels["voice"] for _ in range(1500)}

@@ -57,7 +57,9 @@ def evidence(scanned: Scan, attribute: str, matrices: Activations) -> str:
     (mask,) = scoring.masks(counts, [SelectionSettings("calibrated")])
     holds, all_pairs = scoring.replication(counts, 2.0)
     held = np.nanmean(holds[mask]) if mask.any() else np.nan
-    return f"{mask.any(0).sum()} neurons, {mask.any(1).sum()}/{len(mask)} classes, hold {held:.2f} (all {all_pairs:.2f})"
+    return (
+        f"{mask.any(0).sum()} neurons, {mask.any(1).sum()}/{len(mask)} classes, hold {held:.2f} (all {all_pairs:.2f})"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

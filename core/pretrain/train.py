@@ -36,6 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--weight-decay", type=float, default=0.05)
+    parser.add_argument("--save-every", type=int, default=250, help="steps between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -53,9 +54,7 @@ def main() -> None:
 
     torch.manual_seed(args.seed)
     objective = make_objective(args.objective, config, len(tag_names)).to(args.device)
-    optimizer = torch.optim.AdamW(
-        objective.parameters(), lr=args.lr, betas=(0.9, 0.95), weight_decay=args.weight_decay
-    )
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=args.lr, betas=(0.9, 0.95), weight_decay=args.weight_decay)
     state_path = args.out.with_suffix(".state.pt")
     step = restore(state_path, objective, optimizer) if state_path.exists() else 0
 
@@ -85,7 +84,7 @@ def main() -> None:
                 f"step {step}/{args.steps}  loss {np.mean(losses[-50:]):.4f}  "
                 f"{rate * args.batch_size:.0f} clips/s  {left:.0f} min left"
             )
-        if step % 250 == 0 or step == args.steps:
+        if step % args.save_every == 0 or step == args.steps:
             save_state(state_path, objective, optimizer, step)
             save_weights(args.out, objective, config, args, step, tag_names)
 

@@ -292,9 +292,7 @@ def _speech_spec(
     return ClipSpec(name, split, labels, parameters, entropy)
 
 
-def _digit_spec(
-    name: str, split: str, digit: int, voice: str, pitch: int, entropy: tuple[int, ...]
-) -> ClipSpec:
+def _digit_spec(name: str, split: str, digit: int, voice: str, pitch: int, entropy: tuple[int, ...]) -> ClipSpec:
     labels = {"digit": str(digit), "gender": gender_of(voice), "voice": voice}
     parameters: dict[str, object] = {
         "text": DIGITS_SPOKEN[digit],

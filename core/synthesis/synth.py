@@ -41,9 +41,7 @@ DESIGN = {"train": (8, 2, 24), "valid": (4, 1, 6), "test": (6, 1, 9)}
 Timbre = Callable[[float, Sequence[float], np.random.Generator], Signal]
 
 
-def frequency_curve(
-    frequency: float, knobs: Sequence[float], rng: np.random.Generator, depth: float = 1.0
-) -> Signal:
+def frequency_curve(frequency: float, knobs: Sequence[float], rng: np.random.Generator, depth: float = 1.0) -> Signal:
     """Frequency over time in Hz: a few cents off, vibrato and a slow drift of a few cents."""
     time = np.arange(N_CONTROL) * (CONTROL / SAMPLE_RATE)
     rate = between(3.5, 7.0, knobs[0])

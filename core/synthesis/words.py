@@ -105,9 +105,7 @@ _TEXT: dict[str, str] = {
     """,
 }
 
-WORDS: dict[str, tuple[str, ...]] = {
-    language: tuple(dict.fromkeys(text.split())) for language, text in _TEXT.items()
-}
+WORDS: dict[str, tuple[str, ...]] = {language: tuple(dict.fromkeys(text.split())) for language, text in _TEXT.items()}
 
 
 def words(language: str, held_out: bool) -> tuple[str, ...]:

@@ -22,9 +22,9 @@ _STOPS = np.array(
         [229, 80, 100], [251, 135, 97], [254, 194, 135], [252, 253, 191],
     ]
 )  # fmt: skip
-PALETTE = np.stack(
-    [np.interp(np.linspace(0, 8, 256), np.arange(9), _STOPS[:, c]) for c in range(3)], axis=1
-).astype(np.uint8)
+PALETTE = np.stack([np.interp(np.linspace(0, 8, 256), np.arange(9), _STOPS[:, c]) for c in range(3)], axis=1).astype(
+    np.uint8
+)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,7 @@ MEANING = {
         "The paper's quota: the lowest-entropy neurons (1 or 2 %) that exceed a bar taken over all "
         "neurons. Read its counts beside the shuffled-label null."
     ),
-    "lape": (
-        "The quota of LAPE's published code: always 1 % of the neurons, on a shuffled-label null as well."
-    ),
+    "lape": ("The quota of LAPE's published code: always 1 % of the neurons, on a shuffled-label null as well."),
 }
 
 TERMS = {

@@ -103,8 +103,7 @@ place = f"layer {layer}, {chosen_class or ALL_CLASSES}"
 st.subheader(f"Neurons of {place}")
 if found.empty:
     st.caption(
-        "No neuron here. An empty cell is a result: under this preset no neuron of the layer "
-        "stands out for the class."
+        "No neuron here. An empty cell is a result: under this preset no neuron of the layer stands out for the class."
     )
     st.stop()
 # The strongest evidence first; lift decides where p was not computed or is the same.

@@ -108,8 +108,7 @@ st.subheader(
     f"**Class-specific**: {presets.TERMS['class-specific']}",
 )
 st.caption(
-    f":orange[■] class-specific by {preset}; dashed line: mean of the classes. Each task has its "
-    "own vertical scale."
+    f":orange[■] class-specific by {preset}; dashed line: mean of the classes. Each task has its own vertical scale."
 )
 measured = [name for name in task_names if (answers["task"] == name).any()]
 selected_tasks = set(specific["task"])
@@ -122,9 +121,7 @@ def bars(name: str) -> None:
     rows = answers[answers["task"] == name]
     marks = specific.loc[specific["task"] == name, ["class_name", "q_value", "replicated"]]
     shown = rows.merge(marks, on="class_name", how="left", indicator="origin")
-    others = (shown["activation_probability"].sum() - shown["activation_probability"]) / max(
-        len(shown) - 1, 1
-    )
+    others = (shown["activation_probability"].sum() - shown["activation_probability"]) / max(len(shown) - 1, 1)
     shown["lift"] = shown["activation_probability"] / others.where(others > 0)
     shown["selected"] = shown["origin"] == "both"
     shown["replicated"] = shown["replicated"].map(tables.yes_no)

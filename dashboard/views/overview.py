@@ -40,9 +40,7 @@ st.caption(presets.MEANING[preset])
 coverage = data.read(store, "coverage", preset)
 probe = data.read(store, "probe")
 probe_all = probe[probe["class_name"].isna()] if len(probe) else probe
-effects = pd.concat(
-    [data.read(store, "ablation_effects", name) for name in models["name"]], ignore_index=True
-)
+effects = pd.concat([data.read(store, "ablation_effects", name) for name in models["name"]], ignore_index=True)
 
 st.subheader(
     "Coverage and class-specific neurons by task",
@@ -73,8 +71,7 @@ else:
             tables.percent(shown, *shares),
             hide_index=True,
             column_config={
-                name: st.column_config.NumberColumn(name.replace("_", " "), format="%.0f%%")
-                for name in shares
+                name: st.column_config.NumberColumn(name.replace("_", " "), format="%.0f%%") for name in shares
             },
             placeholder="–",
             alt="Coverage and counts of every model and task",

@@ -70,10 +70,7 @@ class EventsCorpus:
         """
         corpus = zlib.crc32(self.name.encode())
         clips = [
-            (split, event, number)
-            for split, count in PER_KIND.items()
-            for event in KINDS
-            for number in range(count)
+            (split, event, number) for split, count in PER_KIND.items() for event in KINDS for number in range(count)
         ]
         return [
             ClipSpec(

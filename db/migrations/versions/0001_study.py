@@ -69,7 +69,7 @@ def upgrade() -> None:
         sa.Column("seconds_extract", sa.Double(), nullable=True),
         sa.Column("seconds_score", sa.Double(), nullable=True),
         sa.Column("seconds_ablate", sa.Double(), nullable=True),
-        sa.Column("notes_json", sa.Text(), nullable=True),
+        sa.Column("notes_json", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(

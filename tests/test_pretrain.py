@@ -1,0 +1,110 @@
+"""The training code: objectives learn, only the encoder is kept, an interrupted run goes on exactly."""
+
+from __future__ import annotations
+
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from core.encoders import nano
+from core.encoders.nano import NanoConfig
+from core.pretrain import data, train
+from core.pretrain.objectives import Duo, MaskedAutoencoder, Objective, Supervised, split_tokens, take
+
+TINY = NanoConfig(width=32, n_heads=2, n_layers=2, mlp_width=64)
+
+
+@pytest.fixture
+def mels() -> torch.Tensor:
+    return torch.randn(16, 80, 208, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("make", [Duo, MaskedAutoencoder, lambda config: Supervised(config, 4)])
+def test_each_objective_learns_to_fit_one_batch(make, mels: torch.Tensor) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(0)
+    objective: Objective = make(TINY)
+    tags = torch.arange(16) % 4
+    optimizer = torch.optim.AdamW(objective.parameters(), 3e-3)
+    losses = []
+    for _ in range(30):
+        loss = objective.loss(mels, tags)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        objective.after_step(0.5)
+        losses.append(loss.item())
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+def test_split_tokens_parts_are_disjoint_and_whole() -> None:
+    visible, masked = split_tokens(torch.zeros(3, 65, 8), 20)
+    both = torch.cat([visible, masked], 1).sort(1).values
+    assert visible.shape == (3, 20) and masked.shape == (3, 45)
+    assert (both == torch.arange(65)).all()
+    tokens = torch.randn(3, 65, 8)
+    assert (take(tokens, visible)[1, 4] == tokens[1, visible[1, 4]]).all()
+
+
+def test_the_target_follows_the_online_encoder_and_gets_no_gradient(mels: torch.Tensor) -> None:
+    duo = Duo(TINY)
+    duo.loss(mels, torch.zeros(16, dtype=torch.long)).backward()
+    assert all(p.grad is None for p in duo.target.parameters())
+    before = duo.target.patch_embed.weight.clone()
+    with torch.no_grad():
+        duo.encoder.patch_embed.weight += 1
+    duo.after_step(0.0)
+    torch.testing.assert_close(duo.target.patch_embed.weight, before + 0.01)
+
+
+def test_schedule_warms_up_and_ends_at_zero() -> None:
+    factors = [train.schedule(step, 100) for step in range(101)]
+    assert factors[0] == pytest.approx(0.2) and factors[4] == 1 and factors[100] == pytest.approx(0)
+    assert all(a >= b for a, b in pairwise(factors[5:]))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, out: Path) -> None:
+    arguments = f"train --objective duo --steps 4 --save-every 2 --batch-size 4 --clips 8 --threads 1 --out {out}"
+    monkeypatch.setattr(sys, "argv", arguments.split())
+    train.main()
+
+
+def test_an_interrupted_run_gives_the_same_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    clips = rng.normal(-9, 4, (8, 80, 208)).astype(np.float16)
+    monkeypatch.setattr(train, "training_set", lambda *a, **k: (clips, np.zeros(8, dtype=np.int64), ["x"]))
+    monkeypatch.setattr(train, "NanoConfig", lambda **k: NanoConfig(width=32, n_heads=2, n_layers=1, mlp_width=64, **k))
+    run(monkeypatch, tmp_path / "whole.safetensors")
+
+    seen = 0
+    augment = train.augment
+
+    def stop_at_the_fourth(mel: torch.Tensor) -> torch.Tensor:
+        nonlocal seen
+        seen += 1
+        if seen == 4:
+            raise KeyboardInterrupt
+        return augment(mel)
+
+    monkeypatch.setattr(train, "augment", stop_at_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        run(monkeypatch, tmp_path / "parts.safetensors")
+    run(monkeypatch, tmp_path / "parts.safetensors")
+    assert seen == 6  # steps 1 to 3 and the stop, then 3 and 4 again from the checkpoint
+    a, b = (nano.read_weights(tmp_path / f"{name}.safetensors")[0].state_dict() for name in ("whole", "parts"))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_training_clips_repeat_and_carry_a_tag_without_pitch_or_gender() -> None:
+    pytest.importorskip("tinysoundfont")
+    pytest.importorskip("espeakng_loader")
+    first, tag = data.make_clip(np.random.default_rng([0, 1]))
+    again, _ = data.make_clip(np.random.default_rng([0, 1]))
+    np.testing.assert_array_equal(first, again)
+    tags = {data.make_clip(np.random.default_rng([0, i]))[1] for i in range(40)}
+    assert len({t.split("/")[0] for t in tags}) == 5
+    assert not any("pitch" in t or "male" in t for t in tags | {tag})

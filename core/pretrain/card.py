@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     console = Console(width=200)
     encoders = {path.stem: nano.load("nano-ssl", path) for path in args.weights}
     encoders["untrained"] = nano.untrained_like(next(iter(encoders.values())))
-    header = ["task", "log-mel", *encoders]
+    header = ["task", "log-mel mean", "log-mel mean and deviation", *encoders]
     tables: dict[str, list[list[str]]] = {"accuracy": [], "calibrated": []}
     for dataset in demo.datasets(console):
         scanned = scan(dataset, args.work / "scans" / f"{dataset.name}.csv")
@@ -81,9 +81,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             extract(encoder, scanned, matrices[name], batch_size=32)
         for attribute in TASKS[dataset.name]:
             task = dataset.task(attribute)
-            scores = [mels, *(np.asarray(m.embeddings) for m in matrices.values())]
+            scores = [mels[:, :80], mels, *(np.asarray(m.embeddings) for m in matrices.values())]
             tables["accuracy"].append([task, *(f"{accuracy(scanned, attribute, e):.2f}" for e in scores)])
-            tables["calibrated"].append([task, "", *(evidence(scanned, attribute, m) for m in matrices.values())])
+            tables["calibrated"].append([task, "", "", *(evidence(scanned, attribute, m) for m in matrices.values())])
     for title, rows in tables.items():
         console.print(f"\n{title}\n", highlight=False)
         for row in [header, ["---"] * len(header), *rows]:

@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ablate-clips",
         type=_clips,
         metavar="N|all|auto",
-        help="test clips of a task that are ablated, drawn evenly over classes (auto: 120 on a CPU, else all)",
+        help="test clips of a task that are ablated, drawn evenly over classes (auto: 60 on a CPU, else all; at least --min-test-clips a class)",
     )
     worth.add_argument(
         "--min-test-clips",

@@ -64,7 +64,7 @@ class AnalysisConfig:
         Classes with fewer test clips are not ablated: one clip would be 10 points and more.
     ablate_clips : int or None
         At most so many test clips of a task are ablated, drawn evenly over classes; 0 = all, None = by
-        device: 120 on a CPU, all elsewhere.
+        device: 60 on a CPU (or `min_test_clips` a class, if that is more), all elsewhere.
     limit : int
         At most so many clips a dataset; 0 = all.
     seed : int

@@ -41,7 +41,7 @@ def ablate_clips_for(device: torch.device, wanted: int | None) -> int:
     """Test clips of a task that are ablated, 0 = all: on a CPU, ablation is what takes the time."""
     if wanted is not None:
         return wanted
-    return 120 if device.type == "cpu" else 0
+    return 60 if device.type == "cpu" else 0
 
 
 def rows_per_pass_for(device: torch.device) -> int:

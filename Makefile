@@ -13,7 +13,7 @@ CONTROLS ?= 10
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python run_analysis.py --tasks all --controls $(CONTROLS) --db $(DB)
-	@echo "$(CONTROLS) random controls beside each ablated set; the study's 20: make demo CONTROLS=20 (2 minutes more)"
+	@echo "$(CONTROLS) random controls beside each ablated set; the study's 20: make demo CONTROLS=20 (slower)"
 	@echo "open the page with: make dashboard"
 
 dashboard: $(VENV)/demo.stamp

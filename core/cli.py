@@ -160,7 +160,8 @@ def _parser() -> argparse.ArgumentParser:
         "--ablate-clips",
         type=_clips,
         metavar="N|all|auto",
-        help="test clips of a task that are ablated, drawn evenly over classes (auto: 60 on a CPU, else all; at least --min-test-clips a class)",
+        help="test clips of a task that are ablated, drawn evenly over classes, at least --min-test-clips a class "
+        "(auto: 60 on a CPU, else all)",
     )
     worth.add_argument(
         "--min-test-clips",

@@ -17,9 +17,9 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 PAGES = {
-    "overview": ("", 1500),
-    "heatmap": ("heatmap?model=nano-ssl&task=demo-events-event&layer=5&class=siren", 1750),
-    "neuron": ("neuron?model=nano-ssl&task=demo-events-event&layer=5", 1600),
+    "overview": ("", 1180),
+    "heatmap": ("heatmap?model=nano-ssl&task=demo-events-event&layer=5&class=siren", 1180),
+    "neuron": ("neuron?model=nano-ssl&task=demo-events-event&layer=5&class=siren", 1400),
 }
 
 

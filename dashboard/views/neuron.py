@@ -103,6 +103,35 @@ specific = data.read(store, "neuron_classes", model, layer, neuron)
 specific = specific[specific["preset"] == preset]
 
 st.subheader(
+    "Clips it answers to most",
+    help="Over the whole dataset, by the neuron's mean activation over the clip's tokens.",
+)
+clips = data.read(store, "top_clips", model, layer, neuron, None, N_CLIPS)
+dataset = None
+if clips.empty:
+    st.caption("No clips are stored for this neuron.")
+else:
+    datasets = list(dict.fromkeys(clips["dataset"]))
+    of_task = answers.loc[answers["task"] == task, "dataset"]
+    own = of_task.iloc[0] if len(of_task) else datasets[0]
+    dataset = address.choice("dataset", datasets, own if own in datasets else datasets[0])
+    if len(datasets) > 1:
+        key = address.show("select_dataset", dataset)
+        st.segmented_control(
+            "Dataset", datasets, key=key, required=True,
+            on_change=address.on_change("dataset", key),
+        )  # fmt: skip
+    cards = st.columns(3, gap="small")
+    for place, row in enumerate(clips[clips["dataset"] == dataset].to_dict("records")):
+        with cards[place % 3], st.container(border=True):
+            labels = str(row["labels"] or "")
+            st.markdown(
+                f"**{row['activation_rate']:.0%}** of tokens" + (f"  \n{labels}" if labels else ""),
+                help=f"Mean activation {row['mean_activation']:.3g}; {row['split']} clip.",
+            )
+            clip.player(row["root"], row["path"], labels)
+
+st.subheader(
     "Activation probability by class",
     help=f"**Activation probability**: {presets.TERMS['probability']} "
     f"**Class-specific**: {presets.TERMS['class-specific']}",
@@ -137,8 +166,10 @@ def bars(name: str) -> None:
 
 
 n_classes = answers.groupby("task")["class_name"].nunique()
-narrow = [name for name in measured if n_classes[name] <= MOST_NARROW]
-for name in measured:
+narrow = [name for name in measured[1:] if n_classes[name] <= MOST_NARROW]
+if measured:
+    bars(measured[0])
+for name in measured[1:]:
     if name not in narrow:
         bars(name)
 for pair in zip_longest(narrow[::2], narrow[1::2]):
@@ -146,35 +177,6 @@ for pair in zip_longest(narrow[::2], narrow[1::2]):
         if name is not None:
             with column:
                 bars(name)
-
-st.subheader(
-    "Clips it answers to most",
-    help="Over the whole dataset, by the share of the clip's tokens that activate the neuron.",
-)
-clips = data.read(store, "top_clips", model, layer, neuron, None, N_CLIPS)
-dataset = None
-if clips.empty:
-    st.caption("No clips are stored for this neuron.")
-else:
-    datasets = list(dict.fromkeys(clips["dataset"]))
-    of_task = answers.loc[answers["task"] == task, "dataset"]
-    own = of_task.iloc[0] if len(of_task) else datasets[0]
-    dataset = address.choice("dataset", datasets, own if own in datasets else datasets[0])
-    if len(datasets) > 1:
-        key = address.show("select_dataset", dataset)
-        st.segmented_control(
-            "Dataset", datasets, key=key, required=True,
-            on_change=address.on_change("dataset", key),
-        )  # fmt: skip
-    cards = st.columns(3, gap="small")
-    for place, row in enumerate(clips[clips["dataset"] == dataset].to_dict("records")):
-        with cards[place % 3], st.container(border=True):
-            labels = str(row["labels"] or "")
-            st.markdown(
-                f"**{row['activation_rate']:.0%}** of tokens" + (f"  \n{labels}" if labels else ""),
-                help=f"Mean activation {row['mean_activation']:.3g}; {row['split']} clip.",
-            )
-            clip.player(row["root"], row["path"], labels)
 
 st.subheader(
     "Selectivity",

@@ -16,6 +16,10 @@ import pandas as pd
 
 from dashboard.heatmaps import HIGHLIGHT, LABEL_LIMIT, axis_height, class_axis, class_order
 
+# Checking every part of every chart against the schema took a third of a page's time; tests/test_charts.py
+# checks them once.
+alt.utils.schemapi.disable_debug_mode()
+
 # Distinguishable with the common colour-vision deficiencies, on light and on dark ground.
 MODEL_COLOURS = ("#3A78B8", "#D5651B", "#17936F", "#C26B9D", "#C98E12", "#6C6FB5")
 NULL_COLOUR = "#A9B1B6"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
 
 from dashboard import charts, facts, heatmaps
+
+alt.utils.schemapi.enable_debug_mode()
 
 
 @pytest.fixture

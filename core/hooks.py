@@ -55,22 +55,20 @@ def record(encoder: Encoder, batch: Batch) -> Iterator[Counts]:
     """
     device = batch.counted.device
     shape = (batch.n_clips, encoder.n_neurons)
-    counted = batch.counted
     tokens = torch.zeros(batch.n_clips, dtype=torch.int32, device=device)
-    tokens.index_add_(0, batch.clip, counted.sum(1, dtype=torch.int32))
+    tokens.index_add_(0, batch.clip, batch.counted.sum(1, dtype=torch.int32))
     counts = Counts(
         positive=torch.zeros(shape, dtype=torch.int32, device=device),
         total=torch.zeros(shape, dtype=torch.float32, device=device),
         tokens=tokens,
     )
     starts = layer_starts(encoder.layer_widths)
-    everything = bool(counted.all())
-
     def observe(layer: int, activation: Tensor) -> None:
         columns = slice(starts[layer], starts[layer + 1])
         positive = activation > 0
-        if not everything:
-            positive &= counted[:, :, None]
+        counted = encoder.counted(layer, batch)
+        if counted.dtype != torch.bool or not bool(counted.all()):
+            positive = positive * counted[:, :, None]
             activation = activation * counted[:, :, None]
         by_row = positive.sum(1, dtype=torch.int32)
         counts.positive[:, columns].index_add_(0, batch.clip, by_row)

@@ -13,11 +13,15 @@ __all__ = ["Batch", "Encoder", "known_encoders", "load_encoder"]
 
 
 def known_encoders() -> dict[str, str]:
-    """Encoder names and a line on each."""
+    """Encoder names, as ``--model`` takes them, and a line on each."""
     return {
         "nano-ssl": "embedded: small ViT, self-supervised on generated sound",
         "nano-sl": "embedded: the same architecture, supervised on the same sound",
         "nano-untrained": "embedded: the same architecture with random weights, to compare with",
+        "m2d": "M2D (ViT-B), the paper's model, and its kin; needs --weights",
+        "hf:<folder or id>": "Hugging Face: Whisper, wav2vec 2.0, HuBERT, WavLM, Data2VecAudio, AST, CLAP",
+        "torchaudio:<bundle>": "torchaudio's self-supervised bundles, for instance torchaudio:HUBERT_BASE",
+        "python:<module>": "your own: a Python module with load(weights, device), see docs/encoders.md",
     }
 
 
@@ -38,13 +42,32 @@ def load_encoder(name: str, weights: str | Path | None = None, device: str = "cp
     InputError
         If the name is unknown (names the nearest) or the weights do not fit.
     """
+    path = Path(weights) if weights else None
     if name == "nano-untrained":
         return nano.untrained(device=device)
     if name in nano.NAMES:
         try:
-            return nano.load(name, Path(weights) if weights else None, device)
+            return nano.load(name, path, device)
         except ValueError as error:
             raise InputError(str(error)) from error
+    # The others import packages that not everyone needs: only where they are asked for.
+    family, _, which = name.partition(":")
+    if name == "m2d":
+        from core.encoders import m2d
+
+        return m2d.load(path, device)
+    if family == "hf" and which:
+        from core.encoders import hf
+
+        return hf.load(which, path, device)
+    if family == "torchaudio" and which:
+        from core.encoders import torchaudio_bundle
+
+        return torchaudio_bundle.load(which, path, device)
+    if family == "python" and which:
+        from core.encoders import own
+
+        return own.load(which, path, device)
     near = get_close_matches(name, known_encoders(), n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known_encoders())}"
     raise InputError(f"unknown model '{name}'; {hint} (--list shows all)")

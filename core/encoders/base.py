@@ -109,6 +109,14 @@ class Encoder(ABC):
     def finish(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Clip embeddings from the last block's output, shape (n_clips, n_features)."""
 
+    def counted(self, layer: int, batch: Batch) -> Tensor:
+        """How often each token of a layer enters its counts, shape (n_rows, n_tokens of the layer).
+
+        Bool here. Where later layers have fewer and coarser tokens (Swin), an integer: how many of
+        the first layer's tokens one stands for, so that every layer's counts are over as many.
+        """
+        return batch.counted
+
     @property
     def n_layers(self) -> int:
         return len(self.layer_widths)

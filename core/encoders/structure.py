@@ -1,0 +1,52 @@
+"""Find a network's neurons by its structure, never by what its modules happen to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from core.datasets.base import InputError
+
+
+def mlp_projections(blocks: Sequence[nn.Module], widths: int | Sequence[int], n_layers: int) -> list[nn.Linear]:
+    """The MLP output projection of each transformer block, in order.
+
+    In a block of width w it is the one linear layer h -> w (h other than w) for which the block also
+    holds the way there, w -> h, or w -> 2h where gate and value come from one layer.
+
+    Parameters
+    ----------
+    blocks : sequence of modules
+        The transformer blocks, first to last.
+    widths : int or sequence of int
+        Width of the residual stream, one for all blocks or one for each.
+    n_layers : int
+        How many blocks the model's configuration tells of.
+
+    Raises
+    ------
+    InputError
+        If there are more or fewer blocks, or a block does not hold exactly one such layer; lists what it holds.
+    """
+    if len(blocks) != n_layers:
+        raise InputError(f"the model has {len(blocks)} transformer blocks; its configuration says {n_layers}")
+    each = [widths] * n_layers if isinstance(widths, int) else widths
+    return [_projection(block, width, i) for i, (block, width) in enumerate(zip(blocks, each, strict=True))]
+
+
+def _projection(block: nn.Module, width: int, number: int) -> nn.Linear:
+    linears = {name: m for name, m in block.named_modules() if isinstance(m, nn.Linear)}
+    outputs = {m.out_features for m in linears.values() if m.in_features == width}
+    found = [
+        m
+        for m in linears.values()
+        if m.out_features == width != m.in_features and {m.in_features, 2 * m.in_features} & outputs
+    ]
+    if len(found) != 1:
+        held = ", ".join(f"{name} {m.in_features}->{m.out_features}" for name, m in linears.items())
+        raise InputError(
+            f"block {number} holds {len(found)} MLP output projections to width {width}, expected 1; "
+            f"its linear layers: {held or 'none'}"
+        )
+    return found[0]

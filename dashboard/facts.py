@@ -106,6 +106,31 @@ def not_measured(coverage: pd.DataFrame, probe: pd.DataFrame, effects: pd.DataFr
     return pd.DataFrame(rows, columns=["model", "task", "missing"])
 
 
+def run_sentence(run: Mapping[str, Any]) -> str:
+    """Tell one run in a line: what, when, where, how long, with what.
+
+    Parameters
+    ----------
+    run : mapping
+        A row of the view ``runs``, with ``seed``.
+    """
+    started = pd.to_datetime(str(run["started_at"]), errors="coerce")
+    when = "" if pd.isna(started) else f" {started:%Y-%m-%d %H:%M}"
+    stages = {"recording": "seconds_extract", "scoring": "seconds_score", "ablation": "seconds_ablate"}
+    times = [f"{name} {_duration(run[key])}" for name, key in stages.items() if pd.notna(run[key])]
+    spent = f"; {', '.join(times)}" if times else ""
+    return (
+        f"**{run['model']}**: {run['status']}{when} on {run['device']}{spent}; "
+        f"run {run['run_id']}, seed {run['seed']}, version {run['code_version']}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def run_notes(runs: pd.DataFrame) -> pd.DataFrame:
     """List what the runs of each model said they left out.
 

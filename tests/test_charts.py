@@ -169,3 +169,13 @@ def test_shares_average_over_tasks(coverage: pd.DataFrame) -> None:
     assert facts.shares_by_layer(by_layer)["share"].tolist() == pytest.approx([0.2])
     nulls = facts.null_shares(coverage, {"large": 100, "base": 100}).set_index("model")["share"]
     assert nulls.to_dict() == pytest.approx({"large": 0.015, "base": 0.025})
+
+
+def test_a_run_in_a_line() -> None:
+    run = {
+        "run_id": 3, "model": "base", "status": "done", "started_at": "2026-01-02 03:04:05", "device": "cpu",
+        "seconds_extract": 28.4, "seconds_score": 150.0, "seconds_ablate": None, "seed": 0, "code_version": "0.1.0",
+    }  # fmt: skip
+    assert facts.run_sentence(run) == (
+        "**base**: done 2026-01-02 03:04 on cpu; recording 28 s, scoring 2 min; run 3, seed 0, version 0.1.0"
+    )

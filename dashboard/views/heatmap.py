@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data, heatmaps
-from dashboard.components import address, presets, share, tables
+from dashboard.components import address, draw, presets, share, tables
 from dashboard.components import store as stores
 
 MOST_ROWS = 60
@@ -69,8 +69,11 @@ if len(facts):
         spoken += "no shuffled-label null was computed, so the count says little"
     st.markdown(f"{spoken}.", help=presets.TERMS["null"])
 
-st.altair_chart(
-    heatmaps.count_heatmap(counts, (layer, chosen_class), dark),
+draw.chart(
+    heatmaps.count_heatmap,
+    counts,
+    (layer, chosen_class),
+    dark,
     key="counts_chart",
     on_select=choose_cell,
     alt=f"Class-specific neurons of {model} for {task} by layer and class",
@@ -119,8 +122,12 @@ st.caption(
     f"{len(ordered)} neurons over all classes of {task}, like beside like; in per cent.{note} "
     "Click a row to open the neuron."
 )
-event = st.altair_chart(
-    heatmaps.probability_heatmap(probabilities, ordered, chosen_class, dark),
+event = draw.chart(
+    heatmaps.probability_heatmap,
+    probabilities,
+    ordered,
+    chosen_class,
+    dark,
     key="neurons_chart",
     on_select="rerun",
     alt=f"Activation probability of the neurons of {place} over the classes of {task}",

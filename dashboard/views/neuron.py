@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, data, facts, heatmaps
-from dashboard.components import address, clip, presets, share, tables
+from dashboard.components import address, clip, draw, presets, share, tables
 from dashboard.components import store as stores
 
 N_CLIPS = 6
@@ -234,7 +234,7 @@ else:
     ablations["label"] = [facts.ablation_label(row) for row in ablations.to_dict("records")]
     order = ablations.assign(size=ablations["delta"].abs())
     top = order.sort_values(["believable", "size"], ascending=False).drop_duplicates("label")[:10]
-    st.altair_chart(charts.ablation_chart(top), alt="Effects of the sets that contain this neuron")
+    draw.chart(charts.ablation_chart, top, alt="Effects of the sets that contain this neuron")
     n_more = ablations["label"].nunique() - len(top)
     more = f" The {n_more:,} weaker ones are in the CSV." if n_more else ""
     n_stand = int(ablations["believable"].sum())

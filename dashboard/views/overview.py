@@ -6,10 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, data, facts
-from dashboard.components import address, presets, share, tables
+from dashboard.components import address, draw, presets, share, tables
 from dashboard.components import store as stores
 
 ALL_TASKS = "all tasks (mean)"
+MOST_RUNS = 6
 PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
 
 store = stores.require()
@@ -50,33 +51,35 @@ if coverage.empty:
     st.caption(f"No task has been scored with the preset {preset}.")
 else:
     pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
-    pair.altair_chart(
-        charts.coverage_chart(coverage),
+    draw.chart(
+        charts.coverage_chart, coverage, place=pair,
         alt="Coverage of each task by model, with the shuffled-label null's interval",
-    )
-    pair.altair_chart(
-        charts.count_chart(coverage),
+    )  # fmt: skip
+    draw.chart(
+        charts.count_chart, coverage, place=pair,
         alt="Class-specific neurons of each task by model, with the shuffled-label null's mean",
-    )
+    )  # fmt: skip
     n_bare = int(coverage["null_coverage_mean"].isna().sum())
     bare = f" {n_bare} without a null are not drawn on the left." if n_bare else ""
     st.caption(
         "Points and bars: measured. Grey bar: what the same selection reaches on shuffled labels "
         "(2.5th to 97.5th percentile; tick: mean). Only what lies beyond the grey counts as found." + bare
     )
-    with st.expander("The numbers", icon=":material/table:"):
+    numbers = st.expander("The numbers", icon=":material/table:", on_change="rerun")
+    if numbers.open:
         shown = coverage.drop(columns=["dataset", "preset", "settings_json"], errors="ignore")
         shares = [n for n in shown if "coverage" in n or n.startswith("replicated_share")]
-        st.dataframe(
-            tables.percent(shown, *shares),
-            hide_index=True,
-            column_config={
-                name: st.column_config.NumberColumn(name.replace("_", " "), format="%.0f%%") for name in shares
-            },
-            placeholder="–",
-            alt="Coverage and counts of every model and task",
-        )
-        share.download("Coverage as CSV", coverage, f"coverage_{preset}.csv")
+        with numbers:
+            st.dataframe(
+                tables.percent(shown, *shares),
+                hide_index=True,
+                column_config={
+                    name: st.column_config.NumberColumn(name.replace("_", " "), format="%.0f%%") for name in shares
+                },
+                placeholder="–",
+                alt="Coverage and counts of every model and task",
+            )
+            share.download("Coverage as CSV", coverage, f"coverage_{preset}.csv")
 
 pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
 with pair.container():
@@ -95,8 +98,10 @@ with pair.container():
     else:
         counted = coverage if only is None else coverage[coverage["task"] == only]
         n_neurons = dict(zip(models["name"], models["n_neurons"], strict=True))
-        st.altair_chart(
-            charts.layer_chart(facts.shares_by_layer(by_layer), facts.null_shares(counted, n_neurons)),
+        draw.chart(
+            charts.layer_chart,
+            facts.shares_by_layer(by_layer),
+            facts.null_shares(counted, n_neurons),
             alt="Share of class-specific neurons by layer, a line a model",
         )
         st.caption("Dashed: mean of the shuffled-label null, known for the whole model only.")
@@ -109,8 +114,9 @@ with pair.container():
     if probe_all.empty:
         st.caption("No probe was trained.")
     else:
-        st.altair_chart(
-            charts.probe_chart(probe_all),
+        draw.chart(
+            charts.probe_chart,
+            probe_all,
             alt="Probe accuracy of each task by model, with chance marked",
         )
 
@@ -126,10 +132,10 @@ else:
     biggest = facts.biggest_ablations(effects)
     biggest["label"] = biggest["model"]
     pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium", vertical_alignment="center")
-    pair.altair_chart(
-        charts.ablation_chart(biggest),
+    draw.chart(
+        charts.ablation_chart, biggest, place=pair,
         alt="Largest believable ablation effect of each model, over its random controls",
-    )
+    )  # fmt: skip
     spoken = pair.container()
     for row in biggest.to_dict("records"):
         note = "" if row["believable"] else " *Not believable: no effect of this model stands.*"
@@ -146,47 +152,40 @@ care = {
     "Problems": (problems, "Files that were left out"),
 }
 for name, (rows, meaning) in care.items():
-    with st.expander(f"{name} ({len(rows)})", icon=":material/info:"):
-        st.caption(meaning + "." if len(rows) else "None.")
-        if len(rows):
-            st.dataframe(rows, hide_index=True, alt=meaning)
-            share.download(f"{name} as CSV", rows, f"{name.lower().replace(' ', '_')}.csv")
+    folded = st.expander(f"{name} ({len(rows)})", icon=":material/info:", on_change="rerun")
+    if folded.open:
+        with folded:
+            st.caption(meaning + "." if len(rows) else "None.")
+            if len(rows):
+                st.dataframe(rows, hide_index=True, alt=meaning)
+                share.download(f"{name} as CSV", rows, f"{name.lower().replace(' ', '_')}.csv")
 
 st.subheader("Runs")
-times = {name: pd.to_datetime(runs[name], errors="coerce") for name in ("started_at", "finished_at")}
-seconds = [name for name in runs if str(name).startswith("seconds_")]
-st.dataframe(
-    runs.assign(**times),
-    hide_index=True,
-    column_order=[
-        "run_id", "model", "started_at", "status", *seconds, "device", "seed", "code_version"
-    ],
-    column_config={
-        "run_id": st.column_config.NumberColumn("Run", width=50),
-        "model": "Model",
-        "started_at": st.column_config.DatetimeColumn("Started", format="YYYY-MM-DD HH:mm"),
-        "status": "Status",
-        "device": "Device",
-        "seed": "Seed",
-        "code_version": "Version",
-        **{
-            name: st.column_config.NumberColumn(
-                str(name).removeprefix("seconds_").capitalize(), format="%.0f s"
-            )
-            for name in seconds
-        },
-    },
-    placeholder="–",
-    alt="When each model was measured, how long it took, and on what device",
-)  # fmt: skip
-with st.expander("Settings and versions of each run", icon=":material/tune:"):
-    for row in runs.to_dict("records"):
-        st.caption(f"Run {row['run_id']}, {row['model']}")
-        st.code(facts.settings_text(row["config_json"]), language="json", height=220)
-        if row.get("versions_json"):
-            st.code(facts.settings_text(row["versions_json"]), language="json")
-with st.expander("Models", icon=":material/memory:"):
-    st.dataframe(models, hide_index=True, alt="The models of this store")
+for row in runs.head(MOST_RUNS).to_dict("records"):
+    st.caption(facts.run_sentence(row))
+if len(runs) > MOST_RUNS:
+    st.caption(f"and {len(runs) - MOST_RUNS:,} earlier ones, in the table.")
+table = st.expander("Runs as a table", icon=":material/table:", on_change="rerun")
+if table.open:
+    with table:
+        st.dataframe(
+            runs.drop(columns=["config_json", "versions_json"], errors="ignore"),
+            hide_index=True,
+            placeholder="–",
+            alt="When each model was measured, how long it took, and on what device",
+        )
+        share.download("Runs as CSV", runs, "runs.csv")
+settings = st.expander("Settings and versions of each run", icon=":material/tune:", on_change="rerun")
+if settings.open:
+    with settings:
+        for row in runs.to_dict("records"):
+            st.caption(f"Run {row['run_id']}, {row['model']}")
+            st.code(facts.settings_text(row["config_json"]), language="json", height=220)
+            if row.get("versions_json"):
+                st.code(facts.settings_text(row["versions_json"]), language="json")
+registered = st.expander("Models", icon=":material/memory:", on_change="rerun")
+if registered.open:
+    registered.dataframe(models, hide_index=True, alt="The models of this store")
 
 with link_slot:
     share.link("", {"preset": preset, "layer_task": None if task == ALL_TASKS else task})

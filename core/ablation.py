@@ -2,7 +2,8 @@
 
 The head is never refitted: frozen features, frozen head, one thing changed (paper, section on
 ablation). Each condition (a set of neurons, a gain) runs from the first layer it changes; what lies
-before is computed once a batch. `core.effects` tells what was lost.
+before is computed once a batch, and in pre-norm blocks that first layer too (`_after_first`).
+`core.effects` tells what was lost.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from core.activations import autocast, read_ahead
 from core.effects import compare, correct_for_many
 from core.encoders.base import Batch, Encoder, Padding
-from core.hooks import Neuron, layer_starts, scale_conditions, to_neurons
+from core.hooks import Neuron, keep, layer_starts, scale_conditions, to_neurons
 from core.probe import LinearHead, Probe
 from core.results import Ablation, FloatArray, IntArray
 from core.scan import Scan
@@ -281,16 +282,12 @@ def predictions(
     for place, sounds in zip(places, waveforms, strict=True):
         batch = encoder.prepare(sounds, setting.padding)
         with autocast(encoder, setting.precision):
-            hidden = [encoder.begin(batch)]
-            for layer in range(encoder.n_layers):
-                hidden.append(encoder.block(layer, hidden[-1], batch))
-            unablated[place] = head.predict(_array(encoder.finish(hidden[-1], batch)))
+            whole = _whole_pass(encoder, batch, set(first_layer))
+            unablated[place] = head.predict(_array(encoder.finish(whole.hidden[-1], batch)))
             n_copies = max(1, setting.rows_per_pass // batch.clip.shape[0])
             for start in range(0, len(order), n_copies):
                 group = order[start : start + n_copies]
-                embeddings = _run(
-                    encoder, batch, hidden, [neurons[i] for i in group], first_layer[group[0]], setting.gain
-                )
+                embeddings = _run(encoder, whole, [neurons[i] for i in group], first_layer[group[0]], setting.gain)
                 answers[group, place] = head.predict(embeddings).reshape(len(group), -1)
                 done += len(group) * len(sounds)
                 if progress:
@@ -298,21 +295,64 @@ def predictions(
     return answers, unablated
 
 
+@dataclass(frozen=True)
+class _Pass:
+    """A forward pass with nothing changed.
+
+    Attributes
+    ----------
+    hidden : list of Tensor
+        The residual stream before each block, and after the last.
+    activations : dict of Tensor
+        What entered the MLP output projection of the layers that a condition changes first; empty
+        where a block does not end with its MLP.
+    """
+
+    batch: Batch
+    hidden: list[torch.Tensor]
+    activations: dict[int, torch.Tensor]
+
+
+def _whole_pass(encoder: Encoder, batch: Batch, first_layers: set[int]) -> _Pass:
+    kept_layers = {layer for layer in first_layers if layer < encoder.n_layers} if encoder.ends_with_mlp else set()
+    hidden = [encoder.begin(batch)]
+    with keep(encoder, kept_layers) as activations:
+        for layer in range(encoder.n_layers):
+            hidden.append(encoder.block(layer, hidden[-1], batch))
+    return _Pass(batch, hidden, activations)
+
+
 def _run(
-    encoder: Encoder,
-    batch: Batch,
-    hidden: Sequence[torch.Tensor],
-    conditions: Sequence[Sequence[Neuron]],
-    first_layer: int,
-    gain: float,
+    encoder: Encoder, whole: _Pass, conditions: Sequence[Sequence[Neuron]], first_layer: int, gain: float
 ) -> NDArray[np.float32]:
     """Embeddings under some conditions at once, from the first layer that any of them changes."""
-    copies = batch.repeat(len(conditions))
-    state = hidden[first_layer].repeat(len(conditions), *[1] * (hidden[first_layer].ndim - 1))
+    copies = whole.batch.repeat(len(conditions))
+    if first_layer in whole.activations:
+        state = _after_first(encoder, whole, conditions, first_layer, gain)
+        first_layer += 1
+    else:
+        state = torch.cat([whole.hidden[first_layer]] * len(conditions))
     with scale_conditions(encoder, conditions, gain):
         for layer in range(first_layer, encoder.n_layers):
             state = encoder.block(layer, state, copies)
         return _array(encoder.finish(state, copies))
+
+
+def _after_first(
+    encoder: Encoder, whole: _Pass, conditions: Sequence[Sequence[Neuron]], layer: int, gain: float
+) -> torch.Tensor:
+    """The residual stream after the first changed block, without running it again.
+
+    All that comes before the MLP output projection is as it was, so the stream differs only by what
+    the scaled neurons write to it.
+    """
+    weight, activation = encoder.projections[layer].weight, whole.activations[layer]
+    states = []
+    for condition in conditions:
+        neurons = torch.tensor([i for at, i in condition if at == layer], dtype=torch.int64, device=weight.device)
+        written = activation[..., neurons] @ weight[:, neurons].T.to(activation.dtype)
+        states.append(whole.hidden[layer + 1] + (gain - 1.0) * written)
+    return torch.cat(states)
 
 
 def _array(embeddings: torch.Tensor) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ also after an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -63,6 +63,7 @@ def record(encoder: Encoder, batch: Batch) -> Iterator[Counts]:
         tokens=tokens,
     )
     starts = layer_starts(encoder.layer_widths)
+
     def observe(layer: int, activation: Tensor) -> None:
         columns = slice(starts[layer], starts[layer + 1])
         positive = activation > 0
@@ -133,6 +134,20 @@ def scale_conditions(encoder: Encoder, conditions: Sequence[Sequence[Neuron]], g
 
             hooks.callback(encoder.projections[layer].register_forward_pre_hook(hook).remove)
         yield
+
+
+@contextmanager
+def keep(encoder: Encoder, layers: Collection[int]) -> Iterator[dict[int, Tensor]]:
+    """Keep the activations of some layers of the latest forward pass, as they enter the projection."""
+    kept: dict[int, Tensor] = {}
+    with ExitStack() as hooks:
+        for layer in layers:
+
+            def hook(module: nn.Module, inputs: tuple[Tensor, ...], layer: int = layer) -> None:
+                kept[layer] = inputs[0]
+
+            hooks.callback(encoder.projections[layer].register_forward_pre_hook(hook).remove)
+        yield kept
 
 
 def layer_starts(layer_widths: Sequence[int]) -> NDArray[np.int64]:

@@ -1,7 +1,9 @@
 """Linear head on frozen clip embeddings.
 
 Scaler and softmax regression are fitted on train, the regularisation is chosen on valid, accuracy is
-told on test (EVAR's protocol, with scikit-learn's solver in place of Adam and early stopping).
+told on test (EVAR's protocol, with scikit-learn's solver in place of Adam and early stopping). Where
+there are fewer train clips than features, the fit runs in the space that the clips span: with an L2
+penalty the weights lie in it anyway.
 """
 
 from __future__ import annotations
@@ -107,13 +109,18 @@ def _choose(
 ) -> tuple[LinearHead, dict[str, object]]:
     scaler = StandardScaler().fit(embeddings[train].astype(np.float64))
     scaled = scaler.transform(embeddings[train].astype(np.float64))
+    basis = _basis(scaled)
+    if basis is not None:
+        scaled = scaled @ basis.T
     has_valid = bool(np.isin(labels[valid], labels[train]).any())
     best: tuple[float, LinearHead, float] | None = None
+    # Each fit begins where the stronger regularised one ended: the same optimum in fewer steps.
+    model = LogisticRegression(max_iter=200, tol=1e-3, warm_start=True)
     for strength in STRENGTHS if has_valid else STRENGTHS[2:3]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model = LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(scaled, labels[train])
-        head = _head(scaler, model)
+            model.set_params(C=strength).fit(scaled, labels[train])
+        head = _head(scaler, model, basis)
         score = float(np.mean(head.predict(embeddings[valid]) == labels[valid])) if has_valid else 0.0
         # Ties go to the stronger regularisation, which comes first.
         if best is None or score > best[0]:
@@ -123,8 +130,18 @@ def _choose(
     return best[1], {"C": best[2], "tried": list(STRENGTHS), "chosen_on": chosen_on}
 
 
-def _head(scaler: StandardScaler, model: LogisticRegression) -> LinearHead:
+def _basis(scaled: FloatArray) -> FloatArray | None:
+    """Orthonormal rows that span the clips, (n_clips, n_features); None where there are as many clips as features."""
+    if len(scaled) >= scaled.shape[1]:
+        return None
+    basis: FloatArray = np.linalg.qr(scaled.T)[0].T
+    return basis
+
+
+def _head(scaler: StandardScaler, model: LogisticRegression, basis: FloatArray | None) -> LinearHead:
     weight, bias = model.coef_, model.intercept_
+    if basis is not None:
+        weight = weight @ basis
     if len(model.classes_) == 2:
         # scikit-learn keeps one row for two classes: its sign tells which.
         weight, bias = np.vstack([-weight, weight]), np.concatenate([-bias, bias])

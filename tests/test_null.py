@@ -15,11 +15,13 @@ from scipy.stats import false_discovery_control, norm, pearson3, skew
 
 from core.null import (
     ClipCounts,
+    _significant_pairs,
     benjamini_hochberg,
     evidence,
     pearson3_upper_tail,
     shuffled_null,
     significant,
+    standardised,
 )
 from core.selectivity import SelectionSettings, activation_probabilities, select
 
@@ -140,14 +142,30 @@ def test_neuron_that_is_the_same_in_every_clip_is_no_evidence() -> None:
     np.testing.assert_array_equal(p, 1)
 
 
-def test_p_below_z_min_is_1_and_the_same_above() -> None:
-    positive = sparse_clips(60, 100, rate=0.3, seed=3)
-    counts = ClipCounts.of(positive, np.full(60, 65))
-    labels = np.arange(60) % 3
-    arguments = (counts, *counts.by_class(labels, 3), np.bincount(labels))
-    z, p = evidence(*arguments)
-    _, cut = evidence(*arguments, z_min=1.0)
-    np.testing.assert_array_equal(cut, np.where(z > 1, p, 1))
+def test_normal_tail_bounds_a_right_skewed_one_from_below() -> None:
+    z, skewness = np.meshgrid(np.linspace(2, 3, 101), np.linspace(0, 4, 401))
+    tail = pearson3_upper_tail(z.ravel(), skewness.ravel())
+    assert (tail >= norm.sf(z.ravel()) * (1 - 1e-9)).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 12])
+@pytest.mark.parametrize("share_planted", [0.0, 0.02, 0.6])
+@pytest.mark.parametrize("rate", [0.02, 0.3])
+def test_significant_pairs_are_those_of_all_p(n_classes: int, share_planted: float, rate: float) -> None:
+    rng = np.random.default_rng(5)
+    labels = np.minimum(rng.integers(0, n_classes + 3, 150), n_classes - 1)  # the last class is the largest
+    positive = sparse_clips(150, 400, rate, seed=3)
+    planted = rng.random(400) < share_planted
+    # From weak to strong, so that some pairs pass only because many others do.
+    boost = rng.integers(0, 30, (int((labels == 0).sum()), 400)) * np.linspace(0, 1, 400)
+    positive[labels == 0] += np.where(planted, boost, 0).astype(np.int64)
+    counts = ClipCounts.of(positive, np.full(150, 99))
+    arguments = (counts, *counts.by_class(labels, n_classes), np.bincount(labels))
+    _, p = evidence(*arguments)
+    expected = significant(np.where(standardised(*arguments)[0] > 1, p, 1.0), 0.05)
+    np.testing.assert_array_equal(_significant_pairs(*arguments, 0.05), expected)
+    if n_classes < 12:  # the small classes of twelve hold too few clips for what is planted
+        assert expected.any() == (share_planted > 0)
 
 
 # False discovery rate.

@@ -77,6 +77,9 @@ class Encoder(ABC):
         sha256 of the weights.
     description, licence : str
         One line each.
+    ends_with_mlp : bool
+        Whether a block ends by adding its MLP's output to the residual stream (pre-norm): an
+        ablation then needs no pass through the first block it changes.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Encoder(ABC):
     weights_key: str
     description: str = ""
     licence: str = ""
+    ends_with_mlp: bool = False
 
     @property
     @abstractmethod

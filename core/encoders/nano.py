@@ -182,6 +182,7 @@ class NanoEncoder(Encoder):
     """
 
     sample_rate = SAMPLE_RATE
+    ends_with_mlp = True
 
     def __init__(self, name: str, network: NanoViT, weights_key: str, description: str = "") -> None:
         config = network.config

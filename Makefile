@@ -6,14 +6,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DB ?= atlas.db
-# Ablation is what takes the time: half the study's controls keep the demo under 8 minutes on two cores.
-CONTROLS ?= 10
 
 .PHONY: demo dashboard test lint clean
 
 demo: $(VENV)/demo.stamp
-	$(BIN)/python run_analysis.py --tasks all --controls $(CONTROLS) --db $(DB)
-	@echo "$(CONTROLS) random controls beside each ablated set; the study's 20: make demo CONTROLS=20 (slower)"
+	$(BIN)/python run_analysis.py --tasks all --db $(DB)
 	@echo "open the page with: make dashboard"
 
 dashboard: $(VENV)/demo.stamp
@@ -41,5 +38,5 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/demo.stamp
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,hf,test]'
 	touch $@

@@ -130,37 +130,41 @@ def run(config: AnalysisConfig, console: Console) -> int:
     """The study, step by step."""
     started = time.monotonic()
     device = choose_device(config.device)
-    encoders = [load_encoder(name, config.weights or None, device) for name in config.models]
+    encoders = [
+        load_encoder(name, config.weights or None, device, config.weights_config or None) for name in config.models
+    ]
     tasks = cli.tasks(config, console)
 
     with exclusive_run(config.db):
         store = Store(open_store(config.db))
+        model_ids = [store.register_model(model_record(encoder)) for encoder in encoders]
         files = store_files_dir(config.db)
         scans = [cli.scan_dataset(dataset, of, files, config, console) for dataset, of in tasks]
         for scan in scans:
             cli.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
             store.register_dataset(scan.record())
-        studies = [study_model(config, console, store, files, encoder, [
-            (scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)
-        ]) for encoder in encoders]  # fmt: skip
+        data = [(scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)]
+        studies = [
+            study_model(Study(config, console, store, files, encoder, model_id), data)
+            for encoder, model_id in zip(encoders, model_ids, strict=True)
+        ]
     return cli.tell_end(console, config, studies, time.monotonic() - started)
 
 
-def study_model(
-    config: AnalysisConfig,
-    console: Console,
-    store: Store,
-    files: Path,
-    encoder: Encoder,
-    data: Sequence[tuple[Scan, Sequence[str]]],
-) -> Study:
-    """One model over all datasets; a dataset or task that fails does not stop the others."""
-    console.print(f"\n{encoder.name}: {encoder.n_neurons:,} neurons in {encoder.n_layers} layers", style="bold")
-    record = ModelRecord(
-        encoder.name, encoder.weights_key, encoder.layer_widths, encoder.sample_rate,
-        sum(p.numel() for p in encoder.module.parameters()), encoder.description, encoder.licence,
+def model_record(encoder: Encoder) -> ModelRecord:
+    """What the store keeps of an encoder."""
+    n_parameters = sum(p.numel() for p in encoder.module.parameters())
+    return ModelRecord(
+        encoder.name, encoder.weights_key, encoder.layer_widths, encoder.sample_rate, n_parameters,
+        encoder.description, encoder.licence,
     )  # fmt: skip
-    study = Study(config, console, store, files, encoder, store.register_model(record))
+
+
+def study_model(study: Study, data: Sequence[tuple[Scan, Sequence[str]]]) -> Study:
+    """One model over all datasets; a dataset or task that fails does not stop the others."""
+    encoder, console = study.encoder, study.console
+    console.print(f"\n{encoder.name}: {encoder.n_neurons:,} neurons in {encoder.n_layers} layers", style="bold")
+    console.print(f"  {encoder.description}; licence: {encoder.licence or 'not known'}", style="dim")
     try:
         for scan, attributes in data:
             with cli.keep_going(study, console, scan.dataset.name):

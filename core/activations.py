@@ -18,6 +18,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: P
         If there is no room or no permission.
     """
     name = f"{scan.dataset.name}-{key(encoder, scan, padding, precision)[:12]}"
-    folder = store_files / "activations" / encoder.name.replace("/", "_") / name
+    folder = store_files / "activations" / re.sub(r"[^\w.-]", "_", encoder.name) / name
     folder.mkdir(parents=True, exist_ok=True)
     n_clips = len(scan.dataset.clips)
     most_tokens = _most_tokens(encoder, scan, padding)

@@ -17,7 +17,7 @@ from rich.table import Table
 from core.config import STAGES, AnalysisConfig
 from core.datasets import Dataset, InputError, choose_tasks, demo, find
 from core.datasets.base import draw_evenly
-from core.encoders import known_encoders
+from core.encoders import known_encoders, m2d_download
 from core.progress import stage
 from core.scan import Scan, scan
 from core.selectivity import PRESETS
@@ -99,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
         "--model", dest="models", action="append", metavar="NAME", help="encoder, repeatable (nano-ssl and nano-sl)"
     )
     what.add_argument("--weights", metavar="PATH", help="checkpoint of the model, where it needs one")
+    what.add_argument(
+        "--weights-config",
+        metavar="LAYOUT",
+        help="M2D: input, patch and rate in place of those in the checkpoint's name, for instance 80x608p16x16p16k",
+    )
     what.add_argument(
         "--data-dir",
         dest="data_dirs",
@@ -220,6 +225,14 @@ def show_list(config: AnalysisConfig, console: Console) -> None:
     for name, line in known_encoders().items():
         models.add_row(name, line)
     console.print(models)
+    published = Table(
+        "name", "what it is", "where", title="\nPublished M2D checkpoints (--weights NAME asks, then fetches; or fetch "
+        "by hand and give the file)", title_justify="left", box=None, pad_edge=False,
+    )  # fmt: skip
+    for name, release in m2d_download.PUBLISHED.items():
+        published.add_row(name, release.what, m2d_download.url(name))
+    console.print(published)
+    console.print(f"their licence: {m2d_download.LICENCE}", style="dim")
     found = _found(config)
     table = Table(
         "task", "clips", "classes", "train/valid/test", title="\nTasks", title_justify="left", box=None, pad_edge=False

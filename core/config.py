@@ -25,6 +25,8 @@ class AnalysisConfig:
     models : tuple of str
     weights : str
         Checkpoint for the (single) model, or empty.
+    weights_config : str
+        M2D: layout in place of the one in the checkpoint's name, or empty.
     data_dirs : tuple of str
         Folders that hold datasets; none = the embedded demo.
     db : str
@@ -73,6 +75,7 @@ class AnalysisConfig:
     tasks: str = "all"
     models: tuple[str, ...] = ("nano-ssl", "nano-sl")
     weights: str = ""
+    weights_config: str = ""
     data_dirs: tuple[str, ...] = ()
     db: str = "atlas.db"
     stages: tuple[str, ...] = STAGES

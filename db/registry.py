@@ -9,12 +9,19 @@ from sqlalchemy import Connection, delete, or_, select, update
 from core.results import DatasetRecord, ModelRecord
 from db import models as m
 from db.rows import bulk_insert, insert_row, next_id
+from db.session import StoreError
 
 _log = logging.getLogger(__name__)
 
 
 def write_model(connection: Connection, record: ModelRecord) -> int:
-    """Insert, update or replace a model; return its id."""
+    """Insert or update a model; return its id.
+
+    Raises
+    ------
+    StoreError
+        If the store holds another model of that name.
+    """
     descriptive = {
         "sample_rate": record.sample_rate,
         "n_parameters": record.n_parameters,
@@ -28,8 +35,11 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
         if found.weights_key == record.weights_key and tuple(widths) == record.layer_widths:
             connection.execute(update(m.Model).where(m.Model.id == found.id).values(**descriptive))
             return int(found.id)
-        _log.warning("model %s has other weights than before: old results deleted", record.name)
-        _forget_model(connection, found.id)
+        raise StoreError(
+            f"the store holds results of '{record.name}' with other weights (sha256 {found.weights_key[:12]}..., now "
+            f"{record.weights_key[:12]}...); keep them apart with another --db, or for M2D by naming each checkpoint: "
+            "--model m2d:CHECKPOINT"
+        )
     first_neuron = next_id(connection, m.Neuron)
     model_id = insert_row(
         connection,
@@ -121,14 +131,6 @@ def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -
             if clip.labels.get(name, "") != ""
         ],
     )
-
-
-def _forget_model(connection: Connection, model_id: int) -> None:
-    """Delete a model, its results and the marks of its stages."""
-    for table in (m.ModelTask, m.ModelDataset, m.Probe, m.Ablation, m.Sharing):
-        former = select(table.stage_id).where(table.model_id == model_id)
-        connection.execute(delete(m.Stage).where(m.Stage.id.in_(former)))
-    connection.execute(delete(m.Model).where(m.Model.id == model_id))
 
 
 def _forget_dataset(connection: Connection, dataset: int) -> None:

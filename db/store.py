@@ -68,8 +68,12 @@ class Store:
     def register_model(self, model: ModelRecord) -> int:
         """Make a model known and return its id.
 
-        The same model again changes nothing but its descriptions; other weights or widths under
-        the same name replace it, and its old results are deleted.
+        The same model again changes nothing but its descriptions.
+
+        Raises
+        ------
+        StoreError
+            If the store holds other weights or widths under the same name.
         """
         with self._transaction() as connection:
             return write_model(connection, model)

@@ -122,21 +122,14 @@ def test_same_problems_again_keep_their_rows(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("changed", [replace(MODEL, weights_key="weights-2"), replace(MODEL, layer_widths=(2, 2))])
-def test_changed_model_loses_its_results_only(engine: Engine, changed: ModelRecord) -> None:
-    write_study(engine, "second")
-    alone = counts(engine)
+def test_changed_model_of_the_same_name_is_refused_and_nothing_is_lost(engine: Engine, changed: ModelRecord) -> None:
     write_study(engine)
+    before = counts(engine)
     store = Store(engine)
-    store.register_model(changed)
-    assert counts(engine) == {
-        **alone,
-        "model": 2,
-        "layer": 4,
-        "neuron": 3 + sum(changed.layer_widths),
-        "run": 2,
-    }
-    assert not any(store.is_done(f"tiny/{stage}") for stage in STAGES)
-    assert all(store.is_done(f"second/{stage}") for stage in STAGES)
+    with pytest.raises(StoreError, match=r"results of 'tiny' with other weights.*another --db"):
+        store.register_model(changed)
+    assert counts(engine) == before
+    assert all(store.is_done(f"tiny/{stage}") for stage in STAGES)
 
 
 def test_changed_dataset_loses_its_results_and_what_classes_share(engine: Engine) -> None:

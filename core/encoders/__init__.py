@@ -19,13 +19,16 @@ def known_encoders() -> dict[str, str]:
         "nano-sl": "embedded: the same architecture, supervised on the same sound",
         "nano-untrained": "embedded: the same architecture with random weights, to compare with",
         "m2d": "M2D (ViT-B), the paper's model, and its kin; needs --weights",
+        "m2d:<checkpoint>": "the same, file or published name in place of --weights; several in one run",
         "hf:<folder or id>": "Hugging Face: Whisper, wav2vec 2.0, HuBERT, WavLM, Data2VecAudio, AST, CLAP",
         "torchaudio:<bundle>": "torchaudio's self-supervised bundles, for instance torchaudio:HUBERT_BASE",
         "python:<module>": "your own: a Python module with load(weights, device), see docs/encoders.md",
     }
 
 
-def load_encoder(name: str, weights: str | Path | None = None, device: str = "cpu") -> Encoder:
+def load_encoder(
+    name: str, weights: str | Path | None = None, device: str = "cpu", layout: str | None = None
+) -> Encoder:
     """Load an encoder by name.
 
     Parameters
@@ -36,12 +39,16 @@ def load_encoder(name: str, weights: str | Path | None = None, device: str = "cp
         A checkpoint, for encoders that need one, or in place of the embedded weights.
     device : str
         A torch device.
+    layout : str, optional
+        For M2D, input, patch and rate (``80x608p16x16p16k``) in place of those in the checkpoint's name.
 
     Raises
     ------
     InputError
         If the name is unknown (names the nearest) or the weights do not fit.
     """
+    if layout and name.partition(":")[0] != "m2d":
+        raise InputError(f"--weights-config is for m2d checkpoints; {name} takes none")
     path = Path(weights) if weights else None
     if name == "nano-untrained":
         return nano.untrained(device=device)
@@ -52,10 +59,14 @@ def load_encoder(name: str, weights: str | Path | None = None, device: str = "cp
             raise InputError(str(error)) from error
     # The others import packages that not everyone needs: only where they are asked for.
     family, _, which = name.partition(":")
-    if name == "m2d":
+    if family == "m2d":
         from core.encoders import m2d
 
-        return m2d.load(path, device)
+        if which and path:
+            raise InputError(f"{name} names its checkpoint already; leave out --weights {path}")
+        encoder = m2d.load(Path(which) if which else path, device, layout)
+        encoder.name = f"m2d:{encoder.checkpoint}" if which else "m2d"
+        return encoder
     if family == "hf" and which:
         from core.encoders import hf
 

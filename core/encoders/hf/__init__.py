@@ -1,0 +1,69 @@
+"""Hugging Face encoders: ``hf:<folder>`` or ``hf:<hub id>``. The family is read from the configuration.
+
+Networks are transformers' own modules, called block by block; weights come from safetensors alone and
+no code of a repository is ever run. What is a token, a neuron and an embedding in each family is in
+``docs/huggingface.md``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.datasets.base import InputError
+from core.encoders.base import Encoder
+
+FAMILIES = {
+    "whisper": "whisper",
+    "wav2vec2": "wav2vec2",
+    "hubert": "wav2vec2",
+    "wavlm": "wav2vec2",
+    "data2vec-audio": "wav2vec2",
+    "audio-spectrogram-transformer": "spectrogram_transformer",
+    "clap": "clap",
+    "clap_audio_model": "clap",
+}
+"""``model_type`` of the configuration -> the file here that reads it."""
+
+
+def load(which: str, weights: Path | None = None, device: str = "cpu") -> Encoder:
+    """Load the audio encoder of a Hugging Face model.
+
+    Parameters
+    ----------
+    which : str
+        A folder, from which alone is read, or a hub id, looked for in the local cache first.
+    weights : path
+        Not used: the folder is the name.
+    device : str
+        A torch device.
+
+    Raises
+    ------
+    InputError
+        If transformers is missing, the model is not there, of no known family, without safetensors, or
+        does not hold all of its encoder's weights.
+    """
+    if weights is not None:
+        raise InputError(f"hf: models take no --weights ({weights}); give the folder in the name: hf:<folder>")
+    try:
+        from core.encoders.hf import clap, spectrogram_transformer, wav2vec2, whisper
+        from core.encoders.hf.checkpoint import open_checkpoint
+    except ImportError as error:
+        raise InputError(
+            f"hf:{which} needs transformers, which is not installed or too old ({error}): "
+            "pip install 'audio-neuron-atlas[hf]'"
+        ) from error
+
+    checkpoint = open_checkpoint(which)
+    family = FAMILIES.get(checkpoint.model_type)
+    if family is None:
+        raise InputError(
+            f"{which} is of type '{checkpoint.model_type}', which is not read here; known are {', '.join(FAMILIES)}"
+        )
+    loaders = {
+        "whisper": whisper.load,
+        "wav2vec2": wav2vec2.load,
+        "spectrogram_transformer": spectrogram_transformer.load,
+        "clap": clap.load,
+    }
+    return loaders[family](checkpoint, device)

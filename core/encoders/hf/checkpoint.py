@@ -1,0 +1,264 @@
+"""A model's folder, as Hugging Face lays it out: configuration, feature settings, safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from core.datasets.base import InputError
+
+FETCHED = ["*.json", "README.md", "model.safetensors", "model-*-of-*.safetensors"]
+"""What is taken of a hub repository; never a pickle, never code."""
+
+REMADE = ("masked_spec_embed", "relative_position_index", "num_batches_tracked", "position_ids")
+"""Ends of tensors that a checkpoint may lack: unused outside training, or known from the configuration."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a model's folder holds; nothing of the network is loaded yet.
+
+    Attributes
+    ----------
+    which : str
+        The folder or hub id as the user gave it.
+    folder : Path
+    config : dict
+        ``config.json``.
+    settings : dict or None
+        Of the feature extractor; None where the folder tells none.
+    weights : tuple of Path
+        The safetensors files, in order.
+    """
+
+    which: str
+    folder: Path
+    config: dict[str, Any]
+    settings: dict[str, Any] | None
+    weights: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        """Last part of the folder or hub id."""
+        return Path(self.which).expanduser().resolve().name if Path(self.which).is_dir() else Path(self.which).name
+
+    @property
+    def model_type(self) -> str:
+        return str(self.config.get("model_type"))
+
+    @property
+    def weights_key(self) -> str:
+        """sha256 over the content of the safetensors files, in order."""
+        digest = hashlib.sha256()
+        for path in self.weights:
+            with path.open("rb") as file:
+                while piece := file.read(1 << 22):
+                    digest.update(piece)
+        return digest.hexdigest()
+
+    @property
+    def licence(self) -> str:
+        """``license`` of the model card's front matter."""
+        card = self.folder / "README.md"
+        text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+        front = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
+        found = re.search(r"^license:[ \t]*([^\s#].*?)\s*$", front[1], re.MULTILINE) if front else None
+        return found[1].strip("'\"") if found else "see the model's card"
+
+
+def open_checkpoint(which: str) -> Checkpoint:
+    """Find a model's folder and read what it tells about itself.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder and the hub gives none, or it lacks a configuration or safetensors.
+    """
+    folder = Path(which).expanduser()
+    if not folder.is_dir():
+        folder = _from_hub(which)
+    config = _read_json(folder / "config.json")
+    if config is None:
+        raise InputError(f"{folder} holds no config.json; give the folder of a Hugging Face model")
+    if "quantization_config" in config:
+        raise InputError(f"{which} holds quantised weights; take the original model in float32, float16 or bfloat16")
+    settings = _read_json(folder / "preprocessor_config.json")
+    if settings is None:
+        settings = (_read_json(folder / "processor_config.json") or {}).get("feature_extractor")
+    return Checkpoint(which, folder, config, settings, _weight_files(folder))
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON ({error}); take the model's own file again") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds no JSON object; take the model's own file again")
+    return found
+
+
+def _weight_files(folder: Path) -> tuple[Path, ...]:
+    whole = folder / "model.safetensors"
+    if whole.is_file():
+        return (whole,)
+    index = _read_json(folder / "model.safetensors.index.json")
+    if index is not None:
+        shards = index.get("weight_map")
+        names = sorted(set(shards.values())) if isinstance(shards, dict) else []
+        # A name with a path in it would read outside the folder.
+        files = tuple(folder / name for name in names if isinstance(name, str) and Path(name).name == name)
+        lacking = [path.name for path in files if not path.is_file()]
+        if not files or len(files) < len(names) or lacking:
+            raise InputError(f"{folder}: model.safetensors.index.json names {lacking or names}, not there; fetch them")
+        return files
+    pickled = sorted(path.name for path in folder.glob("*.bin"))
+    why = f"only {', '.join(pickled)}, a pickle, which is not read" if pickled else "no weights"
+    raise InputError(
+        f"{folder} holds no model.safetensors ({why}); "
+        "save the model with transformers' save_pretrained and give that folder"
+    )
+
+
+def _from_hub(which: str) -> Path:
+    """Folder of a hub model in the local cache, fetched where it is not there yet."""
+    if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", which) or Path(which).exists():
+        raise InputError(f"no folder at {which}; expected a Hugging Face model's folder (with config.json) or a hub id")
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(which, allow_patterns=FETCHED, local_files_only=True))
+        if (folder / "config.json").is_file() and _weight_files(folder):
+            return folder
+    except (OSError, ValueError, InputError):
+        pass  # not in the cache, or not whole
+    try:
+        return Path(snapshot_download(which, allow_patterns=FETCHED))
+    except Exception as error:  # The hub's client raises errors of the HTTP library it happens to use.
+        raise InputError(
+            f"{which} is neither a folder nor in the local Hugging Face cache, and the hub did not give it "
+            f"({type(error).__name__}); where there is a network: hf download {which}, "
+            "or give the folder of a copy: hf:<folder>"
+        ) from error
+
+
+def network_config(checkpoint: Checkpoint, config_class: type[PreTrainedConfig]) -> Any:
+    """The configuration as transformers reads it.
+
+    Raises
+    ------
+    InputError
+        If a value is not what the family's configuration takes.
+    """
+    try:
+        return config_class.from_dict(checkpoint.config)
+    except Exception as error:  # transformers checks by raising errors of several kinds
+        raise InputError(f"{checkpoint.folder / 'config.json'} does not fit: {_one_line(error)}") from error
+
+
+def feature_settings(checkpoint: Checkpoint, extractor_class: type, **defaults: Any) -> Any:
+    """The model's feature extractor with its own settings; the class's where the folder tells none.
+
+    Raises
+    ------
+    InputError
+        If the settings do not fit the extractor.
+    """
+    settings = dict(checkpoint.settings) if checkpoint.settings is not None else defaults
+    try:
+        return extractor_class(**{k: v for k, v in settings.items() if k not in ("auto_map", "processor_class")})
+    except Exception as error:  # whatever a wrong type leads to inside the class
+        raise InputError(f"{checkpoint.folder}: the feature settings do not fit: {_one_line(error)}") from error
+
+
+def load_network(
+    checkpoint: Checkpoint,
+    model_class: type[PreTrainedModel],
+    config: Any,
+    rename: Callable[[str], str | None] = lambda key: key,
+) -> Any:
+    """A transformers network in float32 with the checkpoint's weights.
+
+    Old spellings of keys and the prefix of a model with a head are understood by transformers; tensors
+    that the network does not have (heads, decoders) are dropped.
+
+    Parameters
+    ----------
+    rename : callable
+        Key in the file -> key in the network, None to leave a tensor out.
+
+    Raises
+    ------
+    InputError
+        If a tensor of the network is missing, names the first few, or one does not fit.
+    """
+    state = _read_state(checkpoint, rename)
+    try:
+        with _quiet():
+            loaded: Any = model_class.from_pretrained(  # with the loading report: a pair
+                None,
+                config=config,
+                state_dict=state,
+                dtype=torch.float32,
+                attn_implementation="sdpa" if model_class._supports_sdpa else "eager",
+                output_loading_info=True,
+            )
+    except Exception as error:  # RuntimeError of a wrong shape, ValueError of a wrong configuration, and others
+        raise InputError(f"{checkpoint.which}: the weights do not fit config.json: {_one_line(error)}") from error
+    network, told = loaded
+    missing = sorted(key for key in told["missing_keys"] if not key.endswith(REMADE))
+    misfits = [str(key) for key in told["mismatched_keys"]] + [str(message) for message in told["error_msgs"]]
+    if missing or misfits:
+        some = ", ".join((missing or misfits)[:4])
+        raise InputError(
+            f"{checkpoint.which} lacks {len(missing or misfits)} of the encoder's tensors or they do not fit: {some}"
+            f"{', ...' if len(missing or misfits) > 4 else ''}; take the whole model again"
+        )
+    return network
+
+
+def _read_state(checkpoint: Checkpoint, rename: Callable[[str], str | None]) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = {}
+    for path in checkpoint.weights:
+        try:
+            with safe_open(path, framework="pt") as file:
+                for key in file.keys():  # noqa: SIM118
+                    new = rename(key)
+                    if new is not None:
+                        tensor = file.get_tensor(key)
+                        state[new] = tensor.float() if tensor.is_floating_point() else tensor
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{path} is not a readable safetensors file ({error}); fetch it again") from error
+    return state
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars and no report of dropped heads: what matters is raised."""
+    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(transformers_logging.CRITICAL)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,171 @@
+"""Find and read a file of weights that nobody vouches for: nothing in it is run, nothing is unpacked beside it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import re
+import shutil
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from core.datasets.base import InputError
+
+SUFFIXES = (".pth", ".pt", ".safetensors")
+MOST_BYTES = 8 << 30
+"""Of a file in an archive; a full training file of the base model has 1.6 GB."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A weights file; ``names`` may tell its configuration, the first that does counts; ``shown`` is for messages."""
+
+    file: Path
+    names: tuple[str, ...]
+    shown: str
+
+
+@contextmanager
+def opened(weights: Path) -> Iterator[Source]:
+    """Find the one weights file behind a path: a file, a folder or a release archive.
+
+    Raises
+    ------
+    InputError
+        If there is none or more than one, or the archive is broken or made to fill the disk.
+    OSError
+        If it may not be read, or there is no room to unpack it.
+    """
+    path = Path(os.path.abspath(weights))  # so that a bare file name has a folder with a name
+    if path.is_dir():
+        path = _only_file(path)
+    elif not path.is_file():
+        raise InputError(
+            f"no weights at {weights}; expected a {', '.join(SUFFIXES)} file, its folder or a release .zip"
+        )
+    if not _is_release(path):
+        yield Source(path, (path.parent.name, path.stem), str(path))
+        return
+    with TemporaryDirectory(prefix="m2d-") as folder:
+        yield _unpacked(path, Path(folder))
+
+
+def _only_file(folder: Path) -> Path:
+    """The one checkpoint in a folder, or in the folders in it."""
+    for pattern in ("*", "*/*"):
+        files = sorted(p for p in folder.glob(pattern) if p.is_file())
+        for suffixes in (SUFFIXES, (".zip",)):
+            found = [p for p in files if p.suffix.lower() in suffixes]
+            if len(found) == 1:
+                return found[0]
+            if found:
+                shown = ", ".join(str(p.relative_to(folder)) for p in found[:5])
+                raise InputError(f"{folder} holds {len(found)} checkpoints ({shown}); give one of them with --weights")
+    raise InputError(f"{folder} holds no checkpoint; expected a {', '.join(SUFFIXES)} file in it")
+
+
+def _is_release(path: Path) -> bool:
+    """Whether a file is an archive of files; PyTorch's own format is a zip too, with a ``data.pkl``."""
+    if path.suffix.lower() == ".safetensors" or not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return not any(PurePosixPath(name).name == "data.pkl" for name in archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False
+
+
+def _unpacked(path: Path, folder: Path) -> Source:
+    """The one checkpoint of a release archive, copied under a name of ours into ``folder``."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [
+                m
+                for m in archive.infolist()
+                if PurePosixPath(m.filename).suffix.lower() in SUFFIXES and "__MACOSX" not in m.filename
+            ]
+            if len(members) != 1:
+                raise InputError(
+                    f"{path} holds {len(members)} checkpoints, expected 1; unzip it and give the one you mean"
+                )
+            (member,) = members
+            inside = PurePosixPath(member.filename)
+            # Weights hardly compress: what grows a hundredfold is made to fill a disk.
+            if member.file_size > min(MOST_BYTES, 100 * member.compress_size + (1 << 20)):
+                raise InputError(
+                    f"{path}: {printable(inside.name)} would unpack to {member.file_size:,} bytes; refused"
+                )
+            target = folder / f"weights{inside.suffix.lower()}"
+            with archive.open(member) as packed, target.open("wb") as file:
+                shutil.copyfileobj(packed, file, 1 << 20)  # zipfile reads no more than the size it announced
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise InputError(f"{path} is not a readable .zip ({_first_line(error)}); fetch it again") from error
+    names = (printable(inside.parent.name), printable(inside.stem), path.stem)
+    return Source(target, names, f"{path}/{printable(member.filename)}")
+
+
+def tensors_of(source: Source) -> dict[str, Tensor]:
+    """All named tensors of a file, of the ``model`` in it if there is one; mapped to the file where possible.
+
+    Raises
+    ------
+    InputError
+        If the file is broken, is something else, or asks for code.
+    """
+    expected = "expected an M2D checkpoint (.pth, .pt or .safetensors); a download that broke off looks like this too"
+    try:
+        content = _content(source.file)
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        if wanted:
+            raise InputError(
+                f"{source.shown} is refused: it asks for {printable(wanted[1])}, and loading that could run code; "
+                "a checkpoint needs tensors and settings only"
+            ) from error
+        raise InputError(f"{source.shown} is not a PyTorch checkpoint; {expected}") from error
+    except OSError:
+        raise
+    except Exception as error:  # a broken file can fail anywhere in the readers
+        raise InputError(f"{source.shown} cannot be read ({_first_line(error)}); {expected}") from error
+    if isinstance(content, dict) and isinstance(content.get("model"), dict):
+        content = content["model"]
+    if not isinstance(content, dict):
+        raise InputError(f"{source.shown} holds a {type(content).__name__}, not named tensors; {expected}")
+    return {name: t for name, t in content.items() if isinstance(name, str) and isinstance(t, Tensor)}
+
+
+def _content(file: Path) -> Any:
+    if file.suffix.lower() == ".safetensors":
+        return load_file(file)
+    zipped = zipfile.is_zipfile(file)
+    if zipped:
+        with zipfile.ZipFile(file) as archive:
+            # PyTorch stores without compression, and what is mapped must lie there as it is.
+            if sum(m.file_size for m in archive.infolist()) > file.stat().st_size:
+                raise InputError("its parts are compressed, which PyTorch never does")
+    # Training files hold their arguments as a Namespace, which only holds values.
+    with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what PyTorch wonders at in a broken file; the error follows
+        # Mapped, so that the optimizer's state in a training file (two thirds of it) is never read.
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
+
+
+def printable(text: str) -> str:
+    """Text from a file, fit for one line of a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _first_line(error: Exception) -> str:
+    return (printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__)[:160]

@@ -13,11 +13,10 @@ import torch
 
 hf = pytest.importorskip("transformers")
 
-import tiny_hf  # noqa: E402
-
 from core.encoders import Encoder, load_encoder  # noqa: E402
 from core.encoders.hf.wav2vec2 import WavLMEncoder  # noqa: E402
 from core.hooks import record  # noqa: E402
+from tests import tiny_hf  # noqa: E402
 
 every_model = pytest.mark.parametrize("label", tiny_hf.MODELS)
 WAVEFORM = [label for label in tiny_hf.MODELS if label.startswith(("wav", "hubert", "data2vec"))]

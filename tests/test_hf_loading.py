@@ -18,11 +18,11 @@ import torch
 hf = pytest.importorskip("transformers")
 
 import huggingface_hub  # noqa: E402
-import tiny_hf  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from core.datasets import InputError  # noqa: E402
 from core.encoders import load_encoder  # noqa: E402
+from tests import tiny_hf  # noqa: E402
 
 
 @pytest.fixture(scope="module")

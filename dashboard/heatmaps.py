@@ -13,11 +13,6 @@ import altair as alt
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import (
-    leaves_list,
-    linkage,
-    optimal_leaf_ordering,
-)
 
 HIGHLIGHT = "#D5651B"
 LABEL_LIMIT = 130  # pixels; longer names end in dots
@@ -56,6 +51,9 @@ def cluster_order(matrix: NDArray[np.float64]) -> NDArray[np.int64]:
     """
     if len(matrix) < 3:
         return np.arange(len(matrix))
+    # Here, not above: a third of a second that the first page need not wait for.
+    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
+
     peaks = matrix.max(axis=1, keepdims=True)
     shapes = np.divide(matrix, peaks, out=np.zeros_like(matrix), where=peaks > 0)
     tree = linkage(shapes, "average")

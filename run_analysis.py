@@ -30,7 +30,7 @@ from core import ablation, activations, cli, probe, scoring, sharing
 from core.activations import Activations
 from core.config import AnalysisConfig, selection_name, top_share
 from core.datasets import InputError
-from core.device import ablate_clips_for, batch_size_for, choose_device, rows_per_pass_for
+from core.device import ablate_clips_for, batch_size_for, choose_device
 from core.encoders import Encoder, load_encoder
 from core.progress import Update
 from core.progress import stage as progress_stage
@@ -96,6 +96,10 @@ class Study:
         facts = [RESULTS, name, self.encoder.name, self.encoder.weights_key, content_key,
                  c.padding, self.precision, *settings]  # fmt: skip
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def batch_size(self, scan: Scan) -> int:
+        """Clips, or chunks, in one forward pass."""
+        return batch_size_for(self.encoder, self.config.batch_size, float(scan.files["seconds"].max()))
 
     @property
     def precision(self) -> str:
@@ -192,9 +196,10 @@ def extract(study: Study, scan: Scan) -> Activations:
         n_clips = len(matrices.done)
         with study.stage("extract", f"{name} · extract", n_clips, "clips") as update:
             activations.extract(
-                encoder, scan, matrices, batch_size_for(encoder.device, config.batch_size),
-                config.padding, study.precision, config.workers, update,
-            )  # fmt: skip
+                encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision, config.workers, update
+            )
+        if study.precision != "float32":
+            study.notes.append(activations.changed_by_precision(encoder, scan, config.padding, study.precision))
     key = study.key("top_clips", scan.content_key)
     if not study.store.is_done(key):
         top = scoring.top_clips(scan, matrices)
@@ -287,8 +292,7 @@ def ablate(
         return
     setting = ablation.Setting(
         gain, config.controls, config.control_layers, config.seed,
-        batch_size_for(study.encoder.device, config.batch_size), rows_per_pass_for(study.encoder.device),
-        config.padding, study.precision, config.workers,
+        study.batch_size(scan), study.batch_size(scan), config.padding, study.precision, config.workers,
     )  # fmt: skip
     every = np.flatnonzero(scan.in_splits("test") & (labels >= 0))
     limit = ablate_clips_for(study.encoder.device, config.ablate_clips)

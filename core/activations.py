@@ -19,7 +19,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,14 +32,21 @@ from numpy.lib.format import open_memmap
 from numpy.typing import DTypeLike, NDArray
 
 from core import audio
+from core.datasets.base import InputError
+from core.device import out_of_memory
 from core.encoders.base import Encoder, Padding
-from core.hooks import record
+from core.hooks import Counts, record
 from core.scan import Scan, is_unchanged
 
 FORMAT = 1
 """Raised when what is written here changes meaning, so that old files are not taken for new."""
 
+_READ_AHEAD = 2
+"""Batches that are read while one is worked on."""
+
 Waveforms = list[NDArray[np.float32]]
+Result = tuple[NDArray[np.int64], Counts, torch.Tensor]
+"""Rows, what their pass counted, their embeddings."""
 
 
 @dataclass(frozen=True)
@@ -159,25 +167,94 @@ def extract(
     if progress:
         progress(n_done)
     batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
-    for index, waveforms in zip(batches, read_ahead(scan, batches, encoder.sample_rate, workers), strict=True):
-        batch = encoder.prepare(waveforms, padding)
-        with torch.inference_mode(), autocast(encoder, precision), record(encoder, batch) as counts:
-            embeddings = encoder.forward(batch)
-        activations.positive[index] = counts.positive.cpu().numpy()
-        activations.total[index] = counts.total.cpu().numpy()
-        activations.tokens[index] = counts.tokens.cpu().numpy()
-        activations.embeddings[index] = embeddings.float().cpu().numpy()
-        activations.done[index] = 1
-        n_done += len(index)
+    waveforms = read_ahead(scan, batches, encoder.sample_rate, workers)
+    for n in fill(encoder, activations, zip(batches, waveforms, strict=True), padding, precision):
+        n_done += n
         if progress:
             progress(n_done)
+
+
+def fill(
+    encoder: Encoder,
+    activations: Activations,
+    batches: Iterable[tuple[NDArray[np.int64], Waveforms]],
+    padding: Padding = "exclude",
+    precision: str = "float32",
+) -> Iterator[int]:
+    """Pass batches (rows, waveforms) through the encoder into the matrices; tells of how many clips, as it goes."""
+    waiting: list[Result] = []
+    try:
+        for index, waveforms in batches:
+            ready, waiting = waiting, list(_passes(encoder, index, waveforms, padding, precision))
+            # On a GPU the passes above still run while the results of the batch before them are written.
+            if encoder.device.type == "cpu":
+                ready, waiting = waiting, []
+            if ready:
+                yield _write(activations, ready)
+    finally:  # an error in one batch loses no other
+        n_last = _write(activations, waiting)
+    if n_last:
+        yield n_last
     for matrix in (activations.positive, activations.total, activations.tokens, activations.embeddings,
                    activations.done):  # fmt: skip
         cast(np.memmap, matrix).flush()
 
 
+def _passes(
+    encoder: Encoder, index: NDArray[np.int64], waveforms: Waveforms, padding: Padding, precision: str
+) -> Iterator[Result]:
+    """Forward passes over a batch, one if it fits into memory, else over its halves."""
+    try:
+        batch = encoder.prepare(waveforms, padding)
+        with torch.inference_mode(), autocast(encoder, precision), record(encoder, batch) as counts:
+            embeddings = encoder.forward(batch)
+        yield index, counts, embeddings
+        return
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        if len(waveforms) == 1:
+            raise InputError(
+                f"{encoder.name} on {encoder.device} has no memory for one clip of "
+                f"{len(waveforms[0]) / encoder.sample_rate:,.0f} s; cut long files, or use --device cpu"
+            ) from error
+    if encoder.device.type == "cuda":
+        torch.cuda.empty_cache()
+    half = len(waveforms) // 2
+    yield from _passes(encoder, index[:half], waveforms[:half], padding, precision)
+    yield from _passes(encoder, index[half:], waveforms[half:], padding, precision)
+
+
+def _write(activations: Activations, results: Sequence[Result]) -> int:
+    """Store what passes gave; returns of how many clips."""
+    for index, counts, embeddings in results:
+        activations.positive[index] = counts.positive.cpu().numpy()
+        activations.total[index] = counts.total.cpu().numpy()
+        activations.tokens[index] = counts.tokens.cpu().numpy()
+        activations.embeddings[index] = embeddings.float().cpu().numpy()
+        activations.done[index] = 1
+    return sum(len(index) for index, _, _ in results)
+
+
+@torch.inference_mode()
+def changed_by_precision(encoder: Encoder, scan: Scan, padding: Padding, precision: str, n_clips: int = 32) -> str:
+    """How many counts of a few clips differ from those in float32, in words."""
+    some = np.linspace(0, len(scan.dataset.clips) - 1, min(n_clips, len(scan.dataset.clips))).astype(np.int64)
+    (waveforms,) = read_ahead(scan, [some], encoder.sample_rate, 2)
+    positive = []
+    for each in ("float32", precision):
+        passes = _passes(encoder, some, waveforms, padding, each)
+        positive.append(torch.cat([counts.positive for _, counts, _ in passes]))
+    differ = (positive[0] != positive[1]).float().mean().item()
+    moved = (positive[0] - positive[1]).abs().sum().item() / max(positive[0].sum().item(), 1)
+    return (
+        f"{scan.dataset.name}: in {precision} {differ:.1%} of the counts of {len(some)} clips differ from float32, "
+        f"by {moved:.2%} of all positive tokens"
+    )
+
+
 def read_ahead(scan: Scan, batches: Sequence[NDArray[np.int64]], sample_rate: int, workers: int) -> Iterator[Waveforms]:
-    """Waveforms of each batch of clips; the next batch is read while one is worked on.
+    """Waveforms of each batch of clips; the next batches are read while one is worked on.
 
     Raises
     ------
@@ -199,10 +276,10 @@ def read_ahead(scan: Scan, batches: Sequence[NDArray[np.int64]], sample_rate: in
         return waveform
 
     with ThreadPoolExecutor(workers) as pool:
-        ahead = [pool.map(read, batch) for batch in batches[:1]]
+        ahead = deque(pool.map(read, batch) for batch in batches[:_READ_AHEAD])
         for number in range(len(batches)):
-            current = list(ahead.pop())
-            ahead += [pool.map(read, batch) for batch in batches[number + 1 : number + 2]]
+            current = list(ahead.popleft())
+            ahead.extend(pool.map(read, batch) for batch in batches[number + _READ_AHEAD :][:1])
             yield current
 
 

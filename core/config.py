@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -40,7 +41,7 @@ class AnalysisConfig:
     precision : str
         ``float32`` (``auto`` means it) or ``bfloat16``.
     workers : int
-        Threads that read audio.
+        Threads that read audio; the machine's cores, at most 8.
     presets : tuple of str
     entropy_rate : float
     probability_bar : float
@@ -82,7 +83,7 @@ class AnalysisConfig:
     device: str = "auto"
     batch_size: int = 0
     precision: str = "auto"
-    workers: int = 2
+    workers: int = min(8, os.cpu_count() or 2)
     presets: tuple[str, ...] = PRESETS
     entropy_rate: float = 0.01
     probability_bar: float = 0.95

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from core.datasets.base import InputError
+from core.encoders.base import Encoder
+from core.hooks import record
+
+_CLIPS_ON_CPU, _TOKENS_ON_CPU = 32, 16_384
+_CLIPS_ON_CUDA, _CLIPS_TRIED, _SHARE_OF_MEMORY = 1024, 4, 0.5
 
 
 def choose_device(wanted: str) -> str:
@@ -32,9 +38,37 @@ def choose_device(wanted: str) -> str:
     return wanted
 
 
-def batch_size_for(device: torch.device, wanted: int) -> int:
-    """Clips in one forward pass; on a CPU small batches stay in the cache."""
-    return wanted or (256 if device.type == "cuda" else 32)
+def batch_size_for(encoder: Encoder, wanted: int, seconds: float) -> int:
+    """Clips in one forward pass.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    wanted : int
+        0 = auto: on CUDA as many as fit, by the memory that a few of the longest clips take; elsewhere
+        fewer the more tokens a clip has, so that a batch stays in the cache.
+    seconds : float
+        Length of the longest clip.
+    """
+    if wanted:
+        return wanted
+    longest = np.zeros(max(1, round(seconds * encoder.sample_rate)), dtype=np.float32)
+    if encoder.device.type != "cuda":
+        n_tokens = encoder.prepare([longest]).present.numel()
+        return max(1, min(_CLIPS_ON_CPU, _TOKENS_ON_CPU // n_tokens))
+    free, _ = torch.cuda.mem_get_info(encoder.device)
+    before = torch.cuda.memory_allocated(encoder.device)
+    torch.cuda.reset_peak_memory_stats(encoder.device)
+    batch = encoder.prepare([longest] * _CLIPS_TRIED)
+    with torch.inference_mode(), record(encoder, batch):
+        encoder.forward(batch)
+    a_clip = (torch.cuda.max_memory_allocated(encoder.device) - before) / _CLIPS_TRIED
+    return max(1, min(_CLIPS_ON_CUDA, int(_SHARE_OF_MEMORY * free / a_clip)))
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether the device, or the machine, had no room for a batch."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def ablate_clips_for(device: torch.device, wanted: int | None) -> int:
@@ -42,8 +76,3 @@ def ablate_clips_for(device: torch.device, wanted: int | None) -> int:
     if wanted is not None:
         return wanted
     return 60 if device.type == "cpu" else 0
-
-
-def rows_per_pass_for(device: torch.device) -> int:
-    """Chunks of audio times conditions in one forward pass of an ablation."""
-    return 4096 if device.type == "cuda" else 32

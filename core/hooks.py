@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 from core.encoders.base import Batch, Encoder
 
+_VALUES_AT_ONCE = {True: 2**19, False: 2**27}
+"""Activations summed together on a CPU (True), where they should stay in the cache, and elsewhere."""
+
 Neuron = tuple[int, int]
 """(layer, index), both from 0."""
 
@@ -63,17 +66,19 @@ def record(encoder: Encoder, batch: Batch) -> Iterator[Counts]:
         tokens=tokens,
     )
     starts = layer_starts(encoder.layer_widths)
+    every_token = bool(batch.counted.all())  # asked once: on a GPU each answer waits for all work before it
+    at_once = _VALUES_AT_ONCE[device.type == "cpu"]
 
     def observe(layer: int, activation: Tensor) -> None:
         columns = slice(starts[layer], starts[layer + 1])
-        positive = activation > 0
         counted = encoder.counted(layer, batch)
-        if counted.dtype != torch.bool or not bool(counted.all()):
-            positive = positive * counted[:, :, None]
-            activation = activation * counted[:, :, None]
-        by_row = positive.sum(1, dtype=torch.int32)
-        counts.positive[:, columns].index_add_(0, batch.clip, by_row)
-        counts.total[:, columns].index_add_(0, batch.clip, activation.sum(1, dtype=torch.float32))
+        weights = None if counted is batch.counted and every_token else counted.float()
+        n_rows = max(1, at_once // activation[0].numel())
+        for start in range(0, len(activation), n_rows):
+            rows = slice(start, start + n_rows)
+            positive, total = _sums(activation[rows], None if weights is None else weights[rows])
+            counts.positive[:, columns].index_add_(0, batch.clip[rows], positive)
+            counts.total[:, columns].index_add_(0, batch.clip[rows], total)
 
     with ExitStack() as hooks:
         for layer, projection in enumerate(encoder.projections):
@@ -83,6 +88,20 @@ def record(encoder: Encoder, batch: Batch) -> Iterator[Counts]:
 
             hooks.callback(projection.register_forward_pre_hook(hook).remove)
         yield counts
+
+
+def _sums(activation: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Positive tokens (int32) and sum of activations (float32) of each row and neuron.
+
+    As products with the weights, which read the activations once; exact, the counts lie far below 2**24.
+    """
+    with torch.autocast(activation.device.type, enabled=False):
+        activation = activation.float()
+        if weights is None:
+            return (activation > 0).sum(1, dtype=torch.int32), activation.sum(1)
+        of_row = weights[:, None]
+        positive = torch.bmm(of_row, (activation > 0).float())[:, 0]
+        return positive.to(torch.int32), torch.bmm(of_row, activation)[:, 0]
 
 
 @contextmanager

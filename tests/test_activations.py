@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ import soundfile
 import torch
 
 from core import audio
-from core.activations import Activations, extract, key, open_activations, read_ahead
+from core.activations import Activations, changed_by_precision, extract, key, open_activations, read_ahead
+from core.datasets import InputError
 from core.datasets.manifest import read
+from core.device import batch_size_for
 from core.encoders import load_encoder
-from core.encoders.base import Encoder
+from core.encoders.base import Batch, Encoder
+from core.encoders.nano import NanoEncoder
 from core.scan import Scan, scan
 from tests.small_study import RATE, clips_passed, make_dataset, sound
 
@@ -156,3 +160,68 @@ def test_batches_are_read_in_order_with_any_number_of_threads(pets: Scan) -> Non
             expected = audio.load(pets.dataset.root / pets.dataset.clips[i].path, RATE)
             np.testing.assert_array_equal(waveform, expected)
     assert list(read_ahead(pets, [], RATE, 1)) == []
+
+
+class Cramped(NanoEncoder):
+    """An encoder on a device that has room for so many rows at once."""
+
+    room = 4
+
+    def begin(self, batch: Batch) -> torch.Tensor:
+        if len(batch.inputs) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().begin(batch)
+
+
+def cramped(encoder: Encoder, room: int) -> Cramped:
+    assert isinstance(encoder, NanoEncoder)
+    small = Cramped(encoder.name, encoder.network, encoder.weights_key)
+    small.room = room
+    return small
+
+
+def test_batch_that_does_not_fit_is_passed_in_parts(
+    encoder: Encoder, pets: Scan, stored: Activations, tmp_path: Path
+) -> None:
+    matrices = open_activations(encoder, pets, tmp_path, "exclude", "float32")
+    told: list[int] = []
+    extract(cramped(encoder, 4), pets, matrices, batch_size=12, progress=told.append)
+    assert matrices.complete
+    assert told == [0, 12]
+    assert matrices.tokens.tolist() == stored.tokens.tolist()
+    np.testing.assert_allclose(matrices.embeddings, stored.embeddings, atol=1e-4)
+
+
+def test_clip_that_does_not_fit_is_told_with_what_to_do(encoder: Encoder, pets: Scan, tmp_path: Path) -> None:
+    matrices = open_activations(encoder, pets, tmp_path, "exclude", "float32")
+    with pytest.raises(InputError, match=r"no memory for one clip of 2 s; cut long files"):
+        extract(cramped(encoder, 1), pets, matrices, batch_size=1)  # the second clip takes two rows
+    assert matrices.done.tolist() == [1] + 11 * [0]
+
+
+def test_error_that_is_not_of_memory_is_not_tried_again(encoder: Encoder, pets: Scan, tmp_path: Path) -> None:
+    class Broken(NanoEncoder):
+        def begin(self, batch: Batch) -> torch.Tensor:
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    assert isinstance(encoder, NanoEncoder)
+    matrices = open_activations(encoder, pets, tmp_path, "exclude", "float32")
+    with pytest.raises(RuntimeError, match="mat1"):
+        extract(Broken("broken", encoder.network, "key"), pets, matrices, batch_size=5)
+
+
+def test_what_bfloat16_changes_is_told(encoder: Encoder, pets: Scan) -> None:
+    told = changed_by_precision(encoder, pets, "exclude", "bfloat16")
+    found = re.fullmatch(
+        r"pets: in bfloat16 ([\d.]+)% of the counts of 12 clips differ from float32, by ([\d.]+)% of all .*tokens", told
+    )
+    assert found
+    assert 0 < float(found[2]) < float(found[1]) < 60
+    assert "0.0% of the counts" in changed_by_precision(encoder, pets, "exclude", "float32")
+
+
+@pytest.mark.parametrize(("seconds", "batch"), [(2.0, 32), (20.0, 25), (2000.0, 1)])
+def test_longer_clips_go_in_smaller_batches(encoder: Encoder, seconds: float, batch: int) -> None:
+    # 65 tokens each 2.08 s: 20 s are 10 chunks, of which the last is filled to the length of the others.
+    assert batch_size_for(encoder, 0, seconds) == batch
+    assert batch_size_for(encoder, 7, seconds) == 7

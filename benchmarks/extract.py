@@ -1,0 +1,284 @@
+"""What recording neurons costs: the bare encoder, ours, hooks that keep everything, nnsight.
+
+    python benchmarks/extract.py                      # nano and an M2D-sized network, tables on the screen
+    python benchmarks/extract.py --write docs/benchmarks.md
+
+All methods get the same decoded waveforms in the same batches. Times are medians over repeats that
+take turns (a, b, c, d, a, b, ...), so that what else the machine does meets all alike. Memory is the
+growth of a fresh process's peak over what it held before (CUDA: of the allocator's peak).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from core import activations  # noqa: E402
+from core.activations import Activations, Waveforms  # noqa: E402
+from core.datasets.base import Clip, Dataset  # noqa: E402
+from core.device import batch_size_for, choose_device  # noqa: E402
+from core.encoders import Encoder, load_encoder  # noqa: E402
+from core.encoders.m2d_checkpoint import encoder_shapes  # noqa: E402
+from core.scan import Scan  # noqa: E402
+
+SECONDS = {"nano": 2.0, "m2d": 3.0}
+DISTINCT = 100
+"""Different clips; more are these again."""
+MOST_HELD = 6e9
+"""Bytes that a method which keeps everything may hold."""
+Batches = list[tuple[NDArray[np.int64], Waveforms]]
+
+
+def load(model: str, device: str, folder: Path) -> Encoder:
+    """The embedded nano network, or a ViT-B in M2D's layout with random weights."""
+    if model == "nano":
+        return load_encoder("nano-untrained", device=device)
+    generator = torch.Generator().manual_seed(0)
+    shapes = encoder_shapes(768, 3072, 12, (16, 16), 1 + 5 * 38)
+    state = {
+        name: torch.ones(shape) if "norm" in name and "weight" in name
+        else torch.randn(shape, generator=generator) / max(shape[-1], 16) ** 0.5
+        for name, shape in shapes.items()
+    }  # fmt: skip
+    path = folder / "m2d_vit_base-80x608p16x16-random.pth"
+    torch.save(state, path)
+    return load_encoder("m2d", path, device)
+
+
+def make_batches(encoder: Encoder, seconds: float, n_clips: int, batch_size: int) -> Batches:
+    """Noise, the same for everyone."""
+    rng = np.random.default_rng(0)
+    n = round(seconds * encoder.sample_rate)
+    waveforms = [0.1 * rng.standard_normal(n, dtype=np.float32) for _ in range(min(n_clips, DISTINCT))]
+    starts = range(0, n_clips, batch_size)
+    index = [np.arange(i, min(i + batch_size, n_clips)) for i in starts]
+    return [(rows, [waveforms[i % DISTINCT] for i in rows]) for rows in index]
+
+
+def matrices(encoder: Encoder, seconds: float, n_clips: int, folder: Path) -> Activations:
+    """Empty matrices of our own extraction."""
+    import pandas as pd
+
+    clips = tuple(Clip(f"{i}.wav", "train", {}) for i in range(n_clips))
+    files = pd.DataFrame({"seconds": [seconds] * n_clips, "sha256": ["0"] * n_clips})
+    made = Scan(Dataset("noise", folder, (), clips), files, ())
+    opened = activations.open_activations(encoder, made, folder, "exclude", "float32")
+    opened.done[:] = 0
+    return opened
+
+
+def synchronise(encoder: Encoder) -> None:
+    if encoder.device.type == "cuda":
+        torch.cuda.synchronize(encoder.device)
+
+
+@torch.inference_mode()
+def bare(encoder: Encoder, batches: Batches, _: Activations) -> None:
+    """(a) the encoder alone: waveforms to clip embeddings."""
+    for _rows, waveforms in batches:
+        encoder.forward(encoder.prepare(waveforms))
+
+
+def ours(encoder: Encoder, batches: Batches, to: Activations) -> None:
+    """(b) counts, means and embeddings of every clip, written to their files."""
+    for _ in activations.fill(encoder, to, batches):
+        pass
+
+
+@torch.inference_mode()
+def keep_all(encoder: Encoder, batches: Batches, _: Activations) -> None:
+    """(c) hooks that store every activation, then NumPy."""
+    kept: list[list[NDArray[np.float32]]] = [[] for _ in encoder.projections]
+    hooks = [
+        p.register_forward_pre_hook(lambda _m, x, to=to: to.append(x[0].float().cpu().numpy()))
+        for p, to in zip(encoder.projections, kept, strict=True)
+    ]
+    for _rows, waveforms in batches:
+        encoder.forward(encoder.prepare(waveforms))
+    for hook in hooks:
+        hook.remove()
+    _count(kept)
+
+
+def _count(kept: list[list[NDArray[np.float32]]]) -> None:
+    for layer in kept:
+        [((batch > 0).sum(axis=1), batch.mean(axis=1)) for batch in layer]
+
+
+def traced(encoder: Encoder, batches: Batches, _: Activations) -> None:
+    """(d) nnsight tracing the same modules, reduced inside the trace as a careful user would."""
+    from nnsight import NNsight
+
+    class Whole(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = encoder.module
+            self.projections = torch.nn.ModuleList(encoder.projections)
+
+        def forward(self, batch: object) -> torch.Tensor:
+            return encoder.forward(batch)  # type: ignore[arg-type]
+
+    model = NNsight(Whole())
+    with torch.inference_mode():
+        for _rows, waveforms in batches:
+            batch = SimpleNamespace(batch=encoder.prepare(waveforms)).batch
+            found = []
+            with model.trace(batch):
+                for layer in range(encoder.n_layers):
+                    activation = model.projections[layer].input
+                    found.append(((activation > 0).sum(1).save(), activation.mean(1).save()))
+            [(positive.cpu(), mean.cpu()) for positive, mean in found]
+
+
+METHODS: dict[str, Callable[[Encoder, Batches, Activations], None]] = {
+    "a": bare, "b": ours, "c": keep_all, "d": traced,
+}  # fmt: skip
+NAMES = {
+    "a": "(a) bare encoder",
+    "b": "(b) ours: counts, means, embeddings, on disk",
+    "c": "(c) hooks that keep everything, then NumPy",
+    "d": "(d) nnsight tracing the same modules",
+}
+
+
+def bytes_kept(encoder: Encoder, seconds: float, n_clips: int) -> float:
+    """What (c) holds."""
+    batch = encoder.prepare([np.zeros(round(seconds * encoder.sample_rate), np.float32)])
+    return float(4 * batch.present.numel() * encoder.n_neurons * n_clips)
+
+
+def times(model: str, device: str, n_clips: int, repeats: int, methods: str) -> dict[str, list[float]]:
+    """Milliseconds a clip of each method, repeats taking turns."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        encoder, seconds = load(model, device, folder), SECONDS[model]
+        batches = make_batches(encoder, seconds, n_clips, batch_size_for(encoder, 0, seconds))
+        to = matrices(encoder, seconds, n_clips, folder)
+        found: dict[str, list[float]] = {method: [] for method in methods}
+        for repeat in range(repeats + 1):  # the first warms up
+            for method in methods:
+                started = time.perf_counter()
+                METHODS[method](encoder, batches, to)
+                synchronise(encoder)
+                if repeat:
+                    found[method].append((time.perf_counter() - started) / n_clips * 1000)
+    return found
+
+
+def growth(model: str, device: str, n_clips: int, method: str) -> dict[str, float]:
+    """One pass of one method in this process: milliseconds a clip, peak memory (MB), disk a clip (kB)."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        encoder, seconds = load(model, device, folder), SECONDS[model]
+        batch_size = batch_size_for(encoder, 0, seconds)
+        METHODS["a"](encoder, make_batches(encoder, seconds, batch_size, batch_size), None)  # type: ignore[arg-type]
+        batches = make_batches(encoder, seconds, n_clips, batch_size)
+        to = matrices(encoder, seconds, n_clips, folder)
+        before = _peak(encoder)
+        started = time.perf_counter()
+        METHODS[method](encoder, batches, to)
+        synchronise(encoder)
+        spent = time.perf_counter() - started
+        disk = sum(f.stat().st_size for f in to.folder.iterdir()) if method == "b" else 0
+        return {"ms": spent / n_clips * 1000, "mb": _peak(encoder) - before, "kb": disk / n_clips / 1000}
+
+
+def _peak(encoder: Encoder) -> float:
+    """Peak memory so far, MB; mapped files are the system's to drop and not ours, but counted here."""
+    if encoder.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(encoder.device) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def report(models: list[str], device: str, n_clips: int, repeats: int, sizes: list[int], methods: str) -> Iterator[str]:
+    """The page, line by line."""
+    for model in models:
+        yield f"\n## {'nano (6 x 768 neurons, clips of 2 s)' if model == 'nano' else 'M2D-sized (12 x 3,072 neurons, random weights, clips of 3 s)'}\n"
+        found = times(model, device, n_clips, repeats, methods)
+        base = statistics.median(found["a"])
+        yield f"{n_clips} clips, median (least to most) of {repeats} repeats that take turns.\n"
+        yield "| method | ms a clip | times (a) |\n| --- | --- | --- |"
+        for method, values in found.items():
+            middle = statistics.median(values)
+            yield f"| {NAMES[method]} | {middle:.2f} ({min(values):.2f} to {max(values):.2f}) | {middle / base:.2f} |"
+        yield "\n| method | clips | ms a clip | memory grows by, MB | disk a clip, kB |\n| --- | --- | --- | --- | --- |"
+        with tempfile.TemporaryDirectory() as folder:
+            encoder = load(model, device, Path(folder))
+        for size in sizes:
+            for method in methods:
+                held = bytes_kept(encoder, SECONDS[model], size)
+                if method == "c" and held > MOST_HELD:
+                    yield f"| {NAMES[method]} | {size:,} | not run: would hold {held / 1e9:.0f} GB | | |"
+                    continue
+                told = in_a_process(model, device, size, method)
+                yield f"| {NAMES[method]} | {size:,} | {told['ms']:.2f} | {told['mb']:,.0f} | {told['kb']:.0f} |"
+
+
+def in_a_process(model: str, device: str, n_clips: int, method: str) -> dict[str, float]:
+    command = [sys.executable, __file__, "--one", json.dumps([model, device, n_clips, method])]
+    told: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return told
+
+
+def head(device: str, methods: str) -> str:
+    """Machine and versions."""
+    where = torch.cuda.get_device_name() if device.startswith("cuda") else _processor()
+    packages = ["torch", "numpy", *(["nnsight"] if "d" in methods else [])]
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    return f"{where}, {torch.get_num_threads()} threads; Python {platform.python_version()}, {versions}; float32."
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default="nano,m2d")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--clips", type=int, default=96, help="of the timed repeats")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--sizes", default="100,1000,10000", help="numbers of clips for the growth")
+    parser.add_argument("--methods", default="abcd", help="d needs the extra [benchmark]")
+    parser.add_argument("--write", type=Path, help="a page to write the tables to")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(growth(*json.loads(given.one))))
+        return
+    device = choose_device(given.device)
+    sizes = [int(size) for size in given.sizes.split(",") if size]
+    lines = [head(device, given.methods)]
+    print(lines[0])
+    for line in report(given.models.split(","), device, given.clips, given.repeats, sizes, given.methods):
+        print(line, flush=True)
+        lines.append(line)
+    if given.write:
+        command = " ".join(["python", "benchmarks/extract.py", *sys.argv[1:]])
+        given.write.write_text(f"# Benchmarks: extraction\n\n`{command}`\n\n" + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

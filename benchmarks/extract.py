@@ -4,8 +4,9 @@
     python benchmarks/extract.py --write docs/benchmarks.md
 
 All methods get the same decoded waveforms in the same batches. Times are medians over repeats that
-take turns (a, b, c, d, a, b, ...), so that what else the machine does meets all alike. Memory is the
-growth of a fresh process's peak over what it held before (CUDA: of the allocator's peak).
+take turns (a, b, c, d, a, b, ...), so that what else the machine does meets all alike. Memory is what a
+fresh process holds at most beyond what it held before: anonymous memory, looked at every 10 ms (Linux),
+so without the pages of mapped files, which the system drops as it likes; on CUDA the allocator's peak.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -192,44 +193,91 @@ def growth(model: str, device: str, n_clips: int, method: str) -> dict[str, floa
         METHODS["a"](encoder, make_batches(encoder, seconds, batch_size, batch_size), None)  # type: ignore[arg-type]
         batches = make_batches(encoder, seconds, n_clips, batch_size)
         to = matrices(encoder, seconds, n_clips, folder)
-        before = _peak(encoder)
-        started = time.perf_counter()
-        METHODS[method](encoder, batches, to)
-        synchronise(encoder)
-        spent = time.perf_counter() - started
+        with Held(encoder) as held:
+            started = time.perf_counter()
+            METHODS[method](encoder, batches, to)
+            synchronise(encoder)
+            spent = time.perf_counter() - started
         disk = sum(f.stat().st_size for f in to.folder.iterdir()) if method == "b" else 0
-        return {"ms": spent / n_clips * 1000, "mb": _peak(encoder) - before, "kb": disk / n_clips / 1000}
+        return {"ms": spent / n_clips * 1000, "mb": held.most / 1e6, "kb": disk / n_clips / 1000}
 
 
-def _peak(encoder: Encoder) -> float:
-    """Peak memory so far, MB; mapped files are the system's to drop and not ours, but counted here."""
-    if encoder.device.type == "cuda":
-        return torch.cuda.max_memory_allocated(encoder.device) / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+class Held:
+    """Bytes held at most inside the block, beyond those held before."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.on_cuda = encoder.device.type == "cuda"
+        self.most = 0.0
+
+    def __enter__(self) -> Held:
+        if self.on_cuda:
+            torch.cuda.reset_peak_memory_stats()
+        self.before = self._now()
+        self.ended = threading.Event()
+        self.watch = threading.Thread(target=self._look)
+        self.watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.watch.join()
+
+    def _look(self) -> None:
+        while True:
+            self.most = max(self.most, self._now() - self.before)
+            if self.ended.wait(0.01):
+                return
+
+    def _now(self) -> float:
+        if self.on_cuda:
+            return float(torch.cuda.max_memory_allocated())
+        fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return 1024.0 * int(fields["RssAnon"].split()[0])
 
 
-def report(models: list[str], device: str, n_clips: int, repeats: int, sizes: list[int], methods: str) -> Iterator[str]:
+TITLES = {
+    "nano": "nano (6 x 768 neurons, clips of 2 s)",
+    "m2d": "M2D-sized (12 x 3,072 neurons, random weights, clips of 3 s)",
+}
+
+
+def speed(given: argparse.Namespace, model: str, found: dict[str, list[float]]) -> Iterator[str]:
+    """A table of times."""
+    base = statistics.median(found["a"])
+    yield f"\n## {TITLES[model]}\n"
+    yield f"{given.clips} clips, median (least to most) of {given.repeats} repeats that take turns.\n"
+    yield "| method | ms a clip | times (a) |\n| --- | --- | --- |"
+    for method, values in found.items():
+        middle = statistics.median(values)
+        yield f"| {NAMES[method]} | {middle:.2f} ({min(values):.2f} to {max(values):.2f}) | {middle / base:.2f} |"
+
+
+def sizes(given: argparse.Namespace, model: str, ms_a_clip: float) -> Iterator[str]:
+    """A table of what grows with the clips."""
+    yield "\n| method | clips | ms a clip | held at most, MB | disk a clip, kB |\n| --- | --- | --- | --- | --- |"
+    with tempfile.TemporaryDirectory() as folder:
+        encoder = load(model, given.device, Path(folder))
+    for size in map(int, given.sizes.split(",")):
+        for method in given.methods:
+            held, minutes = bytes_kept(encoder, SECONDS[model], size), ms_a_clip * size / 60_000
+            row = f"| {NAMES[method]} | {size:,} |"
+            if method == "c" and held > MOST_HELD:
+                yield f"{row} not run: would hold {held / 1e9:.0f} GB | | |"
+            elif minutes > given.most_minutes:
+                yield f"{row} not run: some {minutes:.0f} minutes | | |"
+            else:
+                told = in_a_process(model, given.device, size, method)
+                yield f"{row} {told['ms']:.2f} | {told['mb']:,.0f} | {told['kb']:.0f} |"
+
+
+def report(given: argparse.Namespace) -> Iterator[str]:
     """The page, line by line."""
-    for model in models:
-        yield f"\n## {'nano (6 x 768 neurons, clips of 2 s)' if model == 'nano' else 'M2D-sized (12 x 3,072 neurons, random weights, clips of 3 s)'}\n"
-        found = times(model, device, n_clips, repeats, methods)
-        base = statistics.median(found["a"])
-        yield f"{n_clips} clips, median (least to most) of {repeats} repeats that take turns.\n"
-        yield "| method | ms a clip | times (a) |\n| --- | --- | --- |"
-        for method, values in found.items():
-            middle = statistics.median(values)
-            yield f"| {NAMES[method]} | {middle:.2f} ({min(values):.2f} to {max(values):.2f}) | {middle / base:.2f} |"
-        yield "\n| method | clips | ms a clip | memory grows by, MB | disk a clip, kB |\n| --- | --- | --- | --- | --- |"
-        with tempfile.TemporaryDirectory() as folder:
-            encoder = load(model, device, Path(folder))
-        for size in sizes:
-            for method in methods:
-                held = bytes_kept(encoder, SECONDS[model], size)
-                if method == "c" and held > MOST_HELD:
-                    yield f"| {NAMES[method]} | {size:,} | not run: would hold {held / 1e9:.0f} GB | | |"
-                    continue
-                told = in_a_process(model, device, size, method)
-                yield f"| {NAMES[method]} | {size:,} | {told['ms']:.2f} | {told['mb']:,.0f} | {told['kb']:.0f} |"
+    yield head(given.device, given.methods)
+    for model in given.models.split(","):
+        found = times(model, given.device, given.clips, given.repeats, given.methods)
+        yield from speed(given, model, found)
+        if given.sizes:
+            yield from sizes(given, model, statistics.median(found["a"]))
 
 
 def in_a_process(model: str, device: str, n_clips: int, method: str) -> dict[str, float]:
@@ -261,6 +309,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=96, help="of the timed repeats")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--sizes", default="100,1000,10000", help="numbers of clips for the growth")
+    parser.add_argument("--most-minutes", type=float, default=5, help="of one growth run; longer ones are left out")
     parser.add_argument("--methods", default="abcd", help="d needs the extra [benchmark]")
     parser.add_argument("--write", type=Path, help="a page to write the tables to")
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -268,11 +317,9 @@ def main() -> None:
     if given.one:
         print(json.dumps(growth(*json.loads(given.one))))
         return
-    device = choose_device(given.device)
-    sizes = [int(size) for size in given.sizes.split(",") if size]
-    lines = [head(device, given.methods)]
-    print(lines[0])
-    for line in report(given.models.split(","), device, given.clips, given.repeats, sizes, given.methods):
+    given.device = choose_device(given.device)
+    lines = []
+    for line in report(given):
         print(line, flush=True)
         lines.append(line)
     if given.write:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from core.datasets import InputError
 from core.encoders import Encoder, known_encoders, load_encoder
 from core.encoders.nano import NanoConfig, NanoViT, sincos_positions
-from core.hooks import Counts, record, scale, to_neurons
+from core.hooks import Counts, keep, record, scale, to_neurons
 from tests import tiny_m2d, tiny_own, tiny_torchaudio
 
 try:
@@ -187,6 +187,25 @@ def test_without_any_neuron_every_block_adds_only_its_bias(name: str) -> None:
         hook.remove()
     assert len(seen) == encoder.n_layers
     assert all(bool((added == 0).all()) for added in seen)
+
+
+@every_encoder
+def test_block_that_ends_with_its_mlp_changes_by_what_the_scaled_neurons_write(name: str) -> None:
+    encoder = load(name)
+    batch = encoder.prepare([noise(0.3, encoder)])
+    neurons = [(0, i) for i in range(0, encoder.layer_widths[0], 3)]
+    columns = torch.tensor([i for _, i in neurons])
+    with torch.inference_mode():
+        hidden = encoder.begin(batch)
+        with keep(encoder, [0]) as activations:
+            before = encoder.block(0, hidden, batch)
+        with scale(encoder, neurons, 0.0):
+            after = encoder.block(0, hidden, batch)
+        written = activations[0][..., columns] @ encoder.projections[0].weight[:, columns].T
+    if encoder.ends_with_mlp:
+        torch.testing.assert_close(before - after, written, atol=1e-4, rtol=1e-3)
+    elif not name.startswith("clap"):  # there only the last block of a stage does more
+        assert not torch.allclose(before - after, written, atol=1e-3)
 
 
 @every_encoder

@@ -79,6 +79,7 @@ class BundleEncoder(Encoder):
         self.module = network.eval().requires_grad_(False).to(device)
         self.transformer = network.encoder.transformer
         self.blocks = self.transformer.layers
+        self.ends_with_mlp = bool(self.blocks[0].layer_norm_first)
         self._projections = mlp_projections(list(self.blocks), self.n_features, params["encoder_num_layers"])
         self.layer_widths = tuple(projection.in_features for projection in self._projections)
         self.is_wavlm = bundle._model_type == "WavLM"

@@ -32,6 +32,8 @@ class SpectrogramTransformer(HuggingFaceEncoder):
     of a long clip weigh by their present patches.
     """
 
+    ends_with_mlp = True
+
     def __init__(self, checkpoint: Checkpoint, network: Any, extractor: Any) -> None:
         config = network.config
         super().__init__(checkpoint, network, list(network.layers), config.hidden_size, config.num_hidden_layers, "AST")

@@ -81,6 +81,7 @@ class WaveformEncoder(HuggingFaceEncoder):
         self.n_features = int(config.hidden_size)
         self.do_normalize = bool(extractor.do_normalize)
         self.norm_last = bool(getattr(config, "do_stable_layer_norm", False))
+        self.ends_with_mlp = self.norm_last
         self.hop, self.window = 1, 1  # samples from token to token, and that one is made of
         for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
             self.window += (kernel - 1) * self.hop

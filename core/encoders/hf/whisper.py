@@ -32,6 +32,8 @@ class WhisperEncoder(HuggingFaceEncoder):
     counted with ``exclude`` those wholly in it. The embedding is their mean after the last norm.
     """
 
+    ends_with_mlp = True
+
     def __init__(self, checkpoint: Checkpoint, network: Any, extractor: Any) -> None:
         config = network.config
         layers = list(network.layers)

@@ -29,7 +29,7 @@ from rich.console import Console
 from core import ablation, activations, cli, probe, scoring, sharing
 from core.activations import Activations
 from core.config import AnalysisConfig, selection_name, top_share
-from core.datasets import InputError
+from core.datasets import InputError, report
 from core.device import ablate_clips_for, batch_size_for, choose_device
 from core.encoders import Encoder, load_encoder
 from core.progress import Update
@@ -95,11 +95,13 @@ class Study:
         c = self.config
         facts = [RESULTS, name, self.encoder.name, self.encoder.weights_key, content_key,
                  c.padding, self.precision, *settings]  # fmt: skip
+        if c.length != "native":
+            facts.append(c.length)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def batch_size(self, scan: Scan) -> int:
         """Clips, or chunks, in one forward pass."""
-        return batch_size_for(self.encoder, self.config.batch_size, float(scan.files["seconds"].max()))
+        return batch_size_for(self.encoder, self.config.batch_size, scan.longest)
 
     @property
     def precision(self) -> str:
@@ -138,6 +140,8 @@ def run(config: AnalysisConfig, console: Console) -> int:
         load_encoder(name, config.weights or None, device, config.weights_config or None) for name in config.models
     ]
     tasks = cli.tasks(config, console)
+    for line in report.shared_recordings([dataset for dataset, _ in tasks]):
+        console.print(line, style="yellow")
 
     with exclusive_run(config.db):
         store = Store(open_store(config.db))
@@ -211,7 +215,7 @@ def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) 
     """Score one task, train its linear head, ablate."""
     config, task = study.config, scan.dataset.task(attribute)
     evidence = [config.event, config.selection_splits()]
-    selection = [*evidence, [vars(s) for s in config.selections()]]
+    selection = [*evidence, [vars(s) for s in config.selections(scan.dataset.entropy_rate)]]
     score_key = study.key(
         "score", scan.content_key, task, selection, config.shuffles, config.seed, config.min_test_clips
     )
@@ -234,15 +238,13 @@ def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) 
     if not done(score_key):
         raise InputError(f"{task} is not scored with these settings yet; add score to --stages")
 
-    labels, names = scan.labels(attribute)
-    splits = np.array([clip.split for clip in scan.dataset.clips])
     with study.timer("score"):
-        head = probe.fit(task, np.asarray(matrices.embeddings), labels, splits, names)
+        heads = probe.fit_task(scan, attribute, np.asarray(matrices.embeddings))
     if not done(probe_key):
-        study.store.write_probe(study.run_id, probe_key, study.model_id, head.result)
-        study.console.print(f"  {task} · linear head: {probe.describe(head.result)}")
+        study.store.write_probe(study.run_id, probe_key, study.model_id, heads.result)
+        study.console.print(f"  {task} · linear head: {probe.describe(heads.result)}")
     for choice, gain in to_ablate:
-        ablate(study, scan, attribute, counts, head, choice, gain, ablate_keys[choice, gain])
+        ablate(study, scan, attribute, counts, heads, choice, gain, ablate_keys[choice, gain])
 
 
 def score(study: Study, scan: Scan, attribute: str, counts: scoring.TaskCounts, key: str) -> None:
@@ -253,7 +255,7 @@ def score(study: Study, scan: Scan, attribute: str, counts: scoring.TaskCounts, 
             scan,
             attribute,
             counts,
-            config.selections(),
+            config.selections(scan.dataset.entropy_rate),
             config.shuffles,
             config.seed,
             config.selection_splits(),
@@ -272,7 +274,7 @@ def ablate(
     scan: Scan,
     attribute: str,
     counts: scoring.TaskCounts,
-    head: probe.Probe,
+    heads: probe.Probe,
     choice: str,
     gain: float,
     key: str,
@@ -280,13 +282,13 @@ def ablate(
     """Scale each class's neurons, and as many random ones, and ask the same linear head again."""
     config, task = study.config, scan.dataset.task(attribute)
     share = top_share(choice)
-    mask = None if share else scoring.masks(counts, [s for s in config.selections() if s.preset == choice])[0]
+    settings = [s for s in config.selections(scan.dataset.entropy_rate) if s.preset == choice]
+    mask = None if share else scoring.masks(counts, settings)[0]
     targets = ablation.choose_targets(selection_name(choice), share, counts.names, counts.z, counts.p, mask)
-    labels, names = scan.labels(attribute)
-    enough = ablation.classes_with_clips(scan, labels, names, config.min_test_clips)
+    enough = ablation.classes_with_clips(scan, attribute, config.min_test_clips)
     targets = [t for t in targets if t.name in enough]
-    reason = ablation.why_not(head, targets)
-    if reason or head.head is None:
+    reason = ablation.why_not(heads, targets)
+    if reason:
         study.notes.append(f"{task}: not ablated ({selection_name(choice)}), {reason}")
         study.store.write_ablations(study.run_id, key, study.model_id, task, [])
         return
@@ -294,20 +296,17 @@ def ablate(
         gain, config.controls, config.control_layers, config.seed,
         study.batch_size(scan), study.batch_size(scan), config.padding, study.precision, config.workers,
     )  # fmt: skip
-    every = np.flatnonzero(scan.in_splits("test") & (labels >= 0))
+    members, names = scan.members(attribute)
     limit = ablate_clips_for(study.encoder.device, config.ablate_clips)
-    test = ablation.draw_clips(every, labels[every], limit, config.min_test_clips, config.seed)
-    if len(test) < len(every):
-        study.notes.append(
-            f"{task}: ablated on {len(test)} of {len(every)} test clips; --ablate-clips all takes them all"
-        )
-    n_passes = len(test) * ablation.n_conditions(targets, study.encoder.layer_widths, setting)
+    parts = ablation.draw_parts(heads.parts, members, limit, config.min_test_clips, config.seed)
+    n_clips, n_every = (sum(len(part.clips) for part in of) for of in (parts, heads.parts))
+    if n_clips < n_every:
+        study.notes.append(f"{task}: ablated on {n_clips} of {n_every} test clips; --ablate-clips all takes them all")
+    n_passes = n_clips * ablation.n_conditions(targets, study.encoder.layer_widths, setting)
     with study.stage(
         "ablate", f"{task} · ablate {selection_name(choice)} at gain {gain:g}", n_passes, "passes"
     ) as update:
-        found = ablation.ablate(
-            study.encoder, scan, test, labels[test], names, head.head, task, targets, setting, update
-        )
+        found = ablation.ablate(study.encoder, scan, parts, members, names, task, targets, setting, update)
     study.store.write_ablations(study.run_id, key, study.model_id, task, found)
 
 
@@ -316,7 +315,8 @@ def share(study: Study) -> None:
     if "score" not in study.config.stages:
         return
     sets = specific_sets(study.store.engine, study.encoder.name)
-    digest = hashlib.sha256(repr([(s.preset, s.task, s.class_names, s.pairs) for s in sets]).encode()).hexdigest()
+    facts = [(s.preset, s.task, s.class_names, s.pairs, *s.nested) for s in sets]
+    digest = hashlib.sha256(repr(facts).encode()).hexdigest()
     key = study.key("share", digest)
     if sets and not study.store.is_done(key):
         with study.timer("score"):

@@ -9,17 +9,18 @@ before is computed once a batch, and in pre-norm blocks that first layer too (`_
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from core.activations import autocast, read_ahead
-from core.effects import compare, correct_for_many
+from core.effects import compare, correct_for_many, hits
 from core.encoders.base import Batch, Encoder, Padding
+from core.heads import LinearHead
 from core.hooks import Neuron, keep, layer_starts, scale_conditions, to_neurons
-from core.probe import LinearHead, Probe
+from core.probe import Part, Probe
 from core.results import Ablation, FloatArray, IntArray
 from core.scan import Scan
 from core.selectivity import Mask
@@ -104,16 +105,16 @@ def choose_targets(
     return [Target(selection, name, s) for name, s in zip(names, sets, strict=True) if len(s)]
 
 
-def classes_with_clips(scan: Scan, labels: IntArray, names: Sequence[str], least: int) -> set[str]:
+def classes_with_clips(scan: Scan, attribute: str, least: int) -> set[str]:
     """Classes that have at least so many test clips (and at least one)."""
-    sizes = np.bincount(labels[scan.in_splits("test") & (labels >= 0)], minlength=len(names))
+    members, names = scan.members(attribute)
+    sizes = members[scan.tested(attribute)].sum(axis=0)
     return {name for name, n in zip(names, sizes, strict=True) if n >= max(least, 1)}
 
 
 def too_few_clips(scan: Scan, attribute: str, chosen: Sequence[str], least: int) -> str:
     """What is left out of the ablation for want of test clips, in words; empty if nothing is."""
-    labels, names = scan.labels(attribute)
-    enough = classes_with_clips(scan, labels, names, least)
+    enough = classes_with_clips(scan, attribute, least)
     without = [name for name in chosen if name not in enough]
     if not without:
         return ""
@@ -122,13 +123,29 @@ def too_few_clips(scan: Scan, attribute: str, chosen: Sequence[str], least: int)
     return f"ablated: {which} (fewer than {least} test clips); --min-test-clips 1 runs them too"
 
 
-def draw_clips(clips: IntArray, labels: IntArray, n: int, least: int, seed: int) -> IntArray:
+def draw_parts(parts: Sequence[Part], members: Mask, n: int, least: int, seed: int) -> list[Part]:
+    """Each part with some of its clips, so that there are about ``n`` and ``least`` a class together.
+
+    Parameters
+    ----------
+    members : ndarray of bool, shape (n_clips, n_classes)
+        Of the whole dataset.
+    n, least, seed
+        As `draw_clips`.
+    """
+    share, least = -(-n // len(parts)), -(-least // len(parts))
+    return [replace(p, clips=draw_clips(p.clips, members[p.clips], share, least, seed)) for p in parts]
+
+
+def draw_clips(clips: IntArray, members: Mask, n: int, least: int, seed: int) -> IntArray:
     """Draw ``n`` of some test clips evenly over classes, at least ``least`` a class where it has them.
 
     Parameters
     ----------
-    clips, labels : ndarray of int, shape (n_clips,)
-        Positions in the dataset, and class of each.
+    clips : ndarray of int, shape (n_clips,)
+        Positions in the dataset.
+    members : ndarray of bool, shape (n_clips, n_classes)
+        Which classes each has; a clip of several classes may be drawn for any of them.
     n : int
         0 = all.
 
@@ -139,24 +156,28 @@ def draw_clips(clips: IntArray, labels: IntArray, n: int, least: int, seed: int)
     """
     if n == 0 or len(clips) <= n:
         return clips
-    classes = np.unique(labels)
+    classes = np.flatnonzero(members.any(axis=0))
     share = max(least, -(-n // len(classes)))
     rng = np.random.default_rng([seed, len(clips), n])
-    drawn = [rng.permutation(clips[labels == c])[:share] for c in classes]
-    return np.sort(np.concatenate(drawn))
+    drawn = [rng.permutation(clips[members[:, c]])[:share] for c in classes]
+    return np.unique(np.concatenate(drawn))
 
 
 def why_not(probe: Probe, targets: Sequence[Target]) -> str:
     """Why a task is not ablated; empty if it can be."""
-    if probe.head is None:
+    if not probe.parts:
         return f"no linear head: {probe.result.skipped}"
     if not targets:
         return "no class has both neurons and enough test clips"
     rows = probe.result.rows
     test = rows[(rows["split"] == "test") & rows["class_name"].isna()].iloc[0]
-    spread = np.sqrt(test["chance"] * (1 - test["chance"]) / test["n_clips"])
-    if test["accuracy"] <= test["chance"] + 2 * spread:
-        return f"the linear head is at chance ({test['accuracy']:.2f} against {test['chance']:.2f}), nothing to lose"
+    if test["metric"] == "accuracy":
+        chance = test["chance"]
+        bar = chance + 2 * np.sqrt(chance * (1 - chance) / test["n_clips"])
+    else:
+        chance = bar = probe.result.settings["highest_of_shuffled"]
+    if test["accuracy"] <= bar:
+        return f"the linear head is at chance ({test['accuracy']:.2f} against {chance:.2f}), nothing to lose"
     return ""
 
 
@@ -213,24 +234,22 @@ def round_to_sum(shares: FloatArray) -> IntArray:
 def ablate(
     encoder: Encoder,
     scan: Scan,
-    clips: IntArray,
-    labels: IntArray,
+    parts: Sequence[Part],
+    members: Mask,
     class_names: Sequence[str],
-    head: LinearHead,
     task: str,
     targets: Sequence[Target],
     setting: Setting,
     progress: Callable[[int], None] | None = None,
 ) -> list[Ablation]:
-    """Scale each target's neurons and its controls, and compare the head's answers clip by clip.
+    """Scale each target's neurons and its controls, and compare the heads' answers clip by clip.
 
     Parameters
     ----------
-    clips : ndarray of int
-        Test clips by position in the dataset.
-    labels : ndarray of int
-        Their class index, same length.
-    head : LinearHead
+    parts : sequence of Part
+        Heads, each with the clips that it is tested on; one, or one a fold.
+    members : ndarray of bool, shape (n_clips, n_classes)
+        Which classes each clip of the dataset has.
     targets : sequence of Target
     progress : callable, optional
         Called with the number of forward passes (clips times conditions) done.
@@ -240,18 +259,32 @@ def ablate(
     list of Ablation, one a target
     """
     families, family_of = draw_controls(targets, encoder.layer_widths, setting)
-    conditions = [t.neurons for t in targets] + [control for family in families for control in family]
-    answers, unablated = predictions(encoder, scan, clips, conditions, head, setting, progress)
-    correct = answers == labels
+    conditions = [t.neurons for t in targets] + [control for drawn in families for control in drawn]
+    of_clips = members[np.concatenate([part.clips for part in parts])]
+    n_best = int(of_clips.sum(axis=1).max())
+    found, done = [], 0
+    for part in parts:
+        told = _after(progress, done)
+        found.append(predictions(encoder, scan, part.clips, conditions, part.head, setting, told, n_best))
+        done += len(part.clips) * len(conditions)
+    answers, unablated = (np.concatenate(each, axis=-2) for each in zip(*found, strict=True))
+    before, family = hits(unablated, of_clips), -1
     results = []
     for i, target in enumerate(targets):
-        first = len(targets) + family_of[i] * setting.n_controls
-        controls = correct[first : first + setting.n_controls]
-        effects, control_deltas = compare(unablated == labels, correct[i], controls, labels, class_names)
+        if family_of[i] != family:
+            family = family_of[i]
+            first = len(targets) + family * setting.n_controls
+            controls = hits(answers[first : first + setting.n_controls], of_clips)
+        effects, control_deltas = compare(before, hits(answers[i], of_clips), controls, of_clips, class_names)
         results.append(
             Ablation(task, target.selection, target.name, setting.gain, target.neurons, effects, control_deltas)
         )
     return correct_for_many(results)
+
+
+def _after(progress: Callable[[int], None] | None, done: int) -> Callable[[int], None] | None:
+    """``progress`` of a part, counted on from ``done``."""
+    return None if progress is None else lambda n: progress(done + n)
 
 
 @torch.inference_mode()
@@ -263,19 +296,21 @@ def predictions(
     head: LinearHead,
     setting: Setting,
     progress: Callable[[int], None] | None = None,
+    n_best: int = 1,
 ) -> tuple[IntArray, IntArray]:
-    """The head's answers under every condition, and without any.
+    """The head's best classes under every condition, and without any.
 
     Returns
     -------
-    answers : ndarray of int, shape (n_conditions, n_clips)
-    unablated : ndarray of int, shape (n_clips,)
+    answers : ndarray of int, shape (n_conditions, n_clips, n_best)
+        Class index, best first.
+    unablated : ndarray of int, shape (n_clips, n_best)
     """
     neurons = [to_neurons(flat, encoder.layer_widths) for flat in conditions]
     first_layer = [min((layer for layer, _ in n), default=encoder.n_layers) for n in neurons]
     order = sorted(range(len(conditions)), key=lambda i: first_layer[i])
-    answers = np.empty((len(conditions), len(clips)), dtype=np.int64)
-    unablated = np.empty(len(clips), dtype=np.int64)
+    answers = np.empty((len(conditions), len(clips), n_best), dtype=np.int64)
+    unablated = np.empty((len(clips), n_best), dtype=np.int64)
     places = [slice(i, i + setting.batch_size) for i in range(0, len(clips), setting.batch_size)]
     waveforms = read_ahead(scan, [clips[p] for p in places], encoder.sample_rate, setting.workers)
     done = 0
@@ -283,12 +318,12 @@ def predictions(
         batch = encoder.prepare(sounds, setting.padding)
         with autocast(encoder, setting.precision):
             whole = _whole_pass(encoder, batch, set(first_layer))
-            unablated[place] = head.predict(_array(encoder.finish(whole.hidden[-1], batch)))
+            unablated[place] = head.top(_array(encoder.finish(whole.hidden[-1], batch)), n_best)
             n_copies = max(1, setting.rows_per_pass // batch.clip.shape[0])
             for start in range(0, len(order), n_copies):
                 group = order[start : start + n_copies]
                 embeddings = _run(encoder, whole, [neurons[i] for i in group], first_layer[group[0]], setting.gain)
-                answers[group, place] = head.predict(embeddings).reshape(len(group), -1)
+                answers[group, place] = head.top(embeddings, n_best).reshape(len(group), -1, n_best)
                 done += len(group) * len(sounds)
                 if progress:
                     progress(done)

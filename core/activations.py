@@ -68,6 +68,8 @@ class Activations:
 def key(encoder: Encoder, scan: Scan, padding: Padding, precision: str) -> str:
     """What the matrices depend on, as a hash."""
     facts = [FORMAT, encoder.weights_key, encoder.layer_widths, scan.audio_key, padding, precision]
+    if scan.unit_seconds:
+        facts += [scan.unit_seconds, [clip.split for clip in scan.dataset.clips]]  # the split tells where a crop starts
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -136,7 +138,7 @@ def _reserve(path: Path) -> None:
 
 def _most_tokens(encoder: Encoder, scan: Scan, padding: Padding) -> int:
     """Tokens of the longest clip."""
-    n_samples = int(np.ceil(float(scan.files["seconds"].max()) * encoder.sample_rate)) + 1
+    n_samples = int(np.ceil(scan.longest * encoder.sample_rate)) + 1
     batch = encoder.prepare([np.zeros(n_samples, dtype=np.float32)], padding)
     return int(batch.counted.sum())
 
@@ -273,6 +275,8 @@ def read_ahead(scan: Scan, batches: Sequence[NDArray[np.int64]], sample_rate: in
             raise audio.BadAudio(f"{root / path} was readable when the run began: {error}; {again}") from error
         if not is_unchanged(root, path, size, mtime_ns):
             raise audio.BadAudio(f"{root / path} was changed while the run read it; {again}")
+        if scan.unit_seconds:
+            return unit_length(waveform, round(scan.unit_seconds * sample_rate), path, scan.dataset.clips[i].split)
         return waveform
 
     with ThreadPoolExecutor(workers) as pool:
@@ -281,6 +285,19 @@ def read_ahead(scan: Scan, batches: Sequence[NDArray[np.int64]], sample_rate: in
             current = list(ahead.popleft())
             ahead.extend(pool.map(read, batch) for batch in batches[number + _READ_AHEAD :][:1])
             yield current
+
+
+def unit_length(waveform: NDArray[np.float32], n_samples: int, path: str, split: str) -> NDArray[np.float32]:
+    """Crop or fill with zeros as EVAR does: train and valid clips from a random start, others from theirs.
+
+    The start depends on the path alone, so that every run hears the same.
+    """
+    spare = len(waveform) - n_samples
+    if spare <= 0:
+        return np.pad(waveform, (0, -spare))
+    number = int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "big")
+    start = number % (spare + 1) if split in ("train", "valid") else 0
+    return waveform[start : start + n_samples]
 
 
 def autocast(encoder: Encoder, precision: str) -> torch.autocast:

@@ -14,9 +14,10 @@ from typing import NoReturn, Protocol
 from rich.console import Console
 from rich.table import Table
 
-from core.config import STAGES, AnalysisConfig
-from core.datasets import Dataset, InputError, choose_tasks, demo, find
+from core.config import ENTROPY_RATE, STAGES, AnalysisConfig
+from core.datasets import PUBLISHED, Dataset, InputError, NothingFound, choose_tasks, demo, find, report
 from core.datasets.base import draw_evenly
+from core.datasets.published import Options
 from core.encoders import known_encoders, m2d_download
 from core.progress import stage
 from core.scan import Scan, scan
@@ -112,6 +113,24 @@ def _parser() -> argparse.ArgumentParser:
         help="folder that holds datasets (or is one), repeatable (the embedded demo)",
     )
     what.add_argument(
+        "--evar-dir", metavar="DIR", help="your own copy of EVAR (eval-audio-repr): its splits are used (none)"
+    )
+    what.add_argument(
+        "--remap",
+        type=_commas,
+        metavar="A=B,C=D",
+        help="corrections of published labels, for instance Norway=France in VoxCeleb1 (none)",
+    )
+    what.add_argument(
+        "--length", help="native, or unit: clips cropped or filled with zeros to EVAR's length of the dataset (native)"
+    )
+    what.add_argument(
+        "--strict",
+        action="store_true",
+        default=None,
+        help="stop before computing where a dataset is not whole or not as published",
+    )
+    what.add_argument(
         "--limit", type=_whole, metavar="N", help="at most N clips a dataset, drawn evenly over classes (all)"
     )
     what.add_argument("--list", action="store_true", help="show models, datasets and tasks that are found, and stop")
@@ -131,7 +150,10 @@ def _parser() -> argparse.ArgumentParser:
         help=f"of {','.join(PRESETS)} (all, stored side by side)",
     )
     how.add_argument(
-        "--entropy-rate", type=_number, metavar="R", help=f"share of neurons kept by entropy ({d.entropy_rate})"
+        "--entropy-rate",
+        type=_number,
+        metavar="R",
+        help=f"share of neurons kept by entropy ({ENTROPY_RATE}, or the dataset's own)",
     )
     how.add_argument(
         "--probability-bar",
@@ -190,7 +212,9 @@ def tasks(config: AnalysisConfig, console: Console) -> list[tuple[Dataset, tuple
 
 def _found(config: AnalysisConfig) -> list[Dataset]:
     if config.data_dirs:
-        return find([Path(d).expanduser() for d in config.data_dirs], config.seed)
+        evar = Path(config.evar_dir).expanduser() if config.evar_dir else None
+        remap = {wrong.strip(): right.strip() for wrong, _, right in (c.partition("=") for c in config.remap)}
+        return find([Path(d).expanduser() for d in config.data_dirs], Options(config.seed, evar, remap))
     return demo.planned()
 
 
@@ -201,22 +225,44 @@ def scan_dataset(
     if not config.data_dirs:
         dataset = demo.datasets(console, {dataset.name})[0]
     if config.limit:
-        clips = draw_evenly(dataset.clips, attributes, config.limit, config.seed)
-        dataset = replace(dataset, clips=tuple(clips))
+        dataset = dataset.only(draw_evenly(dataset.clips, attributes, config.limit, config.seed))
     with stage(console, f"{dataset.name} · files", len(dataset.clips)) as update:
         scanned = scan(dataset, files / "scans" / f"{dataset.name}.csv", config.workers, update)
-    for problem in scanned.problems[:5]:
-        console.print(f"    left out: {problem.path}: {problem.reason}", style="yellow")
-    if len(scanned.problems) > 5:
-        more = len(scanned.problems) - 5
-        console.print(f"    and {more} more, all in the store's table of problems", style="yellow")
-    if dataset.split_origin == "ours":
-        console.print(f"    the manifest has no split; clips were split 60/15/25 by class with seed {config.seed}")
+    if config.length == "unit":
+        scanned = replace(scanned, unit_seconds=dataset.unit_seconds)
+    tell_of(scanned, files / "reports" / f"{dataset.name}.csv", config, console)
     if not scanned.dataset.clips:
         raise InputError(
             f"{dataset.name} in {dataset.root} has no usable clip; first reason: {scanned.problems[0].reason}"
         )
     return scanned
+
+
+def tell_of(scanned: Scan, path: Path, config: AnalysisConfig, console: Console) -> None:
+    """What a dataset holds, and what is wrong with it, before anything is computed.
+
+    Raises
+    ------
+    InputError
+        With ``--strict``, if anything is.
+    """
+    dataset = scanned.dataset
+    if not dataset.clips:
+        return
+    hours = f"{scanned.files['seconds'].sum() / 3600:.2g} hours"
+    for line in report.summary(dataset, hours):
+        console.print(f"    {line}", style="dim")
+    if dataset.split_origin == "ours":
+        console.print(f"    its split is ours, drawn with seed {config.seed}")
+    report.write_problems(scanned.problems, path)
+    warnings = [*report.problems(scanned.problems, path), *dataset.notes, *report.duplicates(scanned)]
+    for line in warnings:
+        console.print(f"    {line}", style="yellow")
+    if config.length == "unit" and dataset.unit_seconds is None:
+        console.print(f"    --length unit: {dataset.name} has no unit length; clips keep their own", style="yellow")
+    if config.strict and warnings:
+        more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
+        raise InputError(f"--strict: {dataset.name}: {warnings[0]}{more}")
 
 
 def show_list(config: AnalysisConfig, console: Console) -> None:
@@ -225,26 +271,35 @@ def show_list(config: AnalysisConfig, console: Console) -> None:
     for name, line in known_encoders().items():
         models.add_row(name, line)
     console.print(models)
-    published = Table(
-        "name", "what it is", "where", title="\nPublished M2D checkpoints (--weights NAME asks, then fetches; or fetch "
-        "by hand and give the file)", title_justify="left", box=None, pad_edge=False,
-    )  # fmt: skip
+    title = "Published M2D checkpoints: --weights NAME asks and fetches; or fetch by hand and give the file"
+    console.print(f"\n{title}", style="bold")
     for name, release in m2d_download.PUBLISHED.items():
-        published.add_row(name, release.what, m2d_download.url(name))
-    console.print(published)
+        console.print(f"{name}: {release.what}")
+        console.print(f"  {m2d_download.url(name)}", style="dim")
     console.print(f"their licence: {m2d_download.LICENCE}", style="dim")
-    found = _found(config)
-    table = Table(
-        "task", "clips", "classes", "train/valid/test", title="\nTasks", title_justify="left", box=None, pad_edge=False
-    )
+    console.print("\nDatasets", style="bold")
+    try:
+        found = _found(config)
+    except NothingFound as error:
+        console.print(str(error), style="yellow")
+        found = []
     for dataset in found:
-        for task, attribute in dataset.tasks().items():
-            of = [clip.split for clip in dataset.clips if attribute in clip.labels]
-            sizes = "/".join(str(of.count(split)) for split in ("train", "valid", "test"))
-            table.add_row(task, str(len(of)), str(len(dataset.classes(attribute))), sizes)
-    console.print(table)
-    for dataset in found:
-        console.print(f"{dataset.name}: {dataset.root}", style="dim")
+        for line in report.summary(dataset, report.estimated_hours(dataset) if config.data_dirs else ""):
+            console.print(line)
+        for line in [*report.problems(dataset.problems, None), *dataset.notes]:
+            console.print(f"  {line}", style="yellow")
+        console.print(f"  in {dataset.root}", style="dim")
+    for line in report.shared_recordings(found):
+        console.print(line, style="yellow")
+    names = {dataset.name for dataset in found}
+    missing = [published for published in PUBLISHED if published.name not in names]
+    if missing:
+        console.print("\nKnown datasets that are not in the folders given", style="bold")
+    for published in missing:
+        console.print(f"{published.name}: {published.title}")
+        console.print(f"  get it: {published.source} ({published.size}; licence: {published.licence})", style="dim")
+        console.print(f"  put it: DIR/{published.place}, then --data-dir DIR", style="dim")
+        console.print(f"  tasks: {', '.join(published.tasks.values())}", style="dim")
 
 
 def code_version() -> str:

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import asdict, dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any, Literal
 
 from core.datasets.base import InputError
@@ -13,6 +14,8 @@ from core.selectivity import PRESETS, SelectionSettings, parse_activity
 
 Padding = Literal["exclude", "include"]
 STAGES = ("extract", "score", "ablate")
+ENTROPY_RATE = 0.01
+"""Share of neurons that entropy keeps, where neither the user nor the dataset has its own."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,14 @@ class AnalysisConfig:
         M2D: layout in place of the one in the checkpoint's name, or empty.
     data_dirs : tuple of str
         Folders that hold datasets; none = the embedded demo.
+    evar_dir : str
+        The user's own EVAR folder, whose splits are then used, or empty.
+    remap : tuple of str
+        Corrections of published labels, each ``WRONG=RIGHT``.
+    length : str
+        ``native``, or ``unit``: clips cropped or filled to the length that EVAR gives the dataset.
+    strict : bool
+        Stop where a dataset is not as published or not whole, before anything is computed.
     db : str
         Store: path or URL.
     stages : tuple of str
@@ -43,7 +54,8 @@ class AnalysisConfig:
     workers : int
         Threads that read audio; the machine's cores, at most 8.
     presets : tuple of str
-    entropy_rate : float
+    entropy_rate : float or None
+        Share of neurons that entropy keeps; None = the dataset's own, or `ENTROPY_RATE`.
     probability_bar : float
     bar_scope : str
     activity : str
@@ -78,6 +90,10 @@ class AnalysisConfig:
     weights: str = ""
     weights_config: str = ""
     data_dirs: tuple[str, ...] = ()
+    evar_dir: str = ""
+    remap: tuple[str, ...] = ()
+    length: str = "native"
+    strict: bool = False
     db: str = "atlas.db"
     stages: tuple[str, ...] = STAGES
     device: str = "auto"
@@ -85,7 +101,7 @@ class AnalysisConfig:
     precision: str = "auto"
     workers: int = min(8, os.cpu_count() or 2)
     presets: tuple[str, ...] = PRESETS
-    entropy_rate: float = 0.01
+    entropy_rate: float | None = None
     probability_bar: float = 0.95
     bar_scope: str = "task"
     activity: str = "quantile:0.05"
@@ -110,6 +126,12 @@ class AnalysisConfig:
         _one_of("--event", (self.event,), ("positive", "high"))
         _one_of("--select-on", (self.select_on,), ("train", "all"))
         _one_of("--padding", (self.padding,), ("exclude", "include"))
+        _one_of("--length", (self.length,), ("native", "unit"))
+        for correction in self.remap:
+            if not all(part.strip() for part in correction.partition("=")[::2]):
+                raise InputError(f"--remap {correction} is not known; expected WRONG=RIGHT, for instance Norway=France")
+        if self.evar_dir and not Path(self.evar_dir).expanduser().is_dir():
+            raise InputError(f"--evar-dir {self.evar_dir}: no such folder; give the folder of eval-audio-repr")
         _one_of("--control-layers", (self.control_layers,), ("task", "target"))
         for name in ("batch_size", "shuffles", "controls", "min_test_clips", "limit", "seed"):
             if getattr(self, name) < 0:
@@ -122,7 +144,8 @@ class AnalysisConfig:
             given = ",".join(map(str, self.gains)) or "empty"
             raise InputError(f"--gains is {given}; expected numbers such as 0,0.5")
         for name in ("entropy_rate", "probability_bar"):
-            if not 0 < getattr(self, name) <= 1:
+            share = getattr(self, name)
+            if share is not None and not 0 < share <= 1:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected a share in (0, 1]")
         try:
             parse_activity(self.activity)
@@ -137,11 +160,11 @@ class AnalysisConfig:
             raise InputError("--weights needs exactly one --model to go with it")
 
     def selections(self, entropy_rate: float | None = None) -> list[SelectionSettings]:
-        """Settings of each preset; ``entropy_rate`` overrides where a dataset has its own."""
+        """Settings of each preset; ``entropy_rate`` is a dataset's own, in force where the user gave none."""
         return [
             SelectionSettings(
                 preset=preset,  # type: ignore[arg-type]
-                entropy_rate=entropy_rate or self.entropy_rate,
+                entropy_rate=self.entropy_rate or entropy_rate or ENTROPY_RATE,
                 probability_bar=self.probability_bar,
                 bar_scope=self.bar_scope,  # type: ignore[arg-type]
                 activity=self.activity,
@@ -160,7 +183,8 @@ class AnalysisConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values, for the store."""
-        return {**asdict(self), "db": self.shown_db}
+        rate = self.entropy_rate or f"{ENTROPY_RATE}, or the dataset's own"
+        return {**asdict(self), "db": self.shown_db, "entropy_rate": rate}
 
 
 def top_share(choice: str) -> float | None:

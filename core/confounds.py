@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from core.results import IntArray
 from core.scan import LEVEL_FEATURES, Scan
+from core.selectivity import Mask
 
 GROUPS = (
     "speaker",
@@ -27,38 +26,39 @@ GROUPS = (
 SMALL_CLASS = 10
 
 
-def warnings(scan: Scan, attribute: str, labels: IntArray, names: list[str], chosen: NDArray[np.bool_]) -> list[str]:
+def warnings(scan: Scan, attribute: str, chosen: Mask) -> list[str]:
     """Reasons for care with one task, in words.
 
     Parameters
     ----------
     scan : Scan
     attribute : str
-    labels : ndarray of int, shape (n_clips,)
-        -1 without a label.
-    names : list of str
     chosen : ndarray of bool, shape (n_clips,)
         Selection clips.
     """
     found = []
-    sizes = np.bincount(labels[chosen & (labels >= 0)], minlength=len(names))
+    members, names = scan.members(attribute)
+    sizes = members[chosen].sum(axis=0)
     small = [f"{name} ({n})" for name, n in zip(names, sizes, strict=True) if 0 < n < SMALL_CLASS]
     if small:
         found.append(f"fewer than {SMALL_CLASS} selection clips: {_some(small)}")
     absent = [name for name, n in zip(names, sizes, strict=True) if n == 0]
     if absent:
         found.append(f"no selection clip, left out: {_some(absent)}")
-    level = _level_tells(scan, labels)
+    level = _level_tells(scan, attribute)
     if level:
         found.append(level)
-    found += _groups_cross(scan, attribute, labels)
+    found += _groups_cross(scan, attribute, members)
     return found
 
 
-def _level_tells(scan: Scan, labels: IntArray) -> str:
+def _level_tells(scan: Scan, attribute: str) -> str:
     """Whether duration, level, peak and silence alone tell the class on test clips."""
-    train = scan.in_splits("train", "valid") & (labels >= 0)
-    test = scan.in_splits("test") & (labels >= 0)
+    if attribute in scan.dataset.multilabel:
+        return "clips have several labels: whether duration and level alone tell them is not looked at"
+    labels, _ = scan.labels(attribute)
+    train = scan.in_splits("train", "valid", attribute=attribute) & (labels >= 0)
+    test = scan.in_splits("test", attribute=attribute) & (labels >= 0)
     if len(np.unique(labels[train])) < 2 or test.sum() < 20:
         return ""
     features = scan.files[list(LEVEL_FEATURES)].to_numpy(dtype=np.float64)
@@ -74,23 +74,25 @@ def _level_tells(scan: Scan, labels: IntArray) -> str:
     )
 
 
-def _groups_cross(scan: Scan, attribute: str, labels: IntArray) -> list[str]:
+def _groups_cross(scan: Scan, attribute: str, members: Mask) -> list[str]:
     found = []
-    clips = scan.dataset.clips
+    held_out = scan.in_splits("test", attribute=attribute)
     for group in scan.dataset.attributes:
-        if group == attribute or not any(group == g or group.endswith(f"_{g}") for g in GROUPS):
+        named = group in scan.dataset.groups or any(group == g or group.endswith(f"_{g}") for g in GROUPS)
+        if group == attribute or not named:
             continue
-        values = np.array([clip.labels.get(group, "") for clip in clips])
-        known = (values != "") & (labels >= 0)
-        classes_of = {v: set(labels[known & (values == v)].tolist()) for v in set(values[known])}
-        share = np.mean([len(c) == 1 for c in classes_of.values()]) if classes_of else 0.0
-        if share < 0.9 or len(classes_of) < 2:
+        values = np.array([clip.labels.get(group, "") for clip in scan.dataset.clips])
+        known = (values != "") & members.any(axis=1)
+        groups, of_clip = np.unique(values[known], return_inverse=True)
+        clip, class_index = np.nonzero(members[known])
+        met = np.unique(np.stack([of_clip[clip], class_index]), axis=1)  # each (group, class) once
+        n_classes_of = np.bincount(met[0], minlength=len(groups))
+        if len(groups) < 2 or np.mean(n_classes_of == 1) < 0.9:
             continue
-        held_out = scan.in_splits("test")
         crossing = set(values[known & held_out]) & set(values[known & ~held_out])
         if crossing:
             found.append(
-                f"each {group} has one {attribute}, and {len(crossing)} of {len(classes_of)} occur in both "
+                f"each {group} has one {attribute}, and {len(crossing)} of {len(groups)} occur in both "
                 f"selection and test clips: a neuron for the {group} passes for one for the {attribute}"
             )
     return found

@@ -16,23 +16,54 @@ from scipy.stats import binomtest, norm
 
 from core.null import benjamini_hochberg
 from core.results import Ablation, FloatArray, IntArray
+from core.selectivity import Mask
+
+
+def hits(answers: IntArray, members: Mask) -> NDArray[np.bool_]:
+    """Where a head is right: for each clip and class, and for the clip as a whole.
+
+    Parameters
+    ----------
+    answers : ndarray of int, shape (..., n_clips, k)
+        Best classes of each clip, best first; -1 for none. k is at least the most labels of a clip.
+    members : ndarray of bool, shape (n_clips, n_classes)
+        Which classes each clip has.
+
+    Returns
+    -------
+    ndarray of bool, shape (..., n_clips, n_classes + 1)
+        A class that the clip has is hit when it is among as many best classes as the clip has labels;
+        last column: the best class is one of the clip's.
+    """
+    n_clips, n_classes = members.shape
+    found = np.zeros((*answers.shape[:-1], n_classes + 1), dtype=bool)
+    n_labels = members.sum(axis=1)
+    for rank in range(answers.shape[-1]):
+        # What counts no more goes to the last column, -1, which is filled anew below.
+        told = np.where(rank < n_labels, answers[..., rank], -1)
+        np.put_along_axis(found, told[..., None], True, axis=-1)
+    found[..., :-1] &= members
+    best = answers[..., 0]
+    found[..., -1] = (best >= 0) & members[np.arange(n_clips), best]
+    return found
 
 
 def compare(
     before: NDArray[np.bool_],
     after: NDArray[np.bool_],
     controls: NDArray[np.bool_],
-    labels: IntArray,
+    members: Mask,
     class_names: Sequence[str],
 ) -> tuple[pd.DataFrame, FloatArray]:
     """Paired differences in accuracy, for all clips and for each class that has clips.
 
     Parameters
     ----------
-    before, after : ndarray of bool, shape (n_clips,)
-        Whether the head is right without and with the ablation.
-    controls : ndarray of bool, shape (n_controls, n_clips)
-    labels : ndarray of int, shape (n_clips,)
+    before, after : ndarray of bool, shape (n_clips, n_classes + 1)
+        From `hits`, without and with the ablation.
+    controls : ndarray of bool, shape (n_controls, n_clips, n_classes + 1)
+    members : ndarray of bool, shape (n_clips, n_classes)
+        Which classes each clip has.
 
     Returns
     -------
@@ -40,12 +71,12 @@ def compare(
         As in `core.results.Ablation`; ``q_value`` is still NaN.
     control_deltas : ndarray, shape (n_controls, n_rows)
     """
-    groups: list[tuple[str | None, NDArray[np.bool_]]] = [(None, np.ones(len(labels), dtype=bool))]
-    groups += [(name, labels == i) for i, name in enumerate(class_names) if (labels == i).any()]
+    groups: list[tuple[str | None, Mask, int]] = [(None, np.ones(len(members), dtype=bool), len(class_names))]
+    groups += [(name, members[:, i], i) for i, name in enumerate(class_names) if members[:, i].any()]
     rows, deltas = [], []
-    for name, members in groups:
-        b, a = before[members], after[members]
-        control = controls[:, members].mean(axis=1) - b.mean()
+    for name, clips, column in groups:
+        b, a = before[clips, column], after[clips, column]
+        control = controls[:, clips, column].mean(axis=1) - b.mean()
         low, high = np.quantile(control, [0.025, 0.975]) if len(control) else (np.nan, np.nan)
         lost, gained = int((b & ~a).sum()), int((~b & a).sum())
         ci_low, ci_high = paired_interval(lost, gained, len(b))

@@ -67,10 +67,12 @@ class ClipCounts:
             third[block] = (squared * d).mean(axis=0)
         return cls(counts, token_counts, rate, second, third, np.count_nonzero(counts, axis=0))
 
-    def by_class(self, labels: IntArray, n_classes: int) -> tuple[FloatArray, FloatArray]:
-        """Positive counts (n_classes, n_neurons) and tokens (n_classes,) of labelled clips."""
-        indicator = np.zeros((n_classes, len(labels)), dtype=self.positive.dtype)
-        indicator[labels, np.arange(len(labels))] = 1
+    def by_class(self, members: Mask) -> tuple[FloatArray, FloatArray]:
+        """Positive counts (n_classes, n_neurons) and tokens (n_classes,) of each class's clips.
+
+        ``members`` tells which classes each clip has, (n_clips, n_classes); it counts for all of them.
+        """
+        indicator = np.ascontiguousarray(members.T, dtype=self.positive.dtype)
         return (indicator @ self.positive).astype(np.float64), indicator @ self.tokens
 
 
@@ -173,8 +175,7 @@ def significant(p_values: FloatArray, alpha: float) -> Mask:
 
 def shuffled_null(
     counts: ClipCounts,
-    labels: IntArray,
-    n_classes: int,
+    members: Mask,
     settings: Sequence[SelectionSettings],
     n_shuffles: int,
     seed: int,
@@ -182,11 +183,14 @@ def shuffled_null(
 ) -> list[NullSummary | None]:
     """The same selections after shuffling the labels over the clips, many times.
 
+    A clip's labels are dealt together, so that classes that go together still do.
+
     Parameters
     ----------
     counts : ClipCounts
         Of the selection clips.
-    labels : ndarray of int, shape (n_clips,)
+    members : ndarray of bool, shape (n_clips, n_classes)
+        Which classes each clip has.
     settings : sequence of SelectionSettings
         Each gets its own summary from the same shuffles.
     n_shuffles : int
@@ -202,10 +206,10 @@ def shuffled_null(
     if n_shuffles == 0:
         return [None] * len(settings)
     rng = np.random.default_rng(seed)
-    sizes = np.bincount(labels, minlength=n_classes)
+    sizes = members.sum(axis=0)
     found = np.zeros((len(settings), n_shuffles, 3))
     for shuffle in range(n_shuffles):
-        positive, tokens = counts.by_class(rng.permutation(labels), n_classes)
+        positive, tokens = counts.by_class(members[rng.permutation(len(members))])
         probabilities = positive / tokens[:, None]
         entropies = entropy(probabilities)
         for i, setting in enumerate(settings):

@@ -48,12 +48,15 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """One clip: path relative to its dataset's root (posix), split, seconds, labels."""
+    """One clip: path relative to its dataset's root (posix), split, seconds, labels.
+
+    A label is a tuple of values where a clip may have several.
+    """
 
     path: str
     split: str
     duration_seconds: float
-    labels: Mapping[str, str]
+    labels: Mapping[str, str | tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,8 @@ class TaskScores:
     selections : tuple of Selection
     warnings : tuple of str
         Confounds and small classes, in words.
+    n_clips : int or None
+        Selection clips of all classes, where it is not the sum of theirs: a clip may have several labels.
     """
 
     dataset: str
@@ -169,6 +174,7 @@ class TaskScores:
     entropy: FloatArray
     selections: tuple[Selection, ...]
     warnings: tuple[str, ...] = ()
+    n_clips: int | None = None
 
 
 @dataclass(frozen=True)
@@ -192,11 +198,12 @@ class TopClips:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Accuracy of the linear head: one row a class, and one for all (``class_name`` None).
+    """How the linear head did: one row a class, and one for all (``class_name`` None).
 
-    ``rows`` has the columns ``split``, ``class_name``, ``n_clips``, ``accuracy``, ``chance``.
-    ``settings`` holds what was chosen on the valid split. ``skipped`` is the reason where no probe
-    could be trained, else empty.
+    ``rows`` has the columns ``split``, ``class_name``, ``n_clips``, ``accuracy``, ``chance``, ``metric``:
+    ``accuracy``, or ``average precision`` where a clip may have several labels (all: its mean over the
+    classes). With folds, ``split`` is each fold and, over all of them, ``test``. ``settings`` holds what was
+    chosen on the valid split. ``skipped`` is the reason where no probe could be trained, else empty.
     """
 
     task: str
@@ -217,7 +224,8 @@ class Ablation:
     neuron_index : ndarray of int
         Flat indices of the scaled neurons.
     effects : DataFrame
-        One row an affected class (``class_name`` None = all test clips): ``n_clips``,
+        One row an affected class (``class_name`` None = all test clips; right if the best-ranked class is one
+        of the clip's, a class's own row if it is among as many best as the clip has labels): ``n_clips``,
         ``accuracy_unablated``, ``accuracy_ablated``, ``delta``, ``ci_low``, ``ci_high``,
         ``p_value``, ``q_value``, ``control_delta_mean``, ``control_delta_low``,
         ``control_delta_high``, ``n_controls``.
@@ -240,7 +248,7 @@ class SharedNeurons:
 
     ``pairs`` has the columns ``task_a``, ``class_a``, ``task_b``, ``class_b``, ``n_a``, ``n_b``,
     ``n_shared``, ``expected`` (hypergeometric mean), ``p_value`` (at least ``n_shared`` by chance),
-    ``q_value``. Each unordered pair once.
+    ``q_value``, ``nested`` (1 where every clip of one class has the other too). Each unordered pair once.
     """
 
     preset: str
@@ -251,10 +259,12 @@ class SharedNeurons:
 class SpecificSet:
     """Class-specific neurons of one task and preset, as the store holds them.
 
-    ``pairs`` are (position in ``class_names``, flat neuron index), sorted.
+    ``pairs`` are (position in ``class_names``, flat neuron index), sorted. ``nested`` are positions of two
+    classes of which one holds every clip of the other, the lower first, sorted.
     """
 
     preset: str
     task: str
     class_names: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
+    nested: tuple[tuple[int, int], ...] = ()

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core import audio
+from core import audio, folds
 from core.datasets.base import Clip, Dataset
 from core.results import ClipRecord, DatasetRecord, Problem
 
@@ -42,11 +42,19 @@ class Scan:
         One row a usable clip, in order: ``path``, ``size``, ``mtime_ns``, ``sha256``, ``seconds``,
         ``level_db`` (RMS, dB re full scale), ``peak_db``, ``active_share`` (of 25 ms frames above -60 dBFS).
     problems : tuple of Problem
+    unit_seconds : float or None
+        Length to which every clip is cropped or filled when it is read; None = its own.
     """
 
     dataset: Dataset
     files: pd.DataFrame
     problems: tuple[Problem, ...]
+    unit_seconds: float | None = None
+
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest clip as it is read."""
+        return self.unit_seconds or float(self.files["seconds"].max())
 
     @cached_property
     def audio_key(self) -> str:
@@ -59,7 +67,10 @@ class Scan:
     @cached_property
     def content_key(self) -> str:
         """sha256 over audio, splits and labels: what results depend on."""
-        labels = json.dumps([[c.split, sorted(c.labels.items())] for c in self.dataset.clips])
+        dataset = self.dataset
+        labels = json.dumps([[c.split, sorted(c.labels.items())] for c in dataset.clips])
+        if dataset.split_of or dataset.multilabel:
+            labels += json.dumps([sorted(dataset.split_of.items()), sorted(dataset.multilabel)])
         return hashlib.sha256((self.audio_key + labels).encode()).hexdigest()
 
     def record(self) -> DatasetRecord:
@@ -71,7 +82,7 @@ class Scan:
             content_key=self.content_key,
             attributes=dataset.attributes,
             clips=tuple(
-                ClipRecord(c.path, c.split, float(s), dict(c.labels))
+                ClipRecord(c.path, c.split, float(s), self._record_labels(c))
                 for c, s in zip(dataset.clips, self.files["seconds"], strict=True)
             ),
             problems=self.problems,
@@ -81,15 +92,48 @@ class Scan:
             licence=dataset.licence,
         )
 
+    def _record_labels(self, clip: Clip) -> dict[str, str | tuple[str, ...]]:
+        several = {a: self.dataset.values(clip, a) for a in self.dataset.multilabel if a in clip.labels}
+        return {**clip.labels, **several}
+
     def labels(self, attribute: str) -> tuple[NDArray[np.int64], list[str]]:
-        """Class index of each clip (-1 without a label), and the class names in order."""
+        """Class index of each clip (-1 without a label), and the class names in order.
+
+        Raises
+        ------
+        ValueError
+            Where a clip may have several labels: `members` tells them.
+        """
+        if attribute in self.dataset.multilabel:
+            raise ValueError(f"clips of {self.dataset.name} may have several labels of {attribute}; ask members")
         names = self.dataset.classes(attribute)
         index = {name: i for i, name in enumerate(names)}
         return np.array([index.get(c.labels.get(attribute, ""), -1) for c in self.dataset.clips]), names
 
-    def in_splits(self, *splits: str) -> NDArray[np.bool_]:
-        """Which clips are in one of the splits; shape (n_clips,)."""
-        return np.array([c.split in splits for c in self.dataset.clips])
+    def members(self, attribute: str) -> tuple[NDArray[np.bool_], list[str]]:
+        """Which classes each clip has, shape (n_clips, n_classes), and the class names in order."""
+        dataset = self.dataset
+        names = dataset.classes(attribute)
+        index = {name: i for i, name in enumerate(names)}
+        members = np.zeros((len(dataset.clips), len(names)), dtype=bool)
+        for i, clip in enumerate(dataset.clips):
+            for value in dataset.values(clip, attribute):
+                members[i, index[value]] = True
+        return members, names
+
+    def splits(self, attribute: str | None = None) -> NDArray[np.str_]:
+        """Split of each clip: the attribute's own where it has one, else the clip's."""
+        own = self.dataset.split_of.get(attribute) if attribute else None
+        return np.array([c.split for c in self.dataset.clips] if own is None else own, dtype=np.str_)
+
+    def in_splits(self, *splits: str, attribute: str | None = None) -> NDArray[np.bool_]:
+        """Which clips are in one of train, valid and test; of folds the last is test, the others are train."""
+        return np.isin(folds.roles(self.splits(attribute)), splits)
+
+    def tested(self, attribute: str) -> NDArray[np.bool_]:
+        """Which clips a linear head is told on that has not seen them: the test clips, with folds those of any."""
+        splits = self.splits(attribute)
+        return np.isin(splits, folds.names(splits.tolist()) or ["test"])
 
 
 def scan(dataset: Dataset, cache: Path, workers: int = 2, progress: Callable[[int], None] | None = None) -> Scan:
@@ -193,7 +237,7 @@ def _split_good_and_bad(dataset: Dataset, table: pd.DataFrame) -> Scan:
             good.append(clip)
         seen.add(clip.path)
     files = by_path.loc[[c.path for c in good]].reset_index()
-    return Scan(replace(dataset, clips=tuple(good)), files, tuple(problems))
+    return Scan(dataset.only(good), files, tuple(problems))
 
 
 def _read_cache(path: Path) -> dict[str, dict[str, object]]:

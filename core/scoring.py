@@ -29,7 +29,8 @@ class TaskCounts:
         Classes with at least one selection clip, in order.
     clips : ClipCounts
         Of the selection clips.
-    labels : ndarray of int, shape (n_selection_clips,)
+    members : ndarray of bool, shape (n_selection_clips, n_classes)
+        Which classes each clip has.
     positive : ndarray of float, shape (n_classes, n_neurons)
     tokens : ndarray of float, shape (n_classes,)
     z, p : ndarray of float, shape (n_classes, n_neurons)
@@ -40,7 +41,7 @@ class TaskCounts:
 
     names: list[str]
     clips: ClipCounts
-    labels: IntArray
+    members: Mask
     positive: FloatArray
     tokens: FloatArray
     z: FloatArray
@@ -51,7 +52,8 @@ class TaskCounts:
     @property
     def sizes(self) -> IntArray:
         """Selection clips of each class."""
-        return np.bincount(self.labels, minlength=len(self.names))
+        sizes: IntArray = self.members.sum(axis=0)
+        return sizes
 
 
 def count(
@@ -71,28 +73,24 @@ def count(
     ValueError
         If fewer than two classes have selection clips.
     """
-    labels, names = scan.labels(attribute)
-    chosen = scan.in_splits(*selection_splits) & (labels >= 0) & (activations.tokens > 0)
-    test = scan.in_splits("test") & (labels >= 0) & (activations.tokens > 0)
-    present = np.unique(labels[chosen])
+    members, names = scan.members(attribute)
+    usable = members.any(axis=1) & (activations.tokens > 0)
+    chosen = scan.in_splits(*selection_splits, attribute=attribute) & usable
+    present = np.flatnonzero(members[chosen].any(axis=0))
     if len(present) < 2:
         raise ValueError(f"{len(present)} class(es) with selection clips; at least 2 are needed")
-    renumber = np.full(len(names), -1)
-    renumber[present] = np.arange(len(present))
-    test &= (renumber[labels] >= 0) & ("test" not in selection_splits)
+    members = members[:, present]
+    test = scan.in_splits("test", attribute=attribute) & members.any(axis=1) & usable
+    test &= "test" not in selection_splits
     positive, tokens = _events(activations, chosen, event)
     counts = ClipCounts.of(positive[chosen], tokens[chosen])
-    n_classes = len(present)
-    by_class, class_tokens = counts.by_class(renumber[labels[chosen]], n_classes)
-    sizes = np.bincount(renumber[labels[chosen]], minlength=n_classes)
-    z, p = evidence(counts, by_class, class_tokens, sizes)
-    test_labels = renumber[labels[test]]
-    indicator = np.zeros((n_classes, int(test.sum())))
-    indicator[test_labels, np.arange(len(test_labels))] = 1
+    by_class, class_tokens = counts.by_class(members[chosen])
+    z, p = evidence(counts, by_class, class_tokens, members[chosen].sum(axis=0))
+    indicator = members[test].T.astype(np.float64)
     return TaskCounts(
         names=[names[i] for i in present],
         clips=counts,
-        labels=renumber[labels[chosen]],
+        members=members[chosen],
         positive=by_class,
         tokens=class_tokens,
         z=z,
@@ -133,12 +131,12 @@ def score(
     entropies = entropy(probabilities)
     q_values = benjamini_hochberg(counts.p)
     holds, all_pairs = replication(counts, settings[0].lift_min if settings else 2.0)
-    nulls = shuffled_null(counts.clips, counts.labels, len(counts.names), settings, n_shuffles, seed, progress)
+    nulls = shuffled_null(counts.clips, counts.members, settings, n_shuffles, seed, progress)
     selections = []
     for setting, mask, null in zip(settings, masks(counts, settings), nulls, strict=True):
         pairs = _pairs(mask, probabilities, entropies, counts.p, q_values, holds)
         selections.append(Selection(setting.preset, setting.in_force(), pairs, null, all_pairs))
-    labels, names = scan.labels(attribute)
+    chosen = scan.in_splits(*selection_splits, attribute=attribute)
     return TaskScores(
         dataset=scan.dataset.name,
         attribute=attribute,
@@ -150,9 +148,9 @@ def score(
         entropy=entropies,
         selections=tuple(selections),
         warnings=tuple(
-            confounds.warnings(scan, attribute, labels, names, scan.in_splits(*selection_splits))
-            + [w for s in selections if (w := _no_better_than_chance(s))]
+            confounds.warnings(scan, attribute, chosen) + [w for s in selections if (w := _no_better_than_chance(s))]
         ),
+        n_clips=len(counts.members),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,11 @@ from core.results import SharedNeurons, SpecificSet
 from core.selectivity import Mask
 
 
-def shared_neurons(preset: str, tasks: Sequence[tuple[str, Sequence[str], Mask]]) -> SharedNeurons:
+def shared_neurons(
+    preset: str,
+    tasks: Sequence[tuple[str, Sequence[str], Mask]],
+    nested: Collection[tuple[str, str, str]] = (),
+) -> SharedNeurons:
     """Shared neurons of every pair of classes, within and across the tasks of a model.
 
     Parameters
@@ -21,6 +25,8 @@ def shared_neurons(preset: str, tasks: Sequence[tuple[str, Sequence[str], Mask]]
     preset : str
     tasks : sequence of (task name, class names, mask)
         Mask of shape (n_classes, n_neurons): which neuron is specific for which class.
+    nested : collection of (task name, class, class)
+        Classes, in the order of their task, of which one holds every clip of the other.
 
     Returns
     -------
@@ -28,7 +34,7 @@ def shared_neurons(preset: str, tasks: Sequence[tuple[str, Sequence[str], Mask]]
         Each unordered pair of classes once. ``expected`` is n_a * n_b / n_neurons, ``p_value`` the
         hypergeometric chance of at least ``n_shared``, ``q_value`` Benjamini-Hochberg over all
         pairs. Two attributes of the same clips (pitch and octave) share neurons because they share
-        clips: read such pairs as a description, not as a finding.
+        clips: read such pairs as a description, not as a finding; likewise those that are ``nested``.
     """
     names = [(task, name) for task, class_names, _ in tasks for name in class_names]
     if len(names) < 2:
@@ -51,6 +57,9 @@ def shared_neurons(preset: str, tasks: Sequence[tuple[str, Sequence[str], Mask]]
         "expected": n_of[a] * n_of[b] / n_neurons,
         "p_value": np.clip(p, 0.0, 1.0),
         "q_value": benjamini_hochberg(np.clip(p, 0.0, 1.0)),
+        "nested": [
+            int(names[i][0] == names[j][0] and (*names[i], names[j][1]) in nested) for i, j in zip(a, b, strict=True)
+        ],
     }
     return SharedNeurons(preset, pd.DataFrame(columns, columns=_COLUMNS))
 
@@ -60,12 +69,14 @@ def share_all(sets: Sequence[SpecificSet], n_neurons: int) -> list[SharedNeurons
     shared = []
     for preset in dict.fromkeys(s.preset for s in sets):
         tasks = []
+        nested: set[tuple[str, str, str]] = set()
         for s in (s for s in sets if s.preset == preset):
             mask = np.zeros((len(s.class_names), n_neurons), dtype=bool)
             for class_index, neuron in s.pairs:
                 mask[class_index, neuron] = True
             tasks.append((s.task, s.class_names, mask))
-        shared.append(shared_neurons(preset, tasks))
+            nested |= {(s.task, s.class_names[i], s.class_names[j]) for i, j in s.nested}
+        shared.append(shared_neurons(preset, tasks, nested))
     return shared
 
 
@@ -80,4 +91,5 @@ _COLUMNS = [
     "expected",
     "p_value",
     "q_value",
+    "nested",
 ]

@@ -207,7 +207,10 @@ class Probe(Base):
 
 
 class ProbeScore(Base):
-    """A probe's accuracy on a split, for one class or (NULL) for all."""
+    """How a probe did on a split, for one class or (NULL) for all.
+
+    ``accuracy`` holds what ``metric`` says: accuracy, or average precision where clips have several labels.
+    """
 
     __tablename__ = "probe_score"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -219,6 +222,7 @@ class ProbeScore(Base):
     n_clips: Mapped[int]
     accuracy: Mapped[float | None]
     chance: Mapped[float | None]
+    metric: Mapped[str] = mapped_column(server_default="accuracy")
 
 
 class Ablation(Base):
@@ -300,7 +304,10 @@ class Sharing(Base):
 
 
 class SharedNeuron(Base):
-    """Neurons specific for both of two classes, against what chance gives."""
+    """Neurons specific for both of two classes, against what chance gives.
+
+    ``nested`` is 1 where every clip of one class has the other too.
+    """
 
     __tablename__ = "shared_neuron"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -314,3 +321,4 @@ class SharedNeuron(Base):
     expected: Mapped[float | None]
     p_value: Mapped[float | None]
     q_value: Mapped[float | None]
+    nested: Mapped[int] = mapped_column(server_default="0")

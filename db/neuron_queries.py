@@ -229,7 +229,7 @@ def _labels(engine: Engine, clip_ids: Sequence[int]) -> dict[int, str]:
         SELECT clip_label.clip_id, attribute.name, clip_label.value
         FROM clip_label JOIN attribute ON attribute.id = clip_label.attribute_id
         WHERE clip_label.clip_id IN :clip_ids
-        ORDER BY clip_label.clip_id, attribute.position
+        ORDER BY clip_label.clip_id, attribute.position, clip_label.value
         """
     ).bindparams(bindparam("clip_ids", expanding=True))
     found = frame(engine, statement, clip_ids=list(clip_ids))

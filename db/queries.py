@@ -211,10 +211,10 @@ def specific_by_layer(engine: Engine, preset: str, task: str | None = None) -> p
 
 
 def probe(engine: Engine, split: str = "test") -> pd.DataFrame:
-    """Return model, dataset, task, class_name (NaN = all), n_clips, accuracy, chance."""
+    """Return model, dataset, task, class_name (NaN = all), n_clips, accuracy, chance, metric."""
     return frame(
         engine,
-        "SELECT model, dataset, task, class_name, n_clips, accuracy, chance"
+        "SELECT model, dataset, task, class_name, n_clips, accuracy, chance, metric"
         " FROM probe_accuracy WHERE split = :split ORDER BY model, task",
         split=split,
     )
@@ -343,7 +343,7 @@ def shared(engine: Engine, model: str, preset: str, task_a: str, task_b: str) ->
         WHERE model = :model AND preset = :preset AND task_a = :task_a AND task_b = :task_b
         UNION ALL
         SELECT model, preset, task_b AS task_a, class_b AS class_a, task_a AS task_b,
-               class_a AS class_b, n_b AS n_a, n_a AS n_b, n_shared, expected, p_value, q_value
+               class_a AS class_b, n_b AS n_a, n_a AS n_b, n_shared, expected, p_value, q_value, nested
         FROM shared_neurons
         WHERE model = :model AND preset = :preset AND task_a = :task_b AND task_b = :task_a
           AND task_a <> task_b

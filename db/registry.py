@@ -125,12 +125,17 @@ def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -
         m.ClipLabel,
         ("clip_id", "attribute_id", "value"),
         [
-            (clip_id, key, str(clip.labels[name]))
+            (clip_id, key, value)
             for clip_id, clip in zip(ids, record.clips, strict=True)
             for name, key in attributes.items()
-            if clip.labels.get(name, "") != ""
+            for value in _values(clip.labels.get(name, ""))
         ],
     )
+
+
+def _values(label: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return a label's values: none, one, or several."""
+    return label if isinstance(label, tuple) else (str(label),) if label != "" else ()
 
 
 def _forget_dataset(connection: Connection, dataset: int) -> None:

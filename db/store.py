@@ -44,7 +44,8 @@ from db.session import StoreError, exclusive_run, store_name, translate_errors
 
 __all__ = ["Store", "exclusive_run"]
 
-_SHARED_NUMBERS = ("n_a", "n_b", "n_shared", "expected", "p_value", "q_value")
+_SCORE_VALUES = ("split", "n_clips", "accuracy", "chance", "metric")
+_SHARED_NUMBERS = ("n_a", "n_b", "n_shared", "expected", "p_value", "q_value", "nested")
 
 
 class Store:
@@ -180,7 +181,7 @@ class Store:
                 task_id=task,
                 run_id=run_id,
                 stage_id=stage_id,
-                n_clips=int(np.sum(scores.n_clips_per_class)),
+                n_clips=int(np.sum(scores.n_clips_per_class)) if scores.n_clips is None else scores.n_clips,
                 n_classes=n_classes,
                 warnings_json=to_json(list(scores.warnings)),
             )
@@ -285,10 +286,9 @@ class Store:
             bulk_insert(
                 connection,
                 m.ProbeScore,
-                ("probe_id", "position", "class_id", "split", "n_clips", "accuracy", "chance"),
+                ("probe_id", "position", "class_id", *_SCORE_VALUES),
                 [
-                    (owner, position, None if name is None else known[name])
-                    + mapping_row(row, ("split", "n_clips", "accuracy", "chance"))
+                    (owner, position, None if name is None else known[name]) + mapping_row(row, _SCORE_VALUES)
                     for position, (row, name) in enumerate(zip(rows, names, strict=True))
                 ],
             )

@@ -106,7 +106,7 @@ class Clip(Base):
 
 
 class ClipLabel(Base):
-    """A clip's value of an attribute; no row where the clip has none."""
+    """A clip's value of an attribute: no row where the clip has none, several where it has several."""
 
     __tablename__ = "clip_label"
     __table_args__ = (
@@ -116,7 +116,7 @@ class ClipLabel(Base):
 
     clip_id: Mapped[int] = mapped_column(owner("clip.id"), primary_key=True)
     attribute_id: Mapped[int] = mapped_column(owner("attribute.id"), primary_key=True)
-    value: Mapped[str]
+    value: Mapped[str] = mapped_column(primary_key=True)
 
 
 class Problem(Base):

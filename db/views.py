@@ -85,7 +85,8 @@ SELECT model.name AS model, dataset.name AS dataset, task.name AS task, selectio
 JOIN selection ON selection.model_task_id = model_task.id""",
     "probe_accuracy": """
 SELECT model.name AS model, dataset.name AS dataset, task.name AS task, probe_score.split,
-       task_class.name AS class_name, probe_score.n_clips, probe_score.accuracy, probe_score.chance
+       task_class.name AS class_name, probe_score.n_clips, probe_score.accuracy, probe_score.chance,
+       probe_score.metric
 FROM probe
 JOIN model ON model.id = probe.model_id
 JOIN task ON task.id = probe.task_id
@@ -109,7 +110,8 @@ LEFT JOIN task_class ON task_class.id = ablation_effect.class_id""",
     "shared_neurons": """
 SELECT model.name AS model, sharing.preset, task_a.name AS task_a, class_a.name AS class_a,
        task_b.name AS task_b, class_b.name AS class_b, shared_neuron.n_a, shared_neuron.n_b,
-       shared_neuron.n_shared, shared_neuron.expected, shared_neuron.p_value, shared_neuron.q_value
+       shared_neuron.n_shared, shared_neuron.expected, shared_neuron.p_value, shared_neuron.q_value,
+       shared_neuron.nested
 FROM sharing
 JOIN model ON model.id = sharing.model_id
 JOIN shared_neuron ON shared_neuron.sharing_id = sharing.id

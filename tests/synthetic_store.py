@@ -234,18 +234,18 @@ def _top_clips(dataset: DatasetRecord, rng: np.random.Generator, n_ranks: int = 
 
 def _probe(scores: TaskScores, rng: np.random.Generator) -> ProbeResult:
     """Draw accuracies above chance; one task is skipped."""
-    columns = ["split", "class_name", "n_clips", "accuracy", "chance"]
+    columns = ["split", "class_name", "n_clips", "accuracy", "chance", "metric"]
     if scores.task == "rooms-place":
         empty = pd.DataFrame({name: [] for name in columns})
         return ProbeResult(scores.task, empty, skipped="class indoors has no valid clip")
     chance = 1 / len(scores.class_names)
-    rows: list[tuple[str, str | None, int, float, float]] = []
+    rows: list[tuple[str, str | None, int, float, float, str]] = []
     for split, n_clips in (("valid", 2), ("test", 2)):
         accuracy = np.clip(rng.normal(0.7, 0.15, len(scores.class_names)), 0, 1)
         total = n_clips * len(accuracy)
-        rows.append((split, None, total, float(accuracy.mean()), chance))
+        rows.append((split, None, total, float(accuracy.mean()), chance, "accuracy"))
         names = zip(scores.class_names, accuracy, strict=True)
-        rows += [(split, name, n_clips, float(value), chance) for name, value in names]
+        rows += [(split, name, n_clips, float(value), chance, "accuracy") for name, value in names]
     settings = {"learning_rate": 0.003, "epochs": 40}
     return ProbeResult(scores.task, pd.DataFrame(rows, columns=columns), settings)
 
@@ -334,6 +334,7 @@ def _shared(sets: list[tuple[str, str, set[int]]]) -> pd.DataFrame:
                     "expected": expected,
                     "p_value": p_value,
                     "q_value": min(1.0, 3 * p_value),
+                    "nested": 0,
                 }
             )
     return pd.DataFrame(rows)

@@ -14,7 +14,7 @@ import soundfile
 import torch
 
 from core import audio
-from core.activations import Activations, changed_by_precision, extract, key, open_activations, read_ahead
+from core.activations import Activations, changed_by_precision, extract, key, open_activations, read_ahead, unit_length
 from core.datasets import InputError
 from core.datasets.manifest import read
 from core.device import batch_size_for
@@ -225,3 +225,26 @@ def test_longer_clips_go_in_smaller_batches(encoder: Encoder, seconds: float, ba
     # 65 tokens each 2.08 s: 20 s are 10 chunks, of which the last is filled to the length of the others.
     assert batch_size_for(encoder, 0, seconds) == batch
     assert batch_size_for(encoder, 7, seconds) == 7
+
+
+def test_unit_length_crops_and_fills_as_evar_does() -> None:
+    waveform = np.arange(1, 101, dtype=np.float32)
+    np.testing.assert_array_equal(unit_length(waveform, 103, "a", "train"), [*waveform, 0, 0, 0])
+    np.testing.assert_array_equal(unit_length(waveform, 30, "a", "test"), waveform[:30])
+    np.testing.assert_array_equal(unit_length(waveform, 30, "a", "fold 2"), waveform[:30])
+    starts = {path: int(unit_length(waveform, 30, path, "train")[0]) - 1 for path in map(str, range(50))}
+    assert starts == {path: int(unit_length(waveform, 30, path, "valid")[0]) - 1 for path in starts}
+    assert len(set(starts.values())) > 20
+    assert 0 <= min(starts.values()) < max(starts.values()) <= 70
+
+
+def test_clips_of_unit_length_have_as_many_tokens_and_matrices_of_their_own(
+    encoder: Encoder, pets: Scan, stored: Activations, tmp_path: Path
+) -> None:
+    cut = replace(pets, unit_seconds=0.32)
+    assert key(encoder, cut, "exclude", "float32") != key(encoder, pets, "exclude", "float32")
+    assert (cut.longest, pets.longest) == (0.32, 2.5)
+    matrices = open_activations(encoder, cut, tmp_path, "exclude", "float32")
+    extract(encoder, cut, matrices, batch_size=5)
+    assert len(set(stored.tokens.tolist())) > 1
+    assert matrices.tokens.tolist() == [10] * 12  # 2 columns of 160 ms x 5

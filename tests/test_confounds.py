@@ -15,8 +15,7 @@ SPLITS = ("train", "valid", "test")
 
 
 def warned(scan: Scan, attribute: str = "kind") -> list[str]:
-    labels, names = scan.labels(attribute)
-    return confounds.warnings(scan, attribute, labels, names, scan.in_splits("train", "valid"))
+    return confounds.warnings(scan, attribute, scan.in_splits("train", "valid", attribute=attribute))
 
 
 def forty_a_class(**labels: list[str]) -> Scan:
@@ -59,3 +58,21 @@ def test_speakers_with_one_class_each_in_both_parts_are_warned_of() -> None:
     assert warned(forty_a_class(speaker=crossed)) == []
     # Not a name for where a clip comes from.
     assert warned(forty_a_class(mood=own)) == []
+
+
+def test_groups_that_the_dataset_names_are_looked_at_whatever_they_are_called() -> None:
+    scan = forty_a_class(mood=[f"{'abc'[i % 3]}{i // 3 % 2}" for i in range(120)])
+    scan = replace(scan, dataset=replace(scan.dataset, groups=("mood",)))
+    (found,) = warned(scan)
+    assert found.startswith("each mood has one kind, and 6 of 6 occur in both")
+
+
+def test_clips_of_several_labels_are_counted_for_each_and_the_level_is_not_asked() -> None:
+    clips = [("train", {"kind": "a,b", "speaker": "s"})] * 9 + [("test", {"kind": "a,c", "speaker": "t"})]
+    scan = scan_without_files(clips, ("kind", "speaker"))
+    scan = replace(scan, dataset=replace(scan.dataset, multilabel=("kind",)))
+    assert warned(scan) == [
+        "fewer than 10 selection clips: a (9), b (9)",
+        "no selection clip, left out: c",
+        "clips have several labels: whether duration and level alone tell them is not looked at",
+    ]

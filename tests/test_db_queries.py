@@ -32,11 +32,11 @@ PUBLIC = {
     "task_coverage": "model dataset task preset n_clips n_classes n_classes_covered coverage"
     " n_class_specific null_coverage_mean null_coverage_low null_coverage_high"
     " null_n_class_specific_mean n_shuffles n_pairs replicated_share replicated_share_all_pairs",
-    "probe_accuracy": "model dataset task split class_name n_clips accuracy chance",
+    "probe_accuracy": "model dataset task split class_name n_clips accuracy chance metric",
     "ablation_effects": "model dataset task selection target affected_class gain n_neurons n_clips"
     " accuracy_unablated accuracy_ablated delta ci_low ci_high p_value q_value"
     " control_delta_mean control_delta_low control_delta_high n_controls",
-    "shared_neurons": "model task_a class_a task_b class_b n_a n_b n_shared expected p_value q_value",
+    "shared_neurons": "model task_a class_a task_b class_b n_a n_b n_shared expected p_value q_value nested",
     "top_clips": "model dataset layer neuron rank clip_id path activation_rate mean_activation",
 }
 

@@ -129,6 +129,42 @@ def test_older_schema_is_migrated_only_by_a_writer(tmp_path: Path) -> None:
     write_study(open_store(path))
 
 
+def test_older_store_keeps_its_results_and_learns_of_several_labels(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    older = create_engine(f"sqlite:///{path}")
+    with older.begin() as connection:
+        migrate(connection, "0002")
+    with older.begin() as connection:
+        for statement in (
+            "INSERT INTO dataset VALUES (1, 'pets', '/pets', 'key', 'official', '', '', '')",
+            "INSERT INTO attribute VALUES (1, 1, 0, 'animal')",
+            "INSERT INTO clip VALUES (1, 1, 0, 'a.wav', 'test', 1.5)",
+            "INSERT INTO clip_label VALUES (1, 1, 'cat')",
+            "INSERT INTO task VALUES (1, 1, 1, 'pets-animal')",
+            "INSERT INTO task_class VALUES (1, 1, 0, 'cat'), (2, 1, 1, 'dog')",
+            "INSERT INTO model VALUES (1, 'tiny', 'key', 1, 1, 1, 16000, 1, '', '')",
+            "INSERT INTO run VALUES (1, 'tiny', '', '', 'done', '{}', 0, '', '{}', 'cpu', 1, 1, 1, '[]')",
+            "INSERT INTO probe VALUES (1, 1, 1, 1, NULL, '{}', '')",
+            "INSERT INTO probe_score VALUES (1, 0, 'test', NULL, 4, 0.75, 0.5)",
+            "INSERT INTO sharing VALUES (1, 1, 1, NULL, 'lape')",
+            "INSERT INTO shared_neuron VALUES (1, 1, 2, 3, 2, 1, 0.5, 0.25, 0.5)",
+        ):
+            connection.exec_driver_sql(statement)
+    older.dispose()
+    engine = open_store(path)
+    with engine.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert connection.execute(text("SELECT value FROM clip_labels")).all() == [("cat",)]
+        assert connection.execute(text("SELECT accuracy, metric FROM probe_accuracy")).all() == [(0.75, "accuracy")]
+        assert connection.execute(text("SELECT n_shared, nested FROM shared_neurons")).all() == [(1, 0)]
+        connection.execute(text("INSERT INTO clip_label VALUES (1, 1, 'kitten')"))
+        with pytest.raises(Exception, match="no such column: rowid"):
+            connection.exec_driver_sql("SELECT rowid FROM clip_label")
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM clip"))
+        assert connection.execute(text("SELECT COUNT(*) FROM clip_label")).scalar() == 0
+
+
 def test_not_a_database(tmp_path: Path) -> None:
     path = tmp_path / "atlas.db"
     path.write_text("file,split\n" * 200)

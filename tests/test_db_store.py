@@ -11,10 +11,12 @@ from sqlalchemy import Engine, text
 from core.results import ClipRecord, ModelRecord, ProbeResult, Problem, TaskScores
 from db.models import Base
 from db.session import StoreError, open_store
+from db.set_queries import specific_sets
 from db.store import Store
 from db.views import VIEWS
 from tests.tiny_study import (
     ABLATION,
+    CALIBRATED,
     DATASET,
     MODEL,
     PROBE,
@@ -264,3 +266,36 @@ def test_many_rows_in_several_packs(engine: Engine) -> None:
     assert (found == counted).all()
     ranks = [row[0] for row in rows(engine, "SELECT entropy_rank FROM neuron_entropy ORDER BY entropy")]
     assert ranks == list(range(1, sum(widths) + 1))
+
+
+def test_clip_with_several_values_has_a_row_for_each(engine: Engine) -> None:
+    clips = (
+        ClipRecord("a.wav", "train", 1.0, {"sound": ("bark", "dog"), "place": "home"}),
+        ClipRecord("b.wav", "train", 1.0, {"sound": ("dog",)}),
+        ClipRecord("c.wav", "test", 1.0, {"sound": (), "place": "a, b"}),
+    )
+    dataset = replace(DATASET, name="yard", attributes=("sound", "place"), clips=clips)
+    Store(engine).register_dataset(dataset)
+    found = rows(engine, "SELECT path, attribute, value FROM clip_labels ORDER BY path, attribute, value")
+    assert found == [
+        ("a.wav", "place", "home"), ("a.wav", "sound", "bark"), ("a.wav", "sound", "dog"), ("b.wav", "sound", "dog"),
+        ("c.wav", "place", "a, b"),
+    ]  # fmt: skip
+
+
+def test_classes_within_others_are_found_from_the_clips(engine: Engine) -> None:
+    model_id = write_study(engine)
+    store = Store(engine)
+    labels = [("bark", "dog"), ("dog",), ("cat", "dog"), ("cat",), ("bark", "dog")]
+    clips = tuple(ClipRecord(f"{i}.wav", "train", 1.0, {"sound": v}) for i, v in enumerate(labels))
+    store.register_dataset(replace(DATASET, name="yard", attributes=("sound",), clips=clips))
+    scores = replace(
+        SCORES, dataset="yard", attribute="sound", task="yard-sound", class_names=("cat", "dog", "bark"),
+        n_clips_per_class=np.array([2, 4, 2]), positive_counts=np.zeros((3, 3), dtype=np.int64),
+        token_counts=np.array([20, 40, 20]), n_clips=5,
+        selections=(replace(CALIBRATED, pairs=CALIBRATED.pairs.iloc[:0]),),
+    )  # fmt: skip
+    store.write_scores(run(store), "yard", model_id, scores)
+    assert rows(engine, "SELECT n_clips FROM task_coverage WHERE task = 'yard-sound'") == [(5,)]
+    nested = {s.task: s.nested for s in specific_sets(engine, "tiny") if s.preset == "calibrated"}
+    assert nested == {"pets-animal": (), "yard-sound": ((1, 2),)}

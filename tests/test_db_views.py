@@ -123,12 +123,12 @@ def test_probe_accuracy(engine: Engine) -> None:
     write_study(engine)
     found = rows(
         engine,
-        "SELECT dataset, task, split, class_name, n_clips, accuracy, chance FROM probe_accuracy",
+        "SELECT dataset, task, split, class_name, n_clips, accuracy, chance, metric FROM probe_accuracy",
     )
     assert found == [
-        ("pets", "pets-animal", "test", None, 4, 0.75, 0.5),
-        ("pets", "pets-animal", "test", "cat", 2, 1.0, 0.5),
-        ("pets", "pets-animal", "valid", "dog", 2, 0.5, 0.5),
+        ("pets", "pets-animal", "test", None, 4, 0.75, 0.5, "accuracy"),
+        ("pets", "pets-animal", "test", "cat", 2, 1.0, 0.5, "accuracy"),
+        ("pets", "pets-animal", "valid", "dog", 2, 0.5, 0.5, "accuracy"),
     ]
 
 
@@ -152,10 +152,10 @@ def test_shared_neurons(engine: Engine) -> None:
     found = rows(
         engine,
         "SELECT model, task_a, class_a, task_b, class_b, n_a, n_b, n_shared, expected, p_value,"
-        " q_value, preset FROM shared_neurons",
+        " q_value, preset, nested FROM shared_neurons",
     )
     names = ("tiny", "pets-animal", "cat", "pets-animal", "dog")
-    assert found == [(*names, 1, 1, 0, 1 / 3, 1.0, None, "calibrated")]
+    assert found == [(*names, 1, 1, 0, 1 / 3, 1.0, None, "calibrated", 1)]
 
 
 def test_top_clips(engine: Engine) -> None:

@@ -38,18 +38,30 @@ def sparse_clips(n_clips: int, n_neurons: int, rate: float, seed: int) -> NDArra
     return np.where(fires, rng.integers(1, 66, (n_clips, n_neurons)), 0)
 
 
+def one_hot(labels: NDArray, n_classes: int = 0) -> NDArray[np.bool_]:
+    return labels[:, None] == np.arange(n_classes or labels.max() + 1)
+
+
 def evidence_of(positive: NDArray, tokens: NDArray, labels: NDArray) -> tuple[NDArray, NDArray]:
     counts = ClipCounts.of(positive, tokens)
     sizes = np.bincount(labels)
-    return evidence(counts, *counts.by_class(labels, len(sizes)), sizes)
+    return evidence(counts, *counts.by_class(one_hot(labels)), sizes)
 
 
 def test_class_sums_are_those_of_the_clips() -> None:
     counts = ClipCounts.of(np.array([[1, 0], [2, 5], [4, 0]]), np.array([4, 5, 6]))
-    positive, tokens = counts.by_class(np.array([1, 0, 1]), 3)
+    positive, tokens = counts.by_class(one_hot(np.array([1, 0, 1]), 3))
     assert positive.tolist() == [[2, 5], [5, 0], [0, 0]]
     assert tokens.tolist() == [5, 10, 0]
     np.testing.assert_allclose(counts.rate, [7 / 15, 5 / 15])
+
+
+def test_clip_counts_for_each_of_its_classes() -> None:
+    counts = ClipCounts.of(np.array([[1, 0], [2, 5], [4, 0]]), np.array([4, 5, 6]))
+    members = np.array([[1, 1, 0], [0, 1, 0], [1, 1, 0]], dtype=bool)
+    positive, tokens = counts.by_class(members)
+    assert positive.tolist() == [[5, 0], [7, 5], [0, 0]]
+    assert tokens.tolist() == [10, 15, 0]
 
 
 def test_moments_are_those_over_all_permutations() -> None:
@@ -160,7 +172,7 @@ def test_significant_pairs_are_those_of_all_p(n_classes: int, share_planted: flo
     boost = rng.integers(0, 30, (int((labels == 0).sum()), 400)) * np.linspace(0, 1, 400)
     positive[labels == 0] += np.where(planted, boost, 0).astype(np.int64)
     counts = ClipCounts.of(positive, np.full(150, 99))
-    arguments = (counts, *counts.by_class(labels, n_classes), np.bincount(labels))
+    arguments = (counts, *counts.by_class(one_hot(labels, n_classes)), np.bincount(labels, minlength=n_classes))
     _, p = evidence(*arguments)
     expected = significant(np.where(standardised(*arguments)[0] > 1, p, 1.0), 0.05)
     np.testing.assert_array_equal(_significant_pairs(*arguments, 0.05), expected)
@@ -200,7 +212,7 @@ def test_significant_is_q_below_alpha(p: NDArray, alpha: float) -> None:
 
 # The same selection on shuffled labels.
 
-TASK = (ClipCounts.of(sparse_clips(90, 100, rate=0.3, seed=4), np.full(90, 65)), np.arange(90) % 6, 6)
+TASK = (ClipCounts.of(sparse_clips(90, 100, rate=0.3, seed=4), np.full(90, 65)), one_hot(np.arange(90) % 6))
 LAPE = SelectionSettings("lape", entropy_rate=0.05)
 
 
@@ -221,13 +233,13 @@ def test_every_shuffle_is_told() -> None:
 
 
 def test_null_covers_what_is_found_on_shuffled_labels() -> None:
-    counts, labels, n_classes = TASK
+    counts, members = TASK
     null = shuffled_null(*TASK, [LAPE], 100, seed=0)[0]
     assert null is not None
     assert null.n_shuffles == 100
     inside = []
     for seed in range(20):
-        by_class = counts.by_class(np.random.default_rng(100 + seed).permutation(labels), n_classes)
+        by_class = counts.by_class(np.random.default_rng(100 + seed).permutation(members))
         mask = select(by_class[0] / by_class[1][:, None], LAPE)
         inside.append(null.coverage_low <= mask.any(axis=1).mean() <= null.coverage_high)
         assert mask.sum() > 0
@@ -245,7 +257,7 @@ def test_every_shuffle_selects_as_the_real_labels_would_be_selected() -> None:
         SelectionSettings("aape", entropy_rate=0.2, probability_bar=0.8),
     ]
     counts = ClipCounts.of(positive, tokens)
-    nulls = shuffled_null(counts, labels, 2, chosen, 30, seed=7)
+    nulls = shuffled_null(counts, one_hot(labels), chosen, 30, seed=7)
     shuffles = np.random.default_rng(7)
     found = np.zeros((2, 30, 3))
     for shuffle in range(30):
@@ -262,3 +274,29 @@ def test_every_shuffle_selects_as_the_real_labels_would_be_selected() -> None:
         means = [null.coverage_mean, null.n_class_specific_mean, null.n_pairs_mean]
         np.testing.assert_allclose(means, rows.mean(0))
         np.testing.assert_allclose([null.coverage_low, null.coverage_high], np.quantile(rows[:, 0], [0.025, 0.975]))
+
+
+def test_shuffling_keeps_classes_that_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Class 1 holds every clip of class 0, class 2 none of them.
+    dealt: list[NDArray[np.bool_]] = []
+    by_class = ClipCounts.by_class
+
+    def noting(self: ClipCounts, members: NDArray[np.bool_]) -> tuple[NDArray, NDArray]:
+        dealt.append(members)
+        return by_class(self, members)
+
+    monkeypatch.setattr(ClipCounts, "by_class", noting)
+    kinds = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 1]], dtype=bool)
+    members = kinds[np.arange(90) % 3]
+    shuffled_null(TASK[0], members, [LAPE], 20, seed=0)
+    assert len(dealt) == 20
+    for each in dealt:
+        assert (each.T.astype(int) @ each == members.T.astype(int) @ members).all()
+    assert len({each.tobytes() for each in dealt}) == 20
+
+
+def test_one_label_a_clip_is_shuffled_as_the_labels_themselves() -> None:
+    labels = np.arange(90) % 6
+    one, two = np.random.default_rng(3), np.random.default_rng(3)
+    for _ in range(5):
+        np.testing.assert_array_equal(one_hot(labels)[one.permutation(90)], one_hot(two.permutation(labels)))

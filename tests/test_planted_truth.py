@@ -54,9 +54,7 @@ def run(folder: Path, shuffle_labels: int | None = None) -> Study:
     activations.extract(encoder, scanned, matrices, batch_size=32)
     counts = scoring.count(scanned, matrices, "tone", "positive", SPLITS)
     scores = scoring.score(scanned, "tone", counts, SETTINGS, n_shuffles=100, seed=0)
-    labels, names = scanned.labels("tone")
-    splits = np.array([clip.split for clip in scanned.dataset.clips])
-    head = probe.fit("tones-tone", np.asarray(matrices.embeddings), labels, splits, names)
+    head = probe.fit_task(scanned, "tone", np.asarray(matrices.embeddings))
     return Study(encoder, scanned, counts, scores, head)
 
 
@@ -77,11 +75,9 @@ def ablated(true: Study) -> dict[tuple[str, str], Ablation]:
     names, z, p = true.counts.names, true.counts.z, true.counts.p
     targets = ablation.choose_targets("calibrated", None, names, z, p, mask)
     targets += ablation.choose_targets("top 5%", 0.05, names, z, p, None)
-    labels, class_names = true.scan.labels("tone")
-    test = np.flatnonzero(true.scan.in_splits("test"))
-    assert true.head.head is not None
+    members, class_names = true.scan.members("tone")
     found = ablation.ablate(
-        true.encoder, true.scan, test, labels[test], class_names, true.head.head, "tones-tone", targets,
+        true.encoder, true.scan, true.head.parts, members, class_names, "tones-tone", targets,
         ablation.Setting(n_controls=20, seed=3),
     )  # fmt: skip
     return {(a.selection, a.target): a for a in found}

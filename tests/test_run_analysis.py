@@ -193,7 +193,14 @@ def test_list_shows_and_makes_nothing(
     monkeypatch.setenv("ATLAS_CACHE", str(tmp_path / "cache"))
     assert run("--list", "--data-dir", pets.parent, quick=False) == 0
     told = capsys.readouterr().out
-    for line in (r"nano-ssl ", r"pets-kind  24     3        12/3/9", str(pets)):
+    for line in (
+        r"nano-ssl ",
+        "pets: 24 clips",
+        "train 12, valid 3, test 9",
+        "pets-kind: 3 classes, low 8, high 8, noise 8",
+        "esc50",
+        str(pets),
+    ):
         assert line in told
     assert run("--list", quick=False) == 0
     assert "demo-notes-pitch" in capsys.readouterr().out

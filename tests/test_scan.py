@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from core import audio
+from core import audio, folds
 from core.datasets import Clip, Dataset
 from core.scan import Scan, scan
 from tests.small_study import RATE, sound
@@ -135,3 +135,42 @@ def test_labels_and_splits_in_order(dataset: Dataset, tmp_path: Path) -> None:
     assert labels.tolist() == [-1, 0, 1]
     assert found.in_splits("test").tolist() == [False, False, True]
     assert found.record().clips[2].labels == {"kind": "n"}
+
+
+def test_classes_of_each_clip(dataset: Dataset, tmp_path: Path) -> None:
+    labels = ("dog,bark", "broken", "", " bark , dog,bark")
+    clips = tuple(replace(c, labels={"kind": k} if k else {}) for c, k in zip(dataset.clips, labels, strict=True))
+    found = scan(replace(dataset, clips=clips, multilabel=("kind",)), tmp_path / "cache.csv")
+    members, names = found.members("kind")
+    assert names == ["bark", "dog"]
+    assert members.tolist() == [[True, True], [False, False], [True, True]]
+    assert [c.labels for c in found.record().clips] == [{"kind": ("dog", "bark")}, {}, {"kind": ("bark", "dog")}]
+    with pytest.raises(ValueError, match="several labels of kind"):
+        found.labels("kind")
+    one = scan(dataset, tmp_path / "cache.csv")
+    (labels_of, names), (members, _) = one.labels("kind"), one.members("kind")
+    assert members.tolist() == (labels_of[:, None] == np.arange(len(names))).tolist()
+    assert one.content_key != scan(replace(dataset, multilabel=("kind",)), tmp_path / "cache.csv").content_key
+
+
+def test_attribute_with_a_split_of_its_own(dataset: Dataset, tmp_path: Path) -> None:
+    own = replace(dataset, split_of={"kind": ("test", "train", "valid", "")})
+    found = scan(own, tmp_path / "cache.csv")
+    assert found.splits("kind").tolist() == ["test", "valid", ""], "the broken file's went with it"
+    assert found.splits("other").tolist() == found.splits().tolist() == ["train", "train", "test"]
+    assert found.in_splits("test", attribute="kind").tolist() == [True, False, False]
+    assert found.in_splits("train", "valid", "test", attribute="kind").tolist() == [True, True, False]
+    assert found.tested("kind").tolist() == [True, False, False]
+    assert found.content_key != scan(dataset, tmp_path / "cache.csv").content_key
+    other = replace(dataset, split_of={"kind": ("test", "train", "test", "")})
+    assert found.content_key != scan(other, tmp_path / "cache.csv").content_key
+
+
+def test_folds_in_order_of_their_numbers_the_last_is_the_test_split(dataset: Dataset, tmp_path: Path) -> None:
+    clips = tuple(replace(c, split=f"fold {k}") for c, k in zip(dataset.clips, (10, 1, 9, 2), strict=True))
+    found = scan(replace(dataset, clips=clips), tmp_path / "cache.csv")
+    assert folds.names(found.splits().tolist()) == ["fold 2", "fold 9", "fold 10"]
+    assert found.in_splits("test").tolist() == [True, False, False]
+    assert found.in_splits("train").tolist() == [False, True, True]
+    assert found.tested("kind").all()
+    assert folds.names(["train", "fold x", "folder 1"]) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +42,47 @@ def test_positive_event_counts_tokens_of_labelled_selection_clips_by_class() -> 
     assert counts.positive.tolist() == [[21, 18], [3, 3]]
     assert counts.tokens.tolist() == [30, 30]
     assert counts.sizes.tolist() == [3, 3]
-    assert counts.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert counts.members.argmax(axis=1).tolist() == [0, 0, 0, 1, 1, 1]
+    assert counts.members.sum() == 6
     assert counts.test_positive.tolist() == [[9, 0], [1, 5]]
     assert counts.test_tokens.tolist() == [10, 10]
+
+
+def test_clip_of_several_classes_counts_for_each() -> None:
+    scan, activations = study()
+    labels = ["a,b", "a", "a", "a,b", "b", "b", "b", "b", "c,b", ""]
+    clips = [replace(c, labels={"kind": k}) for c, k in zip(scan.dataset.clips, labels, strict=True)]
+    scan = replace(scan, dataset=replace(scan.dataset, clips=tuple(clips), multilabel=("kind",)))
+    counts = scoring.count(scan, activations, "kind", "positive", ("train", "valid"))
+    assert counts.names == ["a", "b"]
+    assert counts.sizes.tolist() == [3, 4]
+    assert counts.positive.tolist() == [[21, 18], [11, 9]]
+    assert counts.tokens.tolist() == [30, 40]
+    # Test clips: a and b, b, and c with b, of which c is not looked at.
+    assert counts.test_positive.tolist() == [[9, 0], [10, 5]]
+    assert counts.test_tokens.tolist() == [10, 30]
+    scores = scoring.score(scan, "kind", counts, [SelectionSettings("lape", 1.0, 0.5)], 2, 0)
+    assert scores.n_clips == 6
+    assert scores.n_clips_per_class.tolist() == [3, 4]
+
+
+def test_split_of_the_attribute_itself_is_the_one_that_counts() -> None:
+    scan, activations = study()
+    own = ("test", *(c.split for c in scan.dataset.clips[1:]))
+    scan = replace(scan, dataset=replace(scan.dataset, split_of={"kind": own}))
+    counts = scoring.count(scan, activations, "kind", "positive", ("train", "valid"))
+    assert counts.positive.tolist() == [[13, 12], [3, 3]]
+    assert counts.test_positive.tolist() == [[17, 6], [1, 5]]
+
+
+def test_last_fold_is_the_check_on_what_the_others_chose() -> None:
+    scan, activations = study(CLIPS[:8])
+    folds = [f"fold {k}" for k in (1, 2, 2, 10, 1, 1, 2, 10)]
+    clips = [replace(c, split=k) for c, k in zip(scan.dataset.clips, folds, strict=True)]
+    scan = replace(scan, dataset=replace(scan.dataset, clips=tuple(clips)))
+    counts = scoring.count(scan, activations, "kind", "positive", ("train", "valid"))
+    assert counts.positive.tolist() == [[21, 18], [3, 3]]
+    assert counts.test_positive.tolist() == [[9, 0], [1, 5]]
 
 
 def test_evidence_is_that_of_the_selection_clips() -> None:

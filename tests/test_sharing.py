@@ -87,3 +87,17 @@ def test_stored_sets_give_the_same_table_preset_by_preset() -> None:
     )
     assert [(s.preset, len(s.pairs)) for s in found] == [("lape", 6), ("calibrated", 1)]
     assert found[0].pairs.equals(TABLE.pairs)
+
+
+def test_class_within_another_of_its_task_is_marked() -> None:
+    sets = [
+        SpecificSet("lape", "sounds", ("bark", "cat", "dog"), ((0, 1), (2, 1)), nested=((0, 2),)),
+        SpecificSet("lape", "other", ("bark", "dog"), ((0, 1), (1, 1))),
+    ]
+    (found,) = share_all(sets, N_NEURONS)
+    marked = found.pairs[found.pairs["nested"] == 1]
+    assert marked[["task_a", "class_a", "task_b", "class_b"]].to_numpy().tolist() == [
+        ["sounds", "bark", "sounds", "dog"]
+    ]
+    assert set(found.pairs["nested"]) == {0, 1}
+    assert set(TABLE.pairs["nested"]) == {0}

@@ -102,7 +102,7 @@ PROBE = ProbeResult(
     pd.DataFrame(
         [("test", None, 4, 0.75, 0.5), ("test", "cat", 2, 1.0, 0.5), ("valid", "dog", 2, 0.5, 0.5)],
         columns=["split", "class_name", "n_clips", "accuracy", "chance"],
-    ),
+    ).assign(metric="accuracy"),
     {"learning_rate": 0.01},
 )
 
@@ -146,6 +146,7 @@ SHARED = SharedNeurons(
             "expected": [1 / 3],
             "p_value": [1.0],
             "q_value": [NAN],
+            "nested": [1],
         }
     ),
 )

@@ -6,43 +6,91 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from core.datasets import manifest
+from core.datasets import audiofolder, manifest
 from core.datasets.base import Clip, Dataset, InputError
+from core.datasets.cremad import CremaD
+from core.datasets.esc50 import ESC50
+from core.datasets.fsd50k import FSD50K
+from core.datasets.gise51 import GISE51
+from core.datasets.gtzan import GTZAN
+from core.datasets.nsynth import NSynth
+from core.datasets.published import Options, Published
+from core.datasets.speech_commands import SpeechCommands
+from core.datasets.surge import Surge
+from core.datasets.urbansound8k import UrbanSound8K
+from core.datasets.vocalsound import VocalSound
+from core.datasets.voxceleb1 import VoxCeleb1
+from core.datasets.voxforge import VoxForge
+
+PUBLISHED: tuple[Published, ...] = (
+    ESC50(), GISE51(), VoxForge(), VoxCeleb1(), CremaD(), GTZAN(), NSynth(), Surge(), UrbanSound8K(), SpeechCommands(),
+    FSD50K(), VocalSound(),
+)  # fmt: skip
+"""The paper's eight first."""
 
 CLIPS_PER_CLASS = 4
 """Mean clips a class below which ``--tasks all`` takes an attribute for a name."""
 
-__all__ = ["Clip", "Dataset", "InputError", "choose_tasks", "find"]
+__all__ = ["PUBLISHED", "Clip", "Dataset", "InputError", "NothingFound", "Options", "choose_tasks", "find"]
 
 
-def find(data_dirs: Sequence[Path], seed: int = 0) -> list[Dataset]:
-    """Datasets in some folders: the folder itself, or each of its sub-folders.
+class NothingFound(InputError):
+    """No dataset in a folder."""
+
+
+def find(data_dirs: Sequence[Path], options: Options | None = None) -> list[Dataset]:
+    """Datasets in some folders: the folder itself, else its sub-folders, else theirs.
+
+    A ``manifest.csv`` goes first, then the published layouts, then a folder of class folders.
 
     Raises
     ------
     InputError
-        If a folder is missing, holds no dataset, or two datasets have one name.
+        If a folder is missing, holds no dataset (`NothingFound`), or two datasets have one name.
     """
+    options = options or Options()
     found: dict[str, Dataset] = {}
     for folder in data_dirs:
         if not folder.is_dir():
             raise InputError(f"--data-dir {folder}: no such folder; give the folder that holds datasets")
-        candidates = [folder] if manifest.recognise(folder) else sorted(folder.iterdir())
-        here = [
-            manifest.read(candidate, seed)
-            for candidate in candidates
-            if candidate.is_dir() and manifest.recognise(candidate)
-        ]
+        here = _below(folder, options, depth=2)
         if not here:
-            raise InputError(f"--data-dir {folder}: no dataset found; expected a manifest.csv in it or in a sub-folder")
+            raise NothingFound(
+                f"--data-dir {folder}: no dataset found; expected a published dataset as unpacked, a manifest.csv, "
+                "or a folder for each class, in it or in a sub-folder (--list tells what to get and where to put it)"
+            )
         for dataset in here:
             if dataset.name in found:
                 raise InputError(
                     f"two datasets are named {dataset.name}: {found[dataset.name].root} and "
-                    f"{dataset.root}; rename one folder"
+                    f"{dataset.root}; rename one folder or leave one out"
                 )
             found[dataset.name] = dataset
     return list(found.values())
+
+
+def _below(folder: Path, options: Options, depth: int, class_folders: bool = True) -> list[Dataset]:
+    """The folder as a dataset, and what is in those of its sub-folders that are not part of it."""
+    if manifest.recognise(folder):
+        return [manifest.read(folder, options.seed)]
+    here = [published.read(folder, options) for published in PUBLISHED if published.recognise(folder)]
+    class_folders = class_folders and not here
+    if class_folders and audiofolder.split_folders(folder) and audiofolder.recognise(folder):
+        return [audiofolder.read(folder, options.seed)]
+    taken = {clip.path.partition("/")[0] for dataset in here for clip in dataset.clips}
+    for inside in _sub_folders(folder) if depth else []:
+        if inside.name not in taken:
+            here += _below(inside, options, depth - 1, class_folders)
+    if class_folders and not here and audiofolder.recognise(folder):
+        return [audiofolder.read(folder, options.seed)]
+    return here
+
+
+def _sub_folders(folder: Path) -> list[Path]:
+    try:
+        return [f for f in sorted(folder.iterdir()) if f.is_dir() and not f.name.startswith(".")]
+    except OSError:
+        return []
 
 
 def choose_tasks(datasets: Sequence[Dataset], wanted: str) -> tuple[list[tuple[Dataset, tuple[str, ...]]], list[str]]:
@@ -70,9 +118,10 @@ def choose_tasks(datasets: Sequence[Dataset], wanted: str) -> tuple[list[tuple[D
         left_out: list[str] = []
         chosen = []
         for dataset in datasets:
-            reasons = {a: _not_a_task(dataset, a) for a in dataset.attributes}
-            left_out += [f"{dataset.task(a)}: {reason}" for a, reason in reasons.items() if reason]
-            chosen.append((dataset, tuple(a for a, reason in reasons.items() if not reason)))
+            asked = [a for a in dataset.attributes if a in dataset.task_names or a not in dataset.groups]
+            reasons = {a: _not_a_task(dataset, a) for a in asked}
+            left_out += [f"{dataset.task(a)}: {reasons[a]}" for a in asked if reasons[a]]
+            chosen.append((dataset, tuple(a for a in asked if not reasons[a])))
         return [(d, attributes) for d, attributes in chosen if attributes], left_out
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     known = [task for dataset in datasets for task in dataset.tasks()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,10 @@ class InputError(ValueError):
 
 @dataclass(frozen=True)
 class Clip:
-    """One piece of audio with labels; ``path`` is relative to the dataset's root (posix)."""
+    """One piece of audio with labels; ``path`` is relative to the dataset's root (posix).
+
+    ``split`` is ``train``, ``valid``, ``test``, or ``fold 1`` to ``fold K``.
+    """
 
     path: str
     split: str
@@ -50,6 +53,18 @@ class Dataset:
         Attribute to task, where it is not ``<name>-<attribute>``.
     description, source, licence : str
         One line each.
+    groups : tuple of str
+        Attributes that say where a clip comes from; `core.datasets.choose_tasks` takes none of them by itself.
+    split_of : mapping of str to tuple of str
+        Attributes with a split of their own, a value a clip, in place of the clips'.
+    multilabel : tuple of str
+        Attributes of which a clip may have several values, held with commas between them.
+    entropy_rate : float or None
+        Share of neurons that entropy keeps, where the paper has one of its own for the dataset.
+    unit_seconds : float or None
+        Length to which EVAR crops or pads its clips.
+    notes : tuple of str
+        What a user should know before running, a line each.
     """
 
     name: str
@@ -62,6 +77,12 @@ class Dataset:
     description: str = ""
     source: str = ""
     licence: str = ""
+    groups: tuple[str, ...] = ()
+    split_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    multilabel: tuple[str, ...] = ()
+    entropy_rate: float | None = None
+    unit_seconds: float | None = None
+    notes: tuple[str, ...] = ()
 
     def task(self, attribute: str) -> str:
         """Name of the task that reads this attribute."""
@@ -71,9 +92,26 @@ class Dataset:
         """Task name to attribute, for all attributes."""
         return {self.task(attribute): attribute for attribute in self.attributes}
 
+    def values(self, clip: Clip, attribute: str) -> tuple[str, ...]:
+        """A clip's classes: none, one, or several of a ``multilabel`` attribute."""
+        value = clip.labels.get(attribute, "")
+        if attribute not in self.multilabel:
+            return (value,) if value else ()
+        parts = (part.strip() for part in value.split(","))
+        return tuple(dict.fromkeys(part for part in parts if part))
+
     def classes(self, attribute: str) -> list[str]:
         """The attribute's values, numbers in numeric order."""
-        return natural_order({clip.labels.get(attribute, "") for clip in self.clips} - {""})
+        return natural_order({value for clip in self.clips for value in self.values(clip, attribute)})
+
+    def only(self, clips: Sequence[Clip]) -> Dataset:
+        """Some of the clips, each with what ``split_of`` holds for it."""
+        position: dict[str, int] = {}
+        for i, clip in enumerate(self.clips):
+            position.setdefault(clip.path, i)
+        kept = [position[clip.path] for clip in clips]
+        split_of = {attribute: tuple(splits[i] for i in kept) for attribute, splits in self.split_of.items()}
+        return replace(self, clips=tuple(clips), split_of=split_of)
 
 
 def natural_order(values: set[str]) -> list[str]:

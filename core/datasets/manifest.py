@@ -6,6 +6,7 @@ attribute. Paths are relative to the folder and may not leave it.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -110,6 +111,6 @@ def _wrong(file: str, split: str) -> str:
         return "has no file name"
     if pure.is_absolute() or ".." in pure.parts:
         return "leaves the dataset's folder"
-    if split not in SPLITS:
-        return f"has the split '{split}'; expected train, valid or test"
+    if split not in SPLITS and not re.fullmatch(r"fold [1-9]\d*", split):
+        return f"has the split '{split}'; expected train, valid or test, or in all rows fold 1, fold 2 and so on"
     return ""

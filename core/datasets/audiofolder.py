@@ -1,0 +1,64 @@
+"""A folder of folders without a table: ``class/clip.wav``, or ``train|valid|test/class/clip.wav``.
+
+The folder's name is the class (attribute ``class``, task ``<folder>-class``). Where no folders name the
+split, clips are split 60/15/25 by class with the seed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core import audio
+from core.datasets.base import SPLITS, Clip, Dataset, draw_splits
+from core.datasets.files import walk
+
+_SPLIT_NAMES = {"train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid",
+                "dev": "valid", "test": "test", "testing": "test", "eval": "test"}  # fmt: skip
+
+
+def recognise(folder: Path) -> bool:
+    """Whether at least two sub-folders (of it, or of a split's folder) hold audio, and no audio lies beside them."""
+    splits = split_folders(folder)
+    inside = [f for split in splits for f in _folders(split)] if splits else _folders(folder)
+    with_audio = {f.name for f in inside if _has_audio(f)}
+    return len(with_audio) >= 2 and not _has_audio(folder)
+
+
+def split_folders(folder: Path) -> list[Path]:
+    """Sub-folders that are named like splits."""
+    return [f for f in _folders(folder) if f.name.lower() in _SPLIT_NAMES]
+
+
+def read(folder: Path, seed: int = 0) -> Dataset:
+    """List the clips; audio is not opened."""
+    paths = [p for p in walk(folder, audio.EXTENSIONS) if 2 <= len(p.split("/")) <= 3]
+    in_splits = [p for p in paths if len(p.split("/")) == 3 and p.split("/")[0].lower() in _SPLIT_NAMES]
+    if in_splits:
+        found = [(p, p.split("/")[1], _SPLIT_NAMES[p.split("/")[0].lower()]) for p in in_splits]
+    else:
+        flat = [p for p in paths if len(p.split("/")) == 2]
+        classes = [p.split("/")[0] for p in flat]
+        found = list(zip(flat, classes, draw_splits(len(flat), classes, seed), strict=True))
+    assert {split for *_, split in found} <= set(SPLITS)
+    return Dataset(
+        name=folder.resolve().name,
+        root=folder.resolve(),
+        attributes=("class",),
+        clips=tuple(Clip(path, split, {"class": name}) for path, name, split in found),
+        split_origin="folders" if in_splits else "ours",
+        description="a folder for each class",
+    )
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return [f for f in sorted(folder.iterdir()) if f.is_dir() and not f.name.startswith((".", "_"))]
+    except OSError:
+        return []
+
+
+def _has_audio(folder: Path) -> bool:
+    try:
+        return any(f.suffix.lower() in audio.EXTENSIONS and not f.name.startswith(".") for f in folder.iterdir())
+    except OSError:
+        return False

@@ -1,0 +1,199 @@
+"""What loaders of datasets share: walking folders, reading tables, splits of our own."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+from core.datasets.base import InputError
+from core.results import Problem
+
+Row = Mapping[str, str]
+_LFS_POINTER = b"version https://git-lfs"
+_SHARES = (("train", 0.70), ("valid", 0.10), ("test", 0.20))
+
+
+def walk(root: Path, suffixes: Collection[str] = (".wav",)) -> Iterator[str]:
+    """Paths below ``root`` with one of the (lower-case) suffixes, relative and posix, sorted folder by folder.
+
+    macOS's forks (``._x.wav``) and hidden folders are skipped; links to folders are not followed.
+    """
+
+    def below(folder: str, prefix: str) -> Iterator[str]:
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+        for entry in ordered:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from below(entry.path, f"{prefix}{entry.name}/")
+            elif os.path.splitext(entry.name)[1].lower() in suffixes:
+                yield prefix + entry.name
+
+    yield from below(str(root), "")
+
+
+def some_names(folder: Path, limit: int = 200) -> list[str]:
+    """Names of a few entries of a folder, hidden ones left out; none where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return [name for name in (entry.name for entry in islice(entries, limit)) if not name.startswith(".")]
+    except OSError:
+        return []
+
+
+def read_rows(
+    path: Path, columns: Collection[str] = (), delimiter: str = ",", header: Sequence[str] | None = None
+) -> list[dict[str, str]]:
+    """A table's rows by column name: UTF-8, byte-order mark and CRLF tolerated, cells stripped.
+
+    ``header`` names the columns of a file that has no such line.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or lacks one of ``columns``.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, header, delimiter=delimiter, skipinitialspace=True)
+            names = [(name or "").strip() for name in reader.fieldnames or []]
+            reader.fieldnames = names
+            rows = [{k: (v or "").strip() for k, v in row.items() if isinstance(v, str | None) and k} for row in reader]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a table ({str(error).strip()}); get it again") from error
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise InputError(f"{path} has no column '{missing[0]}' (found: {', '.join(filter(None, names)) or 'none'})")
+    return rows
+
+
+def read_lines(path: Path) -> list[str]:
+    """A list's lines, stripped, without empty ones.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read as text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a list ({str(error).strip()}); get it again") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether the file is a Git LFS pointer in place of its content."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+    except OSError:
+        return False
+
+
+def own_splits(groups: Iterable[str], seed: int) -> dict[str, str]:
+    """A split of our own, 70/10/20 by groups: a group's part depends on its name and the seed alone.
+
+    Parameters
+    ----------
+    groups : iterable of str
+        Names; clips of one group stay together.
+
+    Returns
+    -------
+    dict
+        Group to train, valid or test.
+    """
+    return {group: _part(group, seed) for group in set(groups)}
+
+
+def _part(group: str, seed: int) -> str:
+    number = int.from_bytes(hashlib.sha256(f"{seed}/{group}".encode()).digest()[:8], "big") / 2**64
+    for name, share in _SHARES:
+        if number < share:
+            return name
+        number -= share
+    return _SHARES[-1][0]
+
+
+def evar_file(evar_dir: Path | None, *parts: str) -> Path | None:
+    """A file of the user's EVAR folder (``metadata/esc50.csv``), None where there is none."""
+    if evar_dir is None:
+        return None
+    for base in (evar_dir / "evar", evar_dir):
+        path = base.joinpath(*parts)
+        if path.is_file():
+            return path
+    return None
+
+
+def evar_splits(path: Path, column: str = "split") -> Mapping[str, str]:
+    """EVAR's table: file name to split (or what another column says)."""
+    return {row["file_name"]: row[column] for row in read_rows(path, ("file_name", column))}
+
+
+def mismatches(listed: Iterable[str], on_disk: Iterable[str], table: str) -> list[Problem]:
+    """What only one of a table and the disk has.
+
+    Files of a folder without a single one on disk are one problem.
+    """
+    here, listed = set(on_disk), dict.fromkeys(listed)
+    folders = {os.path.dirname(path) for path in here}
+    absent: Counter[str] = Counter()
+    problems = []
+    for path in listed:
+        if path in here:
+            continue
+        if os.path.dirname(path) in folders:
+            problems.append(Problem(path, f"is listed in {table}, but not on disk"))
+        else:
+            absent[os.path.dirname(path)] += 1
+    for folder, n in absent.items():
+        problems.append(Problem(folder, f"holds none of the {n:,} files listed in {table}"))
+    problems += [Problem(path, f"is not listed in {table}") for path in sorted(here - listed.keys())]
+    return problems
+
+
+def match_rows(
+    rows: Iterable[Row], path_of: Callable[[Row], str], on_disk: Iterable[str], table: str
+) -> tuple[list[tuple[str, Row]], list[Problem]]:
+    """A table's rows whose file is on disk, with its path; what only one of table and disk has is a problem."""
+    here = set(on_disk)
+    by_path = [(path_of(row), row) for row in rows]
+    problems = mismatches((path for path, _ in by_path), here, table)
+    return [(path, row) for path, row in by_path if path in here], problems
+
+
+def nested_classes(label_lists: Iterable[Collection[str]]) -> dict[str, tuple[str, ...]]:
+    """Which classes lie within which, as far as clips with several labels show it.
+
+    A class that every clip of another has, and further clips too, is a parent of that other one. All
+    classes above a class are its parents, the smallest first. Classes of few clips may seem to lie
+    within one that they only happened to meet.
+
+    Parameters
+    ----------
+    label_lists : iterable of collection of str
+        Each clip's labels.
+
+    Returns
+    -------
+    dict
+        Child to parents; classes without a parent are absent.
+    """
+    size: Counter[str] = Counter()
+    both: Counter[tuple[str, str]] = Counter()
+    for labels in map(set, label_lists):
+        size.update(labels)
+        both.update((child, parent) for child in labels for parent in labels if child != parent)
+    parents: dict[str, list[str]] = {}
+    for (child, parent), n in both.items():
+        if n == size[child] < size[parent]:
+            parents.setdefault(child, []).append(parent)
+    return {child: tuple(sorted(above, key=lambda c: (size[c], c))) for child, above in sorted(parents.items())}

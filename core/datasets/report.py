@@ -1,0 +1,115 @@
+"""What a user should know of the datasets found, before and after their audio was read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core import audio
+from core.datasets.base import Dataset
+from core.results import Problem
+from core.scan import Scan
+
+LOOKED_AT = 500
+"""Headers read for an estimate of a dataset's hours."""
+SHOWN = 5
+
+
+def summary(dataset: Dataset, hours: str = "") -> list[str]:
+    """Clips, hours, splits, then each task's classes with their sizes, a line each."""
+    splits = Counter(clip.split for clip in dataset.clips)
+    parts = ", ".join(f"{name} {splits[name]:,}" for name in sorted(splits, key=_split_order))
+    origin = {"ours": "", "manifest": "", "official": ", official"}.get(
+        dataset.split_origin, f", {dataset.split_origin}"
+    )
+    lines = [f"{dataset.name}: {len(dataset.clips):,} clips{f', {hours}' if hours else ''}; {parts}{origin}"]
+    for attribute in dataset.attributes:
+        sizes = Counter(value for clip in dataset.clips for value in dataset.values(clip, attribute))
+        if sizes:
+            lines.append(f"  {dataset.task(attribute)}: {len(sizes):,} classes, {_sizes(sizes)}")
+    return lines
+
+
+def _split_order(name: str) -> tuple[int, int, str]:
+    kind = {"train": 0, "valid": 1, "test": 2}.get(name, 3)
+    number = name.rpartition(" ")[2]
+    return kind, int(number) if number.isdecimal() else 0, name
+
+
+def _sizes(sizes: Counter[str]) -> str:
+    ordered = sizes.most_common()
+    (most, n_most), (least, n_least) = ordered[0], ordered[-1]
+    if len(ordered) <= SHOWN:
+        return ", ".join(f"{name} {n:,}" for name, n in ordered)
+    if n_most == n_least:
+        return f"{n_most:,} clips each"
+    return f"{n_least:,} ({least}) to {n_most:,} ({most}) clips"
+
+
+def estimated_hours(dataset: Dataset) -> str:
+    """From the headers of some clips spread over the dataset, in words."""
+    n = len(dataset.clips)
+    some = np.unique(np.linspace(0, n - 1, min(LOOKED_AT, n)).astype(int))
+    seconds = []
+    for i in some:
+        try:
+            seconds.append(audio.seconds(dataset.root / dataset.clips[i].path))
+        except audio.BadAudio:
+            continue
+    if not seconds:
+        return "no clip readable yet"
+    about = "about " if len(some) < n or len(seconds) < len(some) else ""
+    return f"{about}{np.mean(seconds) * n / 3600:.2g} hours"
+
+
+def problems(found: Sequence[Problem], where: Path | None) -> list[str]:
+    """The first few problems by name, and where all of them are; a line each."""
+    lines = [f"left out: {p.path}: {p.reason}" for p in found[:SHOWN]]
+    if len(found) > SHOWN:
+        place = f"all in {where}" if where else "a run writes all to a file"
+        lines.append(f"and {len(found) - SHOWN:,} more, {place}")
+    return lines
+
+
+def write_problems(found: Sequence[Problem], path: Path) -> None:
+    """All problems as CSV; an old file goes where there are none."""
+    if not found:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame([(p.path, p.reason) for p in found], columns=["path", "reason"]).to_csv(path, index=False)
+
+
+def duplicates(scan: Scan) -> list[str]:
+    """Files of the same content, in words; across splits they make a test easier than it should be."""
+    frame = pd.DataFrame({"path": scan.files["path"], "sha256": scan.files["sha256"]})
+    frame["split"] = [clip.split for clip in scan.dataset.clips]
+    again = frame[frame.duplicated("sha256", keep=False)].sort_values(["sha256", "path"])
+    if again.empty:
+        return []
+    groups = [group for _, group in again.groupby("sha256", sort=False)]
+    crossing = sum(group["split"].nunique() > 1 for group in groups)
+    shown = "; ".join(" = ".join(group["path"][:3]) for group in groups[:2])
+    across = f", {crossing} of them across splits" if crossing else ""
+    return [f"{scan.dataset.name}: {len(groups):,} sounds occur more than once{across} ({shown})"]
+
+
+def shared_recordings(datasets: Sequence[Dataset]) -> list[str]:
+    """Freesound recordings that occur in two datasets: what neurons share there may be the recording."""
+    ids = {d.name: {clip.labels["freesound_id"] for clip in d.clips if "freesound_id" in clip.labels} for d in datasets}
+    names = [name for name, found in ids.items() if found]
+    lines = []
+    for i, one in enumerate(names):
+        for two in names[i + 1 :]:
+            both = ids[one] & ids[two]
+            if both:
+                some = ", ".join(sorted(both)[:SHOWN])
+                lines.append(
+                    f"{one} and {two} share {len(both):,} Freesound recordings ({some}): neurons that both select may "
+                    "know the recording, not the class"
+                )
+    return lines

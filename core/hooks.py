@@ -66,42 +66,32 @@ def record(encoder: Encoder, batch: Batch) -> Iterator[Counts]:
         tokens=tokens,
     )
     starts = layer_starts(encoder.layer_widths)
-    every_token = bool(batch.counted.all())  # asked once: on a GPU each answer waits for all work before it
     at_once = _VALUES_AT_ONCE[device.type == "cpu"]
+    kept: dict[torch.Size, Tensor] = {}  # room for one comparison, used again and again
 
     def observe(layer: int, activation: Tensor) -> None:
         columns = slice(starts[layer], starts[layer + 1])
-        counted = encoder.counted(layer, batch)
-        weights = None if counted is batch.counted and every_token else counted.float()
+        weights = encoder.counted(layer, batch).float()[:, None]  # (rows, 1, tokens)
         n_rows = max(1, at_once // activation[0].numel())
         for start in range(0, len(activation), n_rows):
             rows = slice(start, start + n_rows)
-            positive, total = _sums(activation[rows], None if weights is None else weights[rows])
-            counts.positive[:, columns].index_add_(0, batch.clip[rows], positive)
+            part = activation[rows].float()
+            fires = kept[part.shape] if part.shape in kept else kept.setdefault(part.shape, torch.empty_like(part))
+            torch.gt(part, 0, out=fires)
+            # As products with the weights, which read the activations once; exact, the counts lie far below 2**24.
+            positive, total = torch.bmm(weights[rows], fires)[:, 0], torch.bmm(weights[rows], part)[:, 0]
+            counts.positive[:, columns].index_add_(0, batch.clip[rows], positive.to(torch.int32))
             counts.total[:, columns].index_add_(0, batch.clip[rows], total)
 
     with ExitStack() as hooks:
         for layer, projection in enumerate(encoder.projections):
 
             def hook(module: nn.Module, inputs: tuple[Tensor, ...], layer: int = layer) -> None:
-                observe(layer, inputs[0])
+                with torch.autocast(device.type, enabled=False):
+                    observe(layer, inputs[0])
 
             hooks.callback(projection.register_forward_pre_hook(hook).remove)
         yield counts
-
-
-def _sums(activation: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Positive tokens (int32) and sum of activations (float32) of each row and neuron.
-
-    As products with the weights, which read the activations once; exact, the counts lie far below 2**24.
-    """
-    with torch.autocast(activation.device.type, enabled=False):
-        activation = activation.float()
-        if weights is None:
-            return (activation > 0).sum(1, dtype=torch.int32), activation.sum(1)
-        of_row = weights[:, None]
-        positive = torch.bmm(of_row, (activation > 0).float())[:, 0]
-        return positive.to(torch.int32), torch.bmm(of_row, activation)[:, 0]
 
 
 @contextmanager

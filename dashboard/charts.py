@@ -47,7 +47,7 @@ def _legend() -> alt.Legend:
 def _by_task(frame: pd.DataFrame, reference: str) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:
     """Shared encodings of charts with a row a task, and in it a line a model."""
     models = _models(frame)
-    y = alt.Y("task:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, grid=False))
+    y = alt.Y("task:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, labelOverlap=False, grid=False))
     offset = alt.YOffset("model:N", sort=models)
     color = alt.Color("model:N", scale=_legend_scale(models, reference), legend=_legend())
     height = frame["task"].nunique() * max(18, 10 * len(models) + 4) + 85  # axis and legend

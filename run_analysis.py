@@ -58,6 +58,7 @@ class Study:
     failures: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     _run_id: int | None = None
+    _batch_sizes: dict[str, int] = field(default_factory=dict)
 
     @property
     def run_id(self) -> int:
@@ -100,8 +101,11 @@ class Study:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def batch_size(self, scan: Scan) -> int:
-        """Clips, or chunks, in one forward pass."""
-        return batch_size_for(self.encoder, self.config.batch_size, scan.longest)
+        """Clips, or chunks, in one forward pass; found by trying, so once a dataset."""
+        name = scan.dataset.name
+        if name not in self._batch_sizes:
+            self._batch_sizes[name] = batch_size_for(self.encoder, self.config.batch_size, scan.longest)
+        return self._batch_sizes[name]
 
     @property
     def precision(self) -> str:

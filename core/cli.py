@@ -255,14 +255,14 @@ def tell_of(scanned: Scan, path: Path, config: AnalysisConfig, console: Console)
     if dataset.split_origin == "ours":
         console.print(f"    its split is ours, drawn with seed {config.seed}")
     report.write_problems(scanned.problems, path)
-    warnings = [*report.problems(scanned.problems, path), *dataset.notes, *report.duplicates(scanned)]
-    for line in warnings:
+    amiss = [*report.problems(scanned.problems, path), *dataset.unexpected, *report.duplicates(scanned)]
+    for line in [*dataset.notes, *amiss]:
         console.print(f"    {line}", style="yellow")
     if config.length == "unit" and dataset.unit_seconds is None:
         console.print(f"    --length unit: {dataset.name} has no unit length; clips keep their own", style="yellow")
-    if config.strict and warnings:
-        more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
-        raise InputError(f"--strict: {dataset.name}: {warnings[0]}{more}")
+    if config.strict and amiss:
+        more = f" (and {len(amiss) - 1} more)" if len(amiss) > 1 else ""
+        raise InputError(f"--strict: {amiss[0]}{more}")
 
 
 def show_list(config: AnalysisConfig, console: Console) -> None:
@@ -286,7 +286,7 @@ def show_list(config: AnalysisConfig, console: Console) -> None:
     for dataset in found:
         for line in report.summary(dataset, report.estimated_hours(dataset) if config.data_dirs else ""):
             console.print(line)
-        for line in [*report.problems(dataset.problems, None), *dataset.notes]:
+        for line in [*report.problems(dataset.problems, None), *dataset.notes, *dataset.unexpected]:
             console.print(f"  {line}", style="yellow")
         console.print(f"  in {dataset.root}", style="dim")
     for line in report.shared_recordings(found):

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.datasets.base import InputError
-from core.datasets.files import match_rows, nested_classes, read_lines
+from core.datasets.files import match_rows, read_lines
 from core.datasets.gtzan import GENRES, track_of
 from core.datasets.speech_commands import speaker_of
 from core.results import Problem
@@ -104,23 +104,3 @@ def test_lists_are_read_whatever_their_line_ends(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="list.txt cannot be read as a list"):
         read_lines(tmp_path / "list.txt")
-
-
-def test_nested_classes_are_all_those_above_the_smallest_first() -> None:
-    clips = [["Bark", "Dog", "Animal"], ["Dog", "Animal"], ["Cat", "Animal"], ["Cat", "Animal", "Music"], ["Music"], []]
-    assert nested_classes(clips) == {"Bark": ("Dog", "Animal"), "Dog": ("Animal",), "Cat": ("Animal",)}
-
-
-@given(st.lists(st.lists(st.sampled_from("abcd"), max_size=4), max_size=12))
-def test_a_class_lies_within_another_where_its_clips_are_a_smaller_set(clips: list[list[str]]) -> None:
-    of_class = {name: {i for i, labels in enumerate(clips) if name in labels} for name in "abcd"}
-    expected = {
-        (child, parent)
-        for child in "abcd"
-        for parent in "abcd"
-        if of_class[child] and of_class[child] < of_class[parent]
-    }
-    found = nested_classes(clips)
-    assert {(child, parent) for child, parents in found.items() for parent in parents} == expected
-    for parents in found.values():
-        assert list(parents) == sorted(parents, key=lambda name: (len(of_class[name]), name))

@@ -17,6 +17,7 @@ from core.encoders import Encoder, load_encoder  # noqa: E402
 from core.encoders.hf.wav2vec2 import WavLMEncoder  # noqa: E402
 from core.hooks import record  # noqa: E402
 from tests import tiny_hf  # noqa: E402
+from tests.tiny_hf import folder, noise  # noqa: E402
 
 every_model = pytest.mark.parametrize("label", tiny_hf.MODELS)
 WAVEFORM = [label for label in tiny_hf.MODELS if label.startswith(("wav", "hubert", "data2vec"))]
@@ -40,14 +41,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 load = cache(load_encoder)
-
-
-def folder(name: str) -> Path:
-    return Path(name.removeprefix("hf:"))
-
-
-def noise(n_samples: int, seed: int = 0) -> np.ndarray:
-    return (0.1 * np.random.default_rng(seed).standard_normal(n_samples)).astype(np.float32)
 
 
 @cache

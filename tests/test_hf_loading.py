@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from core.datasets import InputError  # noqa: E402
 from core.encoders import load_encoder  # noqa: E402
 from tests import tiny_hf  # noqa: E402
+from tests.tiny_hf import folder, noise  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +32,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 load = cache(load_encoder)
-
-
-def folder(name: str) -> Path:
-    return Path(name.removeprefix("hf:"))
-
-
-def noise(n_samples: int, seed: int = 0) -> np.ndarray:
-    return (0.1 * np.random.default_rng(seed).standard_normal(n_samples)).astype(np.float32)
 
 
 def embedding(name: str) -> np.ndarray:

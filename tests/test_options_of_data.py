@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from core import cli
+from core.config import AnalysisConfig
+from core.datasets import InputError
+from core.datasets.manifest import read
+from core.scan import scan
 from tests import replicas_speech_music, small_study, tiny_m2d
 from tests.small_study import make_dataset, query
 
@@ -61,10 +68,23 @@ def test_strict_stops_before_computing_where_something_is_amiss(
     db = tmp_path / "atlas.db"
     shutil.copy(pets / "000.flac", pets / "002.flac")
     told = refused(capsys, "--data-dir", pets, "--db", db, "--strict", *SCORE)
-    assert told == "--strict: pets: pets: 1 sounds occur more than once (000.flac = 002.flac)"
+    assert told == "--strict: pets: 1 sounds occur more than once (000.flac = 002.flac)"
     assert query(db, "SELECT COUNT(*) FROM runs") == [(0,)]
     assert run("--data-dir", pets, "--db", db, *SCORE) == 0
     assert run("--data-dir", clean, "--db", tmp_path / "clean.db", "--strict", *SCORE) == 0
+
+
+def test_strict_takes_a_note_for_no_fault_and_another_number_of_clips_for_one(clean: Path, tmp_path: Path) -> None:
+    looked = scan(read(clean), tmp_path / "scan.csv")
+    config, console = AnalysisConfig(strict=True), cli.output()
+    for told, faulty in (
+        ({"notes": ("pets: purr",)}, False),
+        ({"unexpected": ("pets: 24 clips found, 9 published",)}, True),
+    ):
+        changed = replace(looked, dataset=replace(looked.dataset, **told))  # type: ignore[arg-type]
+        stopped = pytest.raises(InputError, match="--strict: pets: 24 clips") if faulty else nullcontext()
+        with stopped:
+            cli.tell_of(changed, tmp_path / "report.csv", config, console)
 
 
 def test_unit_length_is_said_to_be_unknown_of_own_data(

@@ -43,9 +43,12 @@ def test_each_has_a_replica_a_name_and_tasks_of_its_own() -> None:
 
 
 @every_dataset
-def test_it_is_recognised_by_its_own_loader_alone(published: Published, folder: Path) -> None:
+def test_it_is_recognised_by_its_own_loader_alone(published: Published, folder: Path, tmp_path: Path) -> None:
     root = _root(published, folder)
     assert [p.name for p in PUBLISHED if p.recognise(root)] == [published.name]
+    (tmp_path / "manifest.csv").write_text("file,kind\na.wav,dog\n")
+    for other in (root.parent, root / "nothing here", tmp_path):
+        assert not published.recognise(other)
 
 
 @every_dataset

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers as hf
 from torch import nn
@@ -45,6 +46,15 @@ def build(folder: Path) -> dict[str, str]:
         quietly_save(model, extractor, folder / label)
         made[label] = f"hf:{folder / label}"
     return made
+
+
+def folder(name: str) -> Path:
+    """Where the model of a name lies."""
+    return Path(name.removeprefix("hf:"))
+
+
+def noise(n_samples: int, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(n_samples)).astype(np.float32)
 
 
 def quietly_save(model: Any, extractor: Any, folder: Path) -> Path:

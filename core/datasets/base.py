@@ -65,6 +65,8 @@ class Dataset:
         Length to which EVAR crops or pads its clips.
     notes : tuple of str
         What a user should know before running, a line each.
+    unexpected : tuple of str
+        What differs from the dataset as published, a line each.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Dataset:
     entropy_rate: float | None = None
     unit_seconds: float | None = None
     notes: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
 
     def task(self, attribute: str) -> str:
         """Name of the task that reads this attribute."""

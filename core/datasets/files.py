@@ -168,32 +168,3 @@ def match_rows(
     by_path = [(path_of(row), row) for row in rows]
     problems = mismatches((path for path, _ in by_path), here, table)
     return [(path, row) for path, row in by_path if path in here], problems
-
-
-def nested_classes(label_lists: Iterable[Collection[str]]) -> dict[str, tuple[str, ...]]:
-    """Which classes lie within which, as far as clips with several labels show it.
-
-    A class that every clip of another has, and further clips too, is a parent of that other one. All
-    classes above a class are its parents, the smallest first. Classes of few clips may seem to lie
-    within one that they only happened to meet.
-
-    Parameters
-    ----------
-    label_lists : iterable of collection of str
-        Each clip's labels.
-
-    Returns
-    -------
-    dict
-        Child to parents; classes without a parent are absent.
-    """
-    size: Counter[str] = Counter()
-    both: Counter[tuple[str, str]] = Counter()
-    for labels in map(set, label_lists):
-        size.update(labels)
-        both.update((child, parent) for child in labels for parent in labels if child != parent)
-    parents: dict[str, list[str]] = {}
-    for (child, parent), n in both.items():
-        if n == size[child] < size[parent]:
-            parents.setdefault(child, []).append(parent)
-    return {child: tuple(sorted(above, key=lambda c: (size[c], c))) for child, above in sorted(parents.items())}

@@ -90,8 +90,6 @@ class Published(ABC):
         The paper's, where it differs from 0.01.
     multilabel : tuple of str
         Attributes of which a clip may have several values, held with commas between them.
-    parents : mapping of str to tuple of str
-        Class to the classes above it, where an attribute's classes nest.
     """
 
     name: ClassVar[str]
@@ -143,7 +141,8 @@ class Published(ABC):
             multilabel=self.multilabel,
             entropy_rate=self.entropy_rate,
             unit_seconds=self.unit_seconds,
-            notes=tuple(found.notes) + self._unexpected(clips),
+            notes=tuple(found.notes),
+            unexpected=self._unexpected(clips),
         )
 
     def _with_derived(self, labels: Mapping[str, str]) -> dict[str, str]:

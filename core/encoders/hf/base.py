@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.encoders.base import Encoder, Padding
+from core.encoders.base import Batch, Encoder, Padding
 from core.encoders.hf.checkpoint import Checkpoint
 from core.encoders.structure import mlp_projections
 
@@ -55,6 +55,11 @@ class HuggingFaceEncoder(Encoder):
     @property
     def projections(self) -> list[nn.Linear]:
         return self._projections
+
+    def _batch(self, inputs: Tensor, clip: Tensor, n_clips: int, present: Tensor, counted: Tensor) -> Batch:
+        """A batch on the encoder's device; the masks are made on the CPU."""
+        clip, present, counted = (tensor.to(self.device) for tensor in (clip, present, counted))
+        return Batch(inputs, clip, n_clips, present, counted)
 
 
 def cut(waveforms: Sequence[NDArray[np.float32]], chunk: int) -> tuple[list[NDArray[np.float32]], list[int]]:

@@ -65,13 +65,7 @@ class ClapEncoder(HuggingFaceEncoder):
         present, counted = (
             mask.unflatten(1, (-1, 1, n_columns)).expand(-1, -1, bands, -1).flatten(1) for mask in masks
         )
-        return Batch(
-            inputs=self.log_mel(pieces),
-            clip=clip_of_row.to(self.device),
-            n_clips=len(waveforms),
-            present=present.to(self.device),
-            counted=counted.to(self.device),
-        )
+        return self._batch(self.log_mel(pieces), clip_of_row, len(waveforms), present, counted)
 
     def log_mel(self, pieces: Sequence[NDArray[np.float32]]) -> Tensor:
         """Features as `transformers.ClapFeatureExtractor` gives, dB, shape (n_rows, 1, n_frames, n_mels)."""

@@ -60,13 +60,7 @@ class SpectrogramTransformer(HuggingFaceEncoder):
         clip_of_row, n_frames = torch.tensor(clip), torch.tensor(frames)
         masks = sound_and_counted(n_frames, start, start + self.patch, clip_of_row, len(waveforms), padding)
         present, counted = (F.pad(mask.repeat(1, self.grid[0]), (SPECIAL, 0)) for mask in masks)
-        return Batch(
-            inputs=self.fbank(pieces, n_frames),
-            clip=clip_of_row.to(self.device),
-            n_clips=len(waveforms),
-            present=present.to(self.device),
-            counted=counted.to(self.device),
-        )
+        return self._batch(self.fbank(pieces, n_frames), clip_of_row, len(waveforms), present, counted)
 
     def fbank(self, pieces: Sequence[NDArray[np.float32]], n_frames: Tensor) -> Tensor:
         """Features as `transformers.ASTFeatureExtractor` gives, shape (n_rows, max_length, n_mels).

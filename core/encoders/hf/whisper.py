@@ -55,13 +55,7 @@ class WhisperEncoder(HuggingFaceEncoder):
         clip_of_row = torch.tensor(clip)
         lengths = torch.tensor([len(piece) for piece in pieces])
         present, counted = sound_and_counted(lengths, start, start + token, clip_of_row, len(waveforms), padding)
-        return Batch(
-            inputs=self.log_mel(pieces),
-            clip=clip_of_row.to(self.device),
-            n_clips=len(waveforms),
-            present=present.to(self.device),
-            counted=counted.to(self.device),
-        )
+        return self._batch(self.log_mel(pieces), clip_of_row, len(waveforms), present, counted)
 
     def log_mel(self, pieces: Sequence[NDArray[np.float32]]) -> Tensor:
         """Features as `transformers.WhisperFeatureExtractor` gives, shape (n_rows, n_mels, n_frames).

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process without a traceback
@@ -26,21 +27,25 @@ if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process w
 import numpy as np
 from rich.console import Console
 
-from core import ablation, activations, cli, probe, scoring, sharing
+from core import activations, cli, options, probe, scoring, sharing, stages, summary, targets
 from core.activations import Activations
-from core.config import AnalysisConfig, selection_name, top_share
+from core.agreement import specificity
+from core.config import AnalysisConfig
 from core.datasets import InputError, report
 from core.device import ablate_clips_for, batch_size_for, choose_device
 from core.encoders import Encoder, load_encoder
+from core.encoders.untrained import untrained
+from core.operations import Operation
 from core.progress import Update
 from core.progress import stage as progress_stage
 from core.results import ModelRecord
 from core.scan import Scan
+from db import queries
 from db.session import StoreError, exclusive_run, open_store, store_files_dir
 from db.set_queries import specific_sets, stored_clips
 from db.store import Store
 
-RESULTS = 1
+RESULTS = 2
 """Raised when stages change meaning, so that stored results of older code are computed anew."""
 
 
@@ -111,6 +116,11 @@ class Study:
     def precision(self) -> str:
         return "float32" if self.config.precision == "auto" else self.config.precision
 
+    def note(self, text: str) -> None:
+        """Tell something at the end, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     def finish(self, status: str) -> None:
         if self._run_id is not None:
             self.store.finish_run(self._run_id, status, self.seconds, self.notes)
@@ -120,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 1 some failed, 2 wrong input, 130 stopped)."""
     console = cli.output()
     try:
-        config, show_list = cli.parse(argv)
+        config, show_list = options.parse(argv)
         if show_list:
             cli.show_list(config, console)
             return 0
@@ -143,6 +153,9 @@ def run(config: AnalysisConfig, console: Console) -> int:
     encoders = [
         load_encoder(name, config.weights or None, device, config.weights_config or None) for name in config.models
     ]
+    if config.untrained:
+        twins = [untrained(encoder, config.seed) for encoder in encoders if not encoder.name.endswith("-untrained")]
+        encoders = list({encoder.name: encoder for encoder in [*encoders, *twins]}.values())
     tasks = cli.tasks(config, console)
     for line in report.shared_recordings([dataset for dataset, _ in tasks]):
         console.print(line, style="yellow")
@@ -186,6 +199,7 @@ def study_model(study: Study, data: Sequence[tuple[Scan, Sequence[str]]]) -> Stu
                         study_task(study, scan, matrices, attribute)
         with cli.keep_going(study, console, "shared neurons"):
             share(study)
+            compare_selections(study)
     except BaseException as error:
         with suppress(StoreError):  # a full disk takes no last word either
             study.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
@@ -223,95 +237,103 @@ def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) 
     score_key = study.key(
         "score", scan.content_key, task, selection, config.shuffles, config.seed, config.min_test_clips
     )
+    how = [config.n_controls(), config.control_layers, config.max_pairs, config.probe_seeds, config.seed,
+           config.min_test_clips, ablate_clips_for(study.encoder.device, config.ablate_clips)]  # fmt: skip
     ablate_keys = {
-        (choice, gain): study.key("ablate", scan.content_key, task, evidence if top_share(choice) else selection,
-                                  choice, gain, config.controls, config.control_layers, config.seed,
-                                  config.min_test_clips, ablate_clips_for(study.encoder.device, config.ablate_clips))
-        for choice in config.ablate for gain in config.gains
+        (choice, operation): study.key("ablate", scan.content_key, task,
+                                       selection if choice.kind == "preset" else evidence, choice.key,
+                                       operation.name, operation.gain, *how)
+        for choice in map(targets.Choice.of, config.ablate) for operation in config.operations()
     }  # fmt: skip
+    attribution_key = study.key("attribution", scan.content_key, task, config.seed, config.min_test_clips,
+                                ablate_clips_for(study.encoder.device, config.ablate_clips))  # fmt: skip
     probe_key = study.key("probe", scan.content_key, task)
     done = study.store.is_done
     to_score = "score" in config.stages and not (done(score_key) and done(probe_key))
     to_ablate = [c for c, k in ablate_keys.items() if "ablate" in config.stages and not done(k)]
-    if not to_score and not to_ablate:
+    to_attribute = "ablate" in config.stages and not done(attribution_key)
+    if not to_score and not to_ablate and not to_attribute:
         return
 
     counts = scoring.count(scan, matrices, attribute, config.event, config.selection_splits())
-    if to_score and not done(score_key):
-        score(study, scan, attribute, counts, score_key)
-    if not done(score_key):
-        raise InputError(f"{task} is not scored with these settings yet; add score to --stages")
-
     with study.timer("score"):
         heads = probe.fit_task(scan, attribute, np.asarray(matrices.embeddings))
+    if to_score and not done(score_key):
+        score(study, scan, matrices, attribute, counts, heads, score_key)
+    if not done(score_key):
+        raise InputError(f"{task} is not scored with these settings yet; add score to --stages")
     if not done(probe_key):
         study.store.write_probe(study.run_id, probe_key, study.model_id, heads.result)
         study.console.print(f"  {task} · linear head: {probe.describe(heads.result)}")
-    for choice, gain in to_ablate:
-        ablate(study, scan, attribute, counts, heads, choice, gain, ablate_keys[choice, gain])
+    if to_attribute and heads.parts:
+        attribute_neurons(study, scan, attribute, heads, attribution_key)
+    with study.timer("ablate"):
+        again = stages.refit_heads(config, scan, matrices, attribute, heads) if to_ablate else []
+    for choice, operation in to_ablate:
+        key = ablate_keys[choice, operation]
+        ablate(study, scan, matrices, attribute, counts, heads, again, choice, operation, key)
 
 
-def score(study: Study, scan: Scan, attribute: str, counts: scoring.TaskCounts, key: str) -> None:
-    """Entropy and class-specific neurons by every preset, each beside its label-shuffling null."""
-    config, task = study.config, scan.dataset.task(attribute)
-    with study.stage("score", f"{task} · score", config.shuffles, "shuffles") as update:
-        scores = scoring.score(
-            scan,
-            attribute,
-            counts,
-            config.selections(scan.dataset.entropy_rate),
-            config.shuffles,
-            config.seed,
-            config.selection_splits(),
-            update,
-        )
-    left_out = ablation.too_few_clips(scan, attribute, counts.names, config.min_test_clips)
-    if left_out:
-        scores = replace(scores, warnings=(*scores.warnings, left_out))
+def score(
+    study: Study,
+    scan: Scan,
+    matrices: Activations,
+    attribute: str,
+    counts: scoring.TaskCounts,
+    heads: probe.Probe,
+    key: str,
+) -> None:
+    """Entropy and class-specific neurons by every preset, each beside its null and what it is worth."""
+    config, label = study.config, f"{scan.dataset.task(attribute)} · score"
+    with study.stage("score", label, stages.n_steps_of_score(config), "steps") as update:
+        scores = stages.score(config, scan, matrices, attribute, counts, heads, update)
     for warning in scores.warnings:
         study.console.print(f"    {warning}", style="yellow")
+    study.console.print(f"    {summary.verdict(scores)}")
     study.store.write_scores(study.run_id, key, study.model_id, scores)
+
+
+def attribute_neurons(study: Study, scan: Scan, attribute: str, heads: probe.Probe, key: str) -> None:
+    """What the linear head would lose without each single neuron, by its gradient; checked on some."""
+    config, encoder, label = study.config, study.encoder, f"{scan.dataset.task(attribute)} · attribute"
+    parts = stages.some_test_clips(config, encoder, scan, attribute, heads)
+    n_steps, batch_size = stages.n_steps_of_attribution(encoder, parts), study.batch_size(scan)
+    with study.stage("ablate", label, n_steps, "passes") as update:
+        found = stages.attribute_neurons(
+            config, encoder, scan, attribute, parts, batch_size, study.precision, update
+        )  # fmt: skip
+    study.store.write_attributions(study.run_id, key, study.model_id, found)
 
 
 def ablate(
     study: Study,
     scan: Scan,
+    matrices: Activations,
     attribute: str,
     counts: scoring.TaskCounts,
     heads: probe.Probe,
-    choice: str,
-    gain: float,
+    again: list[list[probe.LinearHead]],
+    choice: targets.Choice,
+    operation: Operation,
     key: str,
 ) -> None:
-    """Scale each class's neurons, and as many random ones, and ask the same linear head again."""
-    config, task = study.config, scan.dataset.task(attribute)
-    share = top_share(choice)
-    settings = [s for s in config.selections(scan.dataset.entropy_rate) if s.preset == choice]
-    mask = None if share else scoring.masks(counts, settings)[0]
-    targets = ablation.choose_targets(selection_name(choice), share, counts.names, counts.z, counts.p, mask)
-    enough = ablation.classes_with_clips(scan, attribute, config.min_test_clips)
-    targets = [t for t in targets if t.name in enough]
-    reason = ablation.why_not(heads, targets)
-    if reason:
-        study.notes.append(f"{task}: not ablated ({selection_name(choice)}), {reason}")
+    """Change each target's neurons, and as many random ones, and ask the same linear head again."""
+    task, encoder = scan.dataset.task(attribute), study.encoder
+    with study.timer("ablate"):
+        sweep, told = stages.prepare_ablation(
+            study.config, encoder, scan, matrices, attribute, counts, heads, choice, operation, again,
+            study.batch_size(scan), study.precision,
+        )  # fmt: skip
+    for line in told:
+        study.note(line)
+    if sweep is None:
         study.store.write_ablations(study.run_id, key, study.model_id, task, [])
         return
-    setting = ablation.Setting(
-        gain, config.controls, config.control_layers, config.seed,
-        study.batch_size(scan), study.batch_size(scan), config.padding, study.precision, config.workers,
-    )  # fmt: skip
-    members, names = scan.members(attribute)
-    limit = ablate_clips_for(study.encoder.device, config.ablate_clips)
-    parts = ablation.draw_parts(heads.parts, members, limit, config.min_test_clips, config.seed)
-    n_clips, n_every = (sum(len(part.clips) for part in of) for of in (parts, heads.parts))
-    if n_clips < n_every:
-        study.notes.append(f"{task}: ablated on {n_clips} of {n_every} test clips; --ablate-clips all takes them all")
-    n_passes = n_clips * ablation.n_conditions(targets, study.encoder.layer_widths, setting)
-    with study.stage(
-        "ablate", f"{task} · ablate {selection_name(choice)} at gain {gain:g}", n_passes, "passes"
-    ) as update:
-        found = ablation.ablate(study.encoder, scan, parts, members, names, task, targets, setting, update)
+    folder = study.files / "ablations" / key
+    with study.stage("ablate", f"{task} · ablate {choice} {operation}", sweep.n_passes, "passes") as update:
+        found = sweep.run(encoder, scan, folder, update)
     study.store.write_ablations(study.run_id, key, study.model_id, task, found)
+    shutil.rmtree(folder)
 
 
 def share(study: Study) -> None:
@@ -326,6 +348,18 @@ def share(study: Study) -> None:
         with study.timer("score"):
             shared = sharing.share_all(sets, study.encoder.n_neurons)
             study.store.write_shared(study.run_id, key, study.model_id, shared)
+
+
+def compare_selections(study: Study) -> None:
+    """How much more a class loses by its own neurons than the others do, for every way to choose them."""
+    effects = queries.ablation_effects(study.store.engine, study.encoder.name)
+    digest = hashlib.sha256(repr(effects.drop(columns="ablation_id").to_numpy().tolist()).encode()).hexdigest()
+    key = study.key("specificity", digest)
+    if len(effects) and not study.store.is_done(key):
+        with study.timer("ablate"):
+            study.store.write_specificity(study.run_id, key, study.model_id, specificity(effects, study.config.seed))
+            for line in summary.most_specific(effects, study.config.seed):
+                study.note(line)
 
 
 if __name__ == "__main__":

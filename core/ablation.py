@@ -1,108 +1,78 @@
-"""Take neurons out, and see what the linear head loses, beside as many random neurons.
+"""Change a class's neurons, and see what the linear head loses, beside as many random neurons.
 
-The head is never refitted: frozen features, frozen head, one thing changed (paper, section on
-ablation). Each condition (a set of neurons, a gain) runs from the first layer it changes; what lies
-before is computed once a batch, and in pre-norm blocks that first layer too (`_after_first`).
-`core.effects` tells what was lost.
+The head is never refitted to a changed network: frozen features, frozen head, one thing changed (paper,
+section on ablation). `core.targets` says which neurons, `core.operations` what is done to them,
+`core.controls` what they are held against, `core.conditions` runs it, `core.effects` tells what was lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from core.activations import autocast, read_ahead
-from core.effects import compare, correct_for_many, hits
-from core.encoders.base import Batch, Encoder, Padding
+from core.answers import Answers
+from core.conditions import Passes, ask
+from core.controls import Cells, draw_controls
+from core.effects import Resamples, compare, correct_for_many, hits
+from core.encoders.base import Encoder
 from core.heads import LinearHead
-from core.hooks import Neuron, keep, layer_starts, scale_conditions, to_neurons
+from core.operations import Operation
 from core.probe import Part, Probe
 from core.results import Ablation, FloatArray, IntArray
 from core.scan import Scan
 from core.selectivity import Mask
+from core.targets import Target, choose_targets
 
-
-@dataclass(frozen=True)
-class Target:
-    """Neurons to scale: how they were chosen, for which class, which (flat indices)."""
-
-    selection: str
-    name: str
-    neurons: IntArray
+__all__ = ["Known", "Plan", "Setting", "Target", "ablate", "choose_targets"]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How the ablation runs.
+    """What is done to each target, and what it is held against.
 
     Attributes
     ----------
-    gain : float
-    n_controls : int
-        Random sets for each group of targets.
+    operation : Operation
+    n_controls, n_activity_controls : int
+        Random sets for each group of targets, matched in layer, and in activity too.
     control_layers : str
         ``task``: targets of one selection and size share their controls, which have that size and
         the targets' mean layer profile; ``target``: each target has its own, of exactly its layers.
     seed : int
-    batch_size : int
-        Clips read and prepared together.
-    rows_per_pass : int
-        Chunks of audio times conditions in one forward pass.
-    padding, precision : str
-        As in extraction.
-    workers : int
+    passes : Passes
     """
 
-    gain: float = 0.0
+    operation: Operation = field(default_factory=Operation)
     n_controls: int = 20
+    n_activity_controls: int = 0
     control_layers: str = "task"
     seed: int = 0
-    batch_size: int = 32
-    rows_per_pass: int = 64
-    padding: Padding = "exclude"
-    precision: str = "float32"
-    workers: int = 2
+    passes: Passes = field(default_factory=Passes)
 
 
-def top_by_evidence(z: FloatArray, p: FloatArray, share: float) -> list[IntArray]:
-    """For each class the share of all neurons with the strongest evidence for it.
+@dataclass(frozen=True)
+class Known:
+    """What is known of neurons and clips besides.
 
-    Parameters
+    Attributes
     ----------
-    z, p : ndarray, shape (n_classes, n_neurons)
-        From `core.null.evidence`; lowest p first, highest z among equals, then flat index.
-    share : float
-        Of all neurons, at least one.
+    rate : ndarray, shape (n_neurons,), or None
+        Pooled activation probability over the selection clips; for controls matched in activity.
+    means : ndarray, shape (n_neurons,), or None
+        Mean activations over the selection clips (`core.operations.per_token`); for ``mean`` and ``keep``.
+    refits : sequence of sequences of LinearHead
+        For each part further heads (`core.refits`), as many a part; empty = none.
+    groups : ndarray of int, shape (n_clips of the dataset,), or None
+        Group of each clip (speaker, source), -1 where it is not known.
     """
-    k = max(1, round(share * p.shape[1]))
-    return [np.sort(np.lexsort((-z[c], p[c]))[:k]) for c in range(len(p))]
 
-
-def choose_targets(
-    selection: str, share: float | None, names: Sequence[str], z: FloatArray, p: FloatArray, mask: Mask | None
-) -> list[Target]:
-    """The neurons to scale for each class; classes that have none are left out.
-
-    Parameters
-    ----------
-    selection : str
-        Name for the store.
-    share : float or None
-        Ladder step: the share of all neurons with the strongest evidence; None = a preset's own
-        sets, given by ``mask``.
-    z, p : ndarray, shape (n_classes, n_neurons)
-    mask : ndarray of bool, shape (n_classes, n_neurons), or None
-    """
-    if share is not None:
-        sets = top_by_evidence(z, p, share)
-    else:
-        assert mask is not None
-        sets = [np.flatnonzero(row) for row in mask]
-    return [Target(selection, name, s) for name, s in zip(names, sets, strict=True) if len(s)]
+    rate: FloatArray | None = None
+    means: FloatArray | None = None
+    refits: Sequence[Sequence[LinearHead]] = ()
+    groups: IntArray | None = None
 
 
 def classes_with_clips(scan: Scan, attribute: str, least: int) -> set[str]:
@@ -181,54 +151,48 @@ def why_not(probe: Probe, targets: Sequence[Target]) -> str:
     return ""
 
 
-def n_conditions(targets: Sequence[Target], layer_widths: Sequence[int], setting: Setting) -> int:
+def n_conditions(
+    targets: Sequence[Target], layer_widths: Sequence[int], setting: Setting, known: Known | None = None
+) -> int:
     """Sets of neurons to run: targets and all their controls."""
-    families, _ = draw_controls(targets, layer_widths, setting)
-    return len(targets) + sum(map(len, families))
+    return len(Plan.of(targets, layer_widths, setting, known or Known()).sets)
 
 
-def draw_controls(
-    targets: Sequence[Target], layer_widths: Sequence[int], setting: Setting
-) -> tuple[list[list[IntArray]], list[int]]:
-    """Random sets of the same size in the same layers.
+@dataclass(frozen=True)
+class Plan:
+    """Sets of neurons to run: each target's, then the controls'.
 
-    Returns
-    -------
-    families : list of lists of flat indices
-        ``n_controls`` sets a family.
-    family_of : list of int
-        For each target, its family.
+    Attributes
+    ----------
+    sets : list of ndarray of int
+        Flat indices.
+    controls, activity_controls : list of slice
+        For each target, where its controls are among the sets.
     """
-    starts = layer_starts(layer_widths)
-    profiles = [np.histogram(t.neurons, bins=starts)[0] for t in targets]
-    keys: list[tuple[object, ...]] = []
-    for target, profile in zip(targets, profiles, strict=True):
-        shared = setting.control_layers == "task"
-        keys.append((target.selection, profile.sum()) if shared else tuple(profile))
-    families: list[list[IntArray]] = []
-    distinct = list(dict.fromkeys(keys))
-    for number, key in enumerate(distinct):
-        members = [p for p, k in zip(profiles, keys, strict=True) if k == key]
-        profile = round_to_sum(np.mean(members, axis=0))
-        rng = np.random.default_rng([setting.seed, number, int(profile.sum())])
-        families.append([_draw(rng, profile, layer_widths, starts) for _ in range(setting.n_controls)])
-    return families, [distinct.index(key) for key in keys]
 
+    sets: list[IntArray]
+    controls: list[slice]
+    activity_controls: list[slice]
 
-def _draw(rng: np.random.Generator, profile: IntArray, layer_widths: Sequence[int], starts: IntArray) -> IntArray:
-    parts = [
-        starts[layer] + np.sort(rng.choice(width, size=n, replace=False))
-        for layer, (n, width) in enumerate(zip(profile, layer_widths, strict=True))
-    ]
-    return np.concatenate(parts)
-
-
-def round_to_sum(shares: FloatArray) -> IntArray:
-    """Largest-remainder rounding that keeps the (whole) sum."""
-    floor = np.floor(shares).astype(np.int64)
-    short = round(float(shares.sum())) - int(floor.sum())
-    floor[np.argsort(floor - shares, kind="stable")[:short]] += 1
-    return floor
+    @classmethod
+    def of(cls, targets: Sequence[Target], layer_widths: Sequence[int], setting: Setting, known: Known) -> Plan:
+        """Targets and the controls drawn for them."""
+        sets = [target.neurons for target in targets]
+        where: list[list[slice]] = []
+        for n_draws, by_activity in ((setting.n_controls, False), (setting.n_activity_controls, True)):
+            if not n_draws:
+                where.append([slice(0, 0)] * len(targets))
+                continue
+            if by_activity:
+                assert known.rate is not None, "controls matched in activity need the neurons' rates"
+                cells = Cells.activity(layer_widths, known.rate)
+            else:
+                cells = Cells.layers(layer_widths)
+            own = setting.control_layers == "target"
+            families, family_of = draw_controls(targets, cells, n_draws, own, setting.seed)
+            where.append([slice(len(sets) + n_draws * i, len(sets) + n_draws * (i + 1)) for i in family_of])
+            sets += [control for drawn in families for control in drawn]
+        return cls(sets, *where)
 
 
 def ablate(
@@ -241,8 +205,10 @@ def ablate(
     targets: Sequence[Target],
     setting: Setting,
     progress: Callable[[int], None] | None = None,
+    known: Known | None = None,
+    folder: Path | None = None,
 ) -> list[Ablation]:
-    """Scale each target's neurons and its controls, and compare the heads' answers clip by clip.
+    """Change each target's neurons and its controls', and compare the heads' answers clip by clip.
 
     Parameters
     ----------
@@ -253,142 +219,44 @@ def ablate(
     targets : sequence of Target
     progress : callable, optional
         Called with the number of forward passes (clips times conditions) done.
+    known : Known, optional
+    folder : Path, optional
+        Where answers lie until the caller removes it; an ablation that finds them there goes on from them. It
+        must be a folder of its own for whatever the result depends on.
 
     Returns
     -------
     list of Ablation, one a target
     """
-    families, family_of = draw_controls(targets, encoder.layer_widths, setting)
-    conditions = [t.neurons for t in targets] + [control for drawn in families for control in drawn]
-    of_clips = members[np.concatenate([part.clips for part in parts])]
-    n_best = int(of_clips.sum(axis=1).max())
-    found, done = [], 0
-    for part in parts:
-        told = _after(progress, done)
-        found.append(predictions(encoder, scan, part.clips, conditions, part.head, setting, told, n_best))
-        done += len(part.clips) * len(conditions)
-    answers, unablated = (np.concatenate(each, axis=-2) for each in zip(*found, strict=True))
-    before, family = hits(unablated, of_clips), -1
+    known = known or Known()
+    plan = Plan.of(targets, encoder.layer_widths, setting, known)
+    changes = [setting.operation.change(s, encoder.layer_widths, known.means) for s in plan.sets]
+    clips = np.concatenate([part.clips for part in parts])
+    of_clips = members[clips]
+    n_best, n_heads = int(of_clips.sum(axis=1).max()), 1 + len(known.refits[0] if known.refits else ())
+    answers = Answers.open(folder, n_heads, len(changes), len(clips), n_best)
+    told = None if progress is None else lambda: progress(answers.n_done)
+    start = 0
+    for i, part in enumerate(parts):
+        end = start + len(part.clips)
+        heads = [part.head, *(known.refits[i] if known.refits else ())]
+        ask(encoder, scan, part.clips, changes, heads, setting.passes, answers.of(slice(start, end)), told)
+        start = end
+    resamples = Resamples.of(of_clips, None if known.groups is None else known.groups[clips], setting.seed)
+    before = hits(answers.values[:, -1], of_clips)
     results = []
     for i, target in enumerate(targets):
-        if family_of[i] != family:
-            family = family_of[i]
-            first = len(targets) + family * setting.n_controls
-            controls = hits(answers[first : first + setting.n_controls], of_clips)
-        effects, control_deltas = compare(before, hits(answers[i], of_clips), controls, of_clips, class_names)
+        effects, control_deltas = compare(
+            before,
+            hits(answers.values[:, i], of_clips),
+            hits(answers.values[0, plan.controls[i]], of_clips),
+            of_clips,
+            class_names,
+            hits(answers.values[0, plan.activity_controls[i]], of_clips),
+            resamples,
+        )
+        gain, name = setting.operation.gain, setting.operation.name
         results.append(
-            Ablation(task, target.selection, target.name, setting.gain, target.neurons, effects, control_deltas)
+            Ablation(task, target.selection, target.name, gain, target.neurons, effects, control_deltas, name)
         )
     return correct_for_many(results)
-
-
-def _after(progress: Callable[[int], None] | None, done: int) -> Callable[[int], None] | None:
-    """``progress`` of a part, counted on from ``done``."""
-    return None if progress is None else lambda n: progress(done + n)
-
-
-@torch.inference_mode()
-def predictions(
-    encoder: Encoder,
-    scan: Scan,
-    clips: IntArray,
-    conditions: Sequence[IntArray],
-    head: LinearHead,
-    setting: Setting,
-    progress: Callable[[int], None] | None = None,
-    n_best: int = 1,
-) -> tuple[IntArray, IntArray]:
-    """The head's best classes under every condition, and without any.
-
-    Returns
-    -------
-    answers : ndarray of int, shape (n_conditions, n_clips, n_best)
-        Class index, best first.
-    unablated : ndarray of int, shape (n_clips, n_best)
-    """
-    neurons = [to_neurons(flat, encoder.layer_widths) for flat in conditions]
-    first_layer = [min((layer for layer, _ in n), default=encoder.n_layers) for n in neurons]
-    order = sorted(range(len(conditions)), key=lambda i: first_layer[i])
-    answers = np.empty((len(conditions), len(clips), n_best), dtype=np.int64)
-    unablated = np.empty((len(clips), n_best), dtype=np.int64)
-    places = [slice(i, i + setting.batch_size) for i in range(0, len(clips), setting.batch_size)]
-    waveforms = read_ahead(scan, [clips[p] for p in places], encoder.sample_rate, setting.workers)
-    done = 0
-    for place, sounds in zip(places, waveforms, strict=True):
-        batch = encoder.prepare(sounds, setting.padding)
-        with autocast(encoder, setting.precision):
-            whole = _whole_pass(encoder, batch, set(first_layer))
-            unablated[place] = head.top(_array(encoder.finish(whole.hidden[-1], batch)), n_best)
-            n_copies = max(1, setting.rows_per_pass // batch.clip.shape[0])
-            for start in range(0, len(order), n_copies):
-                group = order[start : start + n_copies]
-                embeddings = _run(encoder, whole, [neurons[i] for i in group], first_layer[group[0]], setting.gain)
-                answers[group, place] = head.top(embeddings, n_best).reshape(len(group), -1, n_best)
-                done += len(group) * len(sounds)
-                if progress:
-                    progress(done)
-    return answers, unablated
-
-
-@dataclass(frozen=True)
-class _Pass:
-    """A forward pass with nothing changed.
-
-    Attributes
-    ----------
-    hidden : list of Tensor
-        The residual stream before each block, and after the last.
-    activations : dict of Tensor
-        What entered the MLP output projection of the layers that a condition changes first; empty
-        where a block does not end with its MLP.
-    """
-
-    batch: Batch
-    hidden: list[torch.Tensor]
-    activations: dict[int, torch.Tensor]
-
-
-def _whole_pass(encoder: Encoder, batch: Batch, first_layers: set[int]) -> _Pass:
-    kept_layers = {layer for layer in first_layers if layer < encoder.n_layers} if encoder.ends_with_mlp else set()
-    hidden = [encoder.begin(batch)]
-    with keep(encoder, kept_layers) as activations:
-        for layer in range(encoder.n_layers):
-            hidden.append(encoder.block(layer, hidden[-1], batch))
-    return _Pass(batch, hidden, activations)
-
-
-def _run(
-    encoder: Encoder, whole: _Pass, conditions: Sequence[Sequence[Neuron]], first_layer: int, gain: float
-) -> NDArray[np.float32]:
-    """Embeddings under some conditions at once, from the first layer that any of them changes."""
-    copies = whole.batch.repeat(len(conditions))
-    if first_layer in whole.activations:
-        state = _after_first(encoder, whole, conditions, first_layer, gain)
-        first_layer += 1
-    else:
-        state = torch.cat([whole.hidden[first_layer]] * len(conditions))
-    with scale_conditions(encoder, conditions, gain):
-        for layer in range(first_layer, encoder.n_layers):
-            state = encoder.block(layer, state, copies)
-        return _array(encoder.finish(state, copies))
-
-
-def _after_first(
-    encoder: Encoder, whole: _Pass, conditions: Sequence[Sequence[Neuron]], layer: int, gain: float
-) -> torch.Tensor:
-    """The residual stream after the first changed block, without running it again.
-
-    All that comes before the MLP output projection is as it was, so the stream differs only by what
-    the scaled neurons write to it.
-    """
-    weight, activation = encoder.projections[layer].weight, whole.activations[layer]
-    states = []
-    for condition in conditions:
-        neurons = torch.tensor([i for at, i in condition if at == layer], dtype=torch.int64, device=weight.device)
-        written = activation[..., neurons] @ weight[:, neurons].T.to(activation.dtype)
-        states.append(whole.hidden[layer + 1] + (gain - 1.0) * written)
-    return torch.cat(states)
-
-
-def _array(embeddings: torch.Tensor) -> NDArray[np.float32]:
-    return embeddings.float().cpu().numpy()

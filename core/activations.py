@@ -96,13 +96,13 @@ def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: P
         "embeddings": ((n_clips, encoder.n_features), np.float32),
         "done": ((n_clips,), np.uint8),
     }
-    if not all(_is_whole(folder / f"{name}.npy", *shape) for name, shape in shapes.items()):
+    if not all(is_whole(folder / f"{name}.npy", *shape) for name, shape in shapes.items()):
         (folder / "done.npy").unlink(missing_ok=True)
-    maps = {name: _open_map(folder / f"{name}.npy", *shape) for name, shape in shapes.items()}
+    maps = {name: open_map(folder / f"{name}.npy", *shape) for name, shape in shapes.items()}
     return Activations(folder, **maps)
 
 
-def _is_whole(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
+def is_whole(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
     try:
         stored = open_memmap(path, mode="r")
     except (OSError, ValueError):
@@ -110,8 +110,8 @@ def _is_whole(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
     return stored.shape == shape and stored.dtype == dtype
 
 
-def _open_map(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> np.memmap:
-    if not _is_whole(path, shape, dtype):
+def open_map(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> np.memmap:
+    if not is_whole(path, shape, dtype):
         part = path.with_suffix(".part")
         try:
             open_memmap(part, mode="w+", dtype=dtype, shape=shape).flush()

@@ -16,9 +16,12 @@ import torchaudio
 from numpy.typing import NDArray
 
 EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au"})
+NOT_READ = frozenset({".m4a", ".mp4", ".aac", ".wma", ".opus", ".amr", ".webm", ".ape"})
+"""Sound that is told of where it lies among files that are read."""
 _LFS_POINTER = b"version https://git-lfs"
 _LARGEST_KERNEL = 50_000_000
 """Numbers in a resampling kernel; rates without a common factor (44,099 Hz) would take gigabytes."""
+_UNKNOWN_LENGTH = 0x7FFF_F000
 
 # Headers that promise too much end as MemoryError or ValueError, headerless files as TypeError.
 _UNREADABLE = (soundfile.SoundFileError, OSError, MemoryError, ValueError, TypeError)
@@ -47,14 +50,16 @@ def load(path: Path, sample_rate: int) -> NDArray[np.float32]:
     BadAudio
         If the file is missing, empty, unreadable, has no samples, or holds NaN or infinity.
     """
-    if not path.is_file():
-        raise BadAudio("file not found")
+    _check_is_file(path)
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except _UNREADABLE as error:
         raise BadAudio(_reason(path, error)) from error
     if samples.shape[0] == 0:
         raise BadAudio("holds no samples")
+    missing = _missing_bytes(path)
+    if missing:
+        raise BadAudio(f"is cut off: {missing:,} bytes of the sound its header tells of are missing")
     if not np.isfinite(samples).all():
         raise BadAudio("holds NaN or infinite samples")
     mono = samples.mean(axis=1, dtype=np.float32)
@@ -75,8 +80,7 @@ def seconds(path: Path) -> float:
     BadAudio
         As `load`, as far as the header tells.
     """
-    if not path.is_file():
-        raise BadAudio("file not found")
+    _check_is_file(path)
     try:
         info = soundfile.info(path)
     except _UNREADABLE as error:
@@ -84,6 +88,31 @@ def seconds(path: Path) -> float:
     if info.frames == 0:
         raise BadAudio("holds no samples")
     return info.frames / info.samplerate
+
+
+def _check_is_file(path: Path) -> None:
+    if path.is_dir():
+        raise BadAudio("is a folder, not a file")
+    if not path.is_file():
+        raise BadAudio("is a link that leads nowhere" if path.is_symlink() else "file not found")
+
+
+def _missing_bytes(path: Path) -> int:
+    """How much shorter a RIFF file is than the length of its sound in the header; libsndfile reads what is there.
+
+    Sizes near 2 GiB and above stand for "not known": who streamed the file could not go back to its header.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"RIFF":
+            return 0
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            size = int.from_bytes(head[4:], "little")
+            if head[:4] == b"data":
+                left = path.stat().st_size - file.tell()
+                return max(0, size - left) if size < _UNKNOWN_LENGTH else 0
+            file.seek(size + size % 2, 1)
+    return 0
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import asdict, dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
+from core.controls import FAMILIES
 from core.datasets.base import InputError
+from core.operations import WORDS, Operation
 from core.selectivity import PRESETS, SelectionSettings, parse_activity
+from core.targets import MAX_PAIRS, Choice
 
 Padding = Literal["exclude", "include"]
 STAGES = ("extract", "score", "ablate")
@@ -27,6 +29,8 @@ class AnalysisConfig:
     tasks : str
         ``all`` or task names with commas.
     models : tuple of str
+    untrained : bool
+        Add each model's untrained twin.
     weights : str
         Checkpoint for the (single) model, or empty.
     weights_config : str
@@ -66,15 +70,24 @@ class AnalysisConfig:
         ``train`` (train and valid clips) or ``all``.
     padding : str
         ``exclude`` or ``include`` tokens that hold padding.
+    shuffle_labels : bool
+        Deal the labels anew before anything: whatever is found then is chance.
     shuffles : int
         Label shuffles of the null.
     controls : int
-        Random sets beside each ablated set.
+        Random sets beside each ablated set, matched in layer; half as many matched in activity too.
     control_layers : str
         ``task`` (shared by targets of one size) or ``target`` (each its own layers).
-    gains : tuple of float
+    control_families : tuple of str
+        Of ``layer`` and ``activity``.
+    gains : tuple of float or str
+        Factors, ``mean`` (set to the mean) or ``keep`` (all others of the layers set to their mean).
     ablate : tuple of str
-        ``top:SHARE`` (strongest evidence) or a preset's own sets.
+        ``top:SHARE`` (strongest evidence), ``SELECTOR:SHARE``, ``pairs:SHARE``, ``file:PATH`` or a preset's own sets.
+    max_pairs : int
+        At most so many pairs of classes.
+    probe_seeds : int
+        Heads refitted on resampled train clips, asked beside the main one.
     min_test_clips : int
         Classes with fewer test clips are not ablated: one clip would be 10 points and more.
     ablate_clips : int or None
@@ -87,6 +100,7 @@ class AnalysisConfig:
 
     tasks: str = "all"
     models: tuple[str, ...] = ("nano-ssl", "nano-sl")
+    untrained: bool = False
     weights: str = ""
     weights_config: str = ""
     data_dirs: tuple[str, ...] = ()
@@ -108,11 +122,15 @@ class AnalysisConfig:
     event: str = "positive"
     select_on: str = "train"
     padding: Padding = "exclude"
+    shuffle_labels: bool = False
     shuffles: int = 200
     controls: int = 20
     control_layers: str = "task"
-    gains: tuple[float, ...] = (0.0,)
+    control_families: tuple[str, ...] = FAMILIES
+    gains: tuple[float | str, ...] = (0.0,)
     ablate: tuple[str, ...] = ("top:0.01",)
+    max_pairs: int = MAX_PAIRS
+    probe_seeds: int = 5
     min_test_clips: int = 10
     ablate_clips: int | None = None
     limit: int = 0
@@ -133,16 +151,29 @@ class AnalysisConfig:
         if self.evar_dir and not Path(self.evar_dir).expanduser().is_dir():
             raise InputError(f"--evar-dir {self.evar_dir}: no such folder; give the folder of eval-audio-repr")
         _one_of("--control-layers", (self.control_layers,), ("task", "target"))
-        for name in ("batch_size", "shuffles", "controls", "min_test_clips", "limit", "seed"):
+        _one_of("--control-families", self.control_families, FAMILIES)
+        for name in (
+            "batch_size",
+            "shuffles",
+            "controls",
+            "max_pairs",
+            "probe_seeds",
+            "min_test_clips",
+            "limit",
+            "seed",
+        ):
             if getattr(self, name) < 0:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected 0 or more")
         if self.workers < 1:
             raise InputError(f"--workers is {self.workers}; expected 1 or more")
         if self.seed >= 2**63:
             raise InputError(f"--seed is {self.seed}; expected less than 2**63")
-        if not self.gains or not all(map(isfinite, self.gains)):
+        try:
+            if not self.operations():
+                raise ValueError("nothing")
+        except ValueError as error:
             given = ",".join(map(str, self.gains)) or "empty"
-            raise InputError(f"--gains is {given}; expected numbers such as 0,0.5")
+            raise InputError(f"--gains is {given}; expected numbers such as 0,0.5, or {' or '.join(WORDS)}") from error
         for name in ("entropy_rate", "probability_bar"):
             share = getattr(self, name)
             if share is not None and not 0 < share <= 1:
@@ -153,9 +184,16 @@ class AnalysisConfig:
             raise InputError(f"--activity: {error}") from error
         if not self.ablate:
             raise InputError("--ablate is empty; expected top:SHARE or a preset")
-        for choice in self.ablate:
-            if top_share(choice) is None and choice not in self.presets:
+        choices = [Choice.of(text) for text in self.ablate]
+        for choice in choices:
+            if choice.kind == "preset" and choice.name not in self.presets:
                 raise InputError(f"--ablate {choice} needs that preset's neurons; add {choice} to --preset")
+            _ = choice.key  # a file that cannot be read is told of before anything is computed
+        for choice in set(choices):
+            if [str(other) for other in set(choices)].count(str(choice)) > 1:
+                raise InputError(
+                    f"--ablate has two that the store would call '{choice}'; give the files different names"
+                )
         if self.weights and len(self.models) != 1:
             raise InputError("--weights needs exactly one --model to go with it")
 
@@ -172,6 +210,15 @@ class AnalysisConfig:
             for preset in self.presets
         ]
 
+    def operations(self) -> list[Operation]:
+        """What is done to the neurons of each target."""
+        return [Operation.of(gain) for gain in self.gains]
+
+    def n_controls(self) -> tuple[int, int]:
+        """Random sets matched in layer, and in activity too: half as many, since each costs a pass."""
+        n_layer, n_activity = self.controls, (self.controls + 1) // 2
+        return n_layer * ("layer" in self.control_families), n_activity * ("activity" in self.control_families)
+
     def selection_splits(self) -> tuple[str, ...]:
         """Splits whose clips choose and rank neurons."""
         return ("train", "valid", "test") if self.select_on == "all" else ("train", "valid")
@@ -185,34 +232,6 @@ class AnalysisConfig:
         """JSON values, for the store."""
         rate = self.entropy_rate or f"{ENTROPY_RATE}, or the dataset's own"
         return {**asdict(self), "db": self.shown_db, "entropy_rate": rate}
-
-
-def top_share(choice: str) -> float | None:
-    """Share of ``top:SHARE``; None for a preset's name.
-
-    Raises
-    ------
-    InputError
-        For anything else.
-    """
-    if choice in PRESETS:
-        return None
-    kind, _, text = choice.partition(":")
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if kind != "top" or not 0 < share <= 1:
-        raise InputError(
-            f"--ablate '{choice}' is not known; expected top:SHARE (for instance top:0.01) or {', '.join(PRESETS)}"
-        )
-    return share
-
-
-def selection_name(choice: str) -> str:
-    """How the store calls it: ``top:0.01`` -> ``top 1%``."""
-    share = top_share(choice)
-    return choice if share is None else f"top {share * 100:g}%"
 
 
 def _one_of(option: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from core.scan import LEVEL_FEATURES, Scan
+from core.confound_probes import GROUPS, feature_probe, group_attributes, well_over_chance
+from core.scan import Scan
 from core.selectivity import Mask
 
-GROUPS = (
-    "speaker",
-    "voice",
-    "actor",
-    "singer",
-    "instrument",
-    "source",
-    "recording",
-    "session",
-    "tone",
-    "patch",
-)
-"""Attribute names that say where a clip comes from."""
+__all__ = ["GROUPS", "SMALL_CLASS", "warnings"]
 SMALL_CLASS = 10
 
 
@@ -54,34 +40,19 @@ def warnings(scan: Scan, attribute: str, chosen: Mask) -> list[str]:
 
 def _level_tells(scan: Scan, attribute: str) -> str:
     """Whether duration, level, peak and silence alone tell the class on test clips."""
-    if attribute in scan.dataset.multilabel:
-        return "clips have several labels: whether duration and level alone tell them is not looked at"
-    labels, _ = scan.labels(attribute)
-    train = scan.in_splits("train", "valid", attribute=attribute) & (labels >= 0)
-    test = scan.in_splits("test", attribute=attribute) & (labels >= 0)
-    if len(np.unique(labels[train])) < 2 or test.sum() < 20:
-        return ""
-    features = scan.files[list(LEVEL_FEATURES)].to_numpy(dtype=np.float64)
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(features[train], labels[train])
-    accuracy = float(model.score(features[test], labels[test]))
-    majority = np.bincount(labels[train]).argmax()
-    chance = max(float(np.mean(labels[test] == majority)), 1 / len(np.unique(labels[train])))
-    if accuracy < chance + max(0.1, 3 * np.sqrt(chance * (1 - chance) / test.sum())):
+    told = feature_probe(scan, attribute, "level+duration+silence")
+    if not well_over_chance(told):
         return ""
     return (
-        f"duration, level and silence alone tell the class: accuracy {accuracy:.2f} on test clips, chance "
-        f"{chance:.2f}; neurons that follow loudness or padding will look selective"
+        f"duration, level and silence alone tell the class: {told['metric']} {told['accuracy']:.2f} on test clips, "
+        f"chance {told['chance']:.2f}; neurons that follow loudness or padding will look selective"
     )
 
 
 def _groups_cross(scan: Scan, attribute: str, members: Mask) -> list[str]:
     found = []
     held_out = scan.in_splits("test", attribute=attribute)
-    for group in scan.dataset.attributes:
-        named = group in scan.dataset.groups or any(group == g or group.endswith(f"_{g}") for g in GROUPS)
-        if group == attribute or not named:
-            continue
-        values = np.array([clip.labels.get(group, "") for clip in scan.dataset.clips])
+    for group, values in group_attributes(scan, attribute):
         known = (values != "") & members.any(axis=1)
         groups, of_clip = np.unique(values[known], return_inverse=True)
         clip, class_index = np.nonzero(members[known])

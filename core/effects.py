@@ -2,12 +2,14 @@
 
 Differences are over the same clips: exact McNemar test, and the Bonett-Price interval (2012,
 *Statist. Med.* 31), which stays honest for few clips and no changed clip, where Wald and bootstrap
-intervals shrink to nothing.
+intervals shrink to nothing. What goes beyond the mean control, and differences where clips come in
+groups, have percentile bootstrap intervals (Efron and Tibshirani 1993, chapter 13).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,8 +20,11 @@ from core.null import benjamini_hochberg
 from core.results import Ablation, FloatArray, IntArray
 from core.selectivity import Mask
 
+N_RESAMPLES = 1000
+"""Of the bootstrap."""
 
-def hits(answers: IntArray, members: Mask) -> NDArray[np.bool_]:
+
+def hits(answers: NDArray[np.integer], members: Mask) -> NDArray[np.bool_]:
     """Where a head is right: for each clip and class, and for the clip as a whole.
 
     Parameters
@@ -48,22 +53,75 @@ def hits(answers: IntArray, members: Mask) -> NDArray[np.bool_]:
     return found
 
 
+@dataclass(frozen=True)
+class Resamples:
+    """Bootstrap samples of the clips of each row of `compare`.
+
+    Attributes
+    ----------
+    weights : list of ndarray or None, each of shape (n_resamples, n_clips of the row)
+        How often each clip is in each sample; None for a row of fewer than two units.
+    grouped : bool
+        Whether whole groups of clips were drawn.
+    """
+
+    weights: list[FloatArray | None]
+    grouped: bool
+
+    @classmethod
+    def of(cls, members: Mask, groups: IntArray | None, seed: int, n: int = N_RESAMPLES) -> Resamples:
+        """Draw as many units as there are, with replacement, row by row.
+
+        Parameters
+        ----------
+        members : ndarray of bool, shape (n_clips, n_classes)
+        groups : ndarray of int, shape (n_clips,), or None
+            A clip without a group, -1, is a unit of its own, as all are where no groups are known.
+        """
+        units = np.full(len(members), -1) if groups is None else groups
+        units = np.where(units < 0, units.max(initial=0) + 1 + np.arange(len(units)), units)
+        weights = [_weights(units[clips], seed, n) for _, clips in _rows(members)]
+        return cls(weights, groups is not None)
+
+
+def _weights(units: IntArray, seed: int, n: int) -> FloatArray | None:
+    """The seed meets the number of units alone: the order of the classes changes nothing."""
+    distinct, of_clip = np.unique(units, return_inverse=True)
+    if len(distinct) < 2:
+        return None
+    shares = np.full(len(distinct), 1 / len(distinct))
+    drawn = np.random.default_rng([seed, len(distinct)]).multinomial(len(distinct), shares, size=n)
+    return drawn[:, of_clip].astype(np.float64)
+
+
+def _rows(members: Mask) -> list[tuple[int, IntArray]]:
+    """Column of `hits` and clips of each row: all clips (last column), then each class that has any."""
+    n_classes = members.shape[1]
+    rows = [(n_classes, np.arange(len(members)))]
+    return rows + [(i, np.flatnonzero(members[:, i])) for i in range(n_classes) if members[:, i].any()]
+
+
 def compare(
     before: NDArray[np.bool_],
     after: NDArray[np.bool_],
     controls: NDArray[np.bool_],
     members: Mask,
     class_names: Sequence[str],
+    activity_controls: NDArray[np.bool_] | None = None,
+    resamples: Resamples | None = None,
 ) -> tuple[pd.DataFrame, FloatArray]:
     """Paired differences in accuracy, for all clips and for each class that has clips.
 
     Parameters
     ----------
-    before, after : ndarray of bool, shape (n_clips, n_classes + 1)
-        From `hits`, without and with the ablation.
-    controls : ndarray of bool, shape (n_controls, n_clips, n_classes + 1)
+    before, after : ndarray of bool, shape (n_heads, n_clips, n_classes + 1)
+        From `hits`, without and with the ablation; the first head is the one that counts.
+    controls, activity_controls : ndarray of bool, shape (n_controls, n_clips, n_classes + 1)
+        The first head's, with each control changed in place of the target.
     members : ndarray of bool, shape (n_clips, n_classes)
         Which classes each clip has.
+    resamples : Resamples, optional
+        For the bootstrap intervals; NaN without.
 
     Returns
     -------
@@ -71,34 +129,85 @@ def compare(
         As in `core.results.Ablation`; ``q_value`` is still NaN.
     control_deltas : ndarray, shape (n_controls, n_rows)
     """
-    groups: list[tuple[str | None, Mask, int]] = [(None, np.ones(len(members), dtype=bool), len(class_names))]
-    groups += [(name, members[:, i], i) for i, name in enumerate(class_names) if members[:, i].any()]
+    activity_controls = controls[:0] if activity_controls is None else activity_controls
     rows, deltas = [], []
-    for name, clips, column in groups:
-        b, a = before[clips, column], after[clips, column]
-        control = controls[:, clips, column].mean(axis=1) - b.mean()
-        low, high = np.quantile(control, [0.025, 0.975]) if len(control) else (np.nan, np.nan)
-        lost, gained = int((b & ~a).sum()), int((~b & a).sum())
-        ci_low, ci_high = paired_interval(lost, gained, len(b))
+    for number, (column, clips) in enumerate(_rows(members)):
+        b, a = before[:, clips, column], after[:, clips, column]
+        beside = controls[:, clips, column]
+        told = _paired(b[0], a[0])
+        control = beside.mean(axis=1) - b[0].mean()
+        active = activity_controls[:, clips, column].mean(axis=1) - b[0].mean()
+        change = a[0].astype(np.float64) - b[0]
+        beyond = a[0] - beside.mean(axis=0) if len(beside) else np.full(len(clips), np.nan)
+        weights = resamples.weights[number] if resamples else None
+        ci = _percentiles(weights, np.column_stack([change, beyond]))
+        if not (resamples and resamples.grouped):
+            ci[:, 0] = np.nan
+        of_heads = a.mean(axis=1) - b.mean(axis=1)
         rows.append(
             {
-                "class_name": name,
-                "n_clips": len(b),
-                "accuracy_unablated": float(b.mean()),
-                "accuracy_ablated": float(a.mean()),
-                "delta": (gained - lost) / len(b),
-                "ci_low": ci_low,
-                "ci_high": ci_high,
-                "p_value": mcnemar(lost, gained),
+                "class_name": None if column == len(class_names) else class_names[column],
+                **told,
                 "q_value": np.nan,
-                "control_delta_mean": float(control.mean()) if len(control) else np.nan,
-                "control_delta_low": float(low),
-                "control_delta_high": float(high),
+                "group_ci_low": ci[0, 0],
+                "group_ci_high": ci[1, 0],
+                **_spread("control_delta", control),
                 "n_controls": len(control),
+                "beyond_control": beyond.mean(),
+                "beyond_control_low": ci[0, 1],
+                "beyond_control_high": ci[1, 1],
+                "control_p_value": control_p(told["delta"], control),
+                **_spread("activity_control_delta", active),
+                "n_activity_controls": len(active),
+                "n_heads": len(of_heads),
+                "delta_heads_low": of_heads.min(),
+                "delta_heads_high": of_heads.max(),
             }
         )
         deltas.append(control)
     return pd.DataFrame(rows), np.stack(deltas, axis=1)
+
+
+def _paired(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> dict[str, float]:
+    n, lost, gained = len(before), int((before & ~after).sum()), int((~before & after).sum())
+    ci_low, ci_high = paired_interval(lost, gained, n)
+    return {
+        "n_clips": n,
+        "accuracy_unablated": float(before.mean()),
+        "accuracy_ablated": float(after.mean()),
+        "delta": (gained - lost) / n,
+        "ci_low": ci_low,
+        "ci_high": ci_high,
+        "p_value": mcnemar(lost, gained),
+    }
+
+
+def _spread(name: str, deltas: FloatArray) -> dict[str, float]:
+    """Mean, and the 2.5th and 97.5th percentile; NaN of none."""
+    low, high = np.quantile(deltas, [0.025, 0.975]) if len(deltas) else (np.nan, np.nan)
+    mean = deltas.mean() if len(deltas) else np.nan
+    return {f"{name}_mean": float(mean), f"{name}_low": float(low), f"{name}_high": float(high)}
+
+
+def _percentiles(weights: FloatArray | None, values: FloatArray) -> FloatArray:
+    """Percentile bootstrap of the mean of each column of ``values``, (n_clips, n): low and high, (2, n)."""
+    if weights is None:
+        return np.full((2, values.shape[1]), np.nan)
+    means = weights @ values / weights.sum(axis=1, keepdims=True)
+    return np.quantile(means, [0.025, 0.975], axis=0)
+
+
+def control_p(delta: float, controls: FloatArray) -> float:
+    """How often a random set is as far out as the target: two-sided Monte-Carlo p; NaN without controls.
+
+    Distances are from the mean of target and controls together, so that the target counts as one more
+    draw (Phipson and Smyth 2010, *Stat. Appl. Genet. Mol. Biol.* 9); the least is 1 / (n + 1).
+    """
+    if not len(controls):
+        return float("nan")
+    every = np.append(controls, delta)
+    far = np.abs(every - every.mean())
+    return float((1 + np.sum(far[:-1] >= far[-1] - 1e-12)) / len(every))
 
 
 def paired_interval(lost: int, gained: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -116,13 +225,13 @@ def mcnemar(lost: int, gained: int) -> float:
 
 
 def correct_for_many(ablations: Sequence[Ablation]) -> list[Ablation]:
-    """Fill ``q_value``: Benjamini-Hochberg over the matrix target x class of a selection and gain.
+    """Fill ``q_value``: Benjamini-Hochberg over the matrix target x class of a selection and operation.
 
     The rows over all clips are a family of their own.
     """
-    families: dict[tuple[str, float], list[Ablation]] = {}
+    families: dict[tuple[object, ...], list[Ablation]] = {}
     for ablation in ablations:
-        families.setdefault((ablation.selection, ablation.gain), []).append(ablation)
+        families.setdefault((ablation.selection, ablation.operation, ablation.gain), []).append(ablation)
     for family in families.values():
         p = np.concatenate([a.effects["p_value"].to_numpy() for a in family])
         whole = np.concatenate([a.effects["class_name"].isna().to_numpy() for a in family])

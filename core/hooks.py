@@ -1,4 +1,4 @@
-"""Read and scale neurons: context managers on the input of each block's MLP output projection.
+"""Read and change neurons: context managers on the input of each block's MLP output projection.
 
 What enters that projection is what left the activation function (gate included), so positive means
 "fires". Hooks are put on the modules an encoder names in ``projections`` and are removed on exit,
@@ -42,6 +42,24 @@ class Counts:
     positive: Tensor
     total: Tensor
     tokens: Tensor
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is done to some neurons in every token: activation times ``factor`` plus ``shift``.
+
+    Attributes
+    ----------
+    neurons : ndarray of int, shape (n,)
+        Flat indices.
+    factor : float
+    shift : ndarray of float, shape (n,), or None
+        None = 0; a factor of 1 then changes no bit.
+    """
+
+    neurons: NDArray[np.int64]
+    factor: float = 0.0
+    shift: NDArray[np.floating] | None = None
 
 
 @contextmanager
@@ -121,25 +139,47 @@ def scale_conditions(encoder: Encoder, conditions: Sequence[Sequence[Neuron]], g
     The rows of the batch must be ``len(conditions)`` equal copies, copy after copy (see
     ``Batch.repeat``); copy ``i`` has the neurons of ``conditions[i]`` scaled.
     """
-    gains: dict[int, Tensor] = {}
-    for i, neurons in enumerate(conditions):
-        for layer, index in neurons:
-            if not (0 <= layer < encoder.n_layers and 0 <= index < encoder.layer_widths[layer]):
-                raise ValueError(
-                    f"neuron ({layer}, {index}) is not in {encoder.name}, whose layers have "
-                    f"{list(encoder.layer_widths)} neurons; both numbers count from 0"
-                )
-            if layer not in gains:
-                gains[layer] = torch.ones(len(conditions), encoder.layer_widths[layer], device=encoder.device)
-            gains[layer][i, index] = gain
-    with ExitStack() as hooks:
-        for layer, factor in gains.items():
+    starts = layer_starts(encoder.layer_widths)
+    for layer, index in (neuron for neurons in conditions for neuron in neurons):
+        if not (0 <= layer < encoder.n_layers and 0 <= index < encoder.layer_widths[layer]):
+            raise ValueError(
+                f"neuron ({layer}, {index}) is not in {encoder.name}, whose layers have "
+                f"{list(encoder.layer_widths)} neurons; both numbers count from 0"
+            )
+    flat = [np.array([starts[layer] + index for layer, index in neurons], dtype=np.int64) for neurons in conditions]
+    with change_conditions(encoder, [Change(neurons, gain) for neurons in flat]):
+        yield
 
-            def hook(module: nn.Module, inputs: tuple[Tensor, ...], factor: Tensor = factor) -> tuple[Tensor, ...]:
-                x = inputs[0]
-                copies = x.unflatten(0, (factor.shape[0], -1))
-                by_copy = factor.to(x.dtype)[(slice(None),) + (None,) * (copies.ndim - 2)]
-                return ((copies * by_copy).flatten(0, 1), *inputs[1:])
+
+@contextmanager
+def change_conditions(encoder: Encoder, changes: Sequence[Change]) -> Iterator[None]:
+    """One change a copy in every forward pass inside the block, copies as for `scale_conditions`."""
+    starts = layer_starts(encoder.layer_widths)
+    factors = np.ones((len(changes), encoder.n_neurons), dtype=np.float32)
+    shifts = np.zeros_like(factors) if any(change.shift is not None for change in changes) else None
+    for i, change in enumerate(changes):
+        factors[i, change.neurons] = change.factor
+        if shifts is not None and change.shift is not None:
+            shifts[i, change.neurons] = change.shift
+    touched = np.histogram(np.concatenate([change.neurons for change in changes]), bins=starts)[0]
+
+    def on_device(values: NDArray[np.float32], layer: int) -> Tensor:
+        return torch.from_numpy(values[:, starts[layer] : starts[layer + 1]]).to(encoder.device)
+
+    with ExitStack() as hooks:
+        for layer in np.flatnonzero(touched).tolist():
+            factor = on_device(factors, layer)
+            shift = None if shifts is None else on_device(shifts, layer)
+
+            def hook(
+                module: nn.Module, inputs: tuple[Tensor, ...], factor: Tensor = factor, shift: Tensor | None = shift
+            ) -> tuple[Tensor, ...]:
+                copies = inputs[0].unflatten(0, (len(changes), -1))
+                by_copy = (slice(None),) + (None,) * (copies.ndim - 2)
+                changed = copies * factor.to(copies.dtype)[by_copy]
+                if shift is not None:
+                    changed += shift.to(copies.dtype)[by_copy]
+                return (changed.flatten(0, 1), *inputs[1:])
 
             hooks.callback(encoder.projections[layer].register_forward_pre_hook(hook).remove)
         yield

@@ -1,152 +1,204 @@
-"""What chance gives: evidence under permutation, and the same selection on shuffled labels.
+"""Evidence that a neuron answers to a class, beside what dealing the labels anew gives.
 
-Percentiles pick neurons from noise too, so no selection stands without this beside it.
-
-Evidence. Under shuffled labels the clips of a class are a random sample without replacement. With
-pooled rate r, clip i contributes d_i = positive_i - r * tokens_i; a class's sum of d has mean 0,
-and its variance and third moment follow from those of d (Cochran 1977, *Sampling Techniques*,
+Under the null a class's units (clips, or whole groups: `core.exchange`) are a random sample without
+replacement from each stratum. With the stratum's pooled rate r, unit i contributes
+d_i = positive_i - r * tokens_i; a class's sum of d has mean 0, and its variance and third moment are
+the sums over strata of what follows from those of d there (Cochran 1977, *Sampling Techniques*,
 section 2; Sukhatme 1944 for the third). The tail is a Pearson type III (shifted gamma) with these
-three moments, as Mielke and Berry (2007, *Permutation Methods*) use: with small classes and
-sparse neurons the skewness makes a normal tail far too light.
+three moments, as Mielke and Berry (2007, *Permutation Methods*) use: with small classes and sparse
+neurons the skewness makes a normal tail far too light. A neuron that fires in a few units only gets
+its exact p instead (`core.tails`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammainc, gammaincc, gammaln, ndtr
+from scipy.special import ndtr
 
-from core.results import FloatArray, IntArray, NullSummary
-from core.selectivity import Mask, SelectionSettings, entropy, lift, select
+from core.exchange import Exchange
+from core.results import FloatArray, IntArray
+from core.selectivity import Mask
+from core.tails import Sparse, pearson3_upper_tail
 
 _CONSTANT = 1e-9
-"""Variance over clips up to which a neuron counts as the same in every clip."""
+"""Variance over units up to which a neuron counts as the same in every one."""
+_BLOCK = 512
+"""Neurons that are worked on at once: what they need stays in the processor's cache."""
+THREADS = 2
+
+
+def in_blocks(n_neurons: int, work: Callable[[slice], object]) -> None:
+    """Call ``work`` for blocks of neurons, two at a time."""
+    blocks: Iterable[slice] = (slice(start, min(start + _BLOCK, n_neurons)) for start in range(0, n_neurons, _BLOCK))
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in pool.map(work, blocks):
+            pass
 
 
 @dataclass(frozen=True)
 class ClipCounts:
-    """Per clip counts of the selection clips, with what permutation needs.
+    """Counts of the selection clips by unit of exchange, with what permutation needs.
 
     Attributes
     ----------
-    positive : ndarray of float, shape (n_clips, n_neurons)
+    positive : ndarray of float, shape (n_units, n_neurons)
         Whole numbers, held as float32 so that class sums are matrix products (exact below 2**24).
-    tokens : ndarray of float, shape (n_clips,)
-    second, third : ndarray of float, shape (n_neurons,)
-        Central moments of d over the clips.
-    rate : ndarray of float, shape (n_neurons,)
-        Pooled activation probability.
-    n_firing : ndarray of int, shape (n_neurons,)
-        Clips in which the neuron fires at all.
+    tokens : ndarray of float, shape (n_units,)
+    exchange : Exchange
+    rate, second, third : ndarray of float, shape (n_strata, n_neurons)
+        Pooled activation probability in each stratum; central moments of d over its units.
+    sparse : Sparse
+        The neurons that fire in a few units only.
     """
 
     positive: NDArray[np.floating]
     tokens: FloatArray
-    rate: FloatArray
-    second: FloatArray
-    third: FloatArray
-    n_firing: IntArray
+    exchange: Exchange
+    rate: NDArray[np.floating]
+    second: NDArray[np.floating]
+    third: NDArray[np.floating]
+    sparse: Sparse
 
     @classmethod
-    def of(cls, positive: NDArray[np.integer], tokens: IntArray) -> ClipCounts:
-        """From integer counts (n_clips, n_neurons) and tokens (n_clips,)."""
-        dtype = np.float32 if int(tokens.sum()) < 2**24 else np.float64
-        counts: NDArray[np.floating] = np.asarray(positive, dtype=dtype)
-        token_counts = np.asarray(tokens, dtype=np.float64)
-        rate = counts.sum(axis=0, dtype=np.float64) / token_counts.sum()
-        second, third = np.empty_like(rate), np.empty_like(rate)
-        # By blocks of neurons: a float64 copy of everything would double the memory.
-        for start in range(0, len(rate), 1024):
-            block = slice(start, start + 1024)
-            d = counts[:, block] - token_counts[:, None] * rate[block]
+    def of(
+        cls, positive: NDArray[np.integer], tokens: NDArray[np.integer], exchange: Exchange | None = None
+    ) -> ClipCounts:
+        """From integer counts (n_clips, n_neurons) and tokens (n_clips,); without ``exchange`` units are clips."""
+        exchange = exchange or Exchange.of_clips(len(tokens))
+        token_counts = np.asarray(exchange.sums(tokens), dtype=np.float64)
+        dtype = np.float32 if token_counts.sum() < 2**24 else np.float64
+        n_units, n_neurons, n_strata = len(token_counts), positive.shape[1], len(exchange.sizes)
+        counts: NDArray[np.floating] = np.empty((n_units, n_neurons), dtype)
+        n_firing = np.empty(n_neurons, dtype=np.int64)
+        # Many strata at full precision would be as large as the counts.
+        kept = np.float64 if n_strata <= 64 else np.float32
+        rate, second, third = (np.empty((n_strata, n_neurons), kept) for _ in range(3))
+        order = np.argsort(exchange.stratum, kind="stable")
+        starts = np.searchsorted(exchange.stratum[order], np.arange(n_strata))
+        stratum, t = exchange.stratum[order], token_counts[order, None]
+        stratum_tokens = np.add.reduceat(t, starts, axis=0)
+        size = exchange.sizes[:, None]
+
+        def moments(block: slice) -> None:
+            counts[:, block] = exchange.sums(positive[:, block].astype(dtype))
+            n_firing[block] = np.count_nonzero(counts[:, block], axis=0)
+            d = counts[order, block].astype(np.float64) if n_strata > 1 else counts[:, block].astype(np.float64)
+            r = _by_stratum(d, starts) / np.maximum(stratum_tokens, 1)
+            d -= t * (r[stratum] if n_strata > 1 else r)
             squared = d * d
-            second[block] = squared.mean(axis=0)
-            third[block] = (squared * d).mean(axis=0)
-        return cls(counts, token_counts, rate, second, third, np.count_nonzero(counts, axis=0))
+            rate[:, block], second[:, block] = r, _by_stratum(squared, starts) / size
+            squared *= d
+            third[:, block] = _by_stratum(squared, starts) / size
+
+        in_blocks(n_neurons, moments)
+        return cls(counts, token_counts, exchange, rate, second, third, Sparse.of(counts, n_firing))
 
     def by_class(self, members: Mask) -> tuple[FloatArray, FloatArray]:
-        """Positive counts (n_classes, n_neurons) and tokens (n_classes,) of each class's clips.
+        """Positive counts (n_classes, n_neurons) and tokens (n_classes,) of each class's units.
 
-        ``members`` tells which classes each clip has, (n_clips, n_classes); it counts for all of them.
+        ``members`` tells which classes each unit has, (n_units, n_classes); it counts for all of them.
         """
         indicator = np.ascontiguousarray(members.T, dtype=self.positive.dtype)
         return (indicator @ self.positive).astype(np.float64), indicator @ self.tokens
 
+    def stratum_tokens(self, members: Mask) -> FloatArray:
+        """Tokens of each class in each stratum, (n_classes, n_strata)."""
+        tokens = np.zeros((members.shape[1], len(self.exchange.sizes)))
+        unit, class_index = np.nonzero(members)
+        np.add.at(tokens, (class_index, self.exchange.stratum[unit]), self.tokens[unit])
+        return tokens
 
-def evidence(
-    counts: ClipCounts, positive: FloatArray, tokens: FloatArray, class_sizes: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """Evidence that a neuron fires more in a class than label shuffles give.
+
+def _by_stratum(values: FloatArray, starts: IntArray) -> FloatArray:
+    """Sums over rows from each start to the next."""
+    return values.sum(axis=0, keepdims=True) if len(starts) == 1 else np.add.reduceat(values, starts, axis=0)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What does not depend on how the labels are dealt.
+
+    Attributes
+    ----------
+    drawn : ndarray of int, shape (n_classes, n_strata)
+        Units of each class in each stratum.
+    per_sd, skewness : ndarray of float, shape (n_classes, n_neurons)
+        One over the standard deviation of the class's sum of d (0 where it cannot vary); its skewness.
+    least_p : ndarray of float, shape (n_classes,)
+    """
+
+    drawn: IntArray
+    per_sd: FloatArray
+    skewness: FloatArray
+    least_p: FloatArray
+
+    @classmethod
+    def of(cls, counts: ClipCounts, members: Mask) -> Moments:
+        """For classes of which ``members`` (n_units, n_classes) tells the units."""
+        drawn = counts.exchange.drawn(members)
+        n, size = drawn.astype(np.float64), counts.exchange.sizes.astype(np.float64)
+        spread = n * (size - n) / np.maximum(size - 1, 1)
+        lean = spread * (size - 2 * n) / np.maximum(size - 2, 1)
+        shape = (len(n), counts.rate.shape[1])
+        per_sd, skewness = np.zeros(shape), np.zeros(shape)
+
+        def fill(block: slice) -> None:
+            second = counts.second[:, block]
+            variance = spread @ np.where(second > _CONSTANT, second, 0)
+            np.divide(1, np.sqrt(variance), out=per_sd[:, block], where=variance > 0)
+            skewness[:, block] = (lean @ counts.third[:, block]) * per_sd[:, block] ** 3
+
+        in_blocks(shape[1], fill)
+        return cls(drawn, per_sd, skewness, counts.exchange.least_p(drawn))
+
+
+def standardised(counts: ClipCounts, moments: Moments, positive: FloatArray, members: Mask) -> FloatArray:
+    """Excess of each class sum over its strata's pooled rates, in standard deviations; (n_classes, n_neurons)."""
+    tokens = counts.stratum_tokens(members).astype(counts.rate.dtype)
+    z = np.empty(positive.shape)
+
+    def fill(block: slice) -> None:
+        np.subtract(positive[:, block], tokens @ counts.rate[:, block], out=z[:, block])
+        z[:, block] *= moments.per_sd[:, block]
+
+    in_blocks(positive.shape[1], fill)
+    return z
+
+
+def evidence(counts: ClipCounts, positive: FloatArray, members: Mask) -> tuple[FloatArray, FloatArray]:
+    """Evidence that a neuron fires more in a class than dealing the labels anew gives.
 
     Parameters
     ----------
     counts : ClipCounts
     positive : ndarray, shape (n_classes, n_neurons)
-    tokens : ndarray, shape (n_classes,)
-    class_sizes : ndarray of int, shape (n_classes,)
-        Clips of each class.
+    members : ndarray of bool, shape (n_units, n_classes)
+        Which classes each unit has.
 
     Returns
     -------
     z, p : ndarrays of float, shape (n_classes, n_neurons)
         Standardised excess, and one-sided p under permutation. A neuron that is the same in every
-        clip has z = 0, p = 1.
+        unit has z = 0, p = 1.
     """
-    z, skewness = standardised(counts, positive, tokens, class_sizes)
+    moments = Moments.of(counts, members)
+    z = standardised(counts, moments, positive, members)
     p = np.ones_like(z)
-    look = np.broadcast_to(counts.second > _CONSTANT, z.shape)
-    p[look] = _tail(counts, z, skewness, class_sizes, look)
+
+    def fill(block: slice) -> None:
+        tail = pearson3_upper_tail(z[:, block], moments.skewness[:, block])
+        p[:, block] = np.where(moments.per_sd[:, block] > 0, np.maximum(tail, moments.least_p[:, None]), 1.0)
+
+    in_blocks(p.shape[1], fill)
+    class_index, neuron, exact = counts.sparse.p(members, moments.drawn, counts.exchange)
+    p[:, counts.sparse.neuron] = 1.0
+    p[class_index, neuron] = exact
     return z, p
-
-
-def standardised(
-    counts: ClipCounts, positive: FloatArray, tokens: FloatArray, class_sizes: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """Excess of each class sum over the pooled rate in standard deviations, and its skewness under permutation."""
-    n_clips = len(counts.tokens)
-    n = np.asarray(class_sizes, dtype=np.float64)[:, None]
-    varies = counts.second > _CONSTANT
-    # A class of all clips has no variance either: nothing can be drawn otherwise.
-    spread = n * (n_clips - n) / max(n_clips - 1, 1)
-    per_sd = np.where(varies, 1 / np.sqrt(np.where(varies, counts.second, 1.0)), 0.0)
-    per_spread = np.where(spread > 0, 1 / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0)
-    z = positive - tokens[:, None] * counts.rate
-    z *= per_sd
-    z *= per_spread
-    third = n * (n_clips - n) * (n_clips - 2 * n) / max((n_clips - 1) * (n_clips - 2), 1)
-    return z, (third * per_spread**3) * (counts.third * per_sd**3)
-
-
-def _tail(counts: ClipCounts, z: FloatArray, skewness: FloatArray, class_sizes: IntArray, look: Mask) -> FloatArray:
-    """p of the pairs to look at, in their order."""
-    n_drawn, n_firing = np.broadcast_arrays(np.asarray(class_sizes, dtype=np.float64)[:, None], counts.n_firing)
-    least = least_p(n_firing[look], n_drawn[look], len(counts.tokens))
-    return np.maximum(pearson3_upper_tail(z[look], skewness[look]), least)
-
-
-def least_p(n_firing: FloatArray, n_drawn: FloatArray, n_clips: int) -> FloatArray:
-    """The smallest p there can be: the chance to draw every clip in which the neuron fires.
-
-    Three moments do not know how lumpy a sum of very few clips is; this does. Of ``n_clips`` clips
-    ``n_drawn`` are drawn: C(N - m, n - m) / C(N, n), with m at most n.
-    """
-    m = np.minimum(n_firing, n_drawn)
-    rest = gammaln(n_clips - m + 1) - gammaln(n_drawn - m + 1)
-    return np.exp(rest - gammaln(n_clips + 1) + gammaln(n_drawn + 1))
-
-
-def pearson3_upper_tail(z: FloatArray, skewness: FloatArray) -> FloatArray:
-    """P(Z >= z) of a standardised Pearson type III variable; normal where the skewness is tiny."""
-    p = ndtr(-z)
-    right, left = skewness > 1e-4, skewness < -1e-4
-    shape = 4.0 / skewness[right] ** 2
-    p[right] = gammaincc(shape, np.maximum(shape + z[right] * np.sqrt(shape), 0.0))
-    shape = 4.0 / skewness[left] ** 2
-    p[left] = gammainc(shape, np.maximum(shape - z[left] * np.sqrt(shape), 0.0))
-    return p
 
 
 def benjamini_hochberg(p_values: FloatArray) -> FloatArray:
@@ -163,109 +215,48 @@ def benjamini_hochberg(p_values: FloatArray) -> FloatArray:
     return q
 
 
-def significant(p_values: FloatArray, alpha: float) -> Mask:
-    """Pairs with q < alpha, without computing every q."""
+def significant(p_values: FloatArray, alpha: float, n_tests: int = 0) -> Mask:
+    """Those with q < alpha, without computing every q.
+
+    ``n_tests`` is the number of all p, where those that are not given are over alpha.
+    """
     flat = p_values.ravel()
     small = np.sort(flat[flat < alpha])
-    below = np.flatnonzero(small * flat.size / np.arange(1, small.size + 1) < alpha)
+    below = np.flatnonzero(small * (n_tests or flat.size) / np.arange(1, small.size + 1) < alpha)
     if below.size == 0:
         return np.zeros(p_values.shape, dtype=bool)
     return p_values <= small[below[-1]]
 
 
-def shuffled_null(
-    counts: ClipCounts,
-    members: Mask,
-    settings: Sequence[SelectionSettings],
-    n_shuffles: int,
-    seed: int,
-    progress: Callable[[int], None] | None = None,
-) -> list[NullSummary | None]:
-    """The same selections after shuffling the labels over the clips, many times.
-
-    A clip's labels are dealt together, so that classes that go together still do.
-
-    Parameters
-    ----------
-    counts : ClipCounts
-        Of the selection clips.
-    members : ndarray of bool, shape (n_clips, n_classes)
-        Which classes each clip has.
-    settings : sequence of SelectionSettings
-        Each gets its own summary from the same shuffles.
-    n_shuffles : int
-        0 gives None for each.
-    seed : int
-    progress : callable, optional
-        Called with the number of shuffles done.
-
-    Returns
-    -------
-    list of NullSummary or None, one for each of ``settings``
-    """
-    if n_shuffles == 0:
-        return [None] * len(settings)
-    rng = np.random.default_rng(seed)
-    sizes = members.sum(axis=0)
-    found = np.zeros((len(settings), n_shuffles, 3))
-    for shuffle in range(n_shuffles):
-        positive, tokens = counts.by_class(members[rng.permutation(len(members))])
-        probabilities = positive / tokens[:, None]
-        entropies = entropy(probabilities)
-        for i, setting in enumerate(settings):
-            if setting.preset == "calibrated":
-                mask = _calibrated_mask(counts, positive, tokens, sizes, probabilities, setting)
-            else:
-                mask = select(probabilities, setting, entropies)
-            found[i, shuffle] = mask.any(axis=1).mean(), mask.any(axis=0).sum(), mask.sum()
-        if progress:
-            progress(shuffle + 1)
-    return [_summary(rows) for rows in found]
-
-
-def _calibrated_mask(
-    counts: ClipCounts,
-    positive: FloatArray,
-    tokens: FloatArray,
-    sizes: IntArray,
-    probabilities: FloatArray,
-    settings: SelectionSettings,
-) -> Mask:
-    passing = _significant_pairs(counts, positive, tokens, sizes, settings.q_max)
-    if not passing.any():
-        return passing
-    return passing & (probabilities >= settings.rate_min) & (lift(probabilities) >= settings.lift_min)
-
-
-def _significant_pairs(
-    counts: ClipCounts, positive: FloatArray, tokens: FloatArray, sizes: IntArray, alpha: float
-) -> Mask:
-    """Pairs with q < alpha, as `evidence` and `significant` give, with few looks at the costly tail.
+def significant_pairs(
+    counts: ClipCounts, moments: Moments, positive: FloatArray, members: Mask, alpha: float
+) -> tuple[IntArray, IntArray]:
+    """Class and neuron of the pairs with q < alpha, with few looks at the costly tails.
 
     With a skewness of 0 to 4 a Pearson III tail at z from 2 to 3 is no lighter than the normal one,
-    whose p is therefore a lower bound. If not even the bounds of the pairs with 1 < z <= 3 let any of
-    them pass, they need no closer look. Pairs with z <= 1 are not looked at.
+    whose p is therefore a lower bound; that a class draws all units in which a sparse neuron fires
+    for it is one for the exact p. If not even the bounds let any of their pairs pass, they need no
+    closer look. Pairs with z <= 1 of other neurons are not looked at.
     """
-    z, skewness = standardised(counts, positive, tokens, sizes)
-    near = (z > 1) & (z <= 3) & (skewness >= 0) & (skewness <= 4)
-    far = (z > 1) & ~near
-    p = np.ones_like(z)
-    p[far] = _tail(counts, z, skewness, sizes, far)
-    bounds = p.copy()
-    bounds[near] = ndtr(-np.maximum(z[near], 2.0))
-    if (significant(bounds, alpha) & near).any():
-        p[near] = _tail(counts, z, skewness, sizes, near)
-    return significant(p, alpha)
+    z = standardised(counts, moments, positive, members)
+    z[:, counts.sparse.neuron] = 0
+    flat = np.flatnonzero(z > 1)
+    z, skewness = z.ravel()[flat], moments.skewness.ravel()[flat]
+    class_index, neuron = np.divmod(flat, positive.shape[1])
+    near = (z <= 3) & (skewness >= 0) & (skewness <= 4)
 
+    def tail(which: Mask) -> FloatArray:
+        return np.maximum(pearson3_upper_tail(z[which], skewness[which]), moments.least_p[class_index[which]])
 
-def _summary(rows: FloatArray) -> NullSummary:
-    coverage, n_neurons, n_pairs = rows.T
-    low, high = np.quantile(coverage, [0.025, 0.975])
-    return NullSummary(
-        n_shuffles=len(rows),
-        coverage_mean=float(coverage.mean()),
-        coverage_low=float(low),
-        coverage_high=float(high),
-        n_class_specific_mean=float(n_neurons.mean()),
-        n_pairs_mean=float(n_pairs.mean()),
-    )
+    p = np.empty_like(z)
+    p[~near] = tail(~near)
+    p[near] = ndtr(-np.maximum(z[near], 2.0))
+    n_dense = len(p)
+    few_classes, few_neurons, bounds = counts.sparse.bounds(members, moments.drawn, counts.exchange)
+    p = np.concatenate([p, bounds])
+    passing = significant(p, alpha, positive.size)
+    if passing[:n_dense][near].any() or passing[n_dense:].any():
+        p[:n_dense][near] = tail(near)
+        p[n_dense:] = counts.sparse.p(members, moments.drawn, counts.exchange)[2]
+        passing = significant(p, alpha, positive.size)
+    return np.append(class_index, few_classes)[passing], np.append(neuron, few_neurons)[passing]

@@ -179,15 +179,15 @@ def _why_not(n_known: int, is_tested: bool) -> str:
 def _fit(
     task: str, embeddings: NDArray[np.float32], splits: NDArray[np.str_], target: _OneLabel | _SeveralLabels
 ) -> Probe:
-    rounds = _rounds(splits, target.labelled)
-    in_folds = rounds[0].name != "test"
-    for turn in rounds:
+    turns = rounds(splits, target.labelled)
+    in_folds = turns[0].name != "test"
+    for turn in turns:
         reason = target.why_not(turn.train, turn.test)
         if reason:
             which = f"{turn.name} as test: " if in_folds else ""
             return Probe((), ProbeResult(task, _rows([]), {}, which + reason))
     parts, chosen, chosen_on, rows, tests = [], {}, "", [], []
-    for turn in rounds:
+    for turn in turns:
         head, chosen[turn.name], chosen_on = _choose(embeddings, turn, target)
         parts.append(Part(np.flatnonzero(turn.test), head))
         tests.append(target.told(head, embeddings, turn.test, turn))
@@ -218,7 +218,7 @@ def _choose(
     return head, strength, "valid" if turn.name == "test" else "the next fold"
 
 
-def _rounds(splits: NDArray[np.str_], labelled: Mask) -> list[_Round]:
+def rounds(splits: NDArray[np.str_], labelled: Mask) -> list[_Round]:
     """One round, or one a fold: it tests, the next one is valid, the others train (of two folds, the other one)."""
     every = folds.names(splits[labelled].tolist())
     if not every:

@@ -50,21 +50,24 @@ class ModelRecord:
 class ClipRecord:
     """One clip: path relative to its dataset's root (posix), split, seconds, labels.
 
-    A label is a tuple of values where a clip may have several.
+    A label is a tuple of values where a clip may have several. ``splits`` holds the clip's split for the
+    attributes that have one of their own.
     """
 
     path: str
     split: str
     duration_seconds: float
     labels: Mapping[str, str | tuple[str, ...]]
+    splits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that was left out, and why."""
+    """A file that was left out, and why; or one that stays and lacks something (``left_out`` false)."""
 
     path: str
     reason: str
+    left_out: bool = True
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,8 @@ class DatasetRecord:
 class NullSummary:
     """The same selection on shuffled labels.
 
-    ``coverage_low`` and ``coverage_high`` are the 2.5th and 97.5th percentile over shuffles,
-    the counts are means over shuffles.
+    ``low`` and ``high`` are the 2.5th and 97.5th percentile over shuffles. ``shuffled`` says what the
+    labels were dealt over: ``clips``, ``clips within voice``, ``whole voices``, ...
     """
 
     n_shuffles: int
@@ -112,6 +115,11 @@ class NullSummary:
     coverage_high: float
     n_class_specific_mean: float
     n_pairs_mean: float
+    n_class_specific_low: float = np.nan
+    n_class_specific_high: float = np.nan
+    n_pairs_low: float = np.nan
+    n_pairs_high: float = np.nan
+    shuffled: str = "clips"
 
 
 @dataclass(frozen=True)
@@ -162,6 +170,20 @@ class TaskScores:
         Confounds and small classes, in words.
     n_clips : int or None
         Selection clips of all classes, where it is not the sum of theirs: a clip may have several labels.
+    shuffled : str
+        What labels were dealt over, for p-values and nulls: ``clips``, ``clips within voice``, ...
+    entropy_p_value, entropy_q_value : ndarray of float, shape (n_neurons,), or None
+        How often shuffled labels give an entropy as low, and its false discovery rate over the neurons;
+        NaN for a neuron that never fires, and without shuffles.
+    curve : DataFrame
+        A row for each point of ``aape`` and ``lape``: ``preset``, ``entropy_rate``, ``probability_bar``,
+        ``n_classes_covered``, ``coverage``, ``n_class_specific``; and over shuffles
+        ``null_coverage_mean``, ``null_coverage_low``, ``null_coverage_high``,
+        ``null_n_class_specific_mean``, ``null_n_class_specific_low``, ``null_n_class_specific_high``
+        (NaN without shuffles), ``n_shuffles``.
+    tables : mapping of str to DataFrame
+        What else is known of the task, for the store's tables of these names (`core.worth`); neurons as
+        ``neuron_index`` (flat), classes as ``class_index``.
     """
 
     dataset: str
@@ -175,6 +197,11 @@ class TaskScores:
     selections: tuple[Selection, ...]
     warnings: tuple[str, ...] = ()
     n_clips: int | None = None
+    shuffled: str = "clips"
+    entropy_p_value: FloatArray | None = None
+    entropy_q_value: FloatArray | None = None
+    curve: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -214,32 +241,73 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class Ablation:
-    """One set of neurons scaled by one gain, and what the linear head lost.
+    """One set of neurons changed in one way, and what the linear head lost.
 
     Attributes
     ----------
     task, selection, target : str
-        ``selection`` says how neurons were chosen (``aape``, ``top 1%``, ...), ``target`` for whom.
-    gain : float
+        ``selection`` says how neurons were chosen (``aape``, ``top 1%``, ``mad 1%``, ``pairs 1%``,
+        ``file NAME``, ...), ``target`` for whom (a class, ``A + B``, a name in the file).
+    gain : float or None
+        None where the neurons were not scaled.
     neuron_index : ndarray of int
-        Flat indices of the scaled neurons.
+        Flat indices of the set.
     effects : DataFrame
         One row an affected class (``class_name`` None = all test clips; right if the best-ranked class is one
-        of the clip's, a class's own row if it is among as many best as the clip has labels): ``n_clips``,
-        ``accuracy_unablated``, ``accuracy_ablated``, ``delta``, ``ci_low``, ``ci_high``,
-        ``p_value``, ``q_value``, ``control_delta_mean``, ``control_delta_low``,
-        ``control_delta_high``, ``n_controls``.
+        of the clip's, a class's own row if it is among as many best as the clip has labels). Differences
+        are shares of clips, with minus without the ablation; NaN = not known.
+
+        ``n_clips``, ``accuracy_unablated``, ``accuracy_ablated``, ``delta``; ``ci_low``, ``ci_high``
+        (Bonett-Price, 95 %); ``p_value`` (exact McNemar), ``q_value`` (Benjamini-Hochberg over targets and
+        classes); ``group_ci_low``, ``group_ci_high`` (bootstrap over groups of clips, where known);
+        ``control_delta_mean``, ``control_delta_low``, ``control_delta_high``, ``n_controls`` (random sets
+        of the same layers: mean, 2.5th and 97.5th percentile, how many);
+        ``beyond_control`` (``delta`` less ``control_delta_mean``), ``beyond_control_low``,
+        ``beyond_control_high`` (bootstrap over clips, or groups), ``control_p_value`` (of target
+        against controls, two-sided, at least 1 / (``n_controls`` + 1)); ``activity_control_delta_mean``,
+        ``activity_control_delta_low``, ``activity_control_delta_high``, ``n_activity_controls`` (sets
+        matched in activity too); ``n_heads``, ``delta_heads_low``, ``delta_heads_high`` (heads
+        refitted on resampled train clips, the main one among them: least and greatest ``delta``).
     control_deltas : ndarray of float, shape (n_controls, n_rows)
-        Each control's delta, columns as the rows of ``effects``.
+        Delta of each control matched in layer, columns as the rows of ``effects``.
+    operation : str
+        ``scale`` (by ``gain``), ``mean`` (set to the mean activation) or ``keep`` (all other neurons of
+        the set's layers set to theirs).
     """
 
     task: str
     selection: str
     target: str
-    gain: float
+    gain: float | None
     neuron_index: IntArray
     effects: pd.DataFrame
     control_deltas: FloatArray
+    operation: str = "scale"
+
+
+@dataclass(frozen=True)
+class Attributions:
+    """Every neuron's attribution in a task, beside real ablations of single neurons.
+
+    Attributes
+    ----------
+    task : str
+    class_names : tuple of str
+    neurons : DataFrame
+        ``class_index``, ``neuron_index`` (flat), ``attribution`` (margin that the class is estimated to
+        lose without the neuron, logits), ``standard_error`` (over clips), ``n_clips``.
+    checks : DataFrame
+        ``class_index``, ``neuron_index``, ``attribution``, ``measured`` (margin really lost), ``in_highest``.
+    summary : mapping
+        ``n_clips``, ``n_checked``, ``n_clips_checked``, ``spearman_all``, ``spearman_random``,
+        ``spearman_highest`` (rank correlation of measured and attributed).
+    """
+
+    task: str
+    class_names: tuple[str, ...]
+    neurons: pd.DataFrame
+    checks: pd.DataFrame
+    summary: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -248,7 +316,8 @@ class SharedNeurons:
 
     ``pairs`` has the columns ``task_a``, ``class_a``, ``task_b``, ``class_b``, ``n_a``, ``n_b``,
     ``n_shared``, ``expected`` (hypergeometric mean), ``p_value`` (at least ``n_shared`` by chance),
-    ``q_value``, ``nested`` (1 where every clip of one class has the other too). Each unordered pair once.
+    ``q_value``, ``nested`` (1 where every clip of one class has the other too), ``odds_ratio``, ``odds_low``,
+    ``odds_high`` (95 % interval; NaN where a class has no neuron). Each unordered pair once.
     """
 
     preset: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,16 +18,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.fft import rfft
 
 from core import audio, folds
 from core.datasets.base import Clip, Dataset
 from core.results import ClipRecord, DatasetRecord, Problem
 
+SAMPLE_RATE = 16_000
 SILENCE_DBFS = -60.0
 FRAME = 400
-_SAVE_EVERY = 2000
-_COLUMNS = ["path", "size", "mtime_ns", "sha256", "seconds", "level_db", "peak_db", "active_share", "reason"]
 LEVEL_FEATURES = ("seconds", "level_db", "peak_db", "active_share")
+BAND_FEATURES = tuple(f"band_{i:02d}" for i in range(16))
+"""Mean spectrum of a clip."""
+_FEATURES = [*LEVEL_FEATURES, *BAND_FEATURES]
+_COLUMNS = ["path", "size", "mtime_ns", "sha256", *_FEATURES, "reason"]
+Row = dict[str, object]
+"""One file, by `_COLUMNS`."""
+_SAVE_EVERY = 2000
+_STAMPS_AT_ONCE = 1000
+_NO_STAMPS = np.zeros((0, 2), dtype=np.int64)
+_WINDOW, _HOP = 1024, 768
+_FLOOR_DB = -120.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,8 @@ class Scan:
         Only the clips that can be used.
     files : DataFrame
         One row a usable clip, in order: ``path``, ``size``, ``mtime_ns``, ``sha256``, ``seconds``,
-        ``level_db`` (RMS, dB re full scale), ``peak_db``, ``active_share`` (of 25 ms frames above -60 dBFS).
+        ``level_db`` (RMS, dB re full scale), ``peak_db``, ``active_share`` (of 25 ms frames above -60 dBFS),
+        ``band_00`` to ``band_15`` (`spectrum`).
     problems : tuple of Problem
     unit_seconds : float or None
         Length to which every clip is cropped or filled when it is read; None = its own.
@@ -76,14 +88,16 @@ class Scan:
     def record(self) -> DatasetRecord:
         """The dataset as the store keeps it."""
         dataset = self.dataset
+        own = tuple(dataset.split_of)
+        splits = zip(*dataset.split_of.values(), strict=True) if own else ((),) * len(dataset.clips)
         return DatasetRecord(
             name=dataset.name,
             root=str(dataset.root),
             content_key=self.content_key,
             attributes=dataset.attributes,
             clips=tuple(
-                ClipRecord(c.path, c.split, float(s), self._record_labels(c))
-                for c, s in zip(dataset.clips, self.files["seconds"], strict=True)
+                ClipRecord(c.path, c.split, float(s), self._record_labels(c), dict(zip(own, of_clip, strict=True)))
+                for c, s, of_clip in zip(dataset.clips, self.files["seconds"], splits, strict=True)
             ),
             problems=self.problems,
             split_origin=dataset.split_origin,
@@ -157,55 +171,70 @@ def scan(dataset: Dataset, cache: Path, workers: int = 2, progress: Callable[[in
     """
     known = _read_cache(cache)
     paths = list(dict.fromkeys(clip.path for clip in dataset.clips))
-    unsaved = 0
+    rows: dict[str, Row] = {}
     try:
         with ThreadPoolExecutor(workers) as pool:
-            looked = pool.map(lambda p: _look(dataset.root, p, known.get(p)), paths)
-            for n_done, (path, (row, is_new)) in enumerate(zip(paths, looked, strict=True), start=1):
-                known[path] = row
-                unsaved += is_new
-                if unsaved >= _SAVE_EVERY:
+            parts = [paths[start : start + _STAMPS_AT_ONCE] for start in range(0, len(paths), _STAMPS_AT_ONCE)]
+            stamps = np.concatenate([*pool.map(lambda part: _stamps(dataset.root, part), parts)] or [_NO_STAMPS])
+            changed = np.flatnonzero(~_are_known(known, paths, stamps))
+            n_known = n_done = len(paths) - len(changed)
+            looked = pool.map(lambda i: _look(dataset.root, paths[i], *stamps[i].tolist()), changed)
+            if progress and n_known:
+                progress(n_known)
+            for n_done, row in enumerate(looked, start=n_known + 1):
+                rows[str(row["path"])] = row
+                # More seldom the larger the table: each time the whole is written.
+                if len(rows) >= max(_SAVE_EVERY, len(known) // 8):
+                    known, rows = _with_rows(known, rows), {}
                     _write_cache(cache, known)
-                    unsaved = 0
                 if progress:
                     progress(n_done)
     finally:
-        if unsaved:
+        if rows:
+            known = _with_rows(known, rows)
             _write_cache(cache, known)
-    return _split_good_and_bad(dataset, pd.DataFrame([known[p] for p in paths], columns=_COLUMNS))
+    return _split_good_and_bad(dataset, known.loc[paths])
 
 
 def is_unchanged(root: Path, path: str, size: int, mtime_ns: int) -> bool:
     """Whether a file is still as a scan found it, by its size and time of change."""
-    return _stamp(root / path) == {"size": size, "mtime_ns": mtime_ns}
+    return _stamps(root, [path]).tolist() == [[size, mtime_ns]]
 
 
-def _stamp(file: Path) -> dict[str, int]:
-    try:
-        status = file.stat()
-    except (OSError, ValueError):
-        return {"size": -1, "mtime_ns": 0}
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+def _stamps(root: Path, paths: Sequence[str]) -> NDArray[np.int64]:
+    """Size and time of change of some files, a row each; -1 and 0 where there is none."""
+    stamps = np.full((len(paths), 2), (-1, 0), dtype=np.int64)
+    for i, path in enumerate(paths):
+        try:
+            status = os.stat(f"{root}/{path}")
+        except (OSError, ValueError):
+            continue
+        stamps[i] = status.st_size, status.st_mtime_ns
+    return stamps
 
 
-def _look(root: Path, path: str, known: dict[str, object] | None) -> tuple[dict[str, object], bool]:
+def _are_known(known: pd.DataFrame, paths: Sequence[str], stamps: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which files are as they were when they were looked at."""
+    place = known.index.get_indexer(pd.Index(paths, dtype=object))
+    was = known[["size", "mtime_ns"]].to_numpy()[place] if len(known) else np.zeros_like(stamps)
+    found: NDArray[np.bool_] = (place >= 0) & (was == stamps).all(axis=1)
+    return found
+
+
+def _look(root: Path, path: str, size: int, mtime_ns: int) -> Row:
     file = root / path
-    stamp = _stamp(file)
-    if known is not None and all(known[k] == v for k, v in stamp.items()):
-        return known, False
-    row = {"path": path, **stamp, "sha256": "", "reason": "", **dict.fromkeys(LEVEL_FEATURES, np.nan)}
+    row: Row = {"path": path, "size": size, "mtime_ns": mtime_ns, "sha256": "", "reason": ""}
+    row |= dict.fromkeys(_FEATURES, np.nan)
     try:
-        if stamp["size"] < 0:
-            raise audio.BadAudio("file not found")
-        if not file.resolve().is_relative_to(root):
+        if size >= 0 and not file.resolve().is_relative_to(root):
             raise audio.BadAudio("leaves the dataset's folder through a link")
-        waveform = audio.load(file, 16_000)
-        row.update(_levels(waveform), sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+        waveform = audio.load(file, SAMPLE_RATE)
+        row.update(_levels(waveform), **spectrum(waveform), sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     except audio.BadAudio as error:
         row["reason"] = str(error)
     except OSError as error:
         row["reason"] = f"cannot be read ({error.strerror})"
-    return row, True
+    return row
 
 
 def _levels(waveform: NDArray[np.float32]) -> dict[str, float]:
@@ -215,15 +244,54 @@ def _levels(waveform: NDArray[np.float32]) -> dict[str, float]:
     padded = np.pad(waveform, (0, -len(waveform) % FRAME))
     frames = np.sqrt(np.mean(padded.reshape(-1, FRAME) ** 2, axis=1))
     return {
-        "seconds": len(waveform) / 16_000,
+        "seconds": len(waveform) / SAMPLE_RATE,
         "level_db": db(float(np.sqrt(np.mean(waveform**2)))),
         "peak_db": db(float(np.abs(waveform).max())),
         "active_share": round(float(np.mean(frames > 10 ** (SILENCE_DBFS / 20))), 4),
     }
 
 
-def _split_good_and_bad(dataset: Dataset, table: pd.DataFrame) -> Scan:
-    by_path = table.set_index("path")
+def _band_edges() -> NDArray[np.int64]:
+    """FFT bin at which each band begins, and the one after the last; equal steps in mel, 50 Hz to 8 kHz."""
+    low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (50, SAMPLE_RATE / 2))
+    hertz = 700 * (10 ** (np.linspace(low, high, len(BAND_FEATURES) + 1) / 2595) - 1)
+    return np.ceil(hertz * _WINDOW / SAMPLE_RATE - 1e-9).astype(np.int64)
+
+
+_HANN = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
+_EDGES = _band_edges()
+
+
+def spectrum(waveform: NDArray[np.float32]) -> dict[str, float]:
+    """Power in each of 16 bands of equal width in mel from 50 Hz to 8 kHz, averaged over a clip.
+
+    In dB: a sine of amplitude 1 has -3 dB in its band; together the bands have the clip's mean square. The power
+    is averaged before the logarithm, so that silence shifts all bands by the same.
+
+    Parameters
+    ----------
+    waveform : ndarray of float32, shape (n_samples,)
+        At 16 kHz.
+
+    Returns
+    -------
+    dict of str to float
+        ``band_00`` to ``band_15``; at least -120 dB, which a silent clip has everywhere.
+    """
+    padded = np.pad(waveform, (_WINDOW - _HOP, _WINDOW))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
+    power = np.zeros(_WINDOW // 2 + 1)
+    for start in range(0, len(frames), 1024):
+        spectra = rfft(frames[start : start + 1024] * _HANN, axis=1)
+        power += (spectra.real**2 + spectra.imag**2).sum(axis=0, dtype=np.float64)
+    # A sample's squared windows sum to 3/8 of window / hop in the mean; twice for the negative frequencies.
+    per_frame = 0.375 * _WINDOW / _HOP * _WINDOW * len(waveform)
+    bands = np.add.reduceat(power[: _EDGES[-1]], _EDGES[:-1]) * 2 / per_frame
+    in_db = 10 * np.log10(np.maximum(bands, 10 ** (_FLOOR_DB / 10)))
+    return {name: round(float(value), 2) for name, value in zip(BAND_FEATURES, in_db, strict=True)}
+
+
+def _split_good_and_bad(dataset: Dataset, by_path: pd.DataFrame) -> Scan:
     reason = by_path["reason"].to_dict()
     good: list[Clip] = []
     problems = list(dataset.problems)
@@ -237,21 +305,36 @@ def _split_good_and_bad(dataset: Dataset, table: pd.DataFrame) -> Scan:
             good.append(clip)
         seen.add(clip.path)
     files = by_path.loc[[c.path for c in good]].reset_index()
-    return Scan(dataset.only(good), files, tuple(problems))
+    return Scan(dataset.only(good).drawn_again(), files, tuple(problems))
 
 
-def _read_cache(path: Path) -> dict[str, dict[str, object]]:
+def _with_rows(known: pd.DataFrame, rows: Mapping[str, Row]) -> pd.DataFrame:
+    """What is known, with files that were looked at now."""
+    new = pd.DataFrame(list(rows.values()), columns=_COLUMNS).set_index("path")
+    kept = known.drop(index=known.index.intersection(new.index))
+    return pd.concat([kept, new]) if len(kept) else new
+
+
+def _read_cache(path: Path) -> pd.DataFrame:
+    """A row for each file by its path; none where the file is missing or damaged."""
     try:
-        table = pd.read_csv(path, keep_default_na=False, dtype={"path": str, "sha256": str, "reason": str})
-        table[list(LEVEL_FEATURES)] = table[list(LEVEL_FEATURES)].apply(pd.to_numeric)
-        records = table[_COLUMNS].to_dict("records")
-        return {str(row["path"]): {str(k): v for k, v in row.items()} for row in records}
+        text = dict.fromkeys(("path", "sha256", "reason"), str)
+        table = pd.read_csv(
+            path,
+            keep_default_na=False,
+            na_values=dict.fromkeys(_FEATURES, ""),
+            dtype=text,
+            encoding_errors="surrogateescape",
+        )
+        numbers = {"size": np.int64, "mtime_ns": np.int64, **dict.fromkeys(_FEATURES, np.float64)}
+        table = table[_COLUMNS].astype(numbers).drop_duplicates("path", keep="last")
     except (OSError, ValueError, KeyError):
-        return {}
+        table = pd.DataFrame(columns=_COLUMNS).astype({"size": np.int64, "mtime_ns": np.int64})
+    return table.set_index("path")
 
 
-def _write_cache(path: Path, known: dict[str, dict[str, object]]) -> None:
+def _write_cache(path: Path, known: pd.DataFrame) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    pd.DataFrame(list(known.values()), columns=_COLUMNS).to_csv(part, index=False)
+    known.to_csv(part, errors="surrogateescape")
     os.replace(part, path)

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from core import confounds
 from core.activations import Activations
-from core.null import ClipCounts, benjamini_hochberg, evidence, shuffled_null
+from core.exchange import Exchange
+from core.groups import exchange_of
+from core.null import ClipCounts, benjamini_hochberg, evidence
 from core.results import FloatArray, IntArray, Selection, TaskScores, TopClips
 from core.scan import Scan
 from core.selectivity import Mask, SelectionSettings, activation_probabilities, entropy, lift, select
+from core.shuffles import shuffled_null
 
 N_TOP_CLIPS = 8
 
@@ -28,13 +31,15 @@ class TaskCounts:
     names : list of str
         Classes with at least one selection clip, in order.
     clips : ClipCounts
-        Of the selection clips.
+        Of the selection clips, by unit of exchange.
     members : ndarray of bool, shape (n_selection_clips, n_classes)
         Which classes each clip has.
     positive : ndarray of float, shape (n_classes, n_neurons)
     tokens : ndarray of float, shape (n_classes,)
     z, p : ndarray of float, shape (n_classes, n_neurons)
-        Evidence under permutation.
+        Evidence under permutation of what ``exchange`` allows.
+    chosen : ndarray of bool, shape (n_clips,)
+        Which of the dataset's clips are the selection clips.
     test_positive, test_tokens : the same counts over test clips
         ``test_tokens`` is 0 for a class without test clips, and for all where test clips chose too.
     """
@@ -46,6 +51,7 @@ class TaskCounts:
     tokens: FloatArray
     z: FloatArray
     p: FloatArray
+    chosen: Mask
     test_positive: FloatArray
     test_tokens: FloatArray
 
@@ -54,6 +60,16 @@ class TaskCounts:
         """Selection clips of each class."""
         sizes: IntArray = self.members.sum(axis=0)
         return sizes
+
+    @property
+    def exchange(self) -> Exchange:
+        """What is dealt anew under the null."""
+        return self.clips.exchange
+
+    @property
+    def unit_members(self) -> Mask:
+        """Which classes each unit of exchange has, (n_units, n_classes)."""
+        return self.members[self.exchange.first]
 
 
 def count(
@@ -82,10 +98,12 @@ def count(
     members = members[:, present]
     test = scan.in_splits("test", attribute=attribute) & members.any(axis=1) & usable
     test &= "test" not in selection_splits
-    positive, tokens = _events(activations, chosen, event)
-    counts = ClipCounts.of(positive[chosen], tokens[chosen])
-    by_class, class_tokens = counts.by_class(members[chosen])
-    z, p = evidence(counts, by_class, class_tokens, members[chosen].sum(axis=0))
+    positive, tokens = events(activations, chosen, event)
+    exchange = exchange_of(scan, attribute, chosen)
+    counts = ClipCounts.of(positive[chosen], tokens[chosen], exchange)
+    of_units = members[chosen][exchange.first]
+    by_class, class_tokens = counts.by_class(of_units)
+    z, p = evidence(counts, by_class, of_units)
     indicator = members[test].T.astype(np.float64)
     return TaskCounts(
         names=[names[i] for i in present],
@@ -95,12 +113,14 @@ def count(
         tokens=class_tokens,
         z=z,
         p=p,
+        chosen=chosen,
         test_positive=indicator @ positive[test],
         test_tokens=indicator @ tokens[test],
     )
 
 
-def _events(activations: Activations, chosen: Mask, event: str) -> tuple[NDArray[np.integer], IntArray]:
+def events(activations: Activations, chosen: Mask, event: str) -> tuple[NDArray[np.integer], IntArray]:
+    """Each clip's events (n_clips, n_neurons) and how many there could be (n_clips,); see `count`."""
     if event == "positive":
         return np.asarray(activations.positive), np.asarray(activations.tokens)
     means = activations.total / np.maximum(activations.tokens, 1)[:, None]
@@ -131,11 +151,11 @@ def score(
     entropies = entropy(probabilities)
     q_values = benjamini_hochberg(counts.p)
     holds, all_pairs = replication(counts, settings[0].lift_min if settings else 2.0)
-    nulls = shuffled_null(counts.clips, counts.members, settings, n_shuffles, seed, progress)
+    null = shuffled_null(counts.clips, counts.unit_members, settings, n_shuffles, seed, progress)
     selections = []
-    for setting, mask, null in zip(settings, masks(counts, settings), nulls, strict=True):
+    for setting, mask, summary in zip(settings, masks(counts, settings), null.summaries, strict=True):
         pairs = _pairs(mask, probabilities, entropies, counts.p, q_values, holds)
-        selections.append(Selection(setting.preset, setting.in_force(), pairs, null, all_pairs))
+        selections.append(Selection(setting.preset, setting.in_force(), pairs, summary, all_pairs))
     chosen = scan.in_splits(*selection_splits, attribute=attribute)
     return TaskScores(
         dataset=scan.dataset.name,
@@ -148,9 +168,14 @@ def score(
         entropy=entropies,
         selections=tuple(selections),
         warnings=tuple(
-            confounds.warnings(scan, attribute, chosen) + [w for s in selections if (w := _no_better_than_chance(s))]
+            confounds.warnings(scan, attribute, chosen)
+            + [w for w in (counts.exchange.warning, *map(_no_better_than_chance, selections)) if w]
         ),
         n_clips=len(counts.members),
+        shuffled=counts.exchange.description,
+        entropy_p_value=null.entropy_p,
+        entropy_q_value=null.entropy_q,
+        curve=null.curve,
     )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import hypergeom
 
 from core.null import benjamini_hochberg
-from core.results import SharedNeurons, SpecificSet
+from core.results import FloatArray, IntArray, SharedNeurons, SpecificSet
 from core.selectivity import Mask
 
 
@@ -33,8 +33,9 @@ def shared_neurons(
     SharedNeurons
         Each unordered pair of classes once. ``expected`` is n_a * n_b / n_neurons, ``p_value`` the
         hypergeometric chance of at least ``n_shared``, ``q_value`` Benjamini-Hochberg over all
-        pairs. Two attributes of the same clips (pitch and octave) share neurons because they share
-        clips: read such pairs as a description, not as a finding; likewise those that are ``nested``.
+        pairs, ``odds_ratio``, ``odds_low`` and ``odds_high`` as `odds_ratio` gives them. Two
+        attributes of the same clips (pitch and octave) share neurons because they share clips:
+        read such pairs as a description, not as a finding; likewise those that are ``nested``.
     """
     names = [(task, name) for task, class_names, _ in tasks for name in class_names]
     if len(names) < 2:
@@ -61,7 +62,23 @@ def shared_neurons(
             int(names[i][0] == names[j][0] and (*names[i], names[j][1]) in nested) for i, j in zip(a, b, strict=True)
         ],
     }
+    columns |= dict(zip(_COLUMNS[-3:], odds_ratio(n_shared, n_of[a], n_of[b], n_neurons), strict=True))
     return SharedNeurons(preset, pd.DataFrame(columns, columns=_COLUMNS))
+
+
+def odds_ratio(
+    n_shared: IntArray, n_a: IntArray, n_b: IntArray, n_neurons: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """How much likelier one of a's neurons is b's than another neuron is: odds ratio and its 95 % interval.
+
+    Half a neuron is added to each of the four cells (Haldane 1956, Anscombe 1956), the interval is Woolf's
+    (1955) on the logarithm. 1 = as chance gives; NaN where a class has none of the neurons, or all.
+    """
+    cells = np.stack([n_shared, n_a - n_shared, n_b - n_shared, n_neurons - n_a - n_b + n_shared]) + 0.5
+    log_odds = np.log(cells[0]) + np.log(cells[3]) - np.log(cells[1]) - np.log(cells[2])
+    log_odds[(np.minimum(n_a, n_b) == 0) | (np.maximum(n_a, n_b) == n_neurons)] = np.nan
+    half = 1.959964 * np.sqrt((1 / cells).sum(axis=0))
+    return np.exp(log_odds), np.exp(log_odds - half), np.exp(log_odds + half)
 
 
 def share_all(sets: Sequence[SpecificSet], n_neurons: int) -> list[SharedNeurons]:
@@ -92,4 +109,7 @@ _COLUMNS = [
     "p_value",
     "q_value",
     "nested",
+    "odds_ratio",
+    "odds_low",
+    "odds_high",
 ]

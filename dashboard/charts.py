@@ -27,6 +27,8 @@ MEAN_COLOUR = "#626B70"
 NULL_NAME = "shuffled-label null"
 CHANCE_NAME = "chance"
 CONTROL_NAME = "random controls"
+MEASURES = {"accuracy": "Accuracy", "average precision": "Mean average precision"}
+"""What a probe's number is, as it is stored and as it is shown."""
 
 
 def _models(frame: pd.DataFrame) -> list[str]:
@@ -168,26 +170,30 @@ def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.LayerChart:
 
 
 def probe_chart(frame: pd.DataFrame) -> alt.LayerChart:
-    """Probe accuracy of each task by each model, with chance marked.
+    """Probe accuracy, or what stands in its place, of each task by each model, with chance marked.
 
     Parameters
     ----------
     frame : DataFrame
-        ``model``, ``task``, ``n_clips``, ``accuracy``, ``chance``.
+        ``model``, ``task``, ``n_clips``, ``accuracy``, ``chance``, ``metric`` (what ``accuracy`` holds).
     """
+    frame = frame.assign(measure=frame["metric"].replace(MEASURES))
     y, offset, color, height = _by_task(frame, CHANCE_NAME)
     tooltip = [
         alt.Tooltip("model:N", title="Model"),
         alt.Tooltip("task:N", title="Task"),
-        alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
+        alt.Tooltip("measure:N", title="Measure"),
+        alt.Tooltip("accuracy:Q", title="Value", format=".1%"),
         alt.Tooltip("chance:Q", title="Chance", format=".1%"),
         alt.Tooltip("n_clips:Q", title="Test clips", format=",d"),
     ]
     base = alt.Chart(frame).encode(y=y, yOffset=offset, tooltip=tooltip)
-    x = _share_axis("accuracy:Q", "Accuracy on test clips")
+    measures = [name for name in MEASURES.values() if name in set(frame["measure"])]
+    x = _share_axis("accuracy:Q", f"{' (circle) or '.join(measures)}{' (diamond)' * (len(measures) > 1)} on test clips")
+    shape = alt.Shape("measure:N", scale=alt.Scale(domain=measures, range=["circle", "diamond"]), legend=None)
     stem = base.mark_rule(strokeWidth=1).encode(x=x, x2="chance:Q", color=color)
     chance = base.mark_tick(thickness=3, size=9, opacity=1).encode(x="chance:Q", color=alt.Color(datum=CHANCE_NAME))
-    found = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, color=color)
+    found = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, color=color, shape=shape)
     return alt.LayerChart(layer=[stem, chance, found]).properties(height=height)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import repeat
 from typing import Any
 
@@ -21,6 +21,7 @@ from db.rows import (
     nullable,
     to_json,
 )
+from db.tables import insert_frame
 
 _EFFECT_NUMBERS = (
     "n_clips",
@@ -35,8 +36,77 @@ _EFFECT_NUMBERS = (
     "control_delta_low",
     "control_delta_high",
     "n_controls",
+    "control_p_value",
+    "beyond_control",
+    "beyond_control_low",
+    "beyond_control_high",
+    "activity_control_delta_mean",
+    "activity_control_delta_low",
+    "activity_control_delta_high",
+    "n_activity_controls",
+    "group_ci_low",
+    "group_ci_high",
+    "n_heads",
+    "delta_heads_low",
+    "delta_heads_high",
 )
+_PAIR_NUMBERS = (
+    "lift",
+    "p_value",
+    "q_value",
+    "replicated",
+    "lift_low",
+    "lift_high",
+    "share_of_draws",
+    "n_folds_held",
+    "n_folds",
+    "p_value_cleaned",
+)
+_NULL_BANDS = ("n_class_specific_low", "n_class_specific_high", "n_pairs_low", "n_pairs_high")
 _NEURON_BLOCK = 2048
+
+
+def insert_scores(connection: Connection, ids: Mapping[str, int], first_neuron: int, scores: TaskScores) -> None:
+    """Insert the scores of a model on a task; ``ids`` are those of the model, the task, the run and the stage."""
+    known = class_ids(connection, ids["task_id"], scores.class_names)
+    keys = np.array([known[name] for name in scores.class_names], dtype=np.int64)
+    model_task = insert_row(
+        connection,
+        m.ModelTask,
+        **ids,
+        n_clips=int(np.sum(scores.n_clips_per_class)) if scores.n_clips is None else scores.n_clips,
+        n_classes=len(keys),
+        warnings_json=to_json(list(scores.warnings)),
+        shuffled=scores.shuffled,
+    )
+    sizes, tokens = (np.asarray(each).tolist() for each in (scores.n_clips_per_class, scores.token_counts))
+    bulk_insert(
+        connection,
+        m.ClassTotal,
+        ("model_task_id", "class_id", "n_clips", "token_count"),
+        zip(repeat(model_task), keys.tolist(), sizes, tokens, strict=False),
+    )
+    insert_counts(connection, model_task, first_neuron, keys, scores.positive_counts)
+    bulk_insert(
+        connection,
+        m.NeuronEntropy,
+        (
+            "model_task_id",
+            "neuron_id",
+            "entropy",
+            "entropy_rank",
+            "max_probability",
+            "top_class_id",
+            "p_value",
+            "q_value",
+        ),
+        entropy_rows(model_task, first_neuron, keys, scores),
+    )
+    for selection in scores.selections:
+        insert_selection(connection, model_task, first_neuron, keys, selection)
+    for name, frame in {**scores.tables, "selection_curve": scores.curve}.items():
+        if len(frame):
+            insert_frame(connection, m.TABLES[name], model_task, frame, first_neuron, keys)
 
 
 def insert_counts(
@@ -65,7 +135,7 @@ def insert_counts(
 
 
 def entropy_rows(model_task: int, first_neuron: int, keys: IntArray, scores: TaskScores) -> Iterator[tuple[Any, ...]]:
-    """Yield a row a neuron: entropy, its rank (ties by flat index) and the strongest class."""
+    """Yield a row a neuron: entropy, its rank (ties by flat index), the strongest class, p and q of the entropy."""
     tokens = np.maximum(np.asarray(scores.token_counts), 1)[:, None]
     probability = np.asarray(scores.positive_counts) / tokens  # (n_classes, n_neurons)
     strongest = probability.max(axis=0)
@@ -73,6 +143,8 @@ def entropy_rows(model_task: int, first_neuron: int, keys: IntArray, scores: Tas
     entropy = np.asarray(scores.entropy, dtype=np.float64)
     rank = np.empty(len(entropy), dtype=np.int64)
     rank[np.argsort(entropy, kind="stable")] = np.arange(1, len(entropy) + 1)  # NaN sorts last
+    unknown = np.full(len(entropy), np.nan)
+    p, q = (nullable(unknown if v is None else v) for v in (scores.entropy_p_value, scores.entropy_q_value))
     for index, value in enumerate(nullable(entropy)):
         yield (
             model_task,
@@ -81,6 +153,8 @@ def entropy_rows(model_task: int, first_neuron: int, keys: IntArray, scores: Tas
             None if value is None else int(rank[index]),
             float(strongest[index]),
             None if top[index] < 0 else top[index],
+            p[index],
+            q[index],
         )
 
 
@@ -93,8 +167,7 @@ def insert_selection(
 ) -> None:
     """Insert what one preset chose, with its counts."""
     pairs, null = selection.pairs, selection.null
-    replicated = nullable(pairs["replicated"])
-    checked = [value for value in replicated if value is not None]
+    checked = pairs["replicated"].dropna()
     owner = insert_row(
         connection,
         m.Selection,
@@ -104,7 +177,7 @@ def insert_selection(
         n_classes_covered=int(pairs["class_index"].nunique()),
         n_class_specific=int(pairs["neuron_index"].nunique()),
         n_pairs=len(pairs),
-        replicated_share=sum(checked) / len(checked) if checked else None,
+        replicated_share=float(checked.mean()) if len(checked) else None,
         replicated_share_all_pairs=nullable([selection.replicated_share_all_pairs])[0],
         n_shuffles=null.n_shuffles if null else 0,
         null_coverage_mean=null.coverage_mean if null else None,
@@ -112,24 +185,19 @@ def insert_selection(
         null_coverage_high=null.coverage_high if null else None,
         null_n_class_specific_mean=null.n_class_specific_mean if null else None,
         null_n_pairs_mean=null.n_pairs_mean if null else None,
+        **{f"null_{name}": nullable([getattr(null, name)])[0] if null else None for name in _NULL_BANDS},
     )
     classes = keys[pairs["class_index"].to_numpy(dtype=np.int64)]
     neurons = pairs["neuron_index"].to_numpy(dtype=np.int64) + first_neuron
+    unknown = [None] * len(pairs)
+    numbers = [nullable(pairs[name]) if name in pairs else unknown for name in _PAIR_NUMBERS]
+    explained = pairs["explained_by"].tolist() if "explained_by" in pairs else unknown
     bulk_insert(
         connection,
         m.ClassSpecificNeuron,
-        ("selection_id", "neuron_id", "class_id", "lift", "p_value", "q_value", "replicated"),
+        ("selection_id", "neuron_id", "class_id", *_PAIR_NUMBERS, "explained_by"),
         sorted(
-            zip(
-                repeat(owner),
-                neurons.tolist(),
-                classes.tolist(),
-                nullable(pairs["lift"]),
-                nullable(pairs["p_value"]),
-                nullable(pairs["q_value"]),
-                [None if value is None else int(value) for value in replicated],
-                strict=False,
-            ),
+            zip(repeat(owner), neurons.tolist(), classes.tolist(), *numbers, explained, strict=False),
             key=lambda row: row[:3],
         ),
     )

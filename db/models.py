@@ -14,6 +14,21 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from db.evidence_models import (
+    TABLES,
+    Attribution,
+    AttributionCheck,
+    ConfoundProbe,
+    NeuronAttribution,
+    NeuronConfound,
+    NeuronPreference,
+    PitchTuning,
+    SelectionCurve,
+    SelectorPair,
+    SelectorScore,
+    Specificity,
+    Stability,
+)
 from db.study_models import (
     Attribute,
     Base,
@@ -33,31 +48,44 @@ from db.study_models import (
 )
 
 __all__ = [
+    "TABLES",
     "Ablation",
     "AblationControl",
     "AblationEffect",
     "AblationNeuron",
     "ActivationProbability",
     "Attribute",
+    "Attribution",
+    "AttributionCheck",
     "Base",
     "ClassSpecificNeuron",
     "ClassTotal",
     "Clip",
     "ClipLabel",
+    "ConfoundProbe",
     "Dataset",
     "Layer",
     "Model",
     "ModelDataset",
     "ModelTask",
     "Neuron",
+    "NeuronAttribution",
+    "NeuronConfound",
     "NeuronEntropy",
+    "NeuronPreference",
+    "PitchTuning",
     "Probe",
     "ProbeScore",
     "Problem",
     "Run",
     "Selection",
+    "SelectionCurve",
+    "SelectorPair",
+    "SelectorScore",
     "SharedNeuron",
     "Sharing",
+    "Specificity",
+    "Stability",
     "Stage",
     "Task",
     "TaskClass",
@@ -66,7 +94,10 @@ __all__ = [
 
 
 class ModelTask(Base):
-    """The scores of one model on one task; ``n_clips`` are the selection clips."""
+    """The scores of one model on one task; ``n_clips`` are the selection clips.
+
+    ``shuffled`` says what labels were dealt over for p-values and nulls.
+    """
 
     __tablename__ = "model_task"
     __table_args__ = (UniqueConstraint("model_id", "task_id"),)
@@ -79,6 +110,7 @@ class ModelTask(Base):
     n_clips: Mapped[int]
     n_classes: Mapped[int]
     warnings_json: Mapped[str]
+    shuffled: Mapped[str] = mapped_column(server_default="clips")
 
 
 class ClassTotal(Base):
@@ -109,7 +141,7 @@ class NeuronEntropy(Base):
     """How selective a neuron is in a task, before any preset chooses.
 
     ``entropy``, ``entropy_rank`` (1 = lowest) and ``top_class_id`` are NULL for a neuron that
-    never fires.
+    never fires. ``p_value`` is how often shuffled labels give an entropy as low.
     """
 
     __tablename__ = "neuron_entropy"
@@ -121,6 +153,8 @@ class NeuronEntropy(Base):
     entropy_rank: Mapped[int | None]
     max_probability: Mapped[float]
     top_class_id: Mapped[int | None]
+    p_value: Mapped[float | None]
+    q_value: Mapped[float | None]
 
 
 class Selection(Base):
@@ -144,10 +178,18 @@ class Selection(Base):
     null_coverage_high: Mapped[float | None]
     null_n_class_specific_mean: Mapped[float | None]
     null_n_pairs_mean: Mapped[float | None]
+    null_n_class_specific_low: Mapped[float | None]
+    null_n_class_specific_high: Mapped[float | None]
+    null_n_pairs_low: Mapped[float | None]
+    null_n_pairs_high: Mapped[float | None]
 
 
 class ClassSpecificNeuron(Base):
-    """A neuron that a preset chose for a class."""
+    """A neuron that a preset chose for a class.
+
+    ``share_of_draws`` is how often another draw of the same clips chooses it again, ``explained_by``
+    the confound without which its evidence is gone (empty: none).
+    """
 
     __tablename__ = "class_specific_neuron"
     __table_args__ = (
@@ -162,6 +204,13 @@ class ClassSpecificNeuron(Base):
     p_value: Mapped[float | None]
     q_value: Mapped[float | None]
     replicated: Mapped[int | None]
+    lift_low: Mapped[float | None]
+    lift_high: Mapped[float | None]
+    share_of_draws: Mapped[float | None]
+    n_folds_held: Mapped[int | None]
+    n_folds: Mapped[int | None]
+    p_value_cleaned: Mapped[float | None]
+    explained_by: Mapped[str | None]
 
 
 class ModelDataset(Base):
@@ -226,10 +275,14 @@ class ProbeScore(Base):
 
 
 class Ablation(Base):
-    """One set of neurons scaled by one gain."""
+    """One set of neurons changed in one way.
+
+    ``operation`` is ``scale`` (by ``gain``), ``mean`` (set to their mean activation) or ``keep`` (all
+    other neurons of their layers set to theirs); ``gain`` is NULL unless they are scaled.
+    """
 
     __tablename__ = "ablation"
-    __table_args__ = (UniqueConstraint("model_id", "task_id", "selection", "gain", "target"),)
+    __table_args__ = (UniqueConstraint("model_id", "task_id", "selection", "operation", "gain", "target"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model_id: Mapped[int] = mapped_column(owner("model.id"))
@@ -238,7 +291,8 @@ class Ablation(Base):
     stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
     selection: Mapped[str]
     target: Mapped[str]
-    gain: Mapped[float]
+    operation: Mapped[str] = mapped_column(server_default="scale")
+    gain: Mapped[float | None]
     n_neurons: Mapped[int]
 
 
@@ -276,6 +330,19 @@ class AblationEffect(Base):
     control_delta_low: Mapped[float | None]
     control_delta_high: Mapped[float | None]
     n_controls: Mapped[int]
+    control_p_value: Mapped[float | None]
+    beyond_control: Mapped[float | None]
+    beyond_control_low: Mapped[float | None]
+    beyond_control_high: Mapped[float | None]
+    activity_control_delta_mean: Mapped[float | None]
+    activity_control_delta_low: Mapped[float | None]
+    activity_control_delta_high: Mapped[float | None]
+    n_activity_controls: Mapped[int | None]
+    group_ci_low: Mapped[float | None]
+    group_ci_high: Mapped[float | None]
+    n_heads: Mapped[int | None]
+    delta_heads_low: Mapped[float | None]
+    delta_heads_high: Mapped[float | None]
 
 
 class AblationControl(Base):
@@ -322,3 +389,6 @@ class SharedNeuron(Base):
     p_value: Mapped[float | None]
     q_value: Mapped[float | None]
     nested: Mapped[int] = mapped_column(server_default="0")
+    odds_ratio: Mapped[float | None]
+    odds_low: Mapped[float | None]
+    odds_high: Mapped[float | None]

@@ -343,7 +343,8 @@ def shared(engine: Engine, model: str, preset: str, task_a: str, task_b: str) ->
         WHERE model = :model AND preset = :preset AND task_a = :task_a AND task_b = :task_b
         UNION ALL
         SELECT model, preset, task_b AS task_a, class_b AS class_a, task_a AS task_b,
-               class_a AS class_b, n_b AS n_a, n_a AS n_b, n_shared, expected, p_value, q_value, nested
+               class_a AS class_b, n_b AS n_a, n_a AS n_b, n_shared, expected, p_value, q_value, nested,
+               odds_ratio, odds_low, odds_high
         FROM shared_neurons
         WHERE model = :model AND preset = :preset AND task_a = :task_b AND task_b = :task_a
           AND task_a <> task_b

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from core.results import DatasetRecord, ModelRecord
 from db import models as m
@@ -84,6 +84,7 @@ def write_dataset(connection: Connection, record: DatasetRecord) -> int:
     if found is not None:
         dataset = int(found.id)
         connection.execute(update(m.Dataset).where(m.Dataset.id == dataset).values(**descriptive))
+        _add_splits(connection, dataset, record)
     else:
         dataset = insert_row(
             connection,
@@ -123,14 +124,34 @@ def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -
     bulk_insert(
         connection,
         m.ClipLabel,
-        ("clip_id", "attribute_id", "value"),
+        ("clip_id", "attribute_id", "value", "split"),
         [
-            (clip_id, key, value)
+            (clip_id, key, value, clip.splits.get(name))
             for clip_id, clip in zip(ids, record.clips, strict=True)
             for name, key in attributes.items()
             for value in _values(clip.labels.get(name, ""))
         ],
     )
+
+
+def _add_splits(connection: Connection, dataset: int, record: DatasetRecord) -> None:
+    """Fill in the splits that attributes have of their own, where an older version stored the dataset without."""
+    own = {name for clip in record.clips for name in clip.splits}
+    of_dataset = select(m.Attribute.id).where(m.Attribute.dataset_id == dataset)
+    known = select(m.ClipLabel.split).where(m.ClipLabel.attribute_id.in_(of_dataset), m.ClipLabel.split.is_not(None))
+    if not own or connection.execute(known.limit(1)).first() is not None:
+        return
+    statement = select(m.Attribute.name, m.Attribute.id).where(m.Attribute.dataset_id == dataset)
+    attributes = {name: key for name, key in connection.execute(statement) if name in own}
+    ids = connection.execute(select(m.Clip.id).where(m.Clip.dataset_id == dataset).order_by(m.Clip.position)).scalars()
+    one = (m.ClipLabel.clip_id == bindparam("clip")) & (m.ClipLabel.attribute_id == bindparam("of"))
+    rows = [
+        {"clip": clip_id, "of": attributes[name], "now": split}
+        for clip_id, clip in zip(ids, record.clips, strict=True)
+        for name, split in clip.splits.items()
+        if name in attributes
+    ]
+    connection.execute(update(m.ClipLabel).where(one).values(split=bindparam("now")), rows)
 
 
 def _values(label: str | tuple[str, ...]) -> tuple[str, ...]:

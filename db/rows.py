@@ -172,6 +172,11 @@ def class_name(value: Any) -> str | None:
     return None if pd.isna(value) else str(value)
 
 
+def mapping_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same with NaN as None and NumPy numbers as Python's."""
+    return dict(zip(values, mapping_row(values, list(values)), strict=True))
+
+
 def mapping_row(values: Mapping[Any, Any], names: Sequence[str]) -> tuple[Any, ...]:
     """Return the named values in order, NaN as None and NumPy numbers as Python's."""
     row = []

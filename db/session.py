@@ -282,8 +282,14 @@ def _bring_up_to_date(engine: Engine, name: str, *, may_migrate: bool) -> None:
             f"{name}: {'empty' if revision is None else 'written by an older version'}; "
             f"bring it up to date with: python run_analysis.py --db {name}"
         )
-    with engine.begin() as connection:
-        migrate(connection)
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            # A table that is made anew is dropped on the way, and would take what refers to it along.
+            connection.connection.execute("PRAGMA foreign_keys=OFF")
+        with connection.begin():
+            migrate(connection)
+        if engine.dialect.name == "sqlite":
+            connection.connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _user_message(name: str, problem: str) -> str | None:

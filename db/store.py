@@ -12,10 +12,12 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sqlalchemy import ColumnElement, Connection, Engine, delete, select, text, update
 
 from core.results import (
     Ablation,
+    Attributions,
     DatasetRecord,
     ModelRecord,
     ProbeResult,
@@ -24,7 +26,7 @@ from core.results import (
     TopClips,
 )
 from db import models as m
-from db.details import entropy_rows, insert_ablation, insert_counts, insert_selection
+from db.details import insert_ablation, insert_scores
 from db.registry import write_dataset, write_model
 from db.rows import (
     bulk_insert,
@@ -34,6 +36,7 @@ from db.rows import (
     ensure_task,
     insert_row,
     mapping_row,
+    mapping_values,
     model_shape,
     now,
     nullable,
@@ -41,11 +44,23 @@ from db.rows import (
     to_json,
 )
 from db.session import StoreError, exclusive_run, store_name, translate_errors
+from db.tables import insert_frame
 
 __all__ = ["Store", "exclusive_run"]
 
 _SCORE_VALUES = ("split", "n_clips", "accuracy", "chance", "metric")
-_SHARED_NUMBERS = ("n_a", "n_b", "n_shared", "expected", "p_value", "q_value", "nested")
+_SHARED_NUMBERS = (
+    "n_a",
+    "n_b",
+    "n_shared",
+    "expected",
+    "p_value",
+    "q_value",
+    "nested",
+    "odds_ratio",
+    "odds_low",
+    "odds_high",
+)
 
 
 class Store:
@@ -158,61 +173,17 @@ class Store:
         """Store the counts, entropies and selections of one (model, task)."""
         with self._stage(run_id, stage_key, "score") as (connection, stage_id):
             first_neuron, n_neurons = model_shape(connection, model_id)
-            n_classes = len(scores.class_names)
-            if scores.positive_counts.shape != (n_classes, n_neurons):
+            expected = (len(scores.class_names), n_neurons)
+            if scores.positive_counts.shape != expected:
                 raise ValueError(
-                    f"positive_counts of {scores.task} have shape {scores.positive_counts.shape}, "
-                    f"expected {(n_classes, n_neurons)}"
+                    f"positive_counts of {scores.task} have shape {scores.positive_counts.shape}, expected {expected}"
                 )
             task = ensure_task(connection, scores.dataset, scores.attribute, scores.task)
-            known = class_ids(connection, task, scores.class_names)
-            keys = np.array([known[name] for name in scores.class_names], dtype=np.int64)
             _remove(
-                connection,
-                m.ModelTask,
-                m.ModelTask.model_id == model_id,
-                m.ModelTask.task_id == task,
-                keep=stage_id,
+                connection, m.ModelTask, m.ModelTask.model_id == model_id, m.ModelTask.task_id == task, keep=stage_id
             )
-            model_task = insert_row(
-                connection,
-                m.ModelTask,
-                model_id=model_id,
-                task_id=task,
-                run_id=run_id,
-                stage_id=stage_id,
-                n_clips=int(np.sum(scores.n_clips_per_class)) if scores.n_clips is None else scores.n_clips,
-                n_classes=n_classes,
-                warnings_json=to_json(list(scores.warnings)),
-            )
-            bulk_insert(
-                connection,
-                m.ClassTotal,
-                ("model_task_id", "class_id", "n_clips", "token_count"),
-                zip(
-                    repeat(model_task),
-                    keys.tolist(),
-                    np.asarray(scores.n_clips_per_class).tolist(),
-                    np.asarray(scores.token_counts).tolist(),
-                    strict=False,
-                ),
-            )
-            insert_counts(connection, model_task, first_neuron, keys, scores.positive_counts)
-            bulk_insert(
-                connection,
-                m.NeuronEntropy,
-                (
-                    "model_task_id",
-                    "neuron_id",
-                    "entropy",
-                    "entropy_rank",
-                    "max_probability",
-                    "top_class_id",
-                ),
-                entropy_rows(model_task, first_neuron, keys, scores),
-            )
-            for selection in scores.selections:
-                insert_selection(connection, model_task, first_neuron, keys, selection)
+            ids = {"model_id": model_id, "task_id": task, "run_id": run_id, "stage_id": stage_id}
+            insert_scores(connection, ids, first_neuron, scores)
 
     def write_top_clips(self, run_id: int, stage_key: str, model_id: int, top_clips: TopClips) -> None:
         """Store the clips each neuron of a model answers to most in one dataset."""
@@ -293,6 +264,20 @@ class Store:
                 ],
             )
 
+    def write_attributions(self, run_id: int, stage_key: str, model_id: int, found: Attributions) -> None:
+        """Store every neuron's attribution of one (model, task), and the check on it."""
+        with self._stage(run_id, stage_key, "attribution") as (connection, stage_id):
+            first_neuron, _ = model_shape(connection, model_id)
+            task = task_id(connection, found.task)
+            which = m.Attribution.model_id == model_id, m.Attribution.task_id == task
+            _remove(connection, m.Attribution, *which, keep=stage_id)
+            ids = {"model_id": model_id, "task_id": task, "run_id": run_id, "stage_id": stage_id}
+            owner = insert_row(connection, m.Attribution, **ids, **mapping_values(found.summary))
+            known = class_ids(connection, task, found.class_names)
+            classes = np.array([known[name] for name in found.class_names], dtype=np.int64)
+            insert_frame(connection, m.NeuronAttribution, owner, found.neurons, first_neuron, classes)
+            insert_frame(connection, m.AttributionCheck, owner, found.checks, first_neuron, classes)
+
     def write_ablations(
         self,
         run_id: int,
@@ -301,18 +286,19 @@ class Store:
         task: str,
         ablations: Sequence[Ablation],
     ) -> None:
-        """Store ablations of one (model, task), replacing those of the same selection and gain."""
+        """Store ablations of one (model, task), replacing those of the same selection, operation and gain."""
         with self._stage(run_id, stage_key, "ablate") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             key = task_id(connection, task)
-            for selection, gain in sorted({(a.selection, float(a.gain)) for a in ablations}):
+            for selection, operation, gain in {(a.selection, a.operation, a.gain) for a in ablations}:
                 _remove(
                     connection,
                     m.Ablation,
                     m.Ablation.model_id == model_id,
                     m.Ablation.task_id == key,
                     m.Ablation.selection == selection,
-                    m.Ablation.gain == gain,
+                    m.Ablation.operation == operation,
+                    m.Ablation.gain.is_(None) if gain is None else m.Ablation.gain == gain,
                     keep=stage_id,
                 )
             for ablation in ablations:
@@ -325,10 +311,20 @@ class Store:
                     stage_id=stage_id,
                     selection=ablation.selection,
                     target=ablation.target,
-                    gain=float(ablation.gain),
+                    operation=ablation.operation,
+                    gain=ablation.gain,
                     n_neurons=len(ablation.neuron_index),
                 )
                 insert_ablation(connection, owner, first_neuron, key, ablation)
+
+    def write_specificity(self, run_id: int, stage_key: str, model_id: int, frame: pd.DataFrame) -> None:
+        """Store the rows of `core.agreement.specificity`, in place of all of the model's."""
+        with self._stage(run_id, stage_key, "specificity") as (connection, stage_id):
+            _remove(connection, m.Specificity, m.Specificity.model_id == model_id, keep=stage_id)
+            for row in frame.drop(columns=["model", "dataset"]).to_dict("records"):
+                task = task_id(connection, row.pop("task"))
+                values = mapping_values({str(name): value for name, value in row.items()})
+                insert_row(connection, m.Specificity, model_id=model_id, task_id=task, stage_id=stage_id, **values)
 
     def write_shared(self, run_id: int, stage_key: str, model_id: int, shared: Sequence[SharedNeurons]) -> None:
         """Store the neurons that classes share, over all tasks of a model, preset by preset."""

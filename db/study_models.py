@@ -106,7 +106,10 @@ class Clip(Base):
 
 
 class ClipLabel(Base):
-    """A clip's value of an attribute: no row where the clip has none, several where it has several."""
+    """A clip's value of an attribute: no row where the clip has none, several where it has several.
+
+    ``split`` is NULL unless the attribute has a split of its own.
+    """
 
     __tablename__ = "clip_label"
     __table_args__ = (
@@ -117,6 +120,7 @@ class ClipLabel(Base):
     clip_id: Mapped[int] = mapped_column(owner("clip.id"), primary_key=True)
     attribute_id: Mapped[int] = mapped_column(owner("attribute.id"), primary_key=True)
     value: Mapped[str] = mapped_column(primary_key=True)
+    split: Mapped[str | None]
 
 
 class Problem(Base):

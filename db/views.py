@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from db.evidence_views import EVIDENCE_VIEWS
+
 _MODEL_TASK = """
 FROM model_task
 JOIN model ON model.id = model_task.model_id
@@ -23,7 +25,8 @@ SELECT id AS run_id, started_at, finished_at, status, model_name AS model, confi
        code_version, device, seconds_extract, seconds_score, seconds_ablate, seed, versions_json, notes_json
 FROM run""",
     "clip_labels": """
-SELECT dataset.name AS dataset, clip.id AS clip_id, clip.path, clip.split, clip.duration_seconds,
+SELECT dataset.name AS dataset, clip.id AS clip_id, clip.path,
+       COALESCE(clip_label.split, clip.split) AS split, clip.duration_seconds,
        attribute.name AS attribute, clip_label.value
 FROM clip_label
 JOIN clip ON clip.id = clip_label.clip_id
@@ -49,7 +52,8 @@ SELECT model.name AS model, dataset.name AS dataset, task.name AS task, selectio
            WHERE class_specific_neuron.selection_id = selection.id
              AND class_specific_neuron.neuron_id = neuron.id
        ) THEN 1 ELSE 0 END AS is_class_specific,
-       model_task.n_classes, neuron_entropy.entropy_rank{_MODEL_TASK}
+       model_task.n_classes, neuron_entropy.entropy_rank, neuron_entropy.p_value AS entropy_p_value,
+       neuron_entropy.q_value AS entropy_q_value{_MODEL_TASK}
 JOIN selection ON selection.model_task_id = model_task.id
 JOIN neuron ON neuron.model_id = model_task.model_id
 JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id
@@ -60,7 +64,9 @@ SELECT model.name AS model, dataset.name AS dataset, task.name AS task, selectio
        task_class.name AS class_name, neuron.layer, neuron.neuron,
        {_PROBABILITY} AS activation_probability, neuron_entropy.entropy,
        class_specific_neuron.lift, class_specific_neuron.p_value, class_specific_neuron.q_value,
-       class_specific_neuron.replicated{_MODEL_TASK}
+       class_specific_neuron.replicated, class_specific_neuron.lift_low, class_specific_neuron.lift_high,
+       class_specific_neuron.share_of_draws, class_specific_neuron.n_folds_held, class_specific_neuron.n_folds,
+       class_specific_neuron.p_value_cleaned, class_specific_neuron.explained_by{_MODEL_TASK}
 JOIN selection ON selection.model_task_id = model_task.id
 JOIN class_specific_neuron ON class_specific_neuron.selection_id = selection.id
 JOIN neuron ON neuron.id = class_specific_neuron.neuron_id
@@ -81,7 +87,9 @@ SELECT model.name AS model, dataset.name AS dataset, task.name AS task, selectio
        selection.n_class_specific, selection.null_coverage_mean, selection.null_coverage_low,
        selection.null_coverage_high, selection.null_n_class_specific_mean, selection.n_shuffles,
        selection.n_pairs, selection.replicated_share, selection.replicated_share_all_pairs,
-       selection.null_n_pairs_mean, selection.settings_json{_MODEL_TASK}
+       selection.null_n_pairs_mean, selection.settings_json, selection.null_n_class_specific_low,
+       selection.null_n_class_specific_high, selection.null_n_pairs_low, selection.null_n_pairs_high,
+       model_task.shuffled{_MODEL_TASK}
 JOIN selection ON selection.model_task_id = model_task.id""",
     "probe_accuracy": """
 SELECT model.name AS model, dataset.name AS dataset, task.name AS task, probe_score.split,
@@ -100,7 +108,13 @@ SELECT model.name AS model, dataset.name AS dataset, task.name AS task, ablation
        ablation_effect.accuracy_ablated, ablation_effect.delta, ablation_effect.ci_low,
        ablation_effect.ci_high, ablation_effect.p_value, ablation_effect.q_value,
        ablation_effect.control_delta_mean, ablation_effect.control_delta_low,
-       ablation_effect.control_delta_high, ablation_effect.n_controls, ablation.id AS ablation_id
+       ablation_effect.control_delta_high, ablation_effect.n_controls, ablation.id AS ablation_id,
+       ablation.operation, ablation_effect.control_p_value, ablation_effect.beyond_control,
+       ablation_effect.beyond_control_low, ablation_effect.beyond_control_high,
+       ablation_effect.activity_control_delta_mean, ablation_effect.activity_control_delta_low,
+       ablation_effect.activity_control_delta_high, ablation_effect.n_activity_controls,
+       ablation_effect.group_ci_low, ablation_effect.group_ci_high, ablation_effect.n_heads,
+       ablation_effect.delta_heads_low, ablation_effect.delta_heads_high
 FROM ablation
 JOIN model ON model.id = ablation.model_id
 JOIN task ON task.id = ablation.task_id
@@ -111,7 +125,7 @@ LEFT JOIN task_class ON task_class.id = ablation_effect.class_id""",
 SELECT model.name AS model, sharing.preset, task_a.name AS task_a, class_a.name AS class_a,
        task_b.name AS task_b, class_b.name AS class_b, shared_neuron.n_a, shared_neuron.n_b,
        shared_neuron.n_shared, shared_neuron.expected, shared_neuron.p_value, shared_neuron.q_value,
-       shared_neuron.nested
+       shared_neuron.nested, shared_neuron.odds_ratio, shared_neuron.odds_low, shared_neuron.odds_high
 FROM sharing
 JOIN model ON model.id = sharing.model_id
 JOIN shared_neuron ON shared_neuron.sharing_id = sharing.id
@@ -129,6 +143,7 @@ JOIN neuron ON neuron.model_id = model_dataset.model_id
 JOIN top_clip ON top_clip.model_dataset_id = model_dataset.id
     AND top_clip.neuron_id = neuron.id
 JOIN clip ON clip.id = top_clip.clip_id""",
+    **EVIDENCE_VIEWS,
 }
 
 

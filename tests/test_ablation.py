@@ -12,92 +12,22 @@ import torch
 from numpy.typing import NDArray
 
 from core import ablation
-from core.ablation import Setting, Target, draw_controls
+from core.ablation import Known, Setting
+from core.activations import read_ahead
+from core.answers import Answers
+from core.conditions import Passes, ask
 from core.encoders import Encoder, load_encoder
-from core.hooks import layer_starts, scale, to_neurons
+from core.hooks import Change, scale, to_neurons
+from core.operations import Operation
 from core.probe import LinearHead, Part, Probe
 from core.results import ProbeResult
 from core.scan import Scan
-from tests.planted import planted_encoder, scan_tones, scan_without_files
-
-WIDTHS = (5, 7, 4)
+from core.targets import Target
+from tests.planted import planted_encoder, planted_neurons, scan_tones, scan_without_files
 
 
 def target(neurons: list[int], selection: str = "top 1%", name: str = "a") -> Target:
     return Target(selection, name, np.array(neurons))
-
-
-def profile(neurons: NDArray, widths: tuple[int, ...] = WIDTHS) -> list[int]:
-    return np.histogram(neurons, bins=layer_starts(widths))[0].tolist()
-
-
-# Which neurons.
-
-
-def test_ladder_takes_the_strongest_evidence_by_p_then_z_then_index() -> None:
-    p = np.array([[0.5, 0.0, 0.0, 0.1, 0.0, 1.0]])
-    z = np.array([[1.0, 5.0, 9.0, 2.0, 5.0, -1.0]])
-    taken = [ablation.top_by_evidence(z, p, k / 6)[0].tolist() for k in (1, 2, 3, 4)]
-    assert taken == [[2], [1, 2], [1, 2, 4], [1, 2, 3, 4]]
-    assert [len(s) for s in ablation.top_by_evidence(z, p, 0.001)] == [1]
-
-
-def test_targets_of_a_preset_are_its_own_sets_and_empty_ones_are_left_out() -> None:
-    mask = np.array([[True, False, True], [False] * 3, [False, True, False]])
-    nothing = np.zeros((3, 3))
-    found = ablation.choose_targets("lape", None, ["a", "b", "c"], nothing, nothing, mask)
-    assert [(t.selection, t.name, t.neurons.tolist()) for t in found] == [("lape", "a", [0, 2]), ("lape", "c", [1])]
-    ladder = ablation.choose_targets("top 34%", 0.34, ["a", "b", "c"], nothing, nothing, None)
-    assert [t.name for t in ladder] == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize(
-    ("shares", "rounded"),
-    [([1.5, 2.5, 1.0], [2, 2, 1]), ([0.2, 0.3, 0.5], [0, 0, 1]), ([2.0, 0.0], [2, 0]), ([1 / 3] * 3, [1, 0, 0])],
-)
-def test_rounding_keeps_the_sum_and_favours_the_largest_remainder(shares: list[float], rounded: list[int]) -> None:
-    assert ablation.round_to_sum(np.array(shares)).tolist() == rounded
-
-
-def test_controls_of_a_task_have_the_size_and_the_mean_layer_profile() -> None:
-    # Profiles (4, 0, 1), (0, 4, 1) and, of another size, (1, 0, 0).
-    targets = [target([0, 1, 2, 3, 12]), target([5, 6, 7, 8, 13]), target([4])]
-    families, family_of = draw_controls(targets, WIDTHS, Setting(n_controls=30))
-    assert family_of == [0, 0, 1]
-    assert [len(family) for family in families] == [30, 30]
-    for control in families[0]:
-        assert len(set(control.tolist())) == 5
-        assert profile(control) == [2, 2, 1]
-    assert {tuple(profile(control)) for control in families[1]} == {(1, 0, 0)}
-    drawn = {int(i) for family in families for control in family for i in control}
-    assert drawn == set(range(16)), "every neuron can be drawn"
-
-
-def test_controls_of_a_target_lie_in_exactly_its_layers() -> None:
-    targets = [target([0, 1, 12]), target([5, 6, 13]), target([2, 3, 15])]
-    families, family_of = draw_controls(targets, WIDTHS, Setting(n_controls=8, control_layers="target"))
-    for own, family in zip(targets, family_of, strict=True):
-        assert len(families[family]) == 8
-        assert all(profile(control) == profile(own.neurons) for control in families[family])
-    assert family_of == [0, 1, 0], "equal profiles share their controls"
-
-
-def test_selections_do_not_share_controls() -> None:
-    _, family_of = draw_controls([target([0]), target([1], "lape")], WIDTHS, Setting())
-    assert family_of == [0, 1]
-
-
-@pytest.mark.parametrize("layers", ["task", "target"])
-def test_controls_repeat_with_their_seed(layers: str) -> None:
-    targets = [target([0, 1, 12, 14]), target([5, 6])]
-    setting = Setting(n_controls=5, control_layers=layers, seed=4)
-
-    def drawn(setting: Setting) -> list[list[int]]:
-        return [c.tolist() for family in draw_controls(targets, WIDTHS, setting)[0] for c in family]
-
-    assert drawn(setting) == drawn(setting)
-    assert drawn(setting) != drawn(replace(setting, seed=5))
-    assert ablation.n_conditions(targets, WIDTHS, setting) == 2 + 10
 
 
 # Forward passes.
@@ -121,45 +51,46 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Scan:
 def naive(encoder: Encoder, scan: Scan, clips: NDArray, neurons: NDArray, gain: float, head: Rounded) -> NDArray:
     """One clip and one set at a time, the whole network."""
     answers = []
-    for (waveform,) in ablation.read_ahead(scan, clips[:, None], encoder.sample_rate, 1):
+    for (waveform,) in read_ahead(scan, clips[:, None], encoder.sample_rate, 1):
         with torch.inference_mode(), scale(encoder, to_neurons(neurons, encoder.layer_widths), gain):
             answers.append(head.top(encoder.embed([waveform]), 1)[0])
     return np.array(answers)
 
 
+def asked(encoder: Encoder, scan: Scan, clips: NDArray, changes: list[Change], head: object, passes: Passes) -> NDArray:
+    """Answers (n_conditions + 1, n_clips)."""
+    answers = Answers.open(None, 1, len(changes), len(clips), 1)
+    ask(encoder, scan, clips, changes, [head], passes, answers)  # type: ignore[list-item]
+    assert answers.done.all()
+    return answers.values[0, :, :, 0]
+
+
 @pytest.mark.parametrize("gain", [0.0, 2.0])
 @pytest.mark.parametrize(("batch_size", "rows_per_pass"), [(4, 64), (3, 1), (32, 14)])
-def test_predictions_equal_whole_passes_one_at_a_time(
+def test_answers_equal_whole_passes_one_at_a_time(
     tones: Scan, gain: float, batch_size: int, rows_per_pass: int
 ) -> None:
     encoder = planted_encoder()
     last = encoder.n_neurons - 1
-    conditions = [np.array(c) for c in ([45, 50], [0, 20, 40], [], [last], list(range(60)), [4], [25, 26])]
+    conditions = [np.array(c, int) for c in ([45, 50], [0, 20, 40], [], [last], list(range(60)), [4], [25, 26])]
     clips, head = np.arange(0, 150, 11), Rounded(encoder.n_features)
-    told: list[int] = []
-    answers, unablated = ablation.predictions(
-        encoder, tones, clips, conditions, head,  # type: ignore[arg-type]
-        Setting(gain, batch_size=batch_size, rows_per_pass=rows_per_pass), told.append,
-    )  # fmt: skip
-    assert np.abs(unablated - naive(encoder, tones, clips, np.array([], dtype=int), 1.0, head)).max() <= 1
-    for found, neurons in zip(answers, conditions, strict=True):
-        assert np.abs(found - naive(encoder, tones, clips, neurons.astype(int), gain, head)).max() <= 1
-    assert len({tuple(row.ravel()) for row in answers}) > 4, "the conditions must differ for this to be a test"
-    assert told[-1] == len(clips) * len(conditions)
+    changes = [Change(neurons, gain) for neurons in conditions]
+    answers = asked(encoder, tones, clips, changes, head, Passes(batch_size, rows_per_pass))
+    for found, neurons in zip(answers, [*conditions, np.array([], int)], strict=True):
+        assert np.abs(found - naive(encoder, tones, clips, neurons, gain, head)[:, 0]).max() <= 1
+    assert len({tuple(row) for row in answers}) > 4, "the conditions must differ for this to be a test"
 
 
-def test_predictions_of_an_embedded_encoder_equal_whole_passes(tones: Scan) -> None:
+def test_answers_of_an_embedded_encoder_equal_whole_passes(tones: Scan) -> None:
     encoder = load_encoder("nano-untrained")
     rng = np.random.default_rng(1)
     conditions = [np.sort(rng.choice(encoder.n_neurons, n, replace=False)) for n in (50, 400)]
     conditions.append(np.arange(encoder.n_neurons - 700, encoder.n_neurons))
     clips, head = np.array([0, 7, 100]), Rounded(encoder.n_features)
-    answers, _ = ablation.predictions(encoder, tones, clips, conditions, head, Setting(rows_per_pass=6))  # type: ignore[arg-type]
-    for found, neurons in zip(answers, conditions, strict=True):
-        assert np.abs(found - naive(encoder, tones, clips, neurons, 0.0, head)).max() <= 2
-    assert np.abs(np.diff(answers[..., 0], axis=0)).max(axis=1).min() > 2, (
-        "the conditions must differ for this to be a test"
-    )
+    answers = asked(encoder, tones, clips, [Change(c) for c in conditions], head, Passes(rows_per_pass=6))
+    for found, neurons in zip(answers, conditions, strict=False):
+        assert np.abs(found - naive(encoder, tones, clips, neurons, 0.0, head)[:, 0]).max() <= 2
+    assert np.abs(np.diff(answers, axis=0)).max(axis=1).min() > 2, "the conditions must differ for this to be a test"
 
 
 def test_gain_1_is_no_ablation(tones: Scan) -> None:
@@ -170,7 +101,7 @@ def test_gain_1_is_no_ablation(tones: Scan) -> None:
     head = LinearHead(np.zeros(5), np.ones(5), rng.normal(size=(5, 5)), np.zeros(5), np.arange(5))
     found = ablation.ablate(
         encoder, tones, [Part(clips, head)], members, names, "task", [target([0, 20]), target([41])],
-        Setting(gain=1.0, n_controls=3),
+        Setting(Operation.of(1.0), n_controls=3),
     )  # fmt: skip
     for each in found:
         assert (each.effects["delta"] == 0).all()
@@ -214,6 +145,108 @@ def test_each_target_is_set_beside_its_own_controls(tones: Scan) -> None:
     for each, delta in zip(found[1:], deltas[1:], strict=True):
         np.testing.assert_allclose(each.control_deltas, np.tile(delta, (3, 1)), atol=1e-12)
         np.testing.assert_allclose(each.effects["control_delta_mean"], delta, atol=1e-12)
+
+
+LOUDEST = LinearHead(np.zeros(5), np.ones(5), np.diag([1.0, 1, 1, 1, 0]), np.array([0, 0, 0, 0, 0.1]), np.arange(5))
+"""The class is the loudest tone; none where all are silent."""
+
+
+def rates() -> NDArray[np.float64]:
+    """Made up: the planted neurons fire as often as a few of the others."""
+    return np.tile(np.concatenate([np.full(4, 0.2), [1.0, 0.0], np.linspace(0.05, 0.4, 14)]), 3)
+
+
+def test_no_control_family_shows_an_effect_where_there_is_none(tones: Scan) -> None:
+    # Only the planted neurons move what the head reads; controls hold none of them.
+    encoder = planted_encoder()
+    clips = np.flatnonzero(tones.in_splits("test"))
+    members, names = tones.members("tone")
+    targets = [target(neurons, name=name) for name, neurons in planted_neurons().items()]
+    setting = Setting(n_controls=20, n_activity_controls=10)
+    found = ablation.ablate(
+        encoder, tones, [Part(clips, LOUDEST)], members, names, "task", targets, setting, known=Known(rate=rates())
+    )
+    for each in found:
+        own = (each.effects["class_name"] == each.target) | each.effects["class_name"].isna()
+        for column in ("control_delta_mean", "control_delta_low", "control_delta_high", "activity_control_delta_mean",
+                       "activity_control_delta_low", "activity_control_delta_high"):  # fmt: skip
+            assert (each.effects[column] == 0).all(), column
+        assert (each.effects["n_activity_controls"] == 10).all()
+        assert (each.effects["beyond_control"] == each.effects["delta"]).all()
+        assert (each.effects.loc[own, "beyond_control_high"] < 0).all()
+        assert (each.effects.loc[~own, ["beyond_control_low", "beyond_control_high"]] == 0).all(axis=None)
+        assert each.effects.loc[own, "control_p_value"].tolist() == [pytest.approx(1 / 21)] * 2
+        assert (each.effects.loc[~own, "control_p_value"] == 1).all()
+
+
+def test_neurons_that_do_nothing_are_no_different_from_their_controls(tones: Scan) -> None:
+    encoder = planted_encoder()
+    clips = np.flatnonzero(tones.in_splits("test"))
+    members, names = tones.members("tone")
+    (found,) = ablation.ablate(
+        encoder, tones, [Part(clips, LOUDEST)], members, names, "task", [target([8, 29])], Setting(n_controls=12),
+    )  # fmt: skip
+    idle = found.effects["control_p_value"] >= 1 / 13
+    assert idle.all()
+    assert (found.effects["control_p_value"] > 0.05).all()
+
+
+def test_permuted_classes_have_the_same_effects(tones: Scan) -> None:
+    encoder = planted_encoder()
+    clips = np.flatnonzero(tones.in_splits("test"))
+    members, names = tones.members("tone")
+    targets = [target(neurons + [50 + i][: i % 2], name=n) for i, (n, neurons) in enumerate(planted_neurons().items())]
+    groups = np.arange(len(members)) // 3
+    told = []
+    for order in (np.arange(5), np.array([3, 0, 4, 2, 1])):
+        head = replace(LOUDEST, class_index=np.argsort(order)[LOUDEST.class_index])
+        found = ablation.ablate(
+            encoder, tones, [Part(clips, head)], members[:, order], [names[i] for i in order], "task",
+            [t for i in order if names[i] in planted_neurons() for t in targets if t.name == names[i]],
+            Setting(n_controls=6, n_activity_controls=3), known=Known(rate=rates(), groups=groups),
+        )  # fmt: skip
+        rows = pd.concat([a.effects.assign(target=a.target) for a in found])
+        told.append(rows.fillna({"class_name": "all"}).sort_values(["target", "class_name"], ignore_index=True))
+    pd.testing.assert_frame_equal(*told)
+    assert (told[0]["delta"] < 0).any()
+
+
+def test_refitted_heads_are_asked_of_the_same_passes(tones: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One head is deaf to tone a, one to tone b; taking out a's neurons costs the first nothing.
+    encoder = planted_encoder()
+    clips = np.flatnonzero(tones.in_splits("test"))
+    members, names = tones.members("tone")
+    deaf = [replace(LOUDEST, weight=LOUDEST.weight * (np.arange(5) != k)) for k in (0, 1)]
+    parts = [Part(clips[::2], LOUDEST), Part(clips[1::2], LOUDEST)]
+    rows = []
+    finish = encoder.finish
+    monkeypatch.setattr(encoder, "finish", lambda hidden, batch: rows.append(batch.n_clips) or finish(hidden, batch))
+    (found,) = ablation.ablate(
+        encoder, tones, parts, members, names, "task", [target(planted_neurons()["a"])], Setting(n_controls=2),
+        known=Known(refits=[deaf, deaf]),
+    )  # fmt: skip
+    assert sum(rows) == len(clips) * (1 + 1 + 2), "the unchanged network, the target, two controls"
+    effects = found.effects.set_index("class_name")
+    assert (effects["n_heads"] == 3).all()
+    assert effects.loc["a", ["delta", "delta_heads_low", "delta_heads_high"]].tolist() == [-1, -1, 0]
+    assert effects.loc["c", ["delta_heads_low", "delta_heads_high"]].tolist() == [0, 0]
+
+
+def test_keeping_only_the_tones_neurons_keeps_the_answers_and_setting_them_to_the_mean_does_not(tones: Scan) -> None:
+    encoder = planted_encoder()
+    clips = np.flatnonzero(tones.in_splits("test"))
+    members, names = tones.members("tone")
+    every = sorted(i for neurons in planted_neurons().values() for i in neurons)
+    deltas = {}
+    for word in ("keep", "mean"):
+        (found,) = ablation.ablate(
+            encoder, tones, [Part(clips, LOUDEST)], members, names, "task", [target(every)],
+            Setting(Operation.of(word), n_controls=3), known=Known(means=np.full(60, 0.05)),
+        )  # fmt: skip
+        assert (found.operation, found.gain) == (word, None)
+        deltas[word] = found.effects["delta"].iloc[0], found.effects["control_delta_mean"].iloc[0]
+    assert deltas["keep"] == (0, pytest.approx(-0.8))
+    assert deltas["mean"] == (pytest.approx(-0.8), 0)
 
 
 # What is left out, and why.

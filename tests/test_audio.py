@@ -78,3 +78,19 @@ def test_bad_samples_have_their_reason(tmp_path: Path, samples: np.ndarray, rate
     soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
     with pytest.raises(BadAudio, match=reason):
         load(tmp_path / "a.wav", 16_000)
+
+
+@pytest.mark.parametrize(("size", "read"), [(None, True), (0xFFFFFFFF, True), (0x7FFFF000, True), (0x10000000, False)])
+def test_wave_file_that_is_cut_off_is_told_and_one_of_unknown_length_is_read(
+    tmp_path: Path, size: int | None, read: bool
+) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(999), 16_000)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    if size:
+        content[40:44] = size.to_bytes(4, "little")
+        (tmp_path / "a.wav").write_bytes(content)
+    if read:
+        assert len(load(tmp_path / "a.wav", 16_000)) == 999
+    else:
+        with pytest.raises(BadAudio, match="is cut off: 268,433,458 bytes"):
+            load(tmp_path / "a.wav", 16_000)

@@ -76,7 +76,7 @@ def test_coverage_is_never_drawn_without_its_null(coverage: pd.DataFrame) -> Non
 def test_models_keep_their_colour_from_chart_to_chart(coverage: pd.DataFrame) -> None:
     by_layer = pd.DataFrame({"model": ["large", "base"], "layer": 0, "share": 0.5})
     nulls = pd.DataFrame({"model": ["base"], "share": [0.1]})
-    probe = coverage.assign(accuracy=0.5, chance=0.1, n_clips=9)
+    probe = coverage.assign(accuracy=0.5, chance=0.1, n_clips=9, metric="accuracy")
     for chart in (
         charts.coverage_chart(coverage),
         charts.count_chart(coverage),
@@ -90,6 +90,26 @@ def test_models_keep_their_colour_from_chart_to_chart(coverage: pd.DataFrame) ->
         ]
         assert scales
         assert all(scale["domain"][:2] == ["base", "large"] for scale in scales)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "title"),
+    [
+        (["accuracy"] * 3, "Accuracy on test clips"),
+        (["average precision"] * 3, "Mean average precision on test clips"),
+        (
+            ["accuracy", "average precision", "accuracy"],
+            "Accuracy (circle) or Mean average precision (diamond) on test clips",
+        ),
+    ],
+)
+def test_probes_are_told_by_what_was_measured(coverage: pd.DataFrame, metrics: list[str], title: str) -> None:
+    spec = charts.probe_chart(coverage.assign(accuracy=0.5, chance=0.1, n_clips=9, metric=metrics)).to_dict()
+    stem, _, found = spec["layer"]
+    assert stem["encoding"]["x"]["title"] == found["encoding"]["x"]["title"] == title
+    (rows,) = spec["datasets"].values()
+    assert [row["measure"] for row in rows] == [charts.MEASURES[metric] for metric in metrics]
+    assert found["encoding"]["shape"]["scale"]["domain"] == list(dict.fromkeys(row["measure"] for row in rows))
 
 
 def test_heatmaps_start_at_zero_and_keep_class_order() -> None:

@@ -67,12 +67,13 @@ def test_groups_that_the_dataset_names_are_looked_at_whatever_they_are_called() 
     assert found.startswith("each mood has one kind, and 6 of 6 occur in both")
 
 
-def test_clips_of_several_labels_are_counted_for_each_and_the_level_is_not_asked() -> None:
+def test_clips_of_several_labels_are_counted_for_each_and_the_level_is_asked() -> None:
     clips = [("train", {"kind": "a,b", "speaker": "s"})] * 9 + [("test", {"kind": "a,c", "speaker": "t"})]
     scan = scan_without_files(clips, ("kind", "speaker"))
     scan = replace(scan, dataset=replace(scan.dataset, multilabel=("kind",)))
-    assert warned(scan) == [
-        "fewer than 10 selection clips: a (9), b (9)",
-        "no selection clip, left out: c",
-        "clips have several labels: whether duration and level alone tell them is not looked at",
-    ]
+    assert warned(scan) == ["fewer than 10 selection clips: a (9), b (9)", "no selection clip, left out: c"]
+    loud = forty_a_class()
+    labels, _ = loud.labels("kind")
+    loud = replace(loud, files=loud.files.assign(level_db=labels), dataset=replace(loud.dataset, multilabel=("kind",)))
+    (found,) = warned(loud)
+    assert "alone tell the class: average precision 1.00" in found

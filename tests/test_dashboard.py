@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +75,29 @@ def test_overview_counts_what_the_store_holds(store: Path, monkeypatch: pytest.M
     }  # fmt: skip
     assert asked(app, "preset") == "calibrated"
     assert any("Problems (1)" in expander.label for expander in app.expander)
+
+
+def test_the_probe_of_clips_with_several_labels_is_called_average_precision(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = tmp_path / "atlas.db"
+    shutil.copy(store, several)
+    with closing(sqlite3.connect(several)) as connection:
+        of_task = "SELECT probe.id FROM probe JOIN task ON task.id = task_id WHERE task.name = 'rooms-event'"
+        connection.execute(f"UPDATE probe_score SET metric = 'average precision' WHERE probe_id IN ({of_task})")
+        connection.commit()
+    titles = []
+    for path in (store, several):
+        monkeypatch.setenv("ATLAS_DB", str(path))
+        app = show("views/overview.py")
+        assert not app.exception
+        charts = [json.loads(chart.proto.spec) for chart in app.get("vega_lite_chart")]
+        layers = [layer["encoding"].get("x", {}) for chart in charts for layer in chart["layer"]]
+        titles.append({x["title"] for x in layers if x.get("field") == "accuracy"})
+    assert titles == [
+        {"Accuracy on test clips"},
+        {"Accuracy (circle) or Mean average precision (diamond) on test clips"},
+    ]
 
 
 def test_the_address_restores_the_heatmap(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,13 @@ def test_missing_split_is_drawn_the_same_for_the_same_seed(tmp_path: Path) -> No
     assert read(folder).split_origin == "ours"
 
 
+@pytest.mark.parametrize("splits", ["fold 1,train", "test,fold 2", "fold 1,fold 2,valid"])
+def test_folds_beside_other_splits_are_refused(tmp_path: Path, splits: str) -> None:
+    rows = "".join(f"{i}.wav,{split},x\n" for i, split in enumerate(splits.split(",")))
+    with pytest.raises(InputError, match=r"manifest\.csv has both fold \d and (train|valid|test) in the column"):
+        read(folder_with(tmp_path, f"file,split,a\n{rows}"))
+
+
 def test_folder_is_a_dataset_or_holds_some(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, "file,split,a\n1.wav,train,x\n")
     (tmp_path / "notes.txt").write_text("")
@@ -84,27 +92,68 @@ def clips(sizes: dict[tuple[str, str], int]) -> list[Clip]:
     return [Clip(f"{k}-{s}-{i}", s, {"kind": k}) for (k, s), n in sizes.items() for i in range(n)]
 
 
+def draw(of: list[Clip], limit: int, seed: int = 0, attribute: str = "kind", **facts: Any) -> list[Clip]:
+    attributes = tuple(dict.fromkeys(name for clip in of for name in clip.labels))
+    return draw_evenly(Dataset("pets", Path("pets"), attributes, tuple(of), **facts), [attribute], limit, seed)
+
+
 def test_small_sample_takes_classes_evenly_and_splits_in_proportion() -> None:
     many = clips({("a", "train"): 60, ("a", "test"): 30, ("b", "train"): 600, ("b", "test"): 300, ("c", "test"): 2})
-    drawn = draw_evenly(many, ["kind"], 26, seed=0)
+    drawn = draw(many, 26)
     assert Counter(c.labels["kind"] for c in drawn) == {"a": 12, "b": 12, "c": 2}
     for kind in "ab":
         assert Counter(c.split for c in drawn if c.labels["kind"] == kind)["train"] in (7, 8, 9)
     assert [many.index(c) for c in drawn] == sorted(many.index(c) for c in drawn)
-    assert drawn == draw_evenly(many, ["kind"], 26, seed=0)
-    assert drawn != draw_evenly(many, ["kind"], 26, seed=1)
+    assert drawn == draw(many, 26)
+    assert drawn != draw(many, 26, seed=1)
 
 
 def test_one_clip_of_each_class_is_not_all_from_the_largest_split() -> None:
     many = clips({(f"k{i}", split): n for i in range(40) for split, n in (("train", 8), ("test", 10))})
-    splits = Counter(c.split for c in draw_evenly(many, ["kind"], 40, seed=0))
+    splits = Counter(c.split for c in draw(many, 40))
     assert splits["train"] >= 8
     assert splits["test"] >= 8
 
 
+def test_small_sample_of_clips_with_several_labels_is_even_over_the_classes() -> None:
+    # Every clip is of the class above; "a" is ten times as frequent as "b" and "c".
+    kinds = ["a"] * 200 + ["b"] * 20 + ["c"] * 20
+    many = [Clip(f"{i}", "train" if i % 3 else "test", {"kind": f"{k}, all"}) for i, k in enumerate(kinds)]
+    many.append(Clip("lone", "test", {"kind": "all"}))
+    drawn = draw(many, 30, multilabel=("kind",))
+    found = Counter(value for clip in drawn for value in clip.labels["kind"].split(", "))
+    assert found["all"] == len(drawn) == len(set(drawn_paths(drawn))) == 30
+    assert all(found[kind] in (9, 10, 11) for kind in "abc")
+    assert 7 <= sum(clip.split == "test" for clip in drawn) <= 13
+    two = [Clip(f"{i}", "train", {"kind": "a,b" if i < 5 else "b"}) for i in range(40)]
+    assert sum("a" in clip.labels["kind"] for clip in draw(two, 5, multilabel=("kind",))) == 5, (
+        "a clip of b is one of a"
+    )
+
+
+def drawn_paths(drawn: list[Clip]) -> list[str]:
+    return [clip.path for clip in drawn]
+
+
+def test_small_sample_goes_over_the_splits_of_the_attribute() -> None:
+    many = clips({("a", "train"): 100, ("b", "train"): 100})
+    own = tuple("test" if i % 100 < 20 else "train" for i in range(200))
+    drawn = {clip.path for clip in draw(many, 20, split_of={"kind": own})}
+    for kind in "ab":
+        tested = sum(split == "test" for clip, split in zip(many, own, strict=True) if clip.path in drawn
+                     and clip.labels["kind"] == kind)  # fmt: skip
+        assert tested in (1, 2, 3)
+
+
+def test_small_sample_leaves_out_clips_without_a_label_first() -> None:
+    many = [*clips({("a", "train"): 4}), *(Clip(f"bare {i}", "train", {}) for i in range(50))]
+    assert [clip.labels for clip in draw(many, 4)] == [{"kind": "a"}] * 4
+    assert sum(not clip.labels for clip in draw(many, 6)) == 2
+
+
 def test_sample_larger_than_the_dataset_is_the_dataset() -> None:
     many = clips({("a", "train"): 3})
-    assert draw_evenly(many, ["kind"], 3, seed=0) == many
+    assert draw(many, 3) == many
 
 
 PETS = Dataset(

@@ -154,7 +154,7 @@ def test_vocalsound_labels_come_from_name_and_speaker(roots: dict[str, Path]) ->
         ("data_44k/f0003_0_yawn.wav", "is not named as speaker_collection_sound.wav"),
         ("data_44k/f0003_2_cough.wav", "is listed in datafiles, but not on disk"),
         ("data_44k/f0003_3_cough.wav", "is not listed in datafiles"),
-        ("data_44k/m0999_*", "has no row in meta/all_meta.csv: no age, country, language, health"),
+        ("data_44k/m0999_*", "has no row in meta/all_meta.csv: stays, without age, country, language and health"),
     }
 
 

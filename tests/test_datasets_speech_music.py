@@ -177,7 +177,7 @@ def test_voxceleb1_labels_are_those_of_the_speaker(roots: dict[str, Path]) -> No
         ("iden_split.txt", "the line '4 id10001/video0_0/00000.wav' is not 1, 2 or 3 and speaker/video/clip.wav"),
         ("wav/id10001/video0_0/00077.wav", "is listed in iden_split.txt, but not on disk"),
         ("wav/id10001/video0_0/00088.wav", "is not listed in iden_split.txt"),
-        ("id10013", "has no row in vox1_meta.csv: no gender, no nationality"),
+        ("id10013", "has no row in vox1_meta.csv: stays, without gender and nationality"),
     }
     assert "vc1: 1 speakers in iden_split.txt have nothing on disk" in dataset.notes
     assert "Name" not in repr(dataset)
@@ -276,7 +276,7 @@ def test_cremad_labels_come_from_name_and_actor(roots: dict[str, Path]) -> None:
     assert problems(dataset) == {
         ("AudioWAV/1001_XYZ_ANG_XX.wav", "is not named as actor_sentence_emotion_level"),
         ("AudioWAV/1001_WSI_HAP_XX.wav", "is a Git LFS pointer, not audio; run 'git lfs pull' in its repository"),
-        ("AudioWAV/1091_*", "has no row in VideoDemographics.csv: no gender, age, race, ethnicity"),
+        ("AudioWAV/1091_*", "has no row in VideoDemographics.csv: stays, without gender, age, race and ethnicity"),
     }
     assert any(note.startswith("cremad: 1 files are Git LFS pointers") for note in dataset.notes)
 

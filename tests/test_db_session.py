@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from db.session import (
 )
 from db.store import Store
 from db.views import VIEWS
-from tests.tiny_study import MODEL, write_study
+from tests.tiny_study import DATASET, MODEL, write_study
 
 
 def pragma(engine: Engine, name: str) -> object:
@@ -157,12 +158,42 @@ def test_older_store_keeps_its_results_and_learns_of_several_labels(tmp_path: Pa
         assert connection.execute(text("SELECT value FROM clip_labels")).all() == [("cat",)]
         assert connection.execute(text("SELECT accuracy, metric FROM probe_accuracy")).all() == [(0.75, "accuracy")]
         assert connection.execute(text("SELECT n_shared, nested FROM shared_neurons")).all() == [(1, 0)]
-        connection.execute(text("INSERT INTO clip_label VALUES (1, 1, 'kitten')"))
+        connection.execute(text("INSERT INTO clip_label VALUES (1, 1, 'kitten', NULL)"))
         with pytest.raises(Exception, match="no such column: rowid"):
             connection.exec_driver_sql("SELECT rowid FROM clip_label")
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM clip"))
         assert connection.execute(text("SELECT COUNT(*) FROM clip_label")).scalar() == 0
+
+
+def test_older_store_keeps_its_labels_and_learns_of_splits_of_attributes(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    older = create_engine(f"sqlite:///{path}")
+    with older.begin() as connection:
+        migrate(connection, "0003")
+    with older.begin() as connection:
+        for statement in (
+            f"INSERT INTO dataset VALUES (1, '{DATASET.name}', '', '{DATASET.content_key}', 'official', '', '', '')",
+            "INSERT INTO attribute VALUES (1, 1, 0, 'animal'), (2, 1, 1, 'place')",
+            "INSERT INTO clip VALUES (1, 1, 0, 'train/a.wav', 'train', 1.5), (2, 1, 1, 'train/b.wav', 'train', 2)",
+            "INSERT INTO clip VALUES (3, 1, 2, 'test/c.wav', 'test', 0.5)",
+            "INSERT INTO clip_label VALUES (1, 1, 'cat'), (1, 2, 'home'), (2, 1, 'dog'), (3, 1, 'cat')",
+        ):
+            connection.exec_driver_sql(statement)
+    older.dispose()
+    engine = open_store(path)
+    asked = "SELECT clip_id, attribute, value, split FROM clip_labels ORDER BY clip_id, attribute"
+    before = [(1, "animal", "cat", "train"), (1, "place", "home", "train"), (2, "animal", "dog", "train"),
+              (3, "animal", "cat", "test")]  # fmt: skip
+    with engine.connect() as connection:
+        assert connection.execute(text(asked)).all() == before
+    own = ({"animal": "test"}, {"animal": "valid", "place": "test"}, {"animal": "train"})
+    clips = tuple(replace(clip, splits=splits) for clip, splits in zip(DATASET.clips, own, strict=True))
+    Store(engine).register_dataset(replace(DATASET, clips=clips))
+    with engine.connect() as connection:
+        assert connection.execute(text(asked)).all() == [
+            (1, "animal", "cat", "test"), before[1], (2, "animal", "dog", "valid"), (3, "animal", "cat", "train"),
+        ]  # fmt: skip
 
 
 def test_not_a_database(tmp_path: Path) -> None:

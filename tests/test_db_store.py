@@ -233,6 +233,7 @@ def test_class_that_lost_its_clips_stays_out_of_the_task(engine: Engine) -> None
         positive_counts=SCORES.positive_counts[1:],
         token_counts=SCORES.token_counts[1:],
         selections=SCORES.selections[2:],
+        tables={},
     )
     Store(engine).write_scores(1, "tiny/score", model_id, one)
     assert rows(engine, "SELECT n_classes, n_clips, coverage FROM task_coverage") == [(1, 1, 0.0)]
@@ -280,6 +281,20 @@ def test_clip_with_several_values_has_a_row_for_each(engine: Engine) -> None:
     assert found == [
         ("a.wav", "place", "home"), ("a.wav", "sound", "bark"), ("a.wav", "sound", "dog"), ("b.wav", "sound", "dog"),
         ("c.wav", "place", "a, b"),
+    ]  # fmt: skip
+
+
+def test_attribute_with_a_split_of_its_own_is_told_with_it(engine: Engine) -> None:
+    labels = {"sound": ("bark", "dog"), "place": "home"}
+    clips = (
+        ClipRecord("a.wav", "train", 1.0, labels, {"sound": "test"}),
+        ClipRecord("b.wav", "test", 1.0, labels, {"sound": "train", "nothing": "test"}),
+    )
+    Store(engine).register_dataset(replace(DATASET, name="yard", attributes=("sound", "place"), clips=clips))
+    found = rows(engine, "SELECT DISTINCT path, attribute, split FROM clip_labels ORDER BY path, attribute")
+    assert found == [
+        ("a.wav", "place", "train"), ("a.wav", "sound", "test"),
+        ("b.wav", "place", "test"), ("b.wav", "sound", "train"),
     ]  # fmt: skip
 
 

@@ -1,8 +1,8 @@
-"""Evidence under permutation against all permutations, false discovery rates, shuffled labels."""
+"""Evidence under permutation against all permutations, and false discovery rates."""
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 from math import comb
 
 import numpy as np
@@ -13,17 +13,17 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm, pearson3, skew
 
+from core.exchange import Exchange
 from core.null import (
     ClipCounts,
-    _significant_pairs,
+    Moments,
     benjamini_hochberg,
     evidence,
-    pearson3_upper_tail,
-    shuffled_null,
     significant,
+    significant_pairs,
     standardised,
 )
-from core.selectivity import SelectionSettings, activation_probabilities, select
+from core.tails import MOST_UNITS, pearson3_upper_tail
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
 p_values = hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)) | hnp.arrays(
@@ -42,10 +42,13 @@ def one_hot(labels: NDArray, n_classes: int = 0) -> NDArray[np.bool_]:
     return labels[:, None] == np.arange(n_classes or labels.max() + 1)
 
 
-def evidence_of(positive: NDArray, tokens: NDArray, labels: NDArray) -> tuple[NDArray, NDArray]:
-    counts = ClipCounts.of(positive, tokens)
-    sizes = np.bincount(labels)
-    return evidence(counts, *counts.by_class(one_hot(labels)), sizes)
+def evidence_of(
+    positive: NDArray, tokens: NDArray, labels: NDArray, exchange: Exchange | None = None
+) -> tuple[NDArray, NDArray]:
+    """``labels`` of the clips; those of a unit are alike."""
+    counts = ClipCounts.of(positive, tokens, exchange)
+    members = one_hot(labels)[counts.exchange.first]
+    return evidence(counts, counts.by_class(members)[0], members)
 
 
 def test_class_sums_are_those_of_the_clips() -> None:
@@ -53,7 +56,7 @@ def test_class_sums_are_those_of_the_clips() -> None:
     positive, tokens = counts.by_class(one_hot(np.array([1, 0, 1]), 3))
     assert positive.tolist() == [[2, 5], [5, 0], [0, 0]]
     assert tokens.tolist() == [5, 10, 0]
-    np.testing.assert_allclose(counts.rate, [7 / 15, 5 / 15])
+    np.testing.assert_allclose(counts.rate, [[7 / 15, 5 / 15]])
 
 
 def test_clip_counts_for_each_of_its_classes() -> None:
@@ -66,9 +69,9 @@ def test_clip_counts_for_each_of_its_classes() -> None:
 
 def test_moments_are_those_over_all_permutations() -> None:
     rng = np.random.default_rng(0)
-    n_clips, n_neurons = 8, 40
-    tokens = rng.integers(5, 30, n_clips)
-    positive = rng.integers(0, tokens[:, None] // 2, (n_clips, n_neurons))
+    n_clips, n_neurons = 12, 40
+    tokens = rng.integers(10, 30, n_clips)
+    positive = rng.integers(1, tokens[:, None] // 2, (n_clips, n_neurons))
     contribution = positive - tokens[:, None] * (positive.sum(0) / tokens.sum())
     for n in (1, 2, 3, 5):
         sums = np.array([contribution[list(members)].sum(0) for members in combinations(range(n_clips), n)])
@@ -77,11 +80,102 @@ def test_moments_are_those_over_all_permutations() -> None:
         z, p = evidence_of(positive, tokens, labels)
         np.testing.assert_allclose(z[1], contribution[:n].sum(0) / sums.std(0), atol=1e-6)
         expected = [pearson3.sf(zj, sj) for zj, sj in zip(z[1], skew(sums), strict=True)]
-        floor = [
-            1 / comb(n_clips, n) if m >= n else comb(n_clips - m, n - m) / comb(n_clips, n)
-            for m in (positive > 0).sum(0)
-        ]
-        np.testing.assert_allclose(p[1], np.maximum(expected, floor), rtol=1e-4, atol=1e-12)
+        np.testing.assert_allclose(p[1], np.maximum(expected, 1 / comb(n_clips, n)), rtol=1e-4, atol=1e-12)
+
+
+STRATA = Exchange(np.arange(17), np.array([0] * 8 + [1] * 8 + [2]), "clips within group")
+LABELS = np.array([1, 0, 0, 1, 0, 0, 1, 0, 1, 0, 0, 1, 0, 0, 0, 0, 1])
+
+
+def every_deal(exchange: Exchange) -> NDArray[np.int64]:
+    """`LABELS` after each way to deal them, (n_deals, 17)."""
+    ways = []
+    for stratum in range(len(exchange.sizes)):
+        of = np.flatnonzero(exchange.stratum == stratum)
+        ways.append([np.isin(np.arange(17), ones) for ones in combinations(of, LABELS[of].sum())])
+    return np.array([np.sum(way, axis=0) for way in product(*ways)])
+
+
+def test_moments_within_strata_are_those_over_all_deals() -> None:
+    rng = np.random.default_rng(3)
+    tokens = rng.integers(10, 30, 17)
+    positive = rng.integers(1, tokens[:, None] // 2, (17, 30))
+    rate = np.stack([positive[STRATA.stratum == s].sum(0) / tokens[STRATA.stratum == s].sum() for s in range(3)])
+    contribution = positive - tokens[:, None] * rate[STRATA.stratum]
+    deals = every_deal(STRATA)
+    assert len(deals) == comb(8, 3) * comb(8, 2)
+    sums = deals @ contribution
+    z, p = evidence_of(positive, tokens, LABELS, STRATA)
+    np.testing.assert_allclose(z[1], (LABELS @ contribution) / sums.std(0), atol=1e-6)
+    expected = [pearson3.sf(zj, sj) for zj, sj in zip(z[1], skew(sums), strict=True)]
+    np.testing.assert_allclose(p[1], np.maximum(expected, 1 / len(deals)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("exchange", [Exchange.of_clips(17), STRATA], ids=["clips", "strata"])
+def test_p_of_a_sparse_neuron_is_the_exact_share_of_deals(exchange: Exchange) -> None:
+    rng = np.random.default_rng(4)
+    n_firing = np.arange(80) % MOST_UNITS + 1
+    fires = np.argsort(rng.random((17, 80)), axis=0) < n_firing
+    positive = np.where(fires, rng.choice([1, 2, 2, 5, 40], (17, 80)), 0)
+    _, p = evidence_of(positive, np.full(17, 65), LABELS, exchange)
+    deals = every_deal(exchange)
+    for k, of in ((0, 1 - deals), (1, deals)):
+        exact = (of @ positive >= positive[k == LABELS].sum(0)).mean(0)
+        np.testing.assert_allclose(p[k], exact, rtol=1e-9)
+
+
+def test_bounds_of_sparse_neurons_lie_under_their_p() -> None:
+    positive = sparse_clips(60, 400, rate=0.06, seed=1)
+    exchange = Exchange(np.arange(60), np.arange(60) % 3, "clips within group")
+    for counts in (ClipCounts.of(positive, np.full(60, 65)), ClipCounts.of(positive, np.full(60, 65), exchange)):
+        members = one_hot(np.random.default_rng(2).integers(0, 4, 60))
+        drawn = counts.exchange.drawn(members)
+        *pairs, p = counts.sparse.p(members, drawn, counts.exchange)
+        *same, bound = counts.sparse.bounds(members, drawn, counts.exchange)
+        np.testing.assert_array_equal(pairs, same)
+        assert len(p) > 500
+        assert (bound <= p * (1 + 1e-9)).all()
+        assert (bound < p).any()
+
+
+def test_whole_groups_count_as_one_unit_each() -> None:
+    # Ten groups of three clips; the same as one clip each that holds the sums.
+    rng = np.random.default_rng(5)
+    positive, tokens, group = rng.integers(1, 9, (30, 50)), rng.integers(10, 20, 30), np.arange(30) % 10
+    labels = (group < 4).astype(np.int64)
+    exchange = Exchange(group, np.zeros(10, dtype=np.int64), "whole groups")
+    z, p = evidence_of(positive, tokens, labels, exchange)
+    added = np.stack([positive[group == g].sum(0) for g in range(10)])
+    z_added, p_added = evidence_of(added, np.bincount(group, tokens).astype(int), labels[:10])
+    np.testing.assert_allclose(z, z_added)
+    np.testing.assert_allclose(p, p_added)
+    assert p.min() >= 1 / comb(10, 4)
+
+
+def test_voice_passes_for_class_among_clips_but_not_among_voices() -> None:
+    # Each of 12 voices has its own rate in 10 clips; voices have one class of two each.
+    rng = np.random.default_rng(6)
+    voice = np.repeat(np.arange(12), 10)
+    positive = rng.binomial(65, rng.beta(2, 2, (12, 500))[voice])
+    labels = voice % 2
+    _, among_clips = evidence_of(positive, np.full(120, 65), labels)
+    _, among_voices = evidence_of(positive, np.full(120, 65), labels, Exchange(voice, np.zeros(12, int), "whole"))
+    assert (among_clips < 0.01).mean() > 0.2
+    assert (among_voices < 0.01).mean() < 0.02
+    assert (among_voices < 0.1).mean() == pytest.approx(0.1, abs=0.04)
+
+
+def test_class_that_goes_with_the_voice_is_told_from_it_within_voices() -> None:
+    # Voice 0 fires more and says class 1 more often; the class itself does nothing.
+    rng = np.random.default_rng(7)
+    voice = np.repeat([0, 1], 100)
+    labels = (rng.random(200) < np.where(voice == 0, 0.8, 0.2)).astype(np.int64)
+    positive = rng.binomial(65, np.where(voice == 0, 0.5, 0.2)[:, None], (200, 1000))
+    _, among_clips = evidence_of(positive, np.full(200, 65), labels)
+    _, within = evidence_of(positive, np.full(200, 65), labels, Exchange(np.arange(200), voice, "within"))
+    assert (among_clips[1] < 0.01).all()
+    for level in (0.01, 0.05, 0.5):
+        assert (within < level).mean() == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 1000))
 
 
 def test_p_of_a_single_burst_is_the_chance_to_draw_its_clip() -> None:
@@ -172,10 +266,15 @@ def test_significant_pairs_are_those_of_all_p(n_classes: int, share_planted: flo
     boost = rng.integers(0, 30, (int((labels == 0).sum()), 400)) * np.linspace(0, 1, 400)
     positive[labels == 0] += np.where(planted, boost, 0).astype(np.int64)
     counts = ClipCounts.of(positive, np.full(150, 99))
-    arguments = (counts, *counts.by_class(one_hot(labels, n_classes)), np.bincount(labels, minlength=n_classes))
-    _, p = evidence(*arguments)
-    expected = significant(np.where(standardised(*arguments)[0] > 1, p, 1.0), 0.05)
-    np.testing.assert_array_equal(_significant_pairs(*arguments, 0.05), expected)
+    members = one_hot(labels, n_classes)
+    moments, sums = Moments.of(counts, members), counts.by_class(members)[0]
+    _, p = evidence(counts, sums, members)
+    looked_at = standardised(counts, moments, sums, members) > 1
+    looked_at[:, counts.sparse.neuron] = True
+    expected = significant(np.where(looked_at, p, 1.0), 0.05)
+    found = np.zeros_like(expected)
+    found[significant_pairs(counts, moments, sums, members, 0.05)] = True
+    np.testing.assert_array_equal(found, expected)
     if n_classes < 12:  # the small classes of twelve hold too few clips for what is planted
         assert expected.any() == (share_planted > 0)
 
@@ -208,95 +307,3 @@ def test_benjamini_hochberg_is_scipys(p: NDArray) -> None:
 @quick
 def test_significant_is_q_below_alpha(p: NDArray, alpha: float) -> None:
     np.testing.assert_array_equal(significant(p, alpha), benjamini_hochberg(p) < alpha)
-
-
-# The same selection on shuffled labels.
-
-TASK = (ClipCounts.of(sparse_clips(90, 100, rate=0.3, seed=4), np.full(90, 65)), one_hot(np.arange(90) % 6))
-LAPE = SelectionSettings("lape", entropy_rate=0.05)
-
-
-def test_null_repeats_with_its_seed_and_differs_with_another() -> None:
-    first, again, other = (shuffled_null(*TASK, [LAPE], 20, seed) for seed in (1, 1, 2))
-    assert first == again
-    assert first != other
-
-
-def test_without_shuffles_there_is_no_null() -> None:
-    assert shuffled_null(*TASK, [LAPE, LAPE], 0, seed=0) == [None, None]
-
-
-def test_every_shuffle_is_told() -> None:
-    told: list[int] = []
-    shuffled_null(*TASK, [LAPE], 5, 0, told.append)
-    assert told == [1, 2, 3, 4, 5]
-
-
-def test_null_covers_what_is_found_on_shuffled_labels() -> None:
-    counts, members = TASK
-    null = shuffled_null(*TASK, [LAPE], 100, seed=0)[0]
-    assert null is not None
-    assert null.n_shuffles == 100
-    inside = []
-    for seed in range(20):
-        by_class = counts.by_class(np.random.default_rng(100 + seed).permutation(members))
-        mask = select(by_class[0] / by_class[1][:, None], LAPE)
-        inside.append(null.coverage_low <= mask.any(axis=1).mean() <= null.coverage_high)
-        assert mask.sum() > 0
-    assert np.mean(inside) >= 0.85
-    assert 0 < null.n_class_specific_mean <= 5 < null.n_pairs_mean
-
-
-def test_every_shuffle_selects_as_the_real_labels_would_be_selected() -> None:
-    # Forty alike neurons: chance takes all or none of them, so that `calibrated` too finds some.
-    rng = np.random.default_rng(6)
-    positive = np.repeat(rng.integers(0, 60, (40, 3)), 40, axis=1)
-    tokens, labels = np.full(40, 60), np.arange(40) % 2
-    chosen = [
-        SelectionSettings("calibrated", q_max=0.3, lift_min=1.0),
-        SelectionSettings("aape", entropy_rate=0.2, probability_bar=0.8),
-    ]
-    counts = ClipCounts.of(positive, tokens)
-    nulls = shuffled_null(counts, one_hot(labels), chosen, 30, seed=7)
-    shuffles = np.random.default_rng(7)
-    found = np.zeros((2, 30, 3))
-    for shuffle in range(30):
-        dealt = shuffles.permutation(labels)
-        q = benjamini_hochberg(evidence_of(positive, tokens, dealt)[1])
-        sums = np.stack([positive[dealt == k].sum(0) for k in (0, 1)])
-        p = activation_probabilities(sums, np.array([1200, 1200]))
-        for i, setting in enumerate(chosen):
-            mask = select(p, setting, q_values=q)
-            found[i, shuffle] = mask.any(1).mean(), mask.any(0).sum(), mask.sum()
-    assert (found.sum(axis=(1, 2)) > 0).all()
-    for null, rows in zip(nulls, found, strict=True):
-        assert null is not None
-        means = [null.coverage_mean, null.n_class_specific_mean, null.n_pairs_mean]
-        np.testing.assert_allclose(means, rows.mean(0))
-        np.testing.assert_allclose([null.coverage_low, null.coverage_high], np.quantile(rows[:, 0], [0.025, 0.975]))
-
-
-def test_shuffling_keeps_classes_that_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Class 1 holds every clip of class 0, class 2 none of them.
-    dealt: list[NDArray[np.bool_]] = []
-    by_class = ClipCounts.by_class
-
-    def noting(self: ClipCounts, members: NDArray[np.bool_]) -> tuple[NDArray, NDArray]:
-        dealt.append(members)
-        return by_class(self, members)
-
-    monkeypatch.setattr(ClipCounts, "by_class", noting)
-    kinds = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 1]], dtype=bool)
-    members = kinds[np.arange(90) % 3]
-    shuffled_null(TASK[0], members, [LAPE], 20, seed=0)
-    assert len(dealt) == 20
-    for each in dealt:
-        assert (each.T.astype(int) @ each == members.T.astype(int) @ members).all()
-    assert len({each.tobytes() for each in dealt}) == 20
-
-
-def test_one_label_a_clip_is_shuffled_as_the_labels_themselves() -> None:
-    labels = np.arange(90) % 6
-    one, two = np.random.default_rng(3), np.random.default_rng(3)
-    for _ in range(5):
-        np.testing.assert_array_equal(one_hot(labels)[one.permutation(90)], one_hot(two.permutation(labels)))

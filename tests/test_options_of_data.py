@@ -14,6 +14,8 @@ from core import cli
 from core.config import AnalysisConfig
 from core.datasets import InputError
 from core.datasets.manifest import read
+from core.datasets.published import Options
+from core.datasets.voxceleb1 import VoxCeleb1
 from core.scan import scan
 from tests import replicas_speech_music, small_study, tiny_m2d
 from tests.small_study import make_dataset, query
@@ -94,7 +96,10 @@ def test_unit_length_is_said_to_be_unknown_of_own_data(
     assert "pets has no unit length; clips keep their own" in capsys.readouterr().out
 
 
-def test_remap_corrects_a_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_remap_corrects_a_label(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATLAS_CACHE", str(tmp_path / "cache"))
     root = replicas_speech_music.REPLICAS["vc1"](tmp_path)
     told = []
     for remap in ([], ["--remap", "Norway=Atlantis"]):
@@ -103,6 +108,22 @@ def test_remap_corrects_a_label(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "Norway" in told[0]
     assert "Atlantis" not in told[0]
     assert "Atlantis" in told[1]
+    assert "values of nationality found, 36 published" in told[1]
+
+
+@pytest.mark.parametrize(
+    ("remap", "told"),
+    [
+        ({}, " published"),
+        ({"Norway": "Atlantis"}, " published"),
+        ({"Norway": "France"}, " published that --remap makes 35"),
+        ({"Norway": "USA", "France": "USA"}, " published that --remap makes 34"),
+    ],
+)
+def test_number_of_nationalities_is_that_after_the_remap(remap: dict[str, str], told: str, tmp_path: Path) -> None:
+    root = replicas_speech_music.REPLICAS["vc1"](tmp_path)
+    (line,) = [n for n in VoxCeleb1().read(root, Options(remap=remap)).unexpected if "of nationality found" in n]
+    assert line.partition("36")[2] == told
 
 
 def test_other_weights_under_a_known_name_are_refused_and_two_checkpoints_go_side_by_side(

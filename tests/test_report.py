@@ -59,10 +59,28 @@ def test_first_problems_are_told_and_all_are_in_a_file(tmp_path: Path) -> None:
         f"and 2 more, all in {path}",
     ]
     assert report.problems(found[:5], path) == [f"left out: {i}.wav: file not found, at all" for i in range(5)]
+    assert report.problems([Problem("a.wav", "stays, without a name", left_out=False)], path) == [
+        "incomplete: a.wav: stays, without a name"
+    ]
     report.write_problems(found, path)
     assert path.read_text().splitlines()[:2] == ["path,reason", '0.wav,"file not found, at all"']
     report.write_problems([], path)
     assert not path.exists()
+
+
+def test_list_keeps_the_problems_it_does_not_show_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_CACHE", str(tmp_path / "cache"))
+    found = tuple(Problem(f"{i}.wav", "file not found") for i in range(7))
+    kept = tmp_path / "cache" / "reports" / "pets.csv"
+    assert len(report.listed_problems(dataset(problems=found[:5]))) == 5
+    assert not (tmp_path / "cache").exists(), "nothing is written where all is shown"
+    assert report.listed_problems(dataset(problems=found))[-1] == f"and 2 more, all in {kept}"
+    assert len(kept.read_text().splitlines()) == 8
+    assert report.listed_problems(dataset()) == []
+    assert not kept.exists()
+    monkeypatch.setenv("ATLAS_CACHE", str(tmp_path / "cache" / "file" / "x"))
+    (tmp_path / "cache" / "file").write_text("")
+    assert report.listed_problems(dataset(problems=found))[-1] == "and 2 more, a run writes all to a file"
 
 
 def test_same_sound_twice_is_told_also_across_splits(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 from core import audio, folds
 from core.datasets import Clip, Dataset
-from core.scan import Scan, scan
+from core.scan import BAND_FEATURES, Scan, scan, spectrum
 from tests.small_study import RATE, sound
 
 
@@ -54,6 +55,36 @@ def test_second_scan_reads_nothing_and_finds_the_same(dataset: Dataset, tmp_path
     assert second.content_key == first.content_key
     assert second.files.to_dict() == first.files.to_dict()
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_unchanged_files_are_asked_for_once_and_not_opened(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = scan(dataset, tmp_path / "cache.csv")
+    asked: list[str] = []
+    stat = os.stat
+
+    def counting(path: Any, *given: Any, **how: Any) -> os.stat_result:
+        asked.append(os.fsdecode(path))
+        return stat(path, *given, **how)
+
+    monkeypatch.setattr(os, "stat", counting)
+    done: list[int] = []
+    assert scan(dataset, tmp_path / "cache.csv", progress=done.append).content_key == first.content_key
+    of_clips = [path for path in asked if path.startswith(f"{dataset.root}{os.sep}")]
+    assert sorted(of_clips) == sorted(str(dataset.root / clip.path) for clip in dataset.clips)
+    assert done == [4]
+
+
+def test_split_of_ours_does_not_depend_on_files_left_out(dataset: Dataset, tmp_path: Path) -> None:
+    good = tuple(clip for clip in dataset.clips if "broken" not in clip.path)
+    for seed in range(5):
+        splits = [
+            [c.split for c in scan(replace(dataset, clips=of, drawn=("kind", seed)), tmp_path / "c.csv").dataset.clips]
+            for of in (dataset.clips, good)
+        ]
+        assert splits[0] == splits[1]
+    assert [c.split for c in scan(dataset, tmp_path / "c.csv").dataset.clips] == ["train", "train", "test"]
 
 
 def test_touched_file_is_read_again(dataset: Dataset, tmp_path: Path, loads: list[str]) -> None:
@@ -111,6 +142,39 @@ def test_levels_by_hand(tmp_path: Path) -> None:
     assert row["active_share"] == pytest.approx(21 / 41, abs=1e-4)
 
 
+def test_cache_without_the_spectrum_is_made_anew(dataset: Dataset, tmp_path: Path, loads: list[str]) -> None:
+    first = scan(dataset, tmp_path / "cache.csv")
+    old = pd.read_csv(tmp_path / "cache.csv").drop(columns=list(BAND_FEATURES))
+    old.to_csv(tmp_path / "cache.csv", index=False)
+    loads.clear()
+    again = scan(dataset, tmp_path / "cache.csv")
+    assert len(loads) == 4
+    assert again.files.equals(first.files)
+
+
+@pytest.mark.parametrize(("hertz", "band"), [(100, 0), (440, 2), (3000, 10), (7900, 15)])
+def test_sine_is_in_the_band_of_its_frequency(hertz: int, band: int) -> None:
+    wave = 0.5 * np.sin(2 * np.pi * hertz * np.arange(32_000) / 16_000)
+    found = np.array(list(spectrum(wave.astype(np.float32)).values()))
+    assert found.argmax() == band
+    assert found[band] == pytest.approx(20 * np.log10(0.5) - 3.01, abs=0.1)
+    assert np.delete(found, band).max() < -40
+
+
+def test_bands_add_up_to_the_level_and_silence_is_finite() -> None:
+    rng = np.random.default_rng(0)
+    for n_samples in (700, 16_000, 900_000):
+        wave = rng.normal(0, 0.1, n_samples).astype(np.float32)
+        together = 10 * np.log10(np.sum(10 ** (np.array(list(spectrum(wave).values())) / 10)))
+        assert together == pytest.approx(10 * np.log10(np.mean(wave**2)), abs=0.6 if n_samples < 1000 else 0.1)
+        # As much silence again takes 3 dB from every band.
+        half = spectrum(np.concatenate([wave, np.zeros_like(wave)]))
+        if n_samples > 1000:
+            np.testing.assert_allclose(list(half.values()), np.array(list(spectrum(wave).values())) - 3.01, atol=0.1)
+    assert set(spectrum(np.zeros(1, dtype=np.float32)).values()) == {-120.0}
+    assert set(spectrum(np.zeros(5000, dtype=np.float32))) == set(BAND_FEATURES)
+
+
 def test_keys_follow_what_they_stand_for(dataset: Dataset, tmp_path: Path) -> None:
     def keys(of: Dataset) -> tuple[str, str]:
         found = scan(of, tmp_path / "cache.csv")
@@ -157,6 +221,7 @@ def test_attribute_with_a_split_of_its_own(dataset: Dataset, tmp_path: Path) -> 
     own = replace(dataset, split_of={"kind": ("test", "train", "valid", "")})
     found = scan(own, tmp_path / "cache.csv")
     assert found.splits("kind").tolist() == ["test", "valid", ""], "the broken file's went with it"
+    assert [clip.splits for clip in found.record().clips] == [{"kind": "test"}, {"kind": "valid"}, {"kind": ""}]
     assert found.splits("other").tolist() == found.splits().tolist() == ["train", "train", "test"]
     assert found.in_splits("test", attribute="kind").tolist() == [True, False, False]
     assert found.in_splits("train", "valid", "test", attribute="kind").tolist() == [True, True, False]

@@ -87,7 +87,7 @@ def test_last_fold_is_the_check_on_what_the_others_chose() -> None:
 
 def test_evidence_is_that_of_the_selection_clips() -> None:
     counts = count()
-    z, p = evidence(counts.clips, counts.positive, counts.tokens, counts.sizes)
+    z, p = evidence(counts.clips, counts.positive, counts.unit_members)
     np.testing.assert_array_equal(counts.z, z)
     np.testing.assert_array_equal(counts.p, p)
     assert (counts.z[0] > 1.9).all()
@@ -220,3 +220,35 @@ def test_top_clips_are_those_of_the_highest_mean_activation_over_the_whole_datas
 def test_top_clips_of_a_small_dataset_are_all_of_it() -> None:
     top = scoring.top_clips(*study(CLIPS[:3]))
     assert top.clip_index.tolist() == [[0, 2, 1], [0, 1, 2]]
+
+
+def test_labels_are_dealt_over_voices_where_each_has_one_class() -> None:
+    voices = [3, 3, 1, 1, 2, 2, 4, 4, 4, 5]
+    scan, activations = study()
+    clips = [replace(c, labels={**c.labels, "voice": str(v)}) for c, v in zip(scan.dataset.clips, voices, strict=True)]
+    scan = replace(scan, dataset=replace(scan.dataset, clips=tuple(clips), attributes=("kind", "voice")))
+    counts = scoring.count(scan, activations, "kind", "positive", ("train", "valid"))
+    assert counts.positive.tolist() == [[21, 18], [3, 3]], "what is counted does not depend on it"
+    assert counts.sizes.tolist() == [3, 3]
+    assert counts.exchange.description == "whole voices"
+    assert counts.unit_members.tolist() == [[True, False], [True, False], [False, True], [False, True]]
+    assert counts.p.min() >= 1 / 6
+    scores = scoring.score(scan, "kind", counts, [SelectionSettings("lape", 1.0, 0.5)], 4, 0)
+    assert scores.shuffled == "whole voices"
+    assert scores.selections[0].null is not None
+    assert scores.selections[0].null.shuffled == "whole voices"
+    assert counts.exchange.warning in scores.warnings
+
+
+def test_scores_hold_curve_and_p_of_entropies() -> None:
+    scan, _ = study()
+    scores = scoring.score(scan, "kind", count(), [SelectionSettings("lape", 1.0, 0.5)], 60, 0)
+    assert scores.shuffled == "clips"
+    assert scores.entropy_p_value is not None
+    assert scores.entropy_q_value is not None
+    # Of the 20 ways to deal three and three only the true one and its mirror tell the classes apart so well.
+    assert scores.entropy_p_value.shape == (2,)
+    assert (scores.entropy_p_value < 0.3).all()
+    assert (scores.entropy_q_value >= scores.entropy_p_value).all()
+    assert set(scores.curve["preset"]) == {"lape"}
+    assert (scores.curve["n_shuffles"] == 60).all()

@@ -8,7 +8,7 @@ from scipy.stats import hypergeom
 
 from core.null import benjamini_hochberg
 from core.results import SpecificSet
-from core.sharing import share_all, shared_neurons
+from core.sharing import odds_ratio, share_all, shared_neurons
 
 N_NEURONS = 12
 SETS = {
@@ -66,6 +66,26 @@ def test_p_is_the_chance_of_at_least_so_many() -> None:
         expected = hypergeom.pmf(np.arange(k, 13), N_NEURONS, a, b).sum()
         assert row["p_value"] == pytest.approx(expected)
     np.testing.assert_allclose(TABLE.pairs["q_value"], benjamini_hochberg(TABLE.pairs["p_value"].to_numpy()))
+
+
+def test_odds_worked_by_hand() -> None:
+    # 3 shared, 1 and 1 of one class alone, 7 of neither; half a neuron added to each.
+    row = BY_PAIR.loc[("tones", "low", "notes", "low")]
+    half = 1.959964 * np.sqrt(1 / 3.5 + 1 / 1.5 + 1 / 1.5 + 1 / 7.5)
+    expected = 3.5 * 7.5 / (1.5 * 1.5)
+    found = row[["odds_ratio", "odds_low", "odds_high"]].to_numpy(dtype=float)
+    assert found == pytest.approx([expected, expected * np.exp(-half), expected * np.exp(half)])
+    assert BY_PAIR.loc[("tones", "low", "notes", "none"), ["odds_ratio", "odds_low", "odds_high"]].isna().all()
+
+
+def test_odds_interval_holds_one_where_sharing_is_chance() -> None:
+    rng = np.random.default_rng(0)
+    n = np.full(2000, 60)
+    ratio, low, high = odds_ratio(rng.hypergeometric(60, 340, 60, 2000), n, n, 400)
+    assert np.mean((low <= 1) & (high >= 1)) == pytest.approx(0.95, abs=0.02)
+    assert np.median(ratio) == pytest.approx(1, abs=0.1)
+    every = np.array([400])
+    assert np.isnan(odds_ratio(np.array([60]), n[:1], every, 400)).all()
 
 
 def test_one_class_shares_with_none() -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, text
 
 from core.results import (
     Ablation,
+    Attributions,
     ClipRecord,
     DatasetRecord,
     ModelRecord,
@@ -88,7 +89,119 @@ SCORES = TaskScores(
     entropy=np.array([0.0, NAN, math.log(2)]),
     selections=(CALIBRATED, AAPE, LAPE),
     warnings=("class dog has a single clip",),
+    shuffled="clips within place",
+    entropy_p_value=np.array([0.01, NAN, 0.5]),
+    entropy_q_value=np.array([0.02, NAN, 0.5]),
+    curve=pd.DataFrame(
+        {
+            "preset": ["aape"],
+            "entropy_rate": [0.01],
+            "probability_bar": [0.95],
+            "n_classes_covered": [1],
+            "coverage": [0.5],
+            "n_class_specific": [1],
+            "null_coverage_mean": [0.25],
+            "null_coverage_low": [0.0],
+            "null_coverage_high": [0.5],
+            "null_n_class_specific_mean": [0.5],
+            "null_n_class_specific_low": [0.0],
+            "null_n_class_specific_high": [1.0],
+            "n_shuffles": [200],
+        }
+    ),
+    tables={
+        "selector_score": pd.DataFrame(
+            {
+                "class_index": [1, 0],
+                "neuron_index": [2, 0],
+                "mad": [0.125, -2.5],
+                "cas": [-0.5, 0.25],
+                "auroc": [0.75, NAN],
+                "d_prime": [1.5, np.inf],
+                "selectivity_index": [1.0, -1.0],
+            }
+        ),
+        "selector_pair": pd.DataFrame(
+            [("auroc", "mad", 0.5, 1.0, 0.25, 2)],
+            columns=["selector_a", "selector_b", "spearman", "overlap", "expected_overlap", "n_classes"],
+        ),
+        "stability": pd.DataFrame(
+            {
+                "preset": ["lape"],
+                "n_halves": [10],
+                "whole_groups": [1],
+                "n_pairs_mean": [7.5],
+                "jaccard_mean": [0.5],
+                "jaccard_low": [0.25],
+                "jaccard_high": [0.75],
+                "jaccard_expected": [0.125],
+                "entropy_spearman": [NAN],
+                "n_draws": [5],
+                "share_of_draws": [0.5],
+                "share_expected": [0.0],
+            }
+        ),
+        "confound_probe": pd.DataFrame(
+            [
+                ("level", "", "accuracy", 0.75, 0.5, 1.0, 0.5, 4, "over chance", ""),
+                ("model, groups mixed", "place", None, *[NAN] * 4, 0, "", "one group"),
+            ],
+            columns=[
+                "feature",
+                "group_name",
+                "metric",
+                "accuracy",
+                "ci_low",
+                "ci_high",
+                "chance",
+                "n_clips",
+                "mark",
+                "reason",
+            ],
+        ),
+        "neuron_confound": pd.DataFrame(
+            {"neuron_index": [1], "rho_level": [-0.5], "rho_duration": [NAN], "rho_silence": [0.0]}
+        ),
+        "pitch_tuning": pd.DataFrame(
+            [(0, 0.5, 0.125, 60, 58.0, 62.5, 61.0, 60.0, 62.0, 3.5, NAN, NAN, 0.25, 0.0, 0.5)],
+            columns=[
+                "neuron_index",
+                "peak_rate",
+                "floor_rate",
+                "preferred_pitch",
+                "preferred_low",
+                "preferred_high",
+                "center",
+                "center_low",
+                "center_high",
+                "bandwidth_semitones",
+                "bandwidth_low",
+                "bandwidth_high",
+                "octave_equivalence_index",
+                "oei_low",
+                "oei_high",
+            ],
+        ),
+        "neuron_preference": pd.DataFrame(
+            {"class_index": [0], "neuron_index": [2], "log_odds": [-0.5], "ci_low": [-1.0], "ci_high": [0.0]}
+        ),
+    },
 )
+
+ATTRIBUTIONS = Attributions(
+    "pets-animal",
+    ("cat", "dog"),
+    pd.DataFrame(
+        {"class_index": [1], "neuron_index": [2], "attribution": [0.5], "standard_error": [0.25], "n_clips": [3]}
+    ),
+    pd.DataFrame(
+        {"class_index": [1], "neuron_index": [2], "attribution": [0.5], "measured": [0.75], "in_highest": [True]}
+    ),
+    {
+        "n_clips": 3, "n_checked": np.int64(1), "n_clips_checked": 2, "spearman_all": 1.0,
+        "spearman_random": NAN, "spearman_highest": np.float64(0.5),
+    },
+)  # fmt: skip
 
 TOP_CLIPS = TopClips(
     "pets",
@@ -127,6 +240,19 @@ ABLATION = Ablation(
             "control_delta_low": [-0.25, 0.0],
             "control_delta_high": [0.25, 0.25],
             "n_controls": [2, 2],
+            "control_p_value": [1.0, 1 / 3],
+            "beyond_control": [-0.25, -0.625],
+            "beyond_control_low": [-0.5, -1.0],
+            "beyond_control_high": [0.25, 0.0],
+            "activity_control_delta_mean": [-0.125, NAN],
+            "activity_control_delta_low": [-0.25, NAN],
+            "activity_control_delta_high": [0.0, NAN],
+            "n_activity_controls": [2, 0],
+            "group_ci_low": [NAN, -0.75],
+            "group_ci_high": [NAN, -0.25],
+            "n_heads": [6, 6],
+            "delta_heads_low": [-0.5, -0.5],
+            "delta_heads_high": [0.0, -0.25],
         }
     ),
     control_deltas=np.array([[-0.25, 0.0], [0.25, 0.25]]),
@@ -147,8 +273,20 @@ SHARED = SharedNeurons(
             "p_value": [1.0],
             "q_value": [NAN],
             "nested": [1],
+            "odds_ratio": [0.5],
+            "odds_low": [0.25],
+            "odds_high": [NAN],
         }
     ),
+)
+
+
+SPECIFICITY = pd.DataFrame(
+    [("tiny", "pets", "pets-animal", "top 1%", "mean", None, -0.5, 0.0, 0.5, NAN, NAN, 2, 2.0)],
+    columns=[
+        *("model", "dataset", "task", "selection", "operation", "gain", "self_effect", "cross_effect"),
+        *("specificity", "ci_low", "ci_high", "n_classes", "n_neurons"),
+    ],
 )
 
 
@@ -161,7 +299,9 @@ def write_study(engine: Engine, model: str = "tiny") -> int:
     store.write_scores(run_id, f"{model}/score", model_id, SCORES)
     store.write_top_clips(run_id, f"{model}/top_clips", model_id, TOP_CLIPS)
     store.write_probe(run_id, f"{model}/probe", model_id, PROBE)
+    store.write_attributions(run_id, f"{model}/attribution", model_id, ATTRIBUTIONS)
     store.write_ablations(run_id, f"{model}/ablate", model_id, "pets-animal", [ABLATION])
+    store.write_specificity(run_id, f"{model}/specificity", model_id, SPECIFICITY)
     store.write_shared(run_id, f"{model}/share", model_id, [SHARED])
     store.finish_run(run_id, "done", {"extract": 1.0, "score": 2.0, "ablate": 3.0, "other": 4.0})
     return model_id

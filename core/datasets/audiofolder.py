@@ -6,11 +6,12 @@ split, clips are split 60/15/25 by class with the seed.
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from core import audio
 from core.datasets.base import SPLITS, Clip, Dataset, draw_splits
 from core.datasets.files import walk
+from core.results import Problem
 
 _SPLIT_NAMES = {"train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid",
                 "dev": "valid", "test": "test", "testing": "test", "eval": "test"}  # fmt: skip
@@ -31,7 +32,8 @@ def split_folders(folder: Path) -> list[Path]:
 
 def read(folder: Path, seed: int = 0) -> Dataset:
     """List the clips; audio is not opened."""
-    paths = [p for p in walk(folder, audio.EXTENSIONS) if 2 <= len(p.split("/")) <= 3]
+    every = [p for p in walk(folder, audio.EXTENSIONS | audio.NOT_READ) if 2 <= len(p.split("/")) <= 3]
+    paths = [p for p in every if PurePosixPath(p).suffix.lower() in audio.EXTENSIONS]
     in_splits = [p for p in paths if len(p.split("/")) == 3 and p.split("/")[0].lower() in _SPLIT_NAMES]
     if in_splits:
         found = [(p, p.split("/")[1], _SPLIT_NAMES[p.split("/")[0].lower()]) for p in in_splits]
@@ -39,14 +41,21 @@ def read(folder: Path, seed: int = 0) -> Dataset:
         flat = [p for p in paths if len(p.split("/")) == 2]
         classes = [p.split("/")[0] for p in flat]
         found = list(zip(flat, classes, draw_splits(len(flat), classes, seed), strict=True))
+    within = {path.rpartition("/")[0] for path, *_ in found}
     assert {split for *_, split in found} <= set(SPLITS)
     return Dataset(
         name=folder.resolve().name,
         root=folder.resolve(),
         attributes=("class",),
         clips=tuple(Clip(path, split, {"class": name}) for path, name, split in found),
+        problems=tuple(
+            Problem(p, "is of a kind that is not read; convert it to WAV or FLAC")
+            for p in every
+            if PurePosixPath(p).suffix.lower() in audio.NOT_READ and p.rpartition("/")[0] in within
+        ),
         split_origin="folders" if in_splits else "ours",
         description="a folder for each class",
+        drawn=None if in_splits else ("class", seed),
     )
 
 

@@ -7,8 +7,10 @@ over a dataset's audio serves all its tasks.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,8 @@ class Dataset:
         What a user should know before running, a line each.
     unexpected : tuple of str
         What differs from the dataset as published, a line each.
+    drawn : (str, int) or None
+        Where the split was drawn by `draw_splits`: the attribute within whose values, and the seed.
     """
 
     name: str
@@ -86,6 +90,7 @@ class Dataset:
     unit_seconds: float | None = None
     notes: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
+    drawn: tuple[str, int] | None = None
 
     def task(self, attribute: str) -> str:
         """Name of the task that reads this attribute."""
@@ -105,7 +110,15 @@ class Dataset:
 
     def classes(self, attribute: str) -> list[str]:
         """The attribute's values, numbers in numeric order."""
-        return natural_order({value for clip in self.clips for value in self.values(clip, attribute)})
+        return natural_order(set(self.sizes(attribute)))
+
+    def sizes(self, attribute: str) -> Counter[str]:
+        """How many clips each of the attribute's values has."""
+        if attribute in self.multilabel:
+            return Counter(value for clip in self.clips for value in self.values(clip, attribute))
+        sizes = Counter(clip.labels.get(attribute, "") for clip in self.clips)
+        sizes.pop("", None)
+        return sizes
 
     def only(self, clips: Sequence[Clip]) -> Dataset:
         """Some of the clips, each with what ``split_of`` holds for it."""
@@ -115,6 +128,39 @@ class Dataset:
         kept = [position[clip.path] for clip in clips]
         split_of = {attribute: tuple(splits[i] for i in kept) for attribute, splits in self.split_of.items()}
         return replace(self, clips=tuple(clips), split_of=split_of)
+
+    def drawn_again(self) -> Dataset:
+        """With the split drawn over the clips there are, so that it does not depend on those left out."""
+        if self.drawn is None:
+            return self
+        attribute, seed = self.drawn
+        values = [clip.labels.get(attribute, "") for clip in self.clips]
+        splits = draw_splits(len(values), values, seed)
+        return replace(self, clips=tuple(Clip(c.path, s, c.labels) for c, s in zip(self.clips, splits, strict=True)))
+
+
+def shuffled_labels(dataset: Dataset, seed: int) -> Dataset:
+    """The dataset under another name, with each clip's labels dealt to another clip of its split.
+
+    A clip's labels stay together, so that classes and groups are as large as they were and as entangled.
+    """
+    rng = np.random.default_rng([seed, len(dataset.clips)])
+    labels = [clip.labels for clip in dataset.clips]
+    of_split: dict[str, list[int]] = {}
+    for i, clip in enumerate(dataset.clips):
+        of_split.setdefault(clip.split, []).append(i)
+    clips = list(dataset.clips)
+    for _, own in sorted(of_split.items()):
+        for i, source in zip(own, rng.permutation(own), strict=True):
+            clips[i] = Clip(clips[i].path, clips[i].split, labels[source])
+    return replace(
+        dataset,
+        name=f"shuffled-{dataset.name}",
+        clips=tuple(clips),
+        task_names={attribute: f"shuffled-{dataset.task(attribute)}" for attribute in dataset.attributes},
+        split_of={},
+        notes=(*dataset.notes, f"{dataset.name}: labels are shuffled (seed {seed}); whatever is found is chance"),
+    )
 
 
 def natural_order(values: set[str]) -> list[str]:
@@ -139,31 +185,63 @@ def draw_splits(n_clips: int, groups: Sequence[str], seed: int) -> list[str]:
     """
     splits = [""] * n_clips
     rng = np.random.default_rng([seed, n_clips])
-    for group in sorted(set(groups)):
-        members = rng.permutation([i for i, g in enumerate(groups) if g == group])
+    of_group: dict[str, list[int]] = {}
+    for i, group in enumerate(groups):
+        of_group.setdefault(group, []).append(i)
+    for _, own in sorted(of_group.items()):
+        members = rng.permutation(own)
         for rank, i in enumerate(members):
             share = (rank + 0.5) / len(members)
             splits[i] = "train" if share < 0.6 else "valid" if share < 0.75 else "test"
     return splits
 
 
-def draw_evenly(clips: Sequence[Clip], attributes: Sequence[str], limit: int, seed: int) -> list[Clip]:
+def draw_evenly(dataset: Dataset, attributes: Sequence[str], limit: int, seed: int) -> list[Clip]:
     """At most ``limit`` clips, drawn in turn from each class and within it over the splits.
 
-    The first attribute has the say; order on disk is kept.
+    The first attribute has the say, with its own split where it has one; a clip of several classes counts for each
+    of them. Clips that have none of the attributes come last. Order on disk is kept.
     """
+    clips, first = dataset.clips, attributes[0]
     if len(clips) <= limit:
         return list(clips)
+    splits = dataset.split_of.get(first) or [clip.split for clip in clips]
+    classes = [dataset.values(clip, first) or ("",) for clip in clips]
     rng = np.random.default_rng([seed, len(clips), limit])
     strata: dict[tuple[str, str], list[int]] = {}
-    for i in rng.permutation(len(clips)):
-        clip = clips[i]
-        strata.setdefault((clip.split, clip.labels.get(attributes[0], "")), []).append(int(i))
-    # Within a class in proportion to what each split has, from a random start; then in turn over classes.
+    spare = []
+    for i in rng.permutation(len(clips)).tolist():
+        if classes[i] == ("",) and not any(dataset.values(clips[i], attribute) for attribute in attributes):
+            spare.append(i)
+            continue
+        for value in classes[i]:
+            strata.setdefault((splits[i], value), []).append(i)
+    # Within a class in proportion to what each split has, from a random start.
     of_class: dict[str, list[tuple[float, int]]] = {}
     for (_, value), members in strata.items():
         start = rng.random()
         places = [((rank + start) / len(members), i) for rank, i in enumerate(members)]
         of_class.setdefault(value, []).extend(places)
-    queue = [(turn, value, i) for value, own in of_class.items() for turn, (_, i) in enumerate(sorted(own))]
-    return [clips[i] for i in sorted(i for *_, i in sorted(queue)[:limit])]
+    waiting = {value: [i for _, i in sorted(places, reverse=True)] for value, places in of_class.items()}
+    drawn = _in_turn(waiting, classes, limit)
+    return [clips[i] for i in sorted([*drawn, *spare][:limit])]
+
+
+def _in_turn(waiting: Mapping[str, list[int]], classes: Sequence[Sequence[str]], limit: int) -> list[int]:
+    """Take the last clip of whichever class has the fewest so far."""
+    drawn: dict[int, None] = {}
+    n_drawn = dict.fromkeys(waiting, 0)
+    turns = [(0, value) for value in sorted(waiting)]
+    while turns and len(drawn) < limit:
+        n, value = heappop(turns)
+        if n == n_drawn[value]:
+            while waiting[value] and waiting[value][-1] in drawn:
+                waiting[value].pop()
+            if not waiting[value]:
+                continue
+            clip = waiting[value].pop()
+            drawn[clip] = None
+            for own in classes[clip]:
+                n_drawn[own] += 1
+        heappush(turns, (n_drawn[value], value))
+    return list(drawn)

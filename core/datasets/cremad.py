@@ -79,8 +79,9 @@ class CremaD(Published):
             notes.append(f"cremad: {n_pointers:,} files are Git LFS pointers; run 'git lfs pull' in {root}")
         actors = {match["actor"] for _, match in found}
         if people:
-            reason = f"has no row in {ACTORS}: no gender, age, race, ethnicity"
-            problems += [Problem(f"{prefix}{actor}_*", reason) for actor in sorted(actors - set(people))]
+            reason = f"has no row in {ACTORS}: stays, without gender, age, race and ethnicity"
+            nameless = sorted(actors - set(people))
+            problems += [Problem(f"{prefix}{actor}_*", reason, left_out=False) for actor in nameless]
 
         table = evar_file(options.evar_dir, "metadata", "cremad.csv")
         splits = own_splits(actors, options.seed)

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
-from pathlib import Path
 
 from rich.console import Console
 
 from core.datasets import manifest
 from core.datasets.base import Clip, Dataset, InputError
+from core.datasets.index import cache_folder
 from core.progress import stage
 from core.synthesis.corpus import MissingDemoPackage, corpora, is_written, write
 
 SOUND_SEED = 0
 """The embedded models were never shown clips of this seed's test split; so it is not an option."""
-
-
-def cache_folder() -> Path:
-    """Where generated sound is kept: ``ATLAS_CACHE`` or the user's cache folder."""
-    if "ATLAS_CACHE" in os.environ:
-        return Path(os.environ["ATLAS_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "audio-neuron-atlas"
 
 
 def datasets(console: Console, wanted: Collection[str] | None = None) -> list[Dataset]:

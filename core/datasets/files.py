@@ -7,7 +7,10 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 
 from core.datasets.base import InputError
@@ -17,29 +20,69 @@ Row = Mapping[str, str]
 _LFS_POINTER = b"version https://git-lfs"
 _SHARES = (("train", 0.70), ("valid", 0.10), ("test", 0.20))
 
+Stamp = tuple[int, int, int]
+"""Time of change, time of change of the entry, size; all -1 where there is nothing."""
+_looked_at: ContextVar[dict[str, Stamp] | None] = ContextVar("looked_at", default=None)
+
+
+def stamp(path: str) -> Stamp:
+    """What tells cheaply that a file, or the list of a folder's entries, has changed."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return -1, -1, -1
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+def look_at(path: str | Path) -> None:
+    """Note that what is being listed depends on this file or folder, there or not; to be told before reading it."""
+    looked_at = _looked_at.get()
+    if looked_at is not None and str(path) not in looked_at:
+        looked_at[str(path)] = stamp(str(path))
+
+
+@contextmanager
+def noting() -> Iterator[dict[str, Stamp]]:
+    """Everything that is looked at inside, with its stamp from before."""
+    looked_at: dict[str, Stamp] = {}
+    token = _looked_at.set(looked_at)
+    try:
+        yield looked_at
+    finally:
+        _looked_at.reset(token)
+
 
 def walk(root: Path, suffixes: Collection[str] = (".wav",)) -> Iterator[str]:
     """Paths below ``root`` with one of the (lower-case) suffixes, relative and posix, sorted folder by folder.
 
-    macOS's forks (``._x.wav``) and hidden folders are skipped; links to folders are not followed.
+    macOS's forks (``._x.wav``) and hidden folders are skipped; links to folders are not followed. A folder that is
+    named like a file is told as one, so that it is named when it is read.
     """
 
+    endings = tuple(suffixes)
+
     def below(folder: str, prefix: str) -> Iterator[str]:
+        look_at(folder)
         with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
+            ordered = sorted(entries, key=_name_of)
         for entry in ordered:
-            if entry.name.startswith("."):
+            name = entry.name
+            if name.startswith("."):
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from below(entry.path, f"{prefix}{entry.name}/")
-            elif os.path.splitext(entry.name)[1].lower() in suffixes:
-                yield prefix + entry.name
+            if name.lower().endswith(endings):
+                yield prefix + name
+            elif entry.is_dir(follow_symlinks=False):
+                yield from below(entry.path, f"{prefix}{name}/")
 
     yield from below(str(root), "")
 
 
+_name_of = attrgetter("name")
+
+
 def some_names(folder: Path, limit: int = 200) -> list[str]:
     """Names of a few entries of a folder, hidden ones left out; none where it cannot be read."""
+    look_at(folder)
     try:
         with os.scandir(folder) as entries:
             return [name for name in (entry.name for entry in islice(entries, limit)) if not name.startswith(".")]
@@ -59,6 +102,7 @@ def read_rows(
     InputError
         If the file cannot be read or lacks one of ``columns``.
     """
+    look_at(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, header, delimiter=delimiter, skipinitialspace=True)
@@ -81,6 +125,7 @@ def read_lines(path: Path) -> list[str]:
     InputError
         If the file cannot be read as text.
     """
+    look_at(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
@@ -90,6 +135,7 @@ def read_lines(path: Path) -> list[str]:
 
 def is_lfs_pointer(path: Path) -> bool:
     """Whether the file is a Git LFS pointer in place of its content."""
+    look_at(path)
     try:
         with path.open("rb") as file:
             return file.read(len(_LFS_POINTER)) == _LFS_POINTER
@@ -128,6 +174,7 @@ def evar_file(evar_dir: Path | None, *parts: str) -> Path | None:
         return None
     for base in (evar_dir / "evar", evar_dir):
         path = base.joinpath(*parts)
+        look_at(path)
         if path.is_file():
             return path
     return None
@@ -144,6 +191,8 @@ def mismatches(listed: Iterable[str], on_disk: Iterable[str], table: str) -> lis
     Files of a folder without a single one on disk are one problem.
     """
     here, listed = set(on_disk), dict.fromkeys(listed)
+    if here == listed.keys():
+        return []
     folders = {os.path.dirname(path) for path in here}
     absent: Counter[str] = Counter()
     problems = []

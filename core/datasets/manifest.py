@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from core.datasets.base import SPLITS, Clip, Dataset, InputError, draw_splits
+from core.datasets.base import SPLITS, Clip, Dataset, InputError
+from core.datasets.files import look_at
 from core.results import Problem
 
 FILE = "manifest.csv"
@@ -48,11 +49,13 @@ def read(
         If the file cannot be read, lacks the column ``file``, has no attribute or no row.
     """
     path = folder / FILE
+    look_at(path)
     table = _table(path)
     attributes = tuple(c for c in table.columns if c not in ("file", "split"))
     problems: list[Problem] = []
     keep = []
-    for row, (file, split) in enumerate(zip(table["file"], _splits(table, seed), strict=True)):
+    splits = table["split"].tolist() if "split" in table.columns else ["train"] * len(table)
+    for row, (file, split) in enumerate(zip(table["file"], splits, strict=True)):
         reason = _wrong(file, split)
         if reason:
             problems.append(Problem(file or f"{FILE} line {row + 2}", reason))
@@ -62,7 +65,8 @@ def read(
     clips = tuple(Clip(file, split, {str(k): v for k, v in records[row].items() if v}) for row, file, split in keep)
     if not clips:
         raise InputError(f"{path} lists no usable clip; expected one row a clip with its file name")
-    return Dataset(
+    _check_not_mixed(path, {split for *_, split in keep})
+    dataset = Dataset(
         name=name or folder.resolve().name,
         root=folder.resolve(),
         attributes=attributes,
@@ -72,7 +76,18 @@ def read(
         description=description,
         source=source,
         licence=licence,
+        drawn=None if "split" in table.columns else (attributes[0], seed),
     )
+    return dataset.drawn_again()
+
+
+def _check_not_mixed(path: Path, splits: set[str]) -> None:
+    folds = sorted(splits - set(SPLITS))
+    if folds and len(folds) < len(splits):
+        raise InputError(
+            f"{path} has both {folds[0]} and {min(splits & set(SPLITS))} in the column 'split'; give all rows train, "
+            "valid or test, or all rows fold 1, fold 2 and so on"
+        )
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -96,13 +111,6 @@ def _table(path: Path) -> pd.DataFrame:
     if set(table.columns) <= {"file", "split"}:
         raise InputError(f"{path} has no attribute column; add one column for each thing to ask about")
     return table
-
-
-def _splits(table: pd.DataFrame, seed: int) -> list[str]:
-    if "split" in table.columns:
-        return table["split"].tolist()
-    first = next(c for c in table.columns if c != "file")
-    return draw_splits(len(table), table[first].tolist(), seed)
 
 
 def _wrong(file: str, split: str) -> str:

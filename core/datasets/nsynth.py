@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from core.datasets.base import SPLITS, Clip, InputError
-from core.datasets.files import mismatches, some_names
+from core.datasets.files import look_at, mismatches, some_names
 from core.datasets.published import Listing, Options, Published
 from core.results import Problem
 
@@ -83,6 +83,7 @@ class NSynth(Published):
 
 
 def _on_disk(folder: Path) -> set[str]:
+    look_at(folder)
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries]

@@ -8,8 +8,9 @@ reporting are here and in `core.datasets.files`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -54,6 +55,8 @@ class Listing:
         Attributes (as in `Published.tasks`) with a split of their own, a value a clip.
     notes : list of str
         What the user should know, a line each.
+    n_classes : mapping of str to int
+        Attributes of which `Options.remap` makes another number of classes than published, with that number.
     """
 
     clips: list[Clip]
@@ -61,6 +64,7 @@ class Listing:
     split_origin: str = "official"
     split_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    n_classes: Mapping[str, int] = field(default_factory=dict)
 
 
 class Published(ABC):
@@ -115,6 +119,10 @@ class Published(ABC):
     def listing(self, root: Path, options: Options) -> Listing:
         """List the clips; audio is not opened but for its first bytes where pointers are known to occur.
 
+        What is opened or walked without a function of `core.datasets.files` is told to `files.look_at` before,
+        so that an index of the listing is made anew when it changes; the folder, its sub-folders and what is no
+        sound in them are known to it.
+
         Raises
         ------
         InputError
@@ -124,7 +132,8 @@ class Published(ABC):
     def read(self, root: Path, options: Options) -> Dataset:
         """The dataset as the rest of the project knows it, derived attributes added."""
         found = self.listing(root, options)
-        clips = tuple(Clip(c.path, c.split, self._with_derived(c.labels)) for c in found.clips)
+        rules = [(name, origin, cache(DERIVATIONS[rule])) for name, (origin, rule) in self.derived.items()]
+        clips = tuple(Clip(c.path, c.split, _with_derived(c.labels, rules)) for c in found.clips)
         return Dataset(
             name=self.name,
             root=root.resolve(),
@@ -142,24 +151,29 @@ class Published(ABC):
             entropy_rate=self.entropy_rate,
             unit_seconds=self.unit_seconds,
             notes=tuple(found.notes),
-            unexpected=self._unexpected(clips),
+            unexpected=self._unexpected(clips, found.n_classes),
         )
 
-    def _with_derived(self, labels: Mapping[str, str]) -> dict[str, str]:
-        every = {name: value for name, value in labels.items() if value}
-        for name, (origin, rule) in self.derived.items():
-            if origin in every:
-                value = DERIVATIONS[rule](every[origin])
-                if value:
-                    every[name] = value
-        return every
-
-    def _unexpected(self, clips: Sequence[Clip]) -> tuple[str, ...]:
+    def _unexpected(self, clips: Sequence[Clip], remapped: Mapping[str, int]) -> tuple[str, ...]:
         notes = []
         if self.n_clips is not None and len(clips) != self.n_clips:
             notes.append(f"{self.name}: {len(clips):,} clips found, {self.n_clips:,} published")
-        for attribute, n in self.n_classes.items():
+        for attribute, n_published in self.n_classes.items():
+            n = remapped.get(attribute, n_published)
             n_found = len({clip.labels[attribute] for clip in clips if attribute in clip.labels})
             if n_found != n and attribute not in self.multilabel:
-                notes.append(f"{self.name}: {n_found} values of {attribute} found, {n} published")
+                of_these = f" that --remap makes {n}" if n != n_published else ""
+                notes.append(f"{self.name}: {n_found} values of {attribute} found, {n_published} published{of_these}")
         return tuple(notes)
+
+
+def _with_derived(
+    labels: Mapping[str, str], rules: Sequence[tuple[str, str, Callable[[str], str]]]
+) -> Mapping[str, str]:
+    every = dict(labels) if all(labels.values()) else {name: value for name, value in labels.items() if value}
+    for name, origin, rule in rules:
+        if origin in every:
+            value = rule(every[origin])
+            if value:
+                every[name] = value
+    return every

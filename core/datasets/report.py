@@ -11,6 +11,7 @@ import pandas as pd
 
 from core import audio
 from core.datasets.base import Dataset
+from core.datasets.index import cache_folder
 from core.results import Problem
 from core.scan import Scan
 
@@ -28,7 +29,7 @@ def summary(dataset: Dataset, hours: str = "") -> list[str]:
     )
     lines = [f"{dataset.name}: {len(dataset.clips):,} clips{f', {hours}' if hours else ''}; {parts}{origin}"]
     for attribute in dataset.attributes:
-        sizes = Counter(value for clip in dataset.clips for value in dataset.values(clip, attribute))
+        sizes = dataset.sizes(attribute)
         if sizes:
             lines.append(f"  {dataset.task(attribute)}: {len(sizes):,} classes, {_sizes(sizes)}")
     return lines
@@ -68,7 +69,7 @@ def estimated_hours(dataset: Dataset) -> str:
 
 def problems(found: Sequence[Problem], where: Path | None) -> list[str]:
     """The first few problems by name, and where all of them are; a line each."""
-    lines = [f"left out: {p.path}: {p.reason}" for p in found[:SHOWN]]
+    lines = [f"{'left out' if p.left_out else 'incomplete'}: {p.path}: {p.reason}" for p in found[:SHOWN]]
     if len(found) > SHOWN:
         place = f"all in {where}" if where else "a run writes all to a file"
         lines.append(f"and {len(found) - SHOWN:,} more, {place}")
@@ -82,6 +83,17 @@ def write_problems(found: Sequence[Problem], path: Path) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame([(p.path, p.reason) for p in found], columns=["path", "reason"]).to_csv(path, index=False)
+
+
+def listed_problems(dataset: Dataset) -> list[str]:
+    """The first few problems of a dataset that is only listed; all in the user's cache where they are more."""
+    path = cache_folder() / "reports" / f"{dataset.name}.csv"
+    many = len(dataset.problems) > SHOWN
+    try:
+        write_problems(dataset.problems if many else (), path)
+    except OSError:
+        return problems(dataset.problems, None)
+    return problems(dataset.problems, path)
 
 
 def duplicates(scan: Scan) -> list[str]:

@@ -69,8 +69,9 @@ class VocalSound(Published):
                 found[name] = match
         speakers = {match["speaker"] for match in found.values()}
         if people:
-            reason = f"has no row in {PEOPLE}: no age, country, language, health"
-            problems += [Problem(f"{audio}/{speaker}_*", reason) for speaker in sorted(speakers - set(people))]
+            reason = f"has no row in {PEOPLE}: stays, without age, country, language and health"
+            nameless = sorted(speakers - set(people))
+            problems += [Problem(f"{audio}/{speaker}_*", reason, left_out=False) for speaker in nameless]
 
         splits, origin = _lists(root / "datafiles"), "official"
         table = evar_file(options.evar_dir, "metadata", "vocalsound.csv")

@@ -88,12 +88,12 @@ class VoxCeleb1(Published):
                     problems.append(Problem(prefix + name, "is not named as speaker/video/clip.wav"))
         splits, origin, notes = _splits(_beside(root, folders, IDEN), options, found, problems)
         meta = _beside(root, folders, META)
-        people = _people(meta, options.remap) if meta else {}
+        people, n_fewer = _people(meta, options.remap) if meta else ({}, 0)
         labels = _labels({_speaker(name) for name in found if name in splits}, people)
         if meta:
             notes += [NORWAY, OWN_SPLIT]
-            reason = f"has no row in {META}: no gender, no nationality"
-            problems += [Problem(speaker, reason) for speaker in labels if speaker not in people]
+            reason = f"has no row in {META}: stays, without gender and nationality"
+            problems += [Problem(speaker, reason, left_out=False) for speaker in labels if speaker not in people]
         else:
             notes.append(f"vc1: no {META}, so no gender and no nationality; get it from the source")
 
@@ -103,7 +103,8 @@ class VoxCeleb1(Published):
         for attribute in ("gender_by_speaker", "nationality_by_speaker"):
             parts = split_within({speaker: own[attribute] for speaker, own in labels.items()}, options.seed)
             split_of[attribute] = [parts[_speaker(name)] for name in listed]
-        return Listing(clips, problems, origin, split_of, notes)
+        remapped = {"nationality": self.n_classes["nationality"] - n_fewer}
+        return Listing(clips, problems, origin, split_of, notes, remapped)
 
 
 def _audio_folders(root: Path) -> list[Path]:
@@ -151,13 +152,15 @@ def _splits(
     return splits, origin, notes
 
 
-def _people(path: Path, remap: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Speaker to gender and nationality; the column of names is not read."""
+def _people(path: Path, remap: Mapping[str, str]) -> tuple[dict[str, tuple[str, str]], int]:
+    """Speaker to gender and nationality, and how many nationalities ``remap`` took away; names are not read."""
     delimiter = "\t" if any("\t" in line for line in read_lines(path)[:1]) else ","
     rows = read_rows(path, ("VoxCeleb1 ID", "Gender", "Nationality"), delimiter)
+    published = {row["Nationality"] for row in rows if row["Nationality"]}
+    n_fewer = len(published) - len({remap.get(name, name) for name in published})
     return {
         row["VoxCeleb1 ID"]: (gender(row["Gender"]), remap.get(row["Nationality"], row["Nationality"])) for row in rows
-    }
+    }, n_fewer
 
 
 def _labels(speakers: Iterable[str], people: Mapping[str, tuple[str, str]]) -> dict[str, dict[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.datasets.base import Clip, InputError
 from core.datasets.derive import LANGUAGE_FAMILIES
-from core.datasets.files import evar_file, mismatches, own_splits, read_rows, some_names, walk
+from core.datasets.files import evar_file, look_at, mismatches, own_splits, read_rows, some_names, walk
 from core.datasets.published import Listing, Options, Published
 from core.results import Problem
 
@@ -138,6 +138,7 @@ def _languages(root: Path, folders: Mapping[str, object], of_evar: Mapping[str, 
 
 
 def _readme_language(path: Path) -> str:
+    look_at(path)
     try:
         match = README_LANGUAGE.search(path.read_text(encoding="utf-8-sig", errors="replace"))
     except OSError:

@@ -307,7 +307,7 @@ def untrained(seed: int = 0, device: str = "cpu") -> NanoEncoder:
 def untrained_like(encoder: NanoEncoder, seed: int = 0, device: str = "cpu") -> NanoEncoder:
     """The same architecture with random weights."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         network = NanoViT(encoder.config)
     key = hashlib.sha256(f"untrained {seed} {asdict(encoder.config)}".encode()).hexdigest()
-    return NanoEncoder("nano-untrained", network.to(device), key, "nano ViT with random weights")
+    return NanoEncoder("nano-untrained", network.to(device), key, f"untrained, random weights of seed {seed}: nano ViT")

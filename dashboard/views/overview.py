@@ -109,7 +109,8 @@ with pair.container():
     st.subheader(
         "Probe",
         help="Accuracy of a linear classifier on the model's frozen features, on test clips. "
-        "It tells whether the model knows the classes at all.",
+        "It tells whether the model knows the classes at all. Where clips have several labels, the mean "
+        "average precision over the classes.",
     )
     if probe_all.empty:
         st.caption("No probe was trained.")
@@ -117,7 +118,7 @@ with pair.container():
         draw.chart(
             charts.probe_chart,
             probe_all,
-            alt="Probe accuracy of each task by model, with chance marked",
+            alt="Accuracy, or mean average precision, of each task's probe by model, with chance marked",
         )
 
 st.subheader(
@@ -149,7 +150,7 @@ missing = pd.concat([facts.not_measured(coverage, probe, effects), facts.run_not
 care = {
     "Warnings": (warnings, "Confounds and small classes"),
     "Not measured": (missing, "What a task lacks, and why a place on a page may be empty"),
-    "Problems": (problems, "Files that were left out"),
+    "Problems": (problems, "Files that were left out or lack something"),
 }
 for name, (rows, meaning) in care.items():
     folded = st.expander(f"{name} ({len(rows)})", icon=":material/info:", on_change="rerun")

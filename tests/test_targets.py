@@ -1,0 +1,160 @@
+"""Which neurons are ablated: ladders, pairs and files, and what is said of those that are wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.config import AnalysisConfig
+from core.datasets.base import InputError
+from core.targets import Choice, Material, choose, choose_targets, pairs_of, read_targets, top_by_evidence, top_by_score
+from core.targets import Target as T
+
+WIDTHS = (5, 7, 4)
+NOTHING = np.zeros((3, 16))
+
+
+def material(**given: object) -> Material:
+    return Material(**{"names": ["a", "b", "c"], "z": NOTHING, "p": NOTHING, "layer_widths": WIDTHS, **given})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "choice", "name"),
+    [
+        ("lape", Choice("preset", "lape"), "lape"),
+        ("top:0.01", Choice("top", "top", 0.01), "top 1%"),
+        ("lape:0.001", Choice("selector", "lape", 0.001), "lape 0.1%"),
+        ("d_prime:0.05", Choice("selector", "d_prime", 0.05), "d_prime 5%"),
+        ("pairs:0.005", Choice("pairs", "pairs", 0.005), "pairs 0.5%"),
+        ("file:/some/where/mine.csv", Choice("file", "/some/where/mine.csv"), "file mine.csv"),
+    ],
+)
+def test_choices_are_read_and_named(text: str, choice: Choice, name: str) -> None:
+    assert Choice.of(text) == choice
+    assert str(choice) == name
+
+
+@pytest.mark.parametrize("text", ["", "top", "top:0", "top:1.5", "top:nan", "file:", "calibrated:0.1", "mean:0.1"])
+def test_choices_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="is not known; expected top:SHARE"):
+        Choice.of(text)
+
+
+def test_ladder_takes_the_strongest_evidence_by_p_then_z_then_index() -> None:
+    p = np.array([[0.5, 0.0, 0.0, 0.1, 0.0, 1.0]])
+    z = np.array([[1.0, 5.0, 9.0, 2.0, 5.0, -1.0]])
+    taken = [top_by_evidence(z, p, k / 6)[0].tolist() for k in (1, 2, 3, 4)]
+    assert taken == [[2], [1, 2], [1, 2, 4], [1, 2, 3, 4]]
+    assert [len(s) for s in top_by_evidence(z, p, 0.001)] == [1]
+
+
+def test_ladder_by_score_takes_the_highest_known_ones() -> None:
+    scores = np.array([[0.1, np.nan, 3.0, 3.0, -2.0, np.inf], [np.nan, np.nan, np.nan, -np.inf, 0.0, np.nan]])
+    assert [s.tolist() for s in top_by_score(scores, 3 / 6)] == [[2, 3, 5], [4]]
+    assert top_by_score(scores, 2 / 6)[0].tolist() == [2, 5], "ties go to the lower index"
+
+
+def test_selector_ladder_reads_its_own_scores() -> None:
+    scores = np.zeros((3, 16))
+    scores[[0, 1, 2], [4, 9, 15]] = 1.0
+    found, told = choose(Choice.of("mad:0.06"), material(scores={"mad": scores, "cas": -scores}), {"a", "c"})
+    assert [(t.selection, t.name, t.neurons.tolist()) for t in found] == [("mad 6%", "a", [4]), ("mad 6%", "c", [15])]
+    assert told == ""
+
+
+def test_targets_of_a_preset_are_its_own_sets_and_empty_ones_are_left_out() -> None:
+    mask = np.array([[True, False, True], [False] * 3, [False, True, False]])
+    nothing = np.zeros((3, 3))
+    found = choose_targets("lape", None, ["a", "b", "c"], nothing, nothing, mask)
+    assert [(t.selection, t.name, t.neurons.tolist()) for t in found] == [("lape", "a", [0, 2]), ("lape", "c", [1])]
+    ladder = choose_targets("top 34%", 0.34, ["a", "b", "c"], nothing, nothing, None)
+    assert [t.name for t in ladder] == ["a", "b", "c"]
+    own, _ = choose(Choice.of("lape"), material(mask=mask), {"a", "b", "c"})
+    assert [t.name for t in own] == ["a", "c"]
+
+
+def test_pairs_are_the_neurons_of_either_class() -> None:
+    p = np.ones((3, 16))
+    p[0, [1, 2]] = p[1, [2, 3]] = p[2, [8, 9]] = 0.0
+    found, told = choose(Choice.of("pairs:0.125"), material(p=p), {"a", "b", "c"})
+    assert [(t.name, t.neurons.tolist()) for t in found] == [
+        ("a + b", [1, 2, 3]), ("a + c", [1, 2, 8, 9]), ("b + c", [2, 3, 8, 9]),
+    ]  # fmt: skip
+    assert told == ""
+    assert [t.name for t in choose(Choice.of("pairs:0.125"), material(p=p), {"b", "c"})[0]] == ["b + c"]
+
+
+def test_of_too_many_pairs_those_that_share_most_are_taken_and_the_rest_is_told() -> None:
+    targets = [T("pairs 1%", name, np.array(s)) for name, s in (("a", [1, 2]), ("b", [3, 4]), ("c", [2, 3]))]
+    found, told = pairs_of(targets, 2)
+    assert [t.name for t in found] == ["a + c", "b + c"]
+    assert told == "of 3 pairs of classes the 2 that share most neurons are ablated; --max-pairs 3 takes all"
+    assert pairs_of(targets[:1], 5) == ([], "")
+    assert pairs_of(targets, 0)[0] == []
+
+
+def test_permuted_classes_have_the_same_sets() -> None:
+    rng = np.random.default_rng(0)
+    z, p, order = rng.normal(size=(3, 16)), rng.random((3, 16)), [2, 0, 1]
+    names = ["a", "b", "c"]
+    for text in ("top:0.2", "cas:0.2"):
+        sets = []
+        for o in ([0, 1, 2], order):
+            given = material(names=[names[i] for i in o], z=z[o], p=p[o], scores={"cas": z[o]})
+            sets.append({t.name: t.neurons.tolist() for t in choose(Choice.of(text), given, names)[0]})
+        assert sets[0] == sets[1]
+
+
+def test_file_holds_one_target_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_bytes("\ufeffneuron,name,layer,why\r\n3,x,0,\r\n0,y,2,\r\n6,x,1,\r\n3,x,0,again\r\n".encode())
+    assert {k: v.tolist() for k, v in read_targets(path, WIDTHS).items()} == {"x": [3, 11], "y": [12]}
+    found, _ = choose(Choice.of(f"file:{path}"), material(), {"a"})
+    assert [(t.selection, t.name) for t in found] == [("file mine.csv", "x"), ("file mine.csv", "y")]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("name,layer\na,0\n", "has no column neuron; expected name,layer,neuron"),
+        ("", "has no column name"),
+        ("name,layer,neuron\n", "holds no neuron"),
+        ("name,layer,neuron\na,0,1\na,0,5\n", "line 3: 'a,0,5' names no neuron; layers have 5, 7, 4 neurons"),
+        ("name,layer,neuron\na,3,0\n", "line 2: 'a,3,0' names no neuron"),
+        ("name,layer,neuron\na,-1,0\n", "line 2: 'a,-1,0' names no neuron"),
+        ("name,layer,neuron\na,zero,0\n", "line 2: 'a,zero,0' names no neuron"),
+        ("name,layer,neuron\n ,0,0\n", "line 2: ' ,0,0' names no neuron"),
+        ("name,layer,neuron\na,0\n", "line 2: 'a,0,None' names no neuron"),
+        ('name,layer,neuron\n"a"b,0,1\n', "line 2: "),
+    ],
+)
+def test_bad_file_is_told_in_one_line(tmp_path: Path, content: str, told: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    with pytest.raises(InputError) as error:
+        read_targets(path, WIDTHS)
+    assert told in str(error.value)
+    assert str(error.value).startswith(f"--ablate file:{path}")
+    assert "\n" not in str(error.value)
+
+
+def test_file_that_cannot_be_read_is_told_before_the_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.csv cannot be read \(No such file"):
+        AnalysisConfig(ablate=(f"file:{tmp_path}/none.csv",))
+    (tmp_path / "latin.csv").write_bytes(b"name,layer,neuron\n\xe9,0,0\n")
+    with pytest.raises(InputError, match="is not UTF-8 text"):
+        read_targets(tmp_path / "latin.csv", WIDTHS)
+
+
+def test_changed_file_is_another_choice_and_two_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.csv").write_text("name,layer,neuron\na,0,0\n")
+    one, two = (Choice.of(f"file:{tmp_path}/{folder}/mine.csv") for folder in ("one", "two"))
+    assert one.key == two.key, "a file is what it holds"
+    (tmp_path / "two" / "mine.csv").write_text("name,layer,neuron\na,0,1\n")
+    assert one.key != two.key
+    with pytest.raises(InputError, match="two that the store would call 'file mine.csv'"):
+        AnalysisConfig(ablate=(f"file:{tmp_path}/one/mine.csv", f"file:{tmp_path}/two/mine.csv"))

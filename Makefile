@@ -17,7 +17,7 @@ dashboard: $(VENV)/demo.stamp
 	$(BIN)/streamlit run dashboard/app.py -- --db $(DB)
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .

@@ -237,8 +237,9 @@ def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) 
     score_key = study.key(
         "score", scan.content_key, task, selection, config.shuffles, config.seed, config.min_test_clips
     )
-    how = [config.n_controls(), config.control_layers, config.max_pairs, config.probe_seeds, config.seed,
-           config.min_test_clips, ablate_clips_for(study.encoder.device, config.ablate_clips)]  # fmt: skip
+    how = [config.controls, stages.n_controls(config, study.encoder), config.control_layers, config.max_pairs,
+           config.probe_seeds, config.seed, config.min_test_clips,
+           ablate_clips_for(study.encoder.device, config.ablate_clips)]  # fmt: skip
     ablate_keys = {
         (choice, operation): study.key("ablate", scan.content_key, task,
                                        selection if choice.kind == "preset" else evidence, choice.key,
@@ -332,6 +333,8 @@ def ablate(
     folder = study.files / "ablations" / key
     with study.stage("ablate", f"{task} · ablate {choice} {operation}", sweep.n_passes, "passes") as update:
         found = sweep.run(encoder, scan, folder, update)
+    if fewer := stages.fewer_controls(sweep, found):
+        study.note(fewer)
     study.store.write_ablations(study.run_id, key, study.model_id, task, found)
     shutil.rmtree(folder)
 

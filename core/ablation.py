@@ -29,6 +29,10 @@ from core.targets import Target, choose_targets
 __all__ = ["Known", "Plan", "Setting", "Target", "ablate", "choose_targets"]
 
 
+ALPHA = 0.05
+"""Below it an effect's q stands."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """What is done to each target, and what it is held against.
@@ -38,6 +42,8 @@ class Setting:
     operation : Operation
     n_controls, n_activity_controls : int
         Random sets for each group of targets, matched in layer, and in activity too.
+    fewer_controls : int
+        So many of each family where no effect stands (q < 0.05) that more could be held against; 0 = always all.
     control_layers : str
         ``task``: targets of one selection and size share their controls, which have that size and
         the targets' mean layer profile; ``target``: each target has its own, of exactly its layers.
@@ -48,6 +54,7 @@ class Setting:
     operation: Operation = field(default_factory=Operation)
     n_controls: int = 20
     n_activity_controls: int = 0
+    fewer_controls: int = 0
     control_layers: str = "task"
     seed: int = 0
     passes: Passes = field(default_factory=Passes)
@@ -194,6 +201,20 @@ class Plan:
             sets += [control for drawn in families for control in drawn]
         return cls(sets, *where)
 
+    @property
+    def conditions(self) -> list[int]:
+        """Which of the sets to run."""
+        of_controls = {i for part in (*self.controls, *self.activity_controls) for i in range(part.start, part.stop)}
+        return [*range(len(self.controls)), *sorted(of_controls)]
+
+    def with_fewer(self, n: int) -> Plan:
+        """With at most the first n controls of each family."""
+
+        def cut(parts: list[slice]) -> list[slice]:
+            return [slice(part.start, min(part.stop, part.start + n)) for part in parts]
+
+        return Plan(self.sets, cut(self.controls), cut(self.activity_controls))
+
 
 def ablate(
     encoder: Encoder,
@@ -235,14 +256,36 @@ def ablate(
     of_clips = members[clips]
     n_best, n_heads = int(of_clips.sum(axis=1).max()), 1 + len(known.refits[0] if known.refits else ())
     answers = Answers.open(folder, n_heads, len(changes), len(clips), n_best)
-    told = None if progress is None else lambda: progress(answers.n_done)
-    start = 0
-    for i, part in enumerate(parts):
-        end = start + len(part.clips)
-        heads = [part.head, *(known.refits[i] if known.refits else ())]
-        ask(encoder, scan, part.clips, changes, heads, setting.passes, answers.of(slice(start, end)), told)
-        start = end
     resamples = Resamples.of(of_clips, None if known.groups is None else known.groups[clips], setting.seed)
+
+    def run(plan: Plan) -> list[Ablation]:
+        start, told = 0, None if progress is None else lambda: progress(answers.n_done)
+        for i, part in enumerate(parts):
+            end = start + len(part.clips)
+            heads = [part.head, *(known.refits[i] if known.refits else ())]
+            these = answers.of(slice(start, end))
+            ask(encoder, scan, part.clips, changes, heads, setting.passes, these, plan.conditions, told)
+            start = end
+        return _told(task, targets, setting.operation, plan, answers, of_clips, class_names, resamples)
+
+    if 0 < setting.fewer_controls < max(setting.n_controls, setting.n_activity_controls):
+        found = run(plan.with_fewer(setting.fewer_controls))
+        if not any((ablation.effects["q_value"] < ALPHA).any() for ablation in found):
+            return found
+    return run(plan)
+
+
+def _told(
+    task: str,
+    targets: Sequence[Target],
+    operation: Operation,
+    plan: Plan,
+    answers: Answers,
+    of_clips: Mask,
+    class_names: Sequence[str],
+    resamples: Resamples,
+) -> list[Ablation]:
+    """What the answers tell of each target."""
     before = hits(answers.values[:, -1], of_clips)
     results = []
     for i, target in enumerate(targets):
@@ -255,8 +298,10 @@ def ablate(
             hits(answers.values[0, plan.activity_controls[i]], of_clips),
             resamples,
         )
-        gain, name = setting.operation.gain, setting.operation.name
         results.append(
-            Ablation(task, target.selection, target.name, gain, target.neurons, effects, control_deltas, name)
-        )
+            Ablation(
+                task, target.selection, target.name, operation.gain, target.neurons, effects, control_deltas,
+                operation.name,
+            )
+        )  # fmt: skip
     return correct_for_many(results)

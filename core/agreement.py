@@ -114,8 +114,9 @@ def specificity(effects: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        By model, dataset, task, selection, operation, gain (None but for scalings): ``self_effect``, mean over classes A of the change of A's accuracy
-        when A's neurons are changed, less what controls of the same size cost; ``cross_effect``, mean over A of the
+        By model, dataset, task, selection, operation, gain (None but for scalings): ``self_effect``, mean over classes
+        A of the change of A's accuracy when A's neurons are changed, less what controls of the same size cost;
+        ``cross_effect``, mean over A of the
         mean change of the other classes; ``specificity`` = cross - self, with ``ci_low`` and ``ci_high`` (95 %
         percentile bootstrap over the classes A; NaN with fewer than 5); ``n_classes``; ``n_neurons``, mean over
         targets. NaN without controls.
@@ -153,9 +154,9 @@ def most_specific(effects: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        By model, dataset, task, operation, gain: ``selection``, ``specificity``, ``runner_up``, ``lead`` (mean over classes of
-        the difference), ``ci_low``, ``ci_high`` (paired bootstrap over classes), ``n_classes``. No row where fewer
-        than two selections share a class. An interval over 0 leaves open which of the two is more specific.
+        By model, dataset, task, operation, gain: ``selection``, ``specificity``, ``runner_up``, ``lead`` (mean over
+        classes of the difference), ``ci_low``, ``ci_high`` (paired bootstrap over classes), ``n_classes``. No row where
+        fewer than two selections share a class. An interval over 0 leaves open which of the two is more specific.
     """
     values: dict[tuple, dict[str, pd.Series]] = {}
     for group, classes in _by_class(effects):

@@ -63,6 +63,7 @@ def ask(
     heads: Sequence[LinearHead],
     passes: Passes,
     answers: Answers,
+    conditions: Sequence[int],
     progress: Callable[[], None] | None = None,
 ) -> None:
     """Each head's best classes of every clip under every change, and without any; what is done is left alone.
@@ -75,6 +76,8 @@ def ask(
         All see the same embeddings.
     answers : Answers
         To be filled: as many heads and clips, and one condition more than changes.
+    conditions : sequence of int
+        Which of the changes to run.
     progress : callable, optional
         Called after each forward pass.
 
@@ -83,8 +86,8 @@ def ask(
     InputError
         If there is no memory for one clip.
     """
-    sweep = _Sweep(encoder, changes, heads, passes, answers, progress)
-    everything = range(len(changes) + 1)
+    sweep = _Sweep(encoder, changes, heads, passes, answers, conditions, progress)
+    everything = [*conditions, len(changes)]
     places = [np.arange(i, min(i + passes.batch_size, len(clips))) for i in range(0, len(clips), passes.batch_size)]
     places = [place for place in places if answers.missing(everything, place)]
     waveforms = read_ahead(scan, [clips[place] for place in places], encoder.sample_rate, passes.workers)
@@ -102,12 +105,13 @@ class _Sweep:
         heads: Sequence[LinearHead],
         passes: Passes,
         answers: Answers,
+        conditions: Sequence[int],
         progress: Callable[[], None] | None,
     ) -> None:
         self.encoder, self.changes, self.heads = encoder, changes, heads
         self.passes, self.answers, self.progress = passes, answers, progress
         self.first_layer = first_layers(changes, encoder.layer_widths)
-        self.order = sorted(range(len(changes)), key=lambda i: self.first_layer[i])
+        self.order = sorted(conditions, key=lambda i: self.first_layer[i])
         self.rows_per_pass = passes.rows_per_pass
         self.n_copies = 1  # of the pass that runs
 

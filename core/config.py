@@ -16,6 +16,7 @@ from core.targets import MAX_PAIRS, Choice
 
 Padding = Literal["exclude", "include"]
 STAGES = ("extract", "score", "ablate")
+CONTROLS, FEWER_CONTROLS = 20, 5
 ENTROPY_RATE = 0.01
 """Share of neurons that entropy keeps, where neither the user nor the dataset has its own."""
 
@@ -74,12 +75,13 @@ class AnalysisConfig:
         Deal the labels anew before anything: whatever is found then is chance.
     shuffles : int
         Label shuffles of the null.
-    controls : int
-        Random sets beside each ablated set, matched in layer; half as many matched in activity too.
+    controls : int or None
+        Random sets beside each ablated set, matched in layer; a quarter as many matched in activity too. None =
+        `CONTROLS`; on a CPU `FEWER_CONTROLS` of each family where no effect of a task stands anyway.
     control_layers : str
         ``task`` (shared by targets of one size) or ``target`` (each its own layers).
-    control_families : tuple of str
-        Of ``layer`` and ``activity``.
+    control_families : tuple of str or None
+        Of ``layer`` and ``activity``; None = by device: ``layer`` on a CPU, both elsewhere.
     gains : tuple of float or str
         Factors, ``mean`` (set to the mean) or ``keep`` (all others of the layers set to their mean).
     ablate : tuple of str
@@ -124,9 +126,9 @@ class AnalysisConfig:
     padding: Padding = "exclude"
     shuffle_labels: bool = False
     shuffles: int = 200
-    controls: int = 20
+    controls: int | None = None
     control_layers: str = "task"
-    control_families: tuple[str, ...] = FAMILIES
+    control_families: tuple[str, ...] | None = None
     gains: tuple[float | str, ...] = (0.0,)
     ablate: tuple[str, ...] = ("top:0.01",)
     max_pairs: int = MAX_PAIRS
@@ -151,7 +153,8 @@ class AnalysisConfig:
         if self.evar_dir and not Path(self.evar_dir).expanduser().is_dir():
             raise InputError(f"--evar-dir {self.evar_dir}: no such folder; give the folder of eval-audio-repr")
         _one_of("--control-layers", (self.control_layers,), ("task", "target"))
-        _one_of("--control-families", self.control_families, FAMILIES)
+        if self.control_families is not None:
+            _one_of("--control-families", self.control_families, FAMILIES)
         for name in (
             "batch_size",
             "shuffles",
@@ -162,7 +165,7 @@ class AnalysisConfig:
             "limit",
             "seed",
         ):
-            if getattr(self, name) < 0:
+            if (getattr(self, name) or 0) < 0:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected 0 or more")
         if self.workers < 1:
             raise InputError(f"--workers is {self.workers}; expected 1 or more")
@@ -214,10 +217,11 @@ class AnalysisConfig:
         """What is done to the neurons of each target."""
         return [Operation.of(gain) for gain in self.gains]
 
-    def n_controls(self) -> tuple[int, int]:
-        """Random sets matched in layer, and in activity too: half as many, since each costs a pass."""
-        n_layer, n_activity = self.controls, (self.controls + 1) // 2
-        return n_layer * ("layer" in self.control_families), n_activity * ("activity" in self.control_families)
+    def n_controls(self, families: tuple[str, ...]) -> tuple[int, int]:
+        """Random sets matched in layer, and in activity too: a quarter as many, since each costs a pass."""
+        n_layer = CONTROLS if self.controls is None else self.controls
+        n_activity = (n_layer + 3) // 4
+        return n_layer * ("layer" in families), n_activity * ("activity" in families)
 
     def selection_splits(self) -> tuple[str, ...]:
         """Splits whose clips choose and rank neurons."""

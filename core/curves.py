@@ -48,10 +48,12 @@ class Grid:
     bars: list[float]
 
     @classmethod
-    def of(cls, setting: SelectionSettings) -> Grid | None:
-        """None for ``calibrated``, which has neither rate nor bar."""
+    def of(cls, setting: SelectionSettings, whole: bool = True) -> Grid | None:
+        """The whole grid, or its own point alone; None for ``calibrated``, which has neither rate nor bar."""
         if setting.preset == "calibrated":
             return None
+        if not whole:
+            return cls(setting, [setting.entropy_rate], [setting.probability_bar])
         return cls(setting, sorted({*RATES, setting.entropy_rate}), sorted({*BARS, setting.probability_bar}))
 
     @property

@@ -76,3 +76,10 @@ def ablate_clips_for(device: torch.device, wanted: int | None) -> int:
     if wanted is not None:
         return wanted
     return 60 if device.type == "cpu" else 0
+
+
+def control_families_for(device: torch.device, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Families of controls: on a CPU those matched in layer alone, unless the user says otherwise."""
+    if wanted is not None:
+        return wanted
+    return ("layer",) if device.type == "cpu" else ("layer", "activity")

@@ -12,9 +12,11 @@ its exact p instead (`core.tails`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +32,26 @@ _CONSTANT = 1e-9
 _BLOCK = 512
 """Neurons that are worked on at once: what they need stays in the processor's cache."""
 THREADS = 2
+_WORTH_THREADS = 16 * _BLOCK
+"""Neurons from which threads gain more than they cost."""
 
 
 def in_blocks(n_neurons: int, work: Callable[[slice], object]) -> None:
-    """Call ``work`` for blocks of neurons, two at a time."""
+    """Call ``work`` for blocks of neurons, two at a time where they are many."""
     blocks: Iterable[slice] = (slice(start, min(start + _BLOCK, n_neurons)) for start in range(0, n_neurons, _BLOCK))
-    with ThreadPoolExecutor(THREADS) as pool:
-        for _ in pool.map(work, blocks):
+    with mapping(n_neurons) as map_over:
+        for _ in map_over(work, blocks):
             pass
+
+
+@contextmanager
+def mapping(n_neurons: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """`map`, in threads where there are many neurons."""
+    if n_neurons < _WORTH_THREADS:
+        yield map
+        return
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield pool.map
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import NoReturn
 
-from core.config import ENTROPY_RATE, STAGES, AnalysisConfig
+from core.config import CONTROLS, ENTROPY_RATE, FEWER_CONTROLS, STAGES, AnalysisConfig
 from core.datasets import InputError
 from core.operations import WORDS
 from core.selectivity import PRESETS
@@ -49,6 +49,10 @@ def _whole(text: str) -> int:
 
 def _auto(text: str) -> int:
     return 0 if text == "auto" else _whole(text)
+
+
+def _controls(text: str) -> int | None:
+    return None if text == "auto" else _whole(text)
 
 
 def _clips(text: str) -> int | None:
@@ -154,7 +158,11 @@ def _parser() -> argparse.ArgumentParser:
     worth = p.add_argument_group("null and ablation")
     worth.add_argument("--shuffles", type=_whole, metavar="N", help=f"label shuffles of the null ({d.shuffles})")
     worth.add_argument(
-        "--controls", type=_whole, metavar="N", help=f"random sets beside each ablated set ({d.controls})"
+        "--controls",
+        type=_controls,
+        metavar="N|auto",
+        help=f"random sets beside each ablated set (auto: {CONTROLS}; on a CPU {FEWER_CONTROLS} where none of a "
+        "task's effects stands)",
     )
     worth.add_argument(
         "--control-layers",
@@ -165,7 +173,8 @@ def _parser() -> argparse.ArgumentParser:
         "--control-families",
         type=_commas,
         metavar="F,F",
-        help="layer: as many neurons of the same layers; activity: that fire as often, too, half as many sets (both)",
+        help="layer: as many neurons of the same layers; activity: that fire as often, too, a quarter as many sets "
+        "(auto: layer on a CPU, else both)",
     )
     worth.add_argument(
         "--gains",

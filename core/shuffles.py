@@ -7,7 +7,6 @@ settings of the run, nor at any other point of its curve.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -16,7 +15,7 @@ import pandas as pd
 from scipy.special import gammaincc
 
 from core.curves import COLUMNS, Grid, band
-from core.null import THREADS, ClipCounts, Moments, benjamini_hochberg, in_blocks, significant_pairs
+from core.null import ClipCounts, Moments, benjamini_hochberg, in_blocks, mapping, significant_pairs
 from core.results import FloatArray, IntArray, NullSummary
 from core.selectivity import Mask, SelectionSettings, entropy, lift
 from core.tails import pearson3_upper_tail
@@ -25,6 +24,8 @@ _ENOUGH = 10
 """So many shuffles as low, and their share is p; with fewer a fitted tail is."""
 _TO_FIT = 50
 """Fewer shuffles than these are too few to fit a tail to: their share is p."""
+_OF_CURVE = 50
+"""Shuffles that feed the curves; the setting's own point has them all."""
 _AT_ONCE = 4
 """Shuffles whose class sums are one matrix product."""
 
@@ -77,6 +78,8 @@ def shuffled_null(
     """
     observed = _Point.of(*counts.by_class(members))
     grids = [Grid.of(setting) for setting in settings]
+    own_points = [Grid.of(setting, whole=False) for setting in settings]
+    curve: list[list[FloatArray]] = [[] for _ in settings]
     found: list[list[FloatArray]] = [[] for _ in settings]
     tally = _EntropyTally(observed)
     moments = Moments.of(counts, members)
@@ -87,20 +90,21 @@ def shuffled_null(
         pairs = significant_pairs(counts, moments, point.positive, dealt, setting.q_max)
         return _calibrated_point(point.probabilities, pairs, setting)
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with mapping(len(observed.entropies)) as map_over:
         for n_done, (dealt, point) in enumerate(_deals(counts, members, n_shuffles, seed), start=1):
             tally.add(point.entropies)
-            for rows, selected in zip(
-                found, pool.map(select, settings, grids, repeat(dealt), repeat(point)), strict=True
-            ):
-                rows.append(selected)
+            at = grids if n_done <= _OF_CURVE else own_points
+            selected = list(map_over(select, settings, at, repeat(dealt), repeat(point)))
+            for i, (grid, points) in enumerate(zip(at, selected, strict=True)):
+                found[i].append(points[grid.own] if grid else points)
+                if n_done <= _OF_CURVE:
+                    curve[i].append(points)
             if progress:
                 progress(n_done)
-    nulls = [np.array(rows) for rows in found]
-    own = [null[:, grid.own] if grid and n_shuffles else null for grid, null in zip(grids, nulls, strict=True)]
+    own = [np.array(rows) for rows in found]
     curves = [
-        grid.curve(members.shape[1], grid.points(observed.probabilities, observed.entropies), null)
-        for grid, null in zip(grids, nulls, strict=True)
+        grid.curve(members.shape[1], grid.points(observed.probabilities, observed.entropies), np.array(null))
+        for grid, null in zip(grids, curve, strict=True)
         if grid
     ]
     entropy_p = tally.p(counts.sparse.neuron, counts.sparse.all_in_one(moments.drawn, counts.exchange))

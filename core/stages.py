@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from core import ablation, attribution, refits, scoring, targets, worth
+from core.ablation import ALPHA
 from core.activations import Activations
 from core.conditions import Passes
-from core.config import AnalysisConfig
-from core.device import ablate_clips_for
+from core.config import FEWER_CONTROLS, AnalysisConfig
+from core.device import ablate_clips_for, control_families_for
 from core.encoders.base import Encoder
 from core.groups import group_of_clips
 from core.heads import LinearHead
@@ -23,7 +24,7 @@ from core.scan import Scan
 from core.selectivity import Mask
 from core.selectors import selector_scores
 
-CHECK_CLIPS = 4
+CHECK_CLIPS = 2
 """Clips of a class on which attributions are checked."""
 N_RANDOM, N_HIGHEST = 200, 50
 """Neurons for which they are."""
@@ -131,6 +132,22 @@ def refit_heads(
     return refits.refit_heads(heads, scan, attribute, matrices.embeddings, config.probe_seeds, config.seed, groups)
 
 
+def n_controls(config: AnalysisConfig, encoder: Encoder) -> tuple[int, int]:
+    """Random sets matched in layer, and in activity too."""
+    return config.n_controls(control_families_for(encoder.device, config.control_families))
+
+
+def fewer_controls(sweep: Sweep, found: Sequence[Ablation]) -> str:
+    """That a sweep ran fewer controls than it could have, in words; empty if not."""
+    n = max(int(ablation.effects["n_controls"].max()) for ablation in found)
+    if n >= sweep.setting.n_controls:
+        return ""
+    return (
+        f"{sweep.task}: {n} controls instead of {sweep.setting.n_controls}, since no effect has q < {ALPHA:g}; "
+        f"--controls {sweep.setting.n_controls} runs all"
+    )
+
+
 def prepare_ablation(
     config: AnalysisConfig,
     encoder: Encoder,
@@ -164,7 +181,10 @@ def prepare_ablation(
     if n_clips < n_every:
         told.append(f"{task}: ablated on {n_clips} of {n_every} test clips; --ablate-clips all takes them all")
     passes = Passes(batch_size, batch_size, config.padding, precision, config.workers)
-    setting = ablation.Setting(operation, *config.n_controls(), config.control_layers, config.seed, passes)
+    fewer = FEWER_CONTROLS if config.controls is None and encoder.device.type == "cpu" else 0
+    setting = ablation.Setting(
+        operation, *n_controls(config, encoder), fewer, config.control_layers, config.seed, passes
+    )
     known = ablation.Known(
         per_token(matrices.positive, matrices.tokens, counts.chosen),
         per_token(matrices.total, matrices.tokens, counts.chosen) if operation.gain is None else None,

@@ -40,8 +40,39 @@ def biggest_ablations(effects: pd.DataFrame) -> pd.DataFrame:
     return marked.drop_duplicates("model").sort_values("model").drop(columns="size")
 
 
-def action(gain: float) -> str:
-    """Say what a gain does to the neurons, as a past participle."""
+def beyond_chance(coverage: pd.DataFrame) -> list[str]:
+    """Tell for each model in how many tasks a preset found more neurons than shuffled labels give.
+
+    Parameters
+    ----------
+    coverage : DataFrame
+        Rows of ``task_coverage`` of one preset.
+    """
+    known = coverage[coverage["null_n_class_specific_mean"].notna()]
+    chance = known["null_n_class_specific_high"].fillna(known["null_n_class_specific_mean"])
+    lines = []
+    for model, rows in known.assign(found=known["n_class_specific"] > chance).groupby("model", sort=False):
+        without = [str(task) for task in rows.loc[~rows["found"], "task"]]
+        if not without:
+            lines.append(f"**{model}**: more neurons than chance gives in all {len(rows)} tasks.")
+        elif len(without) == len(rows):
+            lines.append(f"**{model}**: nothing beyond chance in any of {len(rows)} tasks.")
+        else:
+            shown = ", ".join(without[:4]) + (f" and {len(without) - 4} more" if len(without) > 4 else "")
+            n_found = len(rows) - len(without)
+            lines.append(
+                f"**{model}**: more neurons than chance gives in {n_found} of {len(rows)} tasks; not in {shown}."
+            )
+    return lines
+
+
+def action(row: Mapping[Any, Any]) -> str:
+    """Say what an ablation does to the neurons, as a past participle."""
+    if row["operation"] == "mean":
+        return "set to their mean"
+    if row["operation"] == "keep":
+        return "kept alone in their layers"
+    gain = float(row["gain"])
     return "silenced" if gain == 0 else f"scaled by {gain:g}"
 
 
@@ -52,9 +83,8 @@ def affected(name: Any) -> str:
 
 def ablation_label(row: Mapping[Any, Any]) -> str:
     """Name one ablation in few words: whose neurons, how chosen, and for which clips it is told."""
-    gain = float(row["gain"])
-    scaled = "" if gain == 0 else f", gain {gain:g}"
-    chosen = f"{row['target']} ({row['selection']}{scaled})"
+    done = action(row)
+    chosen = f"{row['target']} ({row['selection']}{'' if done == 'silenced' else f', {done}'})"
     return f"{row['task']}: {chosen} → {affected(row['affected_class'])}"
 
 
@@ -69,7 +99,7 @@ def ablation_sentence(row: Mapping[Any, Any]) -> str:
     q_text = "not computed" if pd.isna(q_value) else f"{float(q_value):.2g}"
     return (
         f"With {int(row['n_neurons']):,} neurons of “{row['target']}” "
-        f"({row['selection']}) {action(float(row['gain']))}, "
+        f"({row['selection']}) {action(row)}, "
         f"{row['task']} accuracy on {affected(row['affected_class'])} changes by "
         f"**{points('delta')} points** (95 % interval {points('ci_low')} to {points('ci_high')}, "
         f"q = {q_text}); {int(row['n_controls'])} random sets of the same size: "

@@ -197,14 +197,14 @@ def neuron_ablations(engine: Engine, model: str, layer: int, neuron: int) -> pd.
     Returns
     -------
     DataFrame
-        ``task``, ``selection``, ``target``, ``gain``, ``n_neurons``, ``affected_class`` (NaN =
+        ``task``, ``selection``, ``target``, ``operation``, ``gain``, ``n_neurons``, ``affected_class`` (NaN =
         all), ``delta``, ``ci_low``, ``ci_high``, ``p_value``, ``q_value``,
         ``control_delta_mean``, ``control_delta_low``, ``control_delta_high``, ``n_controls``.
     """
     return frame(
         engine,
         """
-        SELECT task, selection, target, gain, n_neurons, affected_class, delta, ci_low, ci_high,
+        SELECT task, selection, target, operation, gain, n_neurons, affected_class, delta, ci_low, ci_high,
                p_value, q_value, control_delta_mean, control_delta_low, control_delta_high,
                n_controls
         FROM ablation_effects

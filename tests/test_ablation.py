@@ -60,7 +60,7 @@ def naive(encoder: Encoder, scan: Scan, clips: NDArray, neurons: NDArray, gain: 
 def asked(encoder: Encoder, scan: Scan, clips: NDArray, changes: list[Change], head: object, passes: Passes) -> NDArray:
     """Answers (n_conditions + 1, n_clips)."""
     answers = Answers.open(None, 1, len(changes), len(clips), 1)
-    ask(encoder, scan, clips, changes, [head], passes, answers)  # type: ignore[list-item]
+    ask(encoder, scan, clips, changes, [head], passes, answers, range(len(changes)))  # type: ignore[list-item]
     assert answers.done.all()
     return answers.values[0, :, :, 0]
 
@@ -189,6 +189,28 @@ def test_neurons_that_do_nothing_are_no_different_from_their_controls(tones: Sca
     idle = found.effects["control_p_value"] >= 1 / 13
     assert idle.all()
     assert (found.effects["control_p_value"] > 0.05).all()
+
+
+def test_fewer_controls_run_only_where_no_effect_stands(tones: Scan) -> None:
+    encoder = planted_encoder()
+    clips = np.flatnonzero(tones.in_splits("test"))
+    members, names = tones.members("tone")
+
+    def run(neurons: list[int], setting: Setting) -> tuple[pd.DataFrame, int]:
+        told: list[int] = []
+        (found,) = ablation.ablate(
+            encoder, tones, [Part(clips, LOUDEST)], members, names, "task", [target(neurons)], setting, told.append
+        )
+        return found.effects, told[-1] // len(clips)
+
+    planted, idle = [0, 20, 40], [8, 29, 50]
+    few, every = Setting(n_controls=7, fewer_controls=2), Setting(n_controls=7)
+    for neurons, n_run in ((idle, 1 + 2), (planted, 1 + 7)):
+        effects, n = run(neurons, few)
+        assert n == n_run and (effects["n_controls"] == n_run - 1).all()
+    assert (effects["q_value"] < 0.05).any()
+    pd.testing.assert_frame_equal(effects, run(planted, every)[0])
+    assert run(idle, every)[1] == 8
 
 
 def test_permuted_classes_have_the_same_effects(tones: Scan) -> None:

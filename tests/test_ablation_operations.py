@@ -91,7 +91,7 @@ def test_operation_equals_a_forward_pass_by_hand(
     elsewhere = Change(np.array([13]), 3.0)  # another condition in the same pass
     head = Kept()
     ask(
-        encoder, tones, clips, [made, elsewhere], [head], Passes(batch_size=3), Answers.open(None, 1, 2, 3, 1)
+        encoder, tones, clips, [made, elsewhere], [head], Passes(batch_size=3), Answers.open(None, 1, 2, 3, 1), [0, 1]
     )  # type: ignore[list-item]  # fmt: skip
     (waveforms,) = read_ahead(tones, [clips], encoder.sample_rate, 1)
     expected = np.stack([by_hand(encoder, w, change) for w in waveforms])
@@ -106,7 +106,7 @@ def seen_bits(encoder: Encoder, scan: Scan, change: Change) -> tuple[NDArray, ND
     """Embeddings without and with a change, in passes of equal size."""
     head = Kept()
     passes = Passes(batch_size=2, rows_per_pass=1)
-    ask(encoder, scan, np.array([0, 40]), [change], [head], passes, Answers.open(None, 1, 1, 2, 1))  # type: ignore[list-item]
+    ask(encoder, scan, np.array([0, 40]), [change], [head], passes, Answers.open(None, 1, 1, 2, 1), [0])  # type: ignore[list-item]
     return head.seen[0], head.seen[1]
 
 
@@ -220,7 +220,7 @@ def test_without_memory_passes_get_smaller_and_the_answers_stay(tones: Scan, mos
             def top(self, embeddings: NDArray, k: int, direction: NDArray = direction) -> NDArray[np.int64]:
                 return np.rint(1e3 * embeddings @ direction).astype(np.int64)[:, None]
 
-        ask(encoder, tones, clips, changes, [Rounded()], Passes(4, 8), answers)  # type: ignore[list-item]
+        ask(encoder, tones, clips, changes, [Rounded()], Passes(4, 8), answers, range(len(changes)))  # type: ignore[list-item]
         assert answers.done.all()
         found.append(answers.values.copy())
     assert np.abs(found[0] - found[1]).max() <= 1
@@ -231,5 +231,5 @@ def test_one_clip_without_memory_is_told(tones: Scan) -> None:
     with pytest.raises(InputError, match="has no memory to ablate one clip of 0 s; cut long files"):
         ask(
             small_encoder(0), tones, np.array([0, 1]), [Change(np.array([0]))], [Kept()], Passes(),
-            Answers.open(None, 1, 1, 2, 1),
+            Answers.open(None, 1, 1, 2, 1), [0],
         )  # type: ignore[list-item]  # fmt: skip

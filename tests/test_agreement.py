@@ -78,8 +78,8 @@ def effects(deltas: np.ndarray, selection: str = "top 1%", control: float = 0.0,
     names = [f"c{i}" for i in range(len(deltas))]
     rows = [
         {
-            "model": "m", "dataset": "d", "task": task, "selection": selection, "operation": "scale", "gain": 0.0, "target": target,
-            "affected_class": affected, "n_neurons": 7, "delta": delta, "control_delta_mean": control,
+            "model": "m", "dataset": "d", "task": task, "selection": selection, "operation": "scale", "gain": 0.0,
+            "target": target, "affected_class": affected, "n_neurons": 7, "delta": delta, "control_delta_mean": control,
         }
         for target, line in zip(names, deltas, strict=True)
         for affected, delta in zip([*names, None], [*line, line.mean()], strict=True)

@@ -34,7 +34,7 @@ def coverage() -> pd.DataFrame:
 def effects() -> pd.DataFrame:
     base = {
         "model": "base", "task": "pitch", "selection": "top 1%", "target": "60",
-        "affected_class": "60", "gain": 0.0, "n_neurons": 40, "delta": -0.2, "ci_low": -0.3,
+        "affected_class": "60", "operation": "scale", "gain": 0.0, "n_neurons": 40, "delta": -0.2, "ci_low": -0.3,
         "ci_high": -0.1, "q_value": 0.01, "control_delta_mean": 0.0, "control_delta_low": -0.02,
         "control_delta_high": 0.02, "n_controls": 20,
     }  # fmt: skip
@@ -199,3 +199,28 @@ def test_a_run_in_a_line() -> None:
     assert facts.run_sentence(run) == (
         "**base**: done 2026-01-02 03:04 on cpu; recording 28 s, scoring 2 min; run 3, seed 0, version 0.1.0"
     )
+
+
+def test_beyond_chance_names_the_tasks_where_nothing_was_found() -> None:
+    rows = [("a", "t1", 5, 1.0, 4.0), ("a", "t2", 4, 1.0, 4.0), ("b", "t1", 0, 0.0, 0.0), ("b", "t2", 1, 2.0, None)]
+    columns = ["model", "task", "n_class_specific", "null_n_class_specific_mean", "null_n_class_specific_high"]
+    coverage = pd.DataFrame(rows, columns=columns)
+    assert facts.beyond_chance(coverage) == [
+        "**a**: more neurons than chance gives in 1 of 2 tasks; not in t2.",
+        "**b**: nothing beyond chance in any of 2 tasks.",
+    ]
+    assert facts.beyond_chance(coverage[:1]) == ["**a**: more neurons than chance gives in all 1 tasks."]
+    assert facts.beyond_chance(coverage.assign(null_n_class_specific_mean=None)) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "gain", "expected"),
+    [
+        ("scale", 0.0, "silenced"),
+        ("scale", 2.0, "scaled by 2"),
+        ("mean", None, "set to their mean"),
+        ("keep", None, "kept alone in their layers"),
+    ],
+)
+def test_what_is_done_to_neurons_in_words(operation: str, gain: float | None, expected: str) -> None:
+    assert facts.action({"operation": operation, "gain": gain}) == expected

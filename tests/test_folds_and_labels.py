@@ -71,7 +71,9 @@ def test_dataset_in_folds(study: Study, tmp_path: Path) -> None:
         " WHERE task = 'made-kind' AND affected_class IS NULL",
     )  # fmt: skip
     assert effects == [found["test"]]
-    assert query(db, "SELECT COUNT(DISTINCT split) FROM clip_labels") == [(3,)]
+    of_attribute = "SELECT DISTINCT split FROM clip_labels WHERE attribute = '{}' ORDER BY split"
+    assert query(db, of_attribute.format("kind")) == [("fold 1",), ("fold 2",), ("fold 3",)]
+    assert query(db, of_attribute.format("half")) == [("test",), ("train",)]
     before = query(db, "SELECT key FROM stage")
     study(dataset, "--ablate-clips", "all")
     assert query(db, "SELECT key FROM stage") == before, "a second run finds all done"

@@ -40,7 +40,7 @@ def test_every_task_of_the_paper_is_scored_and_has_its_linear_head(study: Path) 
     ("task_a", "task_b", "same"),
     [
         ("nsynth-octave", "surge-octave", ["3", "4"]),
-        ("cremad-gender", "vc1-gender", ["female", "male"]),
+        ("cremad-gender", "vc1-gender", []),  # each speaker has one gender, and there are too few speakers
         ("esc50", "gise51", []),
     ],
 )

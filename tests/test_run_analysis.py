@@ -55,7 +55,7 @@ def own(pets: Path, tmp_path: Path) -> Path:
 def test_every_view_answers(studied: Path) -> None:
     db = studied / "atlas.db"
     n = {view: query(db, f"SELECT COUNT(*) FROM {view}")[0][0] for view in VIEWS}
-    assert all(n.values()), n
+    assert [view for view in n if n[view] == 0] == ["neuron_tuning"]  # none of the tasks is of pitches
     assert n["runs"] == 1
     assert n["clip_labels"] == 24 * 2
     assert n["activation_probabilities"] == 4608 * (3 + 2)

@@ -59,6 +59,8 @@ else:
         charts.count_chart, coverage, place=pair,
         alt="Class-specific neurons of each task by model, with the shuffled-label null's mean",
     )  # fmt: skip
+    for line in facts.beyond_chance(coverage):
+        st.markdown(line)
     n_bare = int(coverage["null_coverage_mean"].isna().sum())
     bare = f" {n_bare} without a null are not drawn on the left." if n_bare else ""
     st.caption(

@@ -16,9 +16,10 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process without a traceback
@@ -268,11 +269,10 @@ def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) 
         study.console.print(f"  {task} · linear head: {probe.describe(heads.result)}")
     if to_attribute and heads.parts:
         attribute_neurons(study, scan, attribute, heads, attribution_key)
-    with study.timer("ablate"):
-        again = stages.refit_heads(config, scan, matrices, attribute, heads) if to_ablate else []
+    refit = cache(lambda: stages.refit_heads(config, scan, matrices, attribute, heads))
     for choice, operation in to_ablate:
         key = ablate_keys[choice, operation]
-        ablate(study, scan, matrices, attribute, counts, heads, again, choice, operation, key)
+        ablate(study, scan, matrices, attribute, counts, heads, refit, choice, operation, key)
 
 
 def score(
@@ -297,7 +297,7 @@ def score(
 def attribute_neurons(study: Study, scan: Scan, attribute: str, heads: probe.Probe, key: str) -> None:
     """What the linear head would lose without each single neuron, by its gradient; checked on some."""
     config, encoder, label = study.config, study.encoder, f"{scan.dataset.task(attribute)} · attribute"
-    parts = stages.some_test_clips(config, encoder, scan, attribute, heads)
+    parts = stages.some_test_clips(config, encoder, scan, attribute, heads, stages.ATTRIBUTED_CLIPS)
     n_steps, batch_size = stages.n_steps_of_attribution(encoder, parts), study.batch_size(scan)
     with study.stage("ablate", label, n_steps, "passes") as update:
         found = stages.attribute_neurons(
@@ -313,7 +313,7 @@ def ablate(
     attribute: str,
     counts: scoring.TaskCounts,
     heads: probe.Probe,
-    again: list[list[probe.LinearHead]],
+    refit: Callable[[], list[list[probe.LinearHead]]],
     choice: targets.Choice,
     operation: Operation,
     key: str,
@@ -322,7 +322,7 @@ def ablate(
     task, encoder = scan.dataset.task(attribute), study.encoder
     with study.timer("ablate"):
         sweep, told = stages.prepare_ablation(
-            study.config, encoder, scan, matrices, attribute, counts, heads, choice, operation, again,
+            study.config, encoder, scan, matrices, attribute, counts, heads, choice, operation, refit,
             study.batch_size(scan), study.precision,
         )  # fmt: skip
     for line in told:

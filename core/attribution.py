@@ -337,28 +337,28 @@ def _draw(examined: Sequence[_Examined], c: int, n: int, rng: np.random.Generato
 def _losses(
     encoder: Encoder, batch: Batch, examined: _Examined, neurons: Sequence[Neuron], rows_per_pass: int
 ) -> FloatArray:
-    """What each clip's margin loses with each neuron at 0, (n_neurons, n_clips); from the first layer that changes."""
+    """What each clip's margin loses with each neuron at 0, (n_neurons, n_clips); each from its own layer on."""
     layers = sorted({layer for layer, _ in neurons})
     with keep(encoder, layers if encoder.ends_with_mlp else ()) as activations:
         hidden = _hidden_states(encoder, batch)
     unablated = examined.margins(encoder.finish(hidden[-1], batch))
     losses = np.empty((len(neurons), batch.n_clips))
     n_copies = max(1, rows_per_pass // batch.clip.shape[0])
-    by_layer = sorted(range(len(neurons)), key=lambda i: neurons[i][0])
-    for start in range(0, len(by_layer), n_copies):
-        which = by_layer[start : start + n_copies]
-        first, last = (neurons[i][0] for i in (which[0], which[-1]))
-        copies = batch.repeat(len(which))
-        state, layer = torch.cat([hidden[first]] * len(which)), first
-        if first == last and first in activations:  # the block ends by adding what its neurons write: no need to run it
-            index = [neurons[i][1] for i in which]
-            weight = encoder.projections[first].weight[:, index]
-            written = torch.einsum("...n,wn->n...w", activations[first][..., index], weight)
-            state, layer = torch.cat([hidden[first + 1]] * len(which)) - written.flatten(0, 1), first + 1
-        with scale_conditions(encoder, [[neurons[i]] for i in which], 0.0):
-            for later in range(layer, encoder.n_layers):
-                state = encoder.block(later, state, copies)
-        losses[which] = unablated - examined.margins(encoder.finish(state, copies))
+    for first in layers:
+        of_layer = [i for i, (layer, _) in enumerate(neurons) if layer == first]
+        for start in range(0, len(of_layer), n_copies):
+            which = of_layer[start : start + n_copies]
+            copies = batch.repeat(len(which))
+            state, layer = torch.cat([hidden[first]] * len(which)), first
+            if first in activations:  # the block ends by adding what its neurons write: no need to run it again
+                index = [neurons[i][1] for i in which]
+                weight = encoder.projections[first].weight[:, index]
+                written = torch.einsum("...n,wn->n...w", activations[first][..., index], weight)
+                state, layer = torch.cat([hidden[first + 1]] * len(which)) - written.flatten(0, 1), first + 1
+            with scale_conditions(encoder, [[neurons[i]] for i in which], 0.0):
+                for later in range(layer, encoder.n_layers):
+                    state = encoder.block(later, state, copies)
+            losses[which] = unablated - examined.margins(encoder.finish(state, copies))
     return losses
 
 

@@ -132,7 +132,7 @@ class AnalysisConfig:
     gains: tuple[float | str, ...] = (0.0,)
     ablate: tuple[str, ...] = ("top:0.01",)
     max_pairs: int = MAX_PAIRS
-    probe_seeds: int = 5
+    probe_seeds: int = 3
     min_test_clips: int = 10
     ablate_clips: int | None = None
     limit: int = 0

@@ -24,8 +24,8 @@ from core.scan import Scan
 from core.selectivity import Mask
 from core.selectors import selector_scores
 
-CHECK_CLIPS = 2
-"""Clips of a class on which attributions are checked."""
+ATTRIBUTED_CLIPS, CHECK_CLIPS = 5, 2
+"""Clips of a class that attributions take at least, and on which they are checked."""
 N_RANDOM, N_HIGHEST = 200, 50
 """Neurons for which they are."""
 
@@ -59,11 +59,13 @@ def score(
     return replace(scores, warnings=(*scores.warnings, left_out)) if left_out else scores
 
 
-def some_test_clips(config: AnalysisConfig, encoder: Encoder, scan: Scan, attribute: str, heads: Probe) -> list[Part]:
-    """The heads with the test clips that attribution and ablation take."""
+def some_test_clips(
+    config: AnalysisConfig, encoder: Encoder, scan: Scan, attribute: str, heads: Probe, least: int
+) -> list[Part]:
+    """The heads with the test clips that are run: at least so many a class, where a limit is set."""
     members, _ = scan.members(attribute)
     limit = ablate_clips_for(encoder.device, config.ablate_clips)
-    return ablation.draw_parts(heads.parts, members, limit, config.min_test_clips, config.seed)
+    return ablation.draw_parts(heads.parts, members, limit, least, config.seed)
 
 
 def n_steps_of_attribution(encoder: Encoder, parts: Sequence[Part]) -> int:
@@ -158,13 +160,13 @@ def prepare_ablation(
     heads: Probe,
     choice: targets.Choice,
     operation: Operation,
-    again: list[list[LinearHead]],
+    refit: Callable[[], list[list[LinearHead]]],
     batch_size: int,
     precision: str,
 ) -> tuple[Sweep | None, list[str]]:
     """What an ablation of one task needs, or None where it cannot be; and what the user should know, a line each.
 
-    ``again`` are the refitted heads (`refit_heads`).
+    ``refit`` gives the refitted heads (`refit_heads`), where they are needed.
     """
     task, told = scan.dataset.task(attribute), []
     enough = ablation.classes_with_clips(scan, attribute, config.min_test_clips)
@@ -176,7 +178,7 @@ def prepare_ablation(
     if reason:
         return None, [*told, f"{task}: not ablated ({choice}), {reason}"]
     members, names = scan.members(attribute)
-    parts = some_test_clips(config, encoder, scan, attribute, heads)
+    parts = some_test_clips(config, encoder, scan, attribute, heads, config.min_test_clips)
     n_clips, n_every = (sum(len(part.clips) for part in of) for of in (parts, heads.parts))
     if n_clips < n_every:
         told.append(f"{task}: ablated on {n_clips} of {n_every} test clips; --ablate-clips all takes them all")
@@ -188,7 +190,7 @@ def prepare_ablation(
     known = ablation.Known(
         per_token(matrices.positive, matrices.tokens, counts.chosen),
         per_token(matrices.total, matrices.tokens, counts.chosen) if operation.gain is None else None,
-        again,
+        refit(),
         group_of_clips(scan, attribute),
     )
     n_passes = n_clips * ablation.n_conditions(chosen, encoder.layer_widths, setting, known)

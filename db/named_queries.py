@@ -1,10 +1,21 @@
 """The paper's figures, and this project's own, as named SQL over the public views.
 
+    python -m db.named_queries                                  # their names
+    python -m db.named_queries atlas.db "sharing by octave"     # one of them, as CSV
+
 ``NAMED`` maps a name to its title and its SQL. The text takes no parameters and runs on SQLite and PostgreSQL; a
 view whose stage has not run gives no rows. Figures are those of Kawamura, Niizumi, Ono (arXiv 2602.15307, 2026).
 """
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from sqlalchemy import text
+
+from db.frames import frame
+from db.session import StoreError, open_store
 
 
 def _between(tasks_a: str, tasks_b: str) -> str:
@@ -101,7 +112,7 @@ ORDER BY model, preset, n_shared / NULLIF(expected, 0) DESC, task_a, class_a, ta
     "self and cross": (
         "What taking out a class's neurons does to the class itself and to the others, beside random sets",
         """
-SELECT model, task, selection, target, gain, n_neurons,
+SELECT model, task, selection, target, operation, gain, n_neurons,
        MAX(CASE WHEN affected_class = target THEN delta END) AS self_delta,
        MAX(CASE WHEN affected_class = target THEN ci_low END) AS self_low,
        MAX(CASE WHEN affected_class = target THEN ci_high END) AS self_high,
@@ -109,8 +120,8 @@ SELECT model, task, selection, target, gain, n_neurons,
        MAX(CASE WHEN affected_class = target THEN control_delta_mean END) AS self_control_delta,
        AVG(CASE WHEN affected_class <> target THEN delta END) AS cross_delta
 FROM ablation_effects
-GROUP BY model, task, selection, target, gain, n_neurons
-ORDER BY model, task, selection, gain, target""",
+GROUP BY model, task, selection, target, operation, gain, n_neurons
+ORDER BY model, task, selection, operation, gain, target""",
     ),
     "linear heads": (
         "How well the linear head does on test clips, beside chance",
@@ -122,3 +133,26 @@ ORDER BY task, model""",
     ),
 }
 """Name to (title, SQL)."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the names, or what one of the queries finds in a store as CSV; returns the exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if not given:
+        width = max(map(len, NAMED))
+        print("\n".join(f"{name:{width}}  {title}" for name, (title, _) in NAMED.items()))
+        return 0
+    try:
+        if len(given) != 2 or given[1] not in NAMED:
+            raise StoreError('expected a store and the name of a query, for instance atlas.db "sharing by octave"')
+        engine = open_store(given[0], read_only=True)
+        print(frame(engine, text(NAMED[given[1]][1])).to_csv(index=False), end="")
+        engine.dispose()
+    except StoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

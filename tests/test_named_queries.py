@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
-from db.named_queries import NAMED
+from db.named_queries import NAMED, main
 from db.session import open_store
 from tests.tiny_study import write_study
 
@@ -108,3 +109,18 @@ def test_beyond_chance_leaves_out_pairs_of_one_task_and_what_chance_gives(shared
 
 def test_no_query_can_be_taken_for_one_with_parameters() -> None:
     assert not [name for name, (_, sql) in NAMED.items() if ":" in sql or "%" in sql]
+
+
+def test_one_is_printed_as_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "atlas.db"
+    engine = open_store(path)
+    write_study(engine)
+    engine.dispose()
+    assert main([str(path), "coverage"]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.startswith("model,") and len(rows) == 3
+    assert main([]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(NAMED)
+    for wrong in ([str(path)], [str(path), "no such"], [str(tmp_path / "none.db"), "coverage"]):
+        assert main(wrong) == 2
+        assert capsys.readouterr().err.startswith("error: ")

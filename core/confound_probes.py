@@ -176,7 +176,8 @@ def group_attributes(scan: Scan, attribute: str) -> Iterator[tuple[str, NDArray[
     """Attributes other than ``attribute`` that say where a clip comes from, and each clip's value, empty without."""
     for group in scan.dataset.attributes:
         named = group in scan.dataset.groups or any(group == g or group.endswith(f"_{g}") for g in GROUPS)
-        if group != attribute and named:
+        # An attribute read in a split of its own (gender, by speaker) names no origin.
+        if group != attribute and named and group not in scan.dataset.split_of:
             yield group, np.array([clip.labels.get(group, "") for clip in scan.dataset.clips])
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from core import probe
-from core.confound_probes import FEATURES, confound_probes, task_confounds, wilson
+from core.confound_probes import FEATURES, confound_probes, group_attributes, task_confounds, wilson
 from core.scan import BAND_FEATURES, LEVEL_FEATURES, Scan
 from tests.planted import scan_without_files
 
@@ -43,6 +43,13 @@ def test_noise_tells_nothing_and_marks_nothing() -> None:
     assert found["accuracy"].drop("model").between(0.2, 0.47).all()
     assert found.loc["model", "accuracy"] > 0.95
     assert task_confounds(found.reset_index()) == []
+
+
+def test_an_attribute_in_a_split_of_its_own_is_no_group() -> None:
+    labels = {"gender": "f", "gender_by_speaker": "f", "speaker": "1"}
+    scan = scan_without_files([("train", labels)] * 3, tuple(labels))
+    scan = replace(scan, dataset=replace(scan.dataset, split_of={"gender_by_speaker": ("train",) * 3}))
+    assert [name for name, _ in group_attributes(scan, "gender")] == ["speaker"]
 
 
 @pytest.mark.parametrize(

@@ -15,41 +15,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
 from core.activations import autocast, read_ahead
-from core.encoders.base import Batch, Encoder, Padding
+from core.conditions import Passes, run, whole_pass
+from core.encoders.base import Batch, Encoder
 from core.heads import LinearHead
-from core.hooks import Neuron, keep, scale_conditions, to_neurons
+from core.hooks import Change, keep, layer_starts
 from core.probe import Part
 from core.results import FloatArray, IntArray
 from core.scan import Scan
 from core.selectivity import Mask
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How clips are run.
-
-    Attributes
-    ----------
-    batch_size : int
-        Clips in one forward and backward pass.
-    rows_per_pass : int
-        Chunks of audio times conditions in one forward pass of `check`.
-    padding, precision : str
-        As in extraction.
-    workers : int
-    """
-
-    batch_size: int = 16
-    rows_per_pass: int = 64
-    padding: Padding = "exclude"
-    precision: str = "float32"
-    workers: int = 2
 
 
 @dataclass(frozen=True)
@@ -71,19 +51,19 @@ class _Examined:
     own: Mask
     several: bool
 
-    def batches(self, encoder: Encoder, scan: Scan, setting: Setting) -> Iterator[tuple[_Examined, Batch]]:
+    def batches(self, encoder: Encoder, scan: Scan, passes: Passes) -> Iterator[tuple[_Examined, Batch]]:
         """Some of the clips after the other, each with its model inputs."""
-        places = [slice(i, i + setting.batch_size) for i in range(0, len(self.clips), setting.batch_size)]
-        waveforms = read_ahead(scan, [self.clips[p] for p in places], encoder.sample_rate, setting.workers)
+        places = [slice(i, i + passes.batch_size) for i in range(0, len(self.clips), passes.batch_size)]
+        waveforms = read_ahead(scan, [self.clips[p] for p in places], encoder.sample_rate, passes.workers)
         for place, sounds in zip(places, waveforms, strict=True):
-            yield self.only(place), encoder.prepare(sounds, setting.padding)
+            yield self.only(place), encoder.prepare(sounds, passes.padding)
 
     def only(self, which: slice | IntArray) -> _Examined:
         return _Examined(self.head, self.clips[which], self.own[which], self.several)
 
-    def margins(self, embeddings: Tensor) -> FloatArray:
+    def margins(self, embeddings: NDArray[np.float32]) -> FloatArray:
         """(n_copies, n_clips); embeddings (n_copies * n_clips, n_features), copy after copy."""
-        logits = self.head.logits(embeddings.detach().float().cpu().numpy())
+        logits = self.head.logits(embeddings)
         weights = self._weights(logits)
         return np.einsum("ij,ij->i", weights, logits).reshape(-1, len(self.clips))
 
@@ -118,7 +98,7 @@ def attribute(
     scan: Scan,
     parts: Sequence[Part],
     members: Mask,
-    setting: Setting,
+    passes: Passes,
     progress: Callable[[int], None] | None = None,
 ) -> pd.DataFrame:
     """Gradient times activation of the linear head's margin, for all neurons and classes.
@@ -142,7 +122,7 @@ def attribute(
         Heads, each with the clips that it is tested on; one, or one a fold.
     members : ndarray of bool, shape (n_clips, n_classes)
         Which classes each clip of the dataset has.
-    setting : Setting
+    passes : Passes
     progress : callable, optional
         Called with the number of clips done.
 
@@ -161,8 +141,8 @@ def attribute(
     done = 0
     for part in _examined(parts, members):
         of_head = part.head.class_index
-        for some, batch in part.batches(encoder, scan, setting):
-            with autocast(encoder, setting.precision), _frozen(encoder.module):
+        for some, batch in part.batches(encoder, scan, passes):
+            with autocast(encoder, passes.precision), _frozen(encoder.module):
                 values = _clip_attributions(encoder, batch, some).cpu().numpy().astype(np.float64)
             of_class = some.own.T.astype(np.float64)
             n_clips[of_head] += some.own.sum(axis=0)
@@ -193,7 +173,8 @@ def _table(n_clips: IntArray, total: FloatArray, squares: FloatArray) -> pd.Data
 
 def _clip_attributions(encoder: Encoder, batch: Batch, examined: _Examined) -> Tensor:
     """Sum over a clip's tokens of activation times gradient of its margin, float32 (n_clips, n_neurons)."""
-    hidden = _hidden_states(encoder, batch)
+    with torch.no_grad():
+        hidden = whole_pass(encoder, batch, set()).hidden
     with torch.enable_grad(), _Ordinary():
         last = hidden[-1].requires_grad_()
         embeddings = encoder.finish(last, batch)
@@ -210,15 +191,6 @@ def _clip_attributions(encoder: Encoder, batch: Batch, examined: _Examined) -> T
         layers.append(of_rows.new_zeros(batch.n_clips, of_rows.shape[1]).index_add_(0, batch.clip, of_rows))
         hidden.pop()
     return torch.cat(layers[::-1], dim=1)
-
-
-@torch.no_grad()
-def _hidden_states(encoder: Encoder, batch: Batch) -> list[Tensor]:
-    """The residual stream before each block, and after the last."""
-    hidden = [encoder.begin(batch)]
-    for layer in range(encoder.n_layers):
-        hidden.append(encoder.block(layer, hidden[-1], batch))
-    return hidden
 
 
 class _Ordinary(TorchFunctionMode):
@@ -250,7 +222,7 @@ def check(
     parts: Sequence[Part],
     members: Mask,
     attribution: pd.DataFrame,
-    setting: Setting,
+    passes: Passes,
     n_random: int = 200,
     n_highest: int = 50,
     n_clips: int = 4,
@@ -269,7 +241,7 @@ def check(
         As in `attribute`, the same clips.
     attribution : DataFrame
         From `attribute`.
-    setting : Setting
+    passes : Passes
     n_random, n_highest : int
         Neurons; fewer where the encoder has fewer.
     n_clips : int
@@ -291,7 +263,7 @@ def check(
     rng = np.random.default_rng(seed)
     checked = _choose(attribution, n_random, n_highest, rng)
     classes = checked["class_index"].to_numpy()
-    neurons = to_neurons(checked["neuron_index"].to_numpy(), encoder.layer_widths)
+    neurons = checked["neuron_index"].to_numpy()
     examined = _examined(parts, members)
     measured, clips, done = np.zeros(len(checked)), set[int](), 0
     for c in np.unique(classes):
@@ -299,9 +271,9 @@ def check(
         losses = []
         for drawn in _draw(examined, c, n_clips, rng):
             clips.update(drawn.clips.tolist())
-            for some, batch in drawn.batches(encoder, scan, setting):
-                with autocast(encoder, setting.precision):
-                    losses.append(_losses(encoder, batch, some, [neurons[i] for i in rows], setting.rows_per_pass))
+            for some, batch in drawn.batches(encoder, scan, passes):
+                with autocast(encoder, passes.precision):
+                    losses.append(_losses(encoder, batch, some, neurons[rows], passes.rows_per_pass))
                 done += losses[-1].size
                 if progress:
                     progress(done)
@@ -334,31 +306,21 @@ def _draw(examined: Sequence[_Examined], c: int, n: int, rng: np.random.Generato
 
 
 @torch.no_grad()
-def _losses(
-    encoder: Encoder, batch: Batch, examined: _Examined, neurons: Sequence[Neuron], rows_per_pass: int
-) -> FloatArray:
+def _losses(encoder: Encoder, batch: Batch, examined: _Examined, neurons: IntArray, rows_per_pass: int) -> FloatArray:
     """What each clip's margin loses with each neuron at 0, (n_neurons, n_clips); each from its own layer on."""
-    layers = sorted({layer for layer, _ in neurons})
-    with keep(encoder, layers if encoder.ends_with_mlp else ()) as activations:
-        hidden = _hidden_states(encoder, batch)
-    unablated = examined.margins(encoder.finish(hidden[-1], batch))
+    starts = layer_starts(encoder.layer_widths)
+    layer_of = np.searchsorted(starts, neurons, side="right") - 1
+    layers = sorted(set(layer_of.tolist()))
+    whole = whole_pass(encoder, batch, set(layers))
+    unablated = examined.margins(encoder.finish(whole.hidden[-1], batch).float().cpu().numpy())
     losses = np.empty((len(neurons), batch.n_clips))
     n_copies = max(1, rows_per_pass // batch.clip.shape[0])
     for first in layers:
-        of_layer = [i for i, (layer, _) in enumerate(neurons) if layer == first]
+        of_layer = np.flatnonzero(layer_of == first)
         for start in range(0, len(of_layer), n_copies):
             which = of_layer[start : start + n_copies]
-            copies = batch.repeat(len(which))
-            state, layer = torch.cat([hidden[first]] * len(which)), first
-            if first in activations:  # the block ends by adding what its neurons write: no need to run it again
-                index = [neurons[i][1] for i in which]
-                weight = encoder.projections[first].weight[:, index]
-                written = torch.einsum("...n,wn->n...w", activations[first][..., index], weight)
-                state, layer = torch.cat([hidden[first + 1]] * len(which)) - written.flatten(0, 1), first + 1
-            with scale_conditions(encoder, [[neurons[i]] for i in which], 0.0):
-                for later in range(layer, encoder.n_layers):
-                    state = encoder.block(later, state, copies)
-            losses[which] = unablated - examined.margins(encoder.finish(state, copies))
+            changes = [Change(neurons[[i]]) for i in which]
+            losses[which] = unablated - examined.margins(run(encoder, whole, changes, first))
     return losses
 
 

@@ -145,7 +145,7 @@ class _Sweep:
         batch = self.encoder.prepare(sounds, self.passes.padding)
         self.n_copies = 1
         with autocast(self.encoder, self.passes.precision):
-            whole = _whole_pass(self.encoder, batch, {self.first_layer[i] for i in todo})
+            whole = whole_pass(self.encoder, batch, {self.first_layer[i] for i in todo})
             if self.answers.missing([len(self.changes)], place):
                 self._tell([len(self.changes)], place, _array(self.encoder.finish(whole.hidden[-1], batch)))
             at_once = max(1, self.rows_per_pass // batch.clip.shape[0])
@@ -153,7 +153,7 @@ class _Sweep:
                 group = todo[start : start + at_once]
                 self.n_copies = len(group)
                 changes = [self.changes[i] for i in group]
-                self._tell(group, place, _run(self.encoder, whole, changes, self.first_layer[group[0]]))
+                self._tell(group, place, run(self.encoder, whole, changes, self.first_layer[group[0]]))
 
     def _tell(self, conditions: Sequence[int], place: IntArray, embeddings: NDArray[np.float32]) -> None:
         n_best = self.answers.values.shape[-1]
@@ -164,7 +164,7 @@ class _Sweep:
 
 
 @dataclass(frozen=True)
-class _Pass:
+class Pass:
     """A forward pass with nothing changed.
 
     Attributes
@@ -181,16 +181,17 @@ class _Pass:
     activations: dict[int, torch.Tensor]
 
 
-def _whole_pass(encoder: Encoder, batch: Batch, first: set[int]) -> _Pass:
+def whole_pass(encoder: Encoder, batch: Batch, first: set[int]) -> Pass:
+    """Run a batch unchanged; ``first`` are the layers that conditions change first."""
     kept_layers = {layer for layer in first if layer < encoder.n_layers} if encoder.ends_with_mlp else set()
     hidden = [encoder.begin(batch)]
     with keep(encoder, kept_layers) as activations:
         for layer in range(encoder.n_layers):
             hidden.append(encoder.block(layer, hidden[-1], batch))
-    return _Pass(batch, hidden, activations)
+    return Pass(batch, hidden, activations)
 
 
-def _run(encoder: Encoder, whole: _Pass, changes: Sequence[Change], first_layer: int) -> NDArray[np.float32]:
+def run(encoder: Encoder, whole: Pass, changes: Sequence[Change], first_layer: int) -> NDArray[np.float32]:
     """Embeddings under some changes at once, from the first layer that any of them touches."""
     copies = whole.batch.repeat(len(changes))
     if first_layer in whole.activations:
@@ -204,7 +205,7 @@ def _run(encoder: Encoder, whole: _Pass, changes: Sequence[Change], first_layer:
         return _array(encoder.finish(state, copies))
 
 
-def _after_first(encoder: Encoder, whole: _Pass, changes: Sequence[Change], layer: int) -> torch.Tensor:
+def _after_first(encoder: Encoder, whole: Pass, changes: Sequence[Change], layer: int) -> torch.Tensor:
     """The residual stream after the first changed block, without running it again.
 
     All that comes before the MLP output projection is as it was, so the stream differs only by what

@@ -91,8 +91,11 @@ def confound_probes(
 
 
 def feature_probe(scan: Scan, attribute: str, feature: str) -> dict[str, object]:
-    """The row of `confound_probes` for one key of `FEATURES`, without its ``mark``."""
-    return _row(feature, _fit(scan, attribute, _with_squares(scan, FEATURES[feature])))
+    """The row of `confound_probes` for one key of `FEATURES`, without its ``mark``; fitted once, whatever the model."""
+    key = ("feature probe", attribute, feature)
+    if key not in scan.memo:
+        scan.memo[key] = _row(feature, _fit(scan, attribute, _with_squares(scan, FEATURES[feature])))
+    return dict(scan.memo[key])
 
 
 def _with_squares(scan: Scan, columns: tuple[str, ...]) -> NDArray[np.float32]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.confound_probes import GROUPS, feature_probe, group_attributes, well_over_chance
+from core.confound_probes import feature_probe, group_attributes, well_over_chance
 from core.scan import Scan
 from core.selectivity import Mask
 
-__all__ = ["GROUPS", "SMALL_CLASS", "warnings"]
 SMALL_CLASS = 10
 
 

@@ -7,7 +7,7 @@ an L2 penalty the weights lie in it anyway.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -126,7 +126,10 @@ class OneVsRest:
 
 
 def choose(
-    embeddings: NDArray[np.float32], learner: Learner, quality: Callable[[LinearHead], float] | None
+    embeddings: NDArray[np.float32],
+    learner: Learner,
+    quality: Callable[[LinearHead], float] | None,
+    strengths: Sequence[float] = STRENGTHS,
 ) -> tuple[LinearHead, float]:
     """The head of the regularisation that is best on valid clips, and that regularisation.
 
@@ -137,6 +140,8 @@ def choose(
     quality : callable or None
         How well a head does on valid clips; ties go to the stronger regularisation. None takes the
         middle one.
+    strengths : sequence of float
+        From the stronger regularisation to the weaker.
     """
     scaler = StandardScaler().fit(embeddings.astype(np.float64))
     scaled = scaler.transform(embeddings.astype(np.float64))
@@ -144,7 +149,8 @@ def choose(
     if basis is not None:
         scaled = scaled @ basis.T
     best: tuple[float, LinearHead, float] | None = None
-    for strength in STRENGTHS if quality else STRENGTHS[2:3]:
+    middle = len(strengths) // 2
+    for strength in strengths if quality else strengths[middle : middle + 1]:
         head = _head(scaler, *learner.fit(scaled, strength), basis)
         score = quality(head) if quality else 0.0
         if best is None or score > best[0]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from core.heads import Learner, LinearHead, OneVsRest, Softmax, choose
 from core.probe import Probe, rounds
-from core.results import FloatArray, IntArray
+from core.results import IntArray
 from core.scan import Scan
 from core.selectivity import Mask
 
@@ -78,17 +78,6 @@ def draw(rng: np.random.Generator, units: IntArray, strata: IntArray) -> IntArra
     return np.concatenate(drawn)
 
 
-class _Fixed:
-    """A learner that is not asked which regularisation."""
-
-    def __init__(self, learner: Learner, strength: float) -> None:
-        self._learner, self._strength = learner, strength
-
-    def fit(self, scaled: FloatArray, strength: float) -> tuple[FloatArray, FloatArray, IntArray]:
-        """As `core.heads.Learner`."""
-        return self._learner.fit(scaled, self._strength)
-
-
 def _fit(embeddings: NDArray[np.float32], members: Mask, several: bool, strength: float) -> LinearHead:
     learner: Learner = OneVsRest(members) if several else Softmax(members.argmax(axis=1))
-    return choose(embeddings, _Fixed(learner, strength), None)[0]
+    return choose(embeddings, learner, None, [strength])[0]

@@ -124,6 +124,11 @@ class Scan:
         index = {name: i for i, name in enumerate(names)}
         return np.array([index.get(c.labels.get(attribute, ""), -1) for c in self.dataset.clips]), names
 
+    @cached_property
+    def memo(self) -> dict[object, dict[str, object]]:
+        """What was worked out from the clips and labels alone, for the models to come."""
+        return {}
+
     def members(self, attribute: str) -> tuple[NDArray[np.bool_], list[str]]:
         """Which classes each clip has, shape (n_clips, n_classes), and the class names in order."""
         dataset = self.dataset

@@ -88,11 +88,11 @@ def attribute_neurons(
     A batch is a quarter of what extraction takes: the graph of a block is held beside its activations.
     """
     members, names = scan.members(attribute)
-    setting = attribution.Setting(max(1, batch_size // 4), batch_size, config.padding, precision, config.workers)
-    neurons = attribution.attribute(encoder, scan, parts, members, setting, progress)
+    passes = Passes(max(1, batch_size // 4), batch_size, config.padding, precision, config.workers)
+    neurons = attribution.attribute(encoder, scan, parts, members, passes, progress)
     n_clips = sum(len(part.clips) for part in parts)
     checks, summary = attribution.check(
-        encoder, scan, parts, members, neurons, setting, N_RANDOM, N_HIGHEST, CHECK_CLIPS, config.seed,
+        encoder, scan, parts, members, neurons, passes, N_RANDOM, N_HIGHEST, CHECK_CLIPS, config.seed,
         lambda done: progress(n_clips + done),
     )  # fmt: skip
     told = {

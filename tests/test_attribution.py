@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from core import attribution
-from core.attribution import Setting, attribute, check
+from core.attribution import attribute, check
+from core.conditions import Passes
 from core.encoders import Encoder, load_encoder
 from core.heads import LinearHead
 from core.hooks import scale, to_neurons
@@ -82,7 +83,7 @@ def hand_made() -> ToyEncoder:
 def test_attribution_is_the_one_worked_by_hand(sounds: Sounds) -> None:
     # LONG ends at (4, 8/3), logits 3, 2/3, 5/3: the margin's slope is (w0 - w2) / scale = (1/2, -1/4), over 3
     # tokens. SHORT at (8, -5), logits 7, -7, 7/4: slope (-1, 1). THIRD at (4, 0), logits 3, -2, 1: as LONG.
-    table = attribute(hand_made(), sounds([LONG, SHORT, THIRD]), one_part(HEAD, 3), LABELS, Setting())
+    table = attribute(hand_made(), sounds([LONG, SHORT, THIRD]), one_part(HEAD, 3), LABELS, Passes())
     assert list(table) == ["class_index", "neuron_index", "attribution", "standard_error", "n_clips"]
     assert table["class_index"].tolist() == [0, 0, 0, 1, 1, 1], "no clip is of class 2"
     assert table["neuron_index"].tolist() == [0, 1, 2] * 2
@@ -97,8 +98,8 @@ def test_measured_loss_is_the_one_worked_by_hand(sounds: Sounds) -> None:
     # Without its neuron 1, LONG ends at (2/3, 8/3): logits -1/3, 2/3, 0. Another class is then the rival,
     # and the margin of 4/3 becomes -1, which the slope does not know. THIRD loses nothing.
     scan, parts = sounds([LONG, SHORT, THIRD]), one_part(HEAD, 3)
-    table = attribute(hand_made(), scan, parts, LABELS, Setting())
-    checked, summary = check(hand_made(), scan, parts, LABELS, table, Setting(), n_random=9, n_highest=1)
+    table = attribute(hand_made(), scan, parts, LABELS, Passes())
+    checked, summary = check(hand_made(), scan, parts, LABELS, table, Passes(), n_random=9, n_highest=1)
     assert list(checked) == ["class_index", "neuron_index", "attribution", "measured", "in_highest"]
     assert checked[["class_index", "neuron_index", "in_highest"]].to_numpy().tolist() == [
         [1, 0, True],
@@ -115,7 +116,7 @@ def test_measured_loss_is_the_one_worked_by_hand(sounds: Sounds) -> None:
 def test_several_labels_take_the_mean_logit_of_their_own_without_a_rival(sounds: Sounds) -> None:
     # LONG is of classes 0 and 1: slope (w0 + w1) / 2 / scale = (1/2, 1/2), over 3 tokens; told for both.
     both = np.array([[True, True, False], [False, True, False]])
-    table = attribute(hand_made(), sounds([LONG, SHORT]), one_part(HEAD, 2), both, Setting())
+    table = attribute(hand_made(), sounds([LONG, SHORT]), one_part(HEAD, 2), both, Passes())
     of_long, of_short = np.array([0.25, 5 / 3, 0.5]), np.array([0.0, 0, 0])  # SHORT's slope is (0, 1)
     np.testing.assert_allclose(matrix(table), [of_long, (of_long + of_short) / 2], rtol=1e-6)
 
@@ -134,8 +135,8 @@ def linear_task(encoder: ToyEncoder, n_clips: int = 6) -> tuple[list[NDArray], l
 def test_attribution_is_the_measured_loss_where_all_is_linear(sounds: Sounds) -> None:
     encoder = random_encoder(widths=(12,))
     clips, parts, members = linear_task(encoder)
-    table = attribute(encoder, sounds(clips), parts, members, Setting())
-    checked, summary = check(encoder, sounds(clips), parts, members, table, Setting(), 8, 4, n_clips=6)
+    table = attribute(encoder, sounds(clips), parts, members, Passes())
+    checked, summary = check(encoder, sounds(clips), parts, members, table, Passes(), 8, 4, n_clips=6)
     np.testing.assert_allclose(checked["measured"], checked["attribution"], rtol=1e-4, atol=1e-6)
     assert summary["spearman_all"] > 0.99
     assert np.ptp(checked["attribution"]) > 0.01
@@ -144,7 +145,7 @@ def test_attribution_is_the_measured_loss_where_all_is_linear(sounds: Sounds) ->
 def test_attributions_sum_to_what_all_neurons_do_where_all_is_linear(sounds: Sounds) -> None:
     encoder = random_encoder(widths=(12,))
     clips, parts, members = linear_task(encoder)
-    summed = matrix(attribute(encoder, sounds(clips), parts, members, Setting())).sum(axis=1)
+    summed = matrix(attribute(encoder, sounds(clips), parts, members, Passes())).sum(axis=1)
     with scale(encoder, [(0, i) for i in range(12)], 0.0):
         without = encoder.embed(clips)
     own = members / members.sum(axis=1, keepdims=True)
@@ -159,8 +160,8 @@ def test_slope_and_loss_are_those_of_scaling_one_neuron(name: str, sounds: Sound
     encoder.embed(clips)  # what an encoder keeps from a pass in inference mode must not stop a gradient
     head, members = random_head(encoder.n_features, 3), np.array([[False, True, False], [True, False, False]])
     scan, parts = sounds(clips), one_part(head, 2)
-    table = attribute(encoder, scan, parts, members, Setting())
-    checked, _ = check(encoder, scan, parts, members, table, Setting(rows_per_pass=3), n_random=4, n_highest=4)
+    table = attribute(encoder, scan, parts, members, Passes())
+    checked, _ = check(encoder, scan, parts, members, table, Passes(rows_per_pass=3), n_random=4, n_highest=4)
     largest = checked["attribution"].abs().max()
     for row in checked.itertuples():
         clip = clips[int(np.flatnonzero(members[:, row.class_index])[0])]
@@ -174,8 +175,8 @@ def test_clips_of_unequal_lengths_give_together_what_each_gives_alone(sounds: So
     clips = noise(encoder, 0.5, 3.0, 1.2, 0.1, 2.4)
     parts, members = one_part(random_head(encoder.n_features, 5), 5), np.eye(5, dtype=bool)
     told: list[int] = []
-    together = attribute(encoder, sounds(clips), parts, members, Setting(batch_size=5))
-    alone = attribute(encoder, sounds(clips), parts, members, Setting(batch_size=1), told.append)
+    together = attribute(encoder, sounds(clips), parts, members, Passes(batch_size=5))
+    alone = attribute(encoder, sounds(clips), parts, members, Passes(batch_size=1), told.append)
     np.testing.assert_allclose(together["attribution"], alone["attribution"], rtol=1e-3, atol=1e-5)
     assert told == [1, 2, 3, 4, 5]
 
@@ -188,8 +189,8 @@ def test_permuting_classes_permutes_results(sounds: Sounds) -> None:
     renamed = LinearHead(head.mean, head.scale, head.weight, head.bias, order[head.class_index])
     moved = np.zeros_like(members)
     moved[:, order] = members
-    found = attribute(encoder, sounds(clips), parts, members, Setting())
-    again = attribute(encoder, sounds(clips), one_part(renamed, 6), moved, Setting())
+    found = attribute(encoder, sounds(clips), parts, members, Passes())
+    again = attribute(encoder, sounds(clips), one_part(renamed, 6), moved, Passes())
     for column in ("attribution", "standard_error", "n_clips"):
         np.testing.assert_allclose(matrix(again, column)[order], matrix(found, column), rtol=1e-12)
     assert len(np.unique(matrix(found).round(6), axis=0)) == 3
@@ -203,12 +204,12 @@ def test_every_clip_is_told_on_by_the_head_of_its_fold(sounds: Sounds) -> None:
     second = LinearHead(second.mean, second.scale, second.weight, second.bias, np.array([0, 2]))  # does not know 1
     folds = [Part(np.array([0, 1, 5]), first), Part(np.array([2, 3, 4]), second)]
     scan = sounds(clips)
-    alone = [matrix(attribute(encoder, scan, [part], members, Setting())) for part in folds]
-    table = attribute(encoder, scan, folds, members, Setting(batch_size=2))
+    alone = [matrix(attribute(encoder, scan, [part], members, Passes())) for part in folds]
+    table = attribute(encoder, scan, folds, members, Passes(batch_size=2))
     assert matrix(table, "n_clips")[:, 0].tolist() == [2, 1, 2], "clip 4 has no class that its head knows"
     expected = [(alone[0][0] + alone[1][0]) / 2, alone[0][1], (alone[0][2] + alone[1][1]) / 2]
     np.testing.assert_allclose(matrix(table), expected, rtol=1e-6)
-    checked, summary = check(encoder, scan, folds, members, table, Setting(), n_random=16, n_highest=0)
+    checked, summary = check(encoder, scan, folds, members, table, Passes(), n_random=16, n_highest=0)
     assert summary["n_clips"] == 5
     for row in checked.itertuples():
         losses = []
@@ -226,7 +227,7 @@ def test_planted_neurons_lead_for_their_tone(tmp_path_factory: pytest.TempPathFa
     members, names = scan.members("tone")
     head = LinearHead(np.zeros(5), np.ones(5), np.eye(5), np.zeros(5), np.array([names.index(c) for c in "abcd"] + [4]))
     clips = np.flatnonzero(scan.tested("tone"))
-    found = matrix(attribute(encoder, scan, [Part(clips, head)], members, Setting(batch_size=7)))
+    found = matrix(attribute(encoder, scan, [Part(clips, head)], members, Passes(batch_size=7)))
     for name, neurons in planted_neurons().items():
         assert set(np.argsort(-found[names.index(name)])[:3]) == set(neurons)
     assert np.abs(found[:, 5::20]).max() == 0, "a neuron that never fires does nothing"
@@ -257,9 +258,9 @@ def test_rank_correlations_are_spearmans(sounds: Sounds) -> None:
     encoder = random_encoder(widths=(9, 9, 9))
     clips, parts, _ = linear_task(encoder)
     members = np.eye(3, dtype=bool)[[0, 1, 2, 0, 1, 2]]
-    table = attribute(encoder, sounds(clips), parts, members, Setting())
+    table = attribute(encoder, sounds(clips), parts, members, Passes())
     told: list[int] = []
-    checked, summary = check(encoder, sounds(clips), parts, members, table, Setting(), 15, 8, 1, 3, told.append)
+    checked, summary = check(encoder, sounds(clips), parts, members, table, Passes(), 15, 8, 1, 3, told.append)
     groups = {"random": ~checked["in_highest"], "highest": checked["in_highest"], "all": checked["measured"] < np.inf}
     for name, which in groups.items():
         expected = spearmanr(checked["attribution"][which], checked["measured"][which]).statistic
@@ -292,10 +293,10 @@ def test_nothing_is_left_behind(sounds: Sounds, monkeypatch: pytest.MonkeyPatch,
     with torch.no_grad():
         before_call = state(encoder)
         if fails_at is None:
-            attribute(encoder, sounds(clips), parts, members, Setting())
+            attribute(encoder, sounds(clips), parts, members, Passes())
         else:
             with pytest.raises(RuntimeError, match="as a test"):
-                attribute(encoder, sounds(clips), parts, members, Setting())
+                attribute(encoder, sounds(clips), parts, members, Passes())
         assert state(encoder) == before_call
     assert state(encoder) == before
     assert sum(p.requires_grad for p in encoder.module.parameters()) == len(before[1]) - 1  # type: ignore[arg-type]

@@ -37,7 +37,14 @@ def _number(text: str) -> float:
 
 
 def _gains(text: str) -> tuple[float | str, ...]:
-    return tuple(part if part in WORDS else _number(part) for part in _commas(text))
+    return tuple(part if part in WORDS else _gain(part) for part in _commas(text))
+
+
+def _gain(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number, {' or '.join(WORDS)}") from None
 
 
 def _whole(text: str) -> int:

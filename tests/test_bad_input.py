@@ -91,7 +91,7 @@ def problems(db: Path) -> dict[str, str]:
         (["--ablate", "top:nan"], "--ablate 'top:nan' is not known"),
         (["--ablate", "lape", "--preset", "aape"], "--ablate lape needs that preset's neurons; add lape to --preset"),
         (["--ablate", ""], "--ablate is empty"),
-        (["--gains", "0,half"], "argument --gains: 'half' is not a number; --help shows all options"),
+        (["--gains", "0,half"], "argument --gains: 'half' is not a number, mean or keep; --help shows all options"),
         (["--gains", "nan"], "--gains is nan; expected numbers"),
         (["--gains", ""], "--gains is empty; expected numbers"),
         (["--shuffles", "-1"], "--shuffles is -1; expected 0 or more"),

@@ -22,30 +22,37 @@ st.set_page_config(
     page_title="Audio neuron atlas",
     page_icon=str(Path(__file__).with_name("icon.svg")),
     layout="wide",
-    initial_sidebar_state=220,
+    initial_sidebar_state=250,
 )
+PAGES = {
+    "": [
+        ("overview", "Overview", "dashboard", "The study at a glance: models, layers, coverage, probes, warnings."),
+        ("listen", "Listen", "mic", "Your own sound through the model: which neurons answer, and when."),
+    ],
+    "Where and how many": [
+        ("heatmap", "Heatmap", "grid_on", "Where in a model the neurons for each class lie."),
+        ("coverage", "Coverage", "stacked_bar_chart", "How many classes have neurons of their own, beside chance."),
+        ("sharing", "Sharing", "hub", "Which classes share neurons, within and across tasks."),
+        ("compare", "Compare", "compare_arrows", "Two models side by side."),
+    ],
+    "What they answer to": [
+        ("neuron", "Neuron", "hearing", "One neuron's whole life: classes, clips, neighbours, ablations."),
+        ("pitch", "Pitch", "piano", "Tuning curves over notes, octaves, two instruments side by side."),
+        ("speech", "Speech", "record_voice_over", "Gender, language, emotion and speaker, as log odds."),
+        ("ablation", "Ablation", "content_cut", "What is lost without a class's neurons, beside random ones."),
+    ],
+    "Ask": [("sql", "SQL", "database", "Ask the store anything; the paper's questions as examples.")],
+}  # fmt: skip
 page = st.navigation(
-    [
-        st.Page(
-            "views/overview.py",
-            title="Overview",
-            icon=":material/dashboard:",
-            default=True,
-            help="Models side by side: class-specific neurons, coverage, probes and ablations.",
-        ),
-        st.Page(
-            "views/heatmap.py",
-            title="Heatmap",
-            icon=":material/grid_on:",
-            help="Where in a model the neurons for each class lie; click a cell to see them.",
-        ),
-        st.Page(
-            "views/neuron.py",
-            title="Neuron",
-            icon=":material/hearing:",
-            help="One neuron: what it answers to, its clips, and what taking it out does.",
-        ),
-    ]
+    {
+        section: [
+            st.Page(
+                f"views/{name}.py", title=title, icon=f":material/{icon}:", help=meaning, default=name == "overview"
+            )
+            for name, title, icon, meaning in pages
+        ]
+        for section, pages in PAGES.items()
+    }
 )
 try:
     page.run()

@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import queries
 from db.session import StoreError, open_store
 
 DEFAULT_STORE = "atlas.db"
@@ -86,27 +86,29 @@ def _engine(location: str, identity: int) -> Engine:
 
 @st.cache_data(max_entries=512, show_spinner=False)
 def _read(
-    query: str,
+    name: str,
+    _query: Callable[..., Any],
     location: str,
     stamp: tuple[int, ...],
     positional: tuple[Any, ...],
     named: dict[str, Any],
 ) -> Any:
+    del name
     try:
-        return getattr(queries, query)(_engine(location, stamp[0]), *positional, **named)
+        return _query(_engine(location, stamp[0]), *positional, **named)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise StoreError(f"the store {location} could not be read: {reason}") from error
 
 
-def read(store: Store, query: str, *positional: Any, **named: Any) -> Any:
-    """Return the answer of ``db.queries.<query>``, cached while the store stays as it is.
+def read(store: Store, query: Callable[..., Any], *positional: Any, **named: Any) -> Any:
+    """Return the answer of a function of ``db.queries`` or its like, cached while the store stays as it is.
 
     Parameters
     ----------
     store : Store
-    query : str
-        Name of a function of ``db.queries``.
+    query : callable
+        Takes an engine first.
     *positional, **named
         Its arguments after the engine; hashable.
 
@@ -115,4 +117,5 @@ def read(store: Store, query: str, *positional: Any, **named: Any) -> Any:
     StoreError
         With one line, where the store cannot be read.
     """
-    return _read(query, store.location, store.stamp, positional, named)
+    name = f"{query.__module__}.{query.__qualname__}"
+    return _read(name, query, store.location, store.stamp, positional, named)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Engine, TextClause, text
+from sqlalchemy import BindParameter, Double, Engine, Integer, String, TextClause, bindparam, text
+from sqlalchemy.types import TypeEngine
 
 # A column of NULLs only has no type of its own; these are numbers in every result.
 _NUMBERS = frozenset(
@@ -91,7 +94,7 @@ def frame(engine: Engine, sql: str | TextClause, **parameters: Any) -> pd.DataFr
     Returns
     -------
     DataFrame
-        NULL is NaN, in text columns too.
+        NULL is NaN, in text columns too. ``attrs["sql"]`` is the statement, its values in place.
     """
     clause = text(sql) if isinstance(sql, str) else sql
     given = {name: value for name, value in parameters.items() if value is not None}
@@ -100,9 +103,25 @@ def frame(engine: Engine, sql: str | TextClause, **parameters: Any) -> pd.DataFr
         found = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
     for column in _NUMBERS.intersection(found.columns):
         found[column] = found[column].astype("float64")
+    found.attrs["sql"] = statement(engine, clause, given)
     return found
+
+
+def statement(engine: Engine, clause: TextClause, given: Mapping[str, Any]) -> str:
+    """Return a query as it would be typed, to be shown and asked again."""
+    bound = clause.bindparams(*(_typed(name, value) for name, value in given.items()))
+    compiled = bound.compile(engine, compile_kwargs={"literal_binds": True, "render_postcompile": True})
+    return textwrap.dedent(str(compiled)).strip()
 
 
 def only_if(value: object, condition: str) -> str:
     """Return ``condition`` as a further part of a WHERE clause, nothing where ``value`` is None."""
     return "" if value is None else f" AND {condition}"
+
+
+def _typed(name: str, value: Any) -> BindParameter[Any]:
+    """A value that can be written out; a list of them stands in parentheses."""
+    many = isinstance(value, (list, tuple))
+    example = next(iter(value), "") if many else value
+    kinds: dict[type, TypeEngine[Any]] = {int: Integer(), float: Double()}
+    return bindparam(name, value, type_=kinds.get(type(example), String()), expanding=many)

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import charts, facts, heatmaps
+from dashboard import facts
+from dashboard.charts import ablation, common, neuron, overview
+from dashboard.charts import heatmap as heatmaps
 
 alt.utils.schemapi.enable_debug_mode()
 
@@ -49,8 +51,8 @@ def effects() -> pd.DataFrame:
 
 
 def test_classes_that_are_numbers_come_in_numeric_order() -> None:
-    assert heatmaps.class_order(["100", "9", "60", "9"]) == ["9", "60", "100"]
-    assert heatmaps.class_order(["wind", "10", "bell"]) == ["wind", "10", "bell"]
+    assert common.class_order(["100", "9", "60", "9"]) == ["9", "60", "100"]
+    assert common.class_order(["wind", "10", "bell"]) == ["wind", "10", "bell"]
 
 
 def test_cluster_order_puts_rows_of_one_shape_side_by_side() -> None:
@@ -68,7 +70,7 @@ def test_cluster_order_bears_silent_and_few_rows() -> None:
 
 
 def test_coverage_is_never_drawn_without_its_null(coverage: pd.DataFrame) -> None:
-    spec = charts.coverage_chart(coverage).to_dict()
+    spec = overview.coverage_chart(coverage).to_dict()
     (rows,) = spec["datasets"].values()
     assert {(row["model"], row["task"]) for row in rows} == {("large", "pitch"), ("base", "pitch")}
 
@@ -78,10 +80,10 @@ def test_models_keep_their_colour_from_chart_to_chart(coverage: pd.DataFrame) ->
     nulls = pd.DataFrame({"model": ["base"], "share": [0.1]})
     probe = coverage.assign(accuracy=0.5, chance=0.1, n_clips=9, metric="accuracy")
     for chart in (
-        charts.coverage_chart(coverage),
-        charts.count_chart(coverage),
-        charts.probe_chart(probe),
-        charts.layer_chart(by_layer, nulls),
+        overview.coverage_chart(coverage),
+        overview.count_chart(coverage),
+        overview.probe_chart(probe),
+        overview.layer_chart(by_layer, nulls),
     ):
         scales = [
             layer["encoding"]["color"]["scale"]
@@ -104,11 +106,11 @@ def test_models_keep_their_colour_from_chart_to_chart(coverage: pd.DataFrame) ->
     ],
 )
 def test_probes_are_told_by_what_was_measured(coverage: pd.DataFrame, metrics: list[str], title: str) -> None:
-    spec = charts.probe_chart(coverage.assign(accuracy=0.5, chance=0.1, n_clips=9, metric=metrics)).to_dict()
+    spec = overview.probe_chart(coverage.assign(accuracy=0.5, chance=0.1, n_clips=9, metric=metrics)).to_dict()
     stem, _, found = spec["layer"]
     assert stem["encoding"]["x"]["title"] == found["encoding"]["x"]["title"] == title
     (rows,) = spec["datasets"].values()
-    assert [row["measure"] for row in rows] == [charts.MEASURES[metric] for metric in metrics]
+    assert [row["measure"] for row in rows] == [overview.MEASURES[metric] for metric in metrics]
     assert found["encoding"]["shape"]["scale"]["domain"] == list(dict.fromkeys(row["measure"] for row in rows))
 
 
@@ -140,7 +142,7 @@ def test_class_bars_draw_the_mean_of_the_classes() -> None:
             "q_value": [np.nan, 0.01], "replicated": ["not tested", "yes"],
         }
     )  # fmt: skip
-    rows, spec = charts.class_bars(frame)
+    rows, spec = neuron.class_bars(frame)
     assert rows["class_name"].tolist() == ["9", "10"]
     assert rows["status"].tolist() == ["class-specific", "other"]
     bars, rule = spec["layer"]
@@ -169,7 +171,7 @@ def test_an_ablation_is_told_with_interval_and_controls(effects: pd.DataFrame) -
 
 
 def test_ablation_chart_draws_points_of_percent(effects: pd.DataFrame) -> None:
-    spec = charts.ablation_chart(effects.head(1).assign(label="one")).to_dict()
+    spec = ablation.ablation_chart(effects.head(1).assign(label="one")).to_dict()
     drawn = [row["delta"] for rows in spec["datasets"].values() for row in rows if "delta" in row]
     assert drawn == pytest.approx([-20])
 

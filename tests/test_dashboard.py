@@ -252,8 +252,8 @@ def test_any_length_of_clip_can_be_drawn(tmp_path: Path) -> None:
 def test_the_dashboard_never_loads_torch(store: Path) -> None:
     code = (
         "import sys; from streamlit.testing.v1 import AppTest;"
-        "from dashboard import charts, data, facts, heatmaps;"
-        "from dashboard.components import address, clip, presets, share, store, tables;"
+        "from dashboard import data, facts;"
+        "from dashboard.components import address, clip, draw, page, share, sidebar;"
         "app = AppTest.from_file('dashboard/app.py', default_timeout=60).run();"
         "assert not app.exception;"
         "print('torch' in sys.modules)"

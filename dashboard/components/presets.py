@@ -46,7 +46,7 @@ def select(preset: str) -> None:
     """Show the preset selector; beside it, `MEANING` says what the chosen one means."""
     key = address.show("select_preset", preset)
     st.segmented_control(
-        "Preset",
+        "Selector",
         list(MEANING),
         key=key,
         required=True,

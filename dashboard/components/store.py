@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import data
+from db import queries
 from db.session import StoreError
 
 COMMAND = "python run_analysis.py --tasks all"
@@ -20,7 +21,7 @@ def require() -> data.Store:
             store.location,
         )
     try:
-        empty = data.read(store, "is_empty")
+        empty = data.read(store, queries.is_empty)
     except StoreError as error:
         show_error(error)
         st.stop()

@@ -5,23 +5,26 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, heatmaps
+from dashboard import data
+from dashboard.charts import heatmap as heatmaps
+from dashboard.charts.common import class_order
 from dashboard.components import address, draw, presets, share, tables
 from dashboard.components import store as stores
+from db import queries
 
 MOST_ROWS = 60
 ALL_CLASSES = "all classes"
 
 store = stores.require()
 dark = st.context.theme.type == "dark"
-model_names = list(data.read(store, "models")["name"])
+model_names = list(data.read(store, queries.models)["name"])
 
 st.title("Where the neurons lie")
 st.caption("Class-specific neurons by layer and class. Click a cell, or choose it below the chart.")
 selectors = st.container(horizontal=True, vertical_alignment="bottom")
 
 model = address.choice("model", model_names, model_names[0])
-task_names = list(data.read(store, "tasks", model)["task"])
+task_names = list(data.read(store, queries.tasks, model)["task"])
 if not task_names:
     st.info(f"No task has been scored for {model}: `{stores.COMMAND} --model {model}`")
     st.stop()
@@ -35,11 +38,11 @@ with selectors:
     link_slot = st.container(width="content")
 st.caption(presets.MEANING[preset])
 
-counts = data.read(store, "layer_class_counts", model, task, preset)
+counts = data.read(store, queries.layer_class_counts, model, task, preset)
 if counts.empty:
     st.info(f"The preset {preset} was not run for {task} on {model}.")
     st.stop()
-classes = heatmaps.class_order(counts["class_name"])
+classes = class_order(counts["class_name"])
 layers = sorted(counts["layer"].unique())
 fullest = counts.loc[counts["n_neurons"].idxmax()]
 untouched = "layer" not in st.query_params and "class" not in st.query_params
@@ -54,7 +57,7 @@ def choose_cell() -> None:
         address.go(layer=int(cells[0]["layer"]), **{"class": cells[0]["class_name"]})
 
 
-facts = data.read(store, "coverage", preset)
+facts = data.read(store, queries.coverage, preset)
 facts = facts[(facts["model"] == model) & (facts["task"] == task)]
 if len(facts):
     row = facts.iloc[0]
@@ -101,7 +104,7 @@ state = {
 with link_slot:
     share.link("heatmap", state)
 
-found = data.read(store, "cell_neurons", model, task, preset, layer, chosen_class)
+found = data.read(store, queries.cell_neurons, model, task, preset, layer, chosen_class)
 place = f"layer {layer}, {chosen_class or ALL_CLASSES}"
 st.subheader(f"Neurons of {place}")
 if found.empty:
@@ -114,7 +117,7 @@ found = found.sort_values(["p_value", "lift"], ascending=[True, False], kind="st
 strongest = [int(neuron) for neuron in dict.fromkeys(found["neuron"])]
 n_left_out = len(strongest) - MOST_ROWS
 strongest = strongest[:MOST_ROWS]
-probabilities = data.read(store, "probabilities", model, task, layer, tuple(strongest))
+probabilities = data.read(store, queries.probabilities, model, task, layer, tuple(strongest))
 wide = probabilities.pivot(index="neuron", columns="class_name", values="activation_probability")
 ordered = [int(wide.index[i]) for i in heatmaps.cluster_order(wide.to_numpy(float))]
 note = f" {n_left_out:,} with weaker evidence are left out." if n_left_out > 0 else ""
@@ -162,4 +165,4 @@ st.dataframe(
     placeholder="–",
     alt=f"Numbers of the neurons of {place}",
 )  # fmt: skip
-share.download("These rows as CSV", found, f"neurons_{model}_{task}_{preset}_layer{layer}.csv")
+share.take_away(f"neurons_{model}_{task}_{preset}_layer{layer}", found)

@@ -7,15 +7,19 @@ from itertools import zip_longest
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, data, facts, heatmaps
+from dashboard import data, facts
+from dashboard.charts import ablation as ablation_charts
+from dashboard.charts import neuron as neuron_charts
+from dashboard.charts.common import class_order
 from dashboard.components import address, clip, draw, presets, share, tables
 from dashboard.components import store as stores
+from db import queries
 
 N_CLIPS = 6
 MOST_NARROW = 24  # classes that fit half the page
 
 store = stores.require()
-models = data.read(store, "models").set_index("name")
+models = data.read(store, queries.models).set_index("name")
 model_names = list(models.index)
 
 title = st.empty()
@@ -23,7 +27,7 @@ selectors = st.container(horizontal=True, vertical_alignment="bottom")
 context = st.container(horizontal=True, vertical_alignment="bottom")
 
 model = address.choice("model", model_names, model_names[0])
-task_names = list(data.read(store, "tasks", model)["task"])
+task_names = list(data.read(store, queries.tasks, model)["task"])
 if not task_names:
     st.info(f"No task has been scored for {model}: `{stores.COMMAND} --model {model}`")
     st.stop()
@@ -48,16 +52,16 @@ with context:
     class_slot = st.container(width=190)
     presets.select(preset)
 
-widths = data.read(store, "layers", model).set_index("layer")["width"]
-counts = data.read(store, "layer_class_counts", model, task, preset)
-classes = heatmaps.class_order(counts["class_name"])
+widths = data.read(store, queries.layers, model).set_index("layer")["width"]
+counts = data.read(store, queries.layer_class_counts, model, task, preset)
+classes = class_order(counts["class_name"])
 class_name = address.optional("class", classes)
 fullest = int(counts.loc[counts["n_neurons"].idxmax(), "layer"]) if len(counts) else 0
 with class_slot:
     key = address.show("select_list_class", class_name or ANY_CLASS)
     st.selectbox("Class of the list", [ANY_CLASS, *classes], key=key, on_change=choose_class)
 layer = address.number("layer", fullest, 0, int(widths.index.max()))
-found = data.read(store, "cell_neurons", model, task, preset, layer, class_name)
+found = data.read(store, queries.cell_neurons, model, task, preset, layer, class_name)
 current_list = sorted({int(neuron) for neuron in found["neuron"]})
 strongest = found.sort_values(["p_value", "lift"], ascending=[True, False], kind="stable")
 default = int(strongest["neuron"].iloc[0]) if len(strongest) else 0
@@ -97,16 +101,16 @@ st.caption(
     f"finds class-specific for {class_name or 'any class'} of {task}."
 )
 
-answers = data.read(store, "neuron", model, layer, neuron)
-selectivity = data.read(store, "neuron_selectivity", model, layer, neuron)
-specific = data.read(store, "neuron_classes", model, layer, neuron)
+answers = data.read(store, queries.neuron, model, layer, neuron)
+selectivity = data.read(store, queries.neuron_selectivity, model, layer, neuron)
+specific = data.read(store, queries.neuron_classes, model, layer, neuron)
 specific = specific[specific["preset"] == preset]
 
 st.subheader(
     "Clips it answers to most",
     help="Over the whole dataset, by the neuron's mean activation over the clip's tokens.",
 )
-clips = data.read(store, "top_clips", model, layer, neuron, None, N_CLIPS)
+clips = data.read(store, queries.top_clips, model, layer, neuron, None, N_CLIPS)
 dataset = None
 if clips.empty:
     st.caption("No clips are stored for this neuron.")
@@ -156,7 +160,7 @@ def bars(name: str) -> None:
     shown["replicated"] = shown["replicated"].map(tables.yes_no)
     chosen = ", ".join(str(c) for c in shown.loc[shown["selected"], "class_name"])
     st.markdown(f"**{name}**" + (f" :orange[{chosen}]" if chosen else ""))
-    drawn, spec = charts.class_bars(shown.drop(columns="origin"))
+    drawn, spec = neuron_charts.class_bars(shown.drop(columns="origin"))
     st.vega_lite_chart(
         drawn,
         spec,
@@ -218,15 +222,15 @@ st.dataframe(
     alt="Entropy, rank and selection of the neuron in every task by every preset",
 )  # fmt: skip
 with st.container(horizontal=True):
-    share.download("Selectivity as CSV", selectivity, f"selectivity_{model}_{layer}_{neuron}.csv")
-    share.download("Probabilities as CSV", answers, f"probabilities_{model}_{layer}_{neuron}.csv")
+    share.take_away(f"selectivity_{model}_{layer}_{neuron}", selectivity)
+    share.take_away(f"probabilities_{model}_{layer}_{neuron}", answers)
 
 st.subheader("Ablation")
 st.caption(
     "This neuron's own ablation was not measured. Below is what happened when whole sets that "
     "contain it were taken out, beside random sets of the same size."
 )
-ablations = data.read(store, "neuron_ablations", model, layer, neuron)
+ablations = data.read(store, queries.neuron_ablations, model, layer, neuron)
 if ablations.empty:
     st.caption("No ablated set contains this neuron.")
 else:
@@ -234,7 +238,7 @@ else:
     ablations["label"] = [facts.ablation_label(row) for row in ablations.to_dict("records")]
     order = ablations.assign(size=ablations["delta"].abs())
     top = order.sort_values(["believable", "size"], ascending=False).drop_duplicates("label")[:10]
-    draw.chart(charts.ablation_chart, top, alt="Effects of the sets that contain this neuron")
+    draw.chart(ablation_charts.ablation_chart, top, alt="Effects of the sets that contain this neuron")
     n_more = ablations["label"].nunique() - len(top)
     more = f" The {n_more:,} weaker ones are in the CSV." if n_more else ""
     n_stand = int(ablations["believable"].sum())
@@ -242,7 +246,7 @@ else:
         f"{n_stand:,} of {len(ablations):,} effects stand (q < 0.05, interval without 0, outside "
         f"the range of the controls).{more}"
     )
-    share.download("Ablations as CSV", ablations, f"ablations_{model}_{layer}_{neuron}.csv")
+    share.take_away(f"ablations_{model}_{layer}_{neuron}", ablations)
 
 state = {
     "model": model, "task": task, "preset": preset, "class": class_name, "layer": layer,

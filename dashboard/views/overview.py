@@ -5,17 +5,20 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, data, facts
+from dashboard import data, facts
+from dashboard.charts import ablation as ablation_charts
+from dashboard.charts import overview as charts
 from dashboard.components import address, draw, presets, share, tables
 from dashboard.components import store as stores
+from db import queries
 
 ALL_TASKS = "all tasks (mean)"
 MOST_RUNS = 6
 PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
 
 store = stores.require()
-models = data.read(store, "models")
-totals = data.read(store, "store_facts")
+models = data.read(store, queries.models)
+totals = data.read(store, queries.store_facts)
 
 st.title("Audio neuron atlas")
 st.markdown(
@@ -38,10 +41,10 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     link_slot = st.container(width="content")
 st.caption(presets.MEANING[preset])
 
-coverage = data.read(store, "coverage", preset)
-probe = data.read(store, "probe")
+coverage = data.read(store, queries.coverage, preset)
+probe = data.read(store, queries.probe)
 probe_all = probe[probe["class_name"].isna()] if len(probe) else probe
-effects = pd.concat([data.read(store, "ablation_effects", name) for name in models["name"]], ignore_index=True)
+effects = pd.concat([data.read(store, queries.ablation_effects, name) for name in models["name"]], ignore_index=True)
 
 st.subheader(
     "Coverage and class-specific neurons by task",
@@ -81,7 +84,7 @@ else:
                 placeholder="–",
                 alt="Coverage and counts of every model and task",
             )
-            share.download("Coverage as CSV", coverage, f"coverage_{preset}.csv")
+            share.take_away(f"coverage_{preset}", coverage)
 
 pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
 with pair.container():
@@ -94,7 +97,7 @@ with pair.container():
     task = address.choice("layer_task", [ALL_TASKS, *tasks], ALL_TASKS)
     address.select("Counted over", "layer_task", [ALL_TASKS, *tasks], task)
     only = None if task == ALL_TASKS else task
-    by_layer = data.read(store, "specific_by_layer", preset, only)
+    by_layer = data.read(store, queries.specific_by_layer, preset, only)
     if by_layer.empty:
         st.caption("No class-specific neurons were stored.")
     else:
@@ -136,7 +139,7 @@ else:
     biggest["label"] = biggest["model"]
     pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium", vertical_alignment="center")
     draw.chart(
-        charts.ablation_chart, biggest, place=pair,
+        ablation_charts.ablation_chart, biggest, place=pair,
         alt="Largest believable ablation effect of each model, over its random controls",
     )  # fmt: skip
     spoken = pair.container()
@@ -145,9 +148,9 @@ else:
         spoken.markdown(f"**{row['model']}**. {facts.ablation_sentence(row)}{note}")
 
 st.subheader("Read with care")
-warnings = data.read(store, "warnings")
-problems = data.read(store, "problems")
-runs = data.read(store, "runs")
+warnings = data.read(store, queries.warnings)
+problems = data.read(store, queries.problems)
+runs = data.read(store, queries.runs)
 missing = pd.concat([facts.not_measured(coverage, probe, effects), facts.run_notes(runs)], ignore_index=True)
 care = {
     "Warnings": (warnings, "Confounds and small classes"),
@@ -161,7 +164,7 @@ for name, (rows, meaning) in care.items():
             st.caption(meaning + "." if len(rows) else "None.")
             if len(rows):
                 st.dataframe(rows, hide_index=True, alt=meaning)
-                share.download(f"{name} as CSV", rows, f"{name.lower().replace(' ', '_')}.csv")
+                share.take_away(f"{name.lower().replace(' ', '_')}", rows)
 
 st.subheader("Runs")
 for row in runs.head(MOST_RUNS).to_dict("records"):
@@ -177,7 +180,7 @@ if table.open:
             placeholder="–",
             alt="When each model was measured, how long it took, and on what device",
         )
-        share.download("Runs as CSV", runs, "runs.csv")
+        share.take_away("runs", runs)
 settings = st.expander("Settings and versions of each run", icon=":material/tune:", on_change="rerun")
 if settings.open:
     with settings:

@@ -1,4 +1,4 @@
-"""Heatmaps: DataFrame -> chart, and the order of their rows and columns; pure functions.
+"""Heatmaps, and the order of their rows and columns.
 
 Counts and probabilities start at 0 on a sequential scale whose colours the theme gives; the
 numbers stand in the cells where there is room.
@@ -6,7 +6,7 @@ numbers stand in the cells where there is room.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -14,25 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-HIGHLIGHT = "#D5651B"
-LABEL_LIMIT = 130  # pixels; longer names end in dots
-
-
-def class_order(names: Iterable[str]) -> list[str]:
-    """Class names in reading order: numbers by value, other names as they come.
-
-    Examples
-    --------
-    >>> class_order(["10", "9", "9"])
-    ['9', '10']
-    >>> class_order(["rain", "dog"])
-    ['rain', 'dog']
-    """
-    unique = list(dict.fromkeys(names))
-    try:
-        return sorted(unique, key=float)
-    except ValueError:
-        return unique
+from dashboard.charts.common import axis_height, class_axis, class_order
+from dashboard.theme import HIGHLIGHT
 
 
 def cluster_order(matrix: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -72,23 +55,6 @@ def _cell_text(value: str, top: float, columns: int, digits: int, dark: bool) ->
         "opacity": {"expr": f"{cell} < {5.2 * digits:.1f} ? 0 : 1"},
         "color": {"expr": f"datum['{value}'] > {0.55 * top} ? '{strong}' : '{weak}'"},
     }
-
-
-def _level(names: Sequence[str]) -> bool:
-    """Whether the labels fit side by side in half a narrow page."""
-    return max(map(len, names), default=0) * len(names) * 7 + 8 * len(names) < 260
-
-
-def class_axis(names: Sequence[str]) -> alt.Axis:
-    """Labels level where they fit, upright where they would not."""
-    angle = 0 if _level(names) else -90
-    return alt.Axis(labelAngle=angle, labelLimit=LABEL_LIMIT, labelOverlap=True)
-
-
-def axis_height(names: Sequence[str]) -> int:
-    """Pixels that the labels of `class_axis` take, to be added to a chart's height."""
-    longest = max(map(len, names), default=0)
-    return 30 if _level(names) else min(6 * longest, LABEL_LIMIT) + 20
 
 
 def count_heatmap(

@@ -1,0 +1,89 @@
+"""What all charts share: order of classes, axes, scales, legends; pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import altair as alt
+import pandas as pd
+
+from dashboard.theme import MODEL_COLOURS, NULL_COLOUR
+
+# Checking every part of every chart against the schema took a third of a page's time; tests/test_charts.py
+# checks them once.
+alt.utils.schemapi.disable_debug_mode()
+
+Chart = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart
+
+LABEL_LIMIT = 130  # pixels; longer names end in dots
+NULL_NAME = "shuffled-label null"
+CHANCE_NAME = "chance"
+CONTROL_NAME = "random controls"
+
+
+def class_order(names: Iterable[str]) -> list[str]:
+    """Class names in reading order: numbers by value, other names as they come.
+
+    Examples
+    --------
+    >>> class_order(["10", "9", "9"])
+    ['9', '10']
+    >>> class_order(["rain", "dog"])
+    ['rain', 'dog']
+    """
+    unique = list(dict.fromkeys(names))
+    try:
+        return sorted(unique, key=float)
+    except ValueError:
+        return unique
+
+
+def _fits(names: Sequence[str]) -> bool:
+    """Whether the labels fit side by side in half a narrow page."""
+    return max(map(len, names), default=0) * len(names) * 7 + 8 * len(names) < 260
+
+
+def class_axis(names: Sequence[str]) -> alt.Axis:
+    """Labels level where they fit, upright where they would not."""
+    angle = 0 if _fits(names) else -90
+    return alt.Axis(labelAngle=angle, labelLimit=LABEL_LIMIT, labelOverlap=True)
+
+
+def axis_height(names: Sequence[str]) -> int:
+    """Pixels that the labels of `class_axis` take, to be added to a chart's height."""
+    longest = max(map(len, names), default=0)
+    return 30 if _fits(names) else min(6 * longest, LABEL_LIMIT) + 20
+
+
+def model_names(frame: pd.DataFrame) -> list[str]:
+    """Models by name, so that each keeps its colour from chart to chart."""
+    return sorted(set(frame["model"]))
+
+
+def legend_scale(models: Sequence[str], reference: str) -> alt.Scale:
+    """One colour a model, and grey for what they are to be read against."""
+    scale = model_scale(models)
+    return alt.Scale(domain=[*models, reference], range=[*scale.range, NULL_COLOUR])
+
+
+def legend() -> alt.Legend:
+    return alt.Legend(title=None, orient="top", labelLimit=220, columns=3, symbolOpacity=1)
+
+
+def by_task(frame: pd.DataFrame, reference: str) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:
+    """Shared encodings of charts with a row a task, and in it a line a model."""
+    models = model_names(frame)
+    y = alt.Y("task:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, labelOverlap=False, grid=False))
+    offset = alt.YOffset("model:N", sort=models)
+    color = alt.Color("model:N", scale=legend_scale(models, reference), legend=legend())
+    height = frame["task"].nunique() * max(18, 10 * len(models) + 4) + 85  # axis and legend
+    return y, offset, color, height
+
+
+def share_axis(field: str, title: str) -> alt.X:
+    return alt.X(field, title=title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=5))
+
+
+def model_scale(models: Sequence[str]) -> alt.Scale:
+    """One colour a model."""
+    return alt.Scale(domain=list(models), range=[MODEL_COLOURS[i % len(MODEL_COLOURS)] for i in range(len(models))])

@@ -1,0 +1,8 @@
+"""Compare."""
+
+from __future__ import annotations
+
+from dashboard.components import page, sidebar
+
+scope = sidebar.choose()
+page.head("Compare", "compare")

@@ -1,0 +1,8 @@
+"""Coverage."""
+
+from __future__ import annotations
+
+from dashboard.components import page, sidebar
+
+scope = sidebar.choose()
+page.head("Coverage", "coverage")

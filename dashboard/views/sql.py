@@ -1,0 +1,8 @@
+"""Sql."""
+
+from __future__ import annotations
+
+from dashboard.components import page, sidebar
+
+scope = sidebar.choose()
+page.head("Sql", "sql")

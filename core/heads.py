@@ -19,11 +19,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from core.blas import one_thread
 from core.results import FloatArray, IntArray
 from core.selectivity import Mask
 
 STRENGTHS = (0.0001, 0.001, 0.01, 0.1, 1.0)
 """Inverse regularisation C tried on the valid split, strongest regularisation first."""
+_WORTH_THREADS = 2**24
+"""Features of all train clips from which threads gain more than they cost."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,17 @@ def choose(
     """
     scaler = StandardScaler().fit(embeddings.astype(np.float64))
     scaled = scaler.transform(embeddings.astype(np.float64))
+    with one_thread(scaled.size < _WORTH_THREADS):
+        return _best(scaler, scaled, learner, quality, strengths)
+
+
+def _best(
+    scaler: StandardScaler,
+    scaled: FloatArray,
+    learner: Learner,
+    quality: Callable[[LinearHead], float] | None,
+    strengths: Sequence[float],
+) -> tuple[LinearHead, float]:
     basis = _basis(scaled)
     if basis is not None:
         scaled = scaled @ basis.T

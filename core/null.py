@@ -7,7 +7,7 @@ the sums over strata of what follows from those of d there (Cochran 1977, *Sampl
 section 2; Sukhatme 1944 for the third). The tail is a Pearson type III (shifted gamma) with these
 three moments, as Mielke and Berry (2007, *Permutation Methods*) use: with small classes and sparse
 neurons the skewness makes a normal tail far too light. A neuron that fires in a few units only gets
-its exact p instead (`core.tails`).
+its exact p instead (`core.tails`); one that a few units dominate, a tail that knows them (`core.lumps`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from core.exchange import Exchange
+from core.lumps import Lumps, raised
 from core.results import FloatArray, IntArray
 from core.selectivity import Mask
 from core.tails import Sparse, pearson3_upper_tail
@@ -31,8 +32,10 @@ _CONSTANT = 1e-9
 """Variance over units up to which a neuron counts as the same in every one."""
 _BLOCK = 512
 """Neurons that are worked on at once: what they need stays in the processor's cache."""
+_TO_RAISE = 0.1
+"""A p below this is held against the conditional tail of `core.lumps`."""
 THREADS = 2
-_WORTH_THREADS = 16 * _BLOCK
+WORTH_THREADS = 16 * _BLOCK
 """Neurons from which threads gain more than they cost."""
 
 
@@ -47,7 +50,7 @@ def in_blocks(n_neurons: int, work: Callable[[slice], object]) -> None:
 @contextmanager
 def mapping(n_neurons: int) -> Iterator[Callable[..., Iterable[Any]]]:
     """`map`, in threads where there are many neurons."""
-    if n_neurons < _WORTH_THREADS:
+    if n_neurons < WORTH_THREADS:
         yield map
         return
     with ThreadPoolExecutor(THREADS) as pool:
@@ -68,6 +71,8 @@ class ClipCounts:
         Pooled activation probability in each stratum; central moments of d over its units.
     sparse : Sparse
         The neurons that fire in a few units only.
+    lumps : Lumps
+        The neurons that a few units dominate.
     """
 
     positive: NDArray[np.floating]
@@ -77,6 +82,7 @@ class ClipCounts:
     second: NDArray[np.floating]
     third: NDArray[np.floating]
     sparse: Sparse
+    lumps: Lumps = field(init=False)
 
     @classmethod
     def of(
@@ -89,6 +95,7 @@ class ClipCounts:
         n_units, n_neurons, n_strata = len(token_counts), positive.shape[1], len(exchange.sizes)
         counts: NDArray[np.floating] = np.empty((n_units, n_neurons), dtype)
         n_firing = np.empty(n_neurons, dtype=np.int64)
+        peak = np.empty(n_neurons)
         # Many strata at full precision would be as large as the counts.
         kept = np.float64 if n_strata <= 64 else np.float32
         rate, second, third = (np.empty((n_strata, n_neurons), kept) for _ in range(3))
@@ -105,12 +112,16 @@ class ClipCounts:
             r = _by_stratum(d, starts) / np.maximum(stratum_tokens, 1)
             d -= t * (r[stratum] if n_strata > 1 else r)
             squared = d * d
-            rate[:, block], second[:, block] = r, _by_stratum(squared, starts) / size
+            sums = _by_stratum(squared, starts)
+            peak[block] = squared.max(axis=0) / np.maximum(sums.sum(axis=0), _CONSTANT)
+            rate[:, block], second[:, block] = r, sums / size
             squared *= d
             third[:, block] = _by_stratum(squared, starts) / size
 
         in_blocks(n_neurons, moments)
-        return cls(counts, token_counts, exchange, rate, second, third, Sparse.of(counts, n_firing))
+        made = cls(counts, token_counts, exchange, rate, second, third, Sparse.of(counts, n_firing))
+        object.__setattr__(made, "lumps", Lumps.of(made, peak))
+        return made
 
     def by_class(self, members: Mask) -> tuple[FloatArray, FloatArray]:
         """Positive counts (n_classes, n_neurons) and tokens (n_classes,) of each class's units.
@@ -209,6 +220,9 @@ def evidence(counts: ClipCounts, positive: FloatArray, members: Mask) -> tuple[F
         p[:, block] = np.where(moments.per_sd[:, block] > 0, np.maximum(tail, moments.least_p[:, None]), 1.0)
 
     in_blocks(p.shape[1], fill)
+    class_index, neuron = np.nonzero(p < _TO_RAISE)
+    excess = z[class_index, neuron] / moments.per_sd[class_index, neuron]
+    p[class_index, neuron] = raised(counts, moments.drawn, class_index, neuron, excess, p[class_index, neuron])
     class_index, neuron, exact = counts.sparse.p(members, moments.drawn, counts.exchange)
     p[:, counts.sparse.neuron] = 1.0
     p[class_index, neuron] = exact
@@ -272,5 +286,11 @@ def significant_pairs(
     if passing[:n_dense][near].any() or passing[n_dense:].any():
         p[:n_dense][near] = tail(near)
         p[n_dense:] = counts.sparse.p(members, moments.drawn, counts.exchange)[2]
+        passing = significant(p, alpha, positive.size)
+    at = np.flatnonzero(passing[:n_dense])
+    if at.size:  # larger p let fewer pass, and none that did not before
+        excess = z[at] / moments.per_sd[class_index[at], neuron[at]]
+        p[~passing] = 1
+        p[at] = raised(counts, moments.drawn, class_index[at], neuron[at], excess, p[at])
         passing = significant(p, alpha, positive.size)
     return np.append(class_index, few_classes)[passing], np.append(neuron, few_neurons)[passing]

@@ -11,12 +11,14 @@ import numpy as np
 from core import ablation, attribution, refits, scoring, targets, worth
 from core.ablation import ALPHA
 from core.activations import Activations
+from core.blas import one_thread
 from core.conditions import Passes
 from core.config import FEWER_CONTROLS, AnalysisConfig
 from core.device import ablate_clips_for, control_families_for
 from core.encoders.base import Encoder
 from core.groups import group_of_clips
 from core.heads import LinearHead
+from core.null import WORTH_THREADS
 from core.operations import Operation, per_token
 from core.probe import Part, Probe
 from core.results import Ablation, Attributions, TaskScores
@@ -48,13 +50,14 @@ def score(
 ) -> TaskScores:
     """Entropy and class-specific neurons by every preset, beside their nulls and all that tells what they are worth."""
     settings = config.selections(scan.dataset.entropy_rate)
-    scores = scoring.score(
-        scan, attribute, counts, settings, config.shuffles, config.seed, config.selection_splits(), progress
-    )
-    scores = worth.with_worth(
-        scan, matrices, attribute, counts, scores, settings, heads.result, config.event, config.seed,
-        lambda done: progress(config.shuffles + done),
-    )  # fmt: skip
+    with one_thread(matrices.positive.shape[1] < WORTH_THREADS):
+        scores = scoring.score(
+            scan, attribute, counts, settings, config.shuffles, config.seed, config.selection_splits(), progress
+        )
+        scores = worth.with_worth(
+            scan, matrices, attribute, counts, scores, settings, heads.result, config.event, config.seed,
+            lambda done: progress(config.shuffles + done),
+        )  # fmt: skip
     left_out = ablation.too_few_clips(scan, attribute, counts.names, config.min_test_clips)
     return replace(scores, warnings=(*scores.warnings, left_out)) if left_out else scores
 

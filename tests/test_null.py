@@ -80,7 +80,9 @@ def test_moments_are_those_over_all_permutations() -> None:
         z, p = evidence_of(positive, tokens, labels)
         np.testing.assert_allclose(z[1], contribution[:n].sum(0) / sums.std(0), atol=1e-6)
         expected = [pearson3.sf(zj, sj) for zj, sj in zip(z[1], skew(sums), strict=True)]
-        np.testing.assert_allclose(p[1], np.maximum(expected, 1 / comb(n_clips, n)), rtol=1e-4, atol=1e-12)
+        expected = np.maximum(expected, 1 / comb(n_clips, n))
+        assert (p[1] >= expected * (1 - 1e-4)).all()  # tests/test_lumps.py tells where and why it is larger
+        np.testing.assert_allclose(p[1][p[1] >= 0.2], expected[p[1] >= 0.2], rtol=1e-4)
 
 
 STRATA = Exchange(np.arange(17), np.array([0] * 8 + [1] * 8 + [2]), "clips within group")
@@ -108,7 +110,8 @@ def test_moments_within_strata_are_those_over_all_deals() -> None:
     z, p = evidence_of(positive, tokens, LABELS, STRATA)
     np.testing.assert_allclose(z[1], (LABELS @ contribution) / sums.std(0), atol=1e-6)
     expected = [pearson3.sf(zj, sj) for zj, sj in zip(z[1], skew(sums), strict=True)]
-    np.testing.assert_allclose(p[1], np.maximum(expected, 1 / len(deals)), rtol=1e-4)
+    assert (p[1] >= np.maximum(expected, 1 / len(deals)) * (1 - 1e-4)).all()
+    np.testing.assert_allclose(p[1][p[1] >= 0.1], np.array(expected)[p[1] >= 0.1], rtol=1e-4)
 
 
 @pytest.mark.parametrize("exchange", [Exchange.of_clips(17), STRATA], ids=["clips", "strata"])

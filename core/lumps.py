@@ -1,0 +1,147 @@
+"""Tails of a class sum under permutation where a few units dominate it.
+
+Three moments do not know that one recording of six clips, or one loud clip, makes most of a neuron's
+variance: its Pearson tail is then up to several times too light. Conditioned on which of the neuron's
+three most deviant units the class draws (2**3 cases, each with its exact chance), what is left of the
+sum is smooth, and there the three moments serve.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import gammaln
+
+from core.results import FloatArray, IntArray
+from core.tails import pearson3_upper_tail
+
+if TYPE_CHECKING:
+    from core.null import ClipCounts
+
+N_UNITS = 3
+"""Units that are conditioned on."""
+SHARE = 0.05
+"""A neuron is lumpy if its most deviant unit holds at least so much of its sum of squares."""
+
+
+@dataclass(frozen=True)
+class Lumps:
+    """The lumpy neurons' most deviant units.
+
+    Attributes
+    ----------
+    place : ndarray of int, shape (n_neurons,)
+        Column of each neuron below, -1 where it is not lumpy.
+    stratum : ndarray of int, shape (N_UNITS, n_lumpy)
+    height : ndarray of float, shape (N_UNITS, n_lumpy)
+        What each unit adds to a class that draws it: positive - rate * tokens.
+    """
+
+    place: IntArray
+    stratum: IntArray
+    height: FloatArray
+
+    @classmethod
+    def of(cls, counts: ClipCounts, peak: FloatArray) -> Lumps:
+        """Find them; ``peak`` is the share of each neuron's sum of squares that its most deviant unit holds."""
+        lumpy = np.flatnonzero(peak >= SHARE) if len(counts.tokens) > N_UNITS else np.empty(0, dtype=np.int64)
+        place = np.full(len(peak), -1)
+        place[lumpy] = np.arange(len(lumpy))
+        stratum = counts.exchange.stratum
+        strata, heights = np.empty((N_UNITS, len(lumpy)), dtype=np.int64), np.empty((N_UNITS, len(lumpy)))
+        for start in range(0, len(lumpy), 512):
+            block = lumpy[start : start + 512]
+            d = counts.positive[:, block] - counts.tokens[:, None] * counts.rate[:, block][stratum]
+            unit = np.argpartition(-np.abs(d), N_UNITS - 1, axis=0)[:N_UNITS]
+            strata[:, start : start + 512] = stratum[unit]
+            heights[:, start : start + 512] = np.take_along_axis(d, unit, axis=0)
+        return cls(place, strata, heights)
+
+
+def raised(
+    counts: ClipCounts, drawn: IntArray, class_index: IntArray, neuron: IntArray, excess: FloatArray, p: FloatArray
+) -> FloatArray:
+    """The larger of each p and its conditional tail; p itself where the neuron is not lumpy.
+
+    Parameters
+    ----------
+    counts : ClipCounts
+    drawn : ndarray of int, shape (n_classes, n_strata)
+        Units of each class in each stratum.
+    class_index, neuron : ndarrays of int, shape (n_pairs,)
+    excess : ndarray of float, shape (n_pairs,)
+        Class sum of positive - rate * tokens.
+    p : ndarray of float, shape (n_pairs,)
+    """
+    column = counts.lumps.place[neuron]
+    lumpy = np.flatnonzero(column >= 0)
+    found = p.copy()
+    for start in range(0, len(lumpy), 2**16):
+        at = lumpy[start : start + 2**16]
+        tail = _conditional_tail(counts, drawn[class_index[at]], neuron[at], column[at], excess[at])
+        found[at] = np.maximum(p[at], tail)
+    return found
+
+
+def _conditional_tail(
+    counts: ClipCounts, drawn: IntArray, neuron: IntArray, column: IntArray, excess: FloatArray
+) -> FloatArray:
+    """Chance that a class sum reaches ``excess``, over all ways to draw the deviant units; see `raised`."""
+    stratum, height = counts.lumps.stratum[:, column], counts.lumps.height[:, column]
+    size = counts.exchange.sizes.astype(np.float64)
+    second, third = counts.second[:, neuron].astype(np.float64), counts.third[:, neuron].astype(np.float64)
+    n, pairs = drawn.astype(np.float64), np.arange(len(neuron))
+    of_strata = _sum_moments(n.T, size[:, None], 0.0, second * size[:, None], third * size[:, None])
+    _, variance, skew = (part.sum(axis=0) for part in of_strata)
+    together = [stratum == stratum[i] for i in range(N_UNITS)]  # units in the stratum of unit i
+    leads = [~(stratum[:i] == stratum[i]).any(axis=0) for i in range(N_UNITS)]  # the first of its stratum
+    p = np.zeros(len(neuron))
+    for taken in product((False, True), repeat=N_UNITS):
+        mask = np.array(taken)[:, None]
+        ways, mean = np.zeros(len(neuron)), (height * mask).sum(axis=0)
+        var, sk = variance.copy(), skew.copy()
+        for i in range(N_UNITS):
+            h, own = stratum[i], together[i] * leads[i]
+            n_h, size_h = n[pairs, h], size[h]
+            rest_n, rest_size = n_h - (own * mask).sum(axis=0), size_h - own.sum(axis=0)
+            sums = [size_h * m[h, pairs] - (height**k * own).sum(axis=0) for k, m in ((2, second), (3, third))]
+            before = _sum_moments(n_h, size_h, 0.0, size_h * second[h, pairs], size_h * third[h, pairs])
+            after = _sum_moments(rest_n, rest_size, -(height * own).sum(axis=0), *sums)
+            mean += leads[i] * after[0]
+            var += leads[i] * (after[1] - before[1])
+            sk += leads[i] * (after[2] - before[2])
+            ways += leads[i] * (_log_ways(rest_n, rest_size) - _log_ways(n_h, size_h))
+        p += np.exp(ways) * _tail(excess - mean, var, sk)
+    return p
+
+
+def _sum_moments(
+    n: FloatArray, size: FloatArray, total: FloatArray | float, squares: FloatArray, cubes: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean, variance and third central moment of the sum of ``n`` of ``size`` numbers with these power sums."""
+    count = np.maximum(size, 1)
+    mean = total / count
+    second = squares / count - mean**2
+    third = cubes / count - 3 * mean * squares / count + 2 * mean**3
+    spread = n * (size - n) / np.maximum(size - 1, 1)
+    return n * mean, spread * np.maximum(second, 0), spread * (size - 2 * n) / np.maximum(size - 2, 1) * third
+
+
+def _log_ways(n: FloatArray, size: FloatArray) -> FloatArray:
+    """Logarithm of the number of ways to draw ``n`` of ``size``; minus infinity where there is none."""
+    possible = (n >= 0) & (n <= size)
+    n = np.where(possible, n, 0)
+    ways = gammaln(size + 1) - gammaln(n + 1) - gammaln(size - n + 1)
+    return np.where(possible, ways, -np.inf)
+
+
+def _tail(excess: FloatArray, variance: FloatArray, third: FloatArray) -> FloatArray:
+    """Pearson III tail of what is left; a sum that cannot vary reaches its mean and no more."""
+    varies = variance > 1e-9
+    tail = (excess <= 1e-6).astype(np.float64)
+    sd = np.sqrt(variance[varies])
+    tail[varies] = pearson3_upper_tail(excess[varies] / sd, third[varies] / sd**3)
+    return tail

@@ -1,0 +1,98 @@
+"""Tails where a few units dominate: against every way to deal the labels."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from core import lumps
+from core.exchange import Exchange
+from core.null import ClipCounts, evidence
+from core.tails import pearson3_upper_tail
+
+
+def counts_of(n_neurons: int, exchange: Exchange, seed: int = 0) -> tuple[ClipCounts, NDArray[np.int64]]:
+    """Recordings of very unequal length, a few of which a neuron fires in far more than in the others."""
+    rng = np.random.default_rng(seed)
+    n_units = len(exchange.stratum)
+    tokens = rng.choice([20, 40, 120], size=n_units)
+    rate = rng.uniform(0.02, 0.1, (n_units, n_neurons))
+    loud = rng.permuted(np.tile(np.arange(n_units), (n_neurons, 1)), axis=1)[:, :3]
+    rate[loud.T, np.arange(n_neurons)] = [[0.9], [0.6], [0.4]]
+    positive = np.maximum(rng.binomial(tokens[:, None], rate), 1)  # fires everywhere: none is sparse
+    return ClipCounts.of(positive, tokens, exchange), positive
+
+
+def true_p(counts: ClipCounts, labels: NDArray[np.bool_], deals: NDArray[np.bool_]) -> NDArray[np.float64]:
+    d = counts.positive - counts.tokens[:, None] * counts.rate[counts.exchange.stratum]
+    return np.asarray((deals @ d >= labels @ d - 1e-6).mean(axis=0))
+
+
+def every_deal(stratum: NDArray[np.int64], labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    ways = []
+    for s in np.unique(stratum):
+        of = np.flatnonzero(stratum == s)
+        ways.append([np.isin(np.arange(len(stratum)), ones) for ones in combinations(of, labels[of].sum())])
+    return np.array([np.any(way, axis=0) for way in product(*ways)])
+
+
+EXCHANGES = {
+    "clips": (Exchange.of_clips(24), np.arange(24) % 8 == 0),
+    "within groups": (Exchange(np.arange(24), np.repeat([0, 1], 12), "clips within group"), np.arange(24) % 6 == 0),
+    "one unit": (Exchange.of_clips(24), np.arange(24) == 0),
+}
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_p_is_near_that_of_all_deals(name: str) -> None:
+    exchange, labels = EXCHANGES[name]
+    counts, _ = counts_of(600, exchange)
+    deals = every_deal(exchange.stratum, labels)
+    members = np.stack([~labels, labels], axis=1)
+    z, p = evidence(counts, counts.by_class(members)[0], members)
+    exact = true_p(counts, labels, deals)
+    small = (exact < 0.2) & (p[1] < 0.1)
+    assert small.sum() > 50
+    assert np.median(p[1][small] / exact[small]) > 0.9
+    assert np.quantile(p[1][small] / exact[small], 0.02) > 0.75
+    # The three moments alone are far too light on the same pairs.
+    d = counts.positive - counts.tokens[:, None] * counts.rate[exchange.stratum]
+    sums = deals @ d
+    skewness = ((sums - sums.mean(0)) ** 3).mean(0) / sums.std(0) ** 3
+    alone = np.maximum(pearson3_upper_tail(z[1].copy(), skewness), 1 / len(deals))
+    assert np.quantile(alone[small] / exact[small], 0.02) < 0.6
+
+
+def test_a_neuron_without_lumps_keeps_its_p() -> None:
+    rng = np.random.default_rng(1)
+    tokens = np.full(400, 50)
+    counts = ClipCounts.of(rng.binomial(50, 0.3, (400, 30)), tokens)
+    assert (counts.lumps.place == -1).sum() >= 25
+    smooth = np.flatnonzero(counts.lumps.place == -1)
+    p = np.full(len(smooth), 0.01)
+    drawn = np.array([[20]])
+    same = lumps.raised(counts, drawn, np.zeros(len(smooth), dtype=np.int64), smooth, np.full(len(smooth), 3.0), p)
+    np.testing.assert_array_equal(same, p)
+
+
+def test_never_lowers_a_p() -> None:
+    exchange = Exchange.of_clips(30)
+    counts, _ = counts_of(50, exchange, seed=2)
+    neuron = np.arange(50)
+    for p in (1e-9, 0.5):
+        given = np.full(50, p)
+        raised = lumps.raised(counts, np.array([[4]]), np.zeros(50, dtype=np.int64), neuron, np.full(50, 40.0), given)
+        assert (raised >= given).all()
+
+
+def test_the_chances_of_the_cases_add_up_to_one() -> None:
+    """A class sum reaches minus infinity for certain."""
+    exchange = Exchange(np.arange(20), np.repeat([0, 1, 2], [12, 6, 2]), "clips within group")
+    counts, _ = counts_of(40, exchange, seed=3)
+    drawn = np.array([[3, 2, 1]])
+    low = np.full(40, -1e6)
+    whole = lumps.raised(counts, drawn, np.zeros(40, dtype=np.int64), np.arange(40), low, np.zeros(40))
+    np.testing.assert_allclose(whole[counts.lumps.place >= 0], 1.0, atol=1e-9)

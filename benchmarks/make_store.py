@@ -1,0 +1,284 @@
+"""Make up a store of one full study: M2D's 36,864 neurons, 12 tasks, 338 classes, 12.5 million probabilities.
+
+    python benchmarks/make_store.py full.db [--share 0.1]
+
+The numbers are drawn, not measured: the store has the size and the shape of a real one, for
+``benchmarks/dashboard.py``. ``--share`` makes a smaller one of as many tasks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.agreement import specificity
+from core.curves import COLUMNS as CURVE
+from core.results import (
+    Ablation,
+    Attributions,
+    ClipRecord,
+    ClipTraces,
+    DatasetRecord,
+    ModelRecord,
+    NeuronPattern,
+    NullSummary,
+    ProbeResult,
+    Selection,
+    TaskScores,
+    TokenGrid,
+    TopClips,
+)
+from core.sharing import share_all
+from db import queries
+from db.session import open_store
+from db.set_queries import specific_sets
+from db.store import Store
+
+N_LAYERS, WIDTH = 12, 3072
+TASKS: dict[str, tuple[int, int, dict[str, int]]] = {
+    "esc50": (2000, 31, {"category": 50}),
+    "gise51": (2500, 31, {"event": 51}),
+    "us8k": (2000, 25, {"class": 10}),
+    "voxforge": (1500, 31, {"language": 6}),
+    "vc1": (1500, 38, {"gender": 2}),
+    "cremad": (1500, 16, {"emotion": 6}),
+    "gtzan": (930, 190, {"genre": 10}),
+    "nsynth": (3000, 25, {"family": 11, "pitch": 88, "octave": 8}),
+    "surge": (3000, 25, {"pitch": 88, "octave": 8}),
+}
+"""Clips, token columns of a clip, attributes with their number of classes."""
+N_CONTROLS, N_TARGETS, N_TOP, N_CONTRAST = 20, 20, 8, 3
+LEVELS = tuple(np.r_[np.arange(0, 1, 0.05), 0.99, 1.0].round(2).tolist())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("db", type=Path)
+    parser.add_argument("--share", type=float, default=1.0, help="share of each layer's neurons (1)")
+    parser.add_argument("--models", type=int, default=1, help="models of that size (1)")
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    width = max(8, round(WIDTH * arguments.share))
+    store = Store(open_store(arguments.db))
+    rng = np.random.default_rng(0)
+    datasets = {name: dataset(name, rng) for name in TASKS}
+    for record in datasets.values():
+        store.register_dataset(record)
+    for number in range(arguments.models):
+        write_model(store, f"m2d-made-up{f'-{number}' if number else ''}", width, datasets, rng)
+    size = arguments.db.stat().st_size / 1e6
+    print(f"{arguments.db}: {size:,.0f} MB in {time.monotonic() - started:,.0f} s")
+
+
+def dataset(name: str, rng: np.random.Generator) -> DatasetRecord:
+    n_clips, n_columns, attributes = TASKS[name]
+    labels = {a: [f"{a} {i}" if a != "pitch" else str(21 + i) for i in rng.permutation(np.arange(n_clips) % k)]
+              for a, k in attributes.items()}  # fmt: skip
+    clips = tuple(
+        ClipRecord(f"{name}/{i:05d}.wav", ("train", "train", "train", "valid", "test")[i % 5], n_columns * 0.16,
+                   {a: values[i] for a, values in labels.items()})
+        for i in range(n_clips)
+    )  # fmt: skip
+    return DatasetRecord(name, f"made-up/{name}", f"made-up-{name}", tuple(attributes), clips, (), "official",
+                         f"made-up {name}", "benchmarks/make_store.py", "CC0-1.0")  # fmt: skip
+
+
+def write_model(
+    store: Store, name: str, width: int, datasets: dict[str, DatasetRecord], rng: np.random.Generator
+) -> None:
+    n_neurons = N_LAYERS * width
+    edges = (50.0, 654.0, 1281.0, 2344.0, 4290.0, 8000.0)
+    grid = TokenGrid(edges, 0.16, 0.16, 6.08, 38)
+    model_id = store.register_model(
+        ModelRecord(name, f"made-up-{name}", (width,) * N_LAYERS, 16000, 85_000_000, "made up", "CC0-1.0",
+                    grids=(grid,) * N_LAYERS)
+    )  # fmt: skip
+    run_id = store.start_run(name, {"made up": True}, 0, "0", {"numpy": np.__version__}, "cpu")
+    for record in datasets.values():
+        key = f"{name}/{record.name}"
+        top = ranked(record.name, n_neurons, len(record.clips), N_TOP, rng)
+        store.write_top_clips(run_id, f"{key}/top", model_id, top)
+        if record.name == "esc50":  # the others' would be as long to read, and make 1.5 GB
+            store.write_traces(run_id, f"{key}/traces", model_id, traces(record, top, n_neurons, rng))
+        for attribute in record.attributes:
+            scores = task_scores(record, attribute, n_neurons, rng)
+            store.write_scores(run_id, f"{key}/{attribute}/score", model_id, scores)
+            store.write_probe(run_id, f"{key}/{attribute}/probe", model_id, probe(scores, rng))
+            store.write_attributions(run_id, f"{key}/{attribute}/attribution", model_id, attributions(scores, rng))
+            for selection, gain in (("top 1%", 0.0), ("top 1%", 2.0), ("mad 1%", 0.0)):
+                found = list(ablations(scores, selection, gain, n_neurons, rng))
+                store.write_ablations(run_id, f"{key}/{attribute}/{selection}/{gain}", model_id, scores.task, found)
+            print(f"  {name} {scores.task}", flush=True)
+    shared = share_all(specific_sets(store.engine, name), n_neurons)
+    store.write_shared(run_id, f"{name}/share", model_id, shared)
+    effects = queries.ablation_effects(store.engine, name)
+    store.write_specificity(run_id, f"{name}/specificity", model_id, specificity(effects, 0))
+    store.finish_run(run_id, "done", {"extract": 1.0, "score": 1.0, "ablate": 1.0})
+
+
+def ranked(name: str, n_neurons: int, n_clips: int, n: int, rng: np.random.Generator) -> TopClips:
+    first = rng.integers(n_clips, size=(n_neurons, 1))
+    clips = (first + np.arange(n) * (n_clips // n)) % n_clips
+    rate = -np.sort(-rng.beta(2, 3, (n_neurons, n)), axis=1)
+    return TopClips(name, clips, rate, rate * 2)
+
+
+def traces(record: DatasetRecord, top: TopClips, n_neurons: int, rng: np.random.Generator) -> ClipTraces:
+    contrast = {k: ranked(record.name, n_neurons, len(record.clips), N_CONTRAST, rng) for k in ("middle", "silent")}
+    every = np.concatenate([top.clip_index, *(part.clip_index for part in contrast.values())], axis=1)
+    shapes = (5, TASKS[record.name][1])
+    drawn = [(rng.gamma(0.4, 40, shapes)).clip(0, 255).astype(np.uint8) for _ in range(64)]
+    patterns = (
+        (neuron, [NeuronPattern(clip, 2.0, drawn[(neuron + rank) % 64]) for rank, clip in enumerate(clips)])
+        for neuron, clips in enumerate(every.tolist())
+    )
+    values = np.sort(rng.gamma(1, 0.1, (n_neurons, len(LEVELS))), axis=1).astype(np.float32)
+    return ClipTraces(record.name, contrast, patterns, LEVELS, values)
+
+
+def task_scores(record: DatasetRecord, attribute: str, n_neurons: int, rng: np.random.Generator) -> TaskScores:
+    names = tuple(sorted({str(c.labels[attribute]) for c in record.clips}, key=lambda n: int(n.split()[-1])))
+    n_classes, n_columns = len(names), TASKS[record.name][1]
+    clips = np.bincount([names.index(str(c.labels[attribute])) for c in record.clips if c.split != "test"])
+    tokens = clips * n_columns * 5
+    rate = rng.beta(1, 12, n_neurons) * rng.uniform(0.7, 1.3, (n_classes, n_neurons))
+    chosen = rng.random(n_neurons) < 0.05
+    rate[rng.integers(n_classes, size=chosen.sum()), np.flatnonzero(chosen)] *= 6
+    counts = rng.binomial(tokens[:, None], rate.clip(0, 0.95))
+    probability = counts / tokens[:, None]
+    share = probability / np.maximum(probability.sum(axis=0), 1e-12)
+    entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(axis=0)
+    p = rng.random(n_neurons)
+    return TaskScores(
+        record.name, attribute, f"{record.name}-{attribute}", names, clips, counts, tokens, entropy,
+        tuple(selection(preset, probability, entropy, rng) for preset in ("aape", "lape", "calibrated")),
+        ("duration, level and silence alone tell the class: made up",), int(clips.sum()), "clips", p, p,
+        curve(n_classes, rng), tables(names, attribute, n_neurons, n_classes, rng),
+    )  # fmt: skip
+
+
+def selection(preset: str, probability: np.ndarray, entropy: np.ndarray, rng: np.random.Generator) -> Selection:
+    lift = probability * (len(probability) - 1) / np.maximum(probability.sum(axis=0) - probability, 1e-9)
+    mask = (lift > 3) & (probability > 0.02)
+    if preset != "calibrated":
+        mask &= entropy < np.quantile(entropy, 0.01)
+    class_index, neuron = np.nonzero(mask)
+    n = len(neuron)
+    pairs = pd.DataFrame({
+        "class_index": class_index, "neuron_index": neuron, "activation_probability": probability[mask],
+        "entropy": entropy[neuron], "lift": lift[mask], "p_value": 10 ** -rng.uniform(3, 9, n),
+        "q_value": 10 ** -rng.uniform(1.4, 6, n), "replicated": (rng.random(n) < 0.8).astype(float),
+        "lift_low": lift[mask] * 0.8, "lift_high": lift[mask] * 1.2,
+        "explained_by": np.where(rng.random(n) < 0.1, "level", ""),
+    })  # fmt: skip
+    covered = len(np.unique(class_index)) / len(probability)
+    null = NullSummary(200, covered * 0.1, 0.0, covered * 0.3, 12.0, 15.0, 5.0, 20.0, 6.0, 30.0)
+    return Selection(preset, {"entropy_rate": 0.01, "probability_bar": 0.95, "lift": 2.0}, pairs, null, 0.2)
+
+
+def curve(n_classes: int, rng: np.random.Generator) -> pd.DataFrame:
+    points = pd.MultiIndex.from_product(
+        [["aape", "lape"], [0.0025, 0.005, 0.01, 0.02, 0.05, 0.1], [0.8, 0.9, 0.95, 0.97, 0.99]],
+        names=["preset", "entropy_rate", "probability_bar"],
+    ).to_frame(index=False)
+    coverage = rng.random(len(points))
+    return points.assign(
+        **dict.fromkeys([name for name in CURVE if name not in points], 0.0),
+    ).assign(coverage=coverage, n_classes_covered=(coverage * n_classes).astype(int), n_class_specific=300,
+             null_coverage_high=0.2, null_n_class_specific_high=20.0, n_shuffles=50)  # fmt: skip
+
+
+def grid_of(n_neurons: int, n_classes: int) -> pd.DataFrame:
+    return pd.DataFrame({
+        "neuron_index": np.repeat(np.arange(n_neurons), n_classes),
+        "class_index": np.tile(np.arange(n_classes), n_neurons),
+    })  # fmt: skip
+
+
+def tables(
+    names: tuple[str, ...], attribute: str, n_neurons: int, n_classes: int, rng: np.random.Generator
+) -> dict[str, pd.DataFrame]:
+    grid = grid_of(n_neurons, n_classes)
+    scores = {name: rng.normal(size=len(grid)) for name in ("mad", "cas", "auroc", "d_prime", "selectivity_index")}
+    rho = {f"rho_{name}": rng.uniform(-0.3, 0.3, n_neurons) for name in ("level", "duration", "silence")}
+    some = rng.choice(n_neurons, n_neurons // 20, replace=False)
+    odds = pd.DataFrame(
+        {"neuron_index": np.repeat(some, n_classes), "class_index": np.tile(np.arange(n_classes), len(some))}
+    )
+    value = rng.normal(size=len(odds))
+    made = {
+        "selector_score": grid.assign(**scores),
+        "neuron_confound": pd.DataFrame({"neuron_index": np.arange(n_neurons), **rho}),
+        "neuron_preference": odds.assign(log_odds=value, ci_low=value - 0.4, ci_high=value + 0.4),
+        "stability": pd.DataFrame([
+            {"preset": p, "n_halves": 5, "whole_groups": 0, "n_pairs_mean": 900.0, "jaccard_mean": 0.4,
+             "jaccard_low": 0.38, "jaccard_high": 0.43, "jaccard_expected": 0.01, "entropy_spearman": 0.8, "n_draws": None,
+             "share_of_draws": np.nan, "share_expected": np.nan} for p in ("aape", "lape", "calibrated")]),
+        "confound_probe": pd.DataFrame([
+            {"feature": f, "group_name": "", "metric": "accuracy", "accuracy": a, "ci_low": a - 0.05,
+             "ci_high": a + 0.05, "chance": 1 / n_classes, "n_clips": 400, "mark": "", "reason": ""}
+            for f, a in (("model", 0.9), ("level", 0.1), ("spectrum", 0.5))]),
+    }  # fmt: skip
+    if attribute == "pitch":
+        pitch = rng.integers(21, 109, len(some))
+        numbers = {name: rng.random(len(some)) for name in ("peak_rate", "floor_rate", "octave_equivalence_index")}
+        near = {
+            f"{name}_{end}": pitch + step
+            for name in ("preferred", "center")
+            for end, step in (("low", -1.0), ("high", 1.0))
+        }
+        made["pitch_tuning"] = pd.DataFrame({
+            "neuron_index": some, **numbers, "preferred_pitch": pitch, "center": pitch.astype(float), **near,
+            "bandwidth_semitones": 4.0, "bandwidth_low": 3.0, "bandwidth_high": 6.0, "oei_low": -0.1, "oei_high": 0.6,
+        })  # fmt: skip
+    return made
+
+
+def probe(scores: TaskScores, rng: np.random.Generator) -> ProbeResult:
+    chance = 1 / len(scores.class_names)
+    rows = [("test", None, 400, 0.9, chance, "accuracy")]
+    rows += [("test", name, 8, float(rng.uniform(0.7, 1)), chance, "accuracy") for name in scores.class_names]
+    columns = ["split", "class_name", "n_clips", "accuracy", "chance", "metric"]
+    return ProbeResult(scores.task, pd.DataFrame(rows, columns=columns), {"C": 0.01})
+
+
+def attributions(scores: TaskScores, rng: np.random.Generator) -> Attributions:
+    n_classes, n_neurons = scores.positive_counts.shape
+    grid = grid_of(n_neurons, n_classes)
+    neurons = grid.assign(attribution=rng.normal(0, 0.01, len(grid)), standard_error=0.003, n_clips=5)
+    checks = grid.sample(250, random_state=0).assign(in_highest=0)
+    checks["attribution"] = rng.normal(0, 0.01, 250)
+    checks["measured"] = checks["attribution"] + rng.normal(0, 0.003, 250)
+    told = {"n_clips": 250, "n_checked": 250, "n_clips_checked": 2, "spearman_all": 0.9, "spearman_random": 0.9,
+            "spearman_highest": 0.8}  # fmt: skip
+    return Attributions(scores.task, scores.class_names, neurons, checks, told)
+
+
+def ablations(
+    scores: TaskScores, selection: str, gain: float, n_neurons: int, rng: np.random.Generator
+) -> Iterator[Ablation]:
+    for target in scores.class_names[:N_TARGETS]:
+        rows, controls = [], rng.normal(0, 0.01, (N_CONTROLS, len(scores.class_names) + 1))
+        for name in (None, *scores.class_names):
+            delta = float(rng.normal(-0.1 if name == target else 0, 0.03))
+            rows.append({
+                "class_name": name, "n_clips": 400 if name is None else 8, "accuracy_unablated": 0.9,
+                "accuracy_ablated": 0.9 + delta, "delta": delta, "ci_low": delta - 0.05, "ci_high": delta + 0.05,
+                "p_value": float(rng.random()), "q_value": float(rng.random()), "control_delta_mean": 0.0,
+                "control_delta_low": -0.02, "control_delta_high": 0.02, "n_controls": N_CONTROLS,
+                "control_p_value": 0.05, "beyond_control": delta, "beyond_control_low": delta - 0.05, "beyond_control_high": delta + 0.05,
+                "activity_control_delta_mean": np.nan, "activity_control_delta_low": np.nan,
+                "activity_control_delta_high": np.nan, "n_activity_controls": 0, "group_ci_low": np.nan,
+                "group_ci_high": np.nan, "n_heads": 3, "delta_heads_low": delta, "delta_heads_high": delta,
+            })  # fmt: skip
+        neurons = np.sort(rng.choice(n_neurons, n_neurons // 100, replace=False))
+        yield Ablation(scores.task, selection, target, gain, neurons, pd.DataFrame(rows), controls)
+
+
+if __name__ == "__main__":
+    main()

@@ -217,8 +217,8 @@ def tables(
         "neuron_preference": odds.assign(log_odds=value, ci_low=value - 0.4, ci_high=value + 0.4),
         "stability": pd.DataFrame([
             {"preset": p, "n_halves": 5, "whole_groups": 0, "n_pairs_mean": 900.0, "jaccard_mean": 0.4,
-             "jaccard_low": 0.38, "jaccard_high": 0.43, "jaccard_expected": 0.01, "entropy_spearman": 0.8, "n_draws": None,
-             "share_of_draws": np.nan, "share_expected": np.nan} for p in ("aape", "lape", "calibrated")]),
+             "jaccard_low": 0.38, "jaccard_high": 0.43, "jaccard_expected": 0.01, "entropy_spearman": 0.8,
+             "n_draws": None, "share_of_draws": np.nan, "share_expected": np.nan} for p in ("aape", "lape", "calibrated")]),
         "confound_probe": pd.DataFrame([
             {"feature": f, "group_name": "", "metric": "accuracy", "accuracy": a, "ci_low": a - 0.05,
              "ci_high": a + 0.05, "chance": 1 / n_classes, "n_clips": 400, "mark": "", "reason": ""}
@@ -271,7 +271,8 @@ def ablations(
                 "accuracy_ablated": 0.9 + delta, "delta": delta, "ci_low": delta - 0.05, "ci_high": delta + 0.05,
                 "p_value": float(rng.random()), "q_value": float(rng.random()), "control_delta_mean": 0.0,
                 "control_delta_low": -0.02, "control_delta_high": 0.02, "n_controls": N_CONTROLS,
-                "control_p_value": 0.05, "beyond_control": delta, "beyond_control_low": delta - 0.05, "beyond_control_high": delta + 0.05,
+                "control_p_value": 0.05, "beyond_control": delta, "beyond_control_low": delta - 0.05,
+                "beyond_control_high": delta + 0.05,
                 "activity_control_delta_mean": np.nan, "activity_control_delta_low": np.nan,
                 "activity_control_delta_high": np.nan, "n_activity_controls": 0, "group_ci_low": np.nan,
                 "group_ci_high": np.nan, "n_heads": 3, "delta_heads_low": delta, "delta_heads_high": delta,

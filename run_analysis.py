@@ -28,7 +28,7 @@ if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process w
 import numpy as np
 from rich.console import Console
 
-from core import activations, cli, options, probe, scoring, sharing, stages, summary, targets
+from core import activations, cli, options, probe, scoring, sharing, stages, summary, targets, traces
 from core.activations import Activations
 from core.agreement import specificity
 from core.config import AnalysisConfig
@@ -131,9 +131,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 1 some failed, 2 wrong input, 130 stopped)."""
     console = cli.output()
     try:
-        config, show_list = options.parse(argv)
+        config, show_list, report_path = options.parse(argv)
         if show_list:
             cli.show_list(config, console)
+            return 0
+        if report_path:
+            from dashboard.report import write_report  # charts and page, which a study does without
+
+            console.print(f"{write_report(config.db, report_path)} written", markup=False, soft_wrap=True)
             return 0
         return run(config, console)
     except KeyboardInterrupt:
@@ -182,7 +187,7 @@ def model_record(encoder: Encoder) -> ModelRecord:
     n_parameters = sum(p.numel() for p in encoder.module.parameters())
     return ModelRecord(
         encoder.name, encoder.weights_key, encoder.layer_widths, encoder.sample_rate, n_parameters,
-        encoder.description, encoder.licence,
+        encoder.description, encoder.licence, tuple(encoder.token_grid(layer) for layer in range(encoder.n_layers)),
     )  # fmt: skip
 
 
@@ -227,7 +232,23 @@ def extract(study: Study, scan: Scan) -> Activations:
     if not study.store.is_done(key):
         top = scoring.top_clips(scan, matrices)
         study.store.write_top_clips(study.run_id, key, study.model_id, top)
+    trace(study, scan, matrices)
     return matrices
+
+
+def trace(study: Study, scan: Scan, matrices: Activations) -> None:
+    """One more forward pass over a dataset: when and where in its clips each neuron fires."""
+    config, key = study.config, study.key("traces", scan.content_key)
+    if "extract" not in config.stages or study.store.is_done(key):
+        return
+    chosen = traces.choose(scan.dataset.name, matrices)
+    n_clips = len(np.unique(chosen.clips))
+    with study.stage("extract", f"{scan.dataset.name} · traces", n_clips, "clips") as update:
+        found = traces.trace(
+            study.encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision, config.workers,
+            update, chosen,
+        )  # fmt: skip
+        study.store.write_traces(study.run_id, key, study.model_id, found)
 
 
 def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) -> None:
@@ -240,7 +261,7 @@ def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) 
     )
     how = [config.controls, stages.n_controls(config, study.encoder), config.control_layers, config.max_pairs,
            config.probe_seeds, config.seed, config.min_test_clips,
-           ablate_clips_for(study.encoder.device, config.ablate_clips)]  # fmt: skip
+           ablate_clips_for(study.encoder.device, config.ablate_clips), "flips"]  # fmt: skip
     ablate_keys = {
         (choice, operation): study.key("ablate", scan.content_key, task,
                                        selection if choice.kind == "preset" else evidence, choice.key,

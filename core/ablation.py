@@ -16,7 +16,7 @@ import numpy as np
 from core.answers import Answers
 from core.conditions import Passes, ask
 from core.controls import Cells, draw_controls
-from core.effects import Resamples, compare, correct_for_many, hits
+from core.effects import Resamples, compare, correct_for_many, flips, hits
 from core.encoders.base import Encoder
 from core.heads import LinearHead
 from core.operations import Operation
@@ -266,7 +266,7 @@ def ablate(
             these = answers.of(slice(start, end))
             ask(encoder, scan, part.clips, changes, heads, setting.passes, these, plan.conditions, told)
             start = end
-        return _told(task, targets, setting.operation, plan, answers, of_clips, class_names, resamples)
+        return _told(task, targets, setting.operation, plan, answers, clips, of_clips, class_names, resamples)
 
     if 0 < setting.fewer_controls < max(setting.n_controls, setting.n_activity_controls):
         found = run(plan.with_fewer(setting.fewer_controls))
@@ -281,6 +281,7 @@ def _told(
     operation: Operation,
     plan: Plan,
     answers: Answers,
+    clips: IntArray,
     of_clips: Mask,
     class_names: Sequence[str],
     resamples: Resamples,
@@ -301,7 +302,7 @@ def _told(
         results.append(
             Ablation(
                 task, target.selection, target.name, operation.gain, target.neurons, effects, control_deltas,
-                operation.name,
+                operation.name, flips(answers.values[0, -1], answers.values[0, i], clips, of_clips, class_names),
             )
         )  # fmt: skip
     return correct_for_many(results)

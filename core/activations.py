@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ FORMAT = 1
 _READ_AHEAD = 2
 """Batches that are read while one is worked on."""
 
+T = TypeVar("T")
 Waveforms = list[NDArray[np.float32]]
 Result = tuple[NDArray[np.int64], Counts, torch.Tensor]
 """Rows, what their pass counted, their embeddings."""
@@ -205,12 +206,25 @@ def fill(
 def _passes(
     encoder: Encoder, index: NDArray[np.int64], waveforms: Waveforms, padding: Padding, precision: str
 ) -> Iterator[Result]:
-    """Forward passes over a batch, one if it fits into memory, else over its halves."""
-    try:
+    """Forward passes over a batch of clips, counted."""
+
+    def once(index: NDArray[np.int64], waveforms: Waveforms) -> Result:
         batch = encoder.prepare(waveforms, padding)
         with torch.inference_mode(), autocast(encoder, precision), record(encoder, batch) as counts:
-            embeddings = encoder.forward(batch)
-        yield index, counts, embeddings
+            return index, counts, encoder.forward(batch)
+
+    return in_halves(encoder, index, waveforms, once)
+
+
+def in_halves(
+    encoder: Encoder,
+    index: NDArray[np.int64],
+    waveforms: Waveforms,
+    once: Callable[[NDArray[np.int64], Waveforms], T],
+) -> Iterator[T]:
+    """What one pass over a batch gives if it fits into memory, else what passes over its halves give."""
+    try:
+        yield once(index, waveforms)
         return
     except RuntimeError as error:
         if not out_of_memory(error):
@@ -223,8 +237,8 @@ def _passes(
     if encoder.device.type == "cuda":
         torch.cuda.empty_cache()
     half = len(waveforms) // 2
-    yield from _passes(encoder, index[:half], waveforms[:half], padding, precision)
-    yield from _passes(encoder, index[half:], waveforms[half:], padding, precision)
+    yield from in_halves(encoder, index[:half], waveforms[:half], once)
+    yield from in_halves(encoder, index[half:], waveforms[half:], once)
 
 
 def _write(activations: Activations, results: Sequence[Result]) -> int:

@@ -53,6 +53,38 @@ def hits(answers: NDArray[np.integer], members: Mask) -> NDArray[np.bool_]:
     return found
 
 
+def flips(
+    before: NDArray[np.integer], after: NDArray[np.integer], clips: IntArray, members: Mask, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Clips that a head calls by another class with the network changed than without.
+
+    Parameters
+    ----------
+    before, after : ndarray of int, shape (n_clips, k)
+        One head's best classes of each clip, best first.
+    clips : ndarray of int, shape (n_clips,)
+        Positions in the dataset.
+    members : ndarray of bool, shape (n_clips, n_classes)
+        Which classes each clip has; where one has several, no single class is predicted and nothing is told.
+    class_names : sequence of str
+
+    Returns
+    -------
+    DataFrame
+        As in `core.results.Ablation`.
+    """
+    alone = members.sum(axis=1).max(initial=0) <= 1
+    changed = np.flatnonzero((before[:, 0] != after[:, 0]) & alone)
+    names = np.array(class_names, dtype=object)
+    return pd.DataFrame(
+        {
+            "clip_index": clips[changed],
+            "predicted_before": names[before[changed, 0]],
+            "predicted_after": names[after[changed, 0]],
+        }
+    )
+
+
 @dataclass(frozen=True)
 class Resamples:
     """Bootstrap samples of the clips of each row of `compare`.

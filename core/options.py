@@ -14,15 +14,17 @@ from core.selectivity import PRESETS
 from core.selectors import SELECTORS
 
 
-def parse(argv: Sequence[str] | None) -> tuple[AnalysisConfig, bool]:
-    """Read the command line; the flag says whether ``--list`` was given."""
+def parse(argv: Sequence[str] | None) -> tuple[AnalysisConfig, bool, str]:
+    """Read the command line; beside the settings, whether ``--list`` was given and where ``--report`` goes."""
     given = vars(_parser().parse_args(argv))
-    show_list = given.pop("list")
+    show_list, report = given.pop("list"), given.pop("report")
+    if report is not None and not report.strip():
+        raise InputError("--report is empty; expected a file such as report.html")
     known = {f.name for f in fields(AnalysisConfig)}
     assert set(given) <= known
     if given["models"]:
         given["models"] = tuple(dict.fromkeys(given["models"]))
-    return AnalysisConfig(**{k: v for k, v in given.items() if v is not None}), show_list
+    return AnalysisConfig(**{k: v for k, v in given.items() if v is not None}), show_list, report or ""
 
 
 def _commas(text: str) -> tuple[str, ...]:
@@ -131,6 +133,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--list", action="store_true", help="show models, datasets and tasks that are found, and stop")
     what.add_argument("--stages", type=_commas, metavar="S,S", help=f"of {','.join(STAGES)} (all)")
+    what.add_argument(
+        "--report",
+        metavar="PATH",
+        help="write what the store (--db) holds as one HTML file, tables and figures, and stop: no study is run",
+    )
     where = p.add_argument_group("where and how")
     where.add_argument("--db", metavar="PATH|URL", help=f"the store ({d.db})")
     where.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (auto)")

@@ -7,7 +7,7 @@ nats, accuracies and probabilities are shares in [0, 1], times are in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,26 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TokenGrid:
+    """Which patches of time and frequency the tokens of a layer are.
+
+    Bands lie between ascending ``band_edges_hz``. Columns follow each other in ``column_seconds`` (None: they are
+    equal parts of a clip's length) and last ``span_seconds``, longer where they overlap. Where inputs are cut,
+    a chunk begins each ``chunk_seconds`` and has ``chunk_columns``.
+    """
+
+    band_edges_hz: tuple[float, ...]
+    column_seconds: float | None = None
+    span_seconds: float | None = None
+    chunk_seconds: float | None = None
+    chunk_columns: int | None = None
+
+    @property
+    def n_bands(self) -> int:
+        return len(self.band_edges_hz) - 1
 
 
 @dataclass(frozen=True)
@@ -35,6 +55,8 @@ class ModelRecord:
     n_parameters : int
     description, licence : str
         One line each, shown to the user.
+    grids : tuple of TokenGrid
+        Of each layer; empty where not known.
     """
 
     name: str
@@ -44,6 +66,7 @@ class ModelRecord:
     n_parameters: int = 0
     description: str = ""
     licence: str = ""
+    grids: tuple[TokenGrid, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -224,6 +247,40 @@ class TopClips:
 
 
 @dataclass(frozen=True)
+class NeuronPattern:
+    """A neuron over one clip, by its position in ``DatasetRecord.clips``.
+
+    ``peak`` is the highest activation, 0 where it never fires; ``strength``, uint8 of shape (n_bands, n_columns)
+    and the lowest band first, is in 255ths of it, 0 where an activation is negative or not counted.
+    """
+
+    clip_index: int
+    peak: float
+    strength: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ClipTraces:
+    """What every neuron does over a dataset's clips: some to hear beside the top ones, and where in them it fires.
+
+    Attributes
+    ----------
+    contrast : mapping of str to TopClips
+        ``middle`` (nearest to the neuron's median first) and ``silent`` (lowest mean activation first).
+    patterns : iterable of (int, list of NeuronPattern)
+        Once, for each neuron by flat index: its top clips, then its middle and its silent ones.
+    levels, quantiles : tuple of float, ndarray of float32, shape (n_neurons, n_levels)
+        Shares, ascending; at each the quantile of a neuron's mean activation over the clips.
+    """
+
+    dataset: str
+    contrast: Mapping[str, TopClips]
+    patterns: Iterable[tuple[int, list[NeuronPattern]]]
+    levels: tuple[float, ...]
+    quantiles: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class ProbeResult:
     """How the linear head did: one row a class, and one for all (``class_name`` None).
 
@@ -273,6 +330,9 @@ class Ablation:
     operation : str
         ``scale`` (by ``gain``), ``mean`` (set to the mean activation) or ``keep`` (all other neurons of
         the set's layers set to theirs).
+    flips : DataFrame
+        Clips whose prediction the set itself changed: ``clip_index`` (position in ``DatasetRecord.clips``),
+        ``predicted_before``, ``predicted_after`` (class names). Empty where clips have several labels.
     """
 
     task: str
@@ -283,6 +343,7 @@ class Ablation:
     effects: pd.DataFrame
     control_deltas: FloatArray
     operation: str = "scale"
+    flips: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from core import folds
-from core.datasets.base import draw_splits
 from core.effect_sizes import sampling_units
 from core.exchange import Exchange
 from core.null import ClipCounts, benjamini_hochberg, evidence
@@ -228,10 +227,10 @@ def over_split_seeds(
     positive: NDArray[np.integer],
     tokens: NDArray[np.integer],
     members: Mask,
-    strata: Sequence[str],
+    redraw: Callable[[int], Sequence[str]],
     selected: Sequence[Mask],
     settings: Sequence[SelectionSettings],
-    exchange: Exchange | None = None,
+    exchange: Callable[[Mask], Exchange] | None = None,
     n_draws: int = 10,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
@@ -247,13 +246,13 @@ def over_split_seeds(
         Of all clips of the dataset, train, valid and test.
     tokens : ndarray, shape (n_clips,)
     members : ndarray of bool, shape (n_clips, n_classes)
-    strata : sequence of str, length n_clips
-        As `core.datasets.base.draw_splits` was given them.
+    redraw : callable
+        Gives the split of each clip for a seed, as `core.datasets.base.Dataset.redraw`.
     selected : sequence of ndarray of bool, each of shape (n_classes, n_neurons)
         What was chosen from the split in force, one for each of ``settings``.
     settings : sequence of SelectionSettings
-    exchange : Exchange, optional
-        Of all clips of the dataset.
+    exchange : callable, optional
+        Gives what is dealt anew among some clips, (n_clips,) of bool; by default clips.
     n_draws : int
     seed : int
         The draws' seeds follow from it.
@@ -272,11 +271,12 @@ def over_split_seeds(
     expected = np.zeros(len(settings))
     usable = members.any(axis=1) & (tokens > 0)
     for draw, drawn_seed in enumerate(np.random.SeedSequence(seed).generate_state(n_draws)):
-        drawn = np.array(draw_splits(len(tokens), strata, int(drawn_seed)))
-        clips = np.flatnonzero((drawn != "test") & usable)
+        chosen = (np.array(redraw(int(drawn_seed))) != "test") & usable
+        clips = np.flatnonzero(chosen)
         present = members[clips].any(axis=0)
         of_present = members[np.ix_(clips, present)]
-        found, _ = choose(positive[clips], tokens[clips], of_present, settings, _within(exchange, clips))
+        dealt = exchange(chosen) if exchange else None
+        found, _ = choose(positive[clips], tokens[clips], of_present, settings, dealt)
         for i, mask in enumerate(found):
             again[i][present] += mask
             expected[i] += (selected[i][present].sum(axis=1) * mask.sum(axis=1)).sum() / mask.shape[1]

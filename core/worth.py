@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from core.agreement import agreement
 from core.confound_neurons import explained_pairs, neuron_confounds
 from core.confound_probes import confound_probes, task_confounds
 from core.effect_sizes import lift_intervals
-from core.groups import group_of_clips
+from core.groups import exchange_of, group_of_clips
 from core.preferences import preferences
 from core.results import ProbeResult, Selection, TaskScores
 from core.scan import Scan
@@ -146,19 +147,28 @@ class _Beside:
             N_HALVES, self.seed,
         )  # fmt: skip
         drawn = pd.DataFrame(columns=["preset", "n_draws", "n_pairs", "share_of_draws", "share_expected"])
-        if self.scan.dataset.drawn is not None:
-            within, _ = self.scan.dataset.drawn
-            strata = [clip.labels.get(within, "") for clip in self.scan.dataset.clips]
+        if self._hangs_on_our_split():
             masks = [self._mask(pairs) for pairs in self.pairs]
             of_pairs, drawn = over_split_seeds(
-                self.positive, self.tokens, self.members, strata, masks, self.settings, None, N_HALVES, self.seed
-            )
+                self.positive, self.tokens, self.members, self._redraw, masks, self.settings,
+                partial(exchange_of, self.scan, self.attribute), N_HALVES, self.seed,
+            )  # fmt: skip
             self.pairs = [
                 pairs.merge(of_pairs[of_pairs["preset"] == setting.preset].drop(columns="preset"), how="left",
                             on=["class_index", "neuron_index"])
                 for pairs, setting in zip(self.pairs, self.settings, strict=True)
             ]  # fmt: skip
         self.tables["stability"] = found.merge(drawn.drop(columns="n_pairs"), how="left", on="preset")
+
+    def _hangs_on_our_split(self) -> bool:
+        """Whether another draw of the split would have given other selection clips."""
+        tested = self.scan.in_splits("test", attribute=self.attribute) & self.counts.chosen
+        return not tested.any() and self.scan.dataset.redraw(self.seed, self.attribute) is not None
+
+    def _redraw(self, seed: int) -> list[str]:
+        splits = self.scan.dataset.redraw(seed, self.attribute)
+        assert splits is not None
+        return splits
 
     def _mask(self, pairs: pd.DataFrame) -> np.ndarray:
         mask = np.zeros(self.counts.p.shape, dtype=bool)

@@ -22,7 +22,7 @@ st.set_page_config(
     page_title="Audio neuron atlas",
     page_icon=str(Path(__file__).with_name("icon.svg")),
     layout="wide",
-    initial_sidebar_state=250,
+    initial_sidebar_state=285,
 )
 PAGES = {
     "": [

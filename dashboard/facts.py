@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from dashboard.components.words import listed, plain
+
 Q_LIMIT = 0.05
+_Z = 1.959963984540054  # of a 95 % interval
 
 
 def believable(effects: pd.DataFrame) -> pd.Series:
@@ -19,25 +24,6 @@ def believable(effects: pd.DataFrame) -> pd.Series:
     nonzero = (effects["ci_low"] > 0) | (effects["ci_high"] < 0)
     beyond = (effects["delta"] < effects["control_delta_low"]) | (effects["delta"] > effects["control_delta_high"])
     return (effects["q_value"] < Q_LIMIT) & nonzero & beyond
-
-
-def biggest_ablations(effects: pd.DataFrame) -> pd.DataFrame:
-    """Pick for each model the believable effect of the largest size, else its largest of all.
-
-    Parameters
-    ----------
-    effects : DataFrame
-        Rows of the view ``ablation_effects``, of one or several models.
-
-    Returns
-    -------
-    DataFrame
-        One row a model, with ``believable`` (bool) added.
-    """
-    marked = effects.assign(believable=believable(effects), size=effects["delta"].abs()).sort_values(
-        ["believable", "size"], ascending=False, kind="stable"
-    )
-    return marked.drop_duplicates("model").sort_values("model").drop(columns="size")
 
 
 def beyond_chance(coverage: pd.DataFrame) -> list[str]:
@@ -53,16 +39,14 @@ def beyond_chance(coverage: pd.DataFrame) -> list[str]:
     lines = []
     for model, rows in known.assign(found=known["n_class_specific"] > chance).groupby("model", sort=False):
         without = [str(task) for task in rows.loc[~rows["found"], "task"]]
+        name = plain(model)
         if not without:
-            lines.append(f"**{model}**: more neurons than chance gives in all {len(rows)} tasks.")
+            lines.append(f"**{name}**: more neurons than chance gives in all {len(rows)} tasks.")
         elif len(without) == len(rows):
-            lines.append(f"**{model}**: nothing beyond chance in any of {len(rows)} tasks.")
+            lines.append(f"**{name}**: nothing beyond chance in any of {len(rows)} tasks.")
         else:
-            shown = ", ".join(without[:4]) + (f" and {len(without) - 4} more" if len(without) > 4 else "")
-            n_found = len(rows) - len(without)
-            lines.append(
-                f"**{model}**: more neurons than chance gives in {n_found} of {len(rows)} tasks; not in {shown}."
-            )
+            found = f"{len(rows) - len(without)} of {len(rows)} tasks"
+            lines.append(f"**{name}**: more neurons than chance gives in {found}; not in {listed(without)}.")
     return lines
 
 
@@ -98,9 +82,9 @@ def ablation_sentence(row: Mapping[Any, Any]) -> str:
     q_value = row["q_value"]
     q_text = "not computed" if pd.isna(q_value) else f"{float(q_value):.2g}"
     return (
-        f"With {int(row['n_neurons']):,} neurons of “{row['target']}” "
-        f"({row['selection']}) {action(row)}, "
-        f"{row['task']} accuracy on {affected(row['affected_class'])} changes by "
+        f"With {int(row['n_neurons']):,} neurons of “{plain(row['target'])}” "
+        f"({plain(row['selection'])}) {action(row)}, "
+        f"{plain(row['task'])} accuracy on {plain(affected(row['affected_class']))} changes by "
         f"**{points('delta')} points** (95 % interval {points('ci_low')} to {points('ci_high')}, "
         f"q = {q_text}); {int(row['n_controls'])} random sets of the same size: "
         f"{points('control_delta_mean')} ({points('control_delta_low')} to "
@@ -114,7 +98,8 @@ def not_measured(coverage: pd.DataFrame, probe: pd.DataFrame, effects: pd.DataFr
     Parameters
     ----------
     coverage, probe, effects : DataFrame
-        Rows of ``task_coverage`` (one preset), ``probe_accuracy`` and ``ablation_effects``.
+        Rows of ``task_coverage`` (one preset), of ``probe_accuracy``, and of what was ablated: of the
+        last two only ``model`` and ``task`` count.
 
     Returns
     -------
@@ -150,9 +135,16 @@ def run_sentence(run: Mapping[str, Any]) -> str:
     times = [f"{name} {_duration(run[key])}" for name, key in stages.items() if pd.notna(run[key])]
     spent = f"; {', '.join(times)}" if times else ""
     return (
-        f"**{run['model']}**: {run['status']}{when} on {run['device']}{spent}; "
-        f"run {run['run_id']}, seed {run['seed']}, version {run['code_version']}"
+        f"**{plain(run['model'])}**: {run['status']}{when} on {run['device']}{spent}; "
+        f"run {run['run_id']}, seed {run['seed']}, version {plain(run['code_version'])}"
     )
+
+
+def run_title(run: Mapping[Any, Any]) -> str:
+    """Name a run in few words: number, model, when, how it ended."""
+    started = pd.to_datetime(str(run["started_at"]), errors="coerce")
+    when = "" if pd.isna(started) else f", {started:%Y-%m-%d %H:%M}"
+    return f"Run {run['run_id']}: {run['model']}{when}, {run['status']}"
 
 
 def _duration(seconds: float) -> str:
@@ -182,6 +174,68 @@ def run_notes(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "task", "missing"]).drop_duplicates(ignore_index=True)
 
 
+def wilson(accuracy: pd.Series, n_clips: pd.Series) -> pd.DataFrame:
+    """95 % interval of a share of clips (Wilson 1927).
+
+    Returns
+    -------
+    DataFrame
+        ``ci_low``, ``ci_high``; NaN where there were no clips.
+    """
+    n = n_clips.astype("float64").where(n_clips > 0)
+    share = accuracy.astype("float64")
+    middle: pd.Series = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half: pd.Series = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+    return pd.DataFrame({"ci_low": (middle - half).clip(lower=0), "ci_high": (middle + half).clip(upper=1)})
+
+
+def with_intervals(probe: pd.DataFrame) -> pd.DataFrame:
+    """Add ``ci_low`` and ``ci_high`` to heads told by accuracy; a mean average precision has none."""
+    limits = wilson(probe["accuracy"], probe["n_clips"])
+    known = probe["metric"] == "accuracy"
+    return probe.assign(ci_low=limits["ci_low"].where(known), ci_high=limits["ci_high"].where(known))
+
+
+def quota_note(coverage: pd.DataFrame, preset: str) -> str:
+    """Say where a preset's count is a quota, with the counts that shuffled labels give beside it.
+
+    Parameters
+    ----------
+    coverage : DataFrame
+        Rows of ``task_coverage`` of one preset.
+
+    Returns
+    -------
+    str
+        Markdown; empty where the preset has no quota.
+    """
+    rates = {setting(text, "entropy_rate") for text in coverage["settings_json"]}
+    shares = sorted(rate for rate in rates if not math.isnan(rate))
+    if not shares or preset == "calibrated":
+        return ""
+    share = f"{100 * shares[0]:g} %" if len(shares) == 1 else f"{100 * shares[0]:g} to {100 * shares[-1]:g} %"
+    known = coverage[coverage["null_n_class_specific_mean"].notna()]
+    chosen = f"{coverage['n_class_specific'].mean():,.0f} a task here"
+    text = f"**{preset} is a quota.** It never takes more than {share} of the neurons, whatever they do: {chosen}"
+    if known.empty:
+        return f"{text}. Without shuffled labels beside it, such a count says nothing."
+    null = known["null_n_class_specific_mean"]
+    beyond = int((known["n_class_specific"] > known["null_n_class_specific_high"].fillna(null)).sum())
+    return (
+        f"{text}, and {null.mean():,.1f} with shuffled labels. It lies beyond the shuffled ones in {beyond} of "
+        f"{len(known)} cases. Read a coverage only as far as it lies beyond the grey."
+    )
+
+
+def setting(settings_json: object, name: str) -> float:
+    """Return a number out of a selection's settings, NaN where it has none of that name."""
+    try:
+        value = json.loads(str(settings_json)).get(name)
+    except (json.JSONDecodeError, AttributeError):
+        return math.nan
+    return float(value) if isinstance(value, (int, float)) else math.nan
+
+
 def shares_by_layer(by_layer: pd.DataFrame) -> pd.DataFrame:
     """Average over tasks the share of each layer's neurons that are class-specific.
 
@@ -208,7 +262,8 @@ def null_shares(coverage: pd.DataFrame, n_neurons: Mapping[str, int]) -> pd.Data
         ``model``, ``share``; without the models whose null was not computed.
     """
     known = coverage[coverage["null_n_class_specific_mean"].notna()]
-    shares = known.assign(share=known["null_n_class_specific_mean"] / known["model"].map(dict(n_neurons)))
+    of_model = known["model"].map(dict(n_neurons)).astype("float64")
+    shares = known.assign(share=known["null_n_class_specific_mean"] / of_model)
     return shares.groupby("model", sort=False)[["share"]].mean().reset_index()
 
 

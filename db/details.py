@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from core.results import Ablation, IntArray, Selection, TaskScores
 from db import models as m
@@ -203,8 +203,21 @@ def insert_selection(
     )
 
 
-def insert_ablation(connection: Connection, owner: int, first_neuron: int, task: int, ablation: Ablation) -> None:
-    """Insert an ablation's neurons, effects and controls."""
+def clips_of_task(connection: Connection, task: int) -> IntArray:
+    """Ids of the clips of a task's dataset, in order."""
+    statement = (
+        select(m.Clip.id)
+        .join(m.Task, m.Task.dataset_id == m.Clip.dataset_id)
+        .where(m.Task.id == task)
+        .order_by(m.Clip.position)
+    )
+    return np.array(connection.execute(statement).scalars().all(), dtype=np.int64)
+
+
+def insert_ablation(
+    connection: Connection, owner: int, first_neuron: int, task: int, clips: IntArray, ablation: Ablation
+) -> None:
+    """Insert an ablation's neurons, effects, controls and flipped clips; ``clips`` are those of `clips_of_task`."""
     bulk_insert(
         connection,
         m.AblationNeuron,
@@ -237,3 +250,15 @@ def insert_ablation(connection: Connection, owner: int, first_neuron: int, task:
             for position, delta in enumerate(nullable(deltas))
         ],
     )
+    if len(flips := ablation.flips):
+        before, after = flips["predicted_before"].tolist(), flips["predicted_after"].tolist()
+        known = class_ids(connection, task, [*before, *after])
+        flipped = zip(
+            repeat(owner),
+            clips[flips["clip_index"].to_numpy(dtype=np.int64)].tolist(),
+            (known[name] for name in before),
+            (known[name] for name in after),
+            strict=False,
+        )
+        columns = ("ablation_id", "clip_id", "predicted_before", "predicted_after")
+        bulk_insert(connection, m.AblationFlip, columns, sorted(flipped))

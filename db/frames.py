@@ -100,7 +100,7 @@ def frame(engine: Engine, sql: str | TextClause, **parameters: Any) -> pd.DataFr
     given = {name: value for name, value in parameters.items() if value is not None}
     with engine.connect() as connection:
         result = connection.execute(clause, given)
-        found = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+        found = pd.DataFrame([tuple(row) for row in result], columns=list(result.keys()))
     for column in _NUMBERS.intersection(found.columns):
         found[column] = found[column].astype("float64")
     found.attrs["sql"] = statement(engine, clause, given)

@@ -29,6 +29,14 @@ from db.evidence_models import (
     Specificity,
     Stability,
 )
+from db.sound_models import (
+    ActivationQuantile,
+    ClipPattern,
+    ContrastClip,
+    ModelDataset,
+    TokenGrid,
+    TopClip,
+)
 from db.study_models import (
     Attribute,
     Base,
@@ -52,8 +60,10 @@ __all__ = [
     "Ablation",
     "AblationControl",
     "AblationEffect",
+    "AblationFlip",
     "AblationNeuron",
     "ActivationProbability",
+    "ActivationQuantile",
     "Attribute",
     "Attribution",
     "AttributionCheck",
@@ -62,7 +72,9 @@ __all__ = [
     "ClassTotal",
     "Clip",
     "ClipLabel",
+    "ClipPattern",
     "ConfoundProbe",
+    "ContrastClip",
     "Dataset",
     "Layer",
     "Model",
@@ -89,6 +101,7 @@ __all__ = [
     "Stage",
     "Task",
     "TaskClass",
+    "TokenGrid",
     "TopClip",
 ]
 
@@ -213,33 +226,6 @@ class ClassSpecificNeuron(Base):
     explained_by: Mapped[str | None]
 
 
-class ModelDataset(Base):
-    """The ranking of a dataset's clips by one model's neurons."""
-
-    __tablename__ = "model_dataset"
-    __table_args__ = (UniqueConstraint("model_id", "dataset_id"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model_id: Mapped[int] = mapped_column(owner("model.id"))
-    dataset_id: Mapped[int] = mapped_column(owner("dataset.id"), index=True)
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
-    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
-
-
-class TopClip(Base):
-    """A clip that a neuron answers to; ``rank`` 1 is the strongest."""
-
-    __tablename__ = "top_clip"
-    __table_args__ = {"sqlite_with_rowid": False}
-
-    model_dataset_id: Mapped[int] = mapped_column(owner("model_dataset.id"), primary_key=True)
-    neuron_id: Mapped[int] = mapped_column(primary_key=True)
-    rank: Mapped[int] = mapped_column(primary_key=True)
-    clip_id: Mapped[int]
-    activation_rate: Mapped[float | None]
-    mean_activation: Mapped[float | None]
-
-
 class Probe(Base):
     """The linear head of one model on one task; ``skipped`` is the reason where there is none."""
 
@@ -355,6 +341,18 @@ class AblationControl(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     draw: Mapped[int] = mapped_column(primary_key=True)
     delta: Mapped[float | None]
+
+
+class AblationFlip(Base):
+    """A clip of which an ablation changed the predicted class; both are class ids."""
+
+    __tablename__ = "ablation_flip"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    ablation_id: Mapped[int] = mapped_column(owner("ablation.id"), primary_key=True)
+    clip_id: Mapped[int] = mapped_column(primary_key=True)
+    predicted_before: Mapped[int]
+    predicted_after: Mapped[int]
 
 
 class Sharing(Base):

@@ -3,7 +3,7 @@
     python -m db.named_queries                                  # their names
     python -m db.named_queries atlas.db "sharing by octave"     # one of them, as CSV
 
-``NAMED`` maps a name to its title and its SQL. The text takes no parameters and runs on SQLite and PostgreSQL; a
+``NAMED`` maps a name to its title and its SQL. The texts take no parameters and run on SQLite and PostgreSQL; a
 view whose stage has not run gives no rows. Figures are those of Kawamura, Niizumi, Ono (arXiv 2602.15307, 2026).
 """
 
@@ -131,8 +131,179 @@ FROM probe_accuracy
 WHERE split = 'test' AND class_name IS NULL
 ORDER BY task, model""",
     ),
+    "coverage by evidence": (
+        "Coverage by the rule of evidence alone, beside shuffled labels and what holds on test clips",
+        """
+SELECT model, task, n_classes, coverage, null_coverage_low, null_coverage_high,
+       n_class_specific, null_n_class_specific_mean, replicated_share, replicated_share_all_pairs
+FROM task_coverage
+WHERE preset = 'calibrated'
+ORDER BY task, model""",
+    ),
+    "most selective neurons": (
+        "The neurons with the surest preference for one class that holds on test clips",
+        """
+SELECT model, task, class_name, layer, neuron, activation_probability, lift, lift_low, lift_high, entropy, q_value
+FROM class_specific_neurons
+WHERE preset = 'calibrated' AND replicated = 1 AND lift_low IS NOT NULL
+ORDER BY lift_low DESC, model, task, layer, neuron
+LIMIT 200""",
+    ),
+    "neurons of most tasks": (
+        "Neurons that are class-specific in the most tasks",
+        """
+SELECT model, layer, neuron, COUNT(DISTINCT task) AS n_tasks, COUNT(*) AS n_classes, MIN(q_value) AS least_q_value
+FROM class_specific_neurons
+WHERE preset = 'calibrated'
+GROUP BY model, layer, neuron
+ORDER BY n_tasks DESC, n_classes DESC, model, layer, neuron
+LIMIT 200""",
+    ),
+    "classes by neuron": (
+        "How many neurons answer to one class of a task, to two, to more",
+        """
+SELECT model, task, n_classes, COUNT(*) AS n_neurons
+FROM (
+    SELECT model, task, layer, neuron, COUNT(*) AS n_classes
+    FROM class_specific_neurons
+    WHERE preset = 'calibrated'
+    GROUP BY model, task, layer, neuron
+) AS by_neuron
+GROUP BY model, task, n_classes
+ORDER BY model, task, n_classes""",
+    ),
+    "dead neurons": (
+        "Neurons of each layer that fire on no class of any task",
+        """
+SELECT model, layer, SUM(CASE WHEN highest = 0 THEN 1 ELSE 0 END) AS n_dead, COUNT(*) AS n_neurons
+FROM (
+    SELECT model, layer, neuron, MAX(COALESCE(max_probability, 0)) AS highest
+    FROM neuron_selectivity
+    WHERE preset = (SELECT MIN(preset) FROM task_coverage)
+    GROUP BY model, layer, neuron
+) AS by_neuron
+GROUP BY model, layer
+ORDER BY model, layer""",
+    ),
+    "classes without neurons": (
+        "Classes that no neuron is specific for, by the rule of evidence",
+        """
+SELECT of_class.model, of_class.task, of_class.class_name, of_class.token_count
+FROM activation_probabilities AS of_class
+JOIN task_coverage ON task_coverage.model = of_class.model AND task_coverage.task = of_class.task
+    AND task_coverage.preset = 'calibrated'
+LEFT JOIN (
+    SELECT DISTINCT model, task, class_name FROM class_specific_neurons WHERE preset = 'calibrated'
+) AS found ON found.model = of_class.model AND found.task = of_class.task AND found.class_name = of_class.class_name
+WHERE of_class.layer = 0 AND of_class.neuron = 0 AND found.class_name IS NULL
+ORDER BY of_class.model, of_class.task, of_class.class_name""",
+    ),
+    "effects that stand": (
+        "Ablations beyond every random set, with q below 0.05 and an interval without 0",
+        """
+SELECT model, task, selection, operation, gain, target, affected_class, n_clips, delta, ci_low, ci_high, q_value,
+       control_delta_mean, control_delta_low, control_delta_high, n_controls
+FROM ablation_effects
+WHERE q_value < 0.05 AND (ci_low > 0 OR ci_high < 0)
+  AND (delta < control_delta_low OR delta > control_delta_high)
+ORDER BY delta, model, task""",
+    ),
+    "largest effects": (
+        "The ablations that cost a class most, whether or not they stand, beside random sets",
+        """
+SELECT model, task, selection, operation, gain, target, affected_class, n_clips, delta, ci_low, ci_high, q_value,
+       control_delta_mean, control_delta_low, control_delta_high, n_controls
+FROM ablation_effects
+WHERE affected_class IS NOT NULL
+ORDER BY delta, model, task, target, affected_class
+LIMIT 100""",
+    ),
+    "told by level or spectrum": (
+        "Tasks that level, duration, silence or the mean spectrum tell over chance, or as well as the model",
+        """
+SELECT model, task, feature, metric, accuracy, ci_low, ci_high, chance, n_clips, mark
+FROM confound_probes
+WHERE mark <> ''
+ORDER BY model, task, feature""",
+    ),
+    "explained pairs": (
+        "How many pairs of class and neuron level, duration or silence explain",
+        """
+SELECT model, task, CASE WHEN explained_by = '' OR explained_by IS NULL THEN 'nothing' ELSE explained_by END
+       AS explained_by, COUNT(*) AS n_pairs
+FROM class_specific_neurons
+WHERE preset = 'calibrated'
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3""",
+    ),
+    "coverage by threshold": (
+        "The paper's rule at other entropy rates, beside shuffled labels",
+        """
+SELECT model, task, preset, entropy_rate, probability_bar, coverage, null_coverage_mean, null_coverage_low,
+       null_coverage_high, n_class_specific, null_n_class_specific_mean
+FROM coverage_curves
+WHERE preset = 'aape' AND probability_bar > 0.94 AND probability_bar < 0.96
+ORDER BY model, task, entropy_rate""",
+    ),
+    "selectors that agree": (
+        "How far the field's selectivity scores choose the same neurons, mean over tasks",
+        """
+SELECT model, selector_a, selector_b, AVG(spearman) AS spearman, AVG(overlap) AS overlap,
+       AVG(expected_overlap) AS expected_overlap, COUNT(*) AS n_tasks
+FROM selector_agreement
+GROUP BY model, selector_a, selector_b
+ORDER BY model, overlap DESC, selector_a, selector_b""",
+    ),
+    "stability": (
+        "What two halves of the clips choose alike, beside sets of that size by chance",
+        """
+SELECT model, task, preset, n_pairs_mean, jaccard_mean, jaccard_low, jaccard_high, jaccard_expected
+FROM selection_stability
+ORDER BY preset, model, task""",
+    ),
+    "octave tuning": (
+        "Neurons of pitch tasks, and how many answer to octaves (interval over 0; 2.5 in 100 would by chance)",
+        """
+SELECT model, task, COUNT(*) AS n_neurons, AVG(bandwidth_semitones) AS mean_bandwidth,
+       SUM(CASE WHEN oei_low > 0 THEN 1 ELSE 0 END) AS n_octave_equivalent,
+       0.025 * COUNT(octave_equivalence_index) AS expected_by_chance
+FROM neuron_tuning
+GROUP BY model, task
+ORDER BY model, task""",
+    ),
+    "preferences": (
+        "Of the class-specific neurons of a task, how many surely fire more, or less, in each class",
+        """
+SELECT model, task, class_name, COUNT(*) AS n_neurons, SUM(CASE WHEN ci_low > 0 THEN 1 ELSE 0 END) AS n_more,
+       SUM(CASE WHEN ci_high < 0 THEN 1 ELSE 0 END) AS n_less
+FROM neuron_preferences
+GROUP BY model, task, class_name
+ORDER BY model, task, class_name""",
+    ),
+    "clips by class": (
+        "Clips of each class and split",
+        """
+SELECT dataset, attribute, value, split, COUNT(*) AS n_clips, AVG(duration_seconds) AS mean_seconds
+FROM clip_labels
+GROUP BY dataset, attribute, value, split
+ORDER BY dataset, attribute, value, split""",
+    ),
 }
 """Name to (title, SQL)."""
+
+PAPER = (
+    "coverage",
+    "models compared",
+    "neurons by layer",
+    "sharing by octave",
+    "sharing by gender",
+    "sharing by event",
+    "sharing of genres",
+    "sharing of emotions",
+    "sharing of languages",
+    "self and cross",
+)
+"""Those of `NAMED` that ask what a table or figure of the paper shows."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

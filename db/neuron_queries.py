@@ -78,46 +78,61 @@ def neuron_selectivity(engine: Engine, model: str, layer: int, neuron: int) -> p
     -------
     DataFrame
         ``dataset``, ``task``, ``preset``, ``entropy``, ``max_probability``, ``top_class``,
-        ``is_class_specific``, ``n_classes``, ``classes`` (those it is specific for, comma list),
-        ``q_value`` (the lowest of them), ``entropy_rank`` (1 = the model's lowest entropy in the
-        task), ``n_neurons`` (of the model).
+        ``is_class_specific``, ``n_classes``, ``entropy_p_value``, ``entropy_q_value``, ``classes`` (those it is
+        specific for, comma list), ``q_value`` (the lowest of them), ``entropy_rank`` (1 = the model's lowest
+        entropy in the task), ``n_neurons`` (of the model).
     """
-    place = {"model": model, "layer": layer, "neuron": neuron}
     found = frame(
         engine,
         """
-        SELECT dataset, task, preset, entropy, max_probability, top_class, is_class_specific,
-               n_classes, entropy_rank, model.n_neurons
-        FROM neuron_selectivity JOIN model ON model.name = neuron_selectivity.model
-        WHERE neuron_selectivity.model = :model AND layer = :layer AND neuron = :neuron
-        ORDER BY task, preset
+        SELECT dataset.name AS dataset, task.name AS task, selection.preset, neuron_entropy.entropy,
+               neuron_entropy.max_probability, task_class.name AS top_class, model_task.n_classes,
+               neuron_entropy.p_value AS entropy_p_value, neuron_entropy.q_value AS entropy_q_value,
+               neuron_entropy.entropy_rank, model.n_neurons
+        FROM model
+        JOIN neuron ON neuron.model_id = model.id AND neuron.layer = :layer AND neuron.neuron = :neuron
+        JOIN model_task ON model_task.model_id = model.id
+        JOIN task ON task.id = model_task.task_id
+        JOIN dataset ON dataset.id = task.dataset_id
+        JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id AND neuron_entropy.neuron_id = neuron.id
+        JOIN selection ON selection.model_task_id = model_task.id
+        LEFT JOIN task_class ON task_class.id = neuron_entropy.top_class_id
+        WHERE model.name = :model
+        ORDER BY task.name, selection.preset
         """,
-        **place,
+        model=model,
+        layer=layer,
+        neuron=neuron,
     )
-    chosen = frame(
-        engine,
-        """
-        SELECT task, preset, class_name, q_value FROM class_specific_neurons
-        WHERE model = :model AND layer = :layer AND neuron = :neuron
-        ORDER BY task, preset, activation_probability DESC
-        """,
-        **place,
-    )
+    chosen = neuron_classes(engine, model, layer, neuron)
     by_task = chosen.groupby(["task", "preset"], as_index=False).agg(
         classes=("class_name", ", ".join), q_value=("q_value", "min")
     )
+    sql = found.attrs["sql"]
     found = found.merge(by_task, on=["task", "preset"], how="left")
+    found["is_class_specific"] = found["classes"].notna().astype(int)
     found["classes"] = found["classes"].fillna("")
     columns = ["entropy_rank", "n_neurons"]
-    return found[[name for name in found.columns if name not in columns] + columns]
+    found = found[[name for name in found.columns if name not in columns] + columns]
+    found.attrs["sql"] = sql
+    return found
 
 
 def neuron_classes(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:
-    """Return task, preset, class_name, lift, p_value, q_value, replicated: a row a class."""
+    """Return the classes that presets find one neuron specific for.
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``preset``, ``class_name``, ``activation_probability``, ``lift``, ``lift_low``, ``lift_high``,
+        ``p_value``, ``q_value``, ``replicated``, ``n_folds_held``, ``n_folds``, ``share_of_draws``,
+        ``explained_by``.
+    """
     return frame(
         engine,
         """
-        SELECT task, preset, class_name, lift, p_value, q_value, replicated
+        SELECT task, preset, class_name, activation_probability, lift, lift_low, lift_high, p_value, q_value,
+               replicated, n_folds_held, n_folds, share_of_draws, explained_by
         FROM class_specific_neurons
         WHERE model = :model AND layer = :layer AND neuron = :neuron
         ORDER BY task, preset, activation_probability DESC

@@ -10,6 +10,7 @@ from core.results import DatasetRecord, ModelRecord
 from db import models as m
 from db.rows import bulk_insert, insert_row, next_id
 from db.session import StoreError
+from db.sound import write_grids
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
         widths = connection.execute(statement.order_by(m.Layer.layer)).scalars()
         if found.weights_key == record.weights_key and tuple(widths) == record.layer_widths:
             connection.execute(update(m.Model).where(m.Model.id == found.id).values(**descriptive))
+            write_grids(connection, int(found.id), record.grids)
             return int(found.id)
         raise StoreError(
             f"the store holds results of '{record.name}' with other weights (sha256 {found.weights_key[:12]}..., now "
@@ -64,6 +66,7 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
         ("id", "model_id", "layer", "neuron", "flat_index"),
         ((first_neuron + flat, model_id, x, y, flat) for flat, (x, y) in enumerate(places)),
     )
+    write_grids(connection, model_id, record.grids)
     return model_id
 
 
@@ -165,8 +168,11 @@ def _forget_dataset(connection: Connection, dataset: int) -> None:
     What classes share was found over all datasets together, so it goes too.
     """
     tasks = select(m.Task.id).where(m.Task.dataset_id == dataset)
-    former = [select(table.stage_id).where(table.task_id.in_(tasks)) for table in (m.ModelTask, m.Probe, m.Ablation)]
+    of_tasks = (m.ModelTask, m.Probe, m.Attribution, m.Ablation, m.Specificity)
+    former = [select(table.stage_id).where(table.task_id.in_(tasks)) for table in of_tasks]
     former.append(select(m.ModelDataset.stage_id).where(m.ModelDataset.dataset_id == dataset))
+    traced = select(m.ModelDataset.id).where(m.ModelDataset.dataset_id == dataset)
+    former.append(select(m.ActivationQuantile.stage_id).where(m.ActivationQuantile.model_dataset_id.in_(traced)))
     sharing = select(m.ModelTask.model_id).where(m.ModelTask.task_id.in_(tasks))
     former.append(select(m.Sharing.stage_id).where(m.Sharing.model_id.in_(sharing)))
     connection.execute(delete(m.Stage).where(or_(*(m.Stage.id.in_(ids) for ids in former))))

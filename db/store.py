@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, delete, select, text, 
 from core.results import (
     Ablation,
     Attributions,
+    ClipTraces,
     DatasetRecord,
     ModelRecord,
     ProbeResult,
@@ -26,7 +26,7 @@ from core.results import (
     TopClips,
 )
 from db import models as m
-from db.details import insert_ablation, insert_scores
+from db.details import clips_of_task, insert_ablation, insert_scores
 from db.registry import write_dataset, write_model
 from db.rows import (
     bulk_insert,
@@ -39,11 +39,11 @@ from db.rows import (
     mapping_values,
     model_shape,
     now,
-    nullable,
     task_id,
     to_json,
 )
 from db.session import StoreError, exclusive_run, store_name, translate_errors
+from db.sound import clips_of_dataset, insert_top_clips, insert_traces
 from db.tables import insert_frame
 
 __all__ = ["Store", "exclusive_run"]
@@ -190,45 +190,27 @@ class Store:
         with self._stage(run_id, stage_key, "top_clips") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             dataset = dataset_id(connection, top_clips.dataset)
-            statement = select(m.Clip.id).where(m.Clip.dataset_id == dataset).order_by(m.Clip.position)
-            clips = np.array(connection.execute(statement).scalars().all(), dtype=np.int64)
-            _remove(
-                connection,
-                m.ModelDataset,
-                m.ModelDataset.model_id == model_id,
-                m.ModelDataset.dataset_id == dataset,
-                keep=stage_id,
+            which = m.ModelDataset.model_id == model_id, m.ModelDataset.dataset_id == dataset
+            former = select(m.ModelDataset.id).where(*which)
+            _remove(connection, m.ActivationQuantile, m.ActivationQuantile.model_dataset_id.in_(former), keep=stage_id)
+            _remove(connection, m.ModelDataset, *which, keep=stage_id)
+            ids = {"model_id": model_id, "dataset_id": dataset, "run_id": run_id, "stage_id": stage_id}
+            owner = insert_row(connection, m.ModelDataset, **ids)
+            insert_top_clips(connection, owner, first_neuron, clips_of_dataset(connection, dataset), top_clips)
+
+    def write_traces(self, run_id: int, stage_key: str, model_id: int, traces: ClipTraces) -> None:
+        """Store what each neuron of a model does over one dataset's clips, beside its top clips there."""
+        with self._stage(run_id, stage_key, "traces") as (connection, stage_id):
+            first_neuron, _ = model_shape(connection, model_id)
+            dataset = dataset_id(connection, traces.dataset)
+            statement = select(m.ModelDataset.id).where(
+                m.ModelDataset.model_id == model_id, m.ModelDataset.dataset_id == dataset
             )
-            owner = insert_row(
-                connection,
-                m.ModelDataset,
-                model_id=model_id,
-                dataset_id=dataset,
-                run_id=run_id,
-                stage_id=stage_id,
-            )
-            neuron, rank = np.nonzero(top_clips.clip_index >= 0)
-            bulk_insert(
-                connection,
-                m.TopClip,
-                (
-                    "model_dataset_id",
-                    "neuron_id",
-                    "rank",
-                    "clip_id",
-                    "activation_rate",
-                    "mean_activation",
-                ),
-                zip(
-                    repeat(owner),
-                    (neuron + first_neuron).tolist(),
-                    (rank + 1).tolist(),
-                    clips[top_clips.clip_index[neuron, rank]].tolist(),
-                    nullable(top_clips.activation_rate[neuron, rank]),
-                    nullable(top_clips.mean_activation[neuron, rank]),
-                    strict=False,
-                ),
-            )
+            owner = connection.execute(statement).scalar()
+            if owner is None:
+                raise StoreError(f"dataset {traces.dataset} has no top clips of the model; write them first")
+            _remove(connection, m.ActivationQuantile, m.ActivationQuantile.model_dataset_id == owner, keep=stage_id)
+            insert_traces(connection, owner, stage_id, first_neuron, clips_of_dataset(connection, dataset), traces)
 
     def write_probe(self, run_id: int, stage_key: str, model_id: int, probe: ProbeResult) -> None:
         """Store the accuracies of one (model, task), or why there are none."""
@@ -290,6 +272,7 @@ class Store:
         with self._stage(run_id, stage_key, "ablate") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             key = task_id(connection, task)
+            clips = clips_of_task(connection, key)
             for selection, operation, gain in {(a.selection, a.operation, a.gain) for a in ablations}:
                 _remove(
                     connection,
@@ -315,7 +298,7 @@ class Store:
                     gain=ablation.gain,
                     n_neurons=len(ablation.neuron_index),
                 )
-                insert_ablation(connection, owner, first_neuron, key, ablation)
+                insert_ablation(connection, owner, first_neuron, key, clips, ablation)
 
     def write_specificity(self, run_id: int, stage_key: str, model_id: int, frame: pd.DataFrame) -> None:
         """Store the rows of `core.agreement.specificity`, in place of all of the model's."""

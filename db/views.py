@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from db.evidence_views import EVIDENCE_VIEWS
+from db.flip_views import FLIP_VIEWS
 
 _MODEL_TASK = """
 FROM model_task
@@ -18,6 +19,23 @@ JOIN task ON task.id = model_task.task_id
 JOIN dataset ON dataset.id = task.dataset_id"""
 
 _PROBABILITY = "CAST(activation_probability.positive_count AS DOUBLE PRECISION) / NULLIF(class_total.token_count, 0)"
+
+_OF_NEURON = """
+FROM model_dataset
+JOIN model ON model.id = model_dataset.model_id
+JOIN dataset ON dataset.id = model_dataset.dataset_id
+JOIN neuron ON neuron.model_id = model_dataset.model_id
+JOIN {table} ON {table}.model_dataset_id = model_dataset.id
+    AND {table}.neuron_id = neuron.id
+JOIN clip ON clip.id = {table}.clip_id"""
+
+
+def _clips_of_neuron(table: str, kind: str) -> str:
+    """One part of ``neuron_clips``."""
+    return f"""
+SELECT model.name AS model, dataset.name AS dataset, neuron.layer, neuron.neuron, {kind} AS kind, {table}.rank,
+       {table}.clip_id, clip.path, {table}.activation_rate, {table}.mean_activation{_OF_NEURON.format(table=table)}"""
+
 
 VIEWS: dict[str, str] = {
     "runs": """
@@ -135,15 +153,13 @@ JOIN task_class AS class_b ON class_b.id = shared_neuron.class_b_id
 JOIN task AS task_b ON task_b.id = class_b.task_id""",
     "top_clips": """
 SELECT model.name AS model, dataset.name AS dataset, neuron.layer, neuron.neuron, top_clip.rank,
-       top_clip.clip_id, clip.path, top_clip.activation_rate, top_clip.mean_activation
-FROM model_dataset
-JOIN model ON model.id = model_dataset.model_id
-JOIN dataset ON dataset.id = model_dataset.dataset_id
-JOIN neuron ON neuron.model_id = model_dataset.model_id
-JOIN top_clip ON top_clip.model_dataset_id = model_dataset.id
-    AND top_clip.neuron_id = neuron.id
-JOIN clip ON clip.id = top_clip.clip_id""",
+       top_clip.clip_id, clip.path, top_clip.activation_rate, top_clip.mean_activation"""
+    + _OF_NEURON.format(table="top_clip"),
+    "neuron_clips": _clips_of_neuron("top_clip", "'top'")
+    + "\nUNION ALL"
+    + _clips_of_neuron("contrast_clip", "contrast_clip.kind"),
     **EVIDENCE_VIEWS,
+    **FLIP_VIEWS,
 }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from core.datasets.files import own_splits
+from core.datasets.splits import own_splits
 
 PARTS = ("train", "valid", "test")
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 80000\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,17 @@ import pandas as pd
 from core.results import (
     Ablation,
     ClipRecord,
+    ClipTraces,
     DatasetRecord,
     ModelRecord,
+    NeuronPattern,
     NullSummary,
     ProbeResult,
     Problem,
     Selection,
     SharedNeurons,
     TaskScores,
+    TokenGrid,
     TopClips,
 )
 from db.session import open_store
@@ -48,6 +52,8 @@ DATASETS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 CLIPS_PER_DATASET = 96
+GRID = TokenGrid((50.0, 654.26, 1281.11, 2344.34, 4289.97, 8000.0), 0.16, 0.16, 2.08, 13)
+LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def build_store(
@@ -136,6 +142,7 @@ def _write_model(
             n_parameters=1_234_567,
             description=f"Made-up encoder {name}",
             licence="Apache-2.0",
+            grids=(GRID,) * len(LAYER_WIDTHS),
         )
     )
     config = {"preset": ["aape", "lape", "calibrated"], "shuffles": 200}
@@ -143,7 +150,9 @@ def _write_model(
     chosen: dict[str, list[tuple[str, str, set[int]]]] = {}
     for dataset in datasets.values():
         key = f"{name}/{dataset.name}"
-        store.write_top_clips(run_id, f"{key}/top_clips", model_id, _top_clips(dataset, rng))
+        top = _top_clips(dataset, rng)
+        store.write_top_clips(run_id, f"{key}/top_clips", model_id, top)
+        store.write_traces(run_id, f"{key}/traces", model_id, _traces(dataset, top))
         for attribute in dataset.attributes:
             scores = _scores(dataset, attribute, strength, rng)
             task = scores.task
@@ -232,6 +241,35 @@ def _top_clips(dataset: DatasetRecord, rng: np.random.Generator, n_ranks: int = 
     return TopClips(dataset.name, order.astype(np.int64), rate, rate * 1.7)
 
 
+def _traces(dataset: DatasetRecord, top: TopClips, n_ranks: int = 3) -> ClipTraces:
+    """Contrast clips after the top ones; patterns that rise over a clip, in one band more than in the others."""
+    after = (top.clip_index[:, -1:] + np.arange(1, 2 * n_ranks + 1)) % len(dataset.clips)
+    rate = np.repeat([[0.2, 0.19, 0.18, 0.0, 0.001, 0.002]], N_NEURONS, axis=0)
+    parts = {"middle": slice(0, n_ranks), "silent": slice(n_ranks, None)}
+    contrast = {kind: TopClips(dataset.name, after[:, of], rate[:, of], rate[:, of]) for kind, of in parts.items()}
+    every = np.concatenate([top.clip_index, after], axis=1)
+    n_columns = [int(np.ceil(clip.duration_seconds / 0.16)) for clip in dataset.clips]
+
+    def pattern(neuron: int, rank: int, clip: int) -> NeuronPattern:
+        rising = np.linspace(20, 255 - 15 * rank, n_columns[clip])
+        band = 1.0 / (1 + np.abs(np.arange(GRID.n_bands) - neuron % GRID.n_bands))
+        return NeuronPattern(clip, 3.0 / (1 + rank), np.outer(band, rising).astype(np.uint8))
+
+    patterns = (
+        (neuron, [pattern(neuron, rank, clip) for rank, clip in enumerate(clips) if clip >= 0])
+        for neuron, clips in enumerate(every.tolist())
+    )
+    quantiles = np.linspace(0, 1, N_NEURONS, dtype=np.float32)[:, None] + np.array(LEVELS, dtype=np.float32)
+    return ClipTraces(dataset.name, contrast, patterns, LEVELS, quantiles)
+
+
+def _flips(scores: TaskScores, target: str) -> pd.DataFrame:
+    """Two clips that the ablation moved from the target to the next class."""
+    names = list(scores.class_names)
+    other = names[(names.index(target) + 1) % len(names)]
+    return pd.DataFrame({"clip_index": [40, 41], "predicted_before": target, "predicted_after": other})
+
+
 def _probe(scores: TaskScores, rng: np.random.Generator) -> ProbeResult:
     """Draw accuracies above chance; one task is skipped."""
     columns = ["split", "class_name", "n_clips", "accuracy", "chance", "metric"]
@@ -265,7 +303,8 @@ def _ablations(scores: TaskScores, rng: np.random.Generator, n_controls: int = 5
                 continue
             controls = rng.normal(0, 0.01, (n_controls, len(scores.class_names) + 1))
             effects = _effects(scores.class_names, index, len(neurons), gain, controls, rng)
-            ablations.append(Ablation(scores.task, selection, target, gain, neurons, effects, controls))
+            ablation = Ablation(scores.task, selection, target, gain, neurons, effects, controls)
+            ablations.append(replace(ablation, flips=_flips(scores, target)))
     return ablations
 
 

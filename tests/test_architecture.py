@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("core", "db", "dashboard")
 OURS = (*PACKAGES, "run_analysis", "tests")
+READS = tuple(path.stem for path in (ROOT / "db").glob("*queries.py"))
 
 
 def sources(*places: str) -> list[Path]:
@@ -69,9 +70,37 @@ def test_store_knows_of_core_only_its_records() -> None:
     assert offenders("db", never=("torch", "torchaudio", "streamlit")) == []
 
 
-def test_page_knows_only_the_stores_queries_and_session() -> None:
-    assert offenders("dashboard", may=("dashboard", "db.queries", "db.session")) == []
+LIVE = "dashboard/live.py"
+"""The one file of the page that may run a model."""
+
+
+def test_page_knows_of_the_store_only_how_to_open_and_to_read_it() -> None:
+    allowed = {"session", "sandbox", "view_meanings", *READS}
+    found = [line for line in offenders("dashboard", may=("dashboard",)) if not line.startswith(f"{LIVE}: core.")]
+    named_otherwise = [line for line in found if not within(line.split(": ")[1], *(f"db.{name}" for name in allowed))]
+    assert named_otherwise == []
     assert offenders("dashboard", never=("torch", "torchaudio")) == []
+
+
+def test_page_reaches_the_model_in_one_file_and_only_when_asked() -> None:
+    reaching = {line.split(": ")[0] for line in offenders("dashboard", never=("core",))}
+    assert reaching == {LIVE}
+    tree = ast.parse((ROOT / LIVE).read_text())
+    typing = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    on_import = {name for node in tree.body if node not in typing for name in top_level_imports(node)}
+    assert not any(within(name, "core") for name in on_import)
+
+
+def top_level_imports(node: ast.stmt) -> list[str]:
+    """Modules that a statement imports as soon as the file is loaded."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [str(node.module)]
+    if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+        return []
+    return [name for child in ast.walk(node) if isinstance(child, ast.Import | ast.ImportFrom) for name in
+            top_level_imports(child)]  # fmt: skip
 
 
 def test_core_and_store_meet_in_run_analysis_alone() -> None:
@@ -152,3 +181,18 @@ def test_nothing_that_was_read_is_run_as_code() -> None:
         if isinstance(node, ast.Call) and runs_code(node)
     ]
     assert found == []
+
+
+def test_the_report_is_the_only_page_code_that_the_command_loads_and_lazily() -> None:
+    path = ROOT / "run_analysis.py"
+    named_anywhere = {m for m in imports(path) if within(m, "dashboard")}
+    assert named_anywhere == {"dashboard.report.write_report"}
+    at_the_top = ast.Module(
+        [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Import | ast.ImportFrom)], []
+    )
+    assert "dashboard" not in ast.unparse(at_the_top)
+
+
+def test_the_sandboxed_process_needs_the_standard_library_alone() -> None:
+    outside = {m.split(".")[0] for m in imports(ROOT / "db/sandbox_worker.py")} - set(sys.stdlib_module_names)
+    assert outside == {"__future__"} - set(sys.stdlib_module_names)

@@ -108,7 +108,7 @@ def test_the_address_restores_the_heatmap(store: Path, monkeypatch: pytest.Monke
     assert not app.warning
     chosen = {box.label: box.value for box in app.selectbox}
     assert chosen == {
-        "Model": "nano-sl", "Task": "rooms-event", "Layer": 4, "Class": "dog"
+        "Model": "nano-sl", "Dataset": "all datasets", "Task": "rooms-event", "Layer": 4, "Class": "dog"
     }  # fmt: skip
     assert asked(app, "class") == "dog"
     engine = open_store(store, read_only=True)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from core.datasets import Clip, Dataset, InputError, choose_tasks, find
-from core.datasets.base import draw_evenly, draw_splits, natural_order
+from core.datasets.base import draw_evenly, natural_order
 from core.datasets.manifest import read, recognise
+from core.datasets.splits import draw_splits
 
 
 def folder_with(tmp_path: Path, manifest: str, encoding: str = "utf-8") -> Path:

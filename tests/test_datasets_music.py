@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.datasets import cremad, nsynth, surge, vocalsound
 from core.datasets.base import InputError
-from core.datasets.files import own_splits
+from core.datasets.splits import own_splits
 from tests.datasets_on_disk import LOADERS, copy, evar, parts_of, problems, read, splits, values
 from tests.replicas_speech_music import REPLICAS
 

@@ -38,6 +38,7 @@ PUBLIC = {
     " control_delta_mean control_delta_low control_delta_high n_controls",
     "shared_neurons": "model task_a class_a task_b class_b n_a n_b n_shared expected p_value q_value nested",
     "top_clips": "model dataset layer neuron rank clip_id path activation_rate mean_activation",
+    "neuron_clips": "model dataset layer neuron kind rank clip_id path activation_rate mean_activation",
 }
 
 # What a page would ask, by the names of the functions' parameters.
@@ -280,7 +281,7 @@ PAGE_QUERIES = [
     "probabilities",
     "top_clips",
 ]
-LARGE = ("activation_probability", "neuron_entropy", "top_clip", "class_specific_neuron", "neuron")
+LARGE = ("activation_probability", "neuron_entropy", "top_clip", "contrast_clip", "class_specific_neuron", "neuron")
 
 
 @pytest.mark.parametrize("analysed", [True, False])
@@ -317,8 +318,8 @@ def test_pages_reach_large_tables_by_an_index(tmp_path: Path, name: str, analyse
 
 def test_views_filtered_by_a_neuron_use_indexes(synthetic: Engine) -> None:
     filters = "model = 'nano-ssl' AND task = 'rooms-event' AND layer = 3 AND neuron = 6"
-    extra = {"top_clips": "model = 'nano-ssl' AND layer = 3 AND neuron = 6"}
-    for view in ("activation_probabilities", "neuron_selectivity", "top_clips"):
+    extra = dict.fromkeys(("top_clips", "neuron_clips"), "model = 'nano-ssl' AND layer = 3 AND neuron = 6")
+    for view in ("activation_probabilities", "neuron_selectivity", *extra):
         with synthetic.connect() as connection:
             plan = connection.exec_driver_sql(
                 f"EXPLAIN QUERY PLAN SELECT * FROM {view} WHERE {extra.get(view, filters)}"

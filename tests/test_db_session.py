@@ -196,6 +196,38 @@ def test_older_store_keeps_its_labels_and_learns_of_splits_of_attributes(tmp_pat
         ]  # fmt: skip
 
 
+def test_older_store_keeps_its_top_clips_and_gains_the_tables_of_sound(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    older = create_engine(f"sqlite:///{path}")
+    with older.begin() as connection:
+        migrate(connection, "0005")
+    with older.begin() as connection:
+        for statement in (
+            "INSERT INTO dataset VALUES (1, 'pets', '/pets', 'key', 'official', '', '', '')",
+            "INSERT INTO clip VALUES (1, 1, 0, 'a.wav', 'test', 1.5)",
+            "INSERT INTO model VALUES (1, 'tiny', 'weights-1', 2, 3, 1, 16000, 1, '', '')",
+            "INSERT INTO layer VALUES (1, 0, 2), (1, 1, 1)",
+            "INSERT INTO neuron VALUES (1, 1, 0, 0, 0)",
+            "INSERT INTO run VALUES (1, 'tiny', '', '', 'done', '{}', 0, '', '{}', 'cpu', 1, 1, 1, '[]')",
+            "INSERT INTO model_dataset VALUES (1, 1, 1, 1, NULL)",
+            "INSERT INTO top_clip VALUES (1, 1, 1, 1, 0.5, 0.25)",
+        ):
+            connection.exec_driver_sql(statement)
+    older.dispose()
+    engine = open_store(path)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        asked = text("SELECT kind, rank, path, mean_activation FROM neuron_clips")
+        assert connection.execute(asked).all() == [("top", 1, "a.wav", 0.25)]
+        assert connection.execute(text("SELECT COUNT(*) FROM token_grid")).scalar() == 0
+    assert Store(engine).register_model(MODEL) == 1
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT layer, n_bands FROM token_grid")).all() == [(0, 2), (1, 1)]
+        connection.execute(text("INSERT INTO clip_pattern VALUES (1, 1, 'blob')"))
+        connection.execute(text("DELETE FROM dataset"))
+        assert connection.execute(text("SELECT COUNT(*) FROM clip_pattern")).scalar() == 0
+
+
 def test_not_a_database(tmp_path: Path) -> None:
     path = tmp_path / "atlas.db"
     path.write_text("file,split\n" * 200)

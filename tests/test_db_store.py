@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
-from core.results import ClipRecord, ModelRecord, ProbeResult, Problem, TaskScores
+from core.results import ClipRecord, ModelRecord, NeuronPattern, ProbeResult, Problem, TaskScores
 from db.models import Base
 from db.session import StoreError, open_store
 from db.set_queries import specific_sets
@@ -23,11 +23,12 @@ from tests.tiny_study import (
     SCORES,
     SHARED,
     TOP_CLIPS,
+    TRACES,
     rows,
     write_study,
 )
 
-STAGES = ("score", "top_clips", "probe", "ablate", "share")
+STAGES = ("score", "top_clips", "traces", "probe", "attribution", "ablate", "specificity", "share")
 
 
 @pytest.fixture
@@ -93,6 +94,45 @@ def test_ablations_replace_those_of_their_selection_and_gain_only(engine: Engine
     assert [store.is_done(key) for key in ("tiny/ablate", "twice", "dog")] == [True, False, True]
 
 
+def test_traces_go_with_the_top_clips_they_belong_to(engine: Engine) -> None:
+    model_id = write_study(engine)
+    store = Store(engine)
+    before = counts(engine)
+    store.write_traces(1, "tiny/traces, other settings", model_id, TRACES)
+    assert counts(engine) == before
+    assert [store.is_done(key) for key in ("tiny/traces", "tiny/traces, other settings")] == [False, True]
+    store.write_top_clips(1, "tiny/top_clips, again", model_id, TOP_CLIPS)
+    assert not store.is_done("tiny/traces, other settings")
+    for table in ("contrast_clip", "clip_pattern", "activation_quantile"):
+        assert counts(engine)[table] == 0
+    assert counts(engine)["top_clip"] == before["top_clip"]
+
+
+def test_traces_are_whole_or_not_there(engine: Engine) -> None:
+    model_id = write_study(engine)
+    before = counts(engine)
+
+    def broken() -> Iterator[tuple[int, list[NeuronPattern]]]:
+        yield 0, []
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        Store(engine).write_traces(1, "again", model_id, replace(TRACES, patterns=broken()))
+    assert counts(engine) == before
+    assert Store(engine).is_done("tiny/traces")
+
+
+def test_grids_follow_the_model(engine: Engine) -> None:
+    store = Store(engine)
+    store.register_model(replace(MODEL, grids=()))
+    assert counts(engine)["token_grid"] == 0
+    store.register_model(MODEL)
+    asked = "SELECT layer, n_bands, column_seconds, span_seconds, chunk_seconds, chunk_columns, band_edges_json"
+    assert rows(engine, f"{asked} FROM token_grid") == [
+        (0, 2, 0.25, 0.5, 1.25, 4, "[50.0, 1000.0, 8000.0]"), (1, 1, None, None, None, None, "[0.0, 8000.0]"),
+    ]  # fmt: skip
+
+
 def test_second_model_adds(engine: Engine) -> None:
     write_study(engine)
     one = counts(engine)
@@ -148,7 +188,17 @@ def test_changed_dataset_loses_its_results_and_what_classes_share(engine: Engine
     assert rows(engine, "SELECT DISTINCT task FROM activation_probabilities") == [("others-animal",)]
     left = counts(engine)
     assert left["clip"] == 3 + 4
-    for table in ("model_dataset", "top_clip", "probe", "ablation", "ablation_neuron", "sharing"):
+    for table in (
+        "model_dataset",
+        "top_clip",
+        "contrast_clip",
+        "clip_pattern",
+        "activation_quantile",
+        "probe",
+        "ablation",
+        "ablation_neuron",
+        "sharing",
+    ):
         assert left[table] == 0, table
 
 
@@ -188,6 +238,8 @@ def test_unknown_names_say_what_to_do(engine: Engine) -> None:
     with pytest.raises(StoreError, match="dataset pets is not in the store; register it first"):
         store.write_top_clips(run_id, "t", model_id, TOP_CLIPS)
     store.register_dataset(DATASET)
+    with pytest.raises(StoreError, match="dataset pets has no top clips of the model; write them first"):
+        store.write_traces(run_id, "t", model_id, TRACES)
     with pytest.raises(StoreError, match="dataset pets has no attribute colour"):
         store.write_scores(run_id, "s", model_id, replace(SCORES, attribute="colour"))
     with pytest.raises(StoreError, match="task pets-animal is not in the store; write its scores"):

@@ -151,9 +151,12 @@ def test_every_field_comes_back(tmp_path: Path) -> None:
     whole = Dataset(
         "pets", root, ("a", "b"), clips, (Problem("p", "r"), Problem("q", "", left_out=False)), "ours",
         {"a": "pets"}, "described", "source", "licence", ("g",), {"a": ("train", "", "test"), "b": ("x", "y", "x")},
-        ("b",), 0.02, 4.5, ("n", "m"), ("u",), ("a", 3),
+        ("b",), 0.02, 4.5, ("n", "m"), ("u",), ("a", 3), ("x", "ü", "x"),
     )  # fmt: skip
-    for dataset in (whole, replace(whole, clips=(), problems=(), split_of={}, drawn=None, entropy_rate=None, notes=())):
+    bare = replace(
+        whole, clips=(), problems=(), split_of={}, drawn=None, entropy_rate=None, notes=(), kept_together=()
+    )
+    for dataset in (whole, bare):
         lister = Lister(partial(_given, dataset))
         assert [lister.listed(root, Options(seed=len(dataset.clips))) for _ in range(2)] == [dataset, dataset]
         assert lister.n_asked == 1

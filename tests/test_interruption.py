@@ -120,9 +120,25 @@ def test_ctrl_c_keeps_finished_batches_and_the_same_command_goes_on(
     monkeypatch.undo()
     with clips_passed(monkeypatch) as passes:
         assert run("--data-dir", pets, "--db", db, *SCORE) == 0
-    assert passes == [8]
+    assert passes == [8, *[8] * 3]  # what was left, then the traces
     assert results(db) == whole
     assert query(db, "SELECT status FROM runs ORDER BY run_id") == [("stopped",), ("done",)]
+
+
+def test_ctrl_c_while_traces_are_taken_leaves_none_of_them(
+    pets: Path, whole: dict[str, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = tmp_path / "atlas.db"
+    interrupt_at_batch(3 + 2, monkeypatch)
+    assert run("--data-dir", pets, "--db", db, *SCORE) == 130
+    monkeypatch.undo()
+    assert query(db, "SELECT COUNT(*) FROM top_clip") == [(4608 * 8,)]
+    assert query(db, "SELECT COUNT(*) FROM clip_pattern") == [(0,)]
+    with clips_passed(monkeypatch) as passes:
+        assert run("--data-dir", pets, "--db", db, *SCORE) == 0
+    assert passes == [8] * 3
+    assert results(db) == whole
+    assert [path.name for path in tmp_path.rglob("*") if path.name.startswith("tmp")] == []
 
 
 def test_ctrl_c_during_scoring_keeps_scored_tasks(
@@ -157,7 +173,7 @@ def test_killed_run_does_not_repeat_finished_batches(
     assert query(db, "SELECT status FROM runs") == [("running",)]
     with clips_passed(monkeypatch) as passes:
         assert run("--data-dir", pets, "--db", db, *SCORE) == 0
-    assert passes == [8]
+    assert passes == [8, *[8] * 3]  # what was left, then the traces
     assert results(db) == whole
     assert query(db, "SELECT status FROM runs ORDER BY run_id") == [("stopped",), ("done",)]
 
@@ -198,7 +214,7 @@ def test_scan_that_is_stopped_keeps_what_it_read(pets: Path, tmp_path: Path, mon
     assert 0 < n_kept <= len(read)
     read[:] = ["not to be stopped again"] * 12
     assert run(*one_thread) == 0
-    assert len(read) - 12 == (24 - n_kept) + 24  # the rest of the scan, and every file for the model
+    assert len(read) - 12 == (24 - n_kept) + 2 * 24  # the rest of the scan, every file for counts and for traces
 
 
 def test_full_disk_when_space_is_reserved(
@@ -283,5 +299,5 @@ def test_disk_that_is_really_full(
     assert mount("-o", "remount,size=64m", small_disk) == 0
     with clips_passed(monkeypatch) as passes:
         assert run(*arguments) == 0
-    assert passes == []
+    assert passes == [8] * 3  # the traces; what was recorded is not recorded again
     assert results(db) == whole

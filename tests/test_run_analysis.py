@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +57,16 @@ def own(pets: Path, tmp_path: Path) -> Path:
 def test_every_view_answers(studied: Path) -> None:
     db = studied / "atlas.db"
     n = {view: query(db, f"SELECT COUNT(*) FROM {view}")[0][0] for view in VIEWS}
-    assert [view for view in n if n[view] == 0] == ["neuron_tuning"]  # none of the tasks is of pitches
+    empty = {view for view in n if n[view] == 0}
+    assert empty - {"ablation_flips"} == {"neuron_tuning"}  # none of the tasks is of pitches; six clips need not flip
     assert n["runs"] == 1
     assert n["clip_labels"] == 24 * 2
     assert n["activation_probabilities"] == 4608 * (3 + 2)
     assert n["neuron_selectivity"] == 4608 * 2 * 3
     assert n["task_coverage"] == 2 * 3
     assert n["top_clips"] == 4608 * 8
+    assert n["neuron_clips"] == 4608 * (8 + 3 + 3)
+    assert query(db, "SELECT COUNT(*) FROM clip_pattern") == [(4608,)]
     assert query(db, "SELECT model, status FROM runs") == [("nano-ssl", "done")]
     assert query(db, "SELECT DISTINCT task FROM task_coverage ORDER BY task") == [("pets-hand",), ("pets-kind",)]
 
@@ -102,6 +107,25 @@ def test_same_run_again_changes_nothing_and_says_so(
     told = capsys.readouterr()
     assert f"everything asked for is already in {store}; nothing was changed" in told.out
     assert told.err == ""
+
+
+def test_store_without_traces_gains_them_and_nothing_else(
+    pets: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tables(store)
+    with closing(sqlite3.connect(store)) as connection, connection:
+        for table in ("contrast_clip", "clip_pattern", "activation_quantile", "stage WHERE name = 'traces'"):
+            connection.execute(f"DELETE FROM {table}")
+    with clips_passed(monkeypatch) as passes:
+        assert run("--data-dir", pets, "--db", store, "--stages", "score") == 0
+        assert passes == []
+        assert run("--data-dir", pets, "--db", store) == 0
+    assert sum(passes) == 24  # once
+    after = tables(store)
+    marks = {"run", "stage", "activation_quantile"}  # the last names its stage
+    assert {name: after[name] for name in after.keys() - marks} == {name: before[name] for name in after.keys() - marks}
+    assert [row[2:] for row in after["activation_quantile"]] == [row[2:] for row in before["activation_quantile"]]
+    assert len(after["stage"]) == len(before["stage"])
 
 
 def test_two_fresh_stores_of_one_command_are_the_same(pets: Path, studied: Path, tmp_path: Path) -> None:
@@ -215,7 +239,7 @@ def test_changed_label_is_scored_again_without_a_new_pass(
     rows[0]["kind"] = "noise"
     write_manifest(own, rows)
     with clips_passed(monkeypatch) as passes:
-        assert run("--data-dir", own, "--db", store, "--stages", "extract,score") == 0
+        assert run("--data-dir", own, "--db", store, "--stages", "score") == 0
     assert passes == []
     after = results(store)
     assert after["activation_probabilities"] != before["activation_probabilities"]
@@ -229,7 +253,7 @@ def test_changed_audio_is_recorded_again(own: Path, store: Path, monkeypatch: py
     soundfile.write(own / "000.flac", sound("noise", 0.5, 99), RATE)
     with clips_passed(monkeypatch) as passes:
         assert run("--data-dir", own, "--db", store, "--stages", "extract,score") == 0
-    assert sum(passes) == 24
+    assert sum(passes) == 24 + 24  # counts, then traces
     assert results(store)["activation_probabilities"] != before["activation_probabilities"]
 
 

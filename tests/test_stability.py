@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core.datasets.splits import draw_splits
 from core.exchange import Exchange
 from core.selectivity import PRESETS, SelectionSettings
 from core.stability import _agreement, across_folds, choose, draw_half, over_split_seeds, split_half
@@ -26,6 +29,10 @@ def planted(size: int = 24, seed: int = 0) -> tuple[NDArray, NDArray, NDArray]:
     rate = np.full((len(labels), 100), 0.1)
     rate[:, :20] = np.where(labels[:, None] == np.arange(20) % 4, 0.6, 0.05)
     return rng.binomial(TOKENS, rate), np.full(len(labels), TOKENS), one_hot(labels)
+
+
+def drawn_within(strata: Sequence[str]) -> Callable[[int], list[str]]:
+    return lambda seed: draw_splits(len(strata), strata, seed)
 
 
 def test_agreement_by_hand() -> None:
@@ -183,12 +190,12 @@ def test_planted_pairs_are_chosen_in_every_draw_of_the_split_and_others_in_none(
     positive, tokens, members = planted()
     selected = np.zeros((4, 100), dtype=bool)
     selected[0, [0, 4, 99]] = selected[2, 99] = True  # two of class 0's five, and two pairs that are none
-    strata = [str(k) for k in members.argmax(axis=1)]
+    classes = [str(k) for k in members.argmax(axis=1)]
     nothing = np.zeros_like(selected)
     settings = [*CALIBRATED, SelectionSettings("aape")]
     told: list[int] = []
     pairs, tasks = over_split_seeds(
-        positive, tokens, members, strata, [selected, nothing], settings, n_draws=3, progress=told.append
+        positive, tokens, members, drawn_within(classes), [selected, nothing], settings, n_draws=3, progress=told.append
     )
     assert pairs.to_numpy().tolist() == [
         ["calibrated", 0, 0, 1.0],
@@ -207,7 +214,7 @@ def test_draws_of_the_split_differ() -> None:
     data = rng.binomial(TOKENS, 0.2, (90, 300)), np.full(90, TOKENS), one_hot(np.arange(90) % 3)
     settings = [SelectionSettings("lape", entropy_rate=0.1)]
     selected, _ = choose(*data, settings)
-    pairs, tasks = over_split_seeds(*data, ["x"] * 90, selected, settings, n_draws=6)
+    pairs, tasks = over_split_seeds(*data, drawn_within(["x"] * 90), selected, settings, n_draws=6)
     assert len(pairs) == selected[0].sum()
     assert pairs.share_of_draws.nunique() > 2
     assert 0.3 < tasks.loc[0, "share_of_draws"] < 0.95
@@ -222,8 +229,31 @@ def test_clips_without_a_class_are_not_looked_at() -> None:
     unlabelled = np.random.default_rng(8).choice([0, TOKENS], (300, 100))
     data = np.vstack([unlabelled, positive]), np.full(332, TOKENS), np.pad(members, ((300, 0), (0, 0)))
     assert choose(*data, CALIBRATED)[0][0].sum() < 10
-    pairs, _ = over_split_seeds(*data, ["x"] * 332, selected, CALIBRATED, n_draws=4)
+    pairs, _ = over_split_seeds(*data, drawn_within(["x"] * 332), selected, CALIBRATED, n_draws=4)
     assert (pairs.share_of_draws == 1).all()
+
+
+def test_evidence_in_every_draw_is_from_what_may_change_places_among_its_clips() -> None:
+    # Classes are whole voices: over clips every one passes, dealt as wholes none can.
+    voice = np.arange(96) % 6
+    positive = np.random.default_rng(9).binomial(TOKENS, np.where(voice[:, None] < 3, 0.6, 0.1), (96, 20))
+    members = one_hot((voice >= 3).astype(np.int64))
+    selected = [np.ones((2, 20), dtype=bool)]
+    asked: list[NDArray[np.bool_]] = []
+
+    def whole_voices(chosen: NDArray[np.bool_]) -> Exchange:
+        asked.append(chosen)
+        unit = np.unique(voice[chosen], return_inverse=True)[1]
+        return Exchange(unit, np.zeros(unit.max() + 1, dtype=np.int64), "whole voices")
+
+    shares = []
+    for exchange in (None, whole_voices):
+        pairs, _ = over_split_seeds(
+            positive, np.full(96, TOKENS), members, drawn_within(["x"] * 96), selected, CALIBRATED, exchange, n_draws=2
+        )
+        shares.append(pairs.groupby("class_index").share_of_draws.mean().tolist())
+    assert shares == [[1.0, 0.0], [0.0, 0.0]]
+    assert [chosen.sum() for chosen in asked] == [72, 72] and (asked[0] != asked[1]).any()
 
 
 def test_folds_by_hand() -> None:

@@ -18,21 +18,27 @@ from core.results import (
     Ablation,
     Attributions,
     ClipRecord,
+    ClipTraces,
     DatasetRecord,
     ModelRecord,
+    NeuronPattern,
     NullSummary,
     ProbeResult,
     Problem,
     Selection,
     SharedNeurons,
     TaskScores,
+    TokenGrid,
     TopClips,
 )
 from db.store import Store
 
 NAN = float("nan")
 
-MODEL = ModelRecord("tiny", "weights-1", (2, 1), 16000, 99, "A tiny encoder", "MIT")
+GRIDS = (TokenGrid((50.0, 1000.0, 8000.0), 0.25, 0.5, 1.25, 4), TokenGrid((0.0, 8000.0)))
+"""Of layer 0 overlapping columns in chunks that are longer than four of them; of layer 1 nothing is known."""
+
+MODEL = ModelRecord("tiny", "weights-1", (2, 1), 16000, 99, "A tiny encoder", "MIT", GRIDS)
 
 DATASET = DatasetRecord(
     name="pets",
@@ -210,6 +216,30 @@ TOP_CLIPS = TopClips(
     mean_activation=np.array([[1.5, 1.0], [NAN, NAN], [0.125, NAN]]),
 )
 
+
+def pattern(clip: int, peak: float, *bands: list[int]) -> NeuronPattern:
+    return NeuronPattern(clip, peak, np.array(bands, dtype=np.uint8))
+
+
+TRACES = ClipTraces(
+    "pets",
+    {
+        "middle": TopClips("pets", np.array([[-1], [0], [-1]]), np.full((3, 1), 0.5), np.full((3, 1), 0.25)),
+        "silent": TopClips("pets", np.array([[1], [1], [0]]), np.zeros((3, 1)), np.full((3, 1), -0.125)),
+    },
+    [
+        (0, [
+            pattern(2, 4.0, [0, 255], [128, 0]),
+            pattern(0, 2.0, [255, 0, 0, 0, 10, 20], [0, 0, 0, 0, 0, 1]),
+            pattern(1, 0.0, [0], [0]),
+        ]),
+        (1, [pattern(0, 1.0, [255], [0]), pattern(1, 0.5, [0], [255])]),
+        (2, [pattern(1, 8.0, [255, 51, 0, 0]), pattern(0, 0.0, [0, 0, 0])]),
+    ],
+    (0.0, 0.5, 1.0),
+    np.array([[0, 1, 2], [0, 0, 0], [-1, 0.5, 8]], dtype=np.float32),
+)  # fmt: skip
+
 PROBE = ProbeResult(
     "pets-animal",
     pd.DataFrame(
@@ -256,6 +286,7 @@ ABLATION = Ablation(
         }
     ),
     control_deltas=np.array([[-0.25, 0.0], [0.25, 0.25]]),
+    flips=pd.DataFrame({"clip_index": [2], "predicted_before": ["cat"], "predicted_after": ["dog"]}),
 )
 
 SHARED = SharedNeurons(
@@ -298,6 +329,7 @@ def write_study(engine: Engine, model: str = "tiny") -> int:
     run_id = store.start_run(model, {"seed": 3}, 3, "0.1.0", {"numpy": "2"}, "cpu")
     store.write_scores(run_id, f"{model}/score", model_id, SCORES)
     store.write_top_clips(run_id, f"{model}/top_clips", model_id, TOP_CLIPS)
+    store.write_traces(run_id, f"{model}/traces", model_id, TRACES)
     store.write_probe(run_id, f"{model}/probe", model_id, PROBE)
     store.write_attributions(run_id, f"{model}/attribution", model_id, ATTRIBUTIONS)
     store.write_ablations(run_id, f"{model}/ablate", model_id, "pets-animal", [ABLATION])

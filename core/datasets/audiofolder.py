@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from core import audio
-from core.datasets.base import SPLITS, Clip, Dataset, draw_splits
+from core.datasets.base import SPLITS, Clip, Dataset
 from core.datasets.files import walk
+from core.datasets.splits import draw_splits
 from core.results import Problem
 
 _SPLIT_NAMES = {"train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.datasets.splits import draw_splits, own_splits
 from core.results import Problem
 
 SPLITS = ("train", "valid", "test")
@@ -71,6 +72,8 @@ class Dataset:
         What differs from the dataset as published, a line each.
     drawn : (str, int) or None
         Where the split was drawn by `draw_splits`: the attribute within whose values, and the seed.
+    kept_together : tuple of str
+        Where the split is that of `own_splits`: the name that each clip's part follows from, a value a clip.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     drawn: tuple[str, int] | None = None
+    kept_together: tuple[str, ...] = ()
 
     def task(self, attribute: str) -> str:
         """Name of the task that reads this attribute."""
@@ -121,44 +125,69 @@ class Dataset:
         return sizes
 
     def only(self, clips: Sequence[Clip]) -> Dataset:
-        """Some of the clips, each with what ``split_of`` holds for it."""
+        """Some of the clips, each with what ``split_of`` and ``kept_together`` hold for it."""
         position: dict[str, int] = {}
         for i, clip in enumerate(self.clips):
             position.setdefault(clip.path, i)
         kept = [position[clip.path] for clip in clips]
         split_of = {attribute: tuple(splits[i] for i in kept) for attribute, splits in self.split_of.items()}
-        return replace(self, clips=tuple(clips), split_of=split_of)
+        together = tuple(self.kept_together[i] for i in kept) if self.kept_together else ()
+        return replace(self, clips=tuple(clips), split_of=split_of, kept_together=together)
+
+    def redraw(self, seed: int, attribute: str = "") -> list[str] | None:
+        """The split of each clip as another seed gives it; None where there is nothing of ours to draw.
+
+        A drawn split is drawn over the clips there are. A hashed one keeps together what it kept together (actors,
+        tones). With the seed in force both give the split in force.
+
+        Parameters
+        ----------
+        seed : int
+        attribute : str, optional
+            None is given for one with a split of its own (`split_of`): how that is made is known to the loader
+            alone (VoxCeleb's gender by speaker: within each class), and the clips' split is not the one it is read in.
+        """
+        if attribute in self.split_of:
+            return None
+        if self.drawn is not None:
+            return draw_splits(len(self.clips), [clip.labels.get(self.drawn[0], "") for clip in self.clips], seed)
+        if self.kept_together:
+            parts = own_splits(self.kept_together, seed)
+            return [parts[name] for name in self.kept_together]
+        return None
 
     def drawn_again(self) -> Dataset:
         """With the split drawn over the clips there are, so that it does not depend on those left out."""
-        if self.drawn is None:
+        splits = self.redraw(self.drawn[1]) if self.drawn else None
+        if splits is None:
             return self
-        attribute, seed = self.drawn
-        values = [clip.labels.get(attribute, "") for clip in self.clips]
-        splits = draw_splits(len(values), values, seed)
         return replace(self, clips=tuple(Clip(c.path, s, c.labels) for c, s in zip(self.clips, splits, strict=True)))
 
 
 def shuffled_labels(dataset: Dataset, seed: int) -> Dataset:
     """The dataset under another name, with each clip's labels dealt to another clip of its split.
 
-    A clip's labels stay together, so that classes and groups are as large as they were and as entangled.
+    A clip's labels stay together, so that classes and groups are as large as they were and as entangled; so does the
+    name that its part follows from, as groups are to be in one part in every redraw.
     """
     rng = np.random.default_rng([seed, len(dataset.clips)])
     labels = [clip.labels for clip in dataset.clips]
     of_split: dict[str, list[int]] = {}
     for i, clip in enumerate(dataset.clips):
         of_split.setdefault(clip.split, []).append(i)
-    clips = list(dataset.clips)
+    clips, together = list(dataset.clips), list(dataset.kept_together)
     for _, own in sorted(of_split.items()):
         for i, source in zip(own, rng.permutation(own), strict=True):
             clips[i] = Clip(clips[i].path, clips[i].split, labels[source])
+            if together:
+                together[i] = dataset.kept_together[source]
     return replace(
         dataset,
         name=f"shuffled-{dataset.name}",
         clips=tuple(clips),
         task_names={attribute: f"shuffled-{dataset.task(attribute)}" for attribute in dataset.attributes},
         split_of={},
+        kept_together=tuple(together),
         notes=(*dataset.notes, f"{dataset.name}: labels are shuffled (seed {seed}); whatever is found is chance"),
     )
 
@@ -171,29 +200,6 @@ def natural_order(values: set[str]) -> list[str]:
         return [(1, 0.0, p) if i % 2 == 0 else (0, float(p), "") for i, p in enumerate(parts) if p]
 
     return sorted(values, key=lambda value: (key(value), value))
-
-
-def draw_splits(n_clips: int, groups: Sequence[str], seed: int) -> list[str]:
-    """Our own seeded split, 60/15/25, a stratum at a time.
-
-    Parameters
-    ----------
-    n_clips : int
-    groups : sequence of str, length n_clips
-        Strata: each is split by itself, so that every class gets its share of each part.
-    seed : int
-    """
-    splits = [""] * n_clips
-    rng = np.random.default_rng([seed, n_clips])
-    of_group: dict[str, list[int]] = {}
-    for i, group in enumerate(groups):
-        of_group.setdefault(group, []).append(i)
-    for _, own in sorted(of_group.items()):
-        members = rng.permutation(own)
-        for rank, i in enumerate(members):
-            share = (rank + 0.5) / len(members)
-            splits[i] = "train" if share < 0.6 else "valid" if share < 0.75 else "test"
-    return splits
 
 
 def draw_evenly(dataset: Dataset, attributes: Sequence[str], limit: int, seed: int) -> list[Clip]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from core.datasets.base import Clip
 from core.datasets.derive import gender
-from core.datasets.files import evar_file, evar_splits, is_lfs_pointer, own_splits, read_rows, some_names, walk
+from core.datasets.files import evar_file, evar_splits, is_lfs_pointer, read_rows, some_names, walk
 from core.datasets.published import Listing, Options, Published
+from core.datasets.splits import own_splits
 from core.results import Problem
 
 NAME = re.compile(
@@ -99,7 +100,8 @@ class CremaD(Published):
             if match["actor"] in splits
         ]
         notes.append("cremad: the emotion is what was acted, not what raters heard")
-        return Listing(clips, problems, "EVAR" if table is not None else "ours", notes=notes)
+        together = [match["actor"] for _, match in found] if table is None else []
+        return Listing(clips, problems, "EVAR" if table is not None else "ours", notes=notes, kept_together=together)
 
 
 def _audio_folder(root: Path) -> str | None:

@@ -1,9 +1,8 @@
-"""What loaders of datasets share: walking folders, reading tables, splits of our own."""
+"""What loaders of datasets share: walking folders, reading tables, what is looked at."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,6 @@ from core.results import Problem
 
 Row = Mapping[str, str]
 _LFS_POINTER = b"version https://git-lfs"
-_SHARES = (("train", 0.70), ("valid", 0.10), ("test", 0.20))
 
 Stamp = tuple[int, int, int]
 """Time of change, time of change of the entry, size; all -1 where there is nothing."""
@@ -141,31 +139,6 @@ def is_lfs_pointer(path: Path) -> bool:
             return file.read(len(_LFS_POINTER)) == _LFS_POINTER
     except OSError:
         return False
-
-
-def own_splits(groups: Iterable[str], seed: int) -> dict[str, str]:
-    """A split of our own, 70/10/20 by groups: a group's part depends on its name and the seed alone.
-
-    Parameters
-    ----------
-    groups : iterable of str
-        Names; clips of one group stay together.
-
-    Returns
-    -------
-    dict
-        Group to train, valid or test.
-    """
-    return {group: _part(group, seed) for group in set(groups)}
-
-
-def _part(group: str, seed: int) -> str:
-    number = int.from_bytes(hashlib.sha256(f"{seed}/{group}".encode()).digest()[:8], "big") / 2**64
-    for name, share in _SHARES:
-        if number < share:
-            return name
-        number -= share
-    return _SHARES[-1][0]
 
 
 def evar_file(evar_dir: Path | None, *parts: str) -> Path | None:

@@ -7,8 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from core.datasets.base import Clip
-from core.datasets.files import own_splits, some_names, walk
+from core.datasets.files import some_names, walk
 from core.datasets.published import Listing, Options, Published
+from core.datasets.splits import own_splits
 from core.results import Problem
 
 CLASSES = (
@@ -79,7 +80,8 @@ class GISE51(Published):
         ]
         if official:
             notes += [f"gise51: {part} is not there; its clips are left out" for part in SPLITS if part not in parts]
-        return Listing(clips, problems, "official" if official else "ours", notes=notes)
+        together = [] if official else [_stem(clip.path) for clip in clips]
+        return Listing(clips, problems, "official" if official else "ours", notes=notes, kept_together=together)
 
 
 def _parts(folder: Path) -> list[str]:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from core.datasets.base import Clip, InputError
-from core.datasets.files import evar_file, evar_splits, own_splits, read_lines, some_names, walk
+from core.datasets.files import evar_file, evar_splits, read_lines, some_names, walk
 from core.datasets.published import Listing, Options, Published
+from core.datasets.splits import own_splits
 from core.results import Problem
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -66,7 +67,8 @@ class GTZAN(Published):
             for track, path in tracks.items()
             if split_of.get(track)
         ]
-        return Listing(clips, problems, origin, notes=notes)
+        together = [clip.labels["track"] for clip in clips] if origin == "ours" else []
+        return Listing(clips, problems, origin, notes=notes, kept_together=together)
 
     @staticmethod
     def _tracks(root: Path) -> tuple[dict[str, str], list[Problem]]:

@@ -36,7 +36,7 @@ FEWEST = 20_000
 """Datasets of fewer clips are listed each time."""
 SETTLED = 2.0
 """Seconds since the last change, below which a folder may change again without another time of change."""
-_BY_COLUMN = {"root", "clips", "problems", "split_of"}
+_BY_COLUMN = {"root", "clips", "problems", "split_of", "kept_together"}
 _BROKEN = (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -134,6 +134,7 @@ def _save(path: Path, key: str, dataset: Dataset, looked_at: Mapping[str, Stamp]
         **_coded("reason", [problem.reason for problem in dataset.problems]),
         **_coded("split", [clip.split for clip in dataset.clips]),
         "split of": _packed(dataset.split_of),
+        **_coded("kept together", dataset.kept_together),
     }
     for i, attribute in enumerate(attributes):
         columns |= _coded(f"label {i}", [clip.labels.get(attribute) for clip in dataset.clips])
@@ -184,6 +185,7 @@ def _dataset(root: Path, columns: Mapping[str, NDArray[Any]]) -> Dataset:
         split_of={
             name: tuple(_decoded(columns, f"split of {i}")) for i, name in enumerate(_unpacked(columns["split of"]))
         },
+        kept_together=tuple(_decoded(columns, "kept together")),
         **facts,
     )
 

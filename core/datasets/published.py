@@ -55,6 +55,8 @@ class Listing:
         Attributes (as in `Published.tasks`) with a split of their own, a value a clip.
     notes : list of str
         What the user should know, a line each.
+    kept_together : sequence of str
+        Where the split is that of `core.datasets.splits.own_splits`: the name that each clip's part follows from.
     n_classes : mapping of str to int
         Attributes of which `Options.remap` makes another number of classes than published, with that number.
     """
@@ -64,6 +66,7 @@ class Listing:
     split_origin: str = "official"
     split_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    kept_together: Sequence[str] = ()
     n_classes: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -152,6 +155,7 @@ class Published(ABC):
             unit_seconds=self.unit_seconds,
             notes=tuple(found.notes),
             unexpected=self._unexpected(clips, found.n_classes),
+            kept_together=tuple(found.kept_together),
         )
 
     def _unexpected(self, clips: Sequence[Clip], remapped: Mapping[str, int]) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from core.datasets.base import Clip
-from core.datasets.files import evar_file, mismatches, own_splits, read_rows, some_names, walk
+from core.datasets.files import evar_file, mismatches, read_rows, some_names, walk
 from core.datasets.published import Listing, Options, Published
+from core.datasets.splits import own_splits
 from core.results import Problem
 
 TONE = re.compile(r"surge-patches-(?P<source>3rdparty|factory)-[^/]+")
@@ -76,7 +77,8 @@ class Surge(Published):
         notes = ["surge: many tones are drums or effects, where the note is not heard as a pitch"]
         if n_short:
             notes.append(f"surge: {n_short:,} of {len(n_notes):,} tones have fewer than {most} notes")
-        return Listing(clips, problems, origin, notes=notes)
+        together = [clip.labels["tone"] for clip in clips] if origin == "ours" else []
+        return Listing(clips, problems, origin, notes=notes, kept_together=together)
 
 
 def _source(tone: str) -> str:

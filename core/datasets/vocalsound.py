@@ -8,8 +8,9 @@ from pathlib import Path
 
 from core.datasets.base import Clip, InputError
 from core.datasets.derive import gender
-from core.datasets.files import evar_file, evar_splits, mismatches, own_splits, read_rows, some_names, walk
+from core.datasets.files import evar_file, evar_splits, mismatches, read_rows, some_names, walk
 from core.datasets.published import Listing, Options, Published
+from core.datasets.splits import own_splits
 from core.results import Problem
 
 NAME = re.compile(
@@ -89,7 +90,8 @@ class VocalSound(Published):
             for name, match in found.items()
             if name in splits
         ]
-        return Listing(clips, problems, origin, notes=notes)
+        together = [clip.labels["speaker"] for clip in clips] if origin == "ours" else []
+        return Listing(clips, problems, origin, notes=notes, kept_together=together)
 
 
 def _audio_folder(root: Path) -> str | None:

@@ -14,13 +14,13 @@ from core.datasets.files import (
     evar_file,
     evar_splits,
     mismatches,
-    own_splits,
     read_lines,
     read_rows,
     some_names,
     walk,
 )
 from core.datasets.published import Listing, Options, Published
+from core.datasets.splits import own_splits
 from core.results import Problem
 
 SPEAKER = re.compile(r"id1\d{4}")
@@ -104,7 +104,8 @@ class VoxCeleb1(Published):
             parts = split_within({speaker: own[attribute] for speaker, own in labels.items()}, options.seed)
             split_of[attribute] = [parts[_speaker(name)] for name in listed]
         remapped = {"nationality": self.n_classes["nationality"] - n_fewer}
-        return Listing(clips, problems, origin, split_of, notes, remapped)
+        together = [_video(name) for name in listed] if origin == "ours" else []
+        return Listing(clips, problems, origin, split_of, notes, together, remapped)
 
 
 def _audio_folders(root: Path) -> list[Path]:
@@ -121,6 +122,10 @@ def _speaker(name: str) -> str:
     return name.split("/")[0]
 
 
+def _video(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
 def _splits(
     iden: Path | None, options: Options, found: Mapping[str, str], problems: list[Problem]
 ) -> tuple[dict[str, str], str, list[str]]:
@@ -128,9 +133,9 @@ def _splits(
     table = evar_file(options.evar_dir, "metadata", "vc1.csv")
     if iden is None and table is None:
         # By video: a speaker has to be in all parts to be told from the others.
-        parts = own_splits({name.rpartition("/")[0] for name in found}, options.seed)
+        parts = own_splits(map(_video, found), options.seed)
         notes = [f"vc1: no {IDEN}, so our own split, by video; get it from the source"]
-        return {name: parts[name.rpartition("/")[0]] for name in found}, "ours", notes
+        return {name: parts[_video(name)] for name in found}, "ours", notes
     splits = {}
     if iden is not None:
         told_by, origin = IDEN, "official"

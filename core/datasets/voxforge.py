@@ -8,8 +8,9 @@ from pathlib import Path
 
 from core.datasets.base import Clip, InputError
 from core.datasets.derive import LANGUAGE_FAMILIES
-from core.datasets.files import evar_file, look_at, mismatches, own_splits, read_rows, some_names, walk
+from core.datasets.files import evar_file, look_at, mismatches, read_rows, some_names, walk
 from core.datasets.published import Listing, Options, Published
+from core.datasets.splits import own_splits
 from core.results import Problem
 
 ARCHIVE = re.compile(r"(?P<speaker>[^/]+?)-\d{8}[^/]*")
@@ -93,7 +94,8 @@ class VoxForge(Published):
             if folder in splits
             for path in paths
         ]
-        return Listing(clips, problems, "EVAR" if evar else "ours", notes=notes)
+        together = [] if evar else [clip.labels["speaker"] for clip in clips]
+        return Listing(clips, problems, "EVAR" if evar else "ours", notes=notes, kept_together=together)
 
 
 def _is_archive(folder: Path) -> bool:

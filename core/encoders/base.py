@@ -19,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from core.results import TokenGrid
+
 Padding = Literal["exclude", "include"]
 
 
@@ -120,6 +122,24 @@ class Encoder(ABC):
         the first layer's tokens one stands for, so that every layer's counts are over as many.
         """
         return batch.counted
+
+    def token_grid(self, layer: int) -> TokenGrid:
+        """Which patches of time and frequency the tokens of a layer are.
+
+        Here, where no more is known: one band, a clip's counted tokens as equal parts of its length.
+        """
+        return TokenGrid((0.0, self.sample_rate / 2))
+
+    def token_places(self, layer: int, n_tokens: int) -> NDArray[np.int64]:
+        """Token of a row that each patch is, shape (n_bands, n_columns), the lowest band first.
+
+        Parameters
+        ----------
+        layer : int
+        n_tokens : int
+            Tokens of a row in that layer, special ones (class tokens) among them: those have no place.
+        """
+        return np.arange(n_tokens)[None]
 
     @property
     def n_layers(self) -> int:

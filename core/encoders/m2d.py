@@ -25,9 +25,13 @@ from core.datasets.base import InputError
 from core.encoders import m2d_download
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.m2d_checkpoint import HEAD_WIDTH, Checkpoint, Layout, read
+from core.encoders.mel import band_edges, to_hz, to_mel
 from core.encoders.nano import Mlp
 from core.encoders.structure import mlp_projections
+from core.results import TokenGrid
 
+F_MIN = 50.0
+"""Hz at which the mel filters begin; they end at half the rate."""
 FRAMES_AT_ONCE = 30_000
 """Of one spectrum (5 minutes), so that an hour of sound needs no more memory."""
 
@@ -43,17 +47,8 @@ class M2DBatch(Batch):
 
 
 def mel_filters(n_mels: int, n_fft: int, sample_rate: int, f_min: float, f_max: float) -> NDArray[np.float64]:
-    """Slaney's mel filters, each of area 1 (Hz), shape (n_fft // 2 + 1, n_mels).
-
-    Linear below 1 kHz (15 mel), above it 27 mel to a factor of 6.4. Source: Slaney, Auditory Toolbox (1998).
-    """
-    slope, log_step = 200 / 3, np.log(6.4) / 27
-
-    def to_mel(hz: float) -> float:
-        return hz / slope if hz < 1000 else 15 + np.log(hz / 1000) / log_step
-
-    mel = np.linspace(to_mel(f_min), to_mel(f_max), n_mels + 2)
-    edges = np.where(mel < 15, mel * slope, 1000 * np.exp((mel - 15) * log_step))
+    """Slaney's mel filters, each of area 1 (Hz), shape (n_fft // 2 + 1, n_mels)."""
+    edges = to_hz(np.linspace(to_mel(f_min), to_mel(f_max), n_mels + 2))
     frequency = np.arange(n_fft // 2 + 1)[:, None] * sample_rate / n_fft
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (frequency - low) / (centre - low), (high - frequency) / (high - centre)
@@ -70,7 +65,7 @@ class FrontEnd(nn.Module):
         super().__init__()
         self.n_fft, self.hop = sample_rate // 40, sample_rate // 100
         self.mean, self.std = norm
-        filters = mel_filters(n_mels, self.n_fft, sample_rate, 50.0, sample_rate / 2)
+        filters = mel_filters(n_mels, self.n_fft, sample_rate, F_MIN, sample_rate / 2)
         self.register_buffer("window", torch.hann_window(self.n_fft, periodic=True), persistent=False)
         self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)
 
@@ -246,6 +241,18 @@ class M2DEncoder(Encoder):
             counted=with_class_token(counted, False),
             full=bool(present.all()),
         )
+
+    def token_grid(self, layer: int) -> TokenGrid:
+        (n_freq, n_time), (high, wide) = self.layout.grid, self.layout.patch
+        starts = [band * high for band in range(n_freq + 1)]
+        frame = self.front_end.hop / self.sample_rate
+        return TokenGrid(
+            band_edges(starts, self.layout.n_mels, F_MIN, self.sample_rate / 2),
+            wide * frame, wide * frame, self.layout.n_frames * frame, n_time,
+        )  # fmt: skip
+
+    def token_places(self, layer: int, n_tokens: int) -> NDArray[np.int64]:
+        return np.arange(1, n_tokens).reshape(self.layout.grid[0], -1)
 
     def begin(self, batch: Batch) -> Tensor:
         return self.network.tokens(batch.inputs)

@@ -24,9 +24,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
+from core.encoders.mel import band_edges
+from core.results import TokenGrid
 
 SAMPLE_RATE = 16_000
 HOP = 160
+F_MIN, F_MAX = 50.0, 8000.0
+"""Hz at which the mel filters begin and end."""
 WEIGHTS = Path(__file__).parent / "weights"
 NAMES = ("nano-ssl", "nano-sl")
 
@@ -57,7 +61,7 @@ class LogMel(nn.Module):
     def __init__(self, n_mels: int = 80) -> None:
         super().__init__()
         self.mel = torchaudio.transforms.MelSpectrogram(
-            SAMPLE_RATE, n_fft=400, hop_length=HOP, f_min=50.0, f_max=8000.0, n_mels=n_mels,
+            SAMPLE_RATE, n_fft=400, hop_length=HOP, f_min=F_MIN, f_max=F_MAX, n_mels=n_mels,
             norm="slaney", mel_scale="slaney",
         )  # fmt: skip
 
@@ -242,6 +246,18 @@ class NanoEncoder(Encoder):
         else:
             mels = [self.log_mel(t) for t in tensors]
         return [(mel - self.config.mel_mean) / self.config.mel_std for mel in mels]
+
+    def token_grid(self, layer: int) -> TokenGrid:
+        config, frame = self.config, HOP / SAMPLE_RATE
+        n_freq, n_time = config.grid
+        starts = [band * config.patch for band in range(n_freq + 1)]
+        return TokenGrid(
+            band_edges(starts, config.n_mels, F_MIN, F_MAX),
+            config.patch * frame, config.patch * frame, config.n_frames * frame, n_time,
+        )  # fmt: skip
+
+    def token_places(self, layer: int, n_tokens: int) -> NDArray[np.int64]:
+        return np.arange(n_tokens).reshape(self.config.grid[0], -1)
 
     def begin(self, batch: Batch) -> Tensor:
         return self.network.tokens(batch.inputs)

@@ -34,6 +34,7 @@ from torchaudio.pipelines import Wav2Vec2Bundle
 from core.datasets.base import InputError
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.structure import mlp_projections
+from core.results import TokenGrid
 
 CHUNK_SECONDS = 30
 SAMPLES_PER_CONVOLUTION = 1 << 20
@@ -122,6 +123,11 @@ class BundleEncoder(Encoder):
 
     def _frames(self, n_samples: int) -> int:
         return (n_samples - self.window) // self.stride + 1
+
+    def token_grid(self, layer: int) -> TokenGrid:
+        column = self.stride / self.sample_rate
+        chunk = self.frames_per_chunk
+        return TokenGrid((0.0, self.sample_rate / 2), column, self.window / self.sample_rate, chunk * column, chunk)
 
     def begin(self, batch: Batch) -> Tensor:
         x = self.network.encoder.feature_projection(self._convolve(cast(FrameBatch, batch)))

@@ -67,7 +67,7 @@ def legend_scale(models: Sequence[str], reference: str) -> alt.Scale:
 
 
 def legend() -> alt.Legend:
-    return alt.Legend(title=None, orient="top", labelLimit=220, columns=3, symbolOpacity=1)
+    return alt.Legend(title=None, orient="top", labelLimit=220, columns=2, symbolOpacity=1)
 
 
 def by_task(frame: pd.DataFrame, reference: str) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:

@@ -20,7 +20,7 @@ MEASURES = {"accuracy": "Accuracy", "average precision": "Mean average precision
 """What a probe's number is, as it is stored and as it is shown."""
 
 
-def coverage_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def coverage_chart(frame: pd.DataFrame, pick: str = "") -> alt.LayerChart:
     """Coverage of each task by each model, over the interval that shuffled labels reach.
 
     A row whose null was not computed is left out: coverage alone says nothing.
@@ -31,6 +31,8 @@ def coverage_chart(frame: pd.DataFrame) -> alt.LayerChart:
         ``model``, ``task``, ``coverage``, ``null_coverage_mean``, ``null_coverage_low``,
         ``null_coverage_high``, ``n_classes``, ``n_classes_covered``, ``n_class_specific``,
         ``n_shuffles``.
+    pick : str
+        Name of the selection that a click on a point makes; none without it.
     """
     frame = frame[frame["null_coverage_mean"].notna()]
     y, offset, color, height = by_task(frame, NULL_NAME)
@@ -53,17 +55,22 @@ def coverage_chart(frame: pd.DataFrame) -> alt.LayerChart:
         color=reference,
     )
     mean = base.mark_tick(thickness=2, size=9, color=MEAN_COLOUR).encode(x="null_coverage_mean:Q")
-    found = base.mark_point(filled=True, size=60, opacity=1).encode(x="coverage:Q", color=color)
+    found = base.mark_point(filled=True, size=60, opacity=1, cursor="pointer" if pick else "default").encode(
+        x="coverage:Q", color=color
+    )
+    if pick:
+        found = found.add_params(alt.selection_point(name=pick, fields=["model", "task"]))
     return alt.LayerChart(layer=[null, mean, found]).properties(height=height)
 
 
 def count_chart(frame: pd.DataFrame) -> alt.LayerChart:
-    """Class-specific neurons of each task by each model, beside the null's mean number.
+    """Class-specific neurons of each task by each model, beside the null's number.
 
     Parameters
     ----------
     frame : DataFrame
-        ``model``, ``task``, ``n_class_specific``, ``null_n_class_specific_mean``.
+        ``model``, ``task``, ``n_class_specific``, ``null_n_class_specific_mean``,
+        ``null_n_class_specific_low``, ``null_n_class_specific_high``.
     """
     y, offset, color, height = by_task(frame, NULL_NAME)
     tooltip = [
@@ -71,14 +78,18 @@ def count_chart(frame: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("task:N", title="Task"),
         alt.Tooltip("n_class_specific:Q", title="Class-specific neurons", format=",d"),
         alt.Tooltip("null_n_class_specific_mean:Q", title="Null, mean", format=",.1f"),
+        alt.Tooltip("null_n_class_specific_low:Q", title="Null, 2.5 %", format=",.0f"),
+        alt.Tooltip("null_n_class_specific_high:Q", title="Null, 97.5 %", format=",.0f"),
     ]
     base = alt.Chart(frame).encode(y=y, yOffset=offset, tooltip=tooltip)
     x = alt.X("n_class_specific:Q", title="Class-specific neurons", axis=alt.Axis(tickCount=5))
     found = base.mark_bar(size=6, opacity=1).encode(x=x, color=color)
-    null = base.mark_tick(thickness=3, size=9, opacity=1).encode(
-        x="null_n_class_specific_mean:Q", color=alt.Color(datum=NULL_NAME)
+    reference = alt.Color(datum=NULL_NAME)
+    spread = base.mark_rule(strokeWidth=3).encode(
+        x="null_n_class_specific_low:Q", x2="null_n_class_specific_high:Q", color=reference
     )
-    return alt.LayerChart(layer=[found, null]).properties(height=height)
+    null = base.mark_tick(thickness=3, size=9, opacity=1).encode(x="null_n_class_specific_mean:Q", color=reference)
+    return alt.LayerChart(layer=[found, spread, null]).properties(height=height)
 
 
 def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.LayerChart:
@@ -134,7 +145,8 @@ def probe_chart(frame: pd.DataFrame) -> alt.LayerChart:
     Parameters
     ----------
     frame : DataFrame
-        ``model``, ``task``, ``n_clips``, ``accuracy``, ``chance``, ``metric`` (what ``accuracy`` holds).
+        ``model``, ``task``, ``n_clips``, ``accuracy``, ``ci_low``, ``ci_high`` (NaN: none), ``chance``,
+        ``metric`` (what ``accuracy`` holds).
     """
     frame = frame.assign(measure=frame["metric"].replace(MEASURES))
     y, offset, color, height = by_task(frame, CHANCE_NAME)
@@ -143,14 +155,17 @@ def probe_chart(frame: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("task:N", title="Task"),
         alt.Tooltip("measure:N", title="Measure"),
         alt.Tooltip("accuracy:Q", title="Value", format=".1%"),
+        alt.Tooltip("ci_low:Q", title="95 % interval from", format=".1%"),
+        alt.Tooltip("ci_high:Q", title="to", format=".1%"),
         alt.Tooltip("chance:Q", title="Chance", format=".1%"),
         alt.Tooltip("n_clips:Q", title="Test clips", format=",d"),
     ]
     base = alt.Chart(frame).encode(y=y, yOffset=offset, tooltip=tooltip)
     measures = [name for name in MEASURES.values() if name in set(frame["measure"])]
-    x = share_axis("accuracy:Q", f"{' (circle) or '.join(measures)}{' (diamond)' * (len(measures) > 1)} on test clips")
+    title = f"{' (circle) or '.join(measures)}{' (diamond)' * (len(measures) > 1)} on test clips"
+    x = share_axis("accuracy:Q", title)
     shape = alt.Shape("measure:N", scale=alt.Scale(domain=measures, range=["circle", "diamond"]), legend=None)
-    stem = base.mark_rule(strokeWidth=1).encode(x=x, x2="chance:Q", color=color)
+    interval = base.mark_rule(strokeWidth=2).encode(x=share_axis("ci_low:Q", title), x2="ci_high:Q", color=color)
     chance = base.mark_tick(thickness=3, size=9, opacity=1).encode(x="chance:Q", color=alt.Color(datum=CHANCE_NAME))
     found = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, color=color, shape=shape)
-    return alt.LayerChart(layer=[stem, chance, found]).properties(height=height)
+    return alt.LayerChart(layer=[interval, chance, found]).properties(height=height)

@@ -1,10 +1,13 @@
-"""One clip: its sound, its log-mel picture, its labels."""
+"""One clip's sound and log-mel picture, ready for the browser."""
 
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -14,7 +17,9 @@ from PIL import Image
 
 MAX_SECONDS = 60
 N_MELS = 80
-PICTURE_WIDTH, PICTURE_HEIGHT = 480, 160
+PICTURE_WIDTH, PICTURE_HEIGHT = 960, 160
+UNREADABLE = (soundfile.SoundFileError, OSError, ValueError)
+"""What decoding raises where a file is not sound."""
 # Dark to bright with even steps of lightness (after matplotlib's "magma"), also in greyscale.
 _STOPS = np.array(
     [
@@ -37,12 +42,41 @@ class Rendered:
     top_hz: int
     shortened: bool
 
+    @property
+    def shown_seconds(self) -> float:
+        """How much of the clip is heard and drawn."""
+        return min(self.seconds, MAX_SECONDS)
+
 
 def resolve(root: str, path: str) -> Path | None:
     """Find the clip's file below its dataset's root, links followed; None if outside."""
-    folder = Path(root).resolve()
-    file = (folder / path).resolve()
+    folder = Path(os.path.realpath(root))
+    file = Path(os.path.realpath(folder / path))  # unlike Path.resolve, at peace with a link to itself
     return file if file.is_relative_to(folder) else None
+
+
+def mel(hertz: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convert frequencies to mel, 2595 log10(1 + f / 700)."""
+    return np.asarray(2595 * np.log10(1 + np.asarray(hertz, dtype=np.float64) / 700))
+
+
+def heights(hertz: NDArray[np.float64], top_hz: float) -> NDArray[np.float64]:
+    """Place frequencies on the picture.
+
+    Parameters
+    ----------
+    hertz : ndarray
+    top_hz : float
+        Half the sample rate, the picture's top.
+
+    Returns
+    -------
+    ndarray
+        0 at the picture's lower edge, 1 at its upper: filter ``m``'s centre is the middle of row ``m``.
+    """
+    rows = mel(hertz) / mel(top_hz) * (N_MELS + 1) - 0.5
+    placed: NDArray[np.float64] = np.clip(rows / N_MELS, 0, 1)
+    return placed
 
 
 def log_mel(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64]:
@@ -57,26 +91,27 @@ def log_mel(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[np.float
     Returns
     -------
     ndarray, shape (N_MELS, n_frames)
-        In [-80, 0], low frequencies first; windows of 32 ms.
+        In [-80, 0], low frequencies first; windows of 32 ms. Frame ``k`` is centred at ``(k + 0.5) / n_frames``
+        of the clip, so that the picture's edges are the clip's first and last moment.
     """
     size = max(64, int(0.032 * sample_rate))
-    padded = np.pad(np.asarray(waveform, dtype=np.float64), size // 2)
-    if len(padded) < size:
-        padded = np.pad(padded, (0, size - len(padded)))
     # No more frames than the picture can show, however long the clip.
-    hop = max(size // 4, len(padded) // PICTURE_WIDTH + 1)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
-    power = np.abs(np.fft.rfft(frames * np.hanning(size), axis=1)) ** 2
-    mel = power @ _mel_filters(sample_rate, size).T
-    decibels = 10 * np.log10(np.maximum(mel.T, 1e-12))
+    n_frames = int(np.clip(len(waveform) // (size // 8), 1, PICTURE_WIDTH))
+    # Mirrored at the ends: a sound cut off mid-way would otherwise draw a click there.
+    padded = np.pad(np.asarray(waveform, dtype=np.float32), size // 2 + 1, mode="reflect", reflect_type="odd")
+    centres = ((np.arange(n_frames) + 0.5) * len(waveform) / n_frames).astype(int)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[centres]
+    power = np.abs(np.fft.rfft(frames * np.hanning(size).astype(np.float32), axis=1)) ** 2
+    levels = power @ _mel_filters(sample_rate, size).T
+    decibels = 10 * np.log10(np.maximum(levels.T, 1e-12))
     relative: NDArray[np.float64] = np.clip(decibels - decibels.max(), -80, 0)
     return relative
 
 
+@lru_cache(maxsize=8)
 def _mel_filters(sample_rate: int, size: int) -> NDArray[np.float64]:
     """Make triangles evenly spaced in mel (2595 log10(1 + f / 700)) that reach a bin each."""
-    top = 2595 * np.log10(1 + sample_rate / 2 / 700)
-    edges = 700 * (10 ** (np.linspace(0, top, N_MELS + 2) / 2595) - 1)
+    edges = 700 * (10 ** (np.linspace(0, mel(sample_rate / 2), N_MELS + 2) / 2595) - 1)
     bins = np.fft.rfftfreq(size, 1 / sample_rate)
     step = bins[1]
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
@@ -89,42 +124,31 @@ def _mel_filters(sample_rate: int, size: int) -> NDArray[np.float64]:
     return filters
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_resource(max_entries=128, show_spinner=False)
 def render(file: str, changed: int) -> Rendered:
     """Decode a clip and draw it; kept while the file stays as it is (``changed``: its mtime)."""
     del changed
-    with soundfile.SoundFile(file) as sound:
+    return _rendered(file)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def render_bytes(sound: bytes) -> Rendered:
+    """Decode a sound that is no file of a dataset and draw it."""
+    return _rendered(io.BytesIO(sound))
+
+
+def _rendered(source: str | BinaryIO) -> Rendered:
+    with soundfile.SoundFile(source) as sound:
         sample_rate = sound.samplerate
-        limit = MAX_SECONDS * sample_rate
         seconds = sound.frames / sample_rate
-        waveform = sound.read(limit, dtype="float32", always_2d=True).mean(axis=1)
+        waveform = sound.read(MAX_SECONDS * sample_rate, dtype="float32", always_2d=True).mean(axis=1)
     if not len(waveform):
         raise soundfile.SoundFileError("no samples")
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(waveform, -1, 1), sample_rate, format="WAV", subtype="PCM_16")
     levels = ((log_mel(waveform, sample_rate)[::-1] + 80) / 80 * 255).astype(np.uint8)
-    image = Image.fromarray(PALETTE[levels]).resize((PICTURE_WIDTH, PICTURE_HEIGHT))
+    image = Image.fromarray(levels).resize((PICTURE_WIDTH, PICTURE_HEIGHT), Image.Resampling.BICUBIC)
+    image.putpalette(PALETTE.tobytes())
     drawn = io.BytesIO()
-    image.save(drawn, "PNG")
+    image.save(drawn, "PNG", compress_level=1)
     return Rendered(buffer.getvalue(), drawn.getvalue(), seconds, sample_rate // 2, seconds > MAX_SECONDS)
-
-
-def player(root: str, path: str, labels: str) -> None:
-    """Show one clip: picture, sound and labels; a caption where its file cannot be had."""
-    file = resolve(root, path)
-    name = Path(path).name
-    if file is None:
-        st.caption(f"`{path}` lies outside its dataset's folder and is not played.")
-    elif not file.is_file():
-        st.caption(f"`{path}` is no longer in `{root}`.")
-    else:
-        try:
-            clip = render(str(file), file.stat().st_mtime_ns)
-        except (soundfile.SoundFileError, OSError, ValueError):
-            st.caption(f"`{path}` cannot be read as sound.")
-        else:
-            spoken = labels or name
-            st.image(clip.picture, width="stretch", alt=f"Log-mel spectrogram of {spoken}")
-            st.audio(clip.wav, alt=f"Clip {spoken}")
-            cut = f", first {MAX_SECONDS} s" if clip.shortened else ""
-            st.caption(f"{name}, {clip.seconds:.1f} s{cut}; picture: 0 to {clip.top_hz / 1000:g} kHz (mel)")

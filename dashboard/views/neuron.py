@@ -1,39 +1,57 @@
-"""Neuron: what one unit answers to, its clips, and what taking it out does."""
+"""Neuron: one unit's whole life: its sounds, its classes, what they are worth, what it causes, others like it."""
 
 from __future__ import annotations
 
-from itertools import zip_longest
+import random
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, facts
-from dashboard.charts import ablation as ablation_charts
-from dashboard.charts import neuron as neuron_charts
+from dashboard import data, neuron_facts
+from dashboard.charts import neuron as charts
 from dashboard.charts.common import class_order
-from dashboard.components import address, clip, draw, presets, share, tables
-from dashboard.components import store as stores
+from dashboard.components import (
+    address,
+    draw,
+    neuron_clips,
+    neuron_parts,
+    page,
+    presets,
+    share,
+    sidebar,
+    tables,
+    words,
+)
+from db import neuron_evidence_queries as evidence
 from db import queries
 
-N_CLIPS = 6
-MOST_NARROW = 24  # classes that fit half the page
-
-store = stores.require()
-models = data.read(store, queries.models).set_index("name")
-model_names = list(models.index)
-
-title = st.empty()
-selectors = st.container(horizontal=True, vertical_alignment="bottom")
-context = st.container(horizontal=True, vertical_alignment="bottom")
-
-model = address.choice("model", model_names, model_names[0])
-task_names = list(data.read(store, queries.tasks, model)["task"])
-if not task_names:
-    st.info(f"No task has been scored for {model}: `{stores.COMMAND} --model {model}`")
-    st.stop()
-task = address.choice("task", task_names, task_names[0])
-preset = presets.choose()
 ANY_CLASS = "any class"
+PARTS = {
+    "worth": ("What it is worth", neuron_parts.worth),
+    "cause": ("What it causes", neuron_parts.cause),
+    "alike": ("Others like it", neuron_parts.alike),
+}
+
+scope = sidebar.choose(clears=("class", "clips"))
+store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
+title = st.container()
+widths = data.read(store, queries.layers, model).set_index("layer")["width"]
+classes = class_order(data.read(store, evidence.task_classes, model, task))
+class_name = address.optional("class", classes)
+found = data.read(store, evidence.specific_neurons, model, task, preset, class_name)
+of_layer = found["layer"].value_counts(sort=False)
+layer = address.number("layer", int(of_layer.idxmax()) if len(of_layer) else 0, 0, int(widths.index.max()))
+here = found[found["layer"] == layer]
+strongest = here.sort_values(["p_value", "lift"], ascending=[True, False], kind="stable")["neuron"]
+neuron = address.number("neuron", int(strongest.iloc[0]) if len(strongest) else 0, 0, int(widths[layer]) - 1)
+current_list = [int(one) for one in here["neuron"]]
+with title:
+    page.head(
+        f"Neuron {neuron} in layer {layer} of {words.plain(model)}",
+        "neuron",
+        "One neuron’s whole life: the sounds it answers to, the classes they belong to, how sure that is, what the "
+        "model loses without it, and the neurons most like it.",
+    )
 
 
 def choose_class() -> None:
@@ -44,213 +62,157 @@ def choose_class() -> None:
         address.go(**{"class": value})
 
 
-with context:
-    address.select(
-        "Task of the list", "task", task_names, task, clears=("class",), width=230,
-        help="Previous and next go through the class-specific neurons of this task and layer.",
-    )  # fmt: skip
-    class_slot = st.container(width=190)
-    presets.select(preset)
+def choose_any() -> None:
+    """Go to a class-specific neuron of any layer."""
+    place = random.randrange(len(found))
+    address.go(layer=int(found["layer"].iloc[place]), neuron=int(found["neuron"].iloc[place]))
 
-widths = data.read(store, queries.layers, model).set_index("layer")["width"]
-counts = data.read(store, queries.layer_class_counts, model, task, preset)
-classes = class_order(counts["class_name"])
-class_name = address.optional("class", classes)
-fullest = int(counts.loc[counts["n_neurons"].idxmax(), "layer"]) if len(counts) else 0
-with class_slot:
-    key = address.show("select_list_class", class_name or ANY_CLASS)
-    st.selectbox("Class of the list", [ANY_CLASS, *classes], key=key, on_change=choose_class)
-layer = address.number("layer", fullest, 0, int(widths.index.max()))
-found = data.read(store, queries.cell_neurons, model, task, preset, layer, class_name)
-current_list = sorted({int(neuron) for neuron in found["neuron"]})
-strongest = found.sort_values(["p_value", "lift"], ascending=[True, False], kind="stable")
-default = int(strongest["neuron"].iloc[0]) if len(strongest) else 0
-neuron = address.number("neuron", default, 0, int(widths[layer]) - 1)
 
-before = max((n for n in current_list if n < neuron), default=None)
-after = min((n for n in current_list if n > neuron), default=None)
-title.title(f"Neuron {neuron} in layer {layer} of {model}")
-with selectors:
-    address.select("Model", "model", model_names, model, clears=("layer", "neuron", "class"), width=190)
+before = max((one for one in current_list if one < neuron), default=None)
+after = min((one for one in current_list if one > neuron), default=None)
+with st.container(horizontal=True, vertical_alignment="bottom"):
     key = address.show("select_layer_number", layer)
     st.number_input(
-        "Layer", 0, int(widths.index.max()), step=1, key=key, width=120,
+        "Layer", 0, int(widths.index.max()), step=1, key=key, width=110,
         on_change=address.on_change("layer", key, ("neuron",)),
     )  # fmt: skip
     key = address.show("select_neuron_number", neuron)
     st.number_input(
-        "Neuron", 0, int(widths[layer]) - 1, step=1, key=key, width=140,
-        on_change=address.on_change("neuron", key),
-    )  # fmt: skip
+        "Neuron", 0, int(widths[layer]) - 1, step=1, key=key, width=130, on_change=address.on_change("neuron", key)
+    )
     for label, icon, target in [
         ("Previous", ":material/chevron_left:", before), ("Next", ":material/chevron_right:", after)
     ]:  # fmt: skip
         st.button(
-            label,
-            icon=icon,
-            disabled=target is None,
-            on_click=address.go,
-            kwargs={"layer": layer, "neuron": target},
-            help="In the list of class-specific neurons chosen below.",
-        )
+            label, icon=icon, disabled=target is None, on_click=address.go,
+            kwargs={"layer": layer, "neuron": target}, help="In the list of this layer’s class-specific neurons.",
+        )  # fmt: skip
+    st.button(
+        "Any", icon=":material/casino:", disabled=found.empty, on_click=choose_any,
+        help="A class-specific neuron at random, of any layer.",
+    )  # fmt: skip
+    key = address.show("select_list_class", class_name or ANY_CLASS)
+    st.selectbox("In the list of", [ANY_CLASS, *classes], key=key, on_change=choose_class, width=150)
     st.space("stretch")
     link_slot = st.container(width="content")
-position = f"number {current_list.index(neuron) + 1} of" if neuron in current_list else "not among"
-st.caption(
-    f"{position.capitalize()} the {len(current_list):,} neurons of layer {layer} that {preset} "
-    f"finds class-specific for {class_name or 'any class'} of {task}."
-)
 
 answers = data.read(store, queries.neuron, model, layer, neuron)
 selectivity = data.read(store, queries.neuron_selectivity, model, layer, neuron)
-specific = data.read(store, queries.neuron_classes, model, layer, neuron)
-specific = specific[specific["preset"] == preset]
-
-st.subheader(
-    "Clips it answers to most",
-    help="Over the whole dataset, by the neuron's mean activation over the clip's tokens.",
+pairs = data.read(store, queries.neuron_classes, model, layer, neuron)
+pairs = pairs[pairs["preset"] == preset]
+standing = selectivity[selectivity["task"] == task]
+st.markdown(
+    neuron_facts.headline(pairs, standing.iloc[0].to_dict() if len(standing) else None, task, preset),
+    help=f"**Class-specific**: {presets.TERMS['class-specific']} **Lift**: {presets.TERMS['lift']} Its 95 % interval "
+    f"stands in brackets. **q**: {presets.TERMS['q']} **Entropy**: {presets.TERMS['entropy']}",
 )
-clips = data.read(store, queries.top_clips, model, layer, neuron, None, N_CLIPS)
-dataset = None
-if clips.empty:
-    st.caption("No clips are stored for this neuron.")
-else:
-    datasets = list(dict.fromkeys(clips["dataset"]))
-    of_task = answers.loc[answers["task"] == task, "dataset"]
-    own = of_task.iloc[0] if len(of_task) else datasets[0]
-    dataset = address.choice("dataset", datasets, own if own in datasets else datasets[0])
-    if len(datasets) > 1:
-        key = address.show("select_dataset", dataset)
-        st.segmented_control(
-            "Dataset", datasets, key=key, required=True,
-            on_change=address.on_change("dataset", key),
-        )  # fmt: skip
-    cards = st.columns(3, gap="small")
-    for place, row in enumerate(clips[clips["dataset"] == dataset].to_dict("records")):
-        with cards[place % 3], st.container(border=True):
-            labels = str(row["labels"] or "")
-            st.markdown(
-                f"**{row['activation_rate']:.0%}** of tokens" + (f"  \n{labels}" if labels else ""),
-                help=f"Mean activation {row['mean_activation']:.3g}; {row['split']} clip.",
+position = f"number {current_list.index(neuron) + 1} of" if neuron in current_list else "not among"
+st.caption(
+    f"{position.capitalize()} the {len(current_list):,} neurons of layer {layer} that {preset} finds class-specific "
+    f"for {words.plain(class_name or ANY_CLASS)} of {words.plain(task)}."
+)
+state: dict[str, object | None] = {**scope.state, "class": class_name, "layer": layer, "neuron": neuron}
+
+
+def small_charts(names: list[str]) -> None:
+    """A small chart for each of these tasks."""
+    grid = st.grid(min_column_width=390, gap="medium")
+    for name in names:
+        shown = neuron_facts.bars(answers[answers["task"] == name], pairs[pairs["task"] == name])
+        with grid.container():
+            st.markdown(f"**{words.plain(name)}**")
+            drawn, spec = charts.class_bars(shown)
+            st.vega_lite_chart(
+                drawn, spec, key=f"bars_{name}", alt=f"Activation probability over the classes of {name}"
             )
-            clip.player(row["root"], row["path"], labels)
-
-st.subheader(
-    "Activation probability by class",
-    help=f"**Activation probability**: {presets.TERMS['probability']} "
-    f"**Class-specific**: {presets.TERMS['class-specific']}",
-)
-st.caption(
-    f":orange[■] class-specific by {preset}; dashed line: mean of the classes. Each task has its own vertical scale."
-)
-measured = [name for name in task_names if (answers["task"] == name).any()]
-selected_tasks = set(specific["task"])
-# The list's task first, then those the neuron is specific in, then the rest.
-measured.sort(key=lambda name: (name != task, name not in selected_tasks))
 
 
-def bars(name: str) -> None:
-    """One task's small chart."""
-    rows = answers[answers["task"] == name]
-    marks = specific.loc[specific["task"] == name, ["class_name", "q_value", "replicated"]]
-    shown = rows.merge(marks, on="class_name", how="left", indicator="origin")
-    others = (shown["activation_probability"].sum() - shown["activation_probability"]) / max(len(shown) - 1, 1)
-    shown["lift"] = shown["activation_probability"] / others.where(others > 0)
-    shown["selected"] = shown["origin"] == "both"
-    shown["replicated"] = shown["replicated"].map(tables.yes_no)
-    chosen = ", ".join(str(c) for c in shown.loc[shown["selected"], "class_name"])
-    st.markdown(f"**{name}**" + (f" :orange[{chosen}]" if chosen else ""))
-    drawn, spec = neuron_charts.class_bars(shown.drop(columns="origin"))
-    st.vega_lite_chart(
-        drawn,
-        spec,
-        key=f"bars_{name}",
-        alt=f"Activation probability over the classes of {name}",
-    )
-
-
-n_classes = answers.groupby("task")["class_name"].nunique()
-narrow = [name for name in measured[1:] if n_classes[name] <= MOST_NARROW]
-if measured:
-    bars(measured[0])
-for name in measured[1:]:
-    if name not in narrow:
-        bars(name)
-for pair in zip_longest(narrow[::2], narrow[1::2]):
-    for column, name in zip(st.columns(2, gap="medium"), pair, strict=True):
-        if name is not None:
-            with column:
-                bars(name)
-
-st.subheader(
-    "Selectivity",
-    help=f"**Entropy**: {presets.TERMS['entropy']} Rank 1 has the lowest of the model's neurons.",
-)
-by_place = {name: place for place, name in enumerate(measured)}
-by_preset = {name: place for place, name in enumerate(presets.MEANING)}
-selectivity = selectivity.sort_values(
-    ["task", "preset"],
-    key=lambda column: column.map(by_place if column.name == "task" else by_preset),
-)
-table = selectivity.assign(
-    is_class_specific=selectivity["is_class_specific"].map(tables.yes_no),
-    rank=[
-        "never fires" if pd.isna(rank) else f"{int(rank):,} of {int(total):,}"
-        for rank, total in zip(selectivity["entropy_rank"], selectivity["n_neurons"], strict=True)
-    ],
-)
-st.dataframe(
-    tables.percent(table, "max_probability"),
-    hide_index=True,
-    column_order=[
-        "task", "preset", "is_class_specific", "classes", "q_value", "entropy", "rank", "top_class",
-        "max_probability",
-    ],
-    column_config={
-        **tables.COLUMNS,
-        "task": "Task",
-        "preset": "Preset",
-        "is_class_specific": st.column_config.TextColumn(
-            "Class-specific", help=presets.TERMS["class-specific"]
-        ),
-        "classes": "For",
-        "rank": st.column_config.TextColumn("Entropy rank", help="1 = most selective."),
-        "top_class": "Highest class",
-    },
-    height=min(38 + 35 * len(table), 330),
-    placeholder="–",
-    alt="Entropy, rank and selection of the neuron in every task by every preset",
-)  # fmt: skip
-with st.container(horizontal=True):
-    share.take_away(f"selectivity_{model}_{layer}_{neuron}", selectivity)
-    share.take_away(f"probabilities_{model}_{layer}_{neuron}", answers)
-
-st.subheader("Ablation")
-st.caption(
-    "This neuron's own ablation was not measured. Below is what happened when whole sets that "
-    "contain it were taken out, beside random sets of the same size."
-)
-ablations = data.read(store, queries.neuron_ablations, model, layer, neuron)
-if ablations.empty:
-    st.caption("No ablated set contains this neuron.")
-else:
-    ablations["believable"] = facts.believable(ablations)
-    ablations["label"] = [facts.ablation_label(row) for row in ablations.to_dict("records")]
-    order = ablations.assign(size=ablations["delta"].abs())
-    top = order.sort_values(["believable", "size"], ascending=False).drop_duplicates("label")[:10]
-    draw.chart(ablation_charts.ablation_chart, top, alt="Effects of the sets that contain this neuron")
-    n_more = ablations["label"].nunique() - len(top)
-    more = f" The {n_more:,} weaker ones are in the CSV." if n_more else ""
-    n_stand = int(ablations["believable"].sum())
+def its_classes() -> None:
+    """Activation probability over the classes of every task, the chosen one first."""
+    st.subheader("Which classes it answers to", help=f"**Activation probability**: {presets.TERMS['probability']}")
+    first, rest = neuron_facts.task_order(answers, pairs, task)
+    if not first:
+        st.caption("No task has been scored for this neuron.")
+        return
+    if task in first:
+        st.markdown(f"**{words.plain(task)}**")
+        draw.chart(
+            charts.class_chart,
+            neuron_facts.bars(answers[answers["task"] == task], pairs[pairs["task"] == task]),
+            name=f"probabilities_{model}_{layer}_{neuron}",
+            data=answers,
+            alt=f"Activation probability over the classes of {task}",
+        )
     st.caption(
-        f"{n_stand:,} of {len(ablations):,} effects stand (q < 0.05, interval without 0, outside "
-        f"the range of the controls).{more}"
+        f":orange[■] class-specific by {preset}, with its lift; dashed line: mean of the classes. Each task has its "
+        "own vertical scale. Point at a bar for the interval of its lift, q and the number of clips."
     )
-    share.take_away(f"ablations_{model}_{layer}_{neuron}", ablations)
+    small_charts([name for name in first if name != task])
+    if rest:
+        none = "in none of which it is class-specific"
+        folded = st.expander(f"{len(rest)} more tasks, {none}", on_change="rerun", key="more_tasks")
+        if folded.open:
+            with folded:
+                small_charts(rest)
+    if len(pairs):
+        folded = st.expander(f"Its {len(pairs)} classes as a table", on_change="rerun", key="pairs_table")
+        if folded.open:
+            with folded:
+                pairs_table()
 
-state = {
-    "model": model, "task": task, "preset": preset, "class": class_name, "layer": layer,
-    "neuron": neuron, "dataset": dataset,
-}  # fmt: skip
+
+def pairs_table() -> None:
+    """All classes that the preset finds the neuron specific for, with what holds them up."""
+    folds = pairs["n_folds_held"].astype("object").where(pairs["n_folds"].notna())
+    rows = pairs.assign(
+        interval=[neuron_facts.lift_text(row) for row in pairs.to_dict("records")],
+        replicated=pairs["replicated"].map(tables.yes_no),
+        folds=[
+            "–" if pd.isna(held) else f"{int(held)} of {int(n)}"
+            for held, n in zip(folds, pairs["n_folds"], strict=True)
+        ],
+        share_of_draws=100 * pairs["share_of_draws"],
+    )
+    st.dataframe(
+        tables.percent(rows, "activation_probability"),
+        hide_index=True,
+        column_order=[
+            "task", "class_name", "activation_probability", "interval", "q_value", "replicated", "folds",
+            "share_of_draws", "explained_by",
+        ],
+        column_config={
+            **tables.COLUMNS,
+            "task": "Task",
+            "interval": st.column_config.TextColumn("Lift [95 %]", help=presets.TERMS["lift"]),
+            "folds": st.column_config.TextColumn("Held in folds", help="Folds in which the lift is at least 2."),
+            "share_of_draws": st.column_config.NumberColumn(
+                "Other draws", format="%.0f%%", help="Of other draws of our split, how many choose the pair again."
+            ),
+            "explained_by": st.column_config.TextColumn(
+                "Explained by", help="The confound without which its evidence is gone; empty: none of the three."
+            ),
+        },
+        height=min(38 + 35 * len(rows), 390),
+        placeholder="–",
+        alt="The classes that the neuron is specific for",
+    )  # fmt: skip
+    share.take_away(f"classes_{model}_{layer}_{neuron}", pairs)
+
+
+of_task = answers.loc[answers["task"] == task, "dataset"]
+state["clips"] = neuron_clips.show(
+    store, model, task, layer, neuron, scope.dataset, str(of_task.iloc[0]) if len(of_task) else ""
+)
+its_classes()
+part = address.choice("part", list(PARTS), next(iter(PARTS)))
+key = address.show("select_part", part)
+st.space("small")
+st.segmented_control(
+    "More about it", list(PARTS), format_func=lambda name: PARTS[name][0], key=key, required=True,
+    on_change=address.on_change("part", key), label_visibility="collapsed",
+)  # fmt: skip
+n_neurons = int(widths.sum())
+one = neuron_parts.One(store, model, task, preset, layer, neuron, n_neurons, tuple(classes))
+PARTS[part][1](one, answers[answers["task"] == task], selectivity, pairs[pairs["task"] == task])
 with link_slot:
-    share.link("neuron", state)
+    share.link("neuron", {**state, "part": part})

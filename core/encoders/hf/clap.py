@@ -20,6 +20,8 @@ from core.datasets.base import InputError
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.hf.base import HuggingFaceEncoder, cut, sound_and_counted
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
+from core.encoders.mel import band_edges
+from core.results import TokenGrid
 
 
 class ClapEncoder(HuggingFaceEncoder):
@@ -105,6 +107,25 @@ class ClapEncoder(HuggingFaceEncoder):
         pooled = self.tower.norm(hidden).float().mean(1)
         weight = batch.present.sum(1)
         return mean_over_clips(pooled * weight[:, None], weight, batch)
+
+    def token_grid(self, layer: int) -> TokenGrid:
+        (n_rows, n_columns), segments = self.grids[self.stage_of[layer]], self.tower.freq_ratio
+        if n_rows % segments:  # tokens merged beyond a segment are no patches of time and frequency
+            return super().token_grid(layer)
+        extractor, chunk = self.extractor, self.extractor.nb_max_samples / self.sample_rate
+        n_bands, n_columns, n_mels = n_rows // segments, n_columns * segments, int(extractor.feature_size)
+        edges = band_edges(
+            [band * n_mels / n_bands for band in range(n_bands + 1)], n_mels, float(extractor.frequency_min),
+            float(extractor.frequency_max), "htk" if extractor.truncation == "fusion" else "slaney",
+        )  # fmt: skip
+        return TokenGrid(edges, chunk / n_columns, chunk / n_columns, chunk, n_columns)
+
+    def token_places(self, layer: int, n_tokens: int) -> NDArray[np.int64]:
+        (n_rows, n_columns), segments = self.grids[self.stage_of[layer]], self.tower.freq_ratio
+        if n_rows % segments:
+            return super().token_places(layer, n_tokens)
+        in_image = np.arange(n_tokens).reshape(segments, n_rows // segments, n_columns)
+        return in_image.transpose(1, 0, 2).reshape(in_image.shape[1], -1)
 
     def counted(self, layer: int, batch: Batch) -> Tensor:
         if self.stage_of[layer] == 0:

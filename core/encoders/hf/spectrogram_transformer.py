@@ -17,9 +17,13 @@ from core.datasets.base import InputError
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.hf.base import HuggingFaceEncoder, cut_frames, pad, sound_and_counted
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
+from core.encoders.mel import band_edges
+from core.results import TokenGrid
 
 SPECIAL = 2
 """Class and distillation token, before the patches."""
+F_MIN = 20.0
+"""Hz at which the filter bank begins."""
 
 
 class SpectrogramTransformer(HuggingFaceEncoder):
@@ -49,7 +53,7 @@ class SpectrogramTransformer(HuggingFaceEncoder):
         self.n_fft = 1 << (self.frame - 1).bit_length()
         # As Kaldi: no vocal tract warping, 20 Hz to the Nyquist frequency, whose bin has no weight.
         filters, _ = kaldi.get_mel_banks(
-            int(config.num_mel_bins), self.n_fft, float(self.sample_rate), 20.0, 0.0, 100.0, -500.0, 1.0
+            int(config.num_mel_bins), self.n_fft, float(self.sample_rate), F_MIN, 0.0, 100.0, -500.0, 1.0
         )
         self.mel_filters = F.pad(filters, (0, 1)).T.contiguous().to(self.device)
         self.window = torch.hann_window(self.frame, periodic=False, device=self.device)
@@ -81,6 +85,21 @@ class SpectrogramTransformer(HuggingFaceEncoder):
         if self.extractor.do_normalize:
             level = (level - self.extractor.mean) / (2 * self.extractor.std)
         return level
+
+    def token_grid(self, layer: int) -> TokenGrid:
+        config, (n_freq, n_time) = self.network.config, self.grid
+        # Patches overlap in frequency, too: a band ends halfway into what it shares with the next.
+        shared = (self.patch - int(config.frequency_stride)) / 2
+        inner = [band * int(config.frequency_stride) + shared for band in range(1, n_freq)]
+        starts = [0.0, *inner, (n_freq - 1) * int(config.frequency_stride) + self.patch]
+        frame, chunk = self.hop / self.sample_rate, int(self.extractor.max_length)
+        return TokenGrid(
+            band_edges(starts, int(config.num_mel_bins), F_MIN, self.sample_rate / 2, "htk"),
+            self.time_stride * frame, self.patch * frame, chunk * frame, n_time,
+        )  # fmt: skip
+
+    def token_places(self, layer: int, n_tokens: int) -> NDArray[np.int64]:
+        return np.arange(SPECIAL, n_tokens).reshape(self.grid)
 
     def begin(self, batch: Batch) -> Tensor:
         return self.network.embeddings(batch.inputs)

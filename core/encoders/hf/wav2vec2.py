@@ -32,6 +32,7 @@ from transformers import (
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.hf.base import HuggingFaceEncoder, cut_frames, pad
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
+from core.results import TokenGrid
 
 CHUNK_SECONDS = 30
 SAMPLES_AT_ONCE = 2_000_000
@@ -86,11 +87,11 @@ class WaveformEncoder(HuggingFaceEncoder):
         for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
             self.window += (kernel - 1) * self.hop
             self.hop *= stride
+        self.tokens_per_chunk = (CHUNK_SECONDS * self.sample_rate - self.window) // self.hop + 1
 
     def prepare(self, waveforms: Sequence[NDArray[np.float32]], padding: Padding = "exclude") -> Batch:
-        most = (CHUNK_SECONDS * self.sample_rate - self.window) // self.hop + 1
         normal = [self._normalise(waveform) for waveform in waveforms]
-        pieces, tokens, clip = cut_frames(normal, self.window, self.hop, most)
+        pieces, tokens, clip = cut_frames(normal, self.window, self.hop, self.tokens_per_chunk)
         lengths = [max(len(piece), self.window) for piece in pieces]
         groups = {n: [i for i, m in enumerate(lengths) if m == n] for n in sorted(set(lengths))}
         n_tokens = torch.tensor(tokens)
@@ -109,6 +110,10 @@ class WaveformEncoder(HuggingFaceEncoder):
         if not self.do_normalize:
             return waveform
         return ((waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-7)).astype(np.float32)
+
+    def token_grid(self, layer: int) -> TokenGrid:
+        column, chunk = self.hop / self.sample_rate, self.tokens_per_chunk
+        return TokenGrid((0.0, self.sample_rate / 2), column, self.window / self.sample_rate, chunk * column, chunk)
 
     def begin(self, batch: Batch) -> Tensor:
         assert isinstance(batch, WaveformBatch)

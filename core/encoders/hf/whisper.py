@@ -18,9 +18,12 @@ from core.datasets.base import InputError
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.hf.base import HuggingFaceEncoder, cut, pad, sound_and_counted
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
+from core.results import TokenGrid
 
 STRIDE = 2
 """Mel frames a token: the second convolution's stride."""
+F_MAX = 8000.0
+"""Hz at which the extractor's mel filters end, whatever its rate."""
 
 
 class WhisperEncoder(HuggingFaceEncoder):
@@ -72,6 +75,10 @@ class WhisperEncoder(HuggingFaceEncoder):
         level = F.pad(level, (0, n_frames - n_sound), value=-10.0)
         level = torch.maximum(level, level.amax((1, 2), keepdim=True) - 8.0)
         return (level + 4.0) / 4.0
+
+    def token_grid(self, layer: int) -> TokenGrid:
+        column = STRIDE * self.hop / self.sample_rate
+        return TokenGrid((0.0, F_MAX), column, column, self.n_tokens * column, self.n_tokens)
 
     def begin(self, batch: Batch) -> Tensor:
         hidden = F.gelu(self.network.conv1(batch.inputs))

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
-from core.activations import autocast, read_ahead
-from core.conditions import Passes, run, whole_pass
+from core.activations import Waveforms, autocast, in_halves, read_ahead
+from core.conditions import Pass, Passes, run, whole_pass
+from core.device import out_of_memory
 from core.encoders.base import Batch, Encoder
 from core.heads import LinearHead
 from core.hooks import Change, keep, layer_starts
@@ -30,6 +32,8 @@ from core.probe import Part
 from core.results import FloatArray, IntArray
 from core.scan import Scan
 from core.selectivity import Mask
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,29 @@ class _Examined:
     own: Mask
     several: bool
 
-    def batches(self, encoder: Encoder, scan: Scan, passes: Passes) -> Iterator[tuple[_Examined, Batch]]:
-        """Some of the clips after the other, each with its model inputs."""
-        places = [slice(i, i + passes.batch_size) for i in range(0, len(self.clips), passes.batch_size)]
+    def each(
+        self, encoder: Encoder, scan: Scan, passes: Passes, work: Callable[[_Examined, Batch], T]
+    ) -> Iterator[tuple[_Examined, T]]:
+        """Some of the clips after the other with what ``work`` makes of them; fewer at once where memory is short.
+
+        Raises
+        ------
+        InputError
+            If there is no memory for one clip.
+        """
+
+        def once(index: IntArray, sounds: Waveforms) -> tuple[_Examined, T]:
+            some, batch = self.only(index), encoder.prepare(sounds, passes.padding)
+            with autocast(encoder, passes.precision):
+                return some, work(some, batch)
+
+        n_clips, at_once = len(self.clips), passes.batch_size
+        places = [np.arange(i, min(i + at_once, n_clips)) for i in range(0, n_clips, at_once)]
         waveforms = read_ahead(scan, [self.clips[p] for p in places], encoder.sample_rate, passes.workers)
         for place, sounds in zip(places, waveforms, strict=True):
-            yield self.only(place), encoder.prepare(sounds, passes.padding)
+            yield from in_halves(encoder, place, sounds, once)
 
-    def only(self, which: slice | IntArray) -> _Examined:
+    def only(self, which: IntArray) -> _Examined:
         return _Examined(self.head, self.clips[which], self.own[which], self.several)
 
     def margins(self, embeddings: NDArray[np.float32]) -> FloatArray:
@@ -133,7 +152,17 @@ def attribute(
         ``class_index``, ``neuron_index``; ``attribution``, mean over the class's clips, in logits;
         ``standard_error`` of that mean over clips (NaN for one clip); ``n_clips``. Clips whose classes are
         all unknown to their head are left out.
+
+    Raises
+    ------
+    InputError
+        If there is no memory for one clip.
     """
+
+    def work(some: _Examined, batch: Batch) -> FloatArray:
+        with _frozen(encoder.module):
+            return _clip_attributions(encoder, batch, some).cpu().numpy().astype(np.float64)
+
     n_classes = members.shape[1]
     n_clips = np.zeros(n_classes, dtype=np.int64)
     total = np.zeros((n_classes, encoder.n_neurons))
@@ -141,9 +170,7 @@ def attribute(
     done = 0
     for part in _examined(parts, members):
         of_head = part.head.class_index
-        for some, batch in part.batches(encoder, scan, passes):
-            with autocast(encoder, passes.precision), _frozen(encoder.module):
-                values = _clip_attributions(encoder, batch, some).cpu().numpy().astype(np.float64)
+        for some, values in part.each(encoder, scan, passes, work):
             of_class = some.own.T.astype(np.float64)
             n_clips[of_head] += some.own.sum(axis=0)
             total[of_head] += of_class @ values
@@ -259,6 +286,11 @@ def check(
         Spearman's rank correlation of attribution and measured loss, ``spearman_random``,
         ``spearman_highest`` and ``spearman_all`` (NaN where one of them does not vary), and ``n_clips``,
         the clips that were run.
+
+    Raises
+    ------
+    InputError
+        If there is no memory for one clip.
     """
     rng = np.random.default_rng(seed)
     checked = _choose(attribution, n_random, n_highest, rng)
@@ -271,10 +303,10 @@ def check(
         losses = []
         for drawn in _draw(examined, c, n_clips, rng):
             clips.update(drawn.clips.tolist())
-            for some, batch in drawn.batches(encoder, scan, passes):
-                with autocast(encoder, passes.precision):
-                    losses.append(_losses(encoder, batch, some, neurons[rows], passes.rows_per_pass))
-                done += losses[-1].size
+            work = partial(_losses, encoder, neurons[rows], passes.rows_per_pass)
+            for _, lost in drawn.each(encoder, scan, passes, work):
+                losses.append(lost)
+                done += lost.size
                 if progress:
                     progress(done)
         measured[rows] = np.concatenate(losses, axis=1).mean(axis=1)
@@ -306,7 +338,7 @@ def _draw(examined: Sequence[_Examined], c: int, n: int, rng: np.random.Generato
 
 
 @torch.no_grad()
-def _losses(encoder: Encoder, batch: Batch, examined: _Examined, neurons: IntArray, rows_per_pass: int) -> FloatArray:
+def _losses(encoder: Encoder, neurons: IntArray, rows_per_pass: int, examined: _Examined, batch: Batch) -> FloatArray:
     """What each clip's margin loses with each neuron at 0, (n_neurons, n_clips); each from its own layer on."""
     starts = layer_starts(encoder.layer_widths)
     layer_of = np.searchsorted(starts, neurons, side="right") - 1
@@ -316,12 +348,28 @@ def _losses(encoder: Encoder, batch: Batch, examined: _Examined, neurons: IntArr
     losses = np.empty((len(neurons), batch.n_clips))
     n_copies = max(1, rows_per_pass // batch.clip.shape[0])
     for first in layers:
-        of_layer = np.flatnonzero(layer_of == first)
-        for start in range(0, len(of_layer), n_copies):
-            which = of_layer[start : start + n_copies]
-            changes = [Change(neurons[[i]]) for i in which]
-            losses[which] = unablated - examined.margins(run(encoder, whole, changes, first))
+        left = np.flatnonzero(layer_of == first)
+        while len(left):
+            which = left[:n_copies]
+            embeddings = _without(encoder, whole, neurons[which], first)
+            if embeddings is None:
+                n_copies = len(which) // 2
+            else:
+                losses[which] = unablated - examined.margins(embeddings)
+                left = left[n_copies:]
     return losses
+
+
+def _without(encoder: Encoder, whole: Pass, neurons: IntArray, first: int) -> NDArray[np.float32] | None:
+    """Embeddings with each of the neurons at 0, copy after copy; None if several are too many for the memory."""
+    try:
+        return run(encoder, whole, [Change(neurons[[i]]) for i in range(len(neurons))], first)
+    except RuntimeError as error:
+        if not out_of_memory(error) or len(neurons) == 1:
+            raise
+    if encoder.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None
 
 
 def _rank_correlation(checked: pd.DataFrame) -> float:

@@ -109,19 +109,20 @@ def bars(answers: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     Adds ``selected``, ``lift`` (over the mean of the other classes), ``interval`` (of the lift, in words),
     ``q_value``, ``replicated`` (in words).
     """
-    marks = pairs[["class_name", "lift_low", "lift_high", "q_value", "replicated"]]
-    shown = answers.merge(marks, on="class_name", how="left", indicator="origin")
-    rate = shown["activation_probability"]
+    marks = {row["class_name"]: row for row in pairs.to_dict("records")}
+    found = [marks.get(name, {}) for name in answers["class_name"]]
+    rate = answers["activation_probability"]
     others = (rate.sum() - rate) / max(int(rate.notna().sum()) - 1, 1)
-    shown["lift"] = rate / others.where(others > 0)
-    shown["selected"] = shown["origin"] == "both"
-    shown["interval"] = [
-        "–" if pd.isna(low) else f"{low:.1f} to {high:.1f}"
-        for low, high in zip(shown["lift_low"], shown["lift_high"], strict=True)
-    ]
-    words = {1: "yes", 0: "no"}
-    shown["replicated"] = [words.get(value, "not tested") for value in shown["replicated"]]
-    return shown.drop(columns=["origin", "lift_low", "lift_high"])
+    tested: dict[Any, str] = {1: "yes", 0: "no"}
+    return answers.assign(
+        lift=rate / others.where(others > 0),
+        selected=[bool(row) for row in found],
+        interval=[
+            "–" if pd.isna(row.get("lift_low")) else f"{row['lift_low']:.1f} to {row['lift_high']:.1f}" for row in found
+        ],
+        q_value=[row.get("q_value", math.nan) for row in found],
+        replicated=[tested.get(row.get("replicated"), "not tested") for row in found],
+    )
 
 
 def entropies(selectivity: pd.DataFrame) -> pd.DataFrame:
@@ -131,8 +132,8 @@ def entropies(selectivity: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``task``, ``entropy``, ``most`` (possible: ln of the number of classes), ``below`` (by how much), ``rank``
-        and ``q`` (in words), ``entropy_p_value``, ``entropy_q_value``, ``top_class``, ``max_probability``, ``low`` (q < 0.05), and for
-        each preset the classes that it finds.
+        and ``q`` (in words), ``entropy_p_value``, ``entropy_q_value``, ``top_class``, ``max_probability``, ``low``
+        (q < 0.05), and for each preset the classes that it finds.
     """
     rows = selectivity.drop_duplicates("task").set_index("task")
     most = np.log(rows["n_classes"].to_numpy(dtype=float))

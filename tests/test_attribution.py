@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 from core import attribution
 from core.attribution import attribute, check
 from core.conditions import Passes
+from core.datasets.base import InputError
 from core.encoders import Encoder, load_encoder
 from core.heads import LinearHead
 from core.hooks import scale, to_neurons
@@ -179,6 +180,86 @@ def test_clips_of_unequal_lengths_give_together_what_each_gives_alone(sounds: So
     alone = attribute(encoder, sounds(clips), parts, members, Passes(batch_size=1), told.append)
     np.testing.assert_allclose(together["attribution"], alone["attribution"], rtol=1e-3, atol=1e-5)
     assert told == [1, 2, 3, 4, 5]
+
+
+class SmallMemory(ToyEncoder):
+    """Of `random_encoder`; no room for more than ``most`` rows with the backward pass, or ``most_forward`` without."""
+
+    def __init__(self, most: int, most_forward: int) -> None:
+        encoder = random_encoder()
+        super().__init__(list(encoder.blocks), encoder.features, encoder.frame, encoder.chunk, encoder.n_features)
+        self.most, self.most_forward = most, most_forward
+        self.refused: list[int] = []
+
+    def block(self, layer: int, hidden: torch.Tensor, batch: Any) -> torch.Tensor:
+        if len(hidden) > (self.most if torch.is_grad_enabled() else self.most_forward):
+            self.refused.append(len(hidden))
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().block(layer, hidden, batch)
+
+
+def test_batches_that_do_not_fit_are_halved_and_give_the_same(sounds: Sounds) -> None:
+    small = SmallMemory(most=3, most_forward=4)
+    clips = noise(small, *[20 / small.sample_rate] * 11)  # one row each
+    parts, members = one_part(random_head(4, 3), 11), np.eye(3, dtype=bool)[np.arange(11) % 3]
+    passes = Passes(batch_size=8, rows_per_pass=12)
+    told: list[int] = []
+    enough = random_encoder()
+    table = attribute(enough, sounds(clips), parts, members, passes)
+    found = attribute(small, sounds(clips), parts, members, passes, told.append)
+    assert small.refused == [8, 4, 4]  # forward; then backward, of both halves
+    assert told == [2, 4, 6, 8, 11]
+    pd.testing.assert_frame_equal(found, table, rtol=1e-6)
+
+    small.refused.clear()
+    told.clear()
+    whole, summary = check(enough, sounds(clips), parts, members, table, passes, n_random=9, n_highest=4, n_clips=3)
+    again, told_of = check(
+        small, sounds(clips), parts, members, table, passes, 9, 4, n_clips=3, progress=told.append
+    )  # fmt: skip
+    assert 12 in small.refused, "four neurons of three clips at once"
+    assert told[-1] == whole["n_clips"].sum() if "n_clips" in whole else told[-1] >= 13 * 3
+    pd.testing.assert_frame_equal(again, whole, rtol=1e-6)
+    assert told_of == pytest.approx(summary)
+
+
+def test_batches_of_the_check_are_halved_where_one_neuron_at_a_time_is_too_much(sounds: Sounds) -> None:
+    small = SmallMemory(most=1, most_forward=2)
+    clips = noise(small, *[20 / small.sample_rate] * 6)
+    parts, members = one_part(random_head(4, 2), 6), np.eye(2, dtype=bool)[[0, 1] * 3]
+    table = attribute(random_encoder(), sounds(clips), parts, members, Passes())
+    whole, _ = check(random_encoder(), sounds(clips), parts, members, table, Passes(), 5, 5)
+    again, _ = check(small, sounds(clips), parts, members, table, Passes(), 5, 5)
+    assert max(small.refused) == 3
+    pd.testing.assert_frame_equal(again, whole, rtol=1e-6)
+
+
+@pytest.mark.parametrize("most_forward", [0, 5])
+def test_clip_that_does_not_fit_is_told(sounds: Sounds, most_forward: int) -> None:
+    small = SmallMemory(most=0, most_forward=most_forward)
+    clips = noise(small, *[20 / small.sample_rate] * 3)
+    parts, members = one_part(random_head(4, 2), 3), np.eye(2, dtype=bool)[[0, 1, 0]]
+    with pytest.raises(InputError, match=r"^toy on cpu has no memory for one clip of 0 s; cut long files, or use"):
+        attribute(small, sounds(clips), parts, members, Passes())
+    if not most_forward:
+        table = attribute(random_encoder(), sounds(clips), parts, members, Passes())
+        with pytest.raises(InputError, match=r"^toy on cpu has no memory for one clip of 0 s"):
+            check(small, sounds(clips), parts, members, table, Passes())
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(sounds: Sounds, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = random_encoder()
+    clips, parts, members = linear_task(encoder)
+    asked: list[int] = []
+
+    def fails(layer: int, hidden: torch.Tensor, batch: Any) -> torch.Tensor:
+        asked.append(len(hidden))
+        raise RuntimeError("as a test")
+
+    monkeypatch.setattr(encoder, "block", fails)
+    with pytest.raises(RuntimeError, match="as a test"):
+        attribute(encoder, sounds(clips), parts, members, Passes())
+    assert len(asked) == 1
 
 
 def test_permuting_classes_permutes_results(sounds: Sounds) -> None:

@@ -213,11 +213,11 @@ class NanoEncoder(Encoder):
         for i, mel in enumerate(self._log_mels(waveforms)):
             for start in range(0, mel.shape[1], config.n_frames):
                 chunk = mel[:, start : start + config.n_frames]
-                chunks.append(F.pad(chunk, (0, -chunk.shape[1] % patch)))
+                chunks.append(_filled(chunk, chunk.shape[1] + -chunk.shape[1] % patch))
                 clip.append(i)
                 n_sound_frames.append(chunk.shape[1])
         n_frames = max(chunk.shape[1] for chunk in chunks)
-        inputs = torch.stack([F.pad(chunk, (0, n_frames - chunk.shape[1])) for chunk in chunks])
+        inputs = torch.stack([_filled(chunk, n_frames) for chunk in chunks])
         frames = torch.tensor(n_sound_frames, device=self.device)[:, None]
         clip_of_row = torch.tensor(clip, device=self.device)
         column = torch.arange(n_frames // patch, device=self.device)[None, :]
@@ -240,7 +240,7 @@ class NanoEncoder(Encoder):
     def _log_mels(self, waveforms: Sequence[NDArray[np.float32]]) -> list[Tensor]:
         # Equal lengths in one transform; a clip shorter than one window is filled with silence.
         tensors = [torch.from_numpy(np.ascontiguousarray(w)).to(self.device) for w in waveforms]
-        tensors = [F.pad(t, (0, max(0, 400 - t.shape[0]))) for t in tensors]
+        tensors = [_filled(t, max(400, t.shape[0])) for t in tensors]
         if len({t.shape[0] for t in tensors}) == 1:
             mels = list(self.log_mel(torch.stack(tensors)))
         else:
@@ -273,6 +273,11 @@ class NanoEncoder(Encoder):
         present = batch.present.unflatten(1, (n_freq, -1))[:, 0]  # (rows, T)
         summed = (by_time * present[:, :, None]).sum(1)
         return mean_over_clips(summed, present.sum(1), batch)
+
+
+def _filled(values: Tensor, length: int) -> Tensor:
+    """With zeros at the end up to ``length``; the same tensor, not a copy, where it is that long."""
+    return values if values.shape[-1] == length else F.pad(values, (0, length - values.shape[-1]))
 
 
 def load(name: str, weights: Path | None = None, device: str = "cpu") -> NanoEncoder:

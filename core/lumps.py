@@ -3,7 +3,10 @@
 Three moments do not know that one recording of six clips, or one loud clip, makes most of a neuron's
 variance: its Pearson tail is then up to several times too light. Conditioned on which of the neuron's
 three most deviant units the class draws (2**3 cases, each with its exact chance), what is left of the
-sum is smooth, and there the three moments serve.
+sum is smooth, and there the three moments serve. Where heavy units are many, and a class has few
+units, a small p hangs on the fourth or the fortieth of them too. Conditioned on the highest unit that
+the class draws, one of the neuron's 64 highest or none of them, what is left comes from lower units
+only, and again the three moments serve. The larger p of the two counts.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from core.results import FloatArray, IntArray
+from core.selectivity import Mask
 from core.tails import pearson3_upper_tail
 
 if TYPE_CHECKING:
@@ -23,7 +27,13 @@ if TYPE_CHECKING:
 
 N_UNITS = 3
 """Units that are conditioned on."""
-SHARE = 0.05
+N_HIGHEST = 64
+"""Units that may be the highest drawn; where labels are dealt among all units."""
+N_TWO, N_OWN = 16, 6
+"""Of these the two highest; how many of a class's own."""
+_LOOK_CLOSER, _LOOK_AGAIN = 0.03, 0.003
+"""A p below is held against the tail by the highest unit too, and below that against those by more of them."""
+SHARE = 0.03
 """A neuron is lumpy if its most deviant unit holds at least so much of its sum of squares."""
 
 
@@ -38,11 +48,14 @@ class Lumps:
     stratum : ndarray of int, shape (N_UNITS, n_lumpy)
     height : ndarray of float, shape (N_UNITS, n_lumpy)
         What each unit adds to a class that draws it: positive - rate * tokens.
+    highest : ndarray of float, shape (n_highest, n_lumpy)
+        The heights of the highest units, from the highest on; none with several strata.
     """
 
     place: IntArray
     stratum: IntArray
     height: FloatArray
+    highest: FloatArray
 
     @classmethod
     def of(cls, counts: ClipCounts, peak: FloatArray) -> Lumps:
@@ -52,23 +65,35 @@ class Lumps:
         place[lumpy] = np.arange(len(lumpy))
         stratum = counts.exchange.stratum
         strata, heights = np.empty((N_UNITS, len(lumpy)), dtype=np.int64), np.empty((N_UNITS, len(lumpy)))
+        n_highest = min(N_HIGHEST, len(stratum) - 1) if len(counts.exchange.sizes) == 1 else 0
+        highest = np.empty((n_highest, len(lumpy)))
         for start in range(0, len(lumpy), 512):
             block = lumpy[start : start + 512]
             d = counts.positive[:, block] - counts.tokens[:, None] * counts.rate[:, block][stratum]
             unit = np.argpartition(-np.abs(d), N_UNITS - 1, axis=0)[:N_UNITS]
             strata[:, start : start + 512] = stratum[unit]
             heights[:, start : start + 512] = np.take_along_axis(d, unit, axis=0)
-        return cls(place, strata, heights)
+            if n_highest:
+                d.partition(len(d) - n_highest, axis=0)
+                highest[:, start : start + 512] = -np.sort(-d[-n_highest:], axis=0)
+        return cls(place, strata, heights, highest)
 
 
 def raised(
-    counts: ClipCounts, drawn: IntArray, class_index: IntArray, neuron: IntArray, excess: FloatArray, p: FloatArray
+    counts: ClipCounts,
+    members: Mask,
+    drawn: IntArray,
+    class_index: IntArray,
+    neuron: IntArray,
+    excess: FloatArray,
+    p: FloatArray,
 ) -> FloatArray:
-    """The larger of each p and its conditional tail; p itself where the neuron is not lumpy.
+    """The larger of each p and its conditional tails; p itself where the neuron is not lumpy.
 
     Parameters
     ----------
     counts : ClipCounts
+    members : ndarray of bool, shape (n_units, n_classes)
     drawn : ndarray of int, shape (n_classes, n_strata)
         Units of each class in each stratum.
     class_index, neuron : ndarrays of int, shape (n_pairs,)
@@ -83,7 +108,70 @@ def raised(
         at = lumpy[start : start + 2**16]
         tail = _conditional_tail(counts, drawn[class_index[at]], neuron[at], column[at], excess[at])
         found[at] = np.maximum(p[at], tail)
+    lumpy = lumpy[found[lumpy] < _LOOK_CLOSER] if len(counts.lumps.highest) else lumpy[:0]
+    for start in range(0, len(lumpy), 2**12):
+        at = lumpy[start : start + 2**12]
+        tail = _tail_by_highest(counts, drawn[class_index[at], 0], neuron[at], column[at], excess[at])
+        found[at] = np.maximum(found[at], tail)
+    lumpy = lumpy[found[lumpy] < _LOOK_AGAIN]
+    for start in range(0, len(lumpy), 2**12):
+        at = lumpy[start : start + 2**12]
+        tail = _tail_by_two_highest(counts, drawn[class_index[at], 0], neuron[at], column[at], excess[at])
+        found[at] = np.maximum(found[at], tail)
+    for c in np.unique(class_index[lumpy]):
+        at = lumpy[class_index[lumpy] == c]
+        tail = _least_by_own(counts, members[:, c], neuron[at], column[at], excess[at])
+        found[at] = np.maximum(found[at], tail)
     return found
+
+
+def _sums_below(counts: ClipCounts, neuron: IntArray, highest: FloatArray) -> list[FloatArray]:
+    """Sums of the first three powers of the heights of all units lower than each of the highest."""
+    totals = (
+        0.0,
+        counts.exchange.sizes[0] * counts.second[0, neuron],
+        counts.exchange.sizes[0] * counts.third[0, neuron],
+    )
+    return [total - np.cumsum(highest**k, axis=0) for k, total in enumerate(totals, start=1)]
+
+
+def _tail_by_highest(
+    counts: ClipCounts, drawn: IntArray, neuron: IntArray, column: IntArray, excess: FloatArray
+) -> FloatArray:
+    """Chance that a class sum reaches ``excess``, over which unit is the highest that the class draws; one stratum."""
+    highest = counts.lumps.highest[:, column]
+    n, size, n_highest = drawn.astype(np.float64), float(counts.exchange.sizes[0]), len(highest)
+    below: FloatArray = size - np.arange(1.0, n_highest + 1)[:, None]  # units lower than each
+    sums = _sums_below(counts, neuron, highest)
+    every = _log_ways(n, np.full(len(n), size))
+    mean, variance, third = _sum_moments(n - 1, below, *sums)
+    chance = np.exp(_log_ways(n - 1, below) - every)
+    p = (chance * _rest(excess - highest - mean, variance, third)).sum(axis=0)
+    mean, variance, third = _sum_moments(n, below[-1], *(part[-1] for part in sums))
+    none = np.exp(_log_ways(n, below[-1]) - every)
+    return np.asarray(p + none * _rest(excess - mean, variance, third))
+
+
+def _tail_by_two_highest(
+    counts: ClipCounts, drawn: IntArray, neuron: IntArray, column: IntArray, excess: FloatArray
+) -> FloatArray:
+    """As `_tail_by_highest`, over which two units are the highest: both, one or none of the first `N_TWO`."""
+    highest = counts.lumps.highest[:N_TWO, column]
+    n, size, n_highest = drawn.astype(np.float64), float(counts.exchange.sizes[0]), len(highest)
+    every = _log_ways(n, np.full(len(n), size))
+    sums = _sums_below(counts, neuron, highest)
+
+    def part(n_rest: FloatArray, below: FloatArray, last: IntArray, taken: FloatArray) -> FloatArray:
+        """Chance of these units and a rest from below, times the rest's tail; a row for each way."""
+        mean, variance, third = _sum_moments(n_rest, below, *(each[last] for each in sums))
+        chance = np.exp(_log_ways(n_rest, below) - every)
+        return (chance * _rest(excess - taken - mean, variance, third)).sum(axis=0)
+
+    lowest, every_one = np.full(n_highest, n_highest - 1), size - n_highest + np.zeros((n_highest, 1))
+    first, second = np.triu_indices(n_highest, k=1)
+    p = part(n, every_one[:1], lowest[:1], np.zeros((1, len(n))))
+    p = p + part(n - 1, every_one, lowest, highest)
+    return p + part(n - 2, size - 1 - second[:, None].astype(np.float64), second, highest[first] + highest[second])
 
 
 def _conditional_tail(
@@ -118,6 +206,36 @@ def _conditional_tail(
     return p
 
 
+def _least_by_own(
+    counts: ClipCounts, members: Mask, neuron: IntArray, column: IntArray, excess: FloatArray
+) -> FloatArray:
+    """What a class's own highest units alone give: the chance to draw units as high, one by one, and such a rest.
+
+    Ways to draw t units of which the i-th highest is no lower than the class's own i-th are counted rank by rank;
+    each reaches the class's sum with what the rest adds by chance. The largest over t, a lower bound of p.
+    """
+    n, size, n_highest = float(members.sum()), float(counts.exchange.sizes[0]), len(counts.lumps.highest)
+    highest = counts.lumps.highest[:, column]
+    below: FloatArray = size - np.arange(1.0, n_highest + 1)[:, None]  # units lower than each
+    d = counts.positive[np.ix_(members, neuron)] - counts.tokens[members, None] * counts.rate[0, neuron]
+    n_own = min(N_OWN, len(d))
+    own = -np.sort(-d, axis=0)[:n_own]
+    sums = _sums_below(counts, neuron, highest)
+    every = _log_ways(np.array(n), np.array(size))
+    ways = np.ones_like(highest)  # to draw t units of these ranks, the lowest of them the one of the row
+    least, taken = np.zeros(len(neuron)), np.zeros(len(neuron))
+    for t in range(n_own):
+        if t:
+            ways = np.vstack([np.zeros((1, len(neuron))), np.cumsum(ways, axis=0)[:-1]])
+        ways = np.where(highest >= own[t] - 1e-6, ways, 0.0)
+        taken += own[t]
+        rest = np.full_like(highest, n - t - 1)
+        mean, variance, third = _sum_moments(rest, below, *sums)
+        chance = ways * np.exp(_log_ways(rest, below) - every)
+        least = np.maximum(least, (chance * _rest(excess - taken - mean, variance, third)).sum(axis=0))
+    return least
+
+
 def _sum_moments(
     n: FloatArray, size: FloatArray, total: FloatArray | float, squares: FloatArray, cubes: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -133,9 +251,14 @@ def _sum_moments(
 def _log_ways(n: FloatArray, size: FloatArray) -> FloatArray:
     """Logarithm of the number of ways to draw ``n`` of ``size``; minus infinity where there is none."""
     possible = (n >= 0) & (n <= size)
-    n = np.where(possible, n, 0)
+    n = np.where(possible, n, 0.0)
     ways = gammaln(size + 1) - gammaln(n + 1) - gammaln(size - n + 1)
     return np.where(possible, ways, -np.inf)
+
+
+def _rest(excess: FloatArray, variance: FloatArray, third: FloatArray) -> FloatArray:
+    """As `_tail`, normal where the skewness is negative: a bounded tail would take units that are missed for drawn."""
+    return _tail(excess, variance, np.maximum(third, 0.0))
 
 
 def _tail(excess: FloatArray, variance: FloatArray, third: FloatArray) -> FloatArray:

@@ -213,7 +213,8 @@ def confound_lines(confounds: Mapping[Any, Any] | None, pairs: pd.DataFrame) -> 
     explained = pairs[pairs["explained_by"].fillna("") != ""]
     for cause, rows in explained.groupby("explained_by", sort=False):
         names = listed([str(name) for name in rows["class_name"]])
-        lines.append(f"Its evidence for {names} **cannot be told from {plain(cause)}**.")
+        what = "level, duration and silence together" if cause == "together" else plain(cause)
+        lines.append(f"Its evidence for {names} **cannot be told from {what}**.")
     free = len(pairs) - len(explained)
     if free:
         lines.append(f"For {free} of its {len(pairs)} classes here, none of the three explains the evidence away.")

@@ -11,7 +11,10 @@ from db.frames import frame, only_if
 
 
 def probabilities(engine: Engine, model: str, task: str, layer: int, neurons: Sequence[int]) -> pd.DataFrame:
-    """Return ``neuron``, ``class_name``, ``activation_probability`` for each neuron and class."""
+    """Return ``neuron``, ``class_name``, ``activation_probability`` for each neuron and class.
+
+    CROSS JOIN keeps the order of the joins, neurons first: otherwise many neurons mean a scan of the task.
+    """
     statement = text(
         """
         SELECT neuron.neuron, task_class.name AS class_name,
@@ -21,13 +24,14 @@ def probabilities(engine: Engine, model: str, task: str, layer: int, neurons: Se
         JOIN model ON model.id = model_task.model_id
         JOIN task ON task.id = model_task.task_id
         JOIN neuron ON neuron.model_id = model.id
-        JOIN activation_probability ON activation_probability.model_task_id = model_task.id
-            AND activation_probability.neuron_id = neuron.id
+        CROSS JOIN activation_probability
         JOIN class_total ON class_total.model_task_id = model_task.id
             AND class_total.class_id = activation_probability.class_id
         JOIN task_class ON task_class.id = activation_probability.class_id
         WHERE model.name = :model AND task.name = :task AND neuron.layer = :layer
           AND neuron.neuron IN :neurons
+          AND activation_probability.model_task_id = model_task.id
+          AND activation_probability.neuron_id = neuron.id
         ORDER BY neuron.neuron, task_class.position
         """
     ).bindparams(bindparam("neurons", expanding=True))

@@ -214,12 +214,10 @@ def test_batches_that_do_not_fit_are_halved_and_give_the_same(sounds: Sounds) ->
     small.refused.clear()
     told.clear()
     whole, summary = check(enough, sounds(clips), parts, members, table, passes, n_random=9, n_highest=4, n_clips=3)
-    again, told_of = check(
-        small, sounds(clips), parts, members, table, passes, 9, 4, n_clips=3, progress=told.append
-    )  # fmt: skip
-    assert 12 in small.refused, "four neurons of three clips at once"
-    assert told[-1] == whole["n_clips"].sum() if "n_clips" in whole else told[-1] >= 13 * 3
-    pd.testing.assert_frame_equal(again, whole, rtol=1e-6)
+    again, told_of = check(small, sounds(clips), parts, members, table, passes, 9, 4, 3, progress=told.append)
+    assert set(small.refused) == {6}, "two neurons of three clips at once"
+    assert told[-1] == 13 * 3
+    pd.testing.assert_frame_equal(again, whole, rtol=1e-5, atol=1e-5)
     assert told_of == pytest.approx(summary)
 
 
@@ -230,8 +228,8 @@ def test_batches_of_the_check_are_halved_where_one_neuron_at_a_time_is_too_much(
     table = attribute(random_encoder(), sounds(clips), parts, members, Passes())
     whole, _ = check(random_encoder(), sounds(clips), parts, members, table, Passes(), 5, 5)
     again, _ = check(small, sounds(clips), parts, members, table, Passes(), 5, 5)
-    assert max(small.refused) == 3
-    pd.testing.assert_frame_equal(again, whole, rtol=1e-6)
+    assert small.refused[0] == 3
+    pd.testing.assert_frame_equal(again, whole, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("most_forward", [0, 5])

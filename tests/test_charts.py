@@ -145,7 +145,7 @@ def test_class_bars_draw_the_mean_of_the_classes() -> None:
     rows, spec = neuron.class_bars(frame)
     assert rows["class_name"].tolist() == ["9", "10"]
     assert rows["status"].tolist() == ["class-specific", "other"]
-    bars, rule = spec["layer"]
+    bars, _, rule = spec["layer"]
     assert bars["encoding"]["y"]["field"] == "activation_probability"
     assert rule["encoding"]["y"]["aggregate"] == "mean"
 

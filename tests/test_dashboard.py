@@ -17,7 +17,7 @@ import soundfile  # type: ignore[import-untyped]
 from streamlit.testing.v1 import AppTest
 
 from dashboard import data
-from dashboard.components import clip
+from dashboard.components import clip, words
 from db import queries
 from db.session import open_store
 from tests.synthetic_store import build_store
@@ -132,19 +132,19 @@ def test_next_goes_through_the_current_list(store: Path, monkeypatch: pytest.Mon
     found = queries.cell_neurons(engine, "nano-ssl", "notes-pitch", "calibrated", 5)
     first, second = sorted(set(found["neuron"]))[:2]
     app = show("views/neuron.py", model="nano-ssl", task="notes-pitch", layer="5", neuron=str(first))
-    previous, following = app.button[0], app.button[1]
-    assert previous.disabled
-    following.click().run()
+    buttons = {button.label: button for button in app.button}
+    assert buttons["Previous"].disabled
+    buttons["Next"].click().run()
     assert not app.exception
     assert asked(app, "neuron") == str(second)
-    assert app.title[0].value == f"Neuron {second} in layer 5 of nano-ssl"
+    assert app.title[0].value == f"Neuron {second} in layer 5 of nano\\-ssl"
 
 
-def test_a_neuron_without_clips_opens(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_neuron_without_top_clips_opens(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(store))
     app = show("views/neuron.py", layer="0", neuron="0")
     assert not app.exception
-    assert any("No clips are stored" in caption.value for caption in app.caption)
+    assert any("No clip drives it" in caption.value for caption in app.caption)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_unknown_values_in_the_address_are_told(
     assert not app.exception
     assert len(app.warning) == 1
     name, value = list(state.items())[-1]
-    assert f"{name} “{value}”" in app.warning[0].value
+    assert f"{name} “{words.plain(value)}”" in app.warning[0].value
 
 
 @pytest.mark.parametrize("view", PAGES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,10 @@ from benchmarks.planted import (
     planted_sound,
     sounding_encoder,
 )
+from benchmarks.recordings import DEALT, recorded_counts
 from core.encoders import load_encoder
+from core.exchange import Exchange
+from core.null import significant
 
 MAKES = [planted_counts, planted_sound]
 
@@ -135,6 +140,71 @@ def test_two_hundred_shuffles_give_false_discoveries_within_the_rate(class_size:
     assert any_calibrated <= any_pair
 
 
+GROUPED = ["within recordings", "whole recordings"]
+
+
+@pytest.mark.parametrize("dealt", GROUPED)
+def test_two_hundred_shuffles_of_recordings_stay_within_the_rate(dealt: str) -> None:
+    any_pair, _ = truth.shuffled_recordings(dealt, 60, 200, n_neurons=150)
+    assert any_pair <= 0.05
+
+
+def test_whole_recordings_dealt_as_clips_break_the_rate() -> None:
+    """So that the test above could fail."""
+    rng, broken = np.random.default_rng(0), 0
+    for seed in range(20):
+        nothing = recorded_counts("whole recordings", 60, seed, 150).shuffled(rng)
+        apart = replace(nothing, exchange=Exchange.of_clips(len(nothing.tokens)))
+        broken += significant(apart.p_values(), 0.05).any()
+    assert broken > 15
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_p_of_neurons_that_three_recordings_dominate_is_right(
+    conditional: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not conditional:  # so that this could fail
+        monkeypatch.setattr("core.null.raised", lambda *arguments: arguments[-1])
+    rng, found = np.random.default_rng(0), []
+    for seed in range(60):
+        nothing = recorded_counts("whole recordings", 40, seed, 300).shuffled(rng)
+        found.append(nothing.p_values()[:, nothing.kinds == "loud"])
+    p = np.concatenate(found, axis=1)
+    shares = [(p <= level).mean() / level for level in (0.05, 0.01, 0.001)]
+    if conditional:
+        assert max(shares) <= 1.05
+    else:
+        assert shares[0] > 1.2
+
+
+@pytest.mark.parametrize("dealt", DEALT)
+def test_false_discoveries_stay_within_the_rate_where_a_few_recordings_dominate(dealt: str) -> None:
+    judged = [truth.found_in_recordings(recorded_counts(dealt, 90, seed, 300)) for seed in range(8)]
+    for step in (0, 1):
+        assert np.mean([run[step][2] for run in judged]) <= 0.05
+        assert np.mean([run[step][1] for run in judged]) > 0.9
+
+
+@pytest.mark.parametrize("dealt", DEALT)
+def test_recordings_are_of_one_to_six_clips_and_labels_stay_with_what_is_dealt(dealt: str) -> None:
+    recorded = recorded_counts(dealt, 60)
+    exchange = recorded.exchange
+    n_of = {
+        "clips": exchange.sizes,
+        "within recordings": exchange.sizes,
+        "whole recordings": np.bincount(exchange.unit),
+    }
+    assert (dealt == "clips") == (set(n_of[dealt].tolist()) != set(range(1, 7)))
+    assert (recorded.members.sum(axis=1) == 1).all()
+    assert len(set(recorded.members.sum(axis=0).tolist())) > 3
+    dealt_anew = recorded.shuffled(np.random.default_rng(0))
+    assert not dealt_anew.truth.any() and (dealt_anew.members != recorded.members).any()
+    for members in (recorded.members, dealt_anew.members):
+        of_units = members[exchange.first]
+        np.testing.assert_array_equal(of_units[exchange.unit], members)
+        np.testing.assert_array_equal(exchange.drawn(of_units), exchange.drawn(recorded.members[exchange.first]))
+
+
 def test_shuffles_take_the_truth_away() -> None:
     planted = planted_counts(20, 0.0)
     shuffled = planted.shuffled(np.random.default_rng(0))
@@ -181,8 +251,10 @@ def test_untrained_network_on_true_labels_does_find_some(untrained: Planted) -> 
 def test_tables_are_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(truth, "CLASS_SIZES", (6,))
     monkeypatch.setattr(truth, "NOISE", (0.0, 1.0))
+    monkeypatch.setattr(truth, "N_RECORDINGS", (30,))
     truth.main(["--runs", "1", "--shuffles", "2"])
     printed = capsys.readouterr().out
     row = next(line for line in printed.splitlines() if line.startswith("| preset `calibrated`"))
     assert row.startswith("| preset `calibrated` | 1.00 1.00 |")
-    assert printed.count("### ") == 6
+    assert printed.count("### ") == 7
+    assert "| whole recordings | 30 |" in printed

@@ -13,8 +13,8 @@ import pandas as pd
 from dashboard.charts.common import LABEL_LIMIT, axis_height, class_axis, class_order
 from dashboard.theme import HIGHLIGHT, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
-MOST_NUMBERS = 5
-"""With more marked bars than this, their lifts stand in the tooltips only."""
+MOST_NUMBERED = 24
+"""With more bars than this, lifts stand in the tooltips only: there is no room above the bars."""
 
 
 def class_chart(frame: pd.DataFrame) -> alt.LayerChart:
@@ -49,7 +49,7 @@ def class_bars(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
 def _rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Rows in the order of the bars, and the classes."""
     classes = class_order(frame["class_name"])
-    numbers = frame["selected"].sum() <= MOST_NUMBERS
+    numbers = len(classes) <= MOST_NUMBERED
     rate = frame["activation_probability"]
     rows = frame.assign(
         status=np.where(frame["selected"], "class-specific", "other"),
@@ -128,12 +128,12 @@ def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.LayerChart:
     chosen : str
         The task whose name is marked.
     """
-    names = ["lower than shuffled labels give", "not lower, or not known"]
+    names = ["lower than chance", "not lower, or unknown"]
     rows = table.dropna(subset="below").assign(status=lambda found: np.where(found["low"], *names))
     y = alt.Y(
         "task:N", title=None, sort=None,
         axis=alt.Axis(
-            labelLimit=180, grid=False, ticks=False, domain=False,
+            labelLimit=180, labelOverlap=False, labelFlush=False, grid=False, ticks=False, domain=False,
             labelFontWeight=alt.condition(_is(chosen), alt.value("bold"), alt.value("normal")),
         ),
     )  # fmt: skip
@@ -141,7 +141,7 @@ def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.LayerChart:
         alt.Chart()
         .mark_bar(size=9)
         .encode(
-            x=alt.X("below:Q", title="Entropy below the most possible (nats)", axis=alt.Axis(tickCount=5)),
+            x=alt.X("below:Q", title="Below the highest possible (nats)", axis=alt.Axis(tickCount=5)),
             y=y,
             color=alt.Color(
                 "status:N", scale=alt.Scale(domain=names, range=[MODEL_COLOURS[0], NULL_COLOUR]), legend=_legend()
@@ -175,9 +175,17 @@ def selector_chart(scores: pd.DataFrame) -> alt.LayerChart:
         Of `dashboard.neuron_facts.scores_by_selector`.
     """
     classes = list(dict.fromkeys(scores["class_name"]))
-    y = alt.Y("selector:N", title=None, sort=None, axis=alt.Axis(labelLimit=190, grid=True, ticks=False, domain=False))
+    y = alt.Y(
+        "selector:N",
+        title=None,
+        sort=None,
+        axis=alt.Axis(labelLimit=190, labelOverlap=False, labelFlush=False, grid=True, ticks=False, domain=False),
+    )
     x = alt.X(
-        "percentile:Q", title="Higher than … % of neurons", scale=alt.Scale(domain=[0, 100]), axis=alt.Axis(tickCount=5)
+        "percentile:Q",
+        title="Higher than … % of neurons",
+        scale=alt.Scale(domain=[0, 100], padding=6),
+        axis=alt.Axis(tickCount=5),
     )
     colours = [MODEL_COLOURS[i % len(MODEL_COLOURS)] for i in range(len(classes))]
     middle = alt.Chart(pd.DataFrame({"at": [50]})).mark_rule(strokeDash=[4, 3], color=NULL_COLOUR).encode(x="at:Q")
@@ -218,7 +226,12 @@ def interval_chart(rows: pd.DataFrame, title: str) -> alt.LayerChart:
     """
     names = ["interval without 0", "interval holds 0, or unknown"]
     shown = rows.assign(status=np.where(rows["stands"], *names))
-    y = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, grid=False, ticks=False, domain=False))
+    y = alt.Y(
+        "label:N",
+        title=None,
+        sort=None,
+        axis=alt.Axis(labelLimit=170, labelOverlap=False, labelFlush=False, grid=False, ticks=False, domain=False),
+    )
     color = alt.Color(
         "status:N", scale=alt.Scale(domain=names, range=[MODEL_COLOURS[0], NULL_COLOUR]), legend=_legend()
     )
@@ -253,7 +266,10 @@ def profile_chart(rows: pd.DataFrame) -> alt.LayerChart:
         .mark_rect()
         .encode(
             x=alt.X("class_name:N", title=None, sort=classes, axis=class_axis(classes)),
-            y=alt.Y("label:N", title="Layer · neuron", sort=labels, axis=alt.Axis(labelLimit=110, ticks=False)),
+            y=alt.Y(
+                "label:N", title="Layer · neuron", sort=labels,
+                axis=alt.Axis(labelLimit=110, labelOverlap=False, labelFlush=False, ticks=False),
+            ),
             color=alt.Color(
                 "relative:Q", title="Of its highest", scale=alt.Scale(domain=[0, 1]),
                 legend=alt.Legend(format="%", orient="top", gradientLength=140, tickCount=2),

@@ -12,6 +12,8 @@ from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
+from dashboard.components import words
+
 # What the next page takes over when its own address does not say.
 _REMEMBERED = "remembered"
 
@@ -30,7 +32,9 @@ def choice(name: str, options: Sequence[str], default: str) -> str:
         value = asked
     else:
         value = default
-        st.warning(f"The address asks for {name} “{asked}”, which is not here; showing “{value}”.")
+        st.warning(
+            f"The address asks for {name} “{words.plain(asked)}”, which is not here; showing “{words.plain(value)}”."
+        )
     remembered[name] = value
     return value
 
@@ -40,7 +44,7 @@ def optional(name: str, options: Sequence[str]) -> str | None:
     asked = st.query_params.get(name)
     if asked is None or asked in options:
         return asked
-    st.warning(f"The address asks for {name} “{asked}”, which is not here; it was left out.")
+    st.warning(f"The address asks for {name} “{words.plain(asked)}”, which is not here; it was left out.")
     return None
 
 
@@ -49,9 +53,11 @@ def number(name: str, default: int, low: int, high: int) -> int:
     asked = st.query_params.get(name)
     if asked is None:
         return default
-    if asked.isdecimal() and low <= int(asked) <= high:
+    if asked.isdecimal() and len(asked) < 16 and low <= int(asked) <= high:
         return int(asked)
-    st.warning(f"The address asks for {name} “{asked}”, but it goes from {low} to {high}; showing {default}.")
+    st.warning(
+        f"The address asks for {name} “{words.plain(asked)}”, but it goes from {low} to {high}; showing {default}."
+    )
     return default
 
 

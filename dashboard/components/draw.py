@@ -1,15 +1,18 @@
 """Charts on the page: built once for what they show, drawn many times, and handed out as pictures.
 
-Altair takes tens of milliseconds to build a chart; its Vega-Lite is kept and handed out as it is.
+Altair takes tens of milliseconds to build a chart; its Vega-Lite is kept and handed out as it is. Rows stay in
+frames from the store to the browser: written out as Vega-Lite they would take longer than the rest of the page.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import altair
+import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -17,8 +20,36 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.charts.common import Chart
 from dashboard.components import share
 
-# The frames go to the browser as Arrow tables, so there is no need to keep them short.
-altair.data_transformers.enable("default", max_rows=None)
+_FRAMES: ContextVar[list[pd.DataFrame] | None] = ContextVar("frames", default=None)
+"""Frames of the chart that is being built; None: rows are to be written out."""
+
+
+class _Rows(pd.DataFrame):
+    """A frame that prints in no time: Altair names the views of a chart by what their data prints."""
+
+    @property
+    def _constructor(self) -> type[_Rows]:
+        return _Rows
+
+    def __repr__(self) -> str:
+        return f"rows {id(self)}"
+
+
+def _kept(data: Any = None, **_: Any) -> Any:
+    """Take a chart's frame aside and leave its name in the Vega-Lite."""
+    if data is None:
+        return _kept
+    frames = _FRAMES.get()
+    if frames is None or not isinstance(data, pd.DataFrame):
+        return altair.to_values(data)
+    place = next((i for i, frame in enumerate(frames) if frame is data), len(frames))
+    if place == len(frames):
+        frames.append(data)
+    return {"name": f"rows-{place}"}
+
+
+altair.data_transformers.register("frames", _kept)
+altair.data_transformers.enable("frames")
 
 PICTURE_WIDTH = 640  # pixels of a chart that is as wide as its place
 VEGA_LITE = altair.SCHEMA_VERSION.lstrip("v").rsplit(".", 1)[0]
@@ -28,12 +59,35 @@ VEGA_LITE = altair.SCHEMA_VERSION.lstrip("v").rsplit(".", 1)[0]
 def _specification(name: str, _build: Callable[..., Chart], given: tuple[Any, ...]) -> dict[str, Any]:
     """Vega-Lite of ``_build(*given)``, its data as DataFrames under ``datasets``."""
     del name
-    spec: dict[str, Any] = _build(*given).to_dict(validate=False)  # tests/test_charts.py validates
-    spec.pop("config", None)  # Altair's own theme; the page has another
+    frames: list[pd.DataFrame] = []
+    token = _FRAMES.set(frames)
+    try:
+        chart = _build(*(_Rows(part) if isinstance(part, pd.DataFrame) else part for part in given))
+        spec: dict[str, Any] = chart.to_dict(validate=False)  # tests/test_charts.py validates
+    finally:
+        _FRAMES.reset(token)
+    # Not Altair's own theme: the page has another, which would push the first label of a row of bands aside.
+    spec["config"] = {"axisBand": {"labelFlush": False}}
     # In SVG a gradient is addressed through the page's address, and lost when that changes.
     spec["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
-    spec["datasets"] = {name: pd.DataFrame(rows) for name, rows in spec["datasets"].items()}
+    written = {name: pd.DataFrame(rows) for name, rows in spec.pop("datasets", {}).items()}
+    text = json.dumps(spec)
+    kept = {f"rows-{place}": _drawn(frame, text) for place, frame in enumerate(frames)}
+    spec["datasets"] = written | kept
     return spec
+
+
+def _drawn(frame: pd.DataFrame, text: str) -> pd.DataFrame:
+    """The columns that a chart's Vega-Lite speaks of, in types that the browser reads like any other number or text."""
+    # A name that JSON or Vega-Lite would escape is not looked for.
+    used = [name for name in frame if not str(name).isidentifier() or not str(name).isascii() or str(name) in text]
+    found = pd.DataFrame(frame[used] if used else frame).reset_index(drop=True)
+    for name, kind in found.dtypes.items():
+        if isinstance(kind, pd.CategoricalDtype):
+            found[name] = found[name].astype(object)
+        elif kind.kind == "f" and np.isinf(found[name]).any():
+            found[name] = found[name].where(np.isfinite(found[name]))
+    return found
 
 
 def chart(

@@ -63,6 +63,8 @@ def show(
     attribute = str(attributes.get(task, ""))
     tracks = [_track(row, attribute, overlays.get(int(row["clip_id"]))) for row in clips.to_dict("records")]
     player(tracks, key="neuron_player")
+    if "top" not in set(clips["kind"]):
+        st.caption("No clip drives it: there are no top ones.")
     if not overlays:
         st.caption("When it fires within a clip is not stored for this neuron; a run of the command above adds it.")
     share.take_away(f"clips_{model}_{layer}_{neuron}", clips.drop(columns="root"))

@@ -17,10 +17,10 @@ from db import neuron_evidence_queries as evidence
 
 N_SCORED = 3  # classes whose selector scores are placed
 N_PLACED = 2000  # neurons that a score is placed among
-CELLS_ALIKE, CELLS_BY_CHANCE = 50_000, 20_000  # numbers read to find neighbours, and to say what chance gives
+CELLS_ALIKE, CELLS_BY_CHANCE = 40_000, 14_000  # numbers read to find neighbours, and to say what chance gives
 MOST_ALIKE = 3000
 MOST_ABLATIONS = 10
-PAIR_WIDTH = 400  # pixels; narrower parts stand one below the other
+PAIR_WIDTH = 380  # pixels; narrower parts stand one below the other
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _selectors(one: One, answers: pd.DataFrame) -> None:
         alt="Percentile of the neuron by other selectors for its strongest classes",
     )  # fmt: skip
     n_compared = int(scores["n_compared"].max())
-    among = "all others of the model that fire" if step == 1 else "others that fire, spread evenly over the model"
+    among = "others that fire" if step == 1 else "others that fire, spread evenly over the model"
     st.caption(
         f"For its {scores['class_name'].nunique()} strongest classes of {words.plain(one.task)}, among {n_compared:,} "
         f"{among}. Dashed: the middle neuron. 97.5 % and more is rare, but one neuron in 40 is always there."
@@ -152,11 +152,8 @@ def _selectors(one: One, answers: pd.DataFrame) -> None:
 
 def cause(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.DataFrame) -> None:
     """Attribution with its check, and the ablated sets that contain the neuron; arguments as of `worth`."""
-    halves = st.grid(2, min_column_width=PAIR_WIDTH, gap="large")
-    with halves.container():
-        _attribution(one)
-    with halves.container():
-        _ablations(one)
+    _attribution(one)
+    _ablations(one)
 
 
 def _attribution(one: One) -> None:
@@ -209,9 +206,10 @@ def _ablations(one: One) -> None:
     )  # fmt: skip
     n_stand = int(shown["believable"].sum())
     more = f" The other {len(top) - len(drawn):,} rows are in the file to take away." if len(top) > len(drawn) else ""
-    sizes = ablations["n_neurons"]
+    smallest, largest = int(ablations["n_neurons"].min()), int(ablations["n_neurons"].max())
+    sizes = f"{smallest:,}" if smallest == largest else f"{smallest:,} to {largest:,}"
     st.caption(
-        f"Sets of {int(sizes.min()):,} to {int(sizes.max()):,} neurons. {n_stand:,} of {len(ablations):,} effects "
+        f"Sets of {sizes} neurons. {n_stand:,} of {len(ablations):,} effects "
         f"stand (q < {facts.Q_LIMIT:g}, interval without 0, outside the range of the controls).{more}"
     )
 
@@ -221,7 +219,8 @@ def alike(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.
     st.subheader(
         f"Nearest profiles over the classes of {words.plain(one.task)}",
         help="Pearson’s correlation of activation probabilities over the classes. Compared are neurons that share the "
-        "highest class, then others that are class-specific in the task.",
+        "highest class, then others that are class-specific in the task. The best of many always look alike: read a "
+        "correlation beside what neurons drawn at random reach.",
     )
     _neighbours(one)
     st.subheader("What it prefers")
@@ -256,10 +255,12 @@ def _neighbours(one: One) -> None:
         return
     step = math.ceil(one.n_neurons / max(CELLS_BY_CHANCE // n_classes, 200))
     chance = neuron_facts.by_chance(data.read(one.store, evidence.any_profiles, one.model, one.task, *one.place, step))
-    n_above = int((found["correlation"] > chance).sum())
+    n_above = int((neuron_facts.correlations(sums) > chance).sum())
     st.caption(
-        f"Of {len(sums):,} neurons compared. Of neurons drawn from the whole model one in 40 correlates with it above "
-        f"**{words.number(chance)}**; {n_above} of the {len(found)} shown do."
+        f"The {len(found)} most alike of {len(sums):,} compared. Of neurons drawn from the whole model one in 40 "
+        f"correlates with it above **{words.number(chance)}**, so {len(sums) / 40:,.0f} in as many; of those compared "
+        f"{n_above:,} do. "
+        "The best of many look alike by choice."
     )
     ids = tuple(int(one_id) for one_id in found["neuron_id"])
     halves = st.grid(2, min_column_width=PAIR_WIDTH, gap="large")

@@ -22,7 +22,7 @@ def head(title: str, name: str, intro: str = "") -> None:
         A sentence or two for the newcomer.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.title(title, width="content")
+        st.title(title, width="content", anchor=False)
         if st.button("", icon=":material/help:", type="tertiary", key="help", help="What this page shows"):
             _explain(name)
     if intro:

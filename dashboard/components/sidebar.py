@@ -39,7 +39,7 @@ class Scope:
         return {name: getattr(self, name) for name in self.shown}
 
 
-def choose(show: Sequence[str] = PARTS, clears: Sequence[str] = ()) -> Scope:
+def choose(show: Sequence[str] = PARTS, clears: Sequence[str] = (), clears_model: Sequence[str] = ()) -> Scope:
     """Show the sidebar's selectors and return what they say; ends the page where nothing is scored.
 
     Parameters
@@ -47,7 +47,9 @@ def choose(show: Sequence[str] = PARTS, clears: Sequence[str] = ()) -> Scope:
     show : sequence of str
         Which of `PARTS` matter to the page.
     clears : sequence of str
-        Names of the page's own state that another model or task makes void.
+        Names of the page's own state that another model, dataset or task makes void.
+    clears_model : sequence of str
+        Those that another model makes void.
     """
     store = stores.require()
     models = [str(name) for name in data.read(store, queries.models)["name"]]
@@ -65,7 +67,7 @@ def choose(show: Sequence[str] = PARTS, clears: Sequence[str] = ()) -> Scope:
     preset = presets.choose()
     with st.sidebar:
         if "model" in show:
-            address.select("Model", "model", models, model, clears=("dataset", "task", *clears))
+            address.select("Model", "model", models, model, clears=("dataset", "task", *clears, *clears_model))
         if "dataset" in show:
             address.select("Dataset", "dataset", [ALL_DATASETS, *datasets], dataset, clears=("task", *clears))
         if "task" in show:

@@ -128,8 +128,8 @@ of = words.plain(datasets[0]) if len(datasets) == 1 else f"the {len(datasets)} d
 compared = f"{n_clips:,} clips of {of}"
 if known:
     st.markdown(
-        f"**{n_high:,}** of {n_all:,} neurons ({n_high / n_all:.1%}) answer more strongly than to 95 % of the "
-        f"{compared}; to an average clip of them 5 % do.",
+        f"**{n_high:,}** of {n_all:,} neurons ({n_high / n_all:.1%}) answer more strongly than to 95\u00a0% of the "
+        f"{compared}; to an average clip of them 5\u00a0% do.",
         help="By mean activation over the sound's tokens.",
     )
 else:

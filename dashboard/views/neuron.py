@@ -32,7 +32,7 @@ PARTS = {
     "alike": ("Others like it", neuron_parts.alike),
 }
 
-scope = sidebar.choose(clears=("class", "clips"))
+scope = sidebar.choose(clears=("class", "clips"), clears_model=("layer", "neuron"))
 store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
 title = st.container()
 widths = data.read(store, queries.layers, model).set_index("layer")["width"]
@@ -73,7 +73,7 @@ after = min((one for one in current_list if one > neuron), default=None)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     key = address.show("select_layer_number", layer)
     st.number_input(
-        "Layer", 0, int(widths.index.max()), step=1, key=key, width=110,
+        "Layer", 0, int(widths.index.max()), step=1, key=key, width=100,
         on_change=address.on_change("layer", key, ("neuron",)),
     )  # fmt: skip
     key = address.show("select_neuron_number", neuron)
@@ -92,7 +92,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         help="A class-specific neuron at random, of any layer.",
     )  # fmt: skip
     key = address.show("select_list_class", class_name or ANY_CLASS)
-    st.selectbox("In the list of", [ANY_CLASS, *classes], key=key, on_change=choose_class, width=150)
+    st.selectbox("In the list of", [ANY_CLASS, *classes], key=key, on_change=choose_class, width=130)
     st.space("stretch")
     link_slot = st.container(width="content")
 
@@ -155,7 +155,7 @@ def its_classes() -> None:
             with folded:
                 small_charts(rest)
     if len(pairs):
-        folded = st.expander(f"Its {len(pairs)} classes as a table", on_change="rerun", key="pairs_table")
+        folded = st.expander("What holds its classes up, as a table", on_change="rerun", key="pairs_table")
         if folded.open:
             with folded:
                 pairs_table()

@@ -1,0 +1,185 @@
+"""A server of pages, a real Chromium, and what the tests in it have in common."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+from playwright.sync_api import BrowserContext, Page, Request, expect  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+ATLAS = ROOT / "dashboard" / "app.py"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# Without a sound card a player may wait for one for ever: the sound goes to a null sink, at its own pace.
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-audio-output")
+PATIENCE = 30_000  # milliseconds; a busy machine is not a failure
+PROBES = ("/_stcore/health", "/_stcore/host-config")
+"""On a deep link Streamlit's page asks for these below the page's own name first, to find where it is served; the
+404s are its way of learning that it is one folder up."""
+
+MARKS = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+
+@contextmanager
+def served(app: Path, folder: Path, *arguments: str) -> Iterator[str]:
+    """Serve a Streamlit app on a free port of this machine; ``folder`` holds its log."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(app), "--server.headless=true", "--server.address=127.0.0.1",
+        f"--server.port={port}", "--server.fileWatcherType=none", "--browser.gatherUsageStats=false",
+        "--", *arguments,
+    ]  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if name != "ATLAS_DB"}
+    url = f"http://127.0.0.1:{port}"
+    with (folder / "log.txt").open("w") as log:
+        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+        try:
+            for _ in range(150):
+                try:
+                    urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).close()
+                    break
+                except OSError:
+                    time.sleep(0.2)
+            else:
+                pytest.fail(f"the server did not start: {(folder / 'log.txt').read_text()}")
+            yield url
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+@contextmanager
+def browser(profile: Path, *flags: str) -> Iterator[BrowserContext]:
+    """Open a browser without a history."""
+    with sync_api.sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            profile,
+            executable_path=CHROMIUM,
+            headless=True,
+            args=[*FLAGS, *flags],
+            viewport={"width": 1280, "height": 900},
+        )
+        context.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        yield context
+        context.close()
+
+
+def watch(tab: Page) -> list[str]:
+    """List what goes wrong in a tab from now on: errors, failed requests, requests to other machines."""
+    wrong: list[str] = []
+    here: list[str] = []
+
+    def probe(url: str) -> bool:
+        path = urlsplit(url).path
+        return path.endswith(PROBES) and path not in PROBES
+
+    def asked(request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https", "ws", "wss"):
+            here.append(parts.netloc)
+            if parts.netloc != here[0]:
+                wrong.append(f"asked elsewhere: {request.url}")
+
+    def failed(request: Request) -> None:
+        # Aborted are requests that the page itself no longer wants, as for the rest of a sound that was left.
+        if request.failure != "net::ERR_ABORTED":
+            wrong.append(f"{request.failure} {request.url}")
+
+    tab.on("request", asked)
+    tab.on("requestfailed", failed)
+    tab.on("response", lambda got: wrong.append(f"{got.status} {got.url}") if got.status >= 400 else None)
+    tab.on(
+        "console", lambda said: wrong.append(f"{said.text} {said.location['url']}") if said.type == "error" else None
+    )
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    return Complaints(wrong, probe)
+
+
+class Complaints:
+    """What went wrong so far, without Streamlit's own probes."""
+
+    def __init__(self, wrong: list[str], excused: Callable[[str], bool]) -> None:
+        self._wrong, self._excused = wrong, excused
+
+    def told(self) -> list[str]:
+        return [text for text in self._wrong if not self._excused(text.split()[-1])]
+
+
+def visit(window: BrowserContext, url: str, alerts: int | None = 0) -> Page:
+    """Open ``url`` and wait until the page stands."""
+    tab = window.new_page()
+    tab.goto(url)
+    settle(tab, alerts)
+    return tab
+
+
+def settle(tab: Page, alerts: int | None = 0) -> None:
+    """Wait until the script has run; no error shows, and so many notes (None: any)."""
+    expect(tab.locator("h1").first).to_be_visible()
+    expect(tab.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect(tab.get_by_test_id("stSkeleton")).to_have_count(0)
+    expect(tab.get_by_test_id("stException")).to_have_count(0)
+    if alerts is not None:
+        expect(tab.get_by_test_id("stAlert")).to_have_count(alerts)
+
+
+def click_in(tab: Page, chart: str, right: float, down: float) -> None:
+    """Click a place in a chart (shares of its width and height), until the address tells of it.
+
+    Charts are one picture, without parts to be named; one that is still being drawn does not hear a click.
+    """
+    before = tab.url
+    patience = time.monotonic() + PATIENCE / 1000
+    while tab.url == before:
+        assert time.monotonic() < patience, f"no answer to a click on {chart}"
+        canvas = tab.locator(f".st-key-{chart} canvas").first
+        box = canvas.bounding_box()
+        if box is not None:
+            canvas.click(position={"x": right * box["width"], "y": down * box["height"]})
+        tab.wait_for_timeout(1000)
+
+
+def wait_until(tab: Page, met: Callable[[], bool], otherwise: str) -> None:
+    """Ask again and again until it is so."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not met():
+        assert time.monotonic() < end, otherwise
+        tab.wait_for_timeout(50)
+
+
+def state(tab: Page) -> dict[str, str]:
+    """What the address says."""
+    return dict(parse_qsl(urlsplit(tab.url).query))
+
+
+def text(tab: Page) -> str:
+    """All that is written on the page."""
+    return tab.get_by_test_id("stMain").inner_text()
+
+
+def own_link(tab: Page) -> str:
+    """The link that the page offers."""
+    tab.get_by_role("button", name="Link", exact=False).first.click()
+    link = tab.get_by_test_id("stPopoverBody").locator("code").inner_text().strip()
+    tab.keyboard.press("Escape")
+    expect(tab.get_by_test_id("stPopoverBody")).to_have_count(0)
+    return link

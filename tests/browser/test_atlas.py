@@ -1,0 +1,362 @@
+"""The whole atlas in a real browser: every page, its links, what it hands out, and what attacks it.
+
+``pytest -m browser tests/browser``; skipped where Chromium is not installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pandas as pd
+import pytest
+
+from tests import synthetic_store
+from tests.browser.driver import (
+    ATLAS,
+    MARKS,
+    BrowserContext,
+    Page,
+    click_in,
+    expect,
+    own_link,
+    served,
+    settle,
+    state,
+    text,
+    visit,
+    wait_until,
+    watch,
+)
+
+pytestmark = MARKS
+
+# Each page, its title, and how many notes its page has in the made-up study, which has no notes and no log odds.
+PAGES = {
+    "": ("Audio neuron atlas", 0),
+    "listen": ("Listen", 1),
+    "heatmap": ("Where the neurons lie", 0),
+    "coverage": ("Coverage", 0),
+    "sharing": ("Shared neurons", 0),
+    "compare": ("Compare", 0),
+    "neuron": ("Neuron", 0),
+    "pitch": ("Pitch", 1),
+    "speech": ("Speech", 1),
+    "ablation": ("Ablation", 0),
+    "sql": ("SQL", 0),
+}
+VOICES = {"model": "nano-sl", "dataset": "voices", "task": "voices-emotion", "preset": "aape"}
+NO_DATASET = {name: value for name, value in VOICES.items() if name != "dataset"}
+STATEMENT = "SELECT task, n_classes, coverage FROM task_coverage WHERE model = 'nano-sl' AND preset = 'lape'"
+# A state of each page that is not the first one, and what it then says.
+STATES = {
+    "": ({"preset": "lape", "layer_task": "voices-emotion"}, "voices-emotion"),
+    "listen": ({"model": "nano-sl", "dataset": "rooms", "preset": "aape", "source": "upload"}, "Upload a sound"),
+    "heatmap": ({**VOICES, "layer": "5", "class": "fear", "show": "above null"}, "Neurons of layer 5 for class fear"),
+    "coverage": ({**VOICES}, "aape is a quota"),
+    "sharing": ({**NO_DATASET, "with": "rooms-event", "row": "fear", "column": "siren"}, "fear"),
+    "compare": ({**NO_DATASET, "other": "nano-ssl", "over": "the task in the sidebar"}, "nano-ssl"),
+    "neuron": (
+        {**VOICES, "class": "fear", "layer": "4", "neuron": "7", "part": "alike"},
+        "Neuron 7 in layer 4 of nano-sl",
+    ),
+    "pitch": ({"model": "nano-sl", "preset": "aape"}, "has notes as classes"),
+    "speech": ({"model": "nano-sl", "preset": "aape"}, "demo-speech"),
+    "ablation": (
+        {"model": "nano-sl", "dataset": "voices", "task": "voices-emotion", "selection": "top 5%", "gain": "0",
+         "target": "sadness", "beside": "target"},
+        "All classes by the neurons of sadness",
+    ),
+    "sql": ({"sql": STATEMENT, "view": "runs", "kind": "point", "x": "n_classes", "y": "coverage"},
+        "6 rows, 3 columns"),
+}  # fmt: skip
+NARROW = {"width": 390, "height": 844}
+WIDE = {"width": 1280, "height": 900}
+
+IMAGE = "<img src=x onerror=window.hacked=1>"
+SCRIPT = "<script>window.hacked=1</script>"
+MARKDOWN = "![x](http://127.0.0.2:9/x.png) **bold** $x$ :red[ink]"
+LINK = "[open](javascript:window.hacked=1) `code`"
+FORMULA = "=cmd('calc')!A0"
+QUOTE = "'; DROP TABLE neuron; --"
+HOSTILE = {
+    "<b onmouseover=window.hacked=1>sounds": {
+        IMAGE: (SCRIPT, IMAGE, MARKDOWN, LINK, FORMULA, QUOTE),
+        "=1+1": ("@SUM(1)", "+1", "-1", SCRIPT),
+    },
+    "![voices](x)": {"emotion": (FORMULA, IMAGE, MARKDOWN)},
+}
+
+
+@contextmanager
+def sound(tab: Page) -> Iterator[None]:
+    """Nothing may go wrong in the tab while the block runs."""
+    complaints = watch(tab)
+    yield
+    assert complaints.told() == []
+
+
+def url(address: str, page: str, given: dict[str, str]) -> str:
+    return f"{address}/{page}?{urlencode(given)}" if given else f"{address}/{page}"
+
+
+def luminance(tab: Page) -> float:
+    colour = tab.get_by_test_id("stApp").evaluate("app => getComputedStyle(app).backgroundColor")
+    return sum(float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]) / 3
+
+
+@pytest.mark.parametrize("where", PAGES)
+def test_a_page_opens_in_light_and_dark_wide_and_narrow(where: str, address: str, window: BrowserContext) -> None:
+    title, notes = PAGES[where]
+    tab = window.new_page()
+    with sound(tab):
+        tab.goto(f"{address}/{where}")
+        settle(tab, notes)
+        expect(tab.locator("h1")).to_contain_text(title)
+        assert luminance(tab) > 200
+
+        tab.get_by_test_id("stMain").locator(".st-key-help button").first.click()
+        help_text = tab.get_by_role("dialog")
+        expect(help_text.get_by_role("heading", name="About this page")).to_be_visible()
+        expect(help_text.locator("h2")).not_to_have_count(1)  # more than the dialog's own title
+        expect(help_text).not_to_contain_text("not installed")
+        tab.keyboard.press("Escape")
+        expect(help_text).to_have_count(0)
+
+        tab.emulate_media(color_scheme="dark")
+        tab.set_viewport_size(NARROW)
+        tab.reload()
+        settle(tab, notes)
+        assert luminance(tab) < 60
+        widths = tab.evaluate(
+            "[...document.querySelectorAll('html, body, [data-testid=stMain], [data-testid=stMainBlockContainer]')]"
+            ".map(part => [part.scrollWidth, part.clientWidth])"
+        )
+        assert all(wanted <= there for wanted, there in widths), widths
+    tab.close()
+
+
+@pytest.mark.parametrize("where", STATES)
+def test_a_deep_link_reopens_the_same_view(where: str, address: str, window: BrowserContext) -> None:
+    given, said = STATES[where]
+    notes = PAGES[where][1]
+    tab = visit(window, url(address, where, given), notes)
+    expect(tab.get_by_test_id("stMain").get_by_text(said).first).to_be_visible()
+    kept = state(tab)
+    assert given.items() <= kept.items(), "the page does not keep what it was asked for"
+    shown = text(tab)
+    link = own_link(tab)
+    tab.close()
+    again = window.new_page()
+    with sound(again):
+        again.goto(link)
+        settle(again, notes)
+        wait_until(again, lambda: text(again) == shown, "the link shows another view")
+        assert state(again) == kept
+    again.close()
+
+
+def test_what_an_address_asks_for_in_vain_is_text(address: str, window: BrowserContext) -> None:
+    tab = window.new_page()
+    with sound(tab):
+        tab.goto(url(address, "heatmap", {"model": MARKDOWN, "task": IMAGE, "layer": "9" * 5000}))
+        settle(tab, alerts=3)
+        for asked in (MARKDOWN, IMAGE):
+            expect(tab.get_by_test_id("stAlert").filter(has_text=f"“{asked}”")).to_be_visible()
+        assert tab.evaluate("window.hacked") is None
+    tab.close()
+
+
+def test_back_leads_through_pages_and_states(address: str, window: BrowserContext) -> None:
+    tab = visit(window, url(address, "heatmap", {**VOICES, "layer": "5", "class": "fear"}))
+    with sound(tab):
+        first = tab.get_by_role("heading", name="Neurons of layer 5 for class fear")
+        expect(first).to_be_visible()
+        tab.get_by_test_id("stSidebarNavLink").filter(has_text="Neuron").click()
+        tab.wait_for_url("**/neuron?**")
+        settle(tab)
+        one = tab.locator("h1").inner_text()
+        tab.get_by_role("button", name="Next").click()
+        expect(tab.locator("h1")).not_to_have_text(one)
+        settle(tab)
+        other = tab.locator("h1").inner_text()
+        tab.go_back()
+        expect(tab.locator("h1")).to_have_text(one)
+        tab.go_forward()
+        expect(tab.locator("h1")).to_have_text(other)
+        settle(tab)
+        for _ in range(6):  # a page may write its own defaults to the address before it stands
+            tab.go_back()
+            settle(tab)
+            if "/heatmap" in tab.url:
+                break
+        expect(first).to_be_visible()
+        assert state(tab)["class"] == "fear"
+    tab.close()
+
+
+def test_from_the_heatmap_to_a_sound(address: str, window: BrowserContext) -> None:
+    tab = visit(window, url(address, "heatmap", {"model": "nano-ssl", "task": "notes-pitch"}))
+    with sound(tab):
+        click_in(tab, "counts_chart", 0.82, 0.66)
+        settle(tab)
+        expect(tab.get_by_role("heading", name="Neurons of layer 5 for class G4")).to_be_visible()
+        click_in(tab, "neurons_chart", 0.5, 0.42)
+        tab.wait_for_url("**/neuron?**")
+        settle(tab)
+        player = tab.locator(".st-key-neuron_player")
+        left = player.locator(".playhead").bounding_box()
+        player.get_by_role("button", name="Play").click()
+        heard = player.locator("audio")
+        wait_until(tab, lambda: heard.evaluate("audio => audio.currentTime") > 0.2, "the sound does not go on")
+        now = player.locator(".playhead").bounding_box()
+        assert left and now
+        assert now["x"] > left["x"] + 10
+    tab.close()
+
+
+def download(tab: Page, name: str) -> bytes:
+    with tab.expect_download() as waiting:
+        tab.get_by_test_id("stPopoverBody").get_by_role("button", name=name, exact=True).click()
+    return Path(waiting.value.path()).read_bytes()
+
+
+def test_rows_and_pictures_can_be_taken_away(address: str, window: BrowserContext) -> None:
+    tab = visit(window, url(address, "heatmap", {"model": "nano-sl", "task": "voices-emotion"}))
+    with sound(tab):
+        tab.get_by_role("button", name="Take away").first.click()
+        menu = tab.get_by_test_id("stPopoverBody")
+        expect(menu.get_by_role("button", name="PNG", exact=True)).to_be_visible()
+        settle(tab)
+        rows = pd.read_csv(io.BytesIO(download(tab, "CSV")))
+        assert len(rows) == 6 * 6
+        assert {"layer", "class_name", "n_neurons"} <= set(rows.columns)
+        whole = pd.read_parquet(io.BytesIO(download(tab, "Parquet")))
+        assert whole["n_neurons"].tolist() == rows["n_neurons"].tolist()
+        assert whole["class_name"].tolist() == rows["class_name"].tolist()
+        drawing = download(tab, "SVG").decode()
+        assert drawing.startswith("<svg")
+        assert "sadness" in drawing
+        assert download(tab, "PNG").startswith(b"\x89PNG")
+
+        menu.get_by_text("Open in SQL").click()
+        tab.wait_for_url("**/sql?**")
+        settle(tab)
+        statement = tab.get_by_label("Statement").input_value()
+        assert "SELECT" in statement
+        assert state(tab)["sql"].strip() == statement.strip()
+        expect(tab.get_by_role("heading", name="Answer")).to_be_visible()
+        expect(tab.get_by_text("36 rows")).to_be_visible()
+    tab.close()
+
+
+def digests(store: Path) -> dict[str, str]:
+    """Checksums of the store's folder, without what SQLite itself keeps to share a file between readers."""
+    files = sorted(path for path in store.parent.iterdir() if path.is_file() and not path.name.endswith("-shm"))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_attacks_on_the_editor_do_nothing(store: Path, address: str, window: BrowserContext) -> None:
+    tab = visit(window, f"{address}/sql")
+    before = digests(store)
+    stolen = store.parent / "stolen.db"
+    attacks = [
+        f"ATTACH DATABASE '{stolen}' AS other",
+        f"VACUUM INTO '{stolen}'",
+        "PRAGMA writable_schema = 1",
+        "DROP TABLE neuron",
+        "DELETE FROM neuron",
+        "SELECT 1; DROP TABLE neuron",
+        "WITH gone AS (SELECT 1) DELETE FROM neuron",
+        "SELECT load_extension('/tmp/x.so')",
+        "SELECT writefile('/tmp/x', 'x')",
+        f"SELECT {IMAGE}",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT SUM(i) FROM n",
+    ]
+    with sound(tab):
+        said = ""
+        for attack in attacks:
+            editor = tab.get_by_label("Statement")
+            editor.fill(attack)
+            editor.press("Control+Enter")
+            wait_until(tab, lambda sql=attack: state(tab).get("sql") == sql, "the statement was not taken")
+            settle(tab, alerts=1)
+            refusal = tab.get_by_test_id("stAlert")
+            expect(refusal).to_contain_text("No answer")
+            said = refusal.inner_text().strip().removeprefix("No answer").strip()
+            assert said
+            assert "\n" not in said, attack
+            assert "Traceback" not in said
+        assert "second" in said or " s" in said, said  # the last one was stopped by the clock
+        assert tab.evaluate("window.hacked") is None
+        editor = tab.get_by_label("Statement")
+        editor.fill("SELECT COUNT(*) AS n FROM neuron_selectivity")
+        editor.press("Control+Enter")
+        expect(tab.get_by_text("1 row, 1 columns")).to_be_visible()
+    assert not stolen.exists()
+    assert digests(store) == before
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve a store in which every name means harm."""
+    folder = tmp_path_factory.mktemp("hostile")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic_store, "DATASETS", HOSTILE)
+        store = synthetic_store.build_store(
+            folder / "atlas.db", models=(SCRIPT, f"=1+1{IMAGE}"), audio_root=folder / "audio"
+        )
+    with served(ATLAS, tmp_path_factory.mktemp("served"), "--db", str(store)) as at:
+        yield at
+
+
+@pytest.mark.parametrize("where", PAGES)
+def test_hostile_names_are_mere_text(where: str, hostile: str, window: BrowserContext) -> None:
+    sounds = "<b onmouseover=window.hacked=1>sounds"
+    given = {"model": SCRIPT, "task": f"{sounds}-{IMAGE}"}
+    given |= {"heatmap": {"layer": "3", "class": MARKDOWN}, "neuron": {"layer": "3", "class": LINK}}.get(where, {})
+    given |= {"ablation": {"target": MARKDOWN}, "sharing": {"row": SCRIPT, "column": MARKDOWN}}.get(where, {})
+    given |= {"listen": {"source": "store", "clip": "1"}}.get(where, {})
+    if where == "sql":
+        given = {"sql": "SELECT * FROM task_coverage"}
+    tab = window.new_page()
+    with sound(tab):
+        tab.goto(url(hostile, where, given))
+        settle(tab, alerts=None)
+        for folded in tab.get_by_test_id("stExpander").locator("summary").all():
+            folded.click()
+            settle(tab, alerts=None)
+        assert tab.evaluate("window.hacked") is None
+        made = tab.evaluate(
+            """[...document.querySelectorAll('[data-testid=stApp] *')].filter(part =>
+                part.matches('script, [onerror], [onmouseover], a[href^="javascript:"], .katex') ||
+                (part.matches('img') && !part.src.startsWith('data:') && !part.src.startsWith('blob:'))
+            ).map(part => part.outerHTML.slice(0, 200))"""
+        )
+        assert made == [], "a name became a part of the page"
+        if where in ("neuron", "compare"):
+            expect(tab.get_by_test_id("stMain").get_by_text(SCRIPT).first).to_be_visible()
+        if where in ("heatmap", "ablation"):
+            assert MARKDOWN in text(tab)
+        if where == "neuron":
+            options = tab.get_by_role("option").all_inner_texts()
+            assert any(IMAGE in option for option in options), options
+    tab.close()
+
+
+def test_what_is_taken_away_holds_no_formula(hostile: str, window: BrowserContext) -> None:
+    given = {"model": SCRIPT, "task": f"<b onmouseover=window.hacked=1>sounds-{IMAGE}"}
+    tab = visit(window, url(hostile, "heatmap", given))
+    tab.get_by_role("button", name="Take away").first.click()
+    settle(tab)
+    raw = download(tab, "CSV").decode()
+    tab.close()
+    names = set(pd.read_csv(io.StringIO(raw))["class_name"])
+    assert f"'{FORMULA}" in names
+    assert FORMULA not in names
+    assert {SCRIPT, IMAGE, MARKDOWN} <= names

@@ -19,22 +19,21 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+import numpy as np
+import pandas as pd
+from sqlalchemy import Engine
+from streamlit.testing.v1 import AppTest
 
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-from sqlalchemy import Engine  # noqa: E402
-from streamlit.testing.v1 import AppTest  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dashboard import sql_facts  # noqa: E402
-from db import ablation_queries, queries, speech_queries, tuning_queries  # noqa: E402
-from db.frames import frame  # noqa: E402
-from db.session import open_store  # noqa: E402
+from dashboard import sql_facts
+from db import ablation_queries, queries, speech_queries, tuning_queries
+from db.frames import frame
+from db.session import open_store
 
+APP = Path(__file__).resolve().parents[1] / "dashboard" / "app.py"
 LIMIT_MS = 300
 PRESETS = ("calibrated", "aape", "lape")
-PARTS = ("worth", "cause", "alike")
 State = dict[str, str]
 
 
@@ -50,15 +49,21 @@ class Visitor:
             "coverage": [self.task, self.one("measure", ["coverage", "n_class_specific"]), self.task, self.preset],
             "sharing": [self.one("with", self.tasks), self.task, self.pair, self.preset],
             "compare": [self.task, self.preset],
-            "neuron": [self.neuron, self.next_neuron, self.one("part", PARTS), self.task],
-            "pitch": [self.note, self.pitch_task, self.note, self.one("order", ["sharpest", "octaves", "clearest"])],
-            "speech": [self.speech_class, self.speech_task, self.speech_class, self.one("by", ["sets", "odds"])],
+            "neuron": [self.neuron, self.next_neuron, self.one("part", ["worth", "cause", "alike"]), self.task],
+            "pitch": [
+                self.own_class("note", "pitch_task"), self.own_task("pitch_task", tuning_queries.tuned_tasks),
+                self.own_class("note", "pitch_task"), self.one("order", ["sharpest", "octaves", "clearest"]),
+            ],
+            "speech": [
+                self.own_class("speech_class", "speech_task"), self.one("by", ["sets", "odds"]),
+                self.own_task("speech_task", speech_queries.preference_tasks),
+            ],
             "ablation": [self.target, self.setting, self.task, self.one("beside", ["target", "own"])],
             "sql": [self.question],
             "listen": [self.clip],
-        }
+        }  # fmt: skip
 
-    def draw(self, options: Sequence[object] | pd.Series) -> str:
+    def draw(self, options: Sequence[object] | pd.Series | pd.Index) -> str:
         return str(options[int(self.rng.integers(len(options)))]) if len(options) else ""
 
     def one(self, name: str, options: Sequence[str] | Callable[[State], list[str]]) -> Callable[[State], State]:
@@ -74,9 +79,9 @@ class Visitor:
     def task_of(self, state: State) -> str:
         return state.get("task", self.tasks(state)[0])
 
-    def classes(self, task: str) -> list[str]:
+    def class_of(self, task: str) -> str:
         sql = "SELECT name FROM task_class WHERE task_id = (SELECT id FROM task WHERE name = :task)"
-        return [str(name) for name in frame(self.engine, sql, task=task)["name"]]
+        return self.draw(frame(self.engine, sql, task=task)["name"])
 
     def preset(self, state: State) -> State:
         return state | {"preset": self.draw(PRESETS)}
@@ -84,60 +89,51 @@ class Visitor:
     def task(self, state: State) -> State:
         """Another model or task; the rest of the page starts anew."""
         model = self.draw(self.models)
-        kept = {name: state[name] for name in ("preset", "part") if name in state}
-        return {**kept, "model": model, "task": self.draw(self.tasks({"model": model}))}
+        return {name: value for name, value in state.items() if name in ("preset", "part")} | {
+            "model": model, "task": self.draw(self.tasks({"model": model}))
+        }  # fmt: skip
 
     def cell(self, state: State) -> State:
         layers = queries.layers(self.engine, self.model(state))["layer"]
-        return state | {"layer": self.draw(layers), "class": self.draw(self.classes(self.task_of(state)))}
+        return state | {"layer": self.draw(layers), "class": self.class_of(self.task_of(state))}
 
     def pair(self, state: State) -> State:
         task = self.task_of(state)
-        other = state.get("with", task)
-        return state | {"row": self.draw(self.classes(task)), "column": self.draw(self.classes(other))}
+        return state | {"row": self.class_of(task), "column": self.class_of(state.get("with", task))}
 
     def neuron(self, state: State) -> State:
-        layers = queries.layers(self.engine, self.model(state))
-        place = int(self.rng.integers(len(layers)))
-        neuron = str(int(self.rng.integers(layers["width"].iloc[place])))
-        return state | {"layer": str(layers["layer"].iloc[place]), "neuron": neuron}
+        layers = queries.layers(self.engine, self.model(state)).set_index("layer")["width"]
+        layer = int(self.draw(layers.index))
+        return state | {"layer": str(layer), "neuron": str(int(self.rng.integers(layers[layer])))}
 
     def next_neuron(self, state: State) -> State:
         return state | {"neuron": str(max(int(state.get("neuron", 1)) - 1, 0))}
 
-    def pitch_task(self, state: State) -> State:
-        tasks = tuning_queries.tuned_tasks(self.engine, self.model(state))["task"]
-        return {"pitch_task": self.draw(tasks), "preset": self.draw(PRESETS)}
+    def own_task(self, name: str, tasks: Callable[[Engine, str], pd.DataFrame]) -> Callable[[State], State]:
+        """A step to another of the page's own tasks."""
+        return lambda state: {
+            name: self.draw(tasks(self.engine, self.model(state))["task"]), "preset": self.draw(PRESETS)
+        }  # fmt: skip
 
-    def note(self, state: State) -> State:
-        tasks = tuning_queries.tuned_tasks(self.engine, self.model(state))["task"]
-        task = state.get("pitch_task", next(iter(tasks), ""))
-        return state | {"note": self.draw(self.classes(task))}
-
-    def speech_task(self, state: State) -> State:
-        tasks = speech_queries.preference_tasks(self.engine, self.model(state))["task"]
-        return {"speech_task": self.draw(tasks), "preset": self.draw(PRESETS)}
-
-    def speech_class(self, state: State) -> State:
-        return state | {"speech_class": self.draw(self.classes(state.get("speech_task", "")))}
+    def own_class(self, name: str, task: str) -> Callable[[State], State]:
+        return lambda state: state | {name: self.class_of(state.get(task, ""))}
 
     def setting(self, state: State) -> State:
         settings = ablation_queries.ablated(self.engine, self.model(state), self.task_of(state))
         if settings.empty:
-            return self.task(state)
+            return state
         row = settings.iloc[int(self.rng.integers(len(settings)))]
         gain = f"{row['gain']:g}" if row["operation"] == "scale" else str(row["operation"])
-        kept = {name: state[name] for name in ("model", "task") if name in state}
-        return kept | {"selection": str(row["selection"]), "gain": gain}
+        return {"task": self.task_of(state), "selection": str(row["selection"]), "gain": gain}
 
     def target(self, state: State) -> State:
         sql = "SELECT DISTINCT target FROM ablation WHERE task_id = (SELECT id FROM task WHERE name = :task)"
         return state | {"target": self.draw(frame(self.engine, sql, task=self.task_of(state))["target"])}
 
-    def question(self, state: State) -> State:
+    def question(self, _: State) -> State:
         return {"sql": sql_facts.NAMED[self.draw(sql_facts.examples())][1].strip()}
 
-    def clip(self, state: State) -> State:
+    def clip(self, _: State) -> State:
         return {"source": "store", "clip": self.draw(frame(self.engine, "SELECT id FROM clip")["id"])}
 
 
@@ -152,8 +148,7 @@ def timed(app: AppTest) -> tuple[float, float]:
 
 
 def opened(page: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=120)
-    return app.switch_page(f"views/{page}.py")
+    return AppTest.from_file(str(APP), default_timeout=120).switch_page(f"views/{page}.py")
 
 
 def measure(visitor: Visitor, page: str, n: int) -> tuple[str, list[tuple[float, float]]]:
@@ -163,8 +158,7 @@ def measure(visitor: Visitor, page: str, n: int) -> tuple[str, list[tuple[float,
     took: list[tuple[float, float]] = []
     seen, slowest = [dict[str, str]()], ""
     for i in range(n):
-        steps = visitor.steps[page]
-        state = dict(app.query_params)
+        steps, state = visitor.steps[page], dict(app.query_params)
         for attempt in range(20):
             wanted = steps[(i + attempt) % len(steps)](state)
             if wanted not in seen:
@@ -177,8 +171,8 @@ def measure(visitor: Visitor, page: str, n: int) -> tuple[str, list[tuple[float,
             slowest = ", ".join(f"{k} {v[:30]}" for k, v in wanted.items() if state.get(k) != v).replace("\n", " ")
     wall, cpu = np.quantile(np.array(took), 0.95, axis=0)
     median = float(np.median([one for one, _ in took]))
-    numbers = (first, first_cpu, again, median, wall, cpu)
-    return f"| {page} | {' | '.join(f'{x:,.0f}' for x in numbers)} | {max(took)[0]:,.0f}: {slowest} |", took
+    numbers = " | ".join(f"{x:,.0f}" for x in (first, first_cpu, again, median, wall, cpu))
+    return f"| {page} | {numbers} | {max(took)[0]:,.0f}: {slowest} |", took
 
 
 def main() -> None:

@@ -9,12 +9,15 @@ The numbers are drawn, not measured: the store has the size and the shape of a r
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.agreement import specificity
 from core.curves import COLUMNS as CURVE
@@ -52,6 +55,8 @@ TASKS: dict[str, tuple[int, int, dict[str, int]]] = {
     "surge": (3000, 25, {"pitch": 88, "octave": 8}),
 }
 """Clips, token columns of a clip, attributes with their number of classes."""
+OF_SEVERAL = ("nsynth", "surge", "vc1")
+"""Datasets whose tasks bear their attribute's name too, as the real ones'."""
 N_CONTROLS, N_TARGETS, N_TOP, N_CONTRAST = 20, 20, 8, 3
 LEVELS = tuple(np.r_[np.arange(0, 1, 0.05), 0.99, 1.0].round(2).tolist())
 
@@ -154,8 +159,9 @@ def task_scores(record: DatasetRecord, attribute: str, n_neurons: int, rng: np.r
     share = probability / np.maximum(probability.sum(axis=0), 1e-12)
     entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(axis=0)
     p = rng.random(n_neurons)
+    task = f"{record.name}-{attribute}" if record.name in OF_SEVERAL else record.name
     return TaskScores(
-        record.name, attribute, f"{record.name}-{attribute}", names, clips, counts, tokens, entropy,
+        record.name, attribute, task, names, clips, counts, tokens, entropy,
         tuple(selection(preset, probability, entropy, rng) for preset in ("aape", "lape", "calibrated")),
         ("duration, level and silence alone tell the class: made up",), int(clips.sum()), "clips", p, p,
         curve(n_classes, rng), tables(names, attribute, n_neurons, n_classes, rng),
@@ -218,7 +224,8 @@ def tables(
         "stability": pd.DataFrame([
             {"preset": p, "n_halves": 5, "whole_groups": 0, "n_pairs_mean": 900.0, "jaccard_mean": 0.4,
              "jaccard_low": 0.38, "jaccard_high": 0.43, "jaccard_expected": 0.01, "entropy_spearman": 0.8,
-             "n_draws": None, "share_of_draws": np.nan, "share_expected": np.nan} for p in ("aape", "lape", "calibrated")]),
+             "n_draws": None, "share_of_draws": np.nan, "share_expected": np.nan}
+            for p in ("aape", "lape", "calibrated")]),
         "confound_probe": pd.DataFrame([
             {"feature": f, "group_name": "", "metric": "accuracy", "accuracy": a, "ci_low": a - 0.05,
              "ci_high": a + 0.05, "chance": 1 / n_classes, "n_clips": 400, "mark": "", "reason": ""}

@@ -86,6 +86,7 @@ class Softmax:
         """As `Learner`; one row stands for two classes, its sign tells which."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", UserWarning)  # many classes of few clips: the run tells of them itself
             self._model.set_params(C=strength).fit(scaled, self._labels)
         return self._model.coef_, self._model.intercept_, np.asarray(self._model.classes_)
 

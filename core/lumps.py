@@ -19,7 +19,6 @@ import numpy as np
 from scipy.special import gammaln
 
 from core.results import FloatArray, IntArray
-from core.selectivity import Mask
 from core.tails import pearson3_upper_tail
 
 if TYPE_CHECKING:
@@ -29,10 +28,8 @@ N_UNITS = 3
 """Units that are conditioned on."""
 N_HIGHEST = 64
 """Units that may be the highest drawn; where labels are dealt among all units."""
-N_TWO, N_OWN = 16, 6
-"""Of these the two highest; how many of a class's own."""
-_LOOK_CLOSER, _LOOK_AGAIN = 0.03, 0.003
-"""A p below is held against the tail by the highest unit too, and below that against those by more of them."""
+_LOOK_CLOSER = 0.03
+"""A p below is held against the tail by the highest unit too."""
 SHARE = 0.03
 """A neuron is lumpy if its most deviant unit holds at least so much of its sum of squares."""
 
@@ -60,7 +57,9 @@ class Lumps:
     @classmethod
     def of(cls, counts: ClipCounts, peak: FloatArray) -> Lumps:
         """Find them; ``peak`` is the share of each neuron's sum of squares that its most deviant unit holds."""
-        lumpy = np.flatnonzero(peak >= SHARE) if len(counts.tokens) > N_UNITS else np.empty(0, dtype=np.int64)
+        is_lumpy = (peak >= SHARE) & (len(counts.tokens) > N_UNITS)
+        is_lumpy[counts.sparse.neuron] = False  # these have an exact p
+        lumpy = np.flatnonzero(is_lumpy)
         place = np.full(len(peak), -1)
         place[lumpy] = np.arange(len(lumpy))
         stratum = counts.exchange.stratum
@@ -74,26 +73,20 @@ class Lumps:
             strata[:, start : start + 512] = stratum[unit]
             heights[:, start : start + 512] = np.take_along_axis(d, unit, axis=0)
             if n_highest:
-                d.partition(len(d) - n_highest, axis=0)
-                highest[:, start : start + 512] = -np.sort(-d[-n_highest:], axis=0)
+                by_neuron = np.ascontiguousarray(-d.T)
+                by_neuron.partition(n_highest - 1, axis=1)
+                highest[:, start : start + 512] = -np.sort(by_neuron[:, :n_highest], axis=1).T
         return cls(place, strata, heights, highest)
 
 
 def raised(
-    counts: ClipCounts,
-    members: Mask,
-    drawn: IntArray,
-    class_index: IntArray,
-    neuron: IntArray,
-    excess: FloatArray,
-    p: FloatArray,
+    counts: ClipCounts, drawn: IntArray, class_index: IntArray, neuron: IntArray, excess: FloatArray, p: FloatArray
 ) -> FloatArray:
     """The larger of each p and its conditional tails; p itself where the neuron is not lumpy.
 
     Parameters
     ----------
     counts : ClipCounts
-    members : ndarray of bool, shape (n_units, n_classes)
     drawn : ndarray of int, shape (n_classes, n_strata)
         Units of each class in each stratum.
     class_index, neuron : ndarrays of int, shape (n_pairs,)
@@ -112,15 +105,6 @@ def raised(
     for start in range(0, len(lumpy), 2**12):
         at = lumpy[start : start + 2**12]
         tail = _tail_by_highest(counts, drawn[class_index[at], 0], neuron[at], column[at], excess[at])
-        found[at] = np.maximum(found[at], tail)
-    lumpy = lumpy[found[lumpy] < _LOOK_AGAIN]
-    for start in range(0, len(lumpy), 2**12):
-        at = lumpy[start : start + 2**12]
-        tail = _tail_by_two_highest(counts, drawn[class_index[at], 0], neuron[at], column[at], excess[at])
-        found[at] = np.maximum(found[at], tail)
-    for c in np.unique(class_index[lumpy]):
-        at = lumpy[class_index[lumpy] == c]
-        tail = _least_by_own(counts, members[:, c], neuron[at], column[at], excess[at])
         found[at] = np.maximum(found[at], tail)
     return found
 
@@ -146,32 +130,10 @@ def _tail_by_highest(
     every = _log_ways(n, np.full(len(n), size))
     mean, variance, third = _sum_moments(n - 1, below, *sums)
     chance = np.exp(_log_ways(n - 1, below) - every)
-    p = (chance * _rest(excess - highest - mean, variance, third)).sum(axis=0)
+    p = (chance * _tail(excess - highest - mean, variance, third)).sum(axis=0)
     mean, variance, third = _sum_moments(n, below[-1], *(part[-1] for part in sums))
     none = np.exp(_log_ways(n, below[-1]) - every)
-    return np.asarray(p + none * _rest(excess - mean, variance, third))
-
-
-def _tail_by_two_highest(
-    counts: ClipCounts, drawn: IntArray, neuron: IntArray, column: IntArray, excess: FloatArray
-) -> FloatArray:
-    """As `_tail_by_highest`, over which two units are the highest: both, one or none of the first `N_TWO`."""
-    highest = counts.lumps.highest[:N_TWO, column]
-    n, size, n_highest = drawn.astype(np.float64), float(counts.exchange.sizes[0]), len(highest)
-    every = _log_ways(n, np.full(len(n), size))
-    sums = _sums_below(counts, neuron, highest)
-
-    def part(n_rest: FloatArray, below: FloatArray, last: IntArray, taken: FloatArray) -> FloatArray:
-        """Chance of these units and a rest from below, times the rest's tail; a row for each way."""
-        mean, variance, third = _sum_moments(n_rest, below, *(each[last] for each in sums))
-        chance = np.exp(_log_ways(n_rest, below) - every)
-        return (chance * _rest(excess - taken - mean, variance, third)).sum(axis=0)
-
-    lowest, every_one = np.full(n_highest, n_highest - 1), size - n_highest + np.zeros((n_highest, 1))
-    first, second = np.triu_indices(n_highest, k=1)
-    p = part(n, every_one[:1], lowest[:1], np.zeros((1, len(n))))
-    p = p + part(n - 1, every_one, lowest, highest)
-    return p + part(n - 2, size - 1 - second[:, None].astype(np.float64), second, highest[first] + highest[second])
+    return np.asarray(p + none * _tail(excess - mean, variance, third))
 
 
 def _conditional_tail(
@@ -206,36 +168,6 @@ def _conditional_tail(
     return p
 
 
-def _least_by_own(
-    counts: ClipCounts, members: Mask, neuron: IntArray, column: IntArray, excess: FloatArray
-) -> FloatArray:
-    """What a class's own highest units alone give: the chance to draw units as high, one by one, and such a rest.
-
-    Ways to draw t units of which the i-th highest is no lower than the class's own i-th are counted rank by rank;
-    each reaches the class's sum with what the rest adds by chance. The largest over t, a lower bound of p.
-    """
-    n, size, n_highest = float(members.sum()), float(counts.exchange.sizes[0]), len(counts.lumps.highest)
-    highest = counts.lumps.highest[:, column]
-    below: FloatArray = size - np.arange(1.0, n_highest + 1)[:, None]  # units lower than each
-    d = counts.positive[np.ix_(members, neuron)] - counts.tokens[members, None] * counts.rate[0, neuron]
-    n_own = min(N_OWN, len(d))
-    own = -np.sort(-d, axis=0)[:n_own]
-    sums = _sums_below(counts, neuron, highest)
-    every = _log_ways(np.array(n), np.array(size))
-    ways = np.ones_like(highest)  # to draw t units of these ranks, the lowest of them the one of the row
-    least, taken = np.zeros(len(neuron)), np.zeros(len(neuron))
-    for t in range(n_own):
-        if t:
-            ways = np.vstack([np.zeros((1, len(neuron))), np.cumsum(ways, axis=0)[:-1]])
-        ways = np.where(highest >= own[t] - 1e-6, ways, 0.0)
-        taken += own[t]
-        rest = np.full_like(highest, n - t - 1)
-        mean, variance, third = _sum_moments(rest, below, *sums)
-        chance = ways * np.exp(_log_ways(rest, below) - every)
-        least = np.maximum(least, (chance * _rest(excess - taken - mean, variance, third)).sum(axis=0))
-    return least
-
-
 def _sum_moments(
     n: FloatArray, size: FloatArray, total: FloatArray | float, squares: FloatArray, cubes: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -256,15 +188,14 @@ def _log_ways(n: FloatArray, size: FloatArray) -> FloatArray:
     return np.where(possible, ways, -np.inf)
 
 
-def _rest(excess: FloatArray, variance: FloatArray, third: FloatArray) -> FloatArray:
-    """As `_tail`, normal where the skewness is negative: a bounded tail would take units that are missed for drawn."""
-    return _tail(excess, variance, np.maximum(third, 0.0))
-
-
 def _tail(excess: FloatArray, variance: FloatArray, third: FloatArray) -> FloatArray:
-    """Pearson III tail of what is left; a sum that cannot vary reaches its mean and no more."""
+    """Pearson III tail of what is left, normal where the skewness is negative; a sum that cannot vary reaches its mean.
+
+    A few very low units (long clips in which the neuron is silent) make the skewness negative, and the Pearson III
+    tail end at a bound. A class that draws none of them, as most do, lies beyond: its p would be all but 0.
+    """
     varies = variance > 1e-9
     tail = (excess <= 1e-6).astype(np.float64)
     sd = np.sqrt(variance[varies])
-    tail[varies] = pearson3_upper_tail(excess[varies] / sd, third[varies] / sd**3)
+    tail[varies] = pearson3_upper_tail(excess[varies] / sd, np.maximum(third[varies], 0.0) / sd**3)
     return tail

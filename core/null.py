@@ -222,7 +222,7 @@ def evidence(counts: ClipCounts, positive: FloatArray, members: Mask) -> tuple[F
     in_blocks(p.shape[1], fill)
     class_index, neuron = np.nonzero(p < _TO_RAISE)
     excess = z[class_index, neuron] / moments.per_sd[class_index, neuron]
-    p[class_index, neuron] = raised(counts, members, moments.drawn, class_index, neuron, excess, p[class_index, neuron])
+    p[class_index, neuron] = raised(counts, moments.drawn, class_index, neuron, excess, p[class_index, neuron])
     class_index, neuron, exact = counts.sparse.p(members, moments.drawn, counts.exchange)
     p[:, counts.sparse.neuron] = 1.0
     p[class_index, neuron] = exact
@@ -291,6 +291,6 @@ def significant_pairs(
     if at.size:  # larger p let fewer pass, and none that did not before
         excess = z[at] / moments.per_sd[class_index[at], neuron[at]]
         p[~passing] = 1
-        p[at] = raised(counts, members, moments.drawn, class_index[at], neuron[at], excess, p[at])
+        p[at] = raised(counts, moments.drawn, class_index[at], neuron[at], excess, p[at])
         passing = significant(p, alpha, positive.size)
     return np.append(class_index, few_classes)[passing], np.append(neuron, few_neurons)[passing]

@@ -11,7 +11,7 @@ from dashboard import facts
 from dashboard.charts import overview as charts
 from dashboard.components.presets import MEANING, TERMS
 from dashboard.report_page import Figures, between, bullets, number, paragraph, share, table, text
-from db import queries, report_queries
+from db import coverage_queries, queries, report_queries
 
 _STAGES = ("seconds_extract", "seconds_score", "seconds_ablate")
 
@@ -145,7 +145,7 @@ def by_layer(engine: Engine, figures: Figures) -> str:
     widths = dict(zip(models["name"], models["n_neurons"], strict=True))
     html = ""
     for preset in ("calibrated", "aape"):
-        found = queries.specific_by_layer(engine, preset)
+        found = coverage_queries.specific_by_layer(engine, preset)
         if found.empty:
             continue
         nulls = facts.null_shares(queries.coverage(engine, preset), widths)

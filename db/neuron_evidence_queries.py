@@ -105,7 +105,8 @@ def selector_scores(
     ----------
     classes : tuple of str
     step : int
-        The neuron is placed among every ``step``-th of the model, itself aside.
+        The neuron is placed among every ``step``-th of the model, itself aside. (A model's ids are consecutive,
+        and stand in the index: the rows of the neurons need not be read.)
 
     Returns
     -------
@@ -123,8 +124,9 @@ def selector_scores(
         FROM selector_score AS own
         JOIN task_class ON task_class.id = own.class_id
         JOIN neuron AS this ON this.id = own.neuron_id
-        LEFT JOIN neuron AS compared ON compared.model_id = this.model_id AND compared.flat_index % :step = 0
-            AND compared.id <> this.id
+        JOIN model AS whole ON whole.id = this.model_id
+        LEFT JOIN neuron AS compared ON compared.model_id = this.model_id
+            AND (compared.id - whole.first_neuron_id) % :step = 0 AND compared.id <> this.id
         LEFT JOIN selector_score AS other ON other.model_task_id = own.model_task_id
             AND other.neuron_id = compared.id AND other.class_id = own.class_id
         WHERE own.model_task_id = {_MODEL_TASK} AND own.neuron_id = {_NEURON} AND task_class.name IN :classes

@@ -46,7 +46,6 @@ __all__ = [
     "selection_settings",
     "shared",
     "skipped_probes",
-    "specific_by_layer",
     "store_facts",
     "tasks",
     "top_clips",
@@ -169,45 +168,6 @@ def selection_settings(engine: Engine, model: str, task: str, preset: str) -> di
         return None
     settings: dict[str, object] = json.loads(str(found["settings_json"].iloc[0]))
     return settings
-
-
-def specific_by_layer(engine: Engine, preset: str, task: str | None = None) -> pd.DataFrame:
-    """Return how many neurons each layer has that are specific for any class of a task.
-
-    Returns
-    -------
-    DataFrame
-        ``model``, ``task``, ``layer``, ``width``, ``n_class_specific`` (distinct neurons): a row
-        for every layer of every (model, task) with that preset, zeros included.
-    """
-    only = only_if(task, "task.name = :task")
-    return frame(
-        engine,
-        f"""
-        SELECT model.name AS model, task.name AS task, layer.layer, layer.width,
-               COALESCE(found.n, 0) AS n_class_specific
-        FROM selection
-        JOIN model_task ON model_task.id = selection.model_task_id
-        JOIN model ON model.id = model_task.model_id
-        JOIN task ON task.id = model_task.task_id
-        JOIN layer ON layer.model_id = model.id
-        LEFT JOIN (
-            SELECT class_specific_neuron.selection_id, neuron.layer,
-                   COUNT(DISTINCT class_specific_neuron.neuron_id) AS n
-            FROM class_specific_neuron
-            JOIN neuron ON neuron.id = class_specific_neuron.neuron_id
-            JOIN selection ON selection.id = class_specific_neuron.selection_id
-            JOIN model_task ON model_task.id = selection.model_task_id
-            JOIN task ON task.id = model_task.task_id
-            WHERE selection.preset = :preset{only}
-            GROUP BY class_specific_neuron.selection_id, neuron.layer
-        ) AS found ON found.selection_id = selection.id AND found.layer = layer.layer
-        WHERE selection.preset = :preset{only}
-        ORDER BY model.id, task.name, layer.layer
-        """,
-        preset=preset,
-        task=task,
-    )
 
 
 def probe(engine: Engine, split: str = "test") -> pd.DataFrame:

@@ -182,7 +182,7 @@ def in_two_tasks(
     """Return neurons' log odds of a class in two tasks.
 
     The neurons are those whose preference in ``task_a`` is strongest, for or against; those without one stored in
-    ``task_b`` have the counts there.
+    ``task_b`` have the counts there. CROSS JOIN keeps the order of the joins: SQLite would scan all of ``task_b``.
 
     Returns
     -------
@@ -193,30 +193,36 @@ def in_two_tasks(
     return frame(
         engine,
         """
-        SELECT neuron.layer, neuron.neuron, a.log_odds AS log_odds_a, a.ci_low AS low_a, a.ci_high AS high_a,
-               b.log_odds AS log_odds_b, b.ci_low AS low_b, b.ci_high AS high_b,
-               of_class.positive_count AS fired, total.token_count AS tokens,
+        SELECT layer, neuron, log_odds_a, low_a, high_a, log_odds_b, low_b, high_b, fired, tokens,
                (SELECT SUM(positive_count) FROM activation_probability
-                WHERE activation_probability.model_task_id = of_b.id
-                  AND activation_probability.neuron_id = a.neuron_id) AS fired_all,
-               (SELECT SUM(token_count) FROM class_total WHERE class_total.model_task_id = of_b.id) AS tokens_all
-        FROM model
-        JOIN task AS task_a ON task_a.name = :task_a
-        JOIN task AS task_b ON task_b.name = :task_b
-        JOIN model_task AS of_a ON of_a.model_id = model.id AND of_a.task_id = task_a.id
-        JOIN model_task AS of_b ON of_b.model_id = model.id AND of_b.task_id = task_b.id
-        JOIN task_class AS class_a ON class_a.task_id = task_a.id AND class_a.name = :class_name
-        JOIN task_class AS class_b ON class_b.task_id = task_b.id AND class_b.name = :class_name
-        JOIN class_total AS total ON total.model_task_id = of_b.id AND total.class_id = class_b.id
-        JOIN neuron_preference AS a ON a.model_task_id = of_a.id AND a.class_id = class_a.id
-        JOIN neuron ON neuron.id = a.neuron_id
-        JOIN activation_probability AS of_class ON of_class.model_task_id = of_b.id
-            AND of_class.neuron_id = a.neuron_id AND of_class.class_id = class_b.id
-        LEFT JOIN neuron_preference AS b ON b.model_task_id = of_b.id AND b.neuron_id = a.neuron_id
-            AND b.class_id = class_b.id
-        WHERE model.name = :model AND a.log_odds IS NOT NULL
-        ORDER BY ABS(a.log_odds) DESC, neuron.flat_index
-        LIMIT :limit
+                WHERE activation_probability.model_task_id = chosen.model_task_id
+                  AND activation_probability.neuron_id = chosen.neuron_id) AS fired_all,
+               (SELECT SUM(token_count) FROM class_total
+                WHERE class_total.model_task_id = chosen.model_task_id) AS tokens_all
+        FROM (
+            SELECT neuron.layer, neuron.neuron, neuron.flat_index, a.neuron_id, of_b.id AS model_task_id,
+                   a.log_odds AS log_odds_a, a.ci_low AS low_a, a.ci_high AS high_a,
+                   b.log_odds AS log_odds_b, b.ci_low AS low_b, b.ci_high AS high_b,
+                   of_class.positive_count AS fired, total.token_count AS tokens
+            FROM model
+            JOIN task AS task_a ON task_a.name = :task_a
+            JOIN task AS task_b ON task_b.name = :task_b
+            JOIN model_task AS of_a ON of_a.model_id = model.id AND of_a.task_id = task_a.id
+            JOIN model_task AS of_b ON of_b.model_id = model.id AND of_b.task_id = task_b.id
+            JOIN task_class AS class_a ON class_a.task_id = task_a.id AND class_a.name = :class_name
+            JOIN task_class AS class_b ON class_b.task_id = task_b.id AND class_b.name = :class_name
+            JOIN class_total AS total ON total.model_task_id = of_b.id AND total.class_id = class_b.id
+            JOIN neuron_preference AS a ON a.model_task_id = of_a.id AND a.class_id = class_a.id
+            JOIN neuron ON neuron.id = a.neuron_id
+            CROSS JOIN activation_probability AS of_class
+            LEFT JOIN neuron_preference AS b ON b.model_task_id = of_b.id AND b.neuron_id = a.neuron_id
+                AND b.class_id = class_b.id
+            WHERE model.name = :model AND a.log_odds IS NOT NULL AND of_class.model_task_id = of_b.id
+              AND of_class.neuron_id = a.neuron_id AND of_class.class_id = class_b.id
+            ORDER BY ABS(a.log_odds) DESC, neuron.flat_index
+            LIMIT :limit
+        ) AS chosen
+        ORDER BY ABS(log_odds_a) DESC, flat_index
         """,
         model=model,
         task_a=task_a,

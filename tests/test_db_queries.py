@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from core.results import ProbeResult
-from db import queries
+from db import coverage_queries, queries
 from db.session import open_store
 from db.store import Store
 from tests.synthetic_store import N_NEURONS, build_store
@@ -140,13 +140,13 @@ def test_coverage_and_its_settings(tiny: Engine) -> None:
 
 
 def test_specific_by_layer_counts_neurons_and_keeps_zeros(tiny: Engine) -> None:
-    assert listed(queries.specific_by_layer(tiny, "calibrated")) == [
+    assert listed(coverage_queries.specific_by_layer(tiny, "calibrated")) == [
         ("tiny", "pets-animal", 0, 2, 1),
         ("tiny", "pets-animal", 1, 1, 1),
     ]
-    assert listed(queries.specific_by_layer(tiny, "aape"), "n_class_specific") == [(1,), (0,)]
-    assert listed(queries.specific_by_layer(tiny, "lape"), "n_class_specific") == [(0,), (0,)]
-    assert queries.specific_by_layer(tiny, "aape", "unknown").empty
+    assert listed(coverage_queries.specific_by_layer(tiny, "aape"), "n_class_specific") == [(1,), (0,)]
+    assert listed(coverage_queries.specific_by_layer(tiny, "lape"), "n_class_specific") == [(0,), (0,)]
+    assert coverage_queries.specific_by_layer(tiny, "aape", "unknown").empty
 
 
 def test_layer_class_counts(tiny: Engine) -> None:
@@ -267,7 +267,7 @@ def test_made_up_study_is_whole(synthetic: Engine) -> None:
     assert counts["n_neurons"].sum() == row["n_pairs"]
     has_neurons = counts.groupby("class_name")["n_neurons"].sum() > 0
     assert has_neurons.sum() == row["n_classes_covered"]
-    by_layer = queries.specific_by_layer(synthetic, "calibrated", "rooms-event")
+    by_layer = coverage_queries.specific_by_layer(synthetic, "calibrated", "rooms-event")
     of_model = by_layer[by_layer["model"] == "nano-ssl"]
     assert of_model["n_class_specific"].sum() == row["n_class_specific"]
 

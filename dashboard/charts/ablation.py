@@ -50,14 +50,13 @@ def ablation_chart(frame: pd.DataFrame) -> alt.LayerChart:
     color = alt.Color("kind:N", scale=scale, legend=legend())
     drawn = base.transform_calculate(kind=f"'{names[0]}'")
     random = base.transform_calculate(kind=f"'{CONTROL_NAME}'")
-    controls = random.mark_rule(strokeWidth=10).encode(x=x, x2="control_delta_high:Q", color=color)
-    middle = base.mark_tick(thickness=2, size=14, color=MEAN_COLOUR).encode(x="control_delta_mean:Q")
-    interval = drawn.mark_rule(strokeWidth=2).encode(x="ci_low:Q", x2="ci_high:Q", color=color)
-    delta = drawn.mark_point(filled=True, size=75, opacity=1).encode(x="delta:Q", color=color)
+    controls = random.mark_rule(strokeWidth=10).encode(x=x, x2=alt.X2("control_delta_high:Q"), color=color)
+    middle = base.mark_tick(thickness=2, size=14, color=MEAN_COLOUR).encode(x=alt.X("control_delta_mean:Q"))
+    interval = drawn.mark_rule(strokeWidth=2).encode(x=alt.X("ci_low:Q"), x2=alt.X2("ci_high:Q"), color=color)
+    delta = drawn.mark_point(filled=True, size=75, opacity=1).encode(x=alt.X("delta:Q"), color=color)
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6)
-    return alt.LayerChart(layer=[zero.encode(x="x:Q"), controls, middle, interval, delta]).properties(
-        height=34 * points["label"].nunique() + 110  # axis and legend
-    )
+    height = 34 * points["label"].nunique() + 110  # axis and legend
+    return alt.LayerChart(layer=[zero.encode(x=alt.X("x:Q")), controls, middle, interval, delta], height=height)
 
 
 def narrow_legend(columns: int = 3) -> alt.Legend:
@@ -86,7 +85,7 @@ def _effect_tooltip(first: Sequence[alt.Tooltip]) -> list[alt.Tooltip]:
 
 def _zero(axis: str = "x") -> alt.Chart:
     rule = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6)
-    return rule.encode(x="at:Q") if axis == "x" else rule.encode(y="at:Q")
+    return rule.encode(x=alt.X("at:Q")) if axis == "x" else rule.encode(y=alt.Y("at:Q"))
 
 
 def _cell_text(top: float, columns: int, dark: bool) -> dict[str, Any]:
@@ -158,9 +157,14 @@ def matrix(
     frame = base.transform_filter("datum.own").mark_rect(fillOpacity=0, stroke=HIGHLIGHT, strokeWidth=1.5)
     digits = ".0f" if len(classes) > 8 else ".1f"
     written = f"abs(datum.delta) < 0.05 ? '0' : format(datum.delta, '+{digits}')"
-    text = base.transform_calculate(text=written).mark_text(**_cell_text(top, len(classes), dark)).encode(text="text:N")
-    return alt.LayerChart(layer=[grey, coloured, frame, text.add_params(click)]).properties(
-        height=step * len(targets) + (30 if short else axis_height(classes)) + 20
+    text = (
+        base.transform_calculate(text=written)
+        .mark_text(**_cell_text(top, len(classes), dark))
+        .encode(text=alt.Text("text:N"))
+    )
+    return alt.LayerChart(
+        layer=[grey, coloured, frame, text.add_params(click)],
+        height=step * len(targets) + (30 if short else axis_height(classes)) + 20,
     )
 
 
@@ -201,13 +205,13 @@ def strip(rows: pd.DataFrame, draws: pd.DataFrame, title: str = "Class") -> alt.
         )
     ) if len(draws) else None  # fmt: skip
     base = alt.Chart(rows).encode(y=y, tooltip=_effect_tooltip([alt.Tooltip("label:N", title="Effect")]))
-    mean = base.mark_tick(thickness=2, size=12, color=MEAN_COLOUR).encode(x="control_delta_mean:Q")
-    interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("ci_low:Q", title=CHANGE), x2="ci_high:Q", color=color)
-    delta = base.mark_point(size=70, opacity=1, filled=True).encode(x="delta:Q", color=color)
-    layers = [_zero(), controls, mean, interval, delta]
-    return alt.LayerChart(layer=[layer for layer in layers if layer is not None]).properties(
-        height=24 * len(rows) + 100
+    mean = base.mark_tick(thickness=2, size=12, color=MEAN_COLOUR).encode(x=alt.X("control_delta_mean:Q"))
+    interval = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("ci_low:Q", title=CHANGE), x2=alt.X2("ci_high:Q"), color=color
     )
+    delta = base.mark_point(size=70, opacity=1, filled=True).encode(x=alt.X("delta:Q"), color=color)
+    layers = [_zero(), controls, mean, interval, delta]
+    return alt.LayerChart(layer=[layer for layer in layers if layer is not None], height=24 * len(rows) + 100)
 
 
 def dose_curve(rows: pd.DataFrame, chosen: str) -> alt.LayerChart:
@@ -240,14 +244,15 @@ def dose_curve(rows: pd.DataFrame, chosen: str) -> alt.LayerChart:
         layer=[
             _zero("y"),
             random.mark_area(opacity=0.3).encode(
-                y=alt.Y("control_delta_low:Q", title=title), y2="control_delta_high:Q", color=color
+                y=alt.Y("control_delta_low:Q", title=title), y2=alt.Y2("control_delta_high:Q"), color=color
             ),
-            random.mark_line(strokeDash=[4, 4], strokeWidth=1.5).encode(y="control_delta_mean:Q", color=color),
-            others.encode(y=y, color=color, detail="target:N"),
-            drawn.mark_rule(strokeWidth=2).encode(y="ci_low:Q", y2="ci_high:Q", color=color),
+            random.mark_line(strokeDash=[4, 4], strokeWidth=1.5).encode(y=alt.Y("control_delta_mean:Q"), color=color),
+            others.encode(y=y, color=color, detail=alt.Detail("target:N")),
+            drawn.mark_rule(strokeWidth=2).encode(y=alt.Y("ci_low:Q"), y2=alt.Y2("ci_high:Q"), color=color),
             drawn.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(filled=True, size=60)).encode(y=y, color=color),
-        ]
-    ).properties(height=300)
+        ],
+        height=300,
+    )
 
 
 def parts_chart(rows: pd.DataFrame) -> alt.LayerChart:
@@ -283,15 +288,16 @@ def parts_chart(rows: pd.DataFrame) -> alt.LayerChart:
     low = alt.X("random_low:Q", title=title, scale=alt.Scale(domain=[0, 100]))
     return alt.LayerChart(
         layer=[
-            before.mark_tick(thickness=2, size=15 * (len(present) - 1)).encode(x="accuracy:Q", color=color),
+            before.mark_tick(thickness=2, size=15 * (len(present) - 1)).encode(x=alt.X("accuracy:Q"), color=color),
             random.mark_rule(strokeWidth=7, strokeCap="round").encode(
-                x=low, x2="random_high:Q", color=alt.Color(datum=CONTROL_NAME)
+                x=low, x2=alt.X2("random_high:Q"), color=alt.Color(datum=CONTROL_NAME)
             ),
-            after.mark_tick(thickness=2, size=9, color=MEAN_COLOUR).encode(x="random:Q"),
-            after.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q", color=color),
-            after.mark_point(filled=True, size=55, opacity=1).encode(x="accuracy:Q", color=color),
-        ]
-    ).properties(height=rows["target"].nunique() * max(26, 15 * (len(present) - 1)) + 110)
+            after.mark_tick(thickness=2, size=9, color=MEAN_COLOUR).encode(x=alt.X("random:Q")),
+            after.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"), color=color),
+            after.mark_point(filled=True, size=55, opacity=1).encode(x=alt.X("accuracy:Q"), color=color),
+        ],
+        height=rows["target"].nunique() * max(26, 15 * (len(present) - 1)) + 110,
+    )
 
 
 SPECIFICITY = {"self_effect": "own class", "cross_effect": "other classes", "specificity": "difference"}
@@ -328,12 +334,14 @@ def specificity_chart(rows: pd.DataFrame) -> alt.LayerChart:
     for field, name in SPECIFICITY.items():
         base = alt.Chart(points.assign(what=name)).encode(y=y, tooltip=tooltip, color=color)
         if field == "specificity":
-            layers.append(base.mark_rule(strokeWidth=2).encode(x=alt.X("ci_low:Q", title=x_title), x2="ci_high:Q"))
+            layers.append(
+                base.mark_rule(strokeWidth=2).encode(x=alt.X("ci_low:Q", title=x_title), x2=alt.X2("ci_high:Q"))
+            )
         shape, size = ("circle", 80) if field == "specificity" else ("diamond", 45)
         layers.append(
             base.mark_point(filled=True, opacity=1, size=size, shape=shape).encode(x=alt.X(f"{field}:Q", title=x_title))
         )
-    return alt.LayerChart(layer=layers).properties(height=34 * len(points) + 140)
+    return alt.LayerChart(layer=layers, height=34 * len(points) + 140)
 
 
 def check_chart(rows: pd.DataFrame) -> alt.LayerChart:
@@ -367,4 +375,4 @@ def check_chart(rows: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )
-    return alt.LayerChart(layer=[line.encode(x="x:Q", y="y:Q"), points]).properties(height=320)
+    return alt.LayerChart(layer=[line.encode(x=alt.X("x:Q"), y=alt.Y("y:Q")), points], height=320)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -10,7 +11,9 @@ import pandas as pd
 from dashboard.theme import MODEL_COLOURS, NULL_COLOUR
 
 # Checking every part of every chart against the schema took a third of a page's time; tests/test_charts.py
-# checks them once.
+# checks them once. For the same reason channels are written as ``x=alt.X("share:Q")``, not ``x="share:Q"`` (each
+# text makes Altair hash all its schemas), and a chart's height goes into ``alt.LayerChart(...)``, not into
+# ``.properties(...)``, which copies all layers four times.
 alt.utils.schemapi.disable_debug_mode()
 
 Chart = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart
@@ -66,8 +69,10 @@ def legend_scale(models: Sequence[str], reference: str) -> alt.Scale:
     return alt.Scale(domain=[*models, reference], range=[*scale.range, NULL_COLOUR])
 
 
-def legend() -> alt.Legend:
-    return alt.Legend(title=None, orient="top", labelLimit=220, columns=2, symbolOpacity=1)
+def legend(names: Sequence[str] = ()) -> alt.Legend:
+    """Above the chart, two entries a row; one where long ``names`` would be cut in half a page's width."""
+    columns = 1 if any(sum(map(len, names[i : i + 2])) > 32 for i in range(0, len(names), 2)) else 2
+    return alt.Legend(title=None, orient="top", labelLimit=220, columns=columns, symbolOpacity=1)
 
 
 def by_task(frame: pd.DataFrame, reference: str) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:
@@ -75,13 +80,21 @@ def by_task(frame: pd.DataFrame, reference: str) -> tuple[alt.Y, alt.YOffset, al
     models = model_names(frame)
     y = alt.Y("task:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, labelOverlap=False, grid=False))
     offset = alt.YOffset("model:N", sort=models)
-    color = alt.Color("model:N", scale=legend_scale(models, reference), legend=legend())
-    height = frame["task"].nunique() * max(18, 10 * len(models) + 4) + 85  # axis and legend
+    color = alt.Color("model:N", scale=legend_scale(models, reference), legend=legend([*models, reference]))
+    height = frame["task"].nunique() * max(22, 10 * len(models) + 4) + 20 * len(models) + 130  # axis and legend
     return y, offset, color, height
 
 
 def share_axis(field: str, title: str) -> alt.X:
     return alt.X(field, title=title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=5))
+
+
+def either(channel: Callable[..., Any], test: str, yes: object, no: object) -> Any:
+    """One value of an encoding where ``test`` holds, another elsewhere.
+
+    As ``alt.condition``, which Altair would look up among all its classes.
+    """
+    return channel(no, condition={"test": test, "value": yes})
 
 
 def model_scale(models: Sequence[str]) -> alt.Scale:

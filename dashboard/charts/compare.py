@@ -56,18 +56,18 @@ def coverage_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.Layer
     x = share_axis("coverage:Q", "Coverage (share of classes)")
     null = base.mark_rule(strokeWidth=5, strokeCap="round").encode(
         x=share_axis("null_coverage_low:Q", "Coverage (share of classes)"),
-        x2="null_coverage_high:Q",
+        x2=alt.X2("null_coverage_high:Q"),
         yOffset=alt.YOffset("model:N", sort=list(colours)),
         color=alt.Color(datum=NULL_NAME),
     )
-    join = base.mark_line(strokeWidth=2, color=MEAN_COLOUR).encode(x=x, detail="task:N")
+    join = base.mark_line(strokeWidth=2, color=MEAN_COLOUR).encode(x=x, detail=alt.Detail("task:N"))
     first, second = (
         base.transform_filter(alt.FieldEqualPredicate(field="model", equal=name))
         .mark_point(filled=True, size=size, opacity=1)
         .encode(x=x, color=color)
         for name, size in zip(colours, (170, 55), strict=True)
     )
-    return alt.LayerChart(layer=[null, join, first, second]).properties(height=ROW * frame["task"].nunique() + 85)
+    return alt.LayerChart(layer=[null, join, first, second], height=ROW * frame["task"].nunique() + 85)
 
 
 def probe_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerChart:
@@ -97,12 +97,16 @@ def probe_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerCha
     title = " or ".join(name for name in MEASURES.values() if name in set(frame["measure"]))
     x = share_axis("accuracy:Q", f"{title} on test clips")
     interval = base.mark_rule(strokeWidth=2).encode(
-        x=share_axis("ci_low:Q", f"{title} on test clips"), x2="ci_high:Q", yOffset=offset, color=color
+        x=share_axis("ci_low:Q", f"{title} on test clips"), x2=alt.X2("ci_high:Q"), yOffset=offset, color=color
     )
-    join = base.mark_line(strokeWidth=1, color=MEAN_COLOUR, opacity=0.7).encode(x=x, yOffset=offset, detail="task:N")
-    chance = base.mark_tick(thickness=3, size=14, opacity=1).encode(x="chance:Q", color=alt.Color(datum=CHANCE_NAME))
+    join = base.mark_line(strokeWidth=1, color=MEAN_COLOUR, opacity=0.7).encode(
+        x=x, yOffset=offset, detail=alt.Detail("task:N")
+    )
+    chance = base.mark_tick(thickness=3, size=14, opacity=1).encode(
+        x=alt.X("chance:Q"), color=alt.Color(datum=CHANCE_NAME)
+    )
     found = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, yOffset=offset, color=color)
-    return alt.LayerChart(layer=[interval, join, chance, found]).properties(height=ROW * frame["task"].nunique() + 85)
+    return alt.LayerChart(layer=[interval, join, chance, found], height=ROW * frame["task"].nunique() + 85)
 
 
 def depth_chart(frame: pd.DataFrame, nulls: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerChart:
@@ -135,8 +139,8 @@ def depth_chart(frame: pd.DataFrame, nulls: pd.DataFrame, colours: Mapping[str, 
     )
     tooltip = [alt.Tooltip("model:N", title="Null of"), alt.Tooltip("share:Q", title="Mean share", format=".3%")]
     dashed = alt.Chart(nulls).mark_rule(strokeDash=[4, 4], strokeWidth=1.5)
-    dashed = dashed.encode(y="share:Q", color=color, tooltip=tooltip)
-    return alt.LayerChart(layer=[lines, dashed]).properties(height=300)
+    dashed = dashed.encode(y=alt.Y("share:Q"), color=color, tooltip=tooltip)
+    return alt.LayerChart(layer=[lines, dashed], height=300)
 
 
 def class_pairs(frame: pd.DataFrame, colours: Mapping[str, str], classes: Sequence[str]) -> alt.LayerChart:
@@ -167,8 +171,8 @@ def class_pairs(frame: pd.DataFrame, colours: Mapping[str, str], classes: Sequen
         y=alt.Y("n_neurons:Q", title="Class-specific neurons", axis=alt.Axis(tickCount=5)),
         color=alt.Color("model:N", scale=scale, legend=legend()),
     )
-    null = base.mark_tick(thickness=3, opacity=1).encode(y="expected_null:Q", color=alt.Color(datum=NULL_NAME))
-    return alt.LayerChart(layer=[bars, null]).properties(height=240 + axis_height(classes))
+    null = base.mark_tick(thickness=3, opacity=1).encode(y=alt.Y("expected_null:Q"), color=alt.Color(datum=NULL_NAME))
+    return alt.LayerChart(layer=[bars, null], height=240 + axis_height(classes))
 
 
 def sharing_matrix(frame: pd.DataFrame, classes: Sequence[str], dark: bool = False) -> alt.LayerChart:
@@ -207,7 +211,7 @@ def sharing_matrix(frame: pd.DataFrame, classes: Sequence[str], dark: bool = Fal
         filled=True, size=22, opacity=1, color="#FFFFFF" if dark else "#1D2529"
     )
     side = max(200, min(15 * len(classes), 420))
-    return alt.LayerChart(layer=[cells, dots]).properties(height=side + axis_height(classes))
+    return alt.LayerChart(layer=[cells, dots], height=side + axis_height(classes))
 
 
 def specificity_chart(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerChart:
@@ -244,11 +248,11 @@ def specificity_chart(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.La
     own = alt.Fill("model:N", scale=_scale(colours), legend=None)
     interval = base.mark_rule(strokeWidth=2).encode(
         x=x,
-        x2="ci_high:Q",
+        x2=alt.X2("ci_high:Q"),
         color=alt.condition("datum.clear", alt.Color("model:N", scale=_scale(colours)), alt.value(NULL_COLOUR)),
     )
     found = base.mark_point(size=60, opacity=1, strokeWidth=2).encode(
-        x="specificity:Q", fill=alt.condition("datum.clear", own, alt.value(NULL_COLOUR))
+        x=alt.X("specificity:Q"), fill=alt.condition("datum.clear", own, alt.value(NULL_COLOUR))
     )
-    zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x="x:Q")
-    return alt.LayerChart(layer=[zero, interval, found]).properties(height=ROW * points["label"].nunique() + 85)
+    zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=alt.X("x:Q"))
+    return alt.LayerChart(layer=[zero, interval, found], height=ROW * points["label"].nunique() + 85)

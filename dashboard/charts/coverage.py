@@ -53,7 +53,7 @@ def curve_chart(frame: pd.DataFrame, setting: str, measure: str) -> alt.LayerCha
     mean = base.mark_line(strokeDash=[4, 4], strokeWidth=1.5).encode(y=f"null_{measure}_mean:Q")
     line = base.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(filled=True, size=45)).encode(y=y)
     own = base.transform_filter("datum.own").mark_point(size=170, strokeWidth=2.5).encode(y=f"{measure}:Q")
-    return alt.LayerChart(layer=[band, mean, line, own]).properties(height=280)
+    return alt.LayerChart(layer=[band, mean, line, own], height=280)
 
 
 def replication_chart(frame: pd.DataFrame) -> alt.LayerChart:
@@ -74,12 +74,14 @@ def replication_chart(frame: pd.DataFrame) -> alt.LayerChart:
     ]
     base = alt.Chart(frame).encode(y=y, yOffset=offset, tooltip=tooltip)
     x = share_axis("replicated_share:Q", "Pairs that hold on test clips")
-    stem = base.mark_rule(strokeWidth=1, opacity=0.6).encode(x=x, x2="replicated_share_all_pairs:Q", color=color)
+    stem = base.mark_rule(strokeWidth=1, opacity=0.6).encode(
+        x=x, x2=alt.X2("replicated_share_all_pairs:Q"), color=color
+    )
     reference = base.mark_tick(thickness=3, size=9, opacity=1).encode(
-        x="replicated_share_all_pairs:Q", color=alt.Color(datum=ALL_PAIRS_NAME)
+        x=alt.X("replicated_share_all_pairs:Q"), color=alt.Color(datum=ALL_PAIRS_NAME)
     )
     found = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, color=_unless_few("n_pairs", color))
-    return alt.LayerChart(layer=[stem, reference, found]).properties(height=height)
+    return alt.LayerChart(layer=[stem, reference, found], height=height)
 
 
 def stability_chart(frame: pd.DataFrame) -> alt.LayerChart:
@@ -104,14 +106,14 @@ def stability_chart(frame: pd.DataFrame) -> alt.LayerChart:
     ]
     base = alt.Chart(frame).encode(y=y, yOffset=offset, tooltip=tooltip)
     axis = alt.X("jaccard_low:Q", title="Overlap of two halves (Jaccard)", scale=alt.Scale(domain=[0, 1]))
-    spread = base.mark_rule(strokeWidth=2).encode(x=axis, x2="jaccard_high:Q", color=color)
+    spread = base.mark_rule(strokeWidth=2).encode(x=axis, x2=alt.X2("jaccard_high:Q"), color=color)
     reference = base.mark_tick(thickness=3, size=9, opacity=1).encode(
-        x="jaccard_expected:Q", color=alt.Color(datum=CHANCE_OVERLAP_NAME)
+        x=alt.X("jaccard_expected:Q"), color=alt.Color(datum=CHANCE_OVERLAP_NAME)
     )
     found = base.mark_point(filled=True, size=60, opacity=1).encode(
-        x="jaccard_mean:Q", color=_unless_few("n_pairs_mean", color)
+        x=alt.X("jaccard_mean:Q"), color=_unless_few("n_pairs_mean", color)
     )
-    return alt.LayerChart(layer=[spread, reference, found]).properties(height=height)
+    return alt.LayerChart(layer=[spread, reference, found], height=height)
 
 
 def _unless_few(field: str, color: alt.Color) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dashboard.charts.common import axis_height, class_axis, class_order
+from dashboard.charts.common import axis_height, class_axis, class_order, either
 from dashboard.heatmap_facts import Order
 from dashboard.neuron_picture import Picture, category_colours
 from dashboard.theme import HIGHLIGHT, NULL_COLOUR
@@ -23,6 +23,7 @@ BAND = "group"
 """Label of the row of colours."""
 MOST_NUMBERS = 2500
 """Cells beyond which no number could be read."""
+_OWN_COLOURS = alt.Resolve(scale=alt.ScaleResolveMap(color="independent"))
 
 
 def cluster_order(matrix: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -150,8 +151,8 @@ def count_heatmap(
             color=alt.Color(
                 f"{shown}:Q", scale=alt.Scale(domain=[0, top], clamp=True), legend=_gradient(title, tickCount=4)
             ),
-            stroke=alt.condition("datum.chosen", alt.value(HIGHLIGHT), alt.value("transparent")),
-            strokeWidth=alt.condition("datum.chosen", alt.value(3), alt.value(0)),
+            stroke=either(alt.StrokeValue, "datum.chosen", HIGHLIGHT, "transparent"),
+            strokeWidth=either(alt.StrokeWidthValue, "datum.chosen", 3, 0),
         )
         .add_params(click)
     )
@@ -167,7 +168,7 @@ def count_heatmap(
     if banded:
         drawn.append(_band(order, "layer"))
     height = 26 * len(rows) + axis_height(classes) + (95 if banded else 75)
-    return alt.LayerChart(layer=drawn).resolve_scale(color="independent").properties(height=height)
+    return alt.LayerChart(layer=drawn, resolve=_OWN_COLOURS, height=height)
 
 
 def probability_heatmap(
@@ -236,7 +237,7 @@ def probability_heatmap(
     if banded:
         layers.append(_band(order, "neuron"))
     height = max(step * len(rows) + axis_height(classes) + (95 if banded else 75), 150)
-    return alt.LayerChart(layer=layers).resolve_scale(color="independent").properties(height=height)
+    return alt.LayerChart(layer=layers, resolve=_OWN_COLOURS, height=height)
 
 
 def neurons_picture(
@@ -282,8 +283,8 @@ def neurons_picture(
             x2=alt.X2("x2"),
             y=y,
             y2=alt.Y2("y2"),
-            stroke=alt.condition("datum.chosen", alt.value(HIGHLIGHT), alt.value("transparent")),
-            strokeWidth=alt.condition("datum.chosen", alt.value(2.5), alt.value(0)),
+            stroke=either(alt.StrokeValue, "datum.chosen", HIGHLIGHT, "transparent"),
+            strokeWidth=either(alt.StrokeWidthValue, "datum.chosen", 2.5, 0),
             tooltip=[
                 alt.Tooltip("layer:O", title="Layer"),
                 alt.Tooltip("n_neurons:Q", title="Neurons in this block"),
@@ -302,4 +303,4 @@ def neurons_picture(
         )
         keys = pd.DataFrame({"kind": list(kinds), "x": [0] * len(kinds), "y": [0] * len(kinds)})
         layers.append(alt.Chart(keys).mark_point(filled=True, opacity=0).encode(x=x, y=y, color=colours))
-    return alt.LayerChart(layer=layers).properties(height=38 * len(picture.layers) + (60 if kinds else 25))
+    return alt.LayerChart(layer=layers, height=38 * len(picture.layers) + (60 if kinds else 25))

@@ -51,10 +51,10 @@ def class_chart(frame: pd.DataFrame, level: int = 95) -> alt.LayerChart:
         axis=alt.Axis(format="%", tickCount=6),
     )
     random = base.transform_calculate(status=f"'{RANDOM_NAME}'")
-    random = random.mark_rule(strokeWidth=8).encode(x=x, x2="high:Q", color=color)
-    mean = base.mark_tick(thickness=2, size=12, color=MEAN_COLOUR).encode(x="expected:Q")
-    found = base.mark_point(filled=True, size=75, opacity=1).encode(x="share:Q", color=color)
-    return alt.LayerChart(layer=[random, mean, found]).properties(height=22 * len(rows) + 120)
+    random = random.mark_rule(strokeWidth=8).encode(x=x, x2=alt.X2("high:Q"), color=color)
+    mean = base.mark_tick(thickness=2, size=12, color=MEAN_COLOUR).encode(x=alt.X("expected:Q"))
+    found = base.mark_point(filled=True, size=75, opacity=1).encode(x=alt.X("share:Q"), color=color)
+    return alt.LayerChart(layer=[random, mean, found], height=22 * len(rows) + 120)
 
 
 def time_chart(frame: pd.DataFrame, chosen: str, seconds: float) -> alt.LayerChart:
@@ -83,7 +83,7 @@ def time_chart(frame: pd.DataFrame, chosen: str, seconds: float) -> alt.LayerCha
                 scale=alt.Scale(domain=[0, end], nice=False),
                 axis=alt.Axis(grid=False, tickCount=10),
             ),
-            x2="end:Q",
+            x2=alt.X2("end:Q"),
             y=y,
             color=alt.Color(
                 "strength:Q",
@@ -104,10 +104,10 @@ def time_chart(frame: pd.DataFrame, chosen: str, seconds: float) -> alt.LayerCha
     framed = (
         alt.Chart(frames)
         .mark_rect(fillOpacity=0, stroke=HIGHLIGHT, strokeWidth=2)
-        .encode(x="start:Q", x2="end:Q", y=alt.Y("name:N", sort=names))
+        .encode(x=alt.X("start:Q"), x2=alt.X2("end:Q"), y=alt.Y("name:N", sort=names))
     )
     layers = [cells, framed] if chosen in names else [cells]
-    return alt.LayerChart(layer=layers).properties(height=22 * len(names) + 100)
+    return alt.LayerChart(layer=layers, height=22 * len(names) + 100)
 
 
 def layer_chart(frame: pd.DataFrame, level: int = 95) -> alt.LayerChart:
@@ -139,6 +139,8 @@ def layer_chart(frame: pd.DataFrame, level: int = 95) -> alt.LayerChart:
     rule = (
         alt.Chart(usual)
         .mark_rule(strokeDash=[4, 3], strokeWidth=2, color=NULL_COLOUR)
-        .encode(y="share:Q", tooltip=alt.Tooltip("share:Q", title="An average clip of the dataset", format=".0%"))
+        .encode(
+            y=alt.Y("share:Q"), tooltip=alt.Tooltip("share:Q", title="An average clip of the dataset", format=".0%")
+        )
     )
-    return alt.LayerChart(layer=[bars, rule]).properties(height=200)
+    return alt.LayerChart(layer=[bars, rule], height=200)

@@ -28,7 +28,7 @@ def class_chart(frame: pd.DataFrame) -> alt.LayerChart:
     """
     rows, classes = _rows(frame)
     layers = _layers(class_axis(classes).labelAngle, few=len(classes) < 6)
-    return alt.LayerChart(data=rows, layer=layers).properties(height=130 + axis_height(classes))
+    return alt.LayerChart(data=rows, layer=layers, height=130 + axis_height(classes))
 
 
 def class_bars(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -101,7 +101,11 @@ def _layers(angle: int, few: bool) -> list[alt.Chart]:
             ],
         )
     )
-    mark = alt.Chart().mark_text(fontSize=11, fontWeight=600, color=HIGHLIGHT).encode(x=x, y="above:Q", text="mark:N")
+    mark = (
+        alt.Chart()
+        .mark_text(fontSize=11, fontWeight=600, color=HIGHLIGHT)
+        .encode(x=x, y=alt.Y("above:Q"), text=alt.Text("mark:N"))
+    )
     mean = alt.Y("mean(activation_probability):Q")
     rule = (
         alt.Chart()
@@ -158,7 +162,7 @@ def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.LayerChart:
             ],
         )
     )
-    return alt.LayerChart(data=rows, layer=[bar]).properties(height=20 * len(rows) + 95)
+    return alt.LayerChart(data=rows, layer=[bar], height=20 * len(rows) + 95)
 
 
 def _is(name: str) -> str:
@@ -188,7 +192,9 @@ def selector_chart(scores: pd.DataFrame) -> alt.LayerChart:
         axis=alt.Axis(tickCount=5),
     )
     colours = [MODEL_COLOURS[i % len(MODEL_COLOURS)] for i in range(len(classes))]
-    middle = alt.Chart(pd.DataFrame({"at": [50]})).mark_rule(strokeDash=[4, 3], color=NULL_COLOUR).encode(x="at:Q")
+    middle = (
+        alt.Chart(pd.DataFrame({"at": [50]})).mark_rule(strokeDash=[4, 3], color=NULL_COLOUR).encode(x=alt.X("at:Q"))
+    )
     point = (
         alt.Chart(scores)
         .mark_point(filled=True, size=90, opacity=0.9)
@@ -211,7 +217,7 @@ def selector_chart(scores: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )  # fmt: skip
-    return alt.LayerChart(layer=[middle, point]).properties(height=36 * scores["selector"].nunique() + 85)
+    return alt.LayerChart(layer=[middle, point], height=36 * scores["selector"].nunique() + 85)
 
 
 def interval_chart(rows: pd.DataFrame, title: str) -> alt.LayerChart:
@@ -245,10 +251,10 @@ def interval_chart(rows: pd.DataFrame, title: str) -> alt.LayerChart:
             alt.Tooltip("high:Q", title="95 % interval to", format="+.3f"),
         ],
     )
-    zero = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x="at:Q")
-    line = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2="high:Q")
-    point = base.mark_point(filled=True, size=75, opacity=1).encode(x="value:Q")
-    return alt.LayerChart(layer=[zero, line, point]).properties(height=22 * len(shown) + 85)
+    zero = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=alt.X("at:Q"))
+    line = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2=alt.X2("high:Q"))
+    point = base.mark_point(filled=True, size=75, opacity=1).encode(x=alt.X("value:Q"))
+    return alt.LayerChart(layer=[zero, line, point], height=22 * len(shown) + 85)
 
 
 def profile_chart(rows: pd.DataFrame) -> alt.LayerChart:
@@ -282,4 +288,4 @@ def profile_chart(rows: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )  # fmt: skip
-    return alt.LayerChart(data=rows, layer=[rect]).properties(height=18 * len(labels) + axis_height(classes) + 60)
+    return alt.LayerChart(data=rows, layer=[rect], height=18 * len(labels) + axis_height(classes) + 60)

@@ -51,16 +51,16 @@ def coverage_chart(frame: pd.DataFrame, pick: str = "") -> alt.LayerChart:
     reference = alt.Color(datum=NULL_NAME)
     null = base.mark_rule(strokeWidth=6, strokeCap="round").encode(
         x=share_axis("null_coverage_low:Q", "Coverage (share of classes)"),
-        x2="null_coverage_high:Q",
+        x2=alt.X2("null_coverage_high:Q"),
         color=reference,
     )
-    mean = base.mark_tick(thickness=2, size=9, color=MEAN_COLOUR).encode(x="null_coverage_mean:Q")
+    mean = base.mark_tick(thickness=2, size=9, color=MEAN_COLOUR).encode(x=alt.X("null_coverage_mean:Q"))
     found = base.mark_point(filled=True, size=60, opacity=1, cursor="pointer" if pick else "default").encode(
-        x="coverage:Q", color=color
+        x=alt.X("coverage:Q"), color=color
     )
     if pick:
         found = found.add_params(alt.selection_point(name=pick, fields=["model", "task"]))
-    return alt.LayerChart(layer=[null, mean, found]).properties(height=height)
+    return alt.LayerChart(layer=[null, mean, found], height=height)
 
 
 def count_chart(frame: pd.DataFrame) -> alt.LayerChart:
@@ -86,10 +86,12 @@ def count_chart(frame: pd.DataFrame) -> alt.LayerChart:
     found = base.mark_bar(size=6, opacity=1).encode(x=x, color=color)
     reference = alt.Color(datum=NULL_NAME)
     spread = base.mark_rule(strokeWidth=3).encode(
-        x="null_n_class_specific_low:Q", x2="null_n_class_specific_high:Q", color=reference
+        x=alt.X("null_n_class_specific_low:Q"), x2=alt.X2("null_n_class_specific_high:Q"), color=reference
     )
-    null = base.mark_tick(thickness=3, size=9, opacity=1).encode(x="null_n_class_specific_mean:Q", color=reference)
-    return alt.LayerChart(layer=[found, spread, null]).properties(height=height)
+    null = base.mark_tick(thickness=3, size=9, opacity=1).encode(
+        x=alt.X("null_n_class_specific_mean:Q"), color=reference
+    )
+    return alt.LayerChart(layer=[found, spread, null], height=height)
 
 
 def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.LayerChart:
@@ -128,7 +130,7 @@ def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.LayerChart:
         alt.Chart(nulls)
         .mark_rule(strokeDash=[4, 4], strokeWidth=1.5)
         .encode(
-            y="share:Q",
+            y=alt.Y("share:Q"),
             color=color,
             tooltip=[
                 alt.Tooltip("model:N", title="Shuffled-label null of"),
@@ -136,7 +138,7 @@ def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )
-    return alt.LayerChart(layer=[lines, dashed]).properties(height=300)
+    return alt.LayerChart(layer=[lines, dashed], height=300)
 
 
 def probe_chart(frame: pd.DataFrame) -> alt.LayerChart:
@@ -165,7 +167,11 @@ def probe_chart(frame: pd.DataFrame) -> alt.LayerChart:
     title = f"{' (circle) or '.join(measures)}{' (diamond)' * (len(measures) > 1)} on test clips"
     x = share_axis("accuracy:Q", title)
     shape = alt.Shape("measure:N", scale=alt.Scale(domain=measures, range=["circle", "diamond"]), legend=None)
-    interval = base.mark_rule(strokeWidth=2).encode(x=share_axis("ci_low:Q", title), x2="ci_high:Q", color=color)
-    chance = base.mark_tick(thickness=3, size=9, opacity=1).encode(x="chance:Q", color=alt.Color(datum=CHANCE_NAME))
+    interval = base.mark_rule(strokeWidth=2).encode(
+        x=share_axis("ci_low:Q", title), x2=alt.X2("ci_high:Q"), color=color
+    )
+    chance = base.mark_tick(thickness=3, size=9, opacity=1).encode(
+        x=alt.X("chance:Q"), color=alt.Color(datum=CHANCE_NAME)
+    )
     found = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, color=color, shape=shape)
-    return alt.LayerChart(layer=[interval, chance, found]).properties(height=height)
+    return alt.LayerChart(layer=[interval, chance, found], height=height)

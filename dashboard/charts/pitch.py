@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.charts.common import legend
+from dashboard.charts.common import either, legend
 from dashboard.theme import HIGHLIGHT, MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
 
 BLACK = (1, 3, 6, 8, 10)
@@ -85,11 +85,11 @@ def keyboard(frame: pd.DataFrame, chosen: int | None = None) -> alt.LayerChart:
         .mark_rect(stroke=MEAN_COLOUR, strokeWidth=1, cornerRadiusBottomLeft=2, cornerRadiusBottomRight=2, opacity=1)
         .encode(
             x=x,
-            x2="right:Q",
+            x2=alt.X2("right:Q"),
             y=alt.Y("top:Q", scale=None, axis=None),
-            y2="bottom:Q",
+            y2=alt.Y2("bottom:Q"),
             color=alt.Color("fill:N", scale=None),
-            opacity=alt.value(1),
+            opacity=alt.OpacityValue(1),
             tooltip=[alt.Tooltip("name:N", title="Note"), alt.Tooltip("note:Q", title="MIDI")],
         )
         .add_params(click)
@@ -97,7 +97,7 @@ def keyboard(frame: pd.DataFrame, chosen: int | None = None) -> alt.LayerChart:
     names = (
         alt.Chart(laid[laid["label"] != ""])
         .mark_text(fontSize=10, color=_EBONY, baseline="bottom", dy=-4)
-        .encode(x=alt.X("note:Q", scale=scale), y=alt.Y("bottom:Q", scale=None, axis=None), text="label:N")
+        .encode(x=alt.X("note:Q", scale=scale), y=alt.Y("bottom:Q", scale=None, axis=None), text=alt.Text("label:N"))
     )
     top = float(max(frame["n_neurons"].max(), frame["high"].max(), 1))
     bars = frame.assign(left=frame["note"] - 0.36, right=frame["note"] + 0.36, zero=0, chosen=frame["note"] == chosen)
@@ -114,16 +114,16 @@ def keyboard(frame: pd.DataFrame, chosen: int | None = None) -> alt.LayerChart:
     counted = alt.Chart(bars).encode(tooltip=tooltip)
     y = alt.Y("n_neurons:Q", scale=height, axis=alt.Axis(title="Neurons", tickCount=3, titleY=_BARS / 2, domain=False))
     bar = counted.mark_rect().encode(
-        x=x, x2="right:Q", y=y, y2="zero:Q",
-        color=alt.condition("datum.chosen", alt.value(HIGHLIGHT), alt.value(MODEL_COLOURS[0])),
+        x=x, x2=alt.X2("right:Q"), y=y, y2=alt.Y2("zero:Q"),
+        color=either(alt.ColorValue, "datum.chosen", HIGHLIGHT, MODEL_COLOURS[0]),
     )  # fmt: skip
     chance = counted.mark_rect(color=NULL_COLOUR, opacity=0.55).encode(
-        x=x, x2="right:Q", y=alt.Y("low:Q", scale=height), y2="high:Q"
+        x=x, x2=alt.X2("right:Q"), y=alt.Y("low:Q", scale=height), y2=alt.Y2("high:Q")
     )
-    return (
-        alt.LayerChart(layer=[bar + chance, board + names])
-        .resolve_scale(y="independent")
-        .properties(height=_BARS + _GAP + _WHITE_KEY + 2)
+    return alt.LayerChart(
+        layer=[bar + chance, board + names],
+        resolve=alt.Resolve(scale=alt.ScaleResolveMap(y="independent")),
+        height=_BARS + _GAP + _WHITE_KEY + 2,
     )
 
 
@@ -150,7 +150,9 @@ def tuning_curves(frame: pd.DataFrame, tasks: tuple[str, ...], preferred: tuple[
     note, sure_low, sure_high = preferred
     band = pd.DataFrame({"left": [sure_low - 0.5], "right": [sure_high + 0.5]}).dropna()
     sure = (
-        alt.Chart(band).mark_rect(color=NULL_COLOUR, opacity=0.28).encode(x=alt.X("left:Q", scale=scale), x2="right:Q")
+        alt.Chart(band)
+        .mark_rect(color=NULL_COLOUR, opacity=0.28)
+        .encode(x=alt.X("left:Q", scale=scale), x2=alt.X2("right:Q"))
     )
     base = alt.Chart(frame).encode(
         color=color,
@@ -166,7 +168,7 @@ def tuning_curves(frame: pd.DataFrame, tasks: tuple[str, ...], preferred: tuple[
         alt.Chart(means)
         .mark_rule(strokeDash=[4, 4], strokeWidth=1.5)
         .encode(
-            y="activation_probability:Q",
+            y=alt.Y("activation_probability:Q"),
             color=color,
             tooltip=[
                 alt.Tooltip("task:N", title="Mean of the notes of"),
@@ -178,9 +180,9 @@ def tuning_curves(frame: pd.DataFrame, tasks: tuple[str, ...], preferred: tuple[
     mark = (
         alt.Chart(best)
         .mark_point(filled=False, size=130, strokeWidth=2, color=MEAN_COLOUR, opacity=1)
-        .encode(x=x, y="activation_probability:Q")
+        .encode(x=x, y=alt.Y("activation_probability:Q"))
     )
-    return alt.LayerChart(layer=[sure, mean, line, mark]).properties(height=170)
+    return alt.LayerChart(layer=[sure, mean, line, mark], height=170)
 
 
 def layer_notes(frame: pd.DataFrame) -> alt.LayerChart:
@@ -208,11 +210,11 @@ def layer_notes(frame: pd.DataFrame) -> alt.LayerChart:
     )
     color = alt.Color("share:Q", legend=alt.Legend(title="Share", format=".0~%", gradientLength=90, tickCount=3))
     cell = base.mark_rect().encode(
-        x=alt.X("left:Q", scale=scale, axis=note_axis(low, high, "Preferred note")), x2="right:Q", color=color
+        x=alt.X("left:Q", scale=scale, axis=note_axis(low, high, "Preferred note")), x2=alt.X2("right:Q"), color=color
     )
     dot = base.transform_filter("datum.beyond").mark_point(filled=True, size=16, color=HIGHLIGHT, opacity=1)
-    return alt.LayerChart(layer=[cell, dot.encode(x=alt.X("note:Q", scale=scale))]).properties(
-        height=30 * frame["layer"].nunique() + 55
+    return alt.LayerChart(
+        layer=[cell, dot.encode(x=alt.X("note:Q", scale=scale))], height=30 * frame["layer"].nunique() + 55
     )
 
 
@@ -261,9 +263,9 @@ def wheel(frame: pd.DataFrame, top: float, colour: str, dark: bool = False) -> a
         .mark_text(
             fontSize=12, color="#E6EBED" if dark else "#1D2529", radius={"expr": "max(30, min(width, height) / 2 - 9)"}
         )
-        .encode(theta=alt.Theta("angle:Q", scale=angle, stack=None), text="name:N")
+        .encode(theta=alt.Theta("angle:Q", scale=angle, stack=None), text=alt.Text("name:N"))
     )
-    return alt.LayerChart(layer=[found, null, ring, names]).properties(height=300)
+    return alt.LayerChart(layer=[found, null, ring, names], height=300)
 
 
 def bandwidth_chart(frame: pd.DataFrame) -> alt.Chart:
@@ -281,9 +283,9 @@ def bandwidth_chart(frame: pd.DataFrame) -> alt.Chart:
         .mark_rect(color=MODEL_COLOURS[0])
         .encode(
             x=alt.X("left:Q", title="Bandwidth (semitones at half height)", scale=alt.Scale(domainMin=0)),
-            x2="right:Q",
+            x2=alt.X2("right:Q"),
             y=alt.Y("n_neurons:Q", title="Neurons", axis=alt.Axis(tickCount=4)),
-            y2="zero:Q",
+            y2=alt.Y2("zero:Q"),
             tooltip=[
                 alt.Tooltip("bandwidth:Q", title="Bandwidth (semitones)"),
                 alt.Tooltip("n_neurons:Q", title="Neurons", format=",d"),
@@ -313,7 +315,7 @@ def octave_chart(frame: pd.DataFrame) -> alt.LayerChart:
             ),
             y=alt.Y("n_neurons:Q", title="Neurons", stack=True, axis=alt.Axis(tickCount=4)),
             color=alt.Color("verdict:N", scale=scale, legend=legend()),
-            order="place:Q",
+            order=alt.Order("place:Q"),
             tooltip=[
                 alt.Tooltip("octave_index:Q", title="Index", format=".1f"),
                 alt.Tooltip("verdict:N", title="Its interval"),
@@ -321,8 +323,8 @@ def octave_chart(frame: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )
-    zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], color=MEAN_COLOUR).encode(x="x:Q")
-    return alt.LayerChart(layer=[bars, zero]).properties(height=240)
+    zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], color=MEAN_COLOUR).encode(x=alt.X("x:Q"))
+    return alt.LayerChart(layer=[bars, zero], height=240)
 
 
 def preferred_scatter(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.LayerChart:
@@ -350,7 +352,7 @@ def preferred_scatter(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.Laye
         alt.Chart(lines)
         .mark_rule(strokeWidth=1.5, color=MEAN_COLOUR)
         .encode(
-            x=alt.X("x:Q", scale=scale), y=alt.Y("y:Q", scale=scale), x2="x2:Q", y2="y2:Q",
+            x=alt.X("x:Q", scale=scale), y=alt.Y("y:Q", scale=scale), x2=alt.X2("x2:Q"), y2=alt.Y2("y2:Q"),
             strokeDash=alt.StrokeDash(
                 "kind:N", legend=legend(),
                 scale=alt.Scale(domain=["same note", "octaves apart"], range=[[1, 0], [4, 4]]),
@@ -374,4 +376,4 @@ def preferred_scatter(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.Laye
             ],
         )
     )  # fmt: skip
-    return alt.LayerChart(layer=[guide, dots]).properties(height=440)
+    return alt.LayerChart(layer=[guide, dots], height=440)

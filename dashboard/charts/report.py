@@ -31,7 +31,7 @@ def shared_chart(frame: pd.DataFrame) -> alt.LayerChart:
     )
     dots = base.transform_filter("datum.q_value < 0.05").mark_point(filled=True, size=22, opacity=1, color=HIGHLIGHT)
     side = 34 if max(len(rows_of), len(columns_of)) <= 14 else 12
-    return alt.LayerChart(layer=[cells, dots]).properties(width=side * len(columns_of), height=side * len(rows_of))
+    return alt.LayerChart(layer=[cells, dots], width=side * len(columns_of), height=side * len(rows_of))
 
 
 def pitch_chart(frame: pd.DataFrame) -> alt.Chart:
@@ -73,8 +73,10 @@ def self_chart(frame: pd.DataFrame) -> alt.LayerChart:
     percent = alt.Axis(format="+.0%", tickCount=7)
     base = alt.Chart(frame).encode(y=y)
     interval = base.mark_rule(strokeWidth=1.5).encode(
-        x=alt.X("self_low:Q", title="Change of the class's own accuracy", axis=percent), x2="self_high:Q", color=colour
+        x=alt.X("self_low:Q", title="Change of the class's own accuracy", axis=percent),
+        x2=alt.X2("self_high:Q"),
+        color=colour,
     )
-    point = base.mark_point(filled=True, size=55, opacity=1).encode(x="self_delta:Q", color=colour)
-    controls = base.mark_tick(thickness=3, size=13, color=MEAN_COLOUR).encode(x="self_control_delta:Q")
-    return alt.LayerChart(layer=[controls, interval, point]).properties(height=20 * len(frame) + 40)
+    point = base.mark_point(filled=True, size=55, opacity=1).encode(x=alt.X("self_delta:Q"), color=colour)
+    controls = base.mark_tick(thickness=3, size=13, color=MEAN_COLOUR).encode(x=alt.X("self_control_delta:Q"))
+    return alt.LayerChart(layer=[controls, interval, point], height=20 * len(frame) + 40)

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.charts.common import axis_height, class_axis
+from dashboard.charts.common import axis_height, class_axis, either
 from dashboard.charts.heatmap import MOST_NUMBERS
 from dashboard.neuron_picture import category_colours
 from dashboard.sharing_facts import ITSELF, NO_NEURONS
@@ -83,8 +83,8 @@ def sharing_matrix(
         " '×' + format(pow(2, datum.value), '.2~g')",
     )  # fmt: skip
     frame = {
-        "stroke": alt.condition("datum.chosen", alt.value(HIGHLIGHT), alt.value("transparent")),
-        "strokeWidth": alt.condition("datum.chosen", alt.value(3), alt.value(0)),
+        "stroke": either(alt.StrokeValue, "datum.chosen", HIGHLIGHT, "transparent"),
+        "strokeWidth": either(alt.StrokeWidthValue, "datum.chosen", 3, 0),
     }
     stands = base.transform_filter("datum.stands").mark_rect(cursor="pointer")
     coloured = stands.encode(
@@ -92,7 +92,7 @@ def sharing_matrix(
     ).add_params(click)
     rest = base.transform_filter("!datum.stands").mark_rect(cursor="pointer", color=NULL_COLOUR)
     void = f"indexof({[NO_NEURONS, ITSELF]!r}, datum.verdict) >= 0"
-    grey = rest.encode(opacity=alt.condition(void, alt.value(0.12), alt.value(0.45)), **frame)
+    grey = rest.encode(opacity=either(alt.OpacityValue, void, 0.12, 0.45), **frame)
     layers: list[alt.Chart] = [coloured, grey]
     if len(cells) <= MOST_NUMBERS:
         digits = len(str(int(max(cells["n_shared"].max(), 1)))) if len(cells) else 1
@@ -111,7 +111,7 @@ def sharing_matrix(
     )  # fmt: skip
     layers.append(contained)
     height = step * len(rows) + axis_height(list(columns)) + 85
-    return alt.LayerChart(layer=layers).properties(height=max(height, 170))
+    return alt.LayerChart(layer=layers, height=max(height, 170))
 
 
 def class_network(
@@ -153,9 +153,9 @@ def class_network(
                 scale=alt.Scale(domain=[0, float(max(edges["log_odds"].max(), 1)) if len(edges) else 1], range=[1, 9]),
                 legend=None,
             ),
-            strokeDash=alt.condition("datum.nested == 1", alt.value([3, 5]), alt.value([1, 0])),
-            color=alt.condition("datum.chosen", alt.value(HIGHLIGHT), alt.value(OTHER_COLOUR)),
-            opacity=alt.value(0.75),
+            strokeDash=either(alt.StrokeDashValue, "datum.nested == 1", [3, 5], [1, 0]),
+            color=either(alt.ColorValue, "datum.chosen", HIGHLIGHT, OTHER_COLOUR),
+            opacity=alt.OpacityValue(0.75),
             tooltip=[
                 alt.Tooltip("class_a:N", title="Class"),
                 alt.Tooltip("class_b:N", title="and class"),
@@ -179,7 +179,7 @@ def class_network(
             legend=alt.Legend(title=None, orient="top", columns=4, labelLimit=150),
         )
         if groups
-        else alt.value(category_colours(1)[0])
+        else alt.ColorValue(category_colours(1)[0])
     )
     base = alt.Chart(dots).encode(x=x, y=y)
     points = base.mark_circle(opacity=1, stroke="white", strokeWidth=1).encode(
@@ -194,4 +194,4 @@ def class_network(
     names = base.mark_text(dy=-17, fontSize=12, color="#E6EBED" if dark else "#1D2529").encode(
         text=alt.Text("class_name:N")
     )
-    return alt.LayerChart(layer=[lines, points, names]).properties(height=420 + (30 if groups else 0))
+    return alt.LayerChart(layer=[lines, points, names], height=420 + (30 if groups else 0))

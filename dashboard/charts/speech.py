@@ -44,9 +44,9 @@ def dots(frame: pd.DataFrame) -> alt.LayerChart:
         ],
     )
     x = alt.X("ci_low:Q", title="Log odds of firing in the class", axis=alt.Axis(tickCount=5))
-    interval = base.mark_rule(strokeWidth=2).encode(x=x, x2="ci_high:Q")
-    point = base.mark_point(filled=True, size=60, opacity=1).encode(x="log_odds:Q")
-    return alt.LayerChart(layer=[_zero("x"), interval, point]).properties(height=22 * len(frame) + 75)
+    interval = base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("ci_high:Q"))
+    point = base.mark_point(filled=True, size=60, opacity=1).encode(x=alt.X("log_odds:Q"))
+    return alt.LayerChart(layer=[_zero("x"), interval, point], height=22 * len(frame) + 75)
 
 
 def preferring(frame: pd.DataFrame) -> alt.LayerChart:
@@ -73,11 +73,13 @@ def preferring(frame: pd.DataFrame) -> alt.LayerChart:
     x = alt.X("left:Q", title="Neurons that shun it | prefer it", axis=axis)
     step = 26 if len(rows) <= 12 else 17
     size = step - 8
-    right = base.mark_bar(size=size, color=MODEL_COLOURS[0]).encode(x=alt.X("n_prefer:Q", axis=axis), x2="zero:Q")
-    left = base.mark_bar(size=size, color=MODEL_COLOURS[3]).encode(x=x, x2="zero:Q")
+    right = base.mark_bar(size=size, color=MODEL_COLOURS[0]).encode(
+        x=alt.X("n_prefer:Q", axis=axis), x2=alt.X2("zero:Q")
+    )
+    left = base.mark_bar(size=size, color=MODEL_COLOURS[3]).encode(x=x, x2=alt.X2("zero:Q"))
     tick = base.mark_tick(thickness=3, size=size + 4, color=NULL_COLOUR, opacity=1)
-    layers = [left, right, tick.encode(x="by_chance:Q"), tick.encode(x="chance_left:Q"), _zero("x")]
-    return alt.LayerChart(layer=layers).properties(height=step * len(rows) + 80)
+    layers = [left, right, tick.encode(x=alt.X("by_chance:Q")), tick.encode(x=alt.X("chance_left:Q")), _zero("x")]
+    return alt.LayerChart(layer=layers, height=step * len(rows) + 80)
 
 
 def two_tasks(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.LayerChart:
@@ -105,10 +107,10 @@ def two_tasks(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.LayerChart:
             alt.Tooltip("high_b:Q", title="to ", format="+.2f"),
         ],
     )
-    across = base.mark_rule(opacity=0.3).encode(x=alt.X("low_a:Q"), x2="high_a:Q", y=y)
-    upright = base.mark_rule(opacity=0.3).encode(y=alt.Y("low_b:Q"), y2="high_b:Q", x=x)
+    across = base.mark_rule(opacity=0.3).encode(x=alt.X("low_a:Q"), x2=alt.X2("high_a:Q"), y=y)
+    upright = base.mark_rule(opacity=0.3).encode(y=alt.Y("low_b:Q"), y2=alt.Y2("high_b:Q"), x=x)
     point = base.mark_point(filled=True, size=45, opacity=0.9).encode(x=x, y=y)
-    return alt.LayerChart(layer=[_zero("x"), _zero("y"), across, upright, point]).properties(height=380)
+    return alt.LayerChart(layer=[_zero("x"), _zero("y"), across, upright, point], height=380)
 
 
 def tree(
@@ -139,12 +141,14 @@ def tree(
     line = (
         alt.Chart(branches)
         .mark_line(color=MEAN_COLOUR, strokeWidth=1.5, interpolate="linear")
-        .encode(x=alt.X("height:Q", scale=across, axis=ticks), y=y, detail="branch:N", order="step:Q")
+        .encode(
+            x=alt.X("height:Q", scale=across, axis=ticks), y=y, detail=alt.Detail("branch:N"), order=alt.Order("step:Q")
+        )
     )
     ends = leaves.assign(height=0.0)
     base = alt.Chart(ends).encode(x=alt.X("height:Q", scale=across), y=y)
     name = base.mark_text(align="left", dx=10, fontSize=12, limit=150, color="#E6EBED" if dark else "#1D2529").encode(
-        text="class_name:N"
+        text=alt.Text("class_name:N")
     )
     mark = base.mark_point(filled=True, size=70, opacity=1)
     if families is None:
@@ -159,4 +163,4 @@ def tree(
             color=alt.Color("family:N", scale=scale, legend=legend()),
             tooltip=[alt.Tooltip("class_name:N", title="Class"), alt.Tooltip("family:N", title=families)],
         )
-    return alt.LayerChart(layer=[line, mark, name]).properties(height=max(24 * n_leaves + 70, 170))
+    return alt.LayerChart(layer=[line, mark, name], height=max(24 * n_leaves + 70, 170))

@@ -48,7 +48,10 @@ def show(
         dataset = chosen = address.choice("clips", names, own) if "clips" in st.query_params else own
         if len(names) > 1:
             key = address.show("select_clips", dataset)
-            st.pills("Clips of", names, key=key, required=True, on_change=address.on_change("clips", key))
+            st.pills(
+                "Clips of", names, format_func=words.plain, key=key, required=True,
+                on_change=address.on_change("clips", key),
+            )  # fmt: skip
     clips = data.read(store, clip_queries.neuron_clips, model, dataset or "", layer, neuron)
     if clips.empty:
         where = f" in {words.plain(dataset)}" if dataset else ""

@@ -97,19 +97,20 @@ if (pairs["verdict"] == sharing_facts.NO_NEURONS).all():
 
 def order_of(name: str, side: str) -> heatmap_facts.Order:
     """Classes of a task as they are drawn: in groups where there are any, the most telling ones where they are many."""
-    stand = set(sharing_facts.most_telling(sharing_facts.matrix(pairs, within), side, MOST_CLASSES))
+    stand = set(sharing_facts.most_telling(cells, side, MOST_CLASSES))
     column = pd.concat([pairs["class_a"], pairs["class_b"]]) if within else pairs[f"class_{side}"]
-    classes = [one for one in class_order(column) if one in stand]
+    classes = [one for one in class_order(column.unique()) if one in stand]
     groups = data.read(store, heatmap_queries.class_groups, name)
     found = heatmap_facts.groupings(groups, classes)
     return heatmap_facts.in_groups(classes, groups, found[0] if found else None)
 
 
-rows, columns = order_of(task, "a"), order_of(other, "b")
 cells = sharing_facts.matrix(pairs, within)
+rows = order_of(task, "a")
+columns = rows if within else order_of(other, "b")
 strongest = sharing_facts.clearest(pairs)
-row = address.optional("row", class_order(cells["class_a"])) or strongest[0]
-column = address.optional("column", class_order(cells["class_b"])) or strongest[1]
+row = address.optional("row", class_order(cells["class_a"].unique())) or strongest[0]
+column = address.optional("column", class_order(cells["class_b"].unique())) or strongest[1]
 
 
 def choose_cell(chart: str, selection: str) -> None:

@@ -83,7 +83,7 @@ def browser(profile: Path, *flags: str) -> Iterator[BrowserContext]:
         context.close()
 
 
-def watch(tab: Page) -> list[str]:
+def watch(tab: Page) -> Complaints:
     """List what goes wrong in a tab from now on: errors, failed requests, requests to other machines."""
     wrong: list[str] = []
     here: list[str] = []

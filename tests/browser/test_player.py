@@ -5,36 +5,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from playwright.sync_api import Locator
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+from tests.browser.driver import MARKS, PATIENCE, ROOT, BrowserContext, Page, expect, served
 
-from playwright.sync_api import BrowserContext, Locator, Page, expect  # noqa: E402
-
-ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-audio-output"]
-PATIENCE = 30_000
 SAMPLE_RATE = 16000
 SECONDS = 10
 N_TRACKS = 5
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
-]
+pytestmark = MARKS
 
 APP = """
 import io, sys
@@ -76,47 +61,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     soundfile.write(folder / "own.wav", 0.1 * np.sin(2 * np.pi * 50 * time_axis[: 2 * SAMPLE_RATE]), SAMPLE_RATE)
     app = folder / "app.py"
     app.write_text(APP.format(root=str(ROOT), folder=str(folder), n_tracks=N_TRACKS))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable, "-m", "streamlit", "run", str(app), "--server.headless=true", "--server.address=127.0.0.1",
-        f"--server.port={port}", "--server.fileWatcherType=none", "--browser.gatherUsageStats=false",
-    ]  # fmt: skip
-    log = (folder / "log.txt").open("w")
-    server = subprocess.Popen(command, cwd=folder, env=dict(os.environ), stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(150):
-            try:
-                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        else:
-            pytest.fail(f"the server did not start: {(folder / 'log.txt').read_text()}")
+    with served(app, folder) as url:
         yield url
-    finally:
-        server.terminate()
-        server.wait(10)
-        log.close()
-
-
-@pytest.fixture(scope="module")
-def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
-    """Open a browser without a history."""
-    with sync_api.sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"),
-            executable_path=CHROMIUM,
-            headless=True,
-            args=FLAGS,
-            viewport={"width": 1280, "height": 900},
-        )
-        context.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
-        yield context
-        context.close()
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ from db.session import StoreError, exclusive_run, open_store, store_files_dir
 from db.set_queries import specific_sets, stored_clips
 from db.store import Store
 
-RESULTS = 2
+RESULTS = 3
 """Raised when stages change meaning, so that stored results of older code are computed anew."""
 
 

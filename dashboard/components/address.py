@@ -79,20 +79,16 @@ def on_change(name: str, key: str, clears: Sequence[str] = ()) -> Callable[[], N
 
     def to_address() -> None:
         value = st.session_state[key]
-        for other in clears:
-            st.query_params.pop(other, None)
-        if value is None:
-            st.query_params.pop(name, None)
-        else:
-            st.query_params[name] = str(value)
+        kept = {other: said for other, said in st.query_params.items() if other not in (name, *clears)}
+        # At once: every change of the address is a step of the browser's back button.
+        st.query_params.from_dict(kept if value is None else {**kept, name: str(value)})
 
     return to_address
 
 
 def go(**state: object) -> None:
     """Change these names in the address."""
-    for name, value in state.items():
-        st.query_params[name] = str(value)
+    st.query_params.update({name: str(value) for name, value in state.items()})
 
 
 def select(

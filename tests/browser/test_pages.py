@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from tests.browser.driver import MARKS, PATIENCE, BrowserContext, click_in, expect, settle, state, visit
+from tests.browser.driver import MARKS, BrowserContext, click_in, expect, settle, state, visit, wait_until, watch
 
 pytestmark = MARKS
 
@@ -28,6 +28,7 @@ def test_the_overview_is_there_soon(address: str, window: BrowserContext) -> Non
 
 def test_from_a_cell_to_a_clip_that_plays(address: str, window: BrowserContext) -> None:
     tab = visit(window, f"{address}/heatmap?model=nano-ssl&task=notes-pitch")
+    complaints = watch(tab)
     click_in(tab, "counts_chart", 0.82, 0.66)  # the second but last class in the last layer
     settle(tab)
     cell = state(tab)
@@ -38,21 +39,22 @@ def test_from_a_cell_to_a_clip_that_plays(address: str, window: BrowserContext) 
     expect(tab.locator("h1")).to_contain_text("in layer 5 of nano-ssl")
     settle(tab)
     assert "neuron" in state(tab)
-    audio = tab.locator("audio").first
-    expect(audio).to_be_attached()
-    slider = tab.get_by_role("slider", name="Position in Top 1: ")
-    expect(slider).to_be_visible()
-    tab.get_by_role("button", name="Play").click()
-    moved = time.monotonic() + PATIENCE / 1000
-    while audio.evaluate("player => player.currentTime") <= 0:
-        assert time.monotonic() < moved, "the clip does not play"
-        tab.wait_for_timeout(100)
+    player = tab.locator(".st-key-neuron_player")
+    expect(tab.get_by_role("slider", name="Position in Top 1: ")).to_be_visible()
+    left = player.locator(".playhead").bounding_box()
+    player.get_by_role("button", name="Play").click()
+    audio = player.locator("audio")
+    wait_until(tab, lambda: audio.evaluate("audio => audio.currentTime") > 0.2, "the sound does not go on")
+    now = player.locator(".playhead").bounding_box()
+    assert left and now
+    assert now["x"] > left["x"] + 10
     expect(tab.get_by_role("option", name="Silent 1")).to_be_attached()
 
     title = tab.locator("h1").inner_text()
     tab.reload()
     settle(tab)
     expect(tab.locator("h1")).to_have_text(title)
+    assert complaints.told() == []
     tab.close()
 
 

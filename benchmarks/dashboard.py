@@ -43,12 +43,13 @@ class Visitor:
     def __init__(self, engine: Engine, rng: np.random.Generator) -> None:
         self.engine, self.rng = engine, rng
         self.models = [str(name) for name in queries.models(engine)["name"]]
+        preset = self.one("preset", PRESETS)
         self.steps: dict[str, list[Callable[[State], State]]] = {
-            "overview": [self.preset, self.one("layer_task", self.tasks)],
+            "overview": [preset, self.one("layer_task", self.tasks)],
             "heatmap": [self.cell, self.task, self.cell, self.one("colour", ["strongest class", "entropy q"])],
-            "coverage": [self.task, self.one("measure", ["coverage", "n_class_specific"]), self.task, self.preset],
-            "sharing": [self.one("with", self.tasks), self.task, self.pair, self.preset],
-            "compare": [self.task, self.preset],
+            "coverage": [self.task, self.one("measure", ["coverage", "n_class_specific"]), self.task, preset],
+            "sharing": [self.one("with", self.tasks), self.task, self.pair, preset],
+            "compare": [self.task, preset],
             "neuron": [self.neuron, self.next_neuron, self.one("part", ["worth", "cause", "alike"]), self.task],
             "pitch": [
                 self.own_class("note", "pitch_task"), self.own_task("pitch_task", tuning_queries.tuned_tasks),
@@ -59,8 +60,8 @@ class Visitor:
                 self.own_task("speech_task", speech_queries.preference_tasks),
             ],
             "ablation": [self.target, self.setting, self.task, self.one("beside", ["target", "own"])],
-            "sql": [self.question],
-            "listen": [self.clip],
+            "sql": [lambda _: {"sql": sql_facts.NAMED[self.draw(sql_facts.examples())][1].strip()}],
+            "listen": [lambda _: {"source": "store", "clip": self.draw(frame(engine, "SELECT id FROM clip")["id"])}],
         }  # fmt: skip
 
     def draw(self, options: Sequence[object] | pd.Series | pd.Index) -> str:
@@ -83,9 +84,6 @@ class Visitor:
         sql = "SELECT name FROM task_class WHERE task_id = (SELECT id FROM task WHERE name = :task)"
         return self.draw(frame(self.engine, sql, task=task)["name"])
 
-    def preset(self, state: State) -> State:
-        return state | {"preset": self.draw(PRESETS)}
-
     def task(self, state: State) -> State:
         """Another model or task; the rest of the page starts anew."""
         model = self.draw(self.models)
@@ -94,8 +92,10 @@ class Visitor:
         }  # fmt: skip
 
     def cell(self, state: State) -> State:
-        layers = queries.layers(self.engine, self.model(state))["layer"]
-        return state | {"layer": self.draw(layers), "class": self.class_of(self.task_of(state))}
+        """A layer with all its classes, or with one."""
+        whole = {name: value for name, value in state.items() if name != "class"}
+        whole["layer"] = self.draw(queries.layers(self.engine, self.model(state))["layer"])
+        return whole if self.rng.random() < 0.5 else whole | {"class": self.class_of(self.task_of(state))}
 
     def pair(self, state: State) -> State:
         task = self.task_of(state)
@@ -130,12 +130,6 @@ class Visitor:
         sql = "SELECT DISTINCT target FROM ablation WHERE task_id = (SELECT id FROM task WHERE name = :task)"
         return state | {"target": self.draw(frame(self.engine, sql, task=self.task_of(state))["target"])}
 
-    def question(self, _: State) -> State:
-        return {"sql": sql_facts.NAMED[self.draw(sql_facts.examples())][1].strip()}
-
-    def clip(self, _: State) -> State:
-        return {"source": "store", "clip": self.draw(frame(self.engine, "SELECT id FROM clip")["id"])}
-
 
 def timed(app: AppTest) -> tuple[float, float]:
     """Wall and CPU milliseconds of one run of the page."""
@@ -169,8 +163,7 @@ def measure(visitor: Visitor, page: str, n: int) -> tuple[str, list[tuple[float,
         took.append(timed(app))
         if took[-1] == max(took):
             slowest = ", ".join(f"{k} {v[:30]}" for k, v in wanted.items() if state.get(k) != v).replace("\n", " ")
-    wall, cpu = np.quantile(np.array(took), 0.95, axis=0)
-    median = float(np.median([one for one, _ in took]))
+    (median, _), (wall, cpu) = np.quantile(np.array(took), [0.5, 0.95], axis=0)
     numbers = " | ".join(f"{x:,.0f}" for x in (first, first_cpu, again, median, wall, cpu))
     return f"| {page} | {numbers} | {max(took)[0]:,.0f}: {slowest} |", took
 

@@ -37,7 +37,7 @@ ORDER BY task, model"""
 
 # A page, what its address says, and how high the picture is.
 PAGES: dict[str, tuple[str, dict[str, str], int]] = {
-    "overview": ("", {}, 1400),
+    "overview": ("", {}, 1500),
     "listen": ("listen", {"model": "nano-sl", "dataset": "demo-events", "source": "store", "clip": "2665"}, 1300),
     "heatmap": ("heatmap", {"model": "nano-sl", "task": "demo-events-event", "layer": "5", "class": "siren"}, 1300),
     "coverage": ("coverage", {"model": "nano-sl", "task": "demo-notes-pitch", "preset": "aape"}, 1300),

@@ -6,7 +6,6 @@ frames from the store to the browser: written out as Vega-Lite they would take l
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -56,16 +55,7 @@ PICTURE_WIDTH = 640  # pixels of a chart that is as wide as its place
 VEGA_LITE = altair.SCHEMA_VERSION.lstrip("v").rsplit(".", 1)[0]
 
 
-def _fingerprint(frame: pd.DataFrame) -> bytes:
-    """Tell one frame from another; Streamlit's own way takes five times as long, at every chart and click."""
-    digest = hashlib.sha256(repr((len(frame), frame.dtypes.to_dict())).encode())
-    for column in (frame.index, *(frame.iloc[:, place] for place in range(frame.shape[1]))):
-        values = column.to_numpy()
-        digest.update(repr(values.tolist()).encode() if values.dtype == object else values.tobytes())
-    return digest.digest()
-
-
-@st.cache_data(max_entries=256, show_spinner=False, hash_funcs={pd.DataFrame: _fingerprint})
+@st.cache_data(max_entries=256, show_spinner=False)
 def _specification(name: str, _build: Callable[..., Chart], given: tuple[Any, ...]) -> dict[str, Any]:
     """Vega-Lite of ``_build(*given)``, its data as DataFrames under ``datasets``."""
     del name

@@ -171,9 +171,9 @@ def test_what_an_address_asks_for_in_vain_is_text(address: str, window: BrowserC
 
 
 def test_back_leads_through_pages_and_states(address: str, window: BrowserContext) -> None:
-    tab = visit(window, url(address, "heatmap", {**VOICES, "layer": "5", "class": "fear"}))
+    tab = visit(window, url(address, "heatmap", {**VOICES, "layer": "1", "class": "anger"}))
     with sound(tab):
-        first = tab.get_by_role("heading", name="Neurons of layer 5 for class fear")
+        first = tab.get_by_role("heading", name="Neurons of layer 1 for class anger")
         expect(first).to_be_visible()
         tab.get_by_test_id("stSidebarNavLink").filter(has_text="Neuron").click()
         tab.wait_for_url("**/neuron?**")
@@ -187,7 +187,7 @@ def test_back_leads_through_pages_and_states(address: str, window: BrowserContex
         back_to(tab, lambda: tab.locator("h1").inner_text() == one)
         back_to(tab, lambda: "/heatmap" in tab.url)
         expect(first).to_be_visible()
-        assert state(tab)["class"] == "fear"
+        wait_until(tab, lambda: state(tab).get("class") == "anger", "the address lacks what the page shows")
     tab.close()
 
 

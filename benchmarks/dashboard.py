@@ -68,7 +68,6 @@ class Visitor:
         return str(options[int(self.rng.integers(len(options)))]) if len(options) else ""
 
     def one(self, name: str, options: Sequence[str] | Callable[[State], list[str]]) -> Callable[[State], State]:
-        """A step that changes one name."""
         return lambda state: state | {name: self.draw(options(state) if callable(options) else options)}
 
     def model(self, state: State) -> str:
@@ -92,7 +91,6 @@ class Visitor:
         }  # fmt: skip
 
     def cell(self, state: State) -> State:
-        """A layer with all its classes, or with one."""
         whole = {name: value for name, value in state.items() if name != "class"}
         whole["layer"] = self.draw(queries.layers(self.engine, self.model(state))["layer"])
         return whole if self.rng.random() < 0.5 else whole | {"class": self.class_of(self.task_of(state))}
@@ -110,7 +108,6 @@ class Visitor:
         return state | {"neuron": str(max(int(state.get("neuron", 1)) - 1, 0))}
 
     def own_task(self, name: str, tasks: Callable[[Engine, str], pd.DataFrame]) -> Callable[[State], State]:
-        """A step to another of the page's own tasks."""
         return lambda state: {
             name: self.draw(tasks(self.engine, self.model(state))["task"]), "preset": self.draw(PRESETS)
         }  # fmt: skip

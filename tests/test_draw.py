@@ -1,0 +1,58 @@
+"""Charts on their way to the browser: the rows stay frames, and only what the chart speaks of goes along."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dashboard.components import draw
+
+ROWS = pd.DataFrame(
+    {
+        "name": pd.Categorical(["b", "a", "b"]),
+        "value": [1.0, np.inf, np.nan],
+        "of no use": [1, 2, 3],
+        "never_named": ["x", "y", "z"],
+    },
+    index=[7, 3, 5],
+)
+
+
+def two_layers(rows: pd.DataFrame) -> alt.LayerChart:
+    base = alt.Chart(rows).encode(x=alt.X("name:N"))
+    line = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule().encode(y=alt.Y("at:Q"))
+    return alt.LayerChart(layer=[base.mark_bar().encode(y=alt.Y("value:Q")), base.mark_point(), line])
+
+
+def test_a_frame_goes_along_once_with_the_columns_that_the_chart_names() -> None:
+    spec = draw._specification("a chart", two_layers, (ROWS,))
+    names = [layer["data"]["name"] for layer in spec["layer"]]
+    assert names[0] == names[1] != names[2] and set(names) == set(spec["datasets"])
+    # A name that would be written otherwise in Vega-Lite is not looked for, and stays.
+    assert list(spec["datasets"][names[0]]) == ["name", "value", "of no use"]
+    assert spec["datasets"][names[2]]["at"].tolist() == [0]
+
+
+def test_rows_are_plain_and_infinity_is_missing() -> None:
+    spec = draw._specification("a chart", two_layers, (ROWS,))
+    rows = spec["datasets"][spec["layer"][0]["data"]["name"]]
+    assert type(rows) is pd.DataFrame and list(rows.index) == [0, 1, 2]
+    assert rows["name"].tolist() == ["b", "a", "b"] and rows["name"].dtype == object
+    assert rows["value"].isna().tolist() == [False, True, True]
+
+
+def test_the_frame_given_is_left_as_it_was() -> None:
+    before = ROWS.copy()
+    draw._specification("a chart", two_layers, (ROWS,))
+    pd.testing.assert_frame_equal(ROWS, before)
+
+
+def test_outside_the_pages_rows_are_written_out() -> None:
+    (rows,) = alt.Chart(ROWS[["value"]]).mark_bar().to_dict()["datasets"].values()
+    assert rows == [{"value": 1.0}, {"value": None}, {"value": None}]
+
+
+def test_a_picture_holds_the_rows() -> None:
+    spec = draw._specification("a chart", two_layers, (ROWS,))
+    assert draw.picture(spec, "svg").startswith(b"<svg")

@@ -11,6 +11,7 @@ only, and again the three moments serve. The larger p of the two counts.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ class Lumps:
     height : ndarray of float, shape (N_UNITS, n_lumpy)
         What each unit adds to a class that draws it: positive - rate * tokens.
     highest : ndarray of float, shape (n_highest, n_lumpy)
-        The heights of the highest units, from the highest on; none with several strata.
+        The heights of the highest units, from the highest on; none with several strata or a handful of units.
     """
 
     place: IntArray
@@ -64,18 +65,27 @@ class Lumps:
         place[lumpy] = np.arange(len(lumpy))
         stratum = counts.exchange.stratum
         strata, heights = np.empty((N_UNITS, len(lumpy)), dtype=np.int64), np.empty((N_UNITS, len(lumpy)))
-        n_highest = min(N_HIGHEST, len(stratum) - 1) if len(counts.exchange.sizes) == 1 else 0
+        one = len(counts.exchange.sizes) == 1 and len(stratum) >= 2 * N_UNITS
+        n_highest = min(N_HIGHEST, len(stratum) - 1) if one else 0
         highest = np.empty((n_highest, len(lumpy)))
-        for start in range(0, len(lumpy), 512):
-            block = lumpy[start : start + 512]
-            d = counts.positive[:, block] - counts.tokens[:, None] * counts.rate[:, block][stratum]
-            unit = np.argpartition(-np.abs(d), N_UNITS - 1, axis=0)[:N_UNITS]
-            strata[:, start : start + 512] = stratum[unit]
-            heights[:, start : start + 512] = np.take_along_axis(d, unit, axis=0)
-            if n_highest:
-                by_neuron = np.ascontiguousarray(-d.T)
-                by_neuron.partition(n_highest - 1, axis=1)
-                highest[:, start : start + 512] = -np.sort(by_neuron[:, :n_highest], axis=1).T
+
+        def fill(start: int) -> None:
+            at, block = slice(start, start + 512), lumpy[start : start + 512]
+            if n_highest:  # one stratum, 0
+                d = np.ascontiguousarray((counts.positive[:, block] - counts.tokens[:, None] * counts.rate[0, block]).T)
+                d.partition([N_UNITS - 1, len(stratum) - n_highest], axis=1)
+                top = -np.sort(-d[:, -n_highest:], axis=1)
+                ends = np.concatenate([top[:, :N_UNITS], d[:, :N_UNITS]], axis=1)
+                order = np.argsort(-np.abs(ends), axis=1)[:, :N_UNITS]
+                strata[:, at], heights[:, at] = 0, np.take_along_axis(ends, order, axis=1).T
+                highest[:, at] = top.T
+            else:
+                d = counts.positive[:, block] - counts.tokens[:, None] * counts.rate[:, block][stratum]
+                unit = np.argpartition(-np.abs(d), N_UNITS - 1, axis=0)[:N_UNITS]
+                strata[:, at], heights[:, at] = stratum[unit], np.take_along_axis(d, unit, axis=0)
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(fill, range(0, len(lumpy), 512)))
         return cls(place, strata, heights, highest)
 
 
@@ -97,10 +107,14 @@ def raised(
     column = counts.lumps.place[neuron]
     lumpy = np.flatnonzero(column >= 0)
     found = p.copy()
-    for start in range(0, len(lumpy), 2**16):
-        at = lumpy[start : start + 2**16]
+
+    def raise_some(start: int) -> None:
+        at = lumpy[start : start + 2**14]
         tail = _conditional_tail(counts, drawn[class_index[at]], neuron[at], column[at], excess[at])
         found[at] = np.maximum(p[at], tail)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(raise_some, range(0, len(lumpy), 2**14)))
     lumpy = lumpy[found[lumpy] < _LOOK_CLOSER] if len(counts.lumps.highest) else lumpy[:0]
     for start in range(0, len(lumpy), 2**12):
         at = lumpy[start : start + 2**12]

@@ -153,9 +153,7 @@ def test_every_field_comes_back(tmp_path: Path) -> None:
         {"a": "pets"}, "described", "source", "licence", ("g",), {"a": ("train", "", "test"), "b": ("x", "y", "x")},
         ("b",), 0.02, 4.5, ("n", "m"), ("u",), ("a", 3), ("x", "ü", "x"),
     )  # fmt: skip
-    bare = replace(
-        whole, clips=(), problems=(), split_of={}, drawn=None, entropy_rate=None, notes=(), kept_together=()
-    )
+    bare = replace(whole, clips=(), problems=(), split_of={}, drawn=None, entropy_rate=None, notes=(), kept_together=())
     for dataset in (whole, bare):
         lister = Lister(partial(_given, dataset))
         assert [lister.listed(root, Options(seed=len(dataset.clips))) for _ in range(2)] == [dataset, dataset]

@@ -62,14 +62,25 @@ def load(path: Path, sample_rate: int) -> NDArray[np.float32]:
         raise BadAudio(f"is cut off: {missing:,} bytes of the sound its header tells of are missing")
     if not np.isfinite(samples).all():
         raise BadAudio("holds NaN or infinite samples")
-    mono = samples.mean(axis=1, dtype=np.float32)
-    if rate != sample_rate:
-        if rate * sample_rate > _LARGEST_KERNEL * gcd(rate, sample_rate) ** 2:
-            raise BadAudio(f"has {rate} Hz, which cannot be resampled to {sample_rate} Hz; convert it first")
-        mono = torchaudio.functional.resample(torch.from_numpy(mono), rate, sample_rate).numpy()
-        if mono.shape[0] == 0:
-            raise BadAudio(f"holds no samples after resampling from {rate} Hz")
-    return mono
+    return resample(samples.mean(axis=1, dtype=np.float32), rate, sample_rate)
+
+
+def resample(mono: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[np.float32]:
+    """Bring samples, (n_samples,) at ``rate`` Hz, to ``sample_rate`` Hz.
+
+    Raises
+    ------
+    BadAudio
+        If the two rates have no common factor to speak of, or nothing is left.
+    """
+    if rate == sample_rate:
+        return mono
+    if rate * sample_rate > _LARGEST_KERNEL * gcd(rate, sample_rate) ** 2:
+        raise BadAudio(f"has {rate} Hz, which cannot be resampled to {sample_rate} Hz; convert it first")
+    resampled: NDArray[np.float32] = torchaudio.functional.resample(torch.from_numpy(mono), rate, sample_rate).numpy()
+    if not len(resampled):
+        raise BadAudio(f"holds no samples after resampling from {rate} Hz")
+    return resampled
 
 
 def seconds(path: Path) -> float:

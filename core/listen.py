@@ -9,16 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import gcd
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torchaudio
 from numpy.typing import NDArray
 
-from core.audio import BadAudio
 from core.datasets.base import InputError
 from core.encoders import load_encoder, nano
 from core.encoders.base import Encoder, Padding
@@ -30,8 +27,6 @@ from core.traces import clip_cells
 OWN_MODEL = "ATLAS_OWN_MODEL"
 """Environment variable: the one ``python:`` model that may be loaded, as it was given to ``--model``."""
 TWIN = "-untrained"
-_LARGEST_KERNEL = 50_000_000
-"""Numbers in a resampling kernel, as in `core.audio`."""
 
 
 @dataclass(frozen=True)
@@ -146,24 +141,6 @@ def _even(activation: NDArray[np.float32], grid: TokenGrid, seconds: float) -> t
     nearest = np.searchsorted(starts, middles, side="right") - 1
     inside = middles < starts[nearest] + max(step, grid.span_seconds or 0)
     return np.where(inside, activation[:, nearest], np.float32(0)), step
-
-
-def resample(samples: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[np.float32]:
-    """Bring mono samples to a model's rate, as `core.audio.load` does with a file.
-
-    Raises
-    ------
-    BadAudio
-        If the two rates have no common factor to speak of, or nothing is left.
-    """
-    if rate == sample_rate:
-        return samples
-    if rate * sample_rate > _LARGEST_KERNEL * gcd(rate, sample_rate) ** 2:
-        raise BadAudio(f"has {rate} Hz, which cannot be resampled to {sample_rate} Hz; convert it first")
-    mono: NDArray[np.float32] = torchaudio.functional.resample(torch.from_numpy(samples), rate, sample_rate).numpy()
-    if not len(mono):
-        raise BadAudio(f"holds no samples after resampling from {rate} Hz")
-    return mono
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def _patterns(
 
 
 def _at_rate(model: Encoder, sound: Sound) -> NDArray[np.float32]:
-    from core.listen import resample
+    from core.audio import resample
 
     return resample(sound.samples, sound.sample_rate, model.sample_rate)
 

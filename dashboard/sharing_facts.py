@@ -100,11 +100,12 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Adjusted p; NaN stays NaN and does not count."""
+    from scipy.stats import false_discovery_control  # here: pages without shared neurons need not wait for it
+
     q = np.full(len(p), np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known])]
-    scaled = p[order] * len(order) / np.arange(1, len(order) + 1)
-    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1)
+    known = ~np.isnan(p)
+    if known.any():
+        q[known] = false_discovery_control(p[known])
     return q
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from sqlalchemy import Engine, bindparam, text
 
-from db.frames import frame, only_if
+from db.frames import frame
 
 
 def probabilities(engine: Engine, model: str, task: str, layer: int, neurons: Sequence[int]) -> pd.DataFrame:
@@ -147,69 +147,6 @@ def neuron_classes(engine: Engine, model: str, layer: int, neuron: int) -> pd.Da
     )
 
 
-def top_clips(
-    engine: Engine, model: str, layer: int, neuron: int, dataset: str | None = None, n: int = 6
-) -> pd.DataFrame:
-    """Return the clips a neuron answers to most, of each dataset the first ``n``.
-
-    Returns
-    -------
-    DataFrame
-        ``dataset``, ``rank`` (from 1), ``clip_id``, ``path``, ``root``, ``activation_rate``,
-        ``mean_activation``, ``split``, ``labels`` (such as ``pitch=60, family=brass``).
-    """
-    only = only_if(dataset, "dataset.name = :dataset")
-    found = frame(
-        engine,
-        f"""
-        SELECT dataset.name AS dataset, top_clip.rank, clip.id AS clip_id, clip.path,
-               dataset.root, top_clip.activation_rate, top_clip.mean_activation, clip.split
-        FROM model_dataset
-        JOIN model ON model.id = model_dataset.model_id
-        JOIN dataset ON dataset.id = model_dataset.dataset_id
-        JOIN neuron ON neuron.model_id = model.id
-        JOIN top_clip ON top_clip.model_dataset_id = model_dataset.id
-            AND top_clip.neuron_id = neuron.id
-        JOIN clip ON clip.id = top_clip.clip_id
-        WHERE model.name = :model AND neuron.layer = :layer AND neuron.neuron = :neuron
-          AND top_clip.rank <= :n{only}
-        ORDER BY dataset.name, top_clip.rank
-        """,
-        model=model,
-        layer=layer,
-        neuron=neuron,
-        n=n,
-        dataset=dataset,
-    )
-    labels = _labels(engine, found["clip_id"].tolist())
-    found["labels"] = [labels.get(clip_id, "") for clip_id in found["clip_id"]]
-    return found
-
-
-def clip(engine: Engine, clip_id: int) -> dict[str, object] | None:
-    """Return one clip, None when it is not in the store.
-
-    Returns
-    -------
-    dict or None
-        ``clip_id``, ``path``, ``root``, ``dataset``, ``split``, ``duration_seconds``, ``labels``.
-    """
-    found = frame(
-        engine,
-        """
-        SELECT clip.id AS clip_id, clip.path, dataset.root, dataset.name AS dataset, clip.split,
-               clip.duration_seconds
-        FROM clip JOIN dataset ON dataset.id = clip.dataset_id
-        WHERE clip.id = :clip_id
-        """,
-        clip_id=clip_id,
-    )
-    if found.empty:
-        return None
-    (row,) = found.to_dict("records")
-    return {str(name): value for name, value in row.items()} | {"labels": _labels(engine, [clip_id]).get(clip_id, "")}
-
-
 def neuron_ablations(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:
     """Return the effects of every ablation whose set contains the neuron.
 
@@ -239,20 +176,3 @@ def neuron_ablations(engine: Engine, model: str, layer: int, neuron: int) -> pd.
         layer=layer,
         neuron=neuron,
     )
-
-
-def _labels(engine: Engine, clip_ids: Sequence[int]) -> dict[int, str]:
-    """Return each clip's labels as ``attribute=value, ...`` in the order of the attributes."""
-    statement = text(
-        """
-        SELECT clip_label.clip_id, attribute.name, clip_label.value
-        FROM clip_label JOIN attribute ON attribute.id = clip_label.attribute_id
-        WHERE clip_label.clip_id IN :clip_ids
-        ORDER BY clip_label.clip_id, attribute.position, clip_label.value
-        """
-    ).bindparams(bindparam("clip_ids", expanding=True))
-    found = frame(engine, statement, clip_ids=list(clip_ids))
-    labels: dict[int, list[str]] = {}
-    for clip_id, name, value in found.itertuples(index=False):
-        labels.setdefault(int(clip_id), []).append(f"{name}={value}")
-    return {clip_id: ", ".join(parts) for clip_id, parts in labels.items()}

@@ -14,20 +14,17 @@ from sqlalchemy import Engine
 
 from db.frames import frame, only_if
 from db.neuron_queries import (
-    clip,
     neuron,
     neuron_ablations,
     neuron_classes,
     neuron_selectivity,
     probabilities,
-    top_clips,
 )
 from db.session import schema_version
 
 __all__ = [
     "ablation_effects",
     "cell_neurons",
-    "clip",
     "coverage",
     "datasets",
     "is_empty",
@@ -48,7 +45,6 @@ __all__ = [
     "skipped_probes",
     "store_facts",
     "tasks",
-    "top_clips",
     "warnings",
 ]
 

@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
-from streamlit.testing.v1 import AppTest
 
 from dashboard import data
 from dashboard.components import clip, words
 from db import queries
 from db.session import open_store
+from tests.pages import asked, open_page
 from tests.synthetic_store import build_store
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("views/overview.py", "views/heatmap.py", "views/neuron.py")
+PAGES = ("overview", "heatmap", "neuron")
 COMMAND = "python run_analysis.py --tasks all"
 
 
@@ -33,25 +33,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_store(folder / "atlas.db", audio_root=folder / "audio")
 
 
-def show(view: str, **state: str) -> AppTest:
-    """Open a page with that address."""
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30)
-    app.switch_page(view)
-    for name, value in state.items():
-        app.query_params[name.rstrip("_")] = value
-    return app.run()
-
-
-def asked(app: AppTest, name: str) -> str:
-    """Value of ``name`` in the address."""
-    value = app.query_params[name]
-    return str(value[0] if isinstance(value, list) else value)
-
-
 @pytest.mark.parametrize("view", PAGES)
 def test_every_page_opens(view: str, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(store))
-    app = show(view)
+    app = open_page(view)
     assert not app.exception
     assert not app.error
     assert not app.warning
@@ -62,14 +47,14 @@ def test_every_page_opens(view: str, store: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("view", PAGES)
 def test_every_preset_opens(view: str, preset: str, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(store))
-    app = show(view, preset=preset)
+    app = open_page(view, preset=preset)
     assert not app.exception
     assert asked(app, "preset") == preset
 
 
 def test_overview_counts_what_the_store_holds(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(store))
-    app = show("views/overview.py")
+    app = open_page("overview")
     assert {metric.label: metric.value for metric in app.metric} == {
         "Models": "2", "Neurons": "768", "Tasks": "6", "Clips": "288"
     }  # fmt: skip
@@ -89,7 +74,7 @@ def test_the_probe_of_clips_with_several_labels_is_called_average_precision(
     titles = []
     for path in (store, several):
         monkeypatch.setenv("ATLAS_DB", str(path))
-        app = show("views/overview.py")
+        app = open_page("overview")
         assert not app.exception
         charts = [json.loads(chart.proto.spec) for chart in app.get("vega_lite_chart")]
         layers = [layer["encoding"].get("x", {}) for chart in charts for layer in chart["layer"]]
@@ -103,7 +88,7 @@ def test_the_probe_of_clips_with_several_labels_is_called_average_precision(
 def test_the_address_restores_the_heatmap(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(store))
     state = {"model": "nano-sl", "task": "rooms-event", "preset": "calibrated", "layer": "4"}
-    app = show("views/heatmap.py", class_="dog", **state)
+    app = open_page("heatmap", class_="dog", **state)
     assert not app.exception
     assert not app.warning
     chosen = {box.label: box.value for box in app.selectbox}
@@ -118,7 +103,7 @@ def test_the_address_restores_the_heatmap(store: Path, monkeypatch: pytest.Monke
 
 def test_a_select_box_writes_to_the_address(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(store))
-    app = show("views/heatmap.py", model="nano-sl", task="rooms-event", layer="4", class_="dog")
+    app = open_page("heatmap", model="nano-sl", task="rooms-event", layer="4", class_="dog")
     app.selectbox(key="select_task").select("voices-emotion").run()
     assert not app.exception
     assert not app.warning
@@ -131,7 +116,7 @@ def test_next_goes_through_the_current_list(store: Path, monkeypatch: pytest.Mon
     engine = open_store(store, read_only=True)
     found = queries.cell_neurons(engine, "nano-ssl", "notes-pitch", "calibrated", 5)
     first, second = sorted(set(found["neuron"]))[:2]
-    app = show("views/neuron.py", model="nano-ssl", task="notes-pitch", layer="5", neuron=str(first))
+    app = open_page("neuron", model="nano-ssl", task="notes-pitch", layer="5", neuron=str(first))
     buttons = {button.label: button for button in app.button}
     assert buttons["Previous"].disabled
     buttons["Next"].click().run()
@@ -142,7 +127,7 @@ def test_next_goes_through_the_current_list(store: Path, monkeypatch: pytest.Mon
 
 def test_a_neuron_without_top_clips_opens(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(store))
-    app = show("views/neuron.py", layer="0", neuron="0")
+    app = open_page("neuron", layer="0", neuron="0")
     assert not app.exception
     assert any("No clip drives it" in caption.value for caption in app.caption)
 
@@ -150,22 +135,22 @@ def test_a_neuron_without_top_clips_opens(store: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("view", "state"),
     [
-        ("views/overview.py", {"preset": "best"}),
-        ("views/heatmap.py", {"model": "m2d"}),
-        ("views/heatmap.py", {"task": "x' OR 1=1"}),
-        ("views/heatmap.py", {"layer": "99"}),
-        ("views/heatmap.py", {"layer": "1", "class": "nothing"}),
-        ("views/neuron.py", {"neuron": "-1"}),
-        ("views/neuron.py", {"neuron": "seven"}),
-        ("views/neuron.py", {"layer": "6"}),
-        ("views/neuron.py", {"dataset": "nowhere"}),
+        ("overview", {"preset": "best"}),
+        ("heatmap", {"model": "m2d"}),
+        ("heatmap", {"task": "x' OR 1=1"}),
+        ("heatmap", {"layer": "99"}),
+        ("heatmap", {"layer": "1", "class": "nothing"}),
+        ("neuron", {"neuron": "-1"}),
+        ("neuron", {"neuron": "seven"}),
+        ("neuron", {"layer": "6"}),
+        ("neuron", {"dataset": "nowhere"}),
     ],
 )
 def test_unknown_values_in_the_address_are_told(
     view: str, state: dict[str, str], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ATLAS_DB", str(store))
-    app = show(view, **state)
+    app = open_page(view, **state)
     assert not app.exception
     assert len(app.warning) == 1
     name, value = list(state.items())[-1]
@@ -175,7 +160,7 @@ def test_unknown_values_in_the_address_are_told(
 @pytest.mark.parametrize("view", PAGES)
 def test_a_missing_store_names_path_and_command(view: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(tmp_path / "none.db"))
-    app = show(view)
+    app = open_page(view)
     assert not app.exception
     assert str(tmp_path / "none.db") in app.info[0].value
     assert app.code[0].value.startswith(COMMAND)
@@ -184,7 +169,7 @@ def test_a_missing_store_names_path_and_command(view: str, tmp_path: Path, monke
 def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     open_store(tmp_path / "empty.db").dispose()
     monkeypatch.setenv("ATLAS_DB", str(tmp_path / "empty.db"))
-    app = show("views/overview.py")
+    app = open_page("overview")
     assert not app.exception
     assert app.code[0].value.startswith(COMMAND)
 
@@ -192,7 +177,7 @@ def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_file_that_is_no_store_gives_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "notes.db").write_text("not a database " * 200)
     monkeypatch.setenv("ATLAS_DB", str(tmp_path / "notes.db"))
-    app = show("views/overview.py")
+    app = open_page("overview")
     assert not app.exception
     assert len(app.error) == 1
     assert "\n" not in app.error[0].value
@@ -201,7 +186,7 @@ def test_a_file_that_is_no_store_gives_one_line(tmp_path: Path, monkeypatch: pyt
 def test_a_store_written_while_open_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = build_store(tmp_path / "atlas.db", models=["nano-ssl"])
     monkeypatch.setenv("ATLAS_DB", str(path))
-    app = show("views/overview.py")
+    app = open_page("overview")
     assert app.metric[0].value == "1"
     build_store(path, models=["nano-sl"])
     app.run()

@@ -111,7 +111,6 @@ def test_query_has_the_same_columns_on_an_empty_store(synthetic: Engine, name: s
 def test_empty_store_says_so(tiny: Engine) -> None:
     empty = open_store(":memory:")
     assert queries.is_empty(empty) and not queries.is_empty(tiny)
-    assert queries.clip(empty, 1) is None
     assert queries.selection_settings(empty, "m", "t", "aape") is None
     assert queries.presets(empty) == []
 
@@ -194,26 +193,6 @@ def test_neuron_selectivity(tiny: Engine) -> None:
     assert found == [("aape", "cat", None), ("calibrated", "cat", 0.01)]
 
 
-def test_top_clips_and_clip(tiny: Engine) -> None:
-    found = listed(queries.top_clips(tiny, "tiny", 0, 0))
-    assert found == [
-        ("pets", 1, 3, "test/c.wav", "/audio/pets", 0.75, 1.5, "test", "animal=cat"),
-        ("pets", 2, 1, "train/a.wav", "/audio/pets", 0.5, 1.0, "train", "animal=cat, place=home"),
-    ]
-    assert len(queries.top_clips(tiny, "tiny", 0, 0, n=1)) == 1
-    assert queries.top_clips(tiny, "tiny", 0, 0, dataset="unknown").empty
-    assert queries.top_clips(tiny, "tiny", 0, 1).empty
-    assert queries.clip(tiny, 1) == {
-        "clip_id": 1,
-        "path": "train/a.wav",
-        "root": "/audio/pets",
-        "dataset": "pets",
-        "split": "train",
-        "duration_seconds": 1.5,
-        "labels": "animal=cat, place=home",
-    }
-
-
 def test_ablations_of_a_study_and_of_a_neuron(tiny: Engine) -> None:
     other = replace(ABLATION, selection="aape", neuron_index=ABLATION.neuron_index[:1])
     Store(tiny).write_ablations(1, "more", 1, "pets-animal", [other])
@@ -279,7 +258,6 @@ PAGE_QUERIES = [
     "neuron_classes",
     "neuron_selectivity",
     "probabilities",
-    "top_clips",
 ]
 LARGE = ("activation_probability", "neuron_entropy", "top_clip", "contrast_clip", "class_specific_neuron", "neuron")
 

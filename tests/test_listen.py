@@ -92,10 +92,10 @@ def test_columns_of_unknown_length_share_the_clip() -> None:
 def test_resampling_is_the_studys_own(tmp_path: Path) -> None:
     samples = noise(0.5, rate=22_050)
     soundfile.write(tmp_path / "a.wav", samples, 22_050, subtype="FLOAT")
-    assert np.array_equal(listen.resample(samples, 22_050, RATE), audio.load(tmp_path / "a.wav", RATE))
-    assert listen.resample(samples, RATE, RATE) is samples
+    assert np.array_equal(audio.resample(samples, 22_050, RATE), audio.load(tmp_path / "a.wav", RATE))
+    assert audio.resample(samples, RATE, RATE) is samples
     with pytest.raises(BadAudio, match="44099 Hz"):
-        listen.resample(samples, 44_099, RATE)
+        audio.resample(samples, 44_099, RATE)
 
 
 def test_an_embedded_model_is_rebuilt(encoder: nano.NanoEncoder) -> None:

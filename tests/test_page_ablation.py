@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
-from streamlit.testing.v1 import AppTest
 
 from core.results import Ablation, Attributions
 from db import ablation_queries as queries
 from db.frames import frame
 from db.session import open_store
 from db.store import Store
+from tests.pages import asked, open_page, said
 from tests.synthetic_store import DATASETS, build_store
 
-ROOT = Path(__file__).resolve().parents[1]
 EVENTS = DATASETS["rooms"]["event"]
 N_NEURONS = 384
+show = partial(open_page, "ablation")
 
 
 @pytest.fixture(scope="module")
@@ -67,23 +68,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def engine(store: Path) -> Engine:
     return open_store(store, read_only=True)
-
-
-def show(**state: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30)
-    app.switch_page("views/ablation.py")
-    for name, value in state.items():
-        app.query_params[name] = value
-    return app.run()
-
-
-def asked(app: AppTest, name: str) -> str:
-    value = app.query_params[name]
-    return str(value[0] if isinstance(value, list) else value)
-
-
-def written(app: AppTest) -> str:
-    return "\n".join(str(part.value) for part in [*app.markdown, *app.caption, *app.info])
 
 
 def test_what_was_ablated_is_listed(engine: Engine) -> None:
@@ -156,10 +140,10 @@ def test_the_page_shows_effects_flips_doses_and_shares(store: Path, monkeypatch:
         "Which choice is most specific?", "Every neuron's share",
     }  # fmt: skip
     assert len(app.get("vega_lite_chart")) == 6
-    assert "of 64 effects stand" in written(app)
-    assert "**2 clips** are called by another class" in written(app)
-    assert "8.0 points more than the others do (95 % interval 1.0 to 20.0)" in written(app)
-    assert "3 neurons were really taken out" in written(app)
+    assert "of 64 effects stand" in said(app)
+    assert "**2 clips** are called by another class" in said(app)
+    assert "8.0 points more than the others do (95 % interval 1.0 to 20.0)" in said(app)
+    assert "3 neurons were really taken out" in said(app)
     assert (asked(app, "selection"), asked(app, "gain")) == ("top 1%", "0")
 
 
@@ -172,8 +156,8 @@ def test_the_address_restores_the_page(store: Path, monkeypatch: pytest.MonkeyPa
     assert {name: asked(app, name) for name in state} == state
     assert app.selectbox(key="select_target").value == "siren"
     assert app.selectbox(key="select_attributed").value == "rain"
-    assert "Which flips" not in written(app)
-    assert "No test clip changed its class by the neurons of siren" in written(app)
+    assert "Which flips" not in said(app)
+    assert "No test clip changed its class by the neurons of siren" in said(app)
     app.selectbox(key="select_gain").select("2").run()
     assert not app.exception
     assert (asked(app, "gain"), asked(app, "target")) == ("2", "siren")
@@ -196,8 +180,8 @@ def test_a_model_without_attributions_and_specificity_opens(store: Path, monkeyp
     monkeypatch.setenv("ATLAS_DB", str(store))
     app = show(model="nano-sl", task="voices-emotion")
     assert not app.exception and not app.error
-    assert "No attribution was computed" in written(app)
-    assert "Not computed: it needs" in written(app)
+    assert "No attribution was computed" in said(app)
+    assert "Not computed: it needs" in said(app)
     assert "Needed, and enough?" not in [heading.value for heading in app.subheader]
 
 
@@ -227,8 +211,8 @@ def test_a_store_without_controls_flips_and_q_opens(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("ATLAS_DB", str(path))
     app = show(task="rooms-event")
     assert not app.exception and not app.error
-    assert "No random controls were run" in written(app)
-    assert "was not kept in this run" in written(app)
+    assert "No random controls were run" in said(app)
+    assert "was not kept in this run" in said(app)
 
 
 def test_targets_that_are_no_class_are_shown_over_all_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +220,7 @@ def test_targets_that_are_no_class_are_shown_over_all_clips(tmp_path: Path, monk
     monkeypatch.setenv("ATLAS_DB", str(path))
     app = show(task="rooms-event")
     assert not app.exception and not app.error
-    assert "No target is a class of the task" in written(app)
+    assert "No target is a class of the task" in said(app)
 
 
 def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from dashboard import compare_facts
 from dashboard.charts import compare as charts
 from db import coverage_queries
 from db.session import open_store
+from tests import pages
+from tests.pages import said
 from tests.synthetic_store import build_store
 
-ROOT = Path(__file__).resolve().parents[1]
+show = partial(pages.show, "compare")
 
 
 @pytest.fixture(scope="module")
@@ -46,19 +48,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         connection.execute("UPDATE run SET notes_json = '[\"rooms-event: 5 controls\"]' WHERE id = 1")
         connection.commit()
     return path
-
-
-def show(path: Path, monkeypatch: pytest.MonkeyPatch, **state: str) -> AppTest:
-    monkeypatch.setenv("ATLAS_DB", str(path))
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30)
-    app.switch_page("views/compare.py")
-    for name, value in state.items():
-        app.query_params[name] = value
-    return app.run()
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(element.value for element in [*app.markdown, *app.caption, *app.info])
 
 
 def test_two_models_stand_side_by_side(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from dashboard import coverage_facts
 from dashboard.charts import coverage as charts
 from db import coverage_queries
 from db.session import open_store
+from tests import pages
+from tests.pages import said
 from tests.synthetic_store import build_store
 
-ROOT = Path(__file__).resolve().parents[1]
 RATES = (0.005, 0.01, 0.02)
 BARS = (0.9, 0.95)
+show = partial(pages.show, "coverage")
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +54,6 @@ def store(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             )  # fmt: skip
         connection.commit()
     return path
-
-
-def show(path: Path, monkeypatch: pytest.MonkeyPatch, **state: str) -> AppTest:
-    monkeypatch.setenv("ATLAS_DB", str(path))
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30)
-    app.switch_page("views/coverage.py")
-    for name, value in state.items():
-        app.query_params[name] = value
-    return app.run()
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(element.value for element in [*app.markdown, *app.caption])
 
 
 def test_curves_are_drawn_for_a_quota_and_their_lack_explained_for_evidence(

@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from dashboard import heatmap_facts, neuron_picture
 from dashboard.charts import heatmap as charts
 from db import heatmap_queries, queries
 from db.session import open_store
+from tests import pages
+from tests.pages import asked
 from tests.synthetic_store import build_store
 
-APP = str(Path(__file__).resolve().parents[1] / "dashboard" / "app.py")
 GROUP = {"bell": "inside", "door": "inside", "cough": "alive", "dog": "alive"}  # the rest: outside
+show = partial(pages.show, "heatmap")
 
 
 @pytest.fixture(scope="module")
@@ -52,23 +55,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engine(store: Path) -> Engine:
     return open_store(store, read_only=True)
-
-
-def show(store: Path, monkeypatch: pytest.MonkeyPatch, **state: str) -> AppTest:
-    monkeypatch.setenv("ATLAS_DB", str(store))
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.switch_page("views/heatmap.py")
-    for name, value in state.items():
-        app.query_params[name.rstrip("_")] = value
-    app.run()
-    assert not app.exception
-    return app
-
-
-def asked(app: AppTest, name: str) -> str:
-    """Value of ``name`` in the address."""
-    value = app.query_params[name]
-    return str(value[0] if isinstance(value, list) else value)
 
 
 def charts_of(app: AppTest) -> list[dict[str, Any]]:

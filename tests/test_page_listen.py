@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from dashboard import listen_facts, live
 from dashboard.charts import listen as charts
 from db import listen_queries
 from db.session import open_store
+from tests.pages import asked, open_page
 from tests.synthetic_store import LAYER_WIDTHS, N_NEURONS, build_store
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = ("n_neurons", "n_high", "share", "expected", "low", "high", "p_value", "q_value")
 LEVELS = np.array([0.0, 0.5, 0.95, 1.0])
+show = partial(open_page, "listen")
 
 
 def test_percentiles_lie_between_the_levels() -> None:
@@ -220,24 +223,11 @@ def test_reads(store: Path) -> None:
     assert sorted(pairs["flat_index"]) == sorted(view["layer"] * LAYER_WIDTHS[0] + view["neuron"])
 
 
-def show(**state: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60)
-    app.switch_page("views/listen.py")
-    for name, value in state.items():
-        app.query_params[name] = value
-    return app.run()
-
-
 def wav(seconds: float = 1.0, rate: int = 16_000, level: float = 0.3, n_channels: int = 1) -> bytes:
     buffer = io.BytesIO()
     samples = level * np.random.default_rng(1).normal(0, 0.3, (int(seconds * rate), n_channels))
     soundfile.write(buffer, np.clip(samples, -1, 1), rate, format="WAV")
     return buffer.getvalue()
-
-
-def asked(app: AppTest, name: str) -> str:
-    value = app.query_params[name]
-    return str(value[0] if isinstance(value, list) else value)
 
 
 def headings(app: AppTest) -> list[str]:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from dashboard import neuron_facts
 from db import neuron_evidence_queries as evidence
 from db import neuron_queries
 from db.session import open_store
+from tests import pages
+from tests.pages import asked, said
 from tests.synthetic_store import build_store
 
-APP = str(Path(__file__).resolve().parents[1] / "dashboard" / "app.py")
 MODEL, TASK = "nano-ssl", "rooms-event"
 LAYER, NEURON, FLAT = 2, 7, 135
+show = partial(pages.show, "neuron")
 
 
 @pytest.fixture(scope="module")
@@ -69,27 +71,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         connection.commit()
     return path
-
-
-def show(store: Path, monkeypatch: pytest.MonkeyPatch, **state: str) -> AppTest:
-    monkeypatch.setenv("ATLAS_DB", str(store))
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.switch_page("views/neuron.py")
-    for name, value in state.items():
-        app.query_params[name.rstrip("_")] = value
-    app.run()
-    assert not app.exception
-    return app
-
-
-def asked(app: AppTest, name: str) -> str:
-    """Value of ``name`` in the address."""
-    value = app.query_params[name]
-    return str(value[0] if isinstance(value, list) else value)
-
-
-def said(app: AppTest) -> str:
-    return "\n".join([*(part.value for part in app.markdown), *(part.value for part in app.caption)])
 
 
 HERE = {"model": MODEL, "task": TASK, "layer": str(LAYER), "neuron": str(NEURON), "preset": "calibrated"}

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from dashboard import facts, overview_facts
 from dashboard.charts import overview as charts
 from db import coverage_queries, queries
 from db.session import open_store
+from tests import pages
+from tests.pages import said
 from tests.synthetic_store import build_store
 
-ROOT = Path(__file__).resolve().parents[1]
+show = partial(pages.show, "overview")
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +42,6 @@ def partial(tmp_path_factory: pytest.TempPathFactory) -> Path:
         connection.execute("UPDATE model_task SET warnings_json = '[\"fewer than 10 selection clips: a (3)\"]'")
         connection.commit()
     return path
-
-
-def show(path: Path, monkeypatch: pytest.MonkeyPatch, **state: str) -> AppTest:
-    monkeypatch.setenv("ATLAS_DB", str(path))
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30)
-    app.switch_page("views/overview.py")
-    for name, value in state.items():
-        app.query_params[name] = value
-    return app.run()
-
-
-def said(app: AppTest) -> str:
-    return "\n".join(element.value for element in [*app.markdown, *app.caption])
 
 
 def test_it_shows_five_charts_and_says_what_stands(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
-from streamlit.testing.v1 import AppTest
 
 from dashboard import pitch_facts
 from dashboard.charts import pitch as charts
 from db import tuning_queries
 from db.session import open_store
+from tests import pages
+from tests.pages import said
 from tests.synthetic_store import build_store
 
-ROOT = Path(__file__).resolve().parents[1]
 NOTES = (57, 59, 60, 62, 64, 65, 67, 69)  # of the classes A3, B3, C4, ...
 MODEL, TASK, OTHER = "nano-ssl", "notes-pitch", "rooms-event"
+show = partial(pages.show, "pitch")
 
 
 def _make_notes(connection: sqlite3.Connection, task: str) -> None:
@@ -72,19 +74,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engine(store: Path) -> Engine:
     return open_store(store, read_only=True)
-
-
-def show(store: Path, monkeypatch: pytest.MonkeyPatch, **state: str) -> AppTest:
-    monkeypatch.setenv("ATLAS_DB", str(store))
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30)
-    app.switch_page("views/pitch.py")
-    for name, value in state.items():
-        app.query_params[name] = value
-    return app.run()
-
-
-def said(app: AppTest) -> str:
-    return " ".join(element.value for element in [*app.markdown, *app.caption, *app.info])
 
 
 def test_the_page_opens_and_counts(store: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

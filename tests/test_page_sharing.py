@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,18 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 from sqlalchemy import Engine
-from streamlit.testing.v1 import AppTest
 
 from core.sharing import shared_neurons
 from dashboard import sharing_facts
 from dashboard.charts import sharing as charts
-from db import queries, sharing_queries
+from db import clip_queries, queries, sharing_queries
 from db.named_queries import NAMED
 from db.session import open_store
+from tests import pages
+from tests.pages import asked
 from tests.synthetic_store import build_store
 
-APP = str(Path(__file__).resolve().parents[1] / "dashboard" / "app.py")
+show = partial(pages.show, "sharing")
 
 
 @pytest.fixture(scope="module")
@@ -44,23 +46,6 @@ def pairs() -> pd.DataFrame:
     mask[1, 20:320] = True
     mask[2, 320:620] = True
     return sharing_facts.judged(shared_neurons("aape", [("t", ["a", "b", "c", "d"], mask)], {("t", "a", "b")}).pairs)
-
-
-def show(store: Path, monkeypatch: pytest.MonkeyPatch, **state: str) -> AppTest:
-    monkeypatch.setenv("ATLAS_DB", str(store))
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.switch_page("views/sharing.py")
-    for name, value in state.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
-
-
-def asked(app: AppTest, name: str) -> str:
-    """Value of ``name`` in the address."""
-    value = app.query_params[name]
-    return str(value[0] if isinstance(value, list) else value)
 
 
 def test_the_figures_are_those_of_the_named_queries() -> None:
@@ -202,8 +187,8 @@ def test_the_list_holds_the_neurons_of_both_classes(engine: Engine) -> None:
 
 
 def test_the_clips_of_a_class_begin_with_those_the_neuron_fires_in_most(engine: Engine) -> None:
-    top = queries.top_clips(engine, "nano-ssl", 2, 7, "rooms", 6)
-    label = str(top["labels"].iloc[0]).split(", ")[0].removeprefix("event=")
+    top = clip_queries.neuron_clips(engine, "nano-ssl", "rooms", 2, 7)
+    label = str(top["labels"].iloc[0]).split(", ")[0].removeprefix("event: ")
     found = sharing_queries.clips_of_class(engine, "nano-ssl", 2, 7, "rooms-event", label, 4)
     assert len(found) == 4
     assert found["clip_id"].iloc[0] == top["clip_id"].iloc[0]

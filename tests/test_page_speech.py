@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
-from streamlit.testing.v1 import AppTest
 
 from dashboard import speech_facts
 from dashboard.charts import speech as charts
 from db import speech_queries
 from db.session import open_store
+from tests import pages
+from tests.pages import said
 from tests.synthetic_store import build_store
 
-ROOT = Path(__file__).resolve().parents[1]
 MODEL, EMOTION, GENDER, PLACE = "nano-ssl", "voices-emotion", "voices-gender", "rooms-place"
+show = partial(pages.show, "speech")
 
 
 def _prefer(connection: sqlite3.Connection, task: str, n_neurons: int) -> None:
@@ -72,19 +74,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engine(store: Path) -> Engine:
     return open_store(store, read_only=True)
-
-
-def show(store: Path, monkeypatch: pytest.MonkeyPatch, **state: str) -> AppTest:
-    monkeypatch.setenv("ATLAS_DB", str(store))
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30)
-    app.switch_page("views/speech.py")
-    for name, value in state.items():
-        app.query_params[name] = value
-    return app.run()
-
-
-def said(app: AppTest) -> str:
-    return " ".join(element.value for element in [*app.markdown, *app.caption, *app.info])
 
 
 def test_gender_is_told_with_what_goes_with_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

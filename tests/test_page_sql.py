@@ -16,6 +16,7 @@ from dashboard.sql_facts import Drawing
 from db.named_queries import NAMED, PAPER
 from db.session import open_store
 from db.view_meanings import VIEW_MEANINGS, columns, meaning
+from tests.pages import asked
 from tests.synthetic_store import build_store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,11 +40,6 @@ def opened(at_hand: AppTest, **state: str) -> AppTest:
     app = at_hand.run()
     assert not app.exception
     return app
-
-
-def asked(app: AppTest, name: str) -> str:
-    value = app.query_params[name]
-    return str(value[0] if isinstance(value, list) else value)
 
 
 # --- what is told of the views

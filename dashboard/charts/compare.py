@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.charts.common import CHANCE_NAME, NULL_NAME, axis_height, class_axis, legend, share_axis
-from dashboard.charts.overview import MEASURES
+from dashboard.charts.overview import MEASURES, probe_tooltip
 from dashboard.theme import MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
 
 ROW = 24  # pixels of a task
@@ -82,17 +82,7 @@ def probe_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerCha
     """
     frame = frame.assign(measure=frame["metric"].replace(MEASURES))
     color = alt.Color("model:N", scale=_scale(colours, CHANCE_NAME), legend=legend())
-    tooltip = [
-        alt.Tooltip("model:N", title="Model"),
-        alt.Tooltip("task:N", title="Task"),
-        alt.Tooltip("measure:N", title="Measure"),
-        alt.Tooltip("accuracy:Q", title="Value", format=".1%"),
-        alt.Tooltip("ci_low:Q", title="95 % interval from", format=".1%"),
-        alt.Tooltip("ci_high:Q", title="to", format=".1%"),
-        alt.Tooltip("chance:Q", title="Chance", format=".1%"),
-        alt.Tooltip("n_clips:Q", title="Test clips", format=",d"),
-    ]
-    base = alt.Chart(frame).encode(y=_rows(), tooltip=tooltip)
+    base = alt.Chart(frame).encode(y=_rows(), tooltip=probe_tooltip())
     offset = alt.YOffset("model:N", sort=list(colours))
     title = " or ".join(name for name in MEASURES.values() if name in set(frame["measure"]))
     x = share_axis("accuracy:Q", f"{title} on test clips")

@@ -141,6 +141,20 @@ def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.LayerChart:
     return alt.LayerChart(layer=[lines, dashed], height=300)
 
 
+def probe_tooltip() -> list[alt.Tooltip]:
+    """What a probe's point tells, its interval and chance beside it."""
+    return [
+        alt.Tooltip("model:N", title="Model"),
+        alt.Tooltip("task:N", title="Task"),
+        alt.Tooltip("measure:N", title="Measure"),
+        alt.Tooltip("accuracy:Q", title="Value", format=".1%"),
+        alt.Tooltip("ci_low:Q", title="95 % interval from", format=".1%"),
+        alt.Tooltip("ci_high:Q", title="to", format=".1%"),
+        alt.Tooltip("chance:Q", title="Chance", format=".1%"),
+        alt.Tooltip("n_clips:Q", title="Test clips", format=",d"),
+    ]
+
+
 def probe_chart(frame: pd.DataFrame) -> alt.LayerChart:
     """Probe accuracy, or what stands in its place, of each task by each model, with chance marked.
 
@@ -152,17 +166,7 @@ def probe_chart(frame: pd.DataFrame) -> alt.LayerChart:
     """
     frame = frame.assign(measure=frame["metric"].replace(MEASURES))
     y, offset, color, height = by_task(frame, CHANCE_NAME)
-    tooltip = [
-        alt.Tooltip("model:N", title="Model"),
-        alt.Tooltip("task:N", title="Task"),
-        alt.Tooltip("measure:N", title="Measure"),
-        alt.Tooltip("accuracy:Q", title="Value", format=".1%"),
-        alt.Tooltip("ci_low:Q", title="95 % interval from", format=".1%"),
-        alt.Tooltip("ci_high:Q", title="to", format=".1%"),
-        alt.Tooltip("chance:Q", title="Chance", format=".1%"),
-        alt.Tooltip("n_clips:Q", title="Test clips", format=",d"),
-    ]
-    base = alt.Chart(frame).encode(y=y, yOffset=offset, tooltip=tooltip)
+    base = alt.Chart(frame).encode(y=y, yOffset=offset, tooltip=probe_tooltip())
     measures = [name for name in MEASURES.values() if name in set(frame["measure"])]
     title = f"{' (circle) or '.join(measures)}{' (diamond)' * (len(measures) > 1)} on test clips"
     x = share_axis("accuracy:Q", title)

@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import data, uploads
 from dashboard.components import address, clip, sidebar, words
-from db import listen_queries, queries
+from db import clip_queries, listen_queries
 
 SOURCES = {"record": "Record", "upload": "Upload", "store": "From the datasets"}
 KINDS = ["wav", "flac", "ogg", "oga", "mp3", "aif", "aiff", "au"]
@@ -81,7 +81,8 @@ def _own(source: str) -> Given:
 
 def _stored(scope: sidebar.Scope) -> Given:
     asked = st.query_params.get("clip", "")
-    told = data.read(scope.store, queries.clip, int(asked)) if asked.isdecimal() and len(asked) < 16 else None
+    wanted = (int(asked),) if asked.isdecimal() and len(asked) < 16 else ()
+    told = next(iter(data.read(scope.store, clip_queries.clips, wanted).to_dict("records")), None) if wanted else None
     if asked and told is None:
         st.warning(f"The address asks for clip “{words.plain(asked)}”, which is not here.")
     chosen = int(asked) if told is not None else None

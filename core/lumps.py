@@ -11,6 +11,7 @@ only, and again the three moments serve. The larger p of the two counts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -33,6 +34,9 @@ _LOOK_CLOSER = 0.03
 """A p below is held against the tail by the highest unit too."""
 SHARE = 0.03
 """A neuron is lumpy if its most deviant unit holds at least so much of its sum of squares."""
+
+
+Tail = Callable[["ClipCounts", IntArray, IntArray, IntArray, FloatArray], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -105,21 +109,20 @@ def raised(
     p : ndarray of float, shape (n_pairs,)
     """
     column = counts.lumps.place[neuron]
-    lumpy = np.flatnonzero(column >= 0)
     found = p.copy()
 
-    def raise_some(start: int) -> None:
-        at = lumpy[start : start + 2**14]
-        tail = _conditional_tail(counts, drawn[class_index[at]], neuron[at], column[at], excess[at])
-        found[at] = np.maximum(p[at], tail)
+    def raise_to(tail: Tail, of: IntArray, at_once: int) -> None:
+        def raise_some(start: int) -> None:
+            at = of[start : start + at_once]
+            found[at] = np.maximum(found[at], tail(counts, drawn[class_index[at]], neuron[at], column[at], excess[at]))
 
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(raise_some, range(0, len(lumpy), 2**14)))
-    lumpy = lumpy[found[lumpy] < _LOOK_CLOSER] if len(counts.lumps.highest) else lumpy[:0]
-    for start in range(0, len(lumpy), 2**12):
-        at = lumpy[start : start + 2**12]
-        tail = _tail_by_highest(counts, drawn[class_index[at], 0], neuron[at], column[at], excess[at])
-        found[at] = np.maximum(found[at], tail)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(raise_some, range(0, len(of), at_once)))
+
+    lumpy = np.flatnonzero(column >= 0)
+    raise_to(_conditional_tail, lumpy, 2**13)
+    if len(counts.lumps.highest):
+        raise_to(_tail_by_highest, lumpy[found[lumpy] < _LOOK_CLOSER], 2**11)
     return found
 
 
@@ -138,7 +141,7 @@ def _tail_by_highest(
 ) -> FloatArray:
     """Chance that a class sum reaches ``excess``, over which unit is the highest that the class draws; one stratum."""
     highest = counts.lumps.highest[:, column]
-    n, size, n_highest = drawn.astype(np.float64), float(counts.exchange.sizes[0]), len(highest)
+    n, size, n_highest = drawn[:, 0].astype(np.float64), float(counts.exchange.sizes[0]), len(highest)
     below: FloatArray = size - np.arange(1.0, n_highest + 1)[:, None]  # units lower than each
     sums = _sums_below(counts, neuron, highest)
     every = _log_ways(n, np.full(len(n), size))
@@ -168,6 +171,8 @@ def _conditional_tail(
         ways, mean = np.zeros(len(neuron)), (height * mask).sum(axis=0)
         var, sk = variance.copy(), skew.copy()
         for i in range(N_UNITS):
+            if not leads[i].any():  # with one stratum, all but the first
+                continue
             h, own = stratum[i], together[i] * leads[i]
             n_h, size_h = n[pairs, h], size[h]
             rest_n, rest_size = n_h - (own * mask).sum(axis=0), size_h - own.sum(axis=0)

@@ -45,7 +45,9 @@ def is_own(target: str, affected: Any) -> bool:
 
 def in_points(effects: pd.DataFrame) -> pd.DataFrame:
     """Shares as percentage points; adds ``affected`` (with a name for all clips), ``own``, ``stands``."""
-    shown = effects.assign(**{name: effects[name] * 100 for name in _POINTS if name in effects})
+    shares = [name for name in _POINTS if name in effects]
+    shown = effects.copy()
+    shown[shares] = effects[shares] * 100
     shown["affected"] = shown["affected_class"].fillna(ALL_CLIPS)
     shown["own"] = [is_own(t, a) for t, a in zip(effects["target"], effects["affected_class"], strict=True)]
     shown["stands"] = facts.believable(effects)

@@ -11,10 +11,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -84,7 +86,7 @@ def _engine(location: str, identity: int) -> Engine:
     return open_store(location, read_only=True, create=False)
 
 
-@st.cache_data(max_entries=512, show_spinner=False)
+@st.cache_resource(max_entries=512, show_spinner=False)
 def _read(
     name: str,
     _query: Callable[..., Any],
@@ -118,4 +120,6 @@ def read(store: Store, query: Callable[..., Any], *positional: Any, **named: Any
         With one line, where the store cannot be read.
     """
     name = f"{query.__module__}.{query.__qualname__}"
-    return _read(name, query, store.location, store.stamp, positional, named)
+    found = _read(name, query, store.location, store.stamp, positional, named)
+    # What a page does to its answer leaves the kept one as it is: pandas copies on write.
+    return found.copy(deep=False) if isinstance(found, pd.DataFrame) else copy(found)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 import pandas as pd
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 
 from dashboard.components import draw
 
@@ -25,21 +28,38 @@ def two_layers(rows: pd.DataFrame) -> alt.LayerChart:
     return alt.LayerChart(layer=[base.mark_bar().encode(y=alt.Y("value:Q")), base.mark_point(), line])
 
 
+def drawn() -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
+    """The Vega-Lite of a chart, and its rows as the browser reads them."""
+    spec = draw._specification("a chart", two_layers, (ROWS,)).for_browser()
+    return spec, {name: convert_arrow_bytes_to_pandas_df(rows) for name, rows in spec["datasets"].items()}
+
+
 def test_a_frame_goes_along_once_with_the_columns_that_the_chart_names() -> None:
-    spec = draw._specification("a chart", two_layers, (ROWS,))
+    spec, rows = drawn()
     names = [layer["data"]["name"] for layer in spec["layer"]]
-    assert names[0] == names[1] != names[2] and set(names) == set(spec["datasets"])
+    assert names[0] == names[1] != names[2] and set(names) == set(rows)
     # A name that would be written otherwise in Vega-Lite is not looked for, and stays.
-    assert list(spec["datasets"][names[0]]) == ["name", "value", "of no use"]
-    assert spec["datasets"][names[2]]["at"].tolist() == [0]
+    assert list(rows[names[0]]) == ["name", "value", "of no use"]
+    assert rows[names[2]]["at"].tolist() == [0]
 
 
 def test_rows_are_plain_and_infinity_is_missing() -> None:
-    spec = draw._specification("a chart", two_layers, (ROWS,))
-    rows = spec["datasets"][spec["layer"][0]["data"]["name"]]
-    assert type(rows) is pd.DataFrame and list(rows.index) == [0, 1, 2]
-    assert rows["name"].tolist() == ["b", "a", "b"] and rows["name"].dtype == object
+    spec, datasets = drawn()
+    rows = datasets[spec["layer"][0]["data"]["name"]]
+    assert rows["name"].tolist() == ["b", "a", "b"]
     assert rows["value"].isna().tolist() == [False, True, True]
+
+
+def test_a_chart_that_is_drawn_leaves_the_kept_one_as_it_is() -> None:
+    spec, _ = drawn()
+    spec["datasets"].clear()  # as Streamlit does
+    assert drawn()[1]
+
+
+def test_other_rows_make_another_chart() -> None:
+    kept = draw._specification("a chart", two_layers, (ROWS,))
+    assert draw._specification("a chart", two_layers, (ROWS.copy(),)) is kept
+    assert draw._specification("a chart", two_layers, (ROWS.assign(value=2.0),)) is not kept
 
 
 def test_the_frame_given_is_left_as_it_was() -> None:

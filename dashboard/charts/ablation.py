@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.common import CONTROL_NAME, axis_height, class_axis, legend
+from dashboard.charts.common import CONTROL_NAME, axis_height, class_axis, layered, legend
 from dashboard.theme import HIGHLIGHT, MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
 STANDS, STANDS_NOT = "effect that stands", "effect that does not"
@@ -56,7 +56,7 @@ def ablation_chart(frame: pd.DataFrame) -> alt.LayerChart:
     delta = drawn.mark_point(filled=True, size=75, opacity=1).encode(x=alt.X("delta:Q"), color=color)
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6)
     height = 34 * points["label"].nunique() + 110  # axis and legend
-    return alt.LayerChart(layer=[zero.encode(x=alt.X("x:Q")), controls, middle, interval, delta], height=height)
+    return layered(layer=[zero.encode(x=alt.X("x:Q")), controls, middle, interval, delta], height=height)
 
 
 def narrow_legend(columns: int = 3) -> alt.Legend:
@@ -162,7 +162,7 @@ def matrix(
         .mark_text(**_cell_text(top, len(classes), dark))
         .encode(text=alt.Text("text:N"))
     )
-    return alt.LayerChart(
+    return layered(
         layer=[grey, coloured, frame, text.add_params(click)],
         height=step * len(targets) + (30 if short else axis_height(classes)) + 20,
     )
@@ -211,7 +211,7 @@ def strip(rows: pd.DataFrame, draws: pd.DataFrame, title: str = "Class") -> alt.
     )
     delta = base.mark_point(size=70, opacity=1, filled=True).encode(x=alt.X("delta:Q"), color=color)
     layers = [_zero(), controls, mean, interval, delta]
-    return alt.LayerChart(layer=[layer for layer in layers if layer is not None], height=24 * len(rows) + 100)
+    return layered(layer=[layer for layer in layers if layer is not None], height=24 * len(rows) + 100)
 
 
 def dose_curve(rows: pd.DataFrame, chosen: str) -> alt.LayerChart:
@@ -240,7 +240,7 @@ def dose_curve(rows: pd.DataFrame, chosen: str) -> alt.LayerChart:
     drawn = told(names[1], one)
     title = ["Change of accuracy on", "the own class (points)"]
     y = alt.Y("delta:Q", title=title)
-    return alt.LayerChart(
+    return layered(
         layer=[
             _zero("y"),
             random.mark_area(opacity=0.3).encode(
@@ -286,7 +286,7 @@ def parts_chart(rows: pd.DataFrame) -> alt.LayerChart:
     after = alt.Chart(rows[rows["part"] != "untouched"]).encode(y=y, yOffset=offset, tooltip=tooltip)
     random = after.transform_calculate(part_of=f"'{CONTROL_NAME}'")
     low = alt.X("random_low:Q", title=title, scale=alt.Scale(domain=[0, 100]))
-    return alt.LayerChart(
+    return layered(
         layer=[
             before.mark_tick(thickness=2, size=15 * (len(present) - 1)).encode(x=alt.X("accuracy:Q"), color=color),
             random.mark_rule(strokeWidth=7, strokeCap="round").encode(
@@ -341,7 +341,7 @@ def specificity_chart(rows: pd.DataFrame) -> alt.LayerChart:
         layers.append(
             base.mark_point(filled=True, opacity=1, size=size, shape=shape).encode(x=alt.X(f"{field}:Q", title=x_title))
         )
-    return alt.LayerChart(layer=layers, height=34 * len(points) + 140)
+    return layered(layer=layers, height=34 * len(points) + 140)
 
 
 def check_chart(rows: pd.DataFrame) -> alt.LayerChart:
@@ -375,4 +375,4 @@ def check_chart(rows: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )
-    return alt.LayerChart(layer=[line.encode(x=alt.X("x:Q"), y=alt.Y("y:Q")), points], height=320)
+    return layered(layer=[line.encode(x=alt.X("x:Q"), y=alt.Y("y:Q")), points], height=320)

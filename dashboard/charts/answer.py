@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.common import axis_height, class_axis, class_order, legend
+from dashboard.charts.common import axis_height, class_axis, class_order, layered, legend
 from dashboard.theme import MODEL_COLOURS, NULL_COLOUR
 
 MOST_ROWS = 5_000
@@ -137,7 +137,7 @@ def _bars(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
     ends = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=3, color=NULL_COLOUR, strokeCap="round")
     ends = ends.encode(long(field="low", type="quantitative"), (alt.X2 if flat else alt.Y2)(field="high"))
     size = len(order) * max(18, 9 * n_lines + 4) + 110
-    return alt.LayerChart(layer=[bars, ends], height=size if flat else 260 + axis_height(order))
+    return layered(layer=[bars, ends], height=size if flat else 260 + axis_height(order))
 
 
 def _lines(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
@@ -161,7 +161,7 @@ def _lines(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
     shown = _colour(rows.rename(columns={"p1": split}), split, "p1") if split else alt.value(MODEL_COLOURS[0])
     line = base.mark_line(point=alt.OverlayMarkDef(filled=True, size=45), strokeWidth=2)
     line = line.encode(alt.Y(field="value", type="quantitative", title=_title(y)), color=shown)
-    return alt.LayerChart(layer=[line], height=320)
+    return layered(layer=[line], height=320)
 
 
 def _points(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
@@ -185,7 +185,7 @@ def _points(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
         tooltip=_tips(*((field, name, is_number(frame, name)) for name, field in fields.items())),
     )  # fmt: skip
     few = 340 if is_number(frame, y) else max(160, 18 * min(frame[y].nunique(), 60) + 60)
-    return alt.LayerChart(layer=[points], height=few)
+    return layered(layer=[points], height=few)
 
 
 def _heatmap(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
@@ -208,4 +208,4 @@ def _heatmap(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart
             tooltip=tips,
         )
     )
-    return alt.LayerChart(layer=[cells], height=max(120, min(20 * len(orders[1]), 900)) + axis_height(orders[0]) + 40)
+    return layered(layer=[cells], height=max(120, min(20 * len(orders[1]), 900)) + axis_height(orders[0]) + 40)

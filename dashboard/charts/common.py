@@ -12,7 +12,7 @@ from dashboard.theme import MODEL_COLOURS, NULL_COLOUR
 
 # Checking every part of every chart against the schema took a third of a page's time; tests/test_charts.py
 # checks them once. For the same reason channels are written as ``x=alt.X("share:Q")``, not ``x="share:Q"`` (each
-# text makes Altair hash all its schemas), and a chart's height goes into ``alt.LayerChart(...)``, not into
+# text makes Altair hash all its schemas), and a chart's height goes into ``layered(...)``, not into
 # ``.properties(...)``, which copies all layers four times.
 alt.utils.schemapi.disable_debug_mode()
 
@@ -22,6 +22,16 @@ LABEL_LIMIT = 130  # pixels; longer names end in dots
 NULL_NAME = "shuffled-label null"
 CHANCE_NAME = "chance"
 CONTROL_NAME = "random controls"
+
+
+def layered(layer: Sequence[alt.Chart | alt.LayerChart], **of_all: Any) -> alt.LayerChart:
+    """Charts over each other, as ``alt.LayerChart``.
+
+    That copies every layer four times and joins their data and parameters, which its ``to_dict`` does again.
+    """
+    chart = alt.LayerChart(**of_all)
+    chart.layer = list(layer)
+    return chart
 
 
 def class_order(names: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.common import CHANCE_NAME, NULL_NAME, axis_height, class_axis, legend, share_axis
+from dashboard.charts.common import CHANCE_NAME, NULL_NAME, axis_height, class_axis, layered, legend, share_axis
 from dashboard.charts.overview import MEASURES, probe_tooltip
 from dashboard.theme import MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
 
@@ -67,7 +67,7 @@ def coverage_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.Layer
         .encode(x=x, color=color)
         for name, size in zip(colours, (170, 55), strict=True)
     )
-    return alt.LayerChart(layer=[null, join, first, second], height=ROW * frame["task"].nunique() + 85)
+    return layered(layer=[null, join, first, second], height=ROW * frame["task"].nunique() + 85)
 
 
 def probe_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerChart:
@@ -96,7 +96,7 @@ def probe_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerCha
         x=alt.X("chance:Q"), color=alt.Color(datum=CHANCE_NAME)
     )
     found = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, yOffset=offset, color=color)
-    return alt.LayerChart(layer=[interval, join, chance, found], height=ROW * frame["task"].nunique() + 85)
+    return layered(layer=[interval, join, chance, found], height=ROW * frame["task"].nunique() + 85)
 
 
 def depth_chart(frame: pd.DataFrame, nulls: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerChart:
@@ -130,7 +130,7 @@ def depth_chart(frame: pd.DataFrame, nulls: pd.DataFrame, colours: Mapping[str, 
     tooltip = [alt.Tooltip("model:N", title="Null of"), alt.Tooltip("share:Q", title="Mean share", format=".3%")]
     dashed = alt.Chart(nulls).mark_rule(strokeDash=[4, 4], strokeWidth=1.5)
     dashed = dashed.encode(y=alt.Y("share:Q"), color=color, tooltip=tooltip)
-    return alt.LayerChart(layer=[lines, dashed], height=300)
+    return layered(layer=[lines, dashed], height=300)
 
 
 def class_pairs(frame: pd.DataFrame, colours: Mapping[str, str], classes: Sequence[str]) -> alt.LayerChart:
@@ -162,7 +162,7 @@ def class_pairs(frame: pd.DataFrame, colours: Mapping[str, str], classes: Sequen
         color=alt.Color("model:N", scale=scale, legend=legend()),
     )
     null = base.mark_tick(thickness=3, opacity=1).encode(y=alt.Y("expected_null:Q"), color=alt.Color(datum=NULL_NAME))
-    return alt.LayerChart(layer=[bars, null], height=240 + axis_height(classes))
+    return layered(layer=[bars, null], height=240 + axis_height(classes))
 
 
 def sharing_matrix(frame: pd.DataFrame, classes: Sequence[str], dark: bool = False) -> alt.LayerChart:
@@ -201,7 +201,7 @@ def sharing_matrix(frame: pd.DataFrame, classes: Sequence[str], dark: bool = Fal
         filled=True, size=22, opacity=1, color="#FFFFFF" if dark else "#1D2529"
     )
     side = max(200, min(15 * len(classes), 420))
-    return alt.LayerChart(layer=[cells, dots], height=side + axis_height(classes))
+    return layered(layer=[cells, dots], height=side + axis_height(classes))
 
 
 def specificity_chart(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerChart:
@@ -245,4 +245,4 @@ def specificity_chart(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.La
         x=alt.X("specificity:Q"), fill=alt.condition("datum.clear", own, alt.value(NULL_COLOUR))
     )
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=alt.X("x:Q"))
-    return alt.LayerChart(layer=[zero, interval, found], height=ROW * points["label"].nunique() + 85)
+    return layered(layer=[zero, interval, found], height=ROW * points["label"].nunique() + 85)

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.common import by_task, legend, model_names, model_scale, share_axis
+from dashboard.charts.common import by_task, layered, legend, model_names, model_scale, share_axis
 from dashboard.theme import NULL_COLOUR
 
 FEW_PAIRS = 10
@@ -53,7 +53,7 @@ def curve_chart(frame: pd.DataFrame, setting: str, measure: str) -> alt.LayerCha
     mean = base.mark_line(strokeDash=[4, 4], strokeWidth=1.5).encode(y=f"null_{measure}_mean:Q")
     line = base.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(filled=True, size=45)).encode(y=y)
     own = base.transform_filter("datum.own").mark_point(size=170, strokeWidth=2.5).encode(y=f"{measure}:Q")
-    return alt.LayerChart(layer=[band, mean, line, own], height=280)
+    return layered(layer=[band, mean, line, own], height=280)
 
 
 def replication_chart(frame: pd.DataFrame) -> alt.LayerChart:
@@ -81,7 +81,7 @@ def replication_chart(frame: pd.DataFrame) -> alt.LayerChart:
         x=alt.X("replicated_share_all_pairs:Q"), color=alt.Color(datum=ALL_PAIRS_NAME)
     )
     found = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, color=_unless_few("n_pairs", color))
-    return alt.LayerChart(layer=[stem, reference, found], height=height)
+    return layered(layer=[stem, reference, found], height=height)
 
 
 def stability_chart(frame: pd.DataFrame) -> alt.LayerChart:
@@ -113,7 +113,7 @@ def stability_chart(frame: pd.DataFrame) -> alt.LayerChart:
     found = base.mark_point(filled=True, size=60, opacity=1).encode(
         x=alt.X("jaccard_mean:Q"), color=_unless_few("n_pairs_mean", color)
     )
-    return alt.LayerChart(layer=[spread, reference, found], height=height)
+    return layered(layer=[spread, reference, found], height=height)
 
 
 def _unless_few(field: str, color: alt.Color) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dashboard.charts.common import axis_height, class_axis, class_order, either
+from dashboard.charts.common import axis_height, class_axis, class_order, either, layered
 from dashboard.heatmap_facts import Order
 from dashboard.neuron_picture import Picture, category_colours
 from dashboard.theme import HIGHLIGHT, NULL_COLOUR
@@ -168,7 +168,7 @@ def count_heatmap(
     if banded:
         drawn.append(_band(order, "layer"))
     height = 26 * len(rows) + axis_height(classes) + (95 if banded else 75)
-    return alt.LayerChart(layer=drawn, resolve=_OWN_COLOURS, height=height)
+    return layered(layer=drawn, resolve=_OWN_COLOURS, height=height)
 
 
 def probability_heatmap(
@@ -237,7 +237,7 @@ def probability_heatmap(
     if banded:
         layers.append(_band(order, "neuron"))
     height = max(step * len(rows) + axis_height(classes) + (95 if banded else 75), 150)
-    return alt.LayerChart(layer=layers, resolve=_OWN_COLOURS, height=height)
+    return layered(layer=layers, resolve=_OWN_COLOURS, height=height)
 
 
 def neurons_picture(
@@ -303,4 +303,4 @@ def neurons_picture(
         )
         keys = pd.DataFrame({"kind": list(kinds), "x": [0] * len(kinds), "y": [0] * len(kinds)})
         layers.append(alt.Chart(keys).mark_point(filled=True, opacity=0).encode(x=x, y=y, color=colours))
-    return alt.LayerChart(layer=layers, height=38 * len(picture.layers) + (60 if kinds else 25))
+    return layered(layer=layers, height=38 * len(picture.layers) + (60 if kinds else 25))

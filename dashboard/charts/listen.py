@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from dashboard.charts.common import layered
 from dashboard.theme import HIGHLIGHT, MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
 
 RANDOM_NAME = "as many random neurons"
@@ -54,7 +55,7 @@ def class_chart(frame: pd.DataFrame, level: int = 95) -> alt.LayerChart:
     random = random.mark_rule(strokeWidth=8).encode(x=x, x2=alt.X2("high:Q"), color=color)
     mean = base.mark_tick(thickness=2, size=12, color=MEAN_COLOUR).encode(x=alt.X("expected:Q"))
     found = base.mark_point(filled=True, size=75, opacity=1).encode(x=alt.X("share:Q"), color=color)
-    return alt.LayerChart(layer=[random, mean, found], height=22 * len(rows) + 120)
+    return layered(layer=[random, mean, found], height=22 * len(rows) + 120)
 
 
 def time_chart(frame: pd.DataFrame, chosen: str, seconds: float) -> alt.LayerChart:
@@ -107,7 +108,7 @@ def time_chart(frame: pd.DataFrame, chosen: str, seconds: float) -> alt.LayerCha
         .encode(x=alt.X("start:Q"), x2=alt.X2("end:Q"), y=alt.Y("name:N", sort=names))
     )
     layers = [cells, framed] if chosen in names else [cells]
-    return alt.LayerChart(layer=layers, height=22 * len(names) + 100)
+    return layered(layer=layers, height=22 * len(names) + 100)
 
 
 def layer_chart(frame: pd.DataFrame, level: int = 95) -> alt.LayerChart:
@@ -143,4 +144,4 @@ def layer_chart(frame: pd.DataFrame, level: int = 95) -> alt.LayerChart:
             y=alt.Y("share:Q"), tooltip=alt.Tooltip("share:Q", title="An average clip of the dataset", format=".0%")
         )
     )
-    return alt.LayerChart(layer=[bars, rule], height=200)
+    return layered(layer=[bars, rule], height=200)

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.charts.common import LABEL_LIMIT, axis_height, class_axis, class_order
+from dashboard.charts.common import LABEL_LIMIT, axis_height, class_axis, class_order, layered
 from dashboard.theme import HIGHLIGHT, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
 MOST_NUMBERED = 24
@@ -28,7 +28,7 @@ def class_chart(frame: pd.DataFrame) -> alt.LayerChart:
     """
     rows, classes = _rows(frame)
     layers = _layers(class_axis(classes).labelAngle, few=len(classes) < 6)
-    return alt.LayerChart(data=rows, layer=layers, height=130 + axis_height(classes))
+    return layered(data=rows, layer=layers, height=130 + axis_height(classes))
 
 
 def class_bars(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -65,7 +65,7 @@ def _rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 @cache
 def _bars_spec(angle: int, few: bool) -> dict[str, Any]:
-    spec: dict[str, Any] = alt.LayerChart(layer=_layers(angle, few)).to_dict()
+    spec: dict[str, Any] = layered(layer=_layers(angle, few)).to_dict()
     return {name: part for name, part in spec.items() if name not in ("config", "data")}
 
 
@@ -162,7 +162,7 @@ def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.LayerChart:
             ],
         )
     )
-    return alt.LayerChart(data=rows, layer=[bar], height=20 * len(rows) + 95)
+    return layered(data=rows, layer=[bar], height=20 * len(rows) + 95)
 
 
 def _is(name: str) -> str:
@@ -217,7 +217,7 @@ def selector_chart(scores: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )  # fmt: skip
-    return alt.LayerChart(layer=[middle, point], height=36 * scores["selector"].nunique() + 85)
+    return layered(layer=[middle, point], height=36 * scores["selector"].nunique() + 85)
 
 
 def interval_chart(rows: pd.DataFrame, title: str) -> alt.LayerChart:
@@ -254,7 +254,7 @@ def interval_chart(rows: pd.DataFrame, title: str) -> alt.LayerChart:
     zero = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=alt.X("at:Q"))
     line = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2=alt.X2("high:Q"))
     point = base.mark_point(filled=True, size=75, opacity=1).encode(x=alt.X("value:Q"))
-    return alt.LayerChart(layer=[zero, line, point], height=22 * len(shown) + 85)
+    return layered(layer=[zero, line, point], height=22 * len(shown) + 85)
 
 
 def profile_chart(rows: pd.DataFrame) -> alt.LayerChart:
@@ -288,4 +288,4 @@ def profile_chart(rows: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )  # fmt: skip
-    return alt.LayerChart(data=rows, layer=[rect], height=18 * len(labels) + axis_height(classes) + 60)
+    return layered(data=rows, layer=[rect], height=18 * len(labels) + axis_height(classes) + 60)

@@ -9,6 +9,7 @@ from dashboard.charts.common import (
     CHANCE_NAME,
     NULL_NAME,
     by_task,
+    layered,
     legend,
     model_names,
     model_scale,
@@ -60,7 +61,7 @@ def coverage_chart(frame: pd.DataFrame, pick: str = "") -> alt.LayerChart:
     )
     if pick:
         found = found.add_params(alt.selection_point(name=pick, fields=["model", "task"]))
-    return alt.LayerChart(layer=[null, mean, found], height=height)
+    return layered(layer=[null, mean, found], height=height)
 
 
 def count_chart(frame: pd.DataFrame) -> alt.LayerChart:
@@ -91,7 +92,7 @@ def count_chart(frame: pd.DataFrame) -> alt.LayerChart:
     null = base.mark_tick(thickness=3, size=9, opacity=1).encode(
         x=alt.X("null_n_class_specific_mean:Q"), color=reference
     )
-    return alt.LayerChart(layer=[found, spread, null], height=height)
+    return layered(layer=[found, spread, null], height=height)
 
 
 def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.LayerChart:
@@ -138,7 +139,7 @@ def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )
-    return alt.LayerChart(layer=[lines, dashed], height=300)
+    return layered(layer=[lines, dashed], height=300)
 
 
 def probe_tooltip() -> list[alt.Tooltip]:
@@ -178,4 +179,4 @@ def probe_chart(frame: pd.DataFrame) -> alt.LayerChart:
         x=alt.X("chance:Q"), color=alt.Color(datum=CHANCE_NAME)
     )
     found = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, color=color, shape=shape)
-    return alt.LayerChart(layer=[interval, chance, found], height=height)
+    return layered(layer=[interval, chance, found], height=height)

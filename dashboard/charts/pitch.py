@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.charts.common import either, legend
+from dashboard.charts.common import either, layered, legend
 from dashboard.theme import HIGHLIGHT, MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
 
 BLACK = (1, 3, 6, 8, 10)
@@ -120,7 +120,7 @@ def keyboard(frame: pd.DataFrame, chosen: int | None = None) -> alt.LayerChart:
     chance = counted.mark_rect(color=NULL_COLOUR, opacity=0.55).encode(
         x=x, x2=alt.X2("right:Q"), y=alt.Y("low:Q", scale=height), y2=alt.Y2("high:Q")
     )
-    return alt.LayerChart(
+    return layered(
         layer=[bar + chance, board + names],
         resolve=alt.Resolve(scale=alt.ScaleResolveMap(y="independent")),
         height=_BARS + _GAP + _WHITE_KEY + 2,
@@ -182,7 +182,7 @@ def tuning_curves(frame: pd.DataFrame, tasks: tuple[str, ...], preferred: tuple[
         .mark_point(filled=False, size=130, strokeWidth=2, color=MEAN_COLOUR, opacity=1)
         .encode(x=x, y=alt.Y("activation_probability:Q"))
     )
-    return alt.LayerChart(layer=[sure, mean, line, mark], height=170)
+    return layered(layer=[sure, mean, line, mark], height=170)
 
 
 def layer_notes(frame: pd.DataFrame) -> alt.LayerChart:
@@ -213,9 +213,7 @@ def layer_notes(frame: pd.DataFrame) -> alt.LayerChart:
         x=alt.X("left:Q", scale=scale, axis=note_axis(low, high, "Preferred note")), x2=alt.X2("right:Q"), color=color
     )
     dot = base.transform_filter("datum.beyond").mark_point(filled=True, size=16, color=HIGHLIGHT, opacity=1)
-    return alt.LayerChart(
-        layer=[cell, dot.encode(x=alt.X("note:Q", scale=scale))], height=30 * frame["layer"].nunique() + 55
-    )
+    return layered(layer=[cell, dot.encode(x=alt.X("note:Q", scale=scale))], height=30 * frame["layer"].nunique() + 55)
 
 
 def wheel(frame: pd.DataFrame, top: float, colour: str, dark: bool = False) -> alt.LayerChart:
@@ -265,7 +263,7 @@ def wheel(frame: pd.DataFrame, top: float, colour: str, dark: bool = False) -> a
         )
         .encode(theta=alt.Theta("angle:Q", scale=angle, stack=None), text=alt.Text("name:N"))
     )
-    return alt.LayerChart(layer=[found, null, ring, names], height=300)
+    return layered(layer=[found, null, ring, names], height=300)
 
 
 def bandwidth_chart(frame: pd.DataFrame) -> alt.Chart:
@@ -324,7 +322,7 @@ def octave_chart(frame: pd.DataFrame) -> alt.LayerChart:
         )
     )
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], color=MEAN_COLOUR).encode(x=alt.X("x:Q"))
-    return alt.LayerChart(layer=[bars, zero], height=240)
+    return layered(layer=[bars, zero], height=240)
 
 
 def preferred_scatter(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.LayerChart:
@@ -376,4 +374,4 @@ def preferred_scatter(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.Laye
             ],
         )
     )  # fmt: skip
-    return alt.LayerChart(layer=[guide, dots], height=440)
+    return layered(layer=[guide, dots], height=440)

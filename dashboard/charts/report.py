@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.common import class_axis, class_order, legend, model_names, model_scale
+from dashboard.charts.common import class_axis, class_order, layered, legend, model_names, model_scale
 from dashboard.theme import HIGHLIGHT, MEAN_COLOUR, NULL_COLOUR
 
 
@@ -31,7 +31,7 @@ def shared_chart(frame: pd.DataFrame) -> alt.LayerChart:
     )
     dots = base.transform_filter("datum.q_value < 0.05").mark_point(filled=True, size=22, opacity=1, color=HIGHLIGHT)
     side = 34 if max(len(rows_of), len(columns_of)) <= 14 else 12
-    return alt.LayerChart(layer=[cells, dots], width=side * len(columns_of), height=side * len(rows_of))
+    return layered(layer=[cells, dots], width=side * len(columns_of), height=side * len(rows_of))
 
 
 def pitch_chart(frame: pd.DataFrame) -> alt.Chart:
@@ -79,4 +79,4 @@ def self_chart(frame: pd.DataFrame) -> alt.LayerChart:
     )
     point = base.mark_point(filled=True, size=55, opacity=1).encode(x=alt.X("self_delta:Q"), color=colour)
     controls = base.mark_tick(thickness=3, size=13, color=MEAN_COLOUR).encode(x=alt.X("self_control_delta:Q"))
-    return alt.LayerChart(layer=[controls, interval, point], height=20 * len(frame) + 40)
+    return layered(layer=[controls, interval, point], height=20 * len(frame) + 40)

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.charts.common import axis_height, class_axis, either
+from dashboard.charts.common import axis_height, class_axis, either, layered
 from dashboard.charts.heatmap import MOST_NUMBERS
 from dashboard.neuron_picture import category_colours
 from dashboard.sharing_facts import ITSELF, NO_NEURONS
@@ -111,7 +111,7 @@ def sharing_matrix(
     )  # fmt: skip
     layers.append(contained)
     height = step * len(rows) + axis_height(list(columns)) + 85
-    return alt.LayerChart(layer=layers, height=max(height, 170))
+    return layered(layer=layers, height=max(height, 170))
 
 
 def class_network(
@@ -194,4 +194,4 @@ def class_network(
     names = base.mark_text(dy=-17, fontSize=12, color="#E6EBED" if dark else "#1D2529").encode(
         text=alt.Text("class_name:N")
     )
-    return alt.LayerChart(layer=[lines, points, names], height=420 + (30 if groups else 0))
+    return layered(layer=[lines, points, names], height=420 + (30 if groups else 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.common import legend
+from dashboard.charts.common import layered, legend
 from dashboard.theme import MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
 
 VERDICTS = {"leaves 0": MODEL_COLOURS[0], "holds 0": NULL_COLOUR}
@@ -46,7 +46,7 @@ def dots(frame: pd.DataFrame) -> alt.LayerChart:
     x = alt.X("ci_low:Q", title="Log odds of firing in the class", axis=alt.Axis(tickCount=5))
     interval = base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("ci_high:Q"))
     point = base.mark_point(filled=True, size=60, opacity=1).encode(x=alt.X("log_odds:Q"))
-    return alt.LayerChart(layer=[_zero("x"), interval, point], height=22 * len(frame) + 75)
+    return layered(layer=[_zero("x"), interval, point], height=22 * len(frame) + 75)
 
 
 def preferring(frame: pd.DataFrame) -> alt.LayerChart:
@@ -79,7 +79,7 @@ def preferring(frame: pd.DataFrame) -> alt.LayerChart:
     left = base.mark_bar(size=size, color=MODEL_COLOURS[3]).encode(x=x, x2=alt.X2("zero:Q"))
     tick = base.mark_tick(thickness=3, size=size + 4, color=NULL_COLOUR, opacity=1)
     layers = [left, right, tick.encode(x=alt.X("by_chance:Q")), tick.encode(x=alt.X("chance_left:Q")), _zero("x")]
-    return alt.LayerChart(layer=layers, height=step * len(rows) + 80)
+    return layered(layer=layers, height=step * len(rows) + 80)
 
 
 def two_tasks(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.LayerChart:
@@ -110,7 +110,7 @@ def two_tasks(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.LayerChart:
     across = base.mark_rule(opacity=0.3).encode(x=alt.X("low_a:Q"), x2=alt.X2("high_a:Q"), y=y)
     upright = base.mark_rule(opacity=0.3).encode(y=alt.Y("low_b:Q"), y2=alt.Y2("high_b:Q"), x=x)
     point = base.mark_point(filled=True, size=45, opacity=0.9).encode(x=x, y=y)
-    return alt.LayerChart(layer=[_zero("x"), _zero("y"), across, upright, point], height=380)
+    return layered(layer=[_zero("x"), _zero("y"), across, upright, point], height=380)
 
 
 def tree(
@@ -163,4 +163,4 @@ def tree(
             color=alt.Color("family:N", scale=scale, legend=legend()),
             tooltip=[alt.Tooltip("class_name:N", title="Class"), alt.Tooltip("family:N", title=families)],
         )
-    return alt.LayerChart(layer=[line, mark, name], height=max(24 * n_leaves + 70, 170))
+    return layered(layer=[line, mark, name], height=max(24 * n_leaves + 70, 170))

@@ -6,15 +6,19 @@ frames from the store to the browser: written out as Vega-Lite they would take l
 
 from __future__ import annotations
 
+import hashlib
 import json
+import pickle
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import altair
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.dataframe_util import convert_anything_to_arrow_bytes, convert_arrow_bytes_to_pandas_df
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.charts.common import Chart
@@ -55,9 +59,34 @@ PICTURE_WIDTH = 640  # pixels of a chart that is as wide as its place
 VEGA_LITE = altair.SCHEMA_VERSION.lstrip("v").rsplit(".", 1)[0]
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
-def _specification(name: str, _build: Callable[..., Chart], given: tuple[Any, ...]) -> dict[str, Any]:
-    """Vega-Lite of ``_build(*given)``, its data as DataFrames under ``datasets``."""
+def _fingerprint(frame: pd.DataFrame) -> bytes:
+    """What a frame holds; Streamlit's own takes ten times as long for small frames of many columns."""
+    return hashlib.blake2b(pickle.dumps(frame, protocol=5), digest_size=16).digest()
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A chart ready for the browser.
+
+    Attributes
+    ----------
+    text : str
+        Vega-Lite as JSON, without rows.
+    rows : dict of str to bytes
+        Its ``datasets`` as Arrow streams.
+    """
+
+    text: str
+    rows: dict[str, bytes]
+
+    def for_browser(self) -> dict[str, Any]:
+        """Vega-Lite as Streamlit takes it, its own from then on."""
+        return {**json.loads(self.text), "datasets": dict(self.rows)}
+
+
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs={pd.DataFrame: _fingerprint})
+def _specification(name: str, _build: Callable[..., Chart], given: tuple[Any, ...]) -> Specification:
+    """Vega-Lite of ``_build(*given)``."""
     del name
     frames: list[pd.DataFrame] = []
     token = _FRAMES.set(frames)
@@ -73,8 +102,7 @@ def _specification(name: str, _build: Callable[..., Chart], given: tuple[Any, ..
     written = {name: pd.DataFrame(rows) for name, rows in spec.pop("datasets", {}).items()}
     text = json.dumps(spec)
     kept = {f"rows-{place}": _drawn(frame, text) for place, frame in enumerate(frames)}
-    spec["datasets"] = written | kept
-    return spec
+    return Specification(text, {name: convert_anything_to_arrow_bytes(rows) for name, rows in (written | kept).items()})
 
 
 def _drawn(frame: pd.DataFrame, text: str) -> pd.DataFrame:
@@ -120,20 +148,22 @@ def chart(
     """
     spec = _specification(f"{build.__module__}.{build.__qualname__}", build, given)
     area = (place or st).container(gap="xxsmall")
-    event = area.vega_lite_chart(spec, alt=alt, **how)
+    event = area.vega_lite_chart(spec.for_browser(), alt=alt, **how)
     if name:
         rows = data if data is not None else next(part for part in given if isinstance(part, pd.DataFrame))
         share.take_away(name, rows, lambda kind: picture(spec, kind), place=area)
     return event
 
 
-def picture(spec: dict[str, Any], kind: str) -> bytes:
+def picture(made: Specification, kind: str) -> bytes:
     """Return a chart as a picture on white ground; ``kind`` is ``svg`` or ``png``."""
     # Here, not above: it starts a JavaScript engine, which only those who take a picture away need.
     import vl_convert
 
-    whole = {"width": PICTURE_WIDTH, **spec, "background": "white"} if "layer" in spec or "mark" in spec else spec
-    rows = {name: json.loads(frame.to_json(orient="records")) for name, frame in spec["datasets"].items()}
+    spec = json.loads(made.text)
+    whole = {"width": PICTURE_WIDTH, **spec} if "layer" in spec or "mark" in spec else spec
+    frames = {name: convert_arrow_bytes_to_pandas_df(rows) for name, rows in made.rows.items()}
+    rows = {name: json.loads(frame.to_json(orient="records")) for name, frame in frames.items()}
     text = json.dumps({**whole, "background": "white", "datasets": rows})
     if kind == "svg":
         return str(vl_convert.vegalite_to_svg(text, vl_version=VEGA_LITE)).encode()

@@ -22,7 +22,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sqlalchemy import Engine
-from streamlit.testing.v1 import AppTest
+from streamlit import config
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+from streamlit.testing.v1 import AppTest, local_script_runner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -173,6 +175,10 @@ def main() -> None:
     parser.add_argument("--first", action="store_true", help="open the first page only, and print nothing")
     arguments = parser.parse_args()
     os.environ["ATLAS_DB"] = str(arguments.db)
+    # As a server does: scripts compiled once, the option of .streamlit/config.toml.
+    scripts = ScriptCache()
+    local_script_runner.ScriptCache = lambda: scripts  # type: ignore[assignment, misc]
+    config.set_option("browser.gatherUsageStats", False)
     if arguments.first:
         timed(opened("overview"))
         return

@@ -78,13 +78,12 @@ def beside_controls(effects: pd.DataFrame, target: str) -> pd.DataFrame:
 
     Where no target is a class of the task (pairs, sets from a file), ``own`` gives the effects on all test clips.
     """
-    shown = in_points(effects)
-    if target == OWN:
-        own = shown[shown["affected_class"] == shown["target"]]
-        rows = own if len(own) else shown[shown["affected_class"].isna()]
-        return rows.assign(label=rows["target"])
-    rows = shown[shown["target"] == target]
-    return rows.assign(label=rows["affected"])
+    if target != OWN:
+        rows = in_points(effects[effects["target"] == target])
+        return rows.assign(label=rows["affected"])
+    own = effects[effects["affected_class"] == effects["target"]]
+    rows = in_points(own if len(own) else effects[effects["affected_class"].isna()])
+    return rows.assign(label=rows["target"])
 
 
 def draws_beside(controls: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

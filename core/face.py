@@ -216,7 +216,7 @@ class Face:
         if not self.console.is_terminal:
             self.console.width = _WIDTH
         for frame, heads in ((studied, False), (results, True)):
-            table = Table(show_header=heads, box=None, pad_edge=False)
+            table = Table(show_header=heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
             for place, name in enumerate(frame):  # where there is room, only names are folded
                 numbers = heads and place >= 2 and self.console.width >= _WIDTH
                 table.add_column(str(name), overflow="fold", no_wrap=numbers)

@@ -65,7 +65,7 @@ def markdown(parts: Sequence[Section], title: str) -> str:
 
 def sections(engine: Engine) -> list[Section]:
     """Everything that a store says of its study."""
-    runs = queries.runs(engine)
+    runs, own = queries.runs(engine), report_queries.own_effects(engine)
     return [
         Section("Models", "Weights are the first characters of their sha256.", tables.models(engine)),
         Section("Datasets", "Hours and clips without the files left out.", tables.datasets(engine)),
@@ -87,7 +87,7 @@ def sections(engine: Engine) -> list[Section]:
             "Change of the class's accuracy in points, mean over the classes with its 95 % bootstrap interval (of 5 "
             "classes and more); beside the mean of random sets and of their 95 % ranges. Stands: q < 0.05, an interval "
             "without 0, beyond the random sets' range.",
-            tables.ablation(report_queries.own_effects(engine)),
+            tables.ablation(own),
         ),
         Section(
             "Own class against others",
@@ -98,7 +98,7 @@ def sections(engine: Engine) -> list[Section]:
         Section(
             "Ablation, class by class",
             "Of each class the change by its own neurons.",
-            tables.classes(report_queries.own_effects(engine)),
+            tables.classes(own),
         ),
         Section("Selections", "Every threshold that was in force.", tables.selections(engine)),
         Section("Settings", "Of the newest run of each model.", tables.settings(runs)),

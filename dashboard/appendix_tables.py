@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from dashboard import facts
 from dashboard.written import between, number, share
-from db import queries, report_queries
+from db import coverage_queries, queries, report_queries
 
 STAGES = ("extract", "score", "ablate")
 _N_DRAWS, _LEAST_CLASSES = 2000, 5
@@ -199,7 +199,7 @@ def runs(runs: pd.DataFrame) -> pd.DataFrame:
 def lacks(engine: Engine) -> pd.DataFrame:
     coverage = one_preset(report_queries.all_coverage(engine))
     skipped = queries.skipped_probes(engine)[["model", "task", "reason"]].rename(columns={"reason": "missing"})
-    lacking = facts.not_measured(coverage, queries.probe(engine), report_queries.own_effects(engine))
+    lacking = facts.not_measured(coverage, queries.probe(engine), coverage_queries.ablated_tasks(engine))
     notes = facts.run_notes(queries.runs(engine))
     scored = set(coverage["model"])
     unscored = [(name, "", "no task is scored") for name in queries.models(engine)["name"] if name not in scored]

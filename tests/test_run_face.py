@@ -180,9 +180,8 @@ def test_same_run_again_prints_the_summary_too(pets: Path, studied: Path, capsys
     assert path.read_text() == before
     assert f"all of it, with settings and versions: {path}" in out and "nothing was changed" in out
     assert max(len(line) for line in out.splitlines() if line.startswith(("pets-", "Task"))) <= 100
-    assert [e["event"] for e in events(log)] == [
-        "run_started", "stage_started", "progress", "stage_finished", "bad_files", "run_finished"
-    ] or len(events(log)) == 5  # fmt: skip
+    told = [event["event"] for event in events(log) if event["event"] != "progress"]
+    assert told == ["run_started", "stage_started", "stage_finished", "bad_files", "run_finished"]
 
 
 def test_standard_output_takes_events_alone(pets: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

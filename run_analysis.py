@@ -128,7 +128,7 @@ class Study:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 1 some failed, 2 wrong input, 130 stopped)."""
-    with Face() as face:
+    with Face(cli.output(), cli.output(stderr=True)) as face:
         try:
             config, show_list, report_path, log_path = options.parse(argv)
             if show_list:
@@ -385,7 +385,6 @@ def summarise(store: Store, config: AnalysisConfig, face: Face, files: Path) -> 
     from dashboard.appendix import in_short, write_summary  # what the page shares, needed here alone
 
     path = files / "summary.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_summary(store.engine, path, config.shown_db)
     face.summarise(*in_short(store.engine, *face.outlook.names), path)
 

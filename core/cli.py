@@ -156,6 +156,11 @@ def versions() -> dict[str, str]:
     return found
 
 
+def output(*, stderr: bool = False) -> Console:
+    """A console that prints text as it is: names of files and classes hold any character."""
+    return Console(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)
+
+
 def open_log(face: Face, path: str, config: AnalysisConfig) -> None:
     """Let the run be logged (``--log-json``), where it is asked for.
 

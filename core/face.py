@@ -36,8 +36,8 @@ LOG_EVERY = 5.0
 """Least seconds between two events of a stage's progress."""
 _WINDOW, _MARK_EVERY = 60.0, 0.5
 """Seconds over which a rate is taken, and between the marks it is taken from."""
-_ROOM_FOR_BAR, _WIDTH = 70, 100
-"""Columns from which on a bar is shown, and that a summary takes."""
+_ROOM_FOR_BAR, _WIDTH, _ROWS = 70, 100, 60
+"""Columns from which on a bar is shown; columns and rows that a table of the summary takes at most."""
 _READ_SO = (
     "In percent. Head: the linear head on test clips (95 % interval), beside chance. Covered: classes with neurons "
     "of their own, beside the same on shuffled labels (mean, 95 %). Own class: mean change of its accuracy without "
@@ -88,21 +88,21 @@ class Face:
 
     Parameters
     ----------
-    console : Console, optional
+    console : Console
         Where lines and the live table go; prints text as it is.
     errors : Console, optional
-        Where errors go (stderr).
+        Where errors go, if not there.
     clock : callable
         Seconds, steadily rising.
     """
 
     def __init__(
         self,
-        console: Console | None = None,
+        console: Console,
         errors: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.console, self.errors = console or text_console(), errors or text_console(stderr=True)
+        self.console, self.errors = console, errors or console
         self.place, self.outlook, self.bad = Place(), Outlook(), 0
         self.notes: list[str] = []
         self.failures: list[str] = []
@@ -174,6 +174,8 @@ class Face:
         OSError
             If the file cannot be written.
         """
+        if self.console.quiet:
+            return
         self._log, self._hidden = EventLog(path), hidden
         if path == "-":
             self.console.stderr = True
@@ -220,10 +222,12 @@ class Face:
             for place, name in enumerate(frame):  # where there is room, only names are folded
                 numbers = heads and place >= 2 and self.console.width >= _WIDTH
                 table.add_column(str(name), overflow="fold", no_wrap=numbers)
-            for row in frame.itertuples(index=False):
-                table.add_row(*(Text(str(cell)) for cell in row))
+            for row in frame.head(_ROWS).itertuples(index=False):
+                table.add_row(*map(_cell, row))
             self.print()
             self.console.print(table, width=_WIDTH, no_wrap=False)
+            if len(frame) > _ROWS:
+                self.print(f"and {len(frame) - _ROWS:,} more")
         self.print(fill(_READ_SO, _WIDTH) if len(results) else "no task is scored yet", "dim")
         self.print(f"all of it, with settings and versions: {path}")
         self._summary = {"summary": str(path), "results": results.to_dict("records")}
@@ -318,18 +322,18 @@ class Face:
         for kind in ("model", "dataset", "task"):
             of = " ({} of {})".format(*numbers[kind]) if kind in numbers else ""
             if place[kind]:
-                table.add_row(kind, Text(f"{place[kind]}{of}"))
+                table.add_row(kind, _cell(f"{place[kind]}{of}"))
         if stage:
             left = stage.seconds_left(now)
             told = Text(f"{stage.done:,} of {stage.total:,} {stage.unit}")
             done = Table.grid(padding=(0, 1))
             done.add_row(told, ProgressBar(stage.total, stage.done, width=24))
-            table.add_row("stage", Text(stage.name))
+            table.add_row("stage", _cell(stage.name))
             table.add_row("done", done if self.console.width >= _ROOM_FOR_BAR else told)
             table.add_row("speed", Text(_speed(stage.rate(now), stage.unit)))
             table.add_row("left", Text(_duration(left)))
         else:
-            table.add_row("stage", Text(f"after {self._last}" if self._last else "beginning"))
+            table.add_row("stage", _cell(f"after {self._last}" if self._last else "beginning"))
         table.add_row("device", Text(str(self._meter.read())))
         table.add_row("bad files", Text(f"{self.bad:,}"))
         whole = self.outlook.seconds_left(self.place, stage.name if stage else "", left if stage else None)
@@ -338,9 +342,9 @@ class Face:
         return table
 
 
-def text_console(*, stderr: bool = False) -> Console:
-    """A console that prints text as it is: names of files and classes hold any character."""
-    return Console(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)
+def _cell(value: object) -> Text:
+    """A value in a table: names hold any character, and a terminal would obey some."""
+    return Text("".join(c if c.isprintable() else "�" for c in str(value)))
 
 
 def _speed(rate: float | None, unit: str) -> str:

@@ -42,6 +42,7 @@ def write_summary(engine: Engine, path: Path, name: str) -> None:
     OSError
         If the file cannot be written.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(markdown(sections(engine), f"Summary of {name}"), encoding="utf-8")
     os.replace(part, path)
@@ -198,4 +199,5 @@ def _row(cells: Iterable[object]) -> str:
 
 
 def _escaped(value: object) -> str:
-    return _MARKS.sub(r"\\\1", " ".join(str(value).split()))
+    printable = "".join(c if c.isprintable() else "�" for c in " ".join(str(value).split()))
+    return _MARKS.sub(r"\\\1", printable)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from rich.console import Console
 
 from core.event_log import EventLog
@@ -87,7 +89,11 @@ def test_table_tells_where_a_run_is_at_every_moment(width: int) -> None:
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     face, clock, _ = recorded(width)
-    with face.at(model="m" * 90), face.at(dataset="d [red]x[/red] é" * 9), face.stage("ablate " * 20, 10**9) as update:
+    with (
+        face.at(model="\x1b[2Jm" * 90),
+        face.at(dataset="d [red]x[/red] é" * 9),
+        face.stage("ablate " * 20, 10**9) as update,
+    ):
         update(0)
         clock.now = 1e6
         update(12345)
@@ -95,6 +101,7 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
         with console.capture() as capture:
             console.print(face.table())
         assert max(map(len, capture.get().splitlines())) <= width
+        assert "\x1b[2J" not in capture.get()
         if width >= 60:
             assert "[red]" in capture.get()
 
@@ -157,6 +164,7 @@ def test_silence_is_complete(tmp_path: Path) -> None:
     face, _, text = recorded()
     face.log_to(str(tmp_path / "log.jsonl"))
     face.silence()
+    face.log_to(str(tmp_path / "other.jsonl"))
     with face.live(), face.at(dataset="pets"), face.stage("files", 4) as update:
         update(4)
         face.note("a")
@@ -166,6 +174,7 @@ def test_silence_is_complete(tmp_path: Path) -> None:
     face.summarise(pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]}), tmp_path)
     assert face.finish(1) == 1
     assert text.getvalue() == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
     assert (tmp_path / "log.jsonl").read_text() == ""
 
 
@@ -196,6 +205,8 @@ def test_summary_fits_a_hundred_columns_and_shows_names_as_they_are() -> None:
     assert max(map(len, lines)) <= 100
     assert any("90 (87, 93)" in line and "−11 (−13, −10)" in line for line in lines)
     assert "[red]" in text.getvalue()
+    face.summarise(studied, pd.DataFrame({"a": range(100)}), Path("x.md"))
+    assert "\n59\nand 40 more\n" in re.sub(" +\n", "\n", text.getvalue())
 
 
 def test_meter_knows_this_process() -> None:
@@ -213,6 +224,14 @@ def test_meter_knows_this_process() -> None:
     clock.now = 1.5
     assert meter.read() is usage  # less than a second later
     assert time.monotonic() - now < 30
+
+
+def test_gpu_tells_its_memory_and_how_busy_it_is_where_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(100e9), int(140e9)))
+    monkeypatch.setitem(sys.modules, "pynvml", None)  # not installed
+    assert str(Meter("cuda:0", Clock()).read()) == "cuda:0, 40.0 of 140.0 GB"
+    monkeypatch.setattr(torch.cuda, "utilization", lambda device: 87)
+    assert str(Meter("cuda:0", Clock()).read()) == "cuda:0, 40.0 of 140.0 GB, 87 % busy"
 
 
 def test_device_that_tells_nothing_is_named() -> None:

@@ -79,7 +79,7 @@ def test_strict_stops_before_computing_where_something_is_amiss(
 
 def test_strict_takes_a_note_for_no_fault_and_another_number_of_clips_for_one(clean: Path, tmp_path: Path) -> None:
     looked = scan(read(clean), tmp_path / "scan.csv")
-    config, face = AnalysisConfig(strict=True), Face()
+    config, face = AnalysisConfig(strict=True), Face(cli.output())
     for told, faulty in (
         ({"notes": ("pets: purr",)}, False),
         ({"unexpected": ("pets: 24 clips found, 9 published",)}, True),

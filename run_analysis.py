@@ -26,7 +26,6 @@ if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process w
     _on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import numpy as np
-from rich.console import Console
 
 from core import activations, cli, options, probe, scoring, sharing, stages, summary, targets, traces
 from core.activations import Activations
@@ -36,10 +35,9 @@ from core.datasets import InputError, report
 from core.device import ablate_clips_for, batch_size_for, choose_device
 from core.encoders import Encoder, load_encoder
 from core.encoders.untrained import untrained
+from core.face import Face, Update
 from core.operations import Operation
-from core.progress import Update
-from core.progress import stage as progress_stage
-from core.results import ModelRecord
+from core.outlook import Part
 from core.scan import Scan
 from db import queries
 from db.session import StoreError, exclusive_run, open_store, store_files_dir
@@ -55,7 +53,7 @@ class Study:
     """One model of a run: what every stage needs, and what it leaves to be told at the end."""
 
     config: AnalysisConfig
-    console: Console
+    face: Face
     store: Store
     files: Path
     encoder: Encoder
@@ -93,8 +91,8 @@ class Study:
 
     @contextmanager
     def stage(self, name: str, label: str, total: int, unit: str) -> Iterator[Update]:
-        """A timed stage with its progress bar."""
-        with self.timer(name), progress_stage(self.console, label, total, unit) as update:
+        """A timed stage that shows how far it is."""
+        with self.timer(name), self.face.stage(label, total, unit) as update:
             yield update
 
     def key(self, name: str, content_key: str, *settings: object) -> str:
@@ -121,6 +119,7 @@ class Study:
         """Tell something at the end, once."""
         if text not in self.notes:
             self.notes.append(text)
+            self.face.note(text)
 
     def finish(self, status: str) -> None:
         if self._run_id is not None:
@@ -129,83 +128,78 @@ class Study:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 1 some failed, 2 wrong input, 130 stopped)."""
-    console = cli.output()
-    try:
-        config, show_list, report_path = options.parse(argv)
-        if show_list:
-            cli.show_list(config, console)
-            return 0
-        if report_path:
-            from dashboard.report import write_report  # charts and page, which a study does without
+    with Face(cli.output(), cli.output(stderr=True)) as face:
+        try:
+            config, show_list, report_path, log_path = options.parse(argv)
+            if show_list:
+                cli.show_list(config, face.console)
+                return 0
+            if report_path:
+                from dashboard.report import write_report  # charts and page, which a study does without
 
-            console.print(f"{write_report(config.db, report_path)} written", markup=False, soft_wrap=True)
-            return 0
-        return run(config, console)
-    except KeyboardInterrupt:
-        console.print("stopped; what is finished is kept, the same command goes on from here")
-        return 130
-    except OSError as error:  # the disk's errors, the store's among them
-        cli.tell_error(error)
-        return 1
-    except (InputError, StoreError) as error:
-        cli.tell_error(error)
-        return 2
+                face.print(f"{write_report(config.db, report_path)} written")
+                return 0
+            cli.open_log(face, log_path, config)
+            return face.finish(run(config, face))
+        except KeyboardInterrupt:
+            face.print("stopped; what is finished is kept, the same command goes on from here")
+            return face.finish(130)
+        except (OSError, InputError, StoreError) as error:
+            face.error(cli.in_words(error))
+            return face.finish(1 if isinstance(error, OSError) else 2)  # the disk's errors, the store's among them
 
 
-def run(config: AnalysisConfig, console: Console) -> int:
+def run(config: AnalysisConfig, face: Face) -> int:
     """The study, step by step."""
     started = time.monotonic()
+    face.begin(config.as_dict(), cli.versions())
     device = choose_device(config.device)
+    face.watch(device)
     encoders = [
         load_encoder(name, config.weights or None, device, config.weights_config or None) for name in config.models
     ]
     if config.untrained:
         twins = [untrained(encoder, config.seed) for encoder in encoders if not encoder.name.endswith("-untrained")]
         encoders = list({encoder.name: encoder for encoder in [*encoders, *twins]}.values())
-    tasks = cli.tasks(config, console)
+    tasks = cli.tasks(config, face)
     for line in report.shared_recordings([dataset for dataset, _ in tasks]):
-        console.print(line, style="yellow")
+        face.warn(line)
 
-    with exclusive_run(config.db):
+    with face.live(), exclusive_run(config.db):
         store = Store(open_store(config.db))
-        model_ids = [store.register_model(model_record(encoder)) for encoder in encoders]
+        model_ids = [store.register_model(stages.model_record(encoder)) for encoder in encoders]
         files = store_files_dir(config.db)
-        scans = [cli.scan_dataset(dataset, of, files, config, console) for dataset, of in tasks]
+        scans = [cli.scan_dataset(dataset, of, files, config, face) for dataset, of in tasks]
         for scan in scans:
             cli.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
             store.register_dataset(scan.record())
         data = [(scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)]
+        parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
+        face.plan([encoder.name for encoder in encoders], parts, config.stages)
         studies = [
-            study_model(Study(config, console, store, files, encoder, model_id), data)
+            study_model(Study(config, face, store, files, encoder, model_id), data)
             for encoder, model_id in zip(encoders, model_ids, strict=True)
         ]
-    return cli.tell_end(console, config, studies, time.monotonic() - started)
-
-
-def model_record(encoder: Encoder) -> ModelRecord:
-    """What the store keeps of an encoder."""
-    n_parameters = sum(p.numel() for p in encoder.module.parameters())
-    return ModelRecord(
-        encoder.name, encoder.weights_key, encoder.layer_widths, encoder.sample_rate, n_parameters,
-        encoder.description, encoder.licence, tuple(encoder.token_grid(layer) for layer in range(encoder.n_layers)),
-    )  # fmt: skip
+        summarise(store, config, face, files)
+    return cli.tell_end(face, config, studies, time.monotonic() - started)
 
 
 def study_model(study: Study, data: Sequence[tuple[Scan, Sequence[str]]]) -> Study:
     """One model over all datasets; a dataset or task that fails does not stop the others."""
-    encoder, console = study.encoder, study.console
-    console.print(f"\n{encoder.name}: {encoder.n_neurons:,} neurons in {encoder.n_layers} layers", style="bold")
-    console.print(f"  {encoder.description}; licence: {encoder.licence or 'not known'}", style="dim")
+    encoder, face = study.encoder, study.face
+    face.print(f"\n{encoder.name}: {encoder.n_neurons:,} neurons in {encoder.n_layers} layers", "bold")
+    face.print(f"  {encoder.description}; licence: {encoder.licence or 'not known'}", "dim")
     try:
-        for scan, attributes in data:
-            with cli.keep_going(study, console, scan.dataset.name):
-                matrices = extract(study, scan)
-                for attribute in attributes:
-                    with cli.keep_going(study, console, scan.dataset.task(attribute)):
-                        study_task(study, scan, matrices, attribute)
-        with cli.keep_going(study, console, "shared neurons"):
-            share(study)
-            compare_selections(study)
+        with face.at(model=encoder.name):
+            for scan, attributes in data:
+                with cli.keep_going(study, scan.dataset.name, dataset=scan.dataset.name):
+                    matrices = extract(study, scan)
+                    for task, attribute in ((scan.dataset.task(a), a) for a in attributes):
+                        with cli.keep_going(study, task, task=task):
+                            study_task(study, scan, matrices, attribute)
+            with cli.keep_going(study, "shared neurons"):
+                share(study)
+                compare_selections(study)
     except BaseException as error:
         with suppress(StoreError):  # a full disk takes no last word either
             study.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
@@ -222,12 +216,12 @@ def extract(study: Study, scan: Scan) -> Activations:
         if "extract" not in config.stages:
             raise InputError(f"{name} has no activations of {encoder.name} yet; add extract to --stages")
         n_clips = len(matrices.done)
-        with study.stage("extract", f"{name} · extract", n_clips, "clips") as update:
+        with study.stage("extract", "extract", n_clips, "clips") as update:
             activations.extract(
                 encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision, config.workers, update
             )
         if study.precision != "float32":
-            study.notes.append(activations.changed_by_precision(encoder, scan, config.padding, study.precision))
+            study.note(activations.changed_by_precision(encoder, scan, config.padding, study.precision))
     key = study.key("top_clips", scan.content_key)
     if not study.store.is_done(key):
         top = scoring.top_clips(scan, matrices)
@@ -243,7 +237,7 @@ def trace(study: Study, scan: Scan, matrices: Activations) -> None:
         return
     chosen = traces.choose(scan.dataset.name, matrices)
     n_clips = len(np.unique(chosen.clips))
-    with study.stage("extract", f"{scan.dataset.name} · traces", n_clips, "clips") as update:
+    with study.stage("extract", "traces", n_clips, "clips") as update:
         found = traces.trace(
             study.encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision, config.workers,
             update, chosen,
@@ -287,7 +281,7 @@ def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) 
         raise InputError(f"{task} is not scored with these settings yet; add score to --stages")
     if not done(probe_key):
         study.store.write_probe(study.run_id, probe_key, study.model_id, heads.result)
-        study.console.print(f"  {task} · linear head: {probe.describe(heads.result)}")
+        study.face.print(f"  {task} · linear head: {probe.describe(heads.result)}")
     if to_attribute and heads.parts:
         attribute_neurons(study, scan, attribute, heads, attribution_key)
     refit = cache(lambda: stages.refit_heads(config, scan, matrices, attribute, heads))
@@ -306,21 +300,21 @@ def score(
     key: str,
 ) -> None:
     """Entropy and class-specific neurons by every preset, each beside its null and what it is worth."""
-    config, label = study.config, f"{scan.dataset.task(attribute)} · score"
-    with study.stage("score", label, stages.n_steps_of_score(config), "steps") as update:
+    config = study.config
+    with study.stage("score", "score", stages.n_steps_of_score(config), "steps") as update:
         scores = stages.score(config, scan, matrices, attribute, counts, heads, update)
     for warning in scores.warnings:
-        study.console.print(f"    {warning}", style="yellow")
-    study.console.print(f"    {summary.verdict(scores)}")
+        study.face.warn(warning, indent=4)
+    study.face.print(f"    {summary.verdict(scores)}")
     study.store.write_scores(study.run_id, key, study.model_id, scores)
 
 
 def attribute_neurons(study: Study, scan: Scan, attribute: str, heads: probe.Probe, key: str) -> None:
     """What the linear head would lose without each single neuron, by its gradient; checked on some."""
-    config, encoder, label = study.config, study.encoder, f"{scan.dataset.task(attribute)} · attribute"
+    config, encoder = study.config, study.encoder
     parts = stages.some_test_clips(config, encoder, scan, attribute, heads, stages.ATTRIBUTED_CLIPS)
     n_steps, batch_size = stages.n_steps_of_attribution(encoder, parts), study.batch_size(scan)
-    with study.stage("ablate", label, n_steps, "passes") as update:
+    with study.stage("ablate", "attribute", n_steps, "passes") as update:
         found = stages.attribute_neurons(
             config, encoder, scan, attribute, parts, batch_size, study.precision, update
         )  # fmt: skip
@@ -352,7 +346,7 @@ def ablate(
         study.store.write_ablations(study.run_id, key, study.model_id, task, [])
         return
     folder = study.files / "ablations" / key
-    with study.stage("ablate", f"{task} · ablate {choice} {operation}", sweep.n_passes, "passes") as update:
+    with study.stage("ablate", f"ablate {choice} {operation}", sweep.n_passes, "passes") as update:
         found = sweep.run(encoder, scan, folder, update)
     if fewer := stages.fewer_controls(sweep, found):
         study.note(fewer)
@@ -384,6 +378,15 @@ def compare_selections(study: Study) -> None:
             study.store.write_specificity(study.run_id, key, study.model_id, specificity(effects, study.config.seed))
             for line in summary.most_specific(effects, study.config.seed):
                 study.note(line)
+
+
+def summarise(store: Store, config: AnalysisConfig, face: Face, files: Path) -> None:
+    """The study in tables: what this run asked for to the user, all of the store to a file beside it."""
+    from dashboard.appendix import in_short, write_summary  # what the page shares, needed here alone
+
+    path = files / "summary.md"
+    write_summary(store.engine, path, config.shown_db)
+    face.summarise(*in_short(store.engine, *face.outlook.names), path)
 
 
 if __name__ == "__main__":

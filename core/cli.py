@@ -18,7 +18,7 @@ from core.datasets import PUBLISHED, Dataset, InputError, NothingFound, choose_t
 from core.datasets.base import draw_evenly, shuffled_labels
 from core.datasets.published import Options
 from core.encoders import known_encoders, m2d_download
-from core.progress import stage
+from core.face import Face
 from core.scan import Scan, scan
 
 PACKAGES = (
@@ -33,11 +33,11 @@ PACKAGES = (
 )
 
 
-def tasks(config: AnalysisConfig, console: Console) -> list[tuple[Dataset, tuple[str, ...]]]:
+def tasks(config: AnalysisConfig, face: Face) -> list[tuple[Dataset, tuple[str, ...]]]:
     """Datasets with the attributes to run; the embedded demo, still to be made, where no folder is given."""
     chosen, left_out = choose_tasks(_found(config), config.tasks)
     for line in left_out:
-        console.print(f"left out: {line}", style="yellow")
+        face.warn(f"left out: {line}")
     if not chosen:
         raise InputError("no task to run; --list shows what was found, --tasks NAME runs any of it")
     return chosen
@@ -51,21 +51,20 @@ def _found(config: AnalysisConfig) -> list[Dataset]:
     return demo.planned()
 
 
-def scan_dataset(
-    dataset: Dataset, attributes: Sequence[str], files: Path, config: AnalysisConfig, console: Console
-) -> Scan:
+def scan_dataset(dataset: Dataset, attributes: Sequence[str], files: Path, config: AnalysisConfig, face: Face) -> Scan:
     """Look at every file once, making the demo's first; tell what is left out by name."""
     if not config.data_dirs:
-        dataset = demo.datasets(console, {dataset.name})[0]
+        dataset = demo.datasets(face, {dataset.name})[0]
     if config.limit:
         dataset = dataset.only(draw_evenly(dataset, attributes, config.limit, config.seed))
-    with stage(console, f"{dataset.name} · files", len(dataset.clips)) as update:
+    with face.at(dataset=dataset.name), face.stage("files", len(dataset.clips)) as update:
         scanned = scan(dataset, files / "scans" / f"{dataset.name}.csv", config.workers, update)
     if config.length == "unit":
         scanned = replace(scanned, unit_seconds=dataset.unit_seconds)
     if config.shuffle_labels:
         scanned = replace(scanned, dataset=shuffled_labels(scanned.dataset, config.seed))
-    tell_of(scanned, files / "reports" / f"{dataset.name}.csv", config, console)
+    with face.at(dataset=dataset.name):
+        tell_of(scanned, files / "reports" / f"{dataset.name}.csv", config, face)
     if not scanned.dataset.clips:
         raise InputError(
             f"{dataset.name} in {dataset.root} has no usable clip; first reason: {scanned.problems[0].reason}"
@@ -73,7 +72,7 @@ def scan_dataset(
     return scanned
 
 
-def tell_of(scanned: Scan, path: Path, config: AnalysisConfig, console: Console) -> None:
+def tell_of(scanned: Scan, path: Path, config: AnalysisConfig, face: Face) -> None:
     """What a dataset holds, and what is wrong with it, before anything is computed.
 
     Raises
@@ -86,15 +85,19 @@ def tell_of(scanned: Scan, path: Path, config: AnalysisConfig, console: Console)
         return
     hours = f"{scanned.files['seconds'].sum() / 3600:.2g} hours"
     for line in report.summary(dataset, hours):
-        console.print(f"    {line}", style="dim")
+        face.print(f"    {line}", "dim")
     if dataset.split_origin == "ours":
-        console.print(f"    its split is ours, drawn with seed {config.seed}")
+        face.print(f"    its split is ours, drawn with seed {config.seed}")
     report.write_problems(scanned.problems, path)
-    amiss = [*report.problems(scanned.problems, path), *dataset.unexpected, *report.duplicates(scanned)]
-    for line in [*dataset.notes, *amiss]:
-        console.print(f"    {line}", style="yellow")
+    for line in dataset.notes:
+        face.warn(line, indent=4)
+    bad, unexpected = report.problems(scanned.problems, path), [*dataset.unexpected, *report.duplicates(scanned)]
+    face.bad_files(scanned.problems, bad, str(path))
+    for line in unexpected:
+        face.warn(line, indent=4)
+    amiss = [*bad, *unexpected]
     if config.length == "unit" and dataset.unit_seconds is None:
-        console.print(f"    --length unit: {dataset.name} has no unit length; clips keep their own", style="yellow")
+        face.warn(f"--length unit: {dataset.name} has no unit length; clips keep their own", indent=4)
     if config.strict and amiss:
         more = f" (and {len(amiss) - 1} more)" if len(amiss) > 1 else ""
         raise InputError(f"--strict: {amiss[0]}{more}")
@@ -158,13 +161,31 @@ def output(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
 
-def tell_error(error: Exception) -> None:
-    """One line on stderr."""
-    text = str(error)
+def open_log(face: Face, path: str, config: AnalysisConfig) -> None:
+    """Let the run be logged (``--log-json``), where it is asked for.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    if not path:
+        return
+    try:
+        face.log_to(path, (config.db, config.shown_db))
+    except OSError as error:
+        raise InputError(
+            f"--log-json {path}: cannot be written ({error.strerror or error}); give a file in a folder that exists, "
+            "or - for standard output"
+        ) from error
+
+
+def in_words(error: Exception) -> str:
+    """An error that ends the run, in one line."""
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
-        text = f"{error.strerror}{where}; what is finished is kept, the same command goes on from here"
-    output(stderr=True).print(f"error: {text}", style="red")
+        return f"{error.strerror}{where}; what is finished is kept, the same command goes on from here"
+    return str(error)
 
 
 def refuse_to_lose(config: AnalysisConfig, scan: Scan, stored: Collection[str]) -> None:
@@ -180,6 +201,7 @@ def refuse_to_lose(config: AnalysisConfig, scan: Scan, stored: Collection[str]) 
 class Tally(Protocol):
     """What `keep_going` and `tell_end` need of a study."""
 
+    face: Face
     notes: list[str]
     failures: list[str]
 
@@ -190,34 +212,35 @@ class Tally(Protocol):
 
 
 @contextmanager
-def keep_going(study: Tally, console: Console, name: str) -> Iterator[None]:
-    """Note a failure of one dataset or task and go on with the next.
+def keep_going(study: Tally, name: str, **place: str) -> Iterator[None]:
+    """Note a failure of one dataset or task, at a ``place`` of the run, and go on with the next.
 
     Errors of the disk or the user's input, and Ctrl-C, are passed on: the next task would meet them too.
     """
-    try:
-        yield
-    except (InputError, OSError):
-        raise
-    except Exception as error:
-        text = str(error).strip().splitlines()
-        study.failures.append(f"{name}: {type(error).__name__}: {text[0] if text else ''}")
-        console.print(f"  failed: {study.failures[-1]}", style="red")
+    with study.face.at(**place):
+        try:
+            yield
+        except (InputError, OSError):
+            raise
+        except Exception as error:
+            text = str(error).strip().splitlines()
+            study.failures.append(f"{name}: {type(error).__name__}: {text[0] if text else ''}")
+            study.face.fail(study.failures[-1])
 
 
-def tell_end(console: Console, config: AnalysisConfig, studies: Sequence[Tally], seconds: float) -> int:
+def tell_end(face: Face, config: AnalysisConfig, studies: Sequence[Tally], seconds: float) -> int:
     """Say what was left out, what failed and how to look at the rest; returns the exit code."""
     notes = [note for study in studies for note in study.notes]
     failures = [failure for study in studies for failure in study.failures]
-    console.print()
+    face.print()
     for note in notes:
-        console.print(note, style="yellow")
+        face.print(note, "yellow")
     if failures:
-        output(stderr=True).print(f"{len(failures)} failed: {'; '.join(failures)}", style="red")
+        face.errors.print(f"{len(failures)} failed: {'; '.join(failures)}", style="red")
     if not any(study.did_anything for study in studies) and not failures:
-        console.print(f"everything asked for is already in {config.shown_db}; nothing was changed")
+        face.print(f"everything asked for is already in {config.shown_db}; nothing was changed")
     else:
-        console.print(f"done in {seconds / 60:.1f} min; results are in {config.shown_db}")
+        face.print(f"done in {seconds / 60:.1f} min; results are in {config.shown_db}")
     shown = "" if config.db == AnalysisConfig().db else f" -- --db {config.shown_db}"
-    console.print(f"look at them with: streamlit run dashboard/app.py{shown}")
+    face.print(f"look at them with: streamlit run dashboard/app.py{shown}")
     return 1 if failures else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from core.config import CONTROLS, ENTROPY_RATE, FEWER_CONTROLS, STAGES, AnalysisConfig
 from core.datasets import InputError
@@ -14,17 +14,36 @@ from core.selectivity import PRESETS
 from core.selectors import SELECTORS
 
 
-def parse(argv: Sequence[str] | None) -> tuple[AnalysisConfig, bool, str]:
-    """Read the command line; beside the settings, whether ``--list`` was given and where ``--report`` goes."""
+class Command(NamedTuple):
+    """What the command line asks for.
+
+    Attributes
+    ----------
+    config : AnalysisConfig
+    show_list : bool
+    report, log_json : str
+        Where ``--report`` and ``--log-json`` go; empty where they were not given.
+    """
+
+    config: AnalysisConfig
+    show_list: bool = False
+    report: str = ""
+    log_json: str = ""
+
+
+def parse(argv: Sequence[str] | None) -> Command:
+    """Read the command line."""
     given = vars(_parser().parse_args(argv))
-    show_list, report = given.pop("list"), given.pop("report")
-    if report is not None and not report.strip():
-        raise InputError("--report is empty; expected a file such as report.html")
+    show_list, report, log_json = given.pop("list"), given.pop("report"), given.pop("log_json")
+    for option, path, example in (("report", report, "report.html"), ("log-json", log_json, "run.jsonl")):
+        if path is not None and not path.strip():
+            raise InputError(f"--{option} is empty; expected a file such as {example}")
     known = {f.name for f in fields(AnalysisConfig)}
     assert set(given) <= known
     if given["models"]:
         given["models"] = tuple(dict.fromkeys(given["models"]))
-    return AnalysisConfig(**{k: v for k, v in given.items() if v is not None}), show_list, report or ""
+    config = AnalysisConfig(**{k: v for k, v in given.items() if v is not None})
+    return Command(config, show_list, report or "", log_json or "")
 
 
 def _commas(text: str) -> tuple[str, ...]:
@@ -144,6 +163,14 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--batch-size", type=_auto, metavar="N|auto", help="clips in one forward pass (auto)")
     where.add_argument("--precision", help="float32, bfloat16 or auto (auto = float32)")
     where.add_argument("--workers", type=_whole, metavar="N", help=f"threads that read audio ({d.workers})")
+    where.add_argument(
+        "--log-json",
+        nargs="?",
+        const="-",
+        metavar="PATH|-",
+        help="append what happens to a file as JSON lines, one event a line; - (or nothing) = standard output, and "
+        "text for people then goes to stderr",
+    )
     how = p.add_argument_group("selection")
     how.add_argument(
         "--preset",

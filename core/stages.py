@@ -21,7 +21,7 @@ from core.heads import LinearHead
 from core.null import WORTH_THREADS
 from core.operations import Operation, per_token
 from core.probe import Part, Probe
-from core.results import Ablation, Attributions, TaskScores
+from core.results import Ablation, Attributions, ModelRecord, TaskScores
 from core.scan import Scan
 from core.selectivity import Mask
 from core.selectors import selector_scores
@@ -32,6 +32,15 @@ N_RANDOM, N_HIGHEST = 200, 50
 """Neurons for which they are."""
 
 Progress = Callable[[int], None]
+
+
+def model_record(encoder: Encoder) -> ModelRecord:
+    """What the store keeps of an encoder."""
+    n_parameters = sum(p.numel() for p in encoder.module.parameters())
+    return ModelRecord(
+        encoder.name, encoder.weights_key, encoder.layer_widths, encoder.sample_rate, n_parameters,
+        encoder.description, encoder.licence, tuple(encoder.token_grid(layer) for layer in range(encoder.n_layers)),
+    )  # fmt: skip
 
 
 def n_steps_of_score(config: AnalysisConfig) -> int:

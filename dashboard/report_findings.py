@@ -7,7 +7,8 @@ from sqlalchemy import Engine
 
 from dashboard import facts
 from dashboard.charts.report import pitch_chart, self_chart, shared_chart
-from dashboard.report_page import Figures, between, bullets, number, paragraph, share, table, text
+from dashboard.report_page import Figures, bullets, paragraph, table, text
+from dashboard.written import between, number, share
 from db import queries, report_queries
 from db.named_queries import NAMED
 

@@ -16,6 +16,7 @@ import pandas as pd
 import vl_convert
 
 from dashboard.charts.common import Chart
+from dashboard.written import number
 
 MOST_ROWS = 400
 WIDTH = 620  # pixels of a chart: an A4 page between its margins
@@ -100,12 +101,12 @@ def table(
     right = {name for name in shown if pd.api.types.is_numeric_dtype(frame[name]) or _is_numbers(frame[name])}
     head = "".join(f"<th{' class=n' if name in right else ''}>{text(label)}</th>" for name, label in shown.items())
     rows = []
-    for number, row in enumerate(frame.head(most)[list(shown)].itertuples(index=False)):
+    for n, row in enumerate(frame.head(most)[list(shown)].itertuples(index=False)):
         cells = "".join(
             f"<td{_style(name in right, written)}>{written}</td>"
             for name, written in zip(shown, map(cell, row), strict=True)
         )
-        rows.append(f"<tr{' class=grey' if grey is not None and bool(grey.iloc[number]) else ''}>{cells}</tr>")
+        rows.append(f"<tr{' class=grey' if grey is not None and bool(grey.iloc[n]) else ''}>{cells}</tr>")
     more = f" The first {most:,} of {len(frame):,} rows." if len(frame) > most else ""
     body = "\n".join(rows)
     return (
@@ -133,33 +134,6 @@ def cell(value: Any) -> str:
     if isinstance(value, (int, float)) or hasattr(value, "dtype"):
         return number(float(value))
     return text(value)
-
-
-def number(value: float, digits: int = 3) -> str:
-    """Write a number: whole ones with separators, others with so many digits; a true minus.
-
-    Examples
-    --------
-    >>> number(12345.0), number(-0.01234), number(0.5)
-    ('12,345', '−0.0123', '0.5')
-    """
-    if value != value:
-        return "–"
-    shown = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.{digits}g}"
-    return shown.replace("-", "−")
-
-
-def share(value: float) -> str:
-    """Write a share as a percentage."""
-    return "–" if pd.isna(value) else f"{value * 100:.0f} %"
-
-
-def between(low: float, high: float, as_share: bool = False) -> str:
-    """Write an interval."""
-    if pd.isna(low) or pd.isna(high):
-        return "–"
-    write = share if as_share else number
-    return f"{write(low)} to {write(high)}"
 
 
 @cache

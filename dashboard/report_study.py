@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 from dashboard import facts
 from dashboard.charts import overview as charts
 from dashboard.components.presets import MEANING, TERMS
-from dashboard.report_page import Figures, between, bullets, number, paragraph, share, table, text
+from dashboard.report_page import Figures, bullets, paragraph, table, text
+from dashboard.written import between, number, share
 from db import coverage_queries, queries, report_queries
 
 _STAGES = ("seconds_extract", "seconds_score", "seconds_ablate")

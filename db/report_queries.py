@@ -60,3 +60,30 @@ def preferences(engine: Engine) -> pd.DataFrame:
         ORDER BY neuron_preferences.task, class_name, neuron_preferences.model
         """,
     )
+
+
+def splits(engine: Engine) -> pd.DataFrame:
+    """Return ``dataset``, ``split``, ``n_clips`` and ``seconds`` of audio."""
+    return frame(
+        engine,
+        """
+        SELECT dataset.name AS dataset, clip.split, COUNT(*) AS n_clips, SUM(clip.duration_seconds) AS seconds
+        FROM clip JOIN dataset ON dataset.id = clip.dataset_id
+        GROUP BY dataset.name, clip.split
+        ORDER BY dataset.name, clip.split
+        """,
+    )
+
+
+def own_effects(engine: Engine) -> pd.DataFrame:
+    """Return what every class lost by its own neurons, beside random sets: the view ``ablation_effects``, its rows."""
+    return frame(
+        engine,
+        """
+        SELECT model, task, selection, operation, gain, target, n_neurons, n_clips, delta, ci_low, ci_high, q_value,
+               control_delta_mean, control_delta_low, control_delta_high, n_controls
+        FROM ablation_effects
+        WHERE affected_class = target
+        ORDER BY task, model, selection, operation, gain, target
+        """,
+    )

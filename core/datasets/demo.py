@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from core.datasets import manifest
 from core.datasets.base import Clip, Dataset, InputError
 from core.datasets.index import cache_folder
-from core.progress import stage
 from core.synthesis.corpus import MissingDemoPackage, corpora, is_written, write
+
+if TYPE_CHECKING:
+    from core.face import Face
 
 SOUND_SEED = 0
 """The embedded models were never shown clips of this seed's test split; so it is not an option."""
 
 
-def datasets(console: Console, wanted: Collection[str] | None = None) -> list[Dataset]:
+def datasets(face: Face, wanted: Collection[str] | None = None) -> list[Dataset]:
     """Make what is not made yet, and read it.
 
     Parameters
     ----------
-    console : Console
+    face : Face
         Shows the progress.
     wanted : collection of str, optional
         Names of the datasets; all by default.
@@ -38,7 +39,8 @@ def datasets(console: Console, wanted: Collection[str] | None = None) -> list[Da
         root = cache_folder() / corpus.name
         try:
             if not is_written(corpus, root, SOUND_SEED):
-                with stage(console, f"{corpus.name} · making sound", len(corpus.specs(SOUND_SEED))) as update:
+                n_clips = len(corpus.specs(SOUND_SEED))
+                with face.at(dataset=corpus.name), face.stage("making sound", n_clips) as update:
                     write(corpus, root, SOUND_SEED, progress=update)
         except MissingDemoPackage as error:
             raise InputError(str(error)) from error

@@ -20,6 +20,7 @@ from core import audio, probe, scoring
 from core.activations import Activations, extract, open_activations
 from core.datasets import demo
 from core.encoders import nano
+from core.face import Face
 from core.scan import Scan, scan
 from core.selectivity import SelectionSettings
 
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoders["untrained"] = nano.untrained_like(next(iter(encoders.values())))
     header = ["task", "log-mel mean", "log-mel mean and deviation", *encoders]
     tables: dict[str, list[list[str]]] = {"accuracy": [], "calibrated": []}
-    for dataset in demo.datasets(console):
+    for dataset in demo.datasets(Face(console)):
         scanned = scan(dataset, args.work / "scans" / f"{dataset.name}.csv")
         mels = log_mel_statistics(scanned)
         matrices = {}

@@ -166,7 +166,7 @@ def run(config: AnalysisConfig, console: Console) -> int:
     for line in report.shared_recordings([dataset for dataset, _ in tasks]):
         console.print(line, style="yellow")
 
-    with exclusive_run(config.db):
+    with exclusive_run(config.db, [encoder.name for encoder in encoders]):
         store = Store(open_store(config.db))
         model_ids = [store.register_model(model_record(encoder)) for encoder in encoders]
         files = store_files_dir(config.db)

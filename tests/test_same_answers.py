@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
-from sqlalchemy import URL, Engine, inspect as look_into
+from sqlalchemy import URL, Engine
+from sqlalchemy import inspect as look_into
 
 from db import models as m
 from db.copy import copy_store
@@ -115,7 +116,9 @@ def write_evidence(engine: Engine) -> None:
             " AND task.name IN ('notes-pitch', 'rooms-event')"
         ).all():
             classes = np.array(
-                connection.exec_driver_sql(f"SELECT id FROM task_class WHERE task_id = {task} ORDER BY id").scalars().all()
+                connection.exec_driver_sql(f"SELECT id FROM task_class WHERE task_id = {task} ORDER BY id")
+                .scalars()
+                .all()
             )
             grid = pd.MultiIndex.from_product(
                 [range(N_NEURONS), range(len(classes))], names=["neuron_index", "class_index"]

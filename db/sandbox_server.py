@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.sandbox_worker import LONGEST_VALUE, MEBIBYTE, MOST_ANSWER, READS, Refused, first_word, nothing_of_that_name
@@ -25,7 +24,8 @@ _REACHES_OUT = re.compile(
 )
 _HIDDEN_NAME = re.compile(r"(?i)\bu&\s*[\"']")
 _TOO_LARGE = "a row is larger than the page may have"
-_HEAD, _TAIL = "SELECT * FROM (\n", "\n) AS asked WHERE "
+_HEAD, _TAIL = "DECLARE asked NO SCROLL CURSOR FOR SELECT * FROM (\n", "\n) AS asked WHERE "
+_ROWS_AT_ONCE = 100  # of a size each that is bounded
 # Not a constant, lest the planner raise it at once; an error, since a row left out in silence would be worse.
 _BOUNDED = (
     f"CASE WHEN octet_length(CAST(asked AS text)) > {LONGEST_VALUE} "
@@ -44,17 +44,18 @@ def answer(location: str | Path, statement: str, row_limit: int, seconds: float)
         Where there is no store.
     """
     bare = _one_statement(statement)
-    wrapped = bare if first_word(bare) == "EXPLAIN" else f"{_HEAD}{bare}{_TAIL}{_BOUNDED}"
     engine = open_store(location, read_only=True, create=False)
     started = time.monotonic()
     try:
         with engine.connect() as connection, connection.begin():
             for setting in (f"statement_timeout = {int(seconds * 1000)}", "max_parallel_workers_per_gather = 0"):
                 connection.exec_driver_sql(f"SET LOCAL {setting}")
-            reading = connection.execution_options(no_parameters=True, stream_results=True, max_row_buffer=100)
-            result = reading.exec_driver_sql(wrapped)
-            names = list(map(str, result.keys()))
-            rows, cut = _fetch(result, row_limit, started + seconds)
+            reading = connection.execution_options(no_parameters=True)
+            fetch = bare
+            if first_word(bare) != "EXPLAIN":
+                reading.exec_driver_sql(f"{_HEAD}{bare}{_TAIL}{_BOUNDED}")
+                fetch = f"FETCH {_ROWS_AT_ONCE} FROM asked"
+            names, rows, cut = _fetch(reading, fetch, row_limit, started + seconds)
     except SQLAlchemyError as error:
         raise Refused(_line(engine, bare, getattr(error, "orig", None) or error, seconds)) from error
     finally:
@@ -78,20 +79,27 @@ def _one_statement(statement: str) -> str:
     return bare
 
 
-def _fetch(result: Iterable[Any], row_limit: int, until: float) -> tuple[list[tuple[Any, ...]], str]:
+def _fetch(
+    reading: Connection, fetch: str, row_limit: int, until: float
+) -> tuple[list[str], list[tuple[Any, ...]], str]:
+    """Fetch until there are no more rows, or enough: names of the columns, rows, and where they were cut."""
     rows: list[tuple[Any, ...]] = []
     size = 0
-    for row in result:
-        if len(rows) == row_limit:
-            return rows, f"{row_limit:,} rows"
-        shown = tuple(map(_shown, row))
-        size += sum(len(value) if isinstance(value, str) else 8 for value in shown)
-        if size > MOST_ANSWER:
-            return rows, f"{MOST_ANSWER // MEBIBYTE} MB"
+    while True:
+        result = reading.exec_driver_sql(fetch)
+        names, block = list(map(str, result.keys())), result.fetchall()
+        for row in block:
+            if len(rows) == row_limit:
+                return names, rows, f"{row_limit:,} rows"
+            shown = tuple(map(_shown, row))
+            size += sum(len(value) if isinstance(value, str) else 8 for value in shown)
+            if size > MOST_ANSWER:
+                return names, rows, f"{MOST_ANSWER // MEBIBYTE} MB"
+            rows.append(shown)
+        if len(block) < _ROWS_AT_ONCE or not fetch.startswith("FETCH"):
+            return names, rows, ""
         if time.monotonic() > until:
-            return rows, "the time limit"
-        rows.append(shown)
-    return rows, ""
+            return names, rows, "the time limit"
 
 
 def _shown(value: Any) -> Any:
@@ -111,14 +119,13 @@ def _line(engine: Engine, statement: str, error: BaseException, seconds: float) 
     if (state in ("25006", "0A000") and "cannot" in problem) or "data-modifying" in problem:
         return "only reading is allowed here, and this would change the store"
     if state in ("42P01", "42703"):  # undefined table, column
-        name = re.findall(r'"([^"]*)"|column (\S+) does', problem)
-        if name:
+        if name := re.search(r"(?:relation|column) (\S+) does not exist", problem):
             missing = "table" if state == "42P01" else "column"
-            return nothing_of_that_name(_views(engine), statement, missing, "".join(name[0]))
+            return nothing_of_that_name(_views(engine), statement, missing, name.group(1).strip('"'))
     place = _place(statement, int(getattr(told, "statement_position", None) or 0))
     if near := re.fullmatch(r'syntax error at or near "(.*)"', problem, re.DOTALL):
-        if near.group(1) == ")" and not place:
-            return "the statement ends too early: something is missing at its end"
+        if not place:
+            return "the statement ends too early: something is missing at its end, or a quote is not closed"
         return f"{place}syntax error at “{near.group(1)}”"
     if problem.startswith("unterminated quoted"):
         return f"{place}a quote is not closed"

@@ -118,10 +118,9 @@ def _line(engine: Engine, statement: str, error: BaseException, seconds: float) 
         return f"stopped after {seconds:g} s; ask for less: one model, task or preset, or a LIMIT"
     if (state in ("25006", "0A000") and "cannot" in problem) or "data-modifying" in problem:
         return "only reading is allowed here, and this would change the store"
-    if state in ("42P01", "42703"):  # undefined table, column
-        if name := re.search(r"(?:relation|column) (\S+) does not exist", problem):
-            missing = "table" if state == "42P01" else "column"
-            return nothing_of_that_name(_views(engine), statement, missing, name.group(1).strip('"'))
+    missing = {"42P01": "table", "42703": "column"}.get(str(state))
+    if missing and (name := re.search(r"(?:relation|column) (\S+) does not exist", problem)):
+        return nothing_of_that_name(_views(engine), statement, missing, name.group(1).strip('"'))
     place = _place(statement, int(getattr(told, "statement_position", None) or 0))
     if near := re.fullmatch(r'syntax error at or near "(.*)"', problem, re.DOTALL):
         if not place:

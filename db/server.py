@@ -52,7 +52,7 @@ _PROBLEMS = {
 }
 
 
-class _Number(Loader):  # type: ignore[misc,valid-type]
+class _Number(Loader):
     """NUMERIC as SQLite would give it: sums of whole numbers are whole, means are not."""
 
     def load(self, data: Any) -> int | float:

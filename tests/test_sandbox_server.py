@@ -186,7 +186,10 @@ def test_a_long_statement_is_stopped(store: str) -> None:
         ("SELECT * FROM", "the statement ends too early: something is missing at its end, or a quote is not closed"),
         ("SELECT * FROM task_covrage", "there is no view “task_covrage”; nearest: task_coverage"),
         ("SELECT coverag FROM task_coverage", "there is no column “coverag” in task_coverage; nearest: coverage"),
-        ("SELECT t.coverag FROM task_coverage AS t", "there is no column “t.coverag” in task_coverage; nearest: coverage"),
+        (
+            "SELECT t.coverag FROM task_coverage AS t",
+            "there is no column “t.coverag” in task_coverage; nearest: coverage",
+        ),
         ("SELECT 'open", "something is missing at its end, or a quote is not closed"),
         ("SELECT 1 / 0", "division by zero"),
         ("SELECT nothing(1)", "line 1, column 8: function nothing(integer) does not exist"),

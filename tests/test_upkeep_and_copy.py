@@ -27,7 +27,6 @@ def atlas(tmp_path: Path) -> Path:
         connection.execute(text("INSERT INTO waste VALUES (:text)"), [{"text": "x" * 4000}] * 200)
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE waste"))
-        connection.execute(text("PRAGMA wal_checkpoint"))
     engine.dispose()
     return path
 
@@ -37,7 +36,8 @@ def contents(location: str) -> dict[str, list[tuple[object, ...]]]:
     found = {}
     for table in Base.metadata.sorted_tables:
         keys = ", ".join(column.name for column in table.primary_key)
-        rows = frame(engine, f"SELECT * FROM {table.name} ORDER BY {keys}")
+        columns = ", ".join(column.name for column in table.columns)
+        rows = frame(engine, f"SELECT {columns} FROM {table.name} ORDER BY {keys}")
         found[table.name] = [tuple(None if v != v else v for v in row) for row in rows.itertuples(index=False)]
     engine.dispose()
     return found

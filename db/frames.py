@@ -120,8 +120,10 @@ def statement(engine: Engine, clause: TextClause, given: Mapping[str, Any]) -> s
 
 
 @cache
-def _dialect(kind: type[Dialect]) -> Dialect:
-    return kind(paramstyle="named")  # type: ignore[call-arg]
+def _dialect(kind: Any) -> Dialect:
+    """A database's dialect, of its class, with names for parameters."""
+    named: Dialect = kind(paramstyle="named")
+    return named
 
 
 def only_if(value: object, condition: str) -> str:

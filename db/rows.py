@@ -191,11 +191,11 @@ def ensure_task(connection: Connection, dataset: str, attribute: str, name: str)
     attribute_id = connection.execute(statement).scalar()
     if attribute_id is None:
         raise StoreError(f"dataset {dataset} has no attribute {attribute}, asked for by task {name}")
-    statement = select(Task.id, Task.attribute_id).where(Task.name == name)
-    found = connection.execute(statement).first()
+    of_that_name = select(Task.id, Task.attribute_id).where(Task.name == name)
+    found = connection.execute(of_that_name).first()
     if found is None:
         one_at_a_time(connection)
-        found = connection.execute(statement).first()
+        found = connection.execute(of_that_name).first()
     if found is None:
         return insert_row(
             connection,

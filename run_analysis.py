@@ -165,7 +165,7 @@ def run(config: AnalysisConfig, face: Face) -> int:
     for line in report.shared_recordings([dataset for dataset, _ in tasks]):
         face.warn(line)
 
-    with face.live(), exclusive_run(config.db):
+    with face.live(), exclusive_run(config.db, [encoder.name for encoder in encoders]):
         store = Store(open_store(config.db))
         model_ids = [store.register_model(stages.model_record(encoder)) for encoder in encoders]
         files = store_files_dir(config.db)

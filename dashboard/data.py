@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.session import StoreError, open_store
+from db import queries
+from db.session import StoreError, open_store, shown_location
 
 DEFAULT_STORE = "atlas.db"
 
@@ -37,6 +37,11 @@ class Store:
     def path(self) -> Path | None:
         """The SQLite file, or None for a store behind another URL."""
         return _file_of(self.location)
+
+    @property
+    def shown(self) -> str:
+        """The place without a password."""
+        return shown_location(self.location)
 
 
 def locate(arguments: list[str] | None = None) -> Store:
@@ -65,8 +70,11 @@ def _file_of(location: str) -> Path | None:
 
 def _stamp(location: str) -> tuple[int, ...]:
     path = _file_of(location)
-    if path is None:  # no file to look at: read anew once a minute
-        return (int(time.time() // 60),)
+    if path is None:
+        try:
+            return (0, *queries.change_stamp(_engine(location, 0)))
+        except (StoreError, SQLAlchemyError):
+            return (0,)  # what is wrong is told when a page reads
     stamp: list[int] = []
     # The write-ahead log changes first; the file itself only at a checkpoint.
     for part in (path, path.with_name(path.name + "-wal")):
@@ -100,7 +108,7 @@ def _read(
         return _query(_engine(location, stamp[0]), *positional, **named)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreError(f"the store {location} could not be read: {reason}") from error
+        raise StoreError(f"the store {shown_location(location)} could not be read: {reason}") from error
 
 
 def read(store: Store, query: Callable[..., Any], *positional: Any, **named: Any) -> Any:

@@ -27,7 +27,7 @@ def ablated(engine: Engine, model: str, task: str) -> pd.DataFrame:
                AVG(ablation.n_neurons) AS n_neurons{_ABLATION}
         WHERE model.name = :model AND task.name = :task
         GROUP BY ablation.selection, ablation.operation, ablation.gain
-        ORDER BY ablation.selection, ablation.operation, ablation.gain
+        ORDER BY ablation.selection, ablation.operation, ablation.gain NULLS FIRST
         """,
         model=model,
         task=task,
@@ -43,7 +43,7 @@ def effects(
         f"""
         SELECT * FROM ablation_effects
         WHERE {_CHOSEN}{_of_gain(gain)}
-        ORDER BY ablation_id, affected_class
+        ORDER BY ablation_id, affected_class NULLS FIRST
         """,
         model=model,
         task=task,
@@ -63,7 +63,7 @@ def own_effects(engine: Engine, model: str, task: str, selection: str) -> pd.Dat
         FROM ablation_effects
         WHERE model = :model AND task = :task AND selection = :selection
           AND (affected_class = target OR affected_class IS NULL)
-        ORDER BY target, operation, gain
+        ORDER BY target, operation, gain NULLS FIRST, affected_class NULLS FIRST
         """,
         model=model,
         task=task,
@@ -105,7 +105,7 @@ def controls(
         WHERE model.name = :model AND task.name = :task AND ablation.selection = :selection
           AND ablation.operation = :operation{_of_gain(gain).replace("gain", "ablation.gain", 1)} AND {rows}
         GROUP BY ablation.target, task_class.name, ablation_control.delta
-        ORDER BY ablation.target, task_class.name, ablation_control.delta
+        ORDER BY ablation.target, task_class.name NULLS FIRST, ablation_control.delta NULLS FIRST
         """,
         model=model,
         task=task,
@@ -126,7 +126,7 @@ def flips(
         SELECT ablation_flips.*, dataset.root
         FROM ablation_flips JOIN dataset ON dataset.name = ablation_flips.dataset
         WHERE {_CHOSEN}{_of_gain(gain)} AND target = :target
-        ORDER BY clip_id
+        ORDER BY clip_id, true_class NULLS FIRST
         """,
         model=model,
         task=task,
@@ -156,7 +156,10 @@ def specificity(engine: Engine, model: str, task: str) -> pd.DataFrame:
     """Return the view ``ablation_specificity`` of one task."""
     return frame(
         engine,
-        "SELECT * FROM ablation_specificity WHERE model = :model AND task = :task ORDER BY selection, operation, gain",
+        """
+        SELECT * FROM ablation_specificity WHERE model = :model AND task = :task
+        ORDER BY selection, operation, gain NULLS FIRST
+        """,
         model=model,
         task=task,
     )
@@ -186,7 +189,7 @@ def attribution_checks(engine: Engine, model: str, task: str) -> pd.DataFrame:
         """
         SELECT class_name, layer, neuron, attribution, measured, in_highest FROM attribution_checks
         WHERE model = :model AND task = :task
-        ORDER BY layer, neuron
+        ORDER BY layer, neuron, class_name
         """,
         model=model,
         task=task,

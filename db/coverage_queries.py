@@ -247,7 +247,7 @@ def specificity(engine: Engine, models: Sequence[str]) -> pd.DataFrame:
         engine,
         _of_models("""
         SELECT * FROM ablation_specificity WHERE model IN :models
-        ORDER BY task, selection, operation, gain, model
+        ORDER BY task, selection, operation, gain NULLS FIRST, model
         """),
         models=list(models),
     )

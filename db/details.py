@@ -15,8 +15,8 @@ from db.rows import (
     bulk_insert,
     class_ids,
     class_name,
-    insert_flat,
     insert_row,
+    insert_whole_numbers,
     mapping_row,
     nullable,
     to_json,
@@ -126,11 +126,8 @@ def insert_counts(
         rows[:, 1] = np.repeat(np.arange(len(block)) + first_neuron + start, n_classes)
         rows[:, 2] = np.tile(keys[order], len(block))
         rows[:, 3] = block.ravel()
-        insert_flat(
-            connection,
-            m.ActivationProbability,
-            ("model_task_id", "neuron_id", "class_id", "positive_count"),
-            rows.ravel().tolist(),
+        insert_whole_numbers(
+            connection, m.ActivationProbability, ("model_task_id", "neuron_id", "class_id", "positive_count"), rows
         )
 
 

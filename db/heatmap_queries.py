@@ -79,7 +79,7 @@ def _values_together(engine: Engine, task: str, attribute: int, each: int) -> pd
               AND own.clip_id % :each = 0
         ) AS together ON together.class_name = task_class.name
         WHERE task.name = :task
-        ORDER BY task_class.position, together.group_name
+        ORDER BY task_class.position, together.group_name NULLS FIRST
         """,
         task=task,
         attribute=attribute,

@@ -138,7 +138,7 @@ def classes(engine: Engine, model: str, preset: str, dataset: str | None = None)
 def class_specific_pairs(engine: Engine, model: str, preset: str, dataset: str | None = None) -> pd.DataFrame:
     """Return every (class, neuron) that a preset chose, of all tasks of a model (in a dataset).
 
-    Numbers alone, names are in `classes`: a large store has hundreds of thousands.
+    Numbers alone, names are in `classes`, and in no order: a large store has hundreds of thousands.
 
     Returns
     -------

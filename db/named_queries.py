@@ -107,7 +107,7 @@ SELECT model, preset, task_a, class_a, task_b, class_b, n_a, n_b, n_shared, expe
        odds_ratio, odds_low, odds_high
 FROM shared_neurons
 WHERE task_a <> task_b AND q_value < 0.05
-ORDER BY model, preset, n_shared / NULLIF(expected, 0) DESC, task_a, class_a, task_b, class_b""",
+ORDER BY model, preset, n_shared / NULLIF(expected, 0) DESC NULLS LAST, task_a, class_a, task_b, class_b""",
     ),
     "self and cross": (
         "What taking out a class's neurons does to the class itself and to the others, beside random sets",
@@ -121,7 +121,7 @@ SELECT model, task, selection, target, operation, gain, n_neurons,
        AVG(CASE WHEN affected_class <> target THEN delta END) AS cross_delta
 FROM ablation_effects
 GROUP BY model, task, selection, target, operation, gain, n_neurons
-ORDER BY model, task, selection, operation, gain, target""",
+ORDER BY model, task, selection, operation, gain NULLS FIRST, target""",
     ),
     "linear heads": (
         "How well the linear head does on test clips, beside chance",
@@ -206,7 +206,7 @@ SELECT model, task, selection, operation, gain, target, affected_class, n_clips,
 FROM ablation_effects
 WHERE q_value < 0.05 AND (ci_low > 0 OR ci_high < 0)
   AND (delta < control_delta_low OR delta > control_delta_high)
-ORDER BY delta, model, task""",
+ORDER BY delta, model, task, selection, gain NULLS FIRST, target, affected_class NULLS FIRST""",
     ),
     "largest effects": (
         "The ablations that cost a class most, whether or not they stand, beside random sets",
@@ -215,7 +215,7 @@ SELECT model, task, selection, operation, gain, target, affected_class, n_clips,
        control_delta_mean, control_delta_low, control_delta_high, n_controls
 FROM ablation_effects
 WHERE affected_class IS NOT NULL
-ORDER BY delta, model, task, target, affected_class
+ORDER BY delta NULLS LAST, model, task, target, affected_class, selection, gain NULLS FIRST
 LIMIT 100""",
     ),
     "told by level or spectrum": (
@@ -224,7 +224,7 @@ LIMIT 100""",
 SELECT model, task, feature, metric, accuracy, ci_low, ci_high, chance, n_clips, mark
 FROM confound_probes
 WHERE mark <> ''
-ORDER BY model, task, feature""",
+ORDER BY model, task, feature, group_name""",
     ),
     "explained pairs": (
         "How many pairs of class and neuron level, duration or silence explain",
@@ -252,7 +252,7 @@ SELECT model, selector_a, selector_b, AVG(spearman) AS spearman, AVG(overlap) AS
        AVG(expected_overlap) AS expected_overlap, COUNT(*) AS n_tasks
 FROM selector_agreement
 GROUP BY model, selector_a, selector_b
-ORDER BY model, overlap DESC, selector_a, selector_b""",
+ORDER BY model, overlap DESC NULLS LAST, selector_a, selector_b""",
     ),
     "stability": (
         "What two halves of the clips choose alike, beside sets of that size by chance",

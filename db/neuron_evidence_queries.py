@@ -177,7 +177,7 @@ def attribution(engine: Engine, model: str, task: str, layer: int, neuron: int) 
         JOIN task_class ON task_class.id = neuron_attribution_value.class_id
         WHERE neuron_attribution_value.attribution_id = {_ATTRIBUTION}
           AND neuron_attribution_value.neuron_id = {_NEURON}
-        ORDER BY ABS(neuron_attribution_value.attribution) DESC
+        ORDER BY ABS(neuron_attribution_value.attribution) DESC NULLS LAST, task_class.position
         """,
         model=model,
         task=task,
@@ -198,6 +198,7 @@ def attribution_check(engine: Engine, model: str, task: str, layer: int, neuron:
         JOIN task_class ON task_class.id = attribution_check_value.class_id
         WHERE attribution_check_value.attribution_id = {_ATTRIBUTION}
           AND attribution_check_value.neuron_id = {_NEURON}
+        ORDER BY task_class.position
         """,
         model=model,
         task=task,
@@ -300,7 +301,7 @@ def _sums(engine: Engine, among: str, **given: object) -> pd.DataFrame:
             SELECT neuron_entropy.top_class_id FROM neuron_entropy
             WHERE neuron_entropy.model_task_id = {_MODEL_TASK} AND neuron_entropy.neuron_id = {_NEURON}
         ), own AS MATERIALIZED (
-            SELECT activation_probability.class_id, 1.0 / class_total.token_count AS unit,
+            SELECT activation_probability.class_id, CAST(1 AS DOUBLE PRECISION) / class_total.token_count AS unit,
                    CAST(activation_probability.positive_count AS DOUBLE PRECISION) / class_total.token_count AS y
             FROM activation_probability
             JOIN class_total ON class_total.model_task_id = activation_probability.model_task_id
@@ -345,7 +346,7 @@ def profiles(engine: Engine, model: str, task: str, neuron_ids: tuple[int, ...])
             AND class_total.class_id = activation_probability.class_id
         JOIN task_class ON task_class.id = activation_probability.class_id
         WHERE activation_probability.model_task_id = {_MODEL_TASK} AND activation_probability.neuron_id IN :neuron_ids
-        ORDER BY task_class.position
+        ORDER BY task_class.position, neuron.id
         """
     ).bindparams(bindparam("neuron_ids", expanding=True))
     return frame(engine, statement, model=model, task=task, neuron_ids=list(neuron_ids))

@@ -139,7 +139,7 @@ def neuron_classes(engine: Engine, model: str, layer: int, neuron: int) -> pd.Da
                replicated, n_folds_held, n_folds, share_of_draws, explained_by
         FROM class_specific_neurons
         WHERE model = :model AND layer = :layer AND neuron = :neuron
-        ORDER BY task, preset, activation_probability DESC
+        ORDER BY task, preset, activation_probability DESC NULLS LAST, class_name
         """,
         model=model,
         layer=layer,
@@ -170,7 +170,7 @@ def neuron_ablations(engine: Engine, model: str, layer: int, neuron: int) -> pd.
             JOIN model ON model.id = neuron.model_id
             WHERE model.name = :model AND neuron.layer = :layer AND neuron.neuron = :neuron
         )
-        ORDER BY task, selection, gain, ablation_id, affected_class
+        ORDER BY task, selection, gain NULLS FIRST, ablation_id, affected_class NULLS FIRST
         """,
         model=model,
         layer=layer,

@@ -25,6 +25,7 @@ from db.session import schema_version
 __all__ = [
     "ablation_effects",
     "cell_neurons",
+    "change_stamp",
     "coverage",
     "datasets",
     "is_empty",
@@ -65,6 +66,27 @@ def store_facts(engine: Engine) -> dict[str, int | str]:
     ).iloc[0]
     facts: dict[str, int | str] = {str(name): int(value) for name, value in counts.items()}
     return {**facts, "schema_version": schema_version(engine)}
+
+
+def change_stamp(engine: Engine) -> tuple[int, ...]:
+    """Return numbers that differ whenever a run has written to the store.
+
+    Every stage, run, model and dataset takes a new id; a run that ends is one more with a time of its end.
+    """
+    return tuple(
+        frame(
+            engine,
+            """
+            SELECT (SELECT COALESCE(MAX(id), 0) FROM stage) AS stage, (SELECT COALESCE(MAX(id), 0) FROM run) AS run,
+                   (SELECT COUNT(finished_at) FROM run) AS n_ended,
+                   (SELECT COALESCE(MAX(id), 0) FROM model) AS model,
+                   (SELECT COALESCE(MAX(id), 0) FROM dataset) AS dataset,
+                   (SELECT COALESCE(MAX(id), 0) FROM problem) AS problem
+            """,
+        )
+        .iloc[0]
+        .astype(int)
+    )
 
 
 def models(engine: Engine) -> pd.DataFrame:
@@ -170,8 +192,18 @@ def probe(engine: Engine, split: str = "test") -> pd.DataFrame:
     """Return model, dataset, task, class_name (NaN = all), n_clips, accuracy, chance, metric."""
     return frame(
         engine,
-        "SELECT model, dataset, task, class_name, n_clips, accuracy, chance, metric"
-        " FROM probe_accuracy WHERE split = :split ORDER BY model, task",
+        """
+        SELECT model.name AS model, dataset.name AS dataset, task.name AS task, task_class.name AS class_name,
+               probe_score.n_clips, probe_score.accuracy, probe_score.chance, probe_score.metric
+        FROM probe
+        JOIN model ON model.id = probe.model_id
+        JOIN task ON task.id = probe.task_id
+        JOIN dataset ON dataset.id = task.dataset_id
+        JOIN probe_score ON probe_score.probe_id = probe.id
+        LEFT JOIN task_class ON task_class.id = probe_score.class_id
+        WHERE probe_score.split = :split
+        ORDER BY model.name, task.name, probe_score.position
+        """,
         split=split,
     )
 
@@ -260,7 +292,7 @@ def cell_neurons(
                replicated
         FROM class_specific_neurons
         WHERE model = :model AND task = :task AND preset = :preset AND layer = :layer{only}
-        ORDER BY entropy, neuron, class_name
+        ORDER BY entropy NULLS FIRST, neuron, class_name
         """,
         model=model,
         task=task,
@@ -278,7 +310,7 @@ def ablation_effects(engine: Engine, model: str, task: str | None = None, select
         SELECT * FROM ablation_effects
         WHERE model = :model{only_if(task, "task = :task")}
             {only_if(selection, "selection = :selection")}
-        ORDER BY task, selection, gain, ablation_id, affected_class
+        ORDER BY task, selection, gain NULLS FIRST, ablation_id, affected_class NULLS FIRST
         """,
         model=model,
         task=task,
@@ -304,6 +336,7 @@ def shared(engine: Engine, model: str, preset: str, task_a: str, task_b: str) ->
         FROM shared_neurons
         WHERE model = :model AND preset = :preset AND task_a = :task_b AND task_b = :task_a
           AND task_a <> task_b
+        ORDER BY class_a, class_b
         """,
         model=model,
         preset=preset,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, or_, select, update
 from core.results import DatasetRecord, ModelRecord
 from db import models as m
 from db.rows import bulk_insert, insert_row, next_id
+from db.server import one_at_a_time, others_at_work
 from db.session import StoreError
 from db.sound import write_grids
 
@@ -23,6 +24,7 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
     StoreError
         If the store holds another model of that name.
     """
+    one_at_a_time(connection)
     descriptive = {
         "sample_rate": record.sample_rate,
         "n_parameters": record.n_parameters,
@@ -72,6 +74,7 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
 
 def write_dataset(connection: Connection, record: DatasetRecord) -> int:
     """Insert, update or replace a dataset; return its id."""
+    one_at_a_time(connection)
     descriptive = {
         "root": record.root,
         "split_origin": record.split_origin,
@@ -81,6 +84,11 @@ def write_dataset(connection: Connection, record: DatasetRecord) -> int:
     }
     found = connection.execute(select(m.Dataset.id, m.Dataset.content_key).where(m.Dataset.name == record.name)).first()
     if found is not None and found.content_key != record.content_key:
+        if others := others_at_work(connection):
+            raise StoreError(
+                f"dataset {record.name} has changed, and another run ({others}) is writing to this store; "
+                "wait for it to end: results of the former clips will be deleted"
+            )
         _log.warning("dataset %s has changed since: old results deleted", record.name)
         _forget_dataset(connection, found.id)
         found = None

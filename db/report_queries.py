@@ -25,14 +25,16 @@ def feature_probes(engine: Engine) -> pd.DataFrame:
         engine,
         """
         SELECT model, task, feature, group_name, metric, accuracy, ci_low, ci_high, chance, n_clips, mark, reason
-        FROM confound_probes ORDER BY task, model, feature
+        FROM confound_probes ORDER BY task, model, feature, group_name
         """,
     )
 
 
 def specificities(engine: Engine) -> pd.DataFrame:
     """Return the view ``ablation_specificity``."""
-    return frame(engine, "SELECT * FROM ablation_specificity ORDER BY model, task, selection, operation, gain")
+    return frame(
+        engine, "SELECT * FROM ablation_specificity ORDER BY model, task, selection, operation, gain NULLS FIRST"
+    )
 
 
 def tuning(engine: Engine) -> pd.DataFrame:
@@ -41,7 +43,7 @@ def tuning(engine: Engine) -> pd.DataFrame:
         engine,
         """
         SELECT model, task, preferred_pitch, bandwidth_semitones, octave_equivalence_index, oei_low, oei_high
-        FROM neuron_tuning ORDER BY model, task
+        FROM neuron_tuning ORDER BY model, task, layer, neuron
         """,
     )
 

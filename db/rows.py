@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Insert, func, insert, select
+from sqlalchemy import BigInteger, Connection, Insert, Integer, func, insert, select
 
+from core.results import IntArray
 from db.models import Attribute, Base, Dataset, Model, Task, TaskClass
+from db.server import one_at_a_time
 from db.session import StoreError
 
 _CHUNK_ROWS = 100_000
 _ROWS_A_STATEMENT = 64
+_BINARY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_BINARY_END = b"\xff\xff"
 
 
 def now() -> str:
@@ -63,11 +68,21 @@ def bulk_insert(
 def insert_flat(connection: Connection, table: type[Base], columns: Sequence[str], values: list[Any]) -> None:
     """Insert rows given as one list, row after row.
 
-    Goes to the driver's ``executemany`` with many rows a statement: a dictionary a row, as
-    SQLAlchemy's own insert takes, or a statement a row each cost more than the database does.
+    Goes to the driver's ``executemany`` with many rows a statement, or to PostgreSQL's COPY: a dictionary a row,
+    as SQLAlchemy's own insert takes, or a statement a row each cost more than the database does.
     """
-    sign = "?" if connection.dialect.name == "sqlite" else "%s"
-    row = f"({', '.join([sign] * len(columns))})"
+    if connection.dialect.name == "postgresql":
+        n_columns = len(columns)
+        for place, name in enumerate(columns):
+            if isinstance(table.__table__.c[name].type, Integer):  # SQLite stores 1.0 there as 1
+                values[place::n_columns] = [
+                    int(value) if type(value) is float else value for value in values[place::n_columns]
+                ]
+        with _copying(connection, table, columns) as copy:
+            for start in range(0, len(values), n_columns):
+                copy.write_row(values[start : start + n_columns])
+        return
+    row = f"({', '.join('?' * len(columns))})"
     insert_into = f"INSERT INTO {table.__tablename__} ({', '.join(columns)}) VALUES "
     whole = len(values) - len(values) % (len(columns) * _ROWS_A_STATEMENT)
     for part, n_rows in ((values[:whole], _ROWS_A_STATEMENT), (values[whole:], 1)):
@@ -77,10 +92,46 @@ def insert_flat(connection: Connection, table: type[Base], columns: Sequence[str
             connection.exec_driver_sql(insert_into + ", ".join([row] * n_rows), packs)
 
 
+def insert_whole_numbers(connection: Connection, table: type[Base], columns: Sequence[str], rows: IntArray) -> None:
+    """Insert rows of whole numbers, ``rows`` of shape (n_rows, n_columns), none of them NULL."""
+    if connection.dialect.name != "postgresql":
+        insert_flat(connection, table, columns, rows.ravel().tolist())
+        return
+    cells: list[tuple[str, str]] = [("width", ">i2")]  # of a binary row: how many cells; of each its bytes and value
+    for name in columns:
+        size = 8 if isinstance(table.__table__.c[name].type, BigInteger) else 4
+        cells += [(f"bytes of {name}", ">i4"), (f"value of {name}", f">i{size}")]
+    packed = np.empty(len(rows), dtype=cells)
+    packed["width"] = len(columns)
+    for name, values in zip(columns, rows.T, strict=True):
+        packed[f"bytes of {name}"] = packed.dtype[f"value of {name}"].itemsize
+        packed[f"value of {name}"] = values
+    with _copying(connection, table, columns, "(FORMAT BINARY)") as copy:
+        copy.write(_BINARY_HEAD + packed.tobytes() + _BINARY_END)
+
+
+@contextmanager
+def _copying(connection: Connection, table: type[Base], columns: Sequence[str], how: str = "") -> Iterator[Any]:
+    """Open PostgreSQL's COPY into a table, within the transaction of ``connection``."""
+    into = f"COPY {table.__tablename__} ({', '.join(columns)}) FROM STDIN {how}"
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(into) as copy:
+        yield copy
+
+
 def insert_row(connection: Connection, table: type[Base], **values: Any) -> int:
     """Insert one row and return its id."""
     statement: Insert = insert(table).values(**values)
     return int(connection.execute(statement).inserted_primary_key[0])  # type: ignore[index]
+
+
+def analyze(connection: Connection) -> None:
+    """Take statistics, which let the planner start from the model, not from the largest table."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA analysis_limit=1000")
+        connection.exec_driver_sql("ANALYZE")
+    else:
+        connection.exec_driver_sql(f"ANALYZE {', '.join(Base.metadata.tables)}")
 
 
 def next_id(connection: Connection, table: type[Base]) -> int:
@@ -140,7 +191,11 @@ def ensure_task(connection: Connection, dataset: str, attribute: str, name: str)
     attribute_id = connection.execute(statement).scalar()
     if attribute_id is None:
         raise StoreError(f"dataset {dataset} has no attribute {attribute}, asked for by task {name}")
-    found = connection.execute(select(Task.id, Task.attribute_id).where(Task.name == name)).first()
+    of_that_name = select(Task.id, Task.attribute_id).where(Task.name == name)
+    found = connection.execute(of_that_name).first()
+    if found is None:
+        one_at_a_time(connection)
+        found = connection.execute(of_that_name).first()
     if found is None:
         return insert_row(
             connection,
@@ -161,6 +216,10 @@ def class_ids(connection: Connection, task: int, names: Iterable[str]) -> dict[s
     """Return the id of every class of a task by name, making those of ``names`` that are new."""
     statement = select(TaskClass.name, TaskClass.id).where(TaskClass.task_id == task)
     known = {str(name): int(key) for name, key in connection.execute(statement)}
+    names = list(names)
+    if not known.keys() >= set(names):
+        one_at_a_time(connection)
+        known = {str(name): int(key) for name, key in connection.execute(statement)}
     for name in names:
         if name not in known:
             known[name] = insert_row(connection, TaskClass, task_id=task, position=len(known), name=name)

@@ -3,7 +3,7 @@
 SQLite is asked in a process of its own (`db.sandbox_worker`), because a single step of SQLite (a
 search in a long text, say) can take longer than any limit that is looked at between steps. That
 process opens the file for reading only, behind an authorizer, and is killed when its time is over.
-On PostgreSQL the same statement runs in a read-only transaction with a time limit.
+On PostgreSQL the same statement runs in a read-only transaction with a time limit (`db.sandbox_server`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -21,10 +20,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
-from sqlalchemy.exc import SQLAlchemyError
 
-from db.sandbox_worker import LONGEST_STATEMENT, READS, first_word
-from db.session import StoreError, open_store, sqlite_path
+from db import sandbox_server
+from db.sandbox_worker import LONGEST_STATEMENT, Refused
+from db.session import StoreError, sqlite_path
 
 ROW_LIMIT = 10_000
 SECONDS = 10.0
@@ -86,7 +85,9 @@ def run_sql(location: str | Path, statement: str, row_limit: int = ROW_LIMIT, se
             return _on_sqlite(path, statement, row_limit, seconds)
         if str(location).startswith(("sqlite:", ":memory:")):
             raise StoreError("a store in memory cannot be asked from another process; give --db a file")
-        return _on_server(location, statement, row_limit, seconds)
+        return _told(statement, sandbox_server.answer(location, statement, row_limit, seconds))
+    except Refused as reason:
+        raise RefusedSQL(str(reason)) from reason
     finally:
         _turns.release()
 
@@ -131,38 +132,11 @@ def _on_sqlite(path: Path, statement: str, row_limit: int, seconds: float) -> An
         raise RefusedSQL("stopped: the statement needs more memory than it may have; ask for less") from None
     if "refused" in found:
         raise RefusedSQL(found["refused"])
+    return _told(statement, found)
+
+
+def _told(statement: str, found: Mapping[str, Any]) -> Answer:
     return Answer(_frame(statement, found["columns"], found["values"]), found["seconds"], found["cut"])
-
-
-def _on_server(location: str | Path, statement: str, row_limit: int, seconds: float) -> Answer:
-    """Ask PostgreSQL: a read-only transaction, its clock set, rows through a cursor."""
-    if first_word(statement) not in READS - {"PRAGMA"}:
-        raise RefusedSQL("only SELECT reads here")
-    bare = statement.strip().rstrip(";")
-    if ";" in bare:  # also within a text: what ends a text differs too much to be told apart here
-        raise RefusedSQL("one statement at a time, and no ; but at its end")
-    engine = open_store(location, read_only=True, create=False)
-    started = time.monotonic()
-    try:
-        with engine.connect() as connection, connection.begin():
-            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
-            reading = connection.execution_options(no_parameters=True, stream_results=True, max_row_buffer=1000)
-            result = reading.exec_driver_sql(bare)
-            names = list(map(str, result.keys()))
-            rows = result.fetchmany(row_limit + 1)
-    except SQLAlchemyError as error:
-        raise RefusedSQL(" ".join(str(getattr(error, "orig", None) or error).split())) from error
-    finally:
-        engine.dispose()
-    values = [[_shown(value) for value in column] for column in zip(*rows[:row_limit], strict=True)]
-    frame = _frame(statement, names, values or [[] for _ in names])
-    return Answer(frame, time.monotonic() - started, f"{row_limit:,} rows" if len(rows) > row_limit else "")
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, (bytes, memoryview)):
-        return f"{len(value):,} bytes"
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
 def _frame(statement: str, names: Sequence[str], values: Sequence[Sequence[Any]]) -> pd.DataFrame:

@@ -229,13 +229,18 @@ def _place(connection: sqlite3.Connection, statement: str, token: str, problem: 
 
 def _missing(connection: sqlite3.Connection, statement: str, kind: str, name: str) -> str:
     """Name what is unknown, and what there is of a similar name."""
-    from difflib import get_close_matches
-
     connection.set_authorizer(None)
     found = connection.execute(
         "SELECT view.name, of_view.name FROM sqlite_master AS view, pragma_table_info(view.name) AS of_view"
         " WHERE view.type = 'view'"
     ).fetchall()
+    return nothing_of_that_name(found, statement, kind, name)
+
+
+def nothing_of_that_name(found: list[tuple[str, str]], statement: str, kind: str, name: str) -> str:
+    """Say which ``kind`` (table, column) is not in the views; ``found`` are the views with their columns."""
+    from difflib import get_close_matches
+
     views = sorted({view for view, _ in found})
     words = set(re.findall(r"\w+", statement.lower()))
     asked = [view for view in views if view in words]

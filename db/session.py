@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,18 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from db.errors import DiskError, StoreError
+from db.server import (
+    ServerError,
+    check_server,
+    hold_models,
+    one_at_a_time,
+    server_engine,
+    server_message,
+    server_url,
+)
 
 try:
     import fcntl
@@ -28,14 +40,6 @@ except ImportError:  # Windows has no flock: there a second run waits at SQLite'
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_TIMEOUT_MS = 5000
 _CACHE_KIB = 65536
-
-
-class StoreError(RuntimeError):
-    """The store cannot be used as asked; one line that names it and says what to do."""
-
-
-class DiskError(StoreError, OSError):
-    """The store's disk is full or fails: no fault of what was asked, and later it may go well."""
 
 
 def open_store(url_or_path: str | Path, *, read_only: bool = False, create: bool = True) -> Engine:
@@ -87,6 +91,11 @@ def store_files_dir(path: str | Path) -> Path:
     return file.with_suffix(".files")
 
 
+def shown_location(location: str | Path) -> str:
+    """Return a store's place as it may be shown: without a URL's password."""
+    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", str(location))
+
+
 def sqlite_path(url_or_path: str | Path | URL) -> Path | None:
     """Return the absolute file of an SQLite store; None for memory and other databases."""
     url = url_or_path if isinstance(url_or_path, URL) else _url(url_or_path)
@@ -114,8 +123,9 @@ def translate_errors(name: str = "the store") -> Iterator[None]:
     """
     try:
         yield
-    except (DBAPIError, sqlite3.Error) as error:
-        message = _user_message(name, str(getattr(error, "orig", None) or error))
+    except (DBAPIError, sqlite3.Error, ServerError) as error:
+        cause = getattr(error, "orig", None) or error
+        message = (server_message if isinstance(cause, ServerError) else _user_message)(name, str(cause))
         if message is None:
             raise
         kind = DiskError if "disk" in message else StoreError
@@ -123,13 +133,19 @@ def translate_errors(name: str = "the store") -> Iterator[None]:
 
 
 @contextmanager
-def exclusive_run(store_path: str | Path) -> Iterator[None]:
+def exclusive_run(store_path: str | Path, models: Sequence[str] = ()) -> Iterator[None]:
     """Hold the store for one run; a second run at the same time gets a `StoreError`.
 
     The lock is the operating system's (``atlas.db.lock``), so it goes with its process however
-    that ends. Stores that are not a file are not locked.
+    that ends. On a server only ``models`` are held, so that runs of others can go on beside it.
     """
-    path = sqlite_path(store_path)
+    path, url = sqlite_path(store_path), _url(store_path)
+    if url.get_backend_name() == "postgresql":
+        with ExitStack() as held:
+            with translate_errors(name := url.render_as_string()):
+                held.enter_context(hold_models(url, name, models))
+            yield
+        return
     if path is None or fcntl is None:
         yield
         return
@@ -190,13 +206,12 @@ def _url(url_or_path: str | Path) -> URL:
         return URL.create("sqlite", database=given)
     try:
         url = make_url(given)
-        url.get_dialect()
-    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+    except (ArgumentError, ValueError) as error:
         raise StoreError(
-            f"{given}: not a database URL ({error}); expected a file such as atlas.db, "
-            "sqlite:///atlas.db or postgresql://user@host/name"
+            f"{shown_location(given)}: not a database URL; expected a file such as atlas.db, "
+            "sqlite:///atlas.db or postgresql+psycopg://user@host/name"
         ) from error
-    return url
+    return url if url.get_backend_name() == "sqlite" else server_url(url)
 
 
 def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
@@ -219,8 +234,7 @@ def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
 def _engine(url: URL, path: Path | None, *, read_only: bool) -> Engine:
     """Build the engine; for SQLite with explicit transactions and this project's pragmas."""
     if url.get_backend_name() != "sqlite":
-        options = {"postgresql_readonly": True} if read_only else {}
-        return create_engine(url, execution_options=options)
+        return server_engine(url, read_only=read_only, pool_pre_ping=True)
     if path is None:
         engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
     elif read_only:
@@ -264,6 +278,8 @@ def _bring_up_to_date(engine: Engine, name: str, *, may_migrate: bool) -> None:
     script = ScriptDirectory(str(_MIGRATIONS))
     known = {revision.revision for revision in script.walk_revisions()}
     with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            check_server(connection, name)
         revision = _revision(connection)
         tables = inspect(connection).get_table_names()
     if revision is None and tables:
@@ -287,7 +303,9 @@ def _bring_up_to_date(engine: Engine, name: str, *, may_migrate: bool) -> None:
             # A table that is made anew is dropped on the way, and would take what refers to it along.
             connection.connection.execute("PRAGMA foreign_keys=OFF")
         with connection.begin():
-            migrate(connection)
+            one_at_a_time(connection)
+            if _revision(connection) != script.get_current_head():
+                migrate(connection)
         if engine.dialect.name == "sqlite":
             connection.connection.execute("PRAGMA foreign_keys=ON")
 

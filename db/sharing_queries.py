@@ -53,7 +53,7 @@ def shared_list(
         JOIN ({_SIDE.format(side="b")}
         ) AS b ON b.neuron_id = a.neuron_id
         JOIN neuron ON neuron.id = a.neuron_id
-        ORDER BY CASE WHEN a.lift < b.lift THEN a.lift ELSE b.lift END DESC, a.neuron_id
+        ORDER BY CASE WHEN a.lift < b.lift THEN a.lift ELSE b.lift END DESC NULLS LAST, a.neuron_id
         """,
         model=model,
         preset=preset,

@@ -138,7 +138,7 @@ def explained(engine: Engine, model: str, task: str, preset: str) -> pd.DataFram
         JOIN class_specific_neuron ON class_specific_neuron.selection_id = selection.id
         WHERE model.name = :model AND task.name = :task AND selection.preset = :preset
         GROUP BY COALESCE(class_specific_neuron.explained_by, '')
-        ORDER BY n_pairs DESC
+        ORDER BY n_pairs DESC, explained_by
         """,
         model=model,
         task=task,
@@ -152,7 +152,7 @@ def confounds(engine: Engine, model: str, task: str) -> pd.DataFrame:
         engine,
         """
         SELECT feature, group_name, metric, accuracy, ci_low, ci_high, chance, n_clips, mark, reason
-        FROM confound_probes WHERE model = :model AND task = :task ORDER BY feature
+        FROM confound_probes WHERE model = :model AND task = :task ORDER BY feature, group_name
         """,
         model=model,
         task=task,
@@ -285,6 +285,7 @@ def overlaps(engine: Engine, model: str, task: str, preset: str) -> pd.DataFrame
         SELECT class_a, class_b, n_a, n_b, n_shared, expected
         FROM shared_neurons
         WHERE model = :model AND preset = :preset AND task_a = :task AND task_b = :task
+        ORDER BY class_a, class_b
         """,
         model=model,
         preset=preset,
@@ -353,6 +354,7 @@ def voices_in_common(engine: Engine, task_a: str, task_b: str) -> pd.DataFrame:
         JOIN attribute ON attribute.dataset_id = task.dataset_id AND attribute.name IN ('voice', 'speaker')
         JOIN clip_label ON clip_label.attribute_id = attribute.id
         WHERE task.name = :task_b
+        ORDER BY value
         """,
         task_a=task_a,
         task_b=task_b,

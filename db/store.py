@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Engine, delete, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, select, update
 
 from core.results import (
     Ablation,
@@ -29,6 +29,7 @@ from db import models as m
 from db.details import clips_of_task, insert_ablation, insert_scores
 from db.registry import write_dataset, write_model
 from db.rows import (
+    analyze,
     bulk_insert,
     class_ids,
     class_name,
@@ -156,12 +157,8 @@ class Store:
                 values[f"seconds_{stage}"] = float(seconds[stage])
         with self._transaction() as connection:
             connection.execute(update(m.Run).where(m.Run.id == run_id).values(**values))
-        if self.engine.dialect.name == "sqlite":
-            with translate_errors(self._name), self.engine.connect() as connection:
-                # Statistics let the planner start from the model, not from the largest table.
-                connection.execute(text("PRAGMA analysis_limit=1000"))
-                connection.execute(text("ANALYZE"))
-                connection.commit()
+        with self._transaction() as connection:
+            analyze(connection)
 
     def is_done(self, key: str) -> bool:
         """Return whether the stage ``key`` is complete in the store."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """Common base; ``Base.metadata`` knows every table."""
+    """Common base; ``Base.metadata`` knows every table. Text sorts by its bytes, as SQLite's does."""
+
+    type_annotation_map = {str: String().with_variant(String(collation="C"), "postgresql")}
 
 
 def owner(column: str) -> ForeignKey:

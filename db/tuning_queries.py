@@ -97,10 +97,10 @@ def bandwidths(engine: Engine, model: str, task: str, preset: str) -> pd.DataFra
     return frame(
         engine,
         f"""
-        SELECT ROUND(pitch_tuning.bandwidth_semitones * 4) / 4 AS bandwidth, COUNT(*) AS n_neurons
+        SELECT ROUND(CAST(pitch_tuning.bandwidth_semitones * 4 AS NUMERIC)) / 4 AS bandwidth, COUNT(*) AS n_neurons
         {_TUNED}
-        GROUP BY ROUND(pitch_tuning.bandwidth_semitones * 4) / 4
-        ORDER BY bandwidth
+        GROUP BY ROUND(CAST(pitch_tuning.bandwidth_semitones * 4 AS NUMERIC)) / 4
+        ORDER BY bandwidth NULLS FIRST
         """,
         model=model,
         task=task,
@@ -120,12 +120,12 @@ def octave_indices(engine: Engine, model: str, task: str, preset: str) -> pd.Dat
     return frame(
         engine,
         f"""
-        SELECT ROUND(octave_equivalence_index * 10) / 10 AS octave_index,
+        SELECT ROUND(CAST(octave_equivalence_index * 10 AS NUMERIC)) / 10 AS octave_index,
                CASE WHEN oei_low > 0 THEN 'over 0' WHEN oei_high < 0 THEN 'under 0' ELSE 'holds 0' END AS verdict,
                COUNT(*) AS n_neurons
         {_TUNED}
           AND octave_equivalence_index IS NOT NULL AND oei_low IS NOT NULL
-        GROUP BY ROUND(octave_equivalence_index * 10) / 10,
+        GROUP BY ROUND(CAST(octave_equivalence_index * 10 AS NUMERIC)) / 10,
                  CASE WHEN oei_low > 0 THEN 'over 0' WHEN oei_high < 0 THEN 'under 0' ELSE 'holds 0' END
         ORDER BY octave_index, verdict
         """,
@@ -137,7 +137,7 @@ def octave_indices(engine: Engine, model: str, task: str, preset: str) -> pd.Dat
 
 ORDERS = {
     "clearest": "peak_rate - floor_rate DESC",
-    "sharpest": "CASE WHEN bandwidth_high IS NULL THEN 1 ELSE 0 END, bandwidth_semitones",
+    "sharpest": "CASE WHEN bandwidth_high IS NULL THEN 1 ELSE 0 END, bandwidth_semitones NULLS FIRST",
     "octaves": "CASE WHEN oei_low IS NULL THEN 1 ELSE 0 END, oei_low DESC",
 }
 """How `tuned_neurons` may be ordered."""
@@ -235,6 +235,7 @@ def curve(engine: Engine, model: str, tasks: tuple[str, ...], layer: int, neuron
         SELECT task, class_name, activation_probability
         FROM activation_probabilities
         WHERE model = :model AND task IN :tasks AND layer = :layer AND neuron = :neuron
+        ORDER BY task, class_name
         """
     ).bindparams(bindparam("tasks", expanding=True))
     return frame(

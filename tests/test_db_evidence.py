@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +13,6 @@ from db.evidence_views import EVIDENCE_VIEWS
 from db.session import migrate, open_store
 from db.store import Store
 from tests.tiny_study import SCORES, rows, write_study
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    opened = open_store(":memory:")
-    yield opened
-    opened.dispose()
-
 
 OF_TASK = ("tiny", "pets", "pets-animal")
 EXPECTED: dict[str, list[tuple[object, ...]]] = {

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from core.results import ClipRecord, ModelRecord, NeuronPattern, ProbeResult, Problem, TaskScores
 from db.models import Base
-from db.session import StoreError, open_store
+from db.session import StoreError
 from db.set_queries import specific_sets
 from db.store import Store
 from db.views import VIEWS
@@ -29,13 +29,6 @@ from tests.tiny_study import (
 )
 
 STAGES = ("score", "top_clips", "traces", "probe", "attribution", "ablate", "specificity", "share")
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    opened = open_store(":memory:")
-    yield opened
-    opened.dispose()
 
 
 def counts(engine: Engine) -> dict[str, int]:
@@ -208,10 +201,16 @@ def test_failure_in_the_middle_leaves_nothing(engine: Engine, table: str) -> Non
     store.register_dataset(DATASET)
     model_id = store.register_model(MODEL)
     run_id = run(store)
+    power_cut = {
+        "sqlite": [f"CREATE TRIGGER broken BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'power cut'); END"],
+        "postgresql": [
+            "CREATE FUNCTION cut() RETURNS trigger AS $$ BEGIN RAISE 'power cut'; END $$ LANGUAGE plpgsql",
+            f"CREATE TRIGGER broken BEFORE INSERT ON {table} EXECUTE FUNCTION cut()",
+        ],
+    }
     with engine.begin() as connection:
-        connection.execute(
-            text(f"CREATE TRIGGER broken BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'power cut'); END")
-        )
+        for statement in power_cut[engine.dialect.name]:
+            connection.exec_driver_sql(statement)
     before = counts(engine)
     with pytest.raises(Exception, match="power cut"):
         store.write_scores(run_id, "score", model_id, SCORES)

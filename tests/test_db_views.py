@@ -1,26 +1,16 @@
 """Every kind of record through the store into every public view, on numbers worked by hand."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import pytest
 from sqlalchemy import Engine
 
-from db.session import open_store
 from db.store import Store
 from tests.tiny_study import SCORES, rows, write_study
 
 LN2 = math.log(2)
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    opened = open_store(":memory:")
-    yield opened
-    opened.dispose()
 
 
 def test_runs(engine: Engine) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,6 @@ from sqlalchemy import Engine, text
 from db.named_queries import NAMED, main
 from db.session import open_store
 from tests.tiny_study import write_study
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    opened = open_store(":memory:")
-    yield opened
-    opened.dispose()
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -18,7 +18,7 @@ def require() -> data.Store:
         _next_step(
             "No store yet",
             f"The atlas reads its numbers from `{store.path.absolute()}`, which does not exist.",
-            store.location,
+            store.shown,
         )
     try:
         empty = data.read(store, queries.is_empty)
@@ -27,8 +27,8 @@ def require() -> data.Store:
         st.stop()
     if empty:
         _next_step(
-            "Nothing measured yet", f"The store `{store.location}` holds no results.",
-            store.location,
+            "Nothing measured yet", f"The store `{store.shown}` holds no results.",
+            store.shown,
         )  # fmt: skip
     return store
 

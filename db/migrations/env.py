@@ -3,6 +3,7 @@
 from alembic import context
 
 from db.models import Base
+from db.server import text_in_byte_order
 from db.views import create_views, drop_views
 
 connection = context.config.attributes["connection"]
@@ -11,4 +12,6 @@ with context.begin_transaction():
     # The views are made anew each time: they belong to the code, not to one revision.
     drop_views(connection)
     context.run_migrations()
+    if connection.dialect.name == "postgresql":
+        text_in_byte_order(connection)
     create_views(connection)

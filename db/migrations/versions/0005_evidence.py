@@ -162,9 +162,12 @@ def _make_attributions(pair: Mapping[str, type]) -> None:
 def _make_ablations(how: tuple[str, ...], gain_optional: bool) -> None:
     """Another key for ``ablation``; SQLite, which cannot change a constraint, gets it anew with its rows."""
     if op.get_bind().dialect.name != "sqlite":
-        op.drop_constraint("ablation_model_id_task_id_selection_gain_target_key", "ablation", type_="unique")
-        op.add_column("ablation", sa.Column("operation", sa.String(), nullable=False, server_default="scale"))
-        op.alter_column("ablation", "gain", nullable=True)
+        if "operation" in how:
+            op.drop_constraint("ablation_model_id_task_id_selection_gain_target_key", "ablation", type_="unique")
+            op.add_column("ablation", sa.Column("operation", sa.String(), nullable=False, server_default="scale"))
+        else:
+            op.drop_column("ablation", "operation")  # its constraint goes with it
+        op.alter_column("ablation", "gain", nullable=gain_optional)
         op.create_unique_constraint(None, "ablation", ["model_id", "task_id", "selection", *how, "target"])
         return
     operation = [sa.Column("operation", sa.String(), nullable=False, server_default="scale")] * ("operation" in how)
@@ -194,7 +197,7 @@ def _make_ablations(how: tuple[str, ...], gain_optional: bool) -> None:
 
 
 def downgrade() -> None:
-    """Take it back (SQLite only); ablations that are no scaling are lost."""
+    """Take it back; ablations that are no scaling are lost."""
     for name in (
         "specificity", "attribution_check_value", "neuron_attribution_value", "attribution",
         "neuron_preference", "pitch_tuning",

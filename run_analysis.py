@@ -28,7 +28,7 @@ if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process w
 import numpy as np
 from rich.console import Console
 
-from core import activations, cli, options, probe, scoring, sharing, stages, summary, targets, traces
+from core import activations, cli, disk, options, probe, scoring, sharing, stages, summary, targets, traces
 from core.activations import Activations
 from core.agreement import specificity
 from core.config import AnalysisConfig
@@ -172,9 +172,12 @@ def run(config: AnalysisConfig, console: Console) -> int:
         files = store_files_dir(config.db)
         scans = [cli.scan_dataset(dataset, of, files, config, console) for dataset, of in tasks]
         for scan in scans:
-            cli.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
+            if config.limit:
+                cli.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
             store.register_dataset(scan.record())
         data = [(scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)]
+        if told := disk.ask(config, encoders, data, files):
+            console.print(told, style="dim", markup=False, soft_wrap=True)
         studies = [
             study_model(Study(config, console, store, files, encoder, model_id), data)
             for encoder, model_id in zip(encoders, model_ids, strict=True)

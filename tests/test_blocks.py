@@ -128,7 +128,7 @@ def test_sums_by_class_are_exact_where_float32_would_not_be(monkeypatch: pytest.
     positive = rng.integers(0, 60_000, (300, 11)).astype(np.uint16)
     members = rng.random((300, 4)) < 0.7
     expected = members.T.astype(np.int64) @ positive.astype(np.int64)
-    assert expected.max() > 2**23
+    assert expected.max() > 2**22
     sums = blocks.add_up(positive, 60_000, 4, members.__getitem__)
     assert np.array_equal(sums, expected)
     monkeypatch.setattr(blocks, "NUMBERS", 77)

@@ -37,8 +37,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core import probe, scoring, stages, traces
 from core.activations import Activations, open_map
+from core.blas import one_thread
 from core.config import AnalysisConfig
 from core.datasets import manifest
+from core.null import WORTH_THREADS
 from core.results import ClipTraces, ModelRecord
 from core.scan import _COLUMNS, _FEATURES, Scan, _write_cache, scan
 from db.session import open_store
@@ -156,10 +158,10 @@ def contrasts(study: Study, times: Times) -> None:
 
 def score(study: Study, times: Times) -> None:
     scanned, matrices, config = study.scan(), study.activations(), study.config
-    with timing(times, "counts by class, evidence"):
+    with one_thread(study.n_neurons < WORTH_THREADS), timing(times, "counts by class, evidence"):
         counts = scoring.count(scanned, matrices, "kind", config.event, config.selection_splits())
     n = config.shuffles
-    with timing(times, f"three presets, {n} shuffles"):
+    with one_thread(study.n_neurons < WORTH_THREADS), timing(times, f"three presets, {n} shuffles"):
         settings = config.selections(None)
         scores = scoring.score(scanned, "kind", counts, settings, n, 0, config.selection_splits())
     store = study.store()

@@ -53,7 +53,8 @@ class Need:
 
 def size(n: int) -> str:
     """Bytes in words."""
-    return f"{n / 1e9:,.1f} GB" if n >= 1e8 else f"{n / 1e6:,.1f} MB"
+    divided, unit = (n / 1e9, "GB") if n >= 1e8 else (n / 1e6, "MB") if n >= 1e5 else (n / 1e3, "kB")
+    return f"{divided:,.1f} {unit}"
 
 
 def needed(

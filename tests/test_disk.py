@@ -71,6 +71,6 @@ def test_run_stops_before_anything_is_computed(
     options = ["--data-dir", str(tones.dataset.root), "--model", "nano-ssl", "--db", str(db)]
     assert run_analysis.main(options) == 2
     told = capfd.readouterr().err.split()
-    assert " ".join(told).startswith("error: disk: ") and "0.0 MB free" in " ".join(told)
+    assert " ".join(told).startswith("error: disk: ") and "1.0 kB free" in " ".join(told)
     assert not (tmp_path / "a.files" / "activations").exists()
     assert scan(read(tones.dataset.root), tmp_path / "s.csv").content_key == tones.content_key

@@ -27,7 +27,7 @@ if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process w
 
 import numpy as np
 
-from core import activations, cli, options, probe, scoring, sharing, stages, summary, targets, traces
+from core import activations, cli, disk, options, probe, scoring, sharing, stages, summary, targets, traces
 from core.activations import Activations
 from core.agreement import specificity
 from core.config import AnalysisConfig
@@ -171,11 +171,14 @@ def run(config: AnalysisConfig, face: Face) -> int:
         files = store_files_dir(config.db)
         scans = [cli.scan_dataset(dataset, of, files, config, face) for dataset, of in tasks]
         for scan in scans:
-            cli.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
+            if config.limit:
+                cli.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
             store.register_dataset(scan.record())
         data = [(scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)]
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
         face.plan([encoder.name for encoder in encoders], parts, config.stages)
+        if told := disk.ask(config, encoders, data, files):
+            face.print(told, "dim")
         studies = [
             study_model(Study(config, face, store, files, encoder, model_id), data)
             for encoder, model_id in zip(encoders, model_ids, strict=True)

@@ -85,22 +85,31 @@ def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: P
     OSError
         If there is no room or no permission.
     """
-    name = f"{scan.dataset.name}-{key(encoder, scan, padding, precision)[:12]}"
-    folder = store_files / "activations" / re.sub(r"[^\w.-]", "_", encoder.name) / name
+    folder = folder_of(encoder, scan, store_files, padding, precision)
     folder.mkdir(parents=True, exist_ok=True)
+    shapes = shapes_of(encoder, scan, padding)
+    if not all(is_whole(folder / f"{name}.npy", *shape) for name, shape in shapes.items()):
+        (folder / "done.npy").unlink(missing_ok=True)
+    maps = {name: open_map(folder / f"{name}.npy", *shape) for name, shape in shapes.items()}
+    return Activations(folder, **maps)
+
+
+def folder_of(encoder: Encoder, scan: Scan, store_files: Path, padding: Padding, precision: str) -> Path:
+    """Where the matrices lie."""
+    name = f"{scan.dataset.name}-{key(encoder, scan, padding, precision)[:12]}"
+    return store_files / "activations" / re.sub(r"[^\w.-]", "_", encoder.name) / name
+
+
+def shapes_of(encoder: Encoder, scan: Scan, padding: Padding) -> dict[str, tuple[tuple[int, ...], DTypeLike]]:
+    """Shape and type of each matrix, by its name; counts in the smallest type that holds the longest clip's."""
     n_clips = len(scan.dataset.clips)
-    most_tokens = _most_tokens(encoder, scan, padding)
-    shapes: dict[str, tuple[tuple[int, ...], DTypeLike]] = {
-        "positive": ((n_clips, encoder.n_neurons), np.min_scalar_type(most_tokens)),
+    return {
+        "positive": ((n_clips, encoder.n_neurons), np.min_scalar_type(most_tokens(encoder, scan, padding))),
         "total": ((n_clips, encoder.n_neurons), np.float32),
         "tokens": ((n_clips,), np.int32),
         "embeddings": ((n_clips, encoder.n_features), np.float32),
         "done": ((n_clips,), np.uint8),
     }
-    if not all(is_whole(folder / f"{name}.npy", *shape) for name, shape in shapes.items()):
-        (folder / "done.npy").unlink(missing_ok=True)
-    maps = {name: open_map(folder / f"{name}.npy", *shape) for name, shape in shapes.items()}
-    return Activations(folder, **maps)
 
 
 def is_whole(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
@@ -120,7 +129,7 @@ def open_map(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> np.memmap:
             os.replace(part, path)
         except OSError as error:
             part.unlink(missing_ok=True)
-            size = np.dtype(dtype).itemsize * math.prod(shape) / 1e6
+            size = n_bytes(shape, dtype) / 1e6
             raise OSError(error.errno, f"{error.strerror}, {size:,.1f} MB needed in one file", str(path)) from error
     return open_memmap(path, mode="r+")
 
@@ -137,7 +146,12 @@ def _reserve(path: Path) -> None:
             file.write(bytes(min(1 << 20, size - start)))
 
 
-def _most_tokens(encoder: Encoder, scan: Scan, padding: Padding) -> int:
+def n_bytes(shape: tuple[int, ...], dtype: DTypeLike) -> int:
+    """Size of an array."""
+    return np.dtype(dtype).itemsize * math.prod(shape)
+
+
+def most_tokens(encoder: Encoder, scan: Scan, padding: Padding) -> int:
     """Tokens of the longest clip."""
     n_samples = int(np.ceil(scan.longest * encoder.sample_rate)) + 1
     batch = encoder.prepare([np.zeros(n_samples, dtype=np.float32)], padding)
@@ -278,10 +292,10 @@ def read_ahead(scan: Scan, batches: Sequence[NDArray[np.int64]], sample_rate: in
         If a file is no longer what the scan found; names it.
     """
     root = scan.dataset.root
-    files = list(zip(*(scan.files[column] for column in ("path", "size", "mtime_ns")), strict=True))
+    paths, sizes, times = (scan.files[column].to_numpy() for column in ("path", "size", "mtime_ns"))
 
     def read(i: int) -> NDArray[np.float32]:
-        path, size, mtime_ns = files[i]
+        path, size, mtime_ns = str(paths[i]), int(sizes[i]), int(times[i])
         again = "run the same command again to go on with the files as they are now"
         try:
             waveform = audio.load(root / path, sample_rate)

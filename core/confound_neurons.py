@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
+from core.blocks import Matrix, Rows, neurons_at_once, slices
 from core.results import FloatArray, IntArray
 from core.scan import Scan
 from core.selectivity import Mask
 
-_BLOCK = 512
 _ALPHA = 0.05
 _KNOTS = np.linspace(-0.8, 0.8, 8)
 """Of a curve over a covariate's ranks, which lie in -1 to 1."""
@@ -30,7 +30,7 @@ def covariates(scan: Scan) -> dict[str, FloatArray]:
     }
 
 
-def neuron_confounds(scan: Scan, rates: NDArray[np.floating], chosen: Mask) -> pd.DataFrame:
+def neuron_confounds(scan: Scan, rates: Matrix, chosen: Mask) -> pd.DataFrame:
     """Each neuron's rank correlation with level, duration and silence over the selection clips.
 
     Parameters
@@ -47,11 +47,11 @@ def neuron_confounds(scan: Scan, rates: NDArray[np.floating], chosen: Mask) -> p
         their mean rank), NaN where one of the two is the same in every clip.
     """
     given = np.stack([_unit(rankdata(values[chosen])) for values in covariates(scan).values()])
-    clips = np.flatnonzero(chosen)
+    of_chosen = Rows(rates, chosen)
     rho = np.empty((len(given), rates.shape[1]))
-    for start in range(0, rates.shape[1], _BLOCK):
-        ranks = _ranks(np.ascontiguousarray(rates[clips, start : start + _BLOCK].T))
-        rho[:, start : start + _BLOCK] = given @ _unit(ranks).T
+    for block in slices(rates.shape[1], neurons_at_once(len(of_chosen), 4)):
+        ranks = _ranks(np.ascontiguousarray(of_chosen[:, block].T))
+        rho[:, block] = given @ _unit(ranks).T
     columns = {f"rho_{name}": values for name, values in zip(covariates(scan), rho, strict=True)}
     return pd.DataFrame({"neuron_index": np.arange(rates.shape[1]), **columns})
 
@@ -80,7 +80,7 @@ def _unit(values: FloatArray) -> FloatArray:
 
 def explained_pairs(
     scan: Scan,
-    positive: NDArray[np.integer],
+    positive: Matrix,
     tokens: IntArray,
     members: Mask,
     chosen: Mask,
@@ -149,7 +149,7 @@ def _design(covariates_of_clips: Sequence[FloatArray], n_clips: int) -> FloatArr
 
 
 def _cleaned_p(
-    positive: NDArray[np.integer],
+    positive: Matrix,
     tokens: IntArray,
     members: Mask,
     clips: IntArray,
@@ -162,9 +162,10 @@ def _cleaned_p(
     classes = [members - design @ (design.T @ members) for design in designs]
     p = np.empty((len(designs), len(of_class)))
     neurons = np.unique(of_neuron)
-    for start in range(0, len(neurons), _BLOCK):
-        block = neurons[start : start + _BLOCK]
-        excess = positive[:, block][clips].astype(np.float64)
+    of_clips = Rows(positive, clips)
+    for at in slices(len(neurons), neurons_at_once(len(clips), 4)):
+        block = neurons[at]
+        excess = of_clips[:, block].astype(np.float64)
         excess -= count[:, None] * (excess.sum(axis=0) / count.sum())
         here = np.flatnonzero((of_neuron >= block[0]) & (of_neuron <= block[-1]))
         column = np.searchsorted(block, of_neuron[here])

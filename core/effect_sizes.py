@@ -15,21 +15,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.stats import t as student_t
 
+from core.blocks import Matrix, neurons_at_once, slices
 from core.results import FloatArray, IntArray
 from core.selectivity import Mask
 
 _PRIOR_UNITS = 4.0
 """Units that the variance over all classes is worth beside a class's own."""
 
-_NEURONS_AT_ONCE = 512
-
 
 def lift_intervals(
-    positive_by_clip: NDArray[np.integer],
+    positive_by_clip: Matrix,
     tokens: IntArray,
     members: Mask,
     pairs: tuple[IntArray, IntArray],
@@ -72,9 +70,9 @@ def lift_intervals(
     order = np.argsort(neuron_index, kind="stable")
     neurons, first = np.unique(neuron_index[order], return_index=True)
     first = np.append(first, len(order))
-    for start in range(0, len(neurons), _NEURONS_AT_ONCE):
-        block = neurons[start : start + _NEURONS_AT_ONCE]
-        rows = order[first[start] : first[start + len(block)]]
+    for at in slices(len(neurons), neurons_at_once(len(members), 2)):
+        block = neurons[at]
+        rows = order[first[at.start] : first[at.stop]]
         column = np.searchsorted(block, neuron_index[rows])
         moments = _Moments.of(design, np.asarray(positive_by_clip[:, block], dtype=np.float64))
         found[:, rows] = _effects(design, moments, class_index[rows], column, level)

@@ -147,8 +147,9 @@ def choose(
     strengths : sequence of float
         From the stronger regularisation to the weaker.
     """
-    scaler = StandardScaler().fit(embeddings.astype(np.float64))
-    scaled = scaler.transform(embeddings.astype(np.float64))
+    scaled = embeddings.astype(np.float64)  # the only copy, as clips may be many
+    scaler = StandardScaler(copy=False).fit(scaled)
+    scaled = scaler.transform(scaled)
     with one_thread(scaled.size < _WORTH_THREADS):
         return _best(scaler, scaled, learner, quality, strengths)
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import gammaln
 
+from core.blocks import neurons_at_once, slices
 from core.results import FloatArray, IntArray
 from core.tails import pearson3_upper_tail
 
@@ -73,10 +74,11 @@ class Lumps:
         n_highest = min(N_HIGHEST, len(stratum) - 1) if one else 0
         highest = np.empty((n_highest, len(lumpy)))
 
-        def fill(start: int) -> None:
-            at, block = slice(start, start + 512), lumpy[start : start + 512]
+        def fill(at: slice) -> None:
+            block = lumpy[at]
             if n_highest:  # one stratum, 0
-                d = np.ascontiguousarray((counts.positive[:, block] - counts.tokens[:, None] * counts.rate[0, block]).T)
+                d = counts.units.columns(block) - counts.tokens[:, None] * counts.rate[0, block]
+                d = np.ascontiguousarray(d.T)
                 d.partition([N_UNITS - 1, len(stratum) - n_highest], axis=1)
                 top = -np.sort(-d[:, -n_highest:], axis=1)
                 ends = np.concatenate([top[:, :N_UNITS], d[:, :N_UNITS]], axis=1)
@@ -84,12 +86,12 @@ class Lumps:
                 strata[:, at], heights[:, at] = 0, np.take_along_axis(ends, order, axis=1).T
                 highest[:, at] = top.T
             else:
-                d = counts.positive[:, block] - counts.tokens[:, None] * counts.rate[:, block][stratum]
+                d = counts.units.columns(block) - counts.tokens[:, None] * counts.rate[:, block][stratum]
                 unit = np.argpartition(-np.abs(d), N_UNITS - 1, axis=0)[:N_UNITS]
                 strata[:, at], heights[:, at] = stratum[unit], np.take_along_axis(d, unit, axis=0)
 
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(fill, range(0, len(lumpy), 512)))
+            list(pool.map(fill, slices(len(lumpy), neurons_at_once(len(stratum)))))
         return cls(place, strata, heights, highest)
 
 

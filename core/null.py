@@ -12,7 +12,7 @@ its exact p instead (`core.tails`); one that a few units dominate, a tail that k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,28 +22,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from core.blocks import MOST_NEURONS, THREADS, Matrix, neurons_at_once, slices
 from core.exchange import Exchange
 from core.lumps import Lumps, raised
 from core.results import FloatArray, IntArray
 from core.selectivity import Mask
 from core.tails import Sparse, pearson3_upper_tail
+from core.units import Units
 
 _CONSTANT = 1e-9
 """Variance over units up to which a neuron counts as the same in every one."""
-_BLOCK = 512
-"""Neurons that are worked on at once: what they need stays in the processor's cache."""
 _TO_RAISE = 0.1
 """A p below this is held against the conditional tail of `core.lumps`."""
-THREADS = 2
-WORTH_THREADS = 16 * _BLOCK
+WORTH_THREADS = 16 * MOST_NEURONS
 """Neurons from which threads gain more than they cost."""
 
 
-def in_blocks(n_neurons: int, work: Callable[[slice], object]) -> None:
-    """Call ``work`` for blocks of neurons, two at a time where they are many."""
-    blocks: Iterable[slice] = (slice(start, min(start + _BLOCK, n_neurons)) for start in range(0, n_neurons, _BLOCK))
-    with mapping(n_neurons) as map_over:
-        for _ in map_over(work, blocks):
+def in_blocks(n_neurons: int, work: Callable[[slice], object], n_units: int = 1) -> None:
+    """Call ``work`` for blocks of neurons, two at a time where they are many; narrow ones where it takes all units."""
+    at_once = neurons_at_once(n_units)
+    with mapping(n_neurons if at_once == MOST_NEURONS else WORTH_THREADS) as map_over:
+        for _ in map_over(work, slices(n_neurons, at_once)):
             pass
 
 
@@ -63,8 +62,8 @@ class ClipCounts:
 
     Attributes
     ----------
-    positive : ndarray of float, shape (n_units, n_neurons)
-        Whole numbers, held as float32 so that class sums are matrix products (exact below 2**24).
+    units : Units
+        Counts (n_units, n_neurons), held where they are few, else read block by block.
     tokens : ndarray of float, shape (n_units,)
     exchange : Exchange
     rate, second, third : ndarray of float, shape (n_strata, n_neurons)
@@ -75,7 +74,7 @@ class ClipCounts:
         The neurons that a few units dominate.
     """
 
-    positive: NDArray[np.floating]
+    units: Units
     tokens: FloatArray
     exchange: Exchange
     rate: NDArray[np.floating]
@@ -85,15 +84,12 @@ class ClipCounts:
     lumps: Lumps = field(init=False)
 
     @classmethod
-    def of(
-        cls, positive: NDArray[np.integer], tokens: NDArray[np.integer], exchange: Exchange | None = None
-    ) -> ClipCounts:
+    def of(cls, positive: Matrix, tokens: NDArray[np.integer], exchange: Exchange | None = None) -> ClipCounts:
         """From integer counts (n_clips, n_neurons) and tokens (n_clips,); without ``exchange`` units are clips."""
         exchange = exchange or Exchange.of_clips(len(tokens))
+        units = Units.of(positive, tokens, exchange)
         token_counts = np.asarray(exchange.sums(tokens), dtype=np.float64)
-        dtype = np.float32 if token_counts.sum() < 2**24 else np.float64
-        n_units, n_neurons, n_strata = len(token_counts), positive.shape[1], len(exchange.sizes)
-        counts: NDArray[np.floating] = np.empty((n_units, n_neurons), dtype)
+        n_neurons, n_strata = positive.shape[1], len(exchange.sizes)
         n_firing = np.empty(n_neurons, dtype=np.int64)
         peak = np.empty(n_neurons)
         # Many strata at full precision would be as large as the counts.
@@ -106,9 +102,10 @@ class ClipCounts:
         size = exchange.sizes[:, None]
 
         def moments(block: slice) -> None:
-            counts[:, block] = exchange.sums(positive[:, block].astype(dtype))
-            n_firing[block] = np.count_nonzero(counts[:, block], axis=0)
-            d = counts[order, block].astype(np.float64) if n_strata > 1 else counts[:, block].astype(np.float64)
+            counts = units.fill(block)
+            n_firing[block] = np.count_nonzero(counts, axis=0)
+            d = counts[order].astype(np.float64) if n_strata > 1 else counts.astype(np.float64)
+            del counts  # as large as the block
             r = _by_stratum(d, starts) / np.maximum(stratum_tokens, 1)
             d -= t * (r[stratum] if n_strata > 1 else r)
             squared = d * d
@@ -118,18 +115,19 @@ class ClipCounts:
             squared *= d
             third[:, block] = _by_stratum(squared, starts) / size
 
-        in_blocks(n_neurons, moments)
-        made = cls(counts, token_counts, exchange, rate, second, third, Sparse.of(counts, n_firing))
+        in_blocks(n_neurons, moments, len(token_counts))
+        made = cls(units, token_counts, exchange, rate, second, third, Sparse.of(units, n_firing))
         object.__setattr__(made, "lumps", Lumps.of(made, peak))
+        units.release()
         return made
 
-    def by_class(self, members: Mask) -> tuple[FloatArray, FloatArray]:
+    def by_class(self, members: Mask, deals: Sequence[IntArray] = ()) -> tuple[FloatArray, FloatArray]:
         """Positive counts (n_classes, n_neurons) and tokens (n_classes,) of each class's units.
 
         ``members`` tells which classes each unit has, (n_units, n_classes); it counts for all of them.
+        With ``deals``, those of each deal below each other; a deal tells whose classes each unit gets.
         """
-        indicator = np.ascontiguousarray(members.T, dtype=self.positive.dtype)
-        return (indicator @ self.positive).astype(np.float64), indicator @ self.tokens
+        return self.units.by_class(members, deals)
 
     def stratum_tokens(self, members: Mask) -> FloatArray:
         """Tokens of each class in each stratum, (n_classes, n_strata)."""

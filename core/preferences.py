@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import t as student
 
+from core.blocks import Matrix, Rows, neurons_at_once, slices
 from core.results import FloatArray, IntArray
 from core.selectivity import Mask
 
-_BLOCK = 512
-
 
 def preferences(
-    positive: NDArray[np.integer],
+    positive: Matrix,
     tokens: IntArray,
     members: Mask,
     groups: IntArray | None = None,
@@ -59,9 +57,10 @@ def preferences(
     count, members = tokens[labelled].astype(np.float64), members[labelled]
     chosen = np.arange(positive.shape[1]) if neurons is None else np.asarray(neurons)
     rows = []
-    for start in range(0, len(chosen), _BLOCK):
-        block = chosen[start : start + _BLOCK]
-        fired = positive[:, block][labelled].astype(np.float64)
+    of_labelled = Rows(positive, labelled)
+    for at in slices(len(chosen), neurons_at_once(len(labelled), 4)):
+        block = chosen[at]
+        fired = of_labelled[:, block].astype(np.float64)
         by_unit = (_sums(fired, unit), _sums(count[:, None], unit))
         squares = _Squares(*by_unit)
         for k in range(members.shape[1]):

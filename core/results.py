@@ -69,7 +69,7 @@ class ModelRecord:
     grids: tuple[TokenGrid, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClipRecord:
     """One clip: path relative to its dataset's root (posix), split, seconds, labels.
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -79,24 +80,27 @@ class Scan:
     @cached_property
     def content_key(self) -> str:
         """sha256 over audio, splits and labels: what results depend on."""
-        dataset = self.dataset
-        labels = json.dumps([[c.split, sorted(c.labels.items())] for c in dataset.clips])
+        dataset, digest = self.dataset, hashlib.sha256(self.audio_key.encode())
+        for i, clip in enumerate(dataset.clips):  # as one list in JSON, clip by clip
+            before = ", " if i else "["
+            digest.update((before + json.dumps([clip.split, sorted(clip.labels.items())])).encode())
+        digest.update(b"]" if dataset.clips else b"[]")
         if dataset.split_of or dataset.multilabel:
-            labels += json.dumps([sorted(dataset.split_of.items()), sorted(dataset.multilabel)])
-        return hashlib.sha256((self.audio_key + labels).encode()).hexdigest()
+            digest.update(json.dumps([sorted(dataset.split_of.items()), sorted(dataset.multilabel)]).encode())
+        return digest.hexdigest()
 
     def record(self) -> DatasetRecord:
         """The dataset as the store keeps it."""
         dataset = self.dataset
         own = tuple(dataset.split_of)
-        splits = zip(*dataset.split_of.values(), strict=True) if own else ((),) * len(dataset.clips)
+        splits = zip(*dataset.split_of.values(), strict=True) if own else repeat((), len(dataset.clips))
         return DatasetRecord(
             name=dataset.name,
             root=str(dataset.root),
             content_key=self.content_key,
             attributes=dataset.attributes,
             clips=tuple(
-                ClipRecord(c.path, c.split, float(s), self._record_labels(c), dict(zip(own, of_clip, strict=True)))
+                ClipRecord(c.path, c.split, float(s), self._record_labels(c), _named(own, of_clip))
                 for c, s, of_clip in zip(dataset.clips, self.files["seconds"], splits, strict=True)
             ),
             problems=self.problems,
@@ -106,7 +110,9 @@ class Scan:
             licence=dataset.licence,
         )
 
-    def _record_labels(self, clip: Clip) -> dict[str, str | tuple[str, ...]]:
+    def _record_labels(self, clip: Clip) -> Mapping[str, str | tuple[str, ...]]:
+        if not self.dataset.multilabel:
+            return clip.labels  # no copy for each of many clips
         several = {a: self.dataset.values(clip, a) for a in self.dataset.multilabel if a in clip.labels}
         return {**clip.labels, **several}
 
@@ -155,6 +161,13 @@ class Scan:
         return np.isin(splits, folds.names(splits.tolist()) or ["test"])
 
 
+_NO_SPLITS: dict[str, str] = {}
+
+
+def _named(attributes: Sequence[str], splits: Sequence[str]) -> Mapping[str, str]:
+    return dict(zip(attributes, splits, strict=True)) if attributes else _NO_SPLITS  # one for all of many clips
+
+
 def scan(dataset: Dataset, cache: Path, workers: int = 2, progress: Callable[[int], None] | None = None) -> Scan:
     """Read every file of a dataset once, or take what is known of it.
 
@@ -183,7 +196,11 @@ def scan(dataset: Dataset, cache: Path, workers: int = 2, progress: Callable[[in
             stamps = np.concatenate([*pool.map(lambda part: _stamps(dataset.root, part), parts)] or [_NO_STAMPS])
             changed = np.flatnonzero(~_are_known(known, paths, stamps))
             n_known = n_done = len(paths) - len(changed)
-            looked = pool.map(lambda i: _look(dataset.root, paths[i], *stamps[i].tolist()), changed)
+            # A few at a time: what waits to be looked at is held too.
+            ahead = (changed[start : start + _SAVE_EVERY] for start in range(0, len(changed), _SAVE_EVERY))
+            looked = chain.from_iterable(
+                pool.map(lambda i: _look(dataset.root, paths[i], *stamps[i].tolist()), some) for some in ahead
+            )
             if progress and n_known:
                 progress(n_known)
             for n_done, row in enumerate(looked, start=n_known + 1):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from core import confounds
 from core.activations import Activations
+from core.blocks import NUMBERS, Above, Matrix, Rows, Shares, add_up, neurons_at_once, slices
 from core.exchange import Exchange
 from core.groups import exchange_of
 from core.null import ClipCounts, benjamini_hochberg, evidence
@@ -20,6 +20,8 @@ from core.selectivity import Mask, SelectionSettings, activation_probabilities, 
 from core.shuffles import shuffled_null
 
 N_TOP_CLIPS = 8
+_FIRST_TILE = 64
+"""Clips whose means are sorted; those that follow are only looked at where they are better."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,12 @@ def count(
     test &= "test" not in selection_splits
     positive, tokens = events(activations, chosen, event)
     exchange = exchange_of(scan, attribute, chosen)
-    counts = ClipCounts.of(positive[chosen], tokens[chosen], exchange)
+    counts = ClipCounts.of(Rows(positive, chosen), tokens[chosen], exchange)
     of_units = members[chosen][exchange.first]
     by_class, class_tokens = counts.by_class(of_units)
     z, p = evidence(counts, by_class, of_units)
-    indicator = members[test].T.astype(np.float64)
+    of_test, test_tokens = members[test], tokens[test]
+    most = float(test_tokens.max(initial=0))
     return TaskCounts(
         names=[names[i] for i in present],
         clips=counts,
@@ -114,18 +117,21 @@ def count(
         z=z,
         p=p,
         chosen=chosen,
-        test_positive=indicator @ positive[test],
-        test_tokens=indicator @ tokens[test],
+        test_positive=add_up(Rows(positive, test), most, len(present), of_test.__getitem__),
+        test_tokens=of_test.T.astype(np.float64) @ test_tokens,
     )
 
 
-def events(activations: Activations, chosen: Mask, event: str) -> tuple[NDArray[np.integer], IntArray]:
+def events(activations: Activations, chosen: Mask, event: str) -> tuple[Matrix, IntArray]:
     """Each clip's events (n_clips, n_neurons) and how many there could be (n_clips,); see `count`."""
     if event == "positive":
-        return np.asarray(activations.positive), np.asarray(activations.tokens)
-    means = activations.total / np.maximum(activations.tokens, 1)[:, None]
-    threshold = means[chosen].mean(axis=0) + means[chosen].std(axis=0)
-    return (means > threshold).astype(np.uint8), np.ones(len(means), dtype=np.int32)
+        return activations.positive, np.asarray(activations.tokens)
+    means = Shares(activations.total, np.maximum(activations.tokens, 1))
+    of_chosen, threshold = Rows(means, chosen), np.empty(means.shape[1])
+    for block in slices(means.shape[1], neurons_at_once(len(of_chosen))):
+        values = of_chosen[:, block]
+        threshold[block] = values.mean(axis=0) + values.std(axis=0)
+    return Above(means, threshold), np.ones(means.shape[0], dtype=np.int32)
 
 
 def masks(counts: TaskCounts, settings: Sequence[SelectionSettings]) -> list[Mask]:
@@ -240,18 +246,37 @@ def _whole(values: FloatArray) -> IntArray:
 
 
 def top_clips(scan: Scan, activations: Activations) -> TopClips:
-    """The clips with the highest mean activation, for every neuron, over the whole dataset."""
+    """The clips with the highest mean activation, for every neuron, over the whole dataset.
+
+    One reading from the first clip to the last; of equal means the first clips count.
+    """
     n_clips, n_neurons = activations.positive.shape
     n_ranks = min(N_TOP_CLIPS, n_clips)
-    tokens = np.maximum(activations.tokens, 1)[:, None]
-    index = np.empty((n_neurons, n_ranks), dtype=np.int64)
-    rate, mean = np.empty((n_neurons, n_ranks)), np.empty((n_neurons, n_ranks))
-    for start in range(0, n_neurons, 512):
-        block = slice(start, start + 512)
-        means = activations.total[:, block] / tokens
+    total, tokens = np.asarray(activations.total), np.maximum(activations.tokens, 1)
+    index, mean = np.empty((0, n_neurons), dtype=np.int64), np.empty((0, n_neurons))
+    start, size = 0, min(_FIRST_TILE, n_clips)
+    while start < n_clips:  # the more clips are known, the fewer others are better
+        means = total[start : start + size] / tokens[start : start + size, None]
+        index, mean = _better(index, mean, start, means, n_ranks)
+        start, size = start + size, min(2 * size, max(_FIRST_TILE, NUMBERS // n_neurons))
+    rate = activations.positive[index, np.arange(n_neurons)] / tokens[index]
+    return TopClips(scan.dataset.name, index.T, rate.T, mean.T)
+
+
+def _better(
+    index: IntArray, mean: FloatArray, start: int, means: FloatArray, n_ranks: int
+) -> tuple[IntArray, FloatArray]:
+    """The best clips so far and their means, (n_ranks, n_neurons), after those of one more tile of clips."""
+    if not len(mean):
         best = np.argsort(-means, axis=0, kind="stable")[:n_ranks]
-        index[block] = best.T
-        mean[block] = np.take_along_axis(means, best, axis=0).T
-        rates = activations.positive[:, block] / tokens
-        rate[block] = np.take_along_axis(rates, best, axis=0).T
-    return TopClips(scan.dataset.name, index, rate, mean)
+        return best, np.take_along_axis(means, best, axis=0)
+    neuron, clip = np.nonzero((~(means <= mean[-1])).T)  # one as good as the last of the best stands behind it
+    of, n_new = np.unique(neuron, return_counts=True)
+    every = np.concatenate([np.repeat(of, n_ranks), neuron])
+    values = np.concatenate([mean[:, of].T.ravel(), means[clip, neuron]])
+    clips = np.concatenate([index[:, of].T.ravel(), start + clip])
+    order = np.lexsort((clips, -values, every))
+    ends = np.cumsum(n_ranks + n_new)
+    kept = order[(ends - n_ranks - n_new)[:, None] + np.arange(n_ranks)]
+    index[:, of], mean[:, of] = clips[kept].T, values[kept].T
+    return index, mean

@@ -31,21 +31,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.blocks import Matrix, neurons_at_once, slices
 from core.results import FloatArray, IntArray
 from core.selectivity import Mask, SelectionSettings, entropy, kth_smallest
 
 SELECTORS = ("aape", "lape", "lap", "mad", "cas", "auroc", "d_prime", "selectivity_index")
-
-_BLOCK = 512
-"""Neurons looked at together; float64 copies of more would only cost memory."""
 
 _ROUNDING = 1e-12
 """Variance below this share of the mean square is what float32 sums leave of none."""
 
 
 def selector_scores(
-    positive: NDArray[np.integer],
-    total: NDArray[np.floating],
+    positive: Matrix,
+    total: Matrix,
     tokens: IntArray,
     members: Mask,
     entropies: FloatArray | None = None,
@@ -80,8 +78,7 @@ def selector_scores(
     _check(positive, total, tokens, members)
     n_neurons = positive.shape[1]
     scores = {name: np.empty((members.shape[1], n_neurons)) for name in ("lap", "mad", "auroc", "d_prime")}
-    for start in range(0, n_neurons, _BLOCK):
-        block = slice(start, start + _BLOCK)
+    for block in slices(n_neurons, neurons_at_once(len(members), 4)):
         for name, values in _from_clips(positive[:, block], total[:, block], tokens, members).items():
             scores[name][:, block] = values
     rates = scores["lap"]
@@ -106,9 +103,9 @@ def score_table(scores: Mapping[str, FloatArray]) -> pd.DataFrame:
     return pd.DataFrame({"class_index": class_index, "neuron_index": neuron_index, **columns})
 
 
-def _check(positive: NDArray, total: NDArray, tokens: NDArray, members: Mask) -> None:
+def _check(positive: Matrix, total: Matrix, tokens: NDArray, members: Mask) -> None:
     n_clips = len(tokens)
-    if positive.shape != total.shape or len(positive) != n_clips or members.shape[:1] != (n_clips,):
+    if positive.shape != total.shape or positive.shape[0] != n_clips or members.shape[:1] != (n_clips,):
         raise ValueError(
             f"positive {positive.shape}, total {total.shape}, tokens {tokens.shape}, members {members.shape}; "
             "expected (n_clips, n_neurons) twice, (n_clips,) and (n_clips, n_classes)"

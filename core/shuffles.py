@@ -26,8 +26,8 @@ _TO_FIT = 50
 """Fewer shuffles than these are too few to fit a tail to: their share is p."""
 _OF_CURVE = 50
 """Shuffles that feed the curves; the setting's own point has them all."""
-_AT_ONCE = 4
-"""Shuffles whose class sums are one matrix product."""
+_AT_ONCE, _AT_ONCE_READ = 4, 8
+"""Shuffles whose class sums are one matrix product; where the counts are too large to be held, one reading."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,13 @@ def _deals(counts: ClipCounts, members: Mask, n_shuffles: int, seed: int) -> Ite
     """Dealt members, and what they give; the class sums of several are one matrix product."""
     rng = np.random.default_rng(seed)
     n_classes = members.shape[1]
-    for start in range(0, n_shuffles, _AT_ONCE):
-        dealt = [members[counts.exchange.deal(rng)] for _ in range(min(_AT_ONCE, n_shuffles - start))]
-        positive, tokens = counts.by_class(np.concatenate(dealt, axis=1))
-        for i, each in enumerate(dealt):
+    at_once = _AT_ONCE if counts.units.held is not None else _AT_ONCE_READ
+    for start in range(0, n_shuffles, at_once):
+        deals = [counts.exchange.deal(rng) for _ in range(min(at_once, n_shuffles - start))]
+        positive, tokens = counts.by_class(members, deals)
+        for i, deal in enumerate(deals):
             rows = slice(i * n_classes, (i + 1) * n_classes)
-            yield each, _Point.of(positive[rows], tokens[rows])
+            yield members[deal], _Point.of(positive[rows], tokens[rows])
 
 
 def _calibrated_point(

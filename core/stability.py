@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from core import folds
+from core.blocks import Matrix, Rows, add_up
 from core.effect_sizes import sampling_units
 from core.exchange import Exchange
 from core.null import ClipCounts, benjamini_hochberg, evidence
@@ -26,7 +27,7 @@ _TRIES = 50
 
 
 def choose(
-    positive: NDArray[np.integer],
+    positive: Matrix,
     tokens: NDArray[np.integer],
     members: Mask,
     settings: Sequence[SelectionSettings],
@@ -62,7 +63,7 @@ def choose(
 
 
 def split_half(
-    positive: NDArray[np.integer],
+    positive: Matrix,
     tokens: NDArray[np.integer],
     members: Mask,
     settings: Sequence[SelectionSettings],
@@ -114,7 +115,8 @@ def split_half(
             for half in (first, ~first):
                 clips = np.flatnonzero(half & members[:, present].any(axis=1))
                 within = _within(exchange, clips)
-                halves.append(choose(positive[clips], tokens[clips], members[np.ix_(clips, present)], settings, within))
+                of_half = Rows(positive, clips)
+                halves.append(choose(of_half, tokens[clips], members[np.ix_(clips, present)], settings, within))
             (masks_a, entropies_a), (masks_b, entropies_b) = halves
             agreements[:, draw] = [_agreement(a, b) for a, b in zip(masks_a, masks_b, strict=True)]
             correlation[draw] = _rank_correlation(entropies_a, entropies_b)
@@ -224,7 +226,7 @@ def _mean(values: FloatArray) -> float:
 
 
 def over_split_seeds(
-    positive: NDArray[np.integer],
+    positive: Matrix,
     tokens: NDArray[np.integer],
     members: Mask,
     redraw: Callable[[int], Sequence[str]],
@@ -276,7 +278,7 @@ def over_split_seeds(
         present = members[clips].any(axis=0)
         of_present = members[np.ix_(clips, present)]
         dealt = exchange(chosen) if exchange else None
-        found, _ = choose(positive[clips], tokens[clips], of_present, settings, dealt)
+        found, _ = choose(Rows(positive, clips), tokens[clips], of_present, settings, dealt)
         for i, mask in enumerate(found):
             again[i][present] += mask
             expected[i] += (selected[i][present].sum(axis=1) * mask.sum(axis=1)).sum() / mask.shape[1]
@@ -296,7 +298,7 @@ def over_split_seeds(
 
 
 def across_folds(
-    positive: NDArray[np.integer],
+    positive: Matrix,
     tokens: NDArray[np.integer],
     members: Mask,
     splits: NDArray[np.str_],
@@ -328,12 +330,13 @@ def across_folds(
     n_folds = np.zeros(members.shape[1], dtype=np.int64)
     for fold in folds.names(splits.tolist()):
         clips = np.flatnonzero(splits == fold)
-        indicator = members[clips].T.astype(np.float64)
-        class_tokens = indicator @ tokens[clips]
+        of_fold, of_tokens = members[clips], tokens[clips]
+        class_tokens = of_fold.T.astype(np.float64) @ of_tokens
         told = np.flatnonzero(class_tokens > 0)
         if len(told) < 2:
             continue
-        rates = (indicator[told] @ positive[clips]) / class_tokens[told, None]
+        fired = add_up(Rows(positive, clips), float(of_tokens.max()), len(told), of_fold[:, told].__getitem__)
+        rates = fired / class_tokens[told, None]
         with np.errstate(invalid="ignore"):
             held[told] += lift(rates) >= lift_min  # NaN (never fires) compares false
         n_folds[told] += 1

@@ -12,6 +12,7 @@ from core import ablation, attribution, refits, scoring, targets, worth
 from core.ablation import ALPHA
 from core.activations import Activations
 from core.blas import one_thread
+from core.blocks import Rows
 from core.conditions import Passes
 from core.config import FEWER_CONTROLS, AnalysisConfig
 from core.device import ablate_clips_for, control_families_for
@@ -223,8 +224,6 @@ def _material(
         settings = [s for s in config.selections(scan.dataset.entropy_rate) if s.preset == choice.name]
         (mask,) = scoring.masks(counts, settings)
     if choice.kind == "selector":
-        positive, total, tokens = (
-            np.asarray(of[counts.chosen]) for of in (matrices.positive, matrices.total, matrices.tokens)
-        )
-        scores = selector_scores(positive, total, tokens, counts.members)
+        positive, total = (Rows(of, counts.chosen) for of in (matrices.positive, matrices.total))
+        scores = selector_scores(positive, total, np.asarray(matrices.tokens[counts.chosen]), counts.members)
     return targets.Material(counts.names, counts.z, counts.p, encoder.layer_widths, mask, scores)

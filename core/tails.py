@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincc, ndtr
 
+from core.blocks import neurons_at_once, slices
 from core.exchange import Exchange
 from core.results import FloatArray, IntArray
 from core.selectivity import Mask
+from core.units import Units
 
 MOST_UNITS = 8
 """A neuron that fires in at most so many units, and not in most, is sparse: 2**8 subsets can be looked at."""
@@ -52,16 +53,20 @@ class Sparse:
     heights: list[FloatArray]
 
     @classmethod
-    def of(cls, positive: NDArray[np.floating], n_firing: IntArray) -> Sparse:
+    def of(cls, counts: Units, n_firing: IntArray) -> Sparse:
         """From counts (n_units, n_neurons) and in how many units each neuron fires."""
         neuron, units, heights = [], [], []
-        for m in range(1, min(MOST_UNITS, len(positive) // 2) + 1):
+        n_units = len(counts.exchange.stratum)
+        for m in range(1, min(MOST_UNITS, n_units // 2) + 1):
             of_m = np.flatnonzero(n_firing == m)
-            fires = positive[:, of_m].T
-            where = np.nonzero(fires)[1].reshape(len(of_m), m)
+            where, height = np.empty((len(of_m), m), dtype=np.int64), np.empty((len(of_m), m))
+            for block in slices(len(of_m), neurons_at_once(n_units)):
+                fires = counts.columns(of_m[block]).T
+                where[block] = np.nonzero(fires)[1].reshape(-1, m)
+                height[block] = np.take_along_axis(fires, where[block], axis=1)
             neuron.append(of_m)
             units.append(where)
-            heights.append(np.take_along_axis(fires, where, axis=1).astype(np.float64))
+            heights.append(height)
         return cls(np.concatenate(neuron), units, heights)
 
     def bounds(self, members: Mask, drawn: IntArray, exchange: Exchange) -> tuple[IntArray, IntArray, FloatArray]:

@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from core.blocks import Matrix, neurons_at_once, slices
 from core.results import FloatArray, IntArray
 
-_BLOCK = 512
 _OCTAVES, _TRITONE = (-24, -12, 12, 24), 6
 _MEASURES = ("preferred_pitch", "center", "bandwidth_semitones", "octave_equivalence_index")
 _SHORT = ("preferred", "center", "bandwidth", "oei")
 
 
 def pitch_tuning(
-    positive: NDArray[np.integer],
+    positive: Matrix,
     tokens: IntArray,
     pitches: IntArray,
     neurons: IntArray | None = None,
@@ -65,11 +65,10 @@ def pitch_tuning(
     notes, note_of = np.unique(pitches, return_inverse=True)
     by_note = [np.flatnonzero(note_of == i) for i in range(len(notes))]
     rng = np.random.default_rng(seed)
-    draws = [rng.multinomial(len(of), np.full(len(of), 1 / len(of)), size=n_draws) for of in by_note]
-    weights = [np.concatenate([np.ones((1, len(of)), dtype=np.int64), d]) for of, d in zip(by_note, draws, strict=True)]
+    weights = [_weights(rng, len(of), n_draws) for of in by_note]
     rows = []
-    for start in range(0, len(chosen), _BLOCK):
-        block = chosen[start : start + _BLOCK]
+    for at in slices(len(chosen), neurons_at_once(len(pitches))):
+        block = chosen[at]
         counts = positive[:, block].astype(np.float64)
         curves = np.stack(
             [(w @ counts[of]) / (w @ tokens[of])[:, None] for w, of in zip(weights, by_note, strict=True)], axis=-1
@@ -77,6 +76,14 @@ def pitch_tuning(
         rows.append(_table(block, curves, notes))
     found = pd.concat(rows, ignore_index=True) if rows else _table(chosen, np.zeros((1, 0, len(notes))), notes)
     return found[found["peak_rate"] > 0].reset_index(drop=True)
+
+
+def _weights(rng: np.random.Generator, n_clips: int, n_draws: int) -> NDArray[np.uint16]:
+    """How often each clip counts, (1 + n_draws, n_clips): once, then in each bootstrap draw."""
+    weights = np.ones((1 + n_draws, n_clips), dtype=np.uint16)  # a draw of 65,536 times the same clip does not happen
+    for draw in weights[1:]:
+        draw[:] = rng.multinomial(n_clips, np.full(n_clips, 1 / n_clips))
+    return weights
 
 
 def _table(neurons: IntArray, curves: FloatArray, notes: IntArray) -> pd.DataFrame:

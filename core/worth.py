@@ -16,6 +16,7 @@ import pandas as pd
 from core import folds
 from core.activations import Activations
 from core.agreement import agreement
+from core.blocks import Rows, Shares
 from core.confound_neurons import explained_pairs, neuron_confounds
 from core.confound_probes import confound_probes, task_confounds
 from core.effect_sizes import lift_intervals
@@ -126,7 +127,7 @@ class _Beside:
         """Of each chosen pair's lift."""
         chosen, pairs = self.counts.chosen, self.chosen_pairs
         found = lift_intervals(
-            self.positive[chosen], self.tokens[chosen], self.counts.members,
+            Rows(self.positive, chosen), self.tokens[chosen], self.counts.members,
             (pairs["class_index"].to_numpy(), pairs["neuron_index"].to_numpy()), self.groups,
         )  # fmt: skip
         self._tell(found[["class_index", "neuron_index", "lift_low", "lift_high"]])
@@ -134,7 +135,7 @@ class _Beside:
     def confounds(self) -> None:
         """Which neurons follow level, duration or silence, and which pairs these explain."""
         chosen = self.counts.chosen
-        rates = self.positive / np.maximum(self.tokens, 1)[:, None].astype(np.float32)
+        rates = Shares(self.positive, np.maximum(self.tokens, 1).astype(np.float32))
         self.tables["neuron_confound"] = neuron_confounds(self.scan, rates, chosen)
         found = explained_pairs(self.scan, self.positive, self.tokens, self.members, chosen, self.chosen_pairs)
         self._tell(found[["class_index", "neuron_index", "p_value_cleaned", "explained_by"]])
@@ -143,7 +144,7 @@ class _Beside:
         """Whether halves of the clips, and other draws of our own split, choose the same pairs."""
         chosen, exchange = self.counts.chosen, self.counts.exchange
         found = split_half(
-            self.positive[chosen], self.tokens[chosen], self.counts.members, self.settings, self.groups, exchange,
+            Rows(self.positive, chosen), self.tokens[chosen], self.counts.members, self.settings, self.groups, exchange,
             N_HALVES, self.seed,
         )  # fmt: skip
         drawn = pd.DataFrame(columns=["preset", "n_draws", "n_pairs", "share_of_draws", "share_expected"])
@@ -190,7 +191,7 @@ class _Beside:
         """Every pair by the field's other selectors, and how far they agree."""
         chosen = self.counts.chosen
         found = selector_scores(
-            np.asarray(self.activations.positive[chosen]), np.asarray(self.activations.total[chosen]),
+            Rows(self.activations.positive, chosen), Rows(self.activations.total, chosen),
             np.asarray(self.activations.tokens[chosen]), self.counts.members,
         )  # fmt: skip
         self.tables["selector_score"] = score_table(found)
@@ -201,13 +202,13 @@ class _Beside:
         chosen = self.counts.chosen
         neurons = np.unique(self.chosen_pairs["neuron_index"].to_numpy(dtype=np.int64))
         found = preferences(
-            self.positive[chosen], self.tokens[chosen], self.counts.members, self.groups, neurons
+            Rows(self.positive, chosen), self.tokens[chosen], self.counts.members, self.groups, neurons
         ).rename(columns={"low": "ci_low", "high": "ci_high"})
         self.tables["neuron_preference"] = found
         if self.attribute.split("_")[-1] == "pitch" and all(name.isdecimal() for name in self.counts.names):
             pitches = np.array([int(name) for name in self.counts.names])[self.counts.members.argmax(axis=1)]
             self.tables["pitch_tuning"] = pitch_tuning(
-                self.positive[chosen], self.tokens[chosen], pitches, neurons, seed=self.seed
+                Rows(self.positive, chosen), self.tokens[chosen], pitches, neurons, seed=self.seed
             )
 
     def probes(self, own: ProbeResult) -> list[str]:

@@ -125,10 +125,10 @@ def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -
         connection,
         m.Clip,
         ("dataset_id", "position", "path", "split", "duration_seconds"),
-        [
+        (
             (dataset, position, clip.path, clip.split, float(clip.duration_seconds))
             for position, clip in enumerate(record.clips)
-        ],
+        ),
     )
     statement = select(m.Clip.id).where(m.Clip.dataset_id == dataset).order_by(m.Clip.position)
     ids = connection.execute(statement).scalars().all()
@@ -136,12 +136,12 @@ def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -
         connection,
         m.ClipLabel,
         ("clip_id", "attribute_id", "value", "split"),
-        [
+        (
             (clip_id, key, value, clip.splits.get(name))
             for clip_id, clip in zip(ids, record.clips, strict=True)
             for name, key in attributes.items()
             for value in _values(clip.labels.get(name, ""))
-        ],
+        ),
     )
 
 

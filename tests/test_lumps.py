@@ -27,7 +27,7 @@ def counts_of(n_neurons: int, exchange: Exchange, seed: int = 0) -> tuple[ClipCo
 
 
 def true_p(counts: ClipCounts, labels: NDArray[np.bool_], deals: NDArray[np.bool_]) -> NDArray[np.float64]:
-    d = counts.positive - counts.tokens[:, None] * counts.rate[counts.exchange.stratum]
+    d = counts.units.columns(slice(None)) - counts.tokens[:, None] * counts.rate[counts.exchange.stratum]
     return np.asarray((deals @ d >= labels @ d - 1e-6).mean(axis=0))
 
 
@@ -59,7 +59,7 @@ def test_p_is_near_that_of_all_deals(name: str) -> None:
     assert np.median(p[1][small] / exact[small]) > 0.9
     assert np.quantile(p[1][small] / exact[small], 0.02) > 0.75
     # The three moments alone are far too light on the same pairs.
-    d = counts.positive - counts.tokens[:, None] * counts.rate[exchange.stratum]
+    d = counts.units.columns(slice(None)) - counts.tokens[:, None] * counts.rate[exchange.stratum]
     sums = deals @ d
     skewness = ((sums - sums.mean(0)) ** 3).mean(0) / sums.std(0) ** 3
     alone = np.maximum(pearson3_upper_tail(z[1].copy(), skewness), 1 / len(deals))

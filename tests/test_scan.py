@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -239,3 +241,13 @@ def test_folds_in_order_of_their_numbers_the_last_is_the_test_split(dataset: Dat
     assert found.in_splits("train").tolist() == [False, True, True]
     assert found.tested("kind").all()
     assert folds.names(["train", "fold x", "folder 1"]) == []
+
+
+@pytest.mark.parametrize("multilabel", [(), ("kind",)])
+def test_content_key_is_the_hash_of_all_as_one_text(
+    dataset: Dataset, tmp_path: Path, multilabel: tuple[str, ...]
+) -> None:
+    found = scan(replace(dataset, multilabel=multilabel), tmp_path / "scan.csv")
+    text = found.audio_key + json.dumps([[c.split, sorted(c.labels.items())] for c in found.dataset.clips])
+    text += json.dumps([[], ["kind"]]) if multilabel else ""
+    assert found.content_key == hashlib.sha256(text.encode()).hexdigest()

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core import scoring, traces
+from core import blocks, scoring, traces
 from core.activations import Activations, extract, open_activations
 from core.datasets.manifest import read
 from core.encoders import load_encoder
@@ -132,7 +132,7 @@ def random_activations(n_clips: int, n_neurons: int, seed: int = 0) -> Any:
 
 @pytest.mark.parametrize("n_clips", [40, 13, 9, 5])
 def test_clips_are_chosen_as_by_brute_force(n_clips: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traces, "_NEURONS_AT_ONCE", 3)
+    monkeypatch.setattr(blocks, "NUMBERS", 3 * 4 * n_clips)
     given = random_activations(n_clips, 7)
     found = traces.choose("made", given)
     heard = [clip for clip in range(n_clips) if given.tokens[clip]]

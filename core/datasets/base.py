@@ -25,7 +25,7 @@ class InputError(ValueError):
     """A user's mistake: one clear line that names the thing, what was expected and the next step."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One piece of audio with labels; ``path`` is relative to the dataset's root (posix).
 

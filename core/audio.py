@@ -105,6 +105,8 @@ def _check_is_file(path: Path) -> None:
     if path.is_dir():
         raise BadAudio("is a folder, not a file")
     if not path.is_file():
+        if path.exists():  # a pipe would be waited for, a device has no end
+            raise BadAudio("is a pipe, device or socket, not a file")
         raise BadAudio("is a link that leads nowhere" if path.is_symlink() else "file not found")
 
 

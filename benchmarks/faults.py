@@ -90,12 +90,13 @@ def run_forked(arguments: list[str], on_begin: dict[str, Callable[[int], None]],
         ``STAGE:FOLDER`` fills the folder's disk when the stage begins; ``STAGE:`` forbids files to grow.
     """
     told, started = Told(), time.monotonic()
-    errors = tempfile.TemporaryFile()
     reader, writer = os.pipe()
+    errors_reader, errors_writer = os.pipe()  # no file: one could not grow either
     child = os.fork()
     if child == 0:
-        _be_the_run(arguments, writer, errors.fileno(), disturb)
+        _be_the_run(arguments, writer, errors_writer, disturb)
     os.close(writer)
+    os.close(errors_writer)
     with os.fdopen(reader) as lines:
         while select.select([lines], [], [], LIMIT_SECONDS)[0] and (line := lines.readline()):
             kind, _, what = line.strip().partition(" ")
@@ -109,9 +110,8 @@ def run_forked(arguments: list[str], on_begin: dict[str, Callable[[int], None]],
                 on_begin.pop(what)(child)
     _, status = os.waitpid(child, 0)
     told.code = os.waitstatus_to_exitcode(status)
-    errors.seek(0)
-    told.errors = errors.read().decode()
-    errors.close()
+    with os.fdopen(errors_reader) as errors:
+        told.errors = errors.read()
     return told
 
 
@@ -139,7 +139,9 @@ def _watch(writer: int, disturb: str) -> None:
     def begin(stage: str) -> None:
         tell("begin", stage)
         if stage == stage_to_disturb:
-            fill_disk(Path(folder)) if folder else resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+            fill_disk(Path(folder)) if folder else resource.setrlimit(
+                resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)
+            )
 
     def around(module: Any, name: str, stage: str, *, starts: bool = True, ends: bool = True) -> None:
         inner = getattr(module, name)
@@ -218,12 +220,16 @@ class Left:
             for name, of_table in self.tables.items()
             for row in ((of_table - other.tables[name]) + (other.tables[name] - of_table)).elements()
         ]
-        return rows + [name for name in self.files.keys() | other.files if self.files.get(name) != other.files.get(name)]
+        return rows + [
+            name for name in self.files.keys() | other.files if self.files.get(name) != other.files.get(name)
+        ]
 
 
 def done_flags(folder: Path, pattern: str) -> int:
     """Rows or answers that are marked done in the files beside a store."""
-    return sum(int(np.count_nonzero(np.load(path)[: None if "acti" in pattern else -1])) for path in folder.glob(pattern))
+    return sum(
+        int(np.count_nonzero(np.load(path)[: None if "acti" in pattern else -1])) for path in folder.glob(pattern)
+    )
 
 
 @dataclass(frozen=True)
@@ -311,7 +317,9 @@ def small_disk(work: Path) -> Iterator[tuple[Path, bool]]:
     disk = work / "disk"
     disk.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(disk)]
-    mounted = sys.platform == "linux" and os.geteuid() == 0 and not subprocess.run(command, capture_output=True).returncode
+    mounted = (
+        sys.platform == "linux" and os.geteuid() == 0 and not subprocess.run(command, capture_output=True).returncode
+    )
     try:
         yield disk, mounted
     finally:
@@ -335,7 +343,8 @@ def table(rows: list[dict[str, Any]], what: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--full-disks", choices=("each", "none"), default="each")
+    parser.add_argument("--stages", default=",".join(STAGES), help="where to kill")
+    parser.add_argument("--full-disks", default=",".join(STAGES), help="where to fill the disk; none = nowhere")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write what was found here too")
     given = parser.parse_args()
@@ -350,10 +359,11 @@ def main() -> int:
               f"{bench.normal.work['answers']} answers, {sum(map(Counter.total, bench.whole.tables.values())):,} rows "
               f"in the store, {len(bench.whole.files)} files", flush=True)  # fmt: skip
         kills: list[dict[str, Any]] = []
+        stages_to_kill = given.stages.split(",")
         while len(kills) < given.kills:
             place = work / "killed"
             place.mkdir()
-            found = bench.kill(STAGES[len(kills) % len(STAGES)], rng, place)
+            found = bench.kill(stages_to_kill[len(kills) % len(stages_to_kill)], rng, place)
             shutil.rmtree(place)
             if found:
                 kills.append(found)
@@ -361,7 +371,7 @@ def main() -> int:
                     print(json.dumps(found), flush=True)
         table(kills, "kills")
         full: list[dict[str, Any]] = []
-        for stage in STAGES if given.full_disks == "each" else ():
+        for stage in (stage for stage in given.full_disks.split(",") if stage in STAGES):
             with small_disk(work) as (disk, mounted):
                 for really in (True, False)[0 if mounted else 1 :]:
                     (disk / str(really)).mkdir()

@@ -82,9 +82,7 @@ class Readers:
             self._tasks.put(task)
         return self._results(tasks, seconds, late)
 
-    def _results(
-        self, tasks: list[_Task[T, R]], seconds: Callable[[T], float], late: Callable[[T], R]
-    ) -> Iterator[R]:
+    def _results(self, tasks: list[_Task[T, R]], seconds: Callable[[T], float], late: Callable[[T], R]) -> Iterator[R]:
         tasks.reverse()
         while tasks:
             task = tasks.pop()

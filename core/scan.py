@@ -203,9 +203,11 @@ def scan(dataset: Dataset, cache: Path, workers: int = 2, progress: Callable[[in
             changed = np.flatnonzero(~_are_known(known, paths, stamps))
             n_known = n_done = len(paths) - len(changed)
             looked = readers.map(
-                lambda i: _look(dataset.root, paths[i], *stamps[i].tolist()), changed,
-                lambda i: reading.seconds_for(stamps[i, 0]), lambda i: _row(paths[i], *stamps[i].tolist(), reading.too_long(stamps[i, 0])),
-            )  # fmt: skip
+                lambda i: _look(dataset.root, paths[i], *stamps[i].tolist()),
+                changed,
+                lambda i: reading.seconds_for(stamps[i, 0]),
+                lambda i: _row(paths[i], *stamps[i].tolist(), reason=reading.too_long(stamps[i, 0])),
+            )
             if progress and n_known:
                 progress(n_known)
             for n_done, row in enumerate(looked, start=n_known + 1):

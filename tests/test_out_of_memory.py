@@ -72,11 +72,11 @@ def matrix(db: Path, name: str) -> Any:
 
 
 ANSWERS = """
-SELECT task, preset, class_name, metric_name, value FROM (
-    SELECT task, selection AS preset, class_name, 'delta' AS metric_name, delta AS value FROM ablations
-    UNION ALL SELECT task, selection, class_name, 'control', control_delta_mean FROM ablations)
-ORDER BY 1, 2, 3, 4
+SELECT task, selection, operation, gain, affected_class, target, n_clips, delta, ci_low, ci_high, control_delta_mean
+FROM ablation_effects ORDER BY 1, 2, 3, 4, 5, 6
 """
+ATTRIBUTED = "SELECT attribution FROM neuron_attribution ORDER BY task, class_name, layer, neuron"
+CHECKED = "SELECT measured FROM attribution_checks ORDER BY task, class_name, layer, neuron"
 
 
 @pytest.mark.parametrize("stage", MOST)
@@ -99,10 +99,10 @@ def test_batches_are_halved_until_they_fit(
     assert (moved > 0).mean() < 2e-3  # other batches, other rounding
     if stage != "extract":
         assert not moved.any()
-    for column in ("attribution", "measured"):
-        ask = f"SELECT flat, {column} FROM (SELECT layer * 10000 + neuron AS flat, * FROM {{}}) ORDER BY class_name, flat"
-        view = "attribution" if column == "attribution" else "attribution_checks"
-        del ask, view
+    for numbers in (ATTRIBUTED, CHECKED):
+        values = np.array(query(db, numbers))
+        np.testing.assert_allclose(values, np.array(query(whole, numbers)), atol=2e-4)
+        assert len(values)
 
 
 def test_one_clip_that_does_not_fit_is_named_and_what_is_done_is_kept(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +57,11 @@ def marks(db: Path) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def twice(pets: Path, whole: Path) -> Iterator[None]:
+def twice(pets: Path, whole: Path) -> None:
     """The same command on what nothing happened to changes nothing."""
     before, was = marks(whole / "atlas.db"), stored(whole / "atlas.db")
     assert run("--data-dir", pets, "--db", whole / "atlas.db", *SCORE) == 0
     assert (marks(whole / "atlas.db"), stored(whole / "atlas.db")) == (before, was)
-    yield
 
 
 @pytest.mark.usefixtures("twice")
@@ -176,9 +174,7 @@ def test_damage_in_what_is_half_done(
     assert stored(db) == stored(whole / "atlas.db")
 
 
-def test_damaged_scan_is_made_anew(
-    pets: Path, whole: Path, study: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_damaged_scan_is_made_anew(pets: Path, whole: Path, study: Path, caplog: pytest.LogCaptureFixture) -> None:
     (cache,) = (study.with_suffix(".files") / "scans").glob("*.csv")
     was = cache.read_bytes()
     flip(cache, was.index(b",", len(was) // 2) + 1)

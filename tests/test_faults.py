@@ -17,7 +17,7 @@ def test_killed_runs_and_full_disks_lose_nothing_and_repeat_nothing(tmp_path: Pa
     found = tmp_path / "found.json"
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.faults", "--kills", "4", "--stages", "extract,score,attribution,ablate",
-         "--full-disks", "ablate", "--seed", "1", "--json", str(found)],
+         "--full-disks", "traces", "--seed", "1", "--json", str(found)],
         cwd=ROOT, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -26,4 +26,4 @@ def test_killed_runs_and_full_disks_lose_nothing_and_repeat_nothing(tmp_path: Pa
     assert [row["lost"] for row in told["kills"]] == [0] * 4
     assert not any(any(row["repeated"].values()) for row in told["kills"])
     assert told["full_disks"]
-    assert any(row["code"] == 1 and row["one_line"] for row in told["full_disks"])
+    assert all(row["code"] == 1 and row["one_line"] and row["lost"] == 0 for row in told["full_disks"])

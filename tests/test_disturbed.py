@@ -82,10 +82,6 @@ def test_store_that_stays_locked_is_told_of_in_words_and_nothing_of_it_is_change
     store.engine.dispose()
 
 
-def test_writers_wait_longer_than_readers() -> None:
-    assert session._BUSY_TIMEOUT_MS == {"reader": 5_000, "writer": 60_000}
-
-
 def test_run_at_a_locked_store_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,14 +45,16 @@ class Answers:
             of_clips = np.zeros(shapes[1], dtype=np.uint32), np.zeros(shapes[1], dtype=np.uint8)
             return cls(np.zeros(shapes[0], dtype=np.int32), *of_clips)
         folder.mkdir(parents=True, exist_ok=True)
-        files = [(folder / "answers.npy", shapes[0], np.int32), (folder / "sums.npy", shapes[1], np.uint32)]
-        if not all(is_whole(*file) for file in files):
-            (folder / "done.npy").unlink(missing_ok=True)
-        files.append((folder / "done.npy", shapes[1], np.uint8))
-        opened = cls(*(open_map(*file) for file in files))
+        values, checksums, done = (folder / f"{name}.npy" for name in ("answers", "sums", "done"))
+        if not (is_whole(values, shapes[0], np.int32) and is_whole(checksums, shapes[1], np.uint32)):
+            done.unlink(missing_ok=True)
+        opened = cls(
+            open_map(values, shapes[0], np.int32), open_map(checksums, shapes[1], np.uint32),
+            open_map(done, shapes[1], np.uint8),
+        )  # fmt: skip
         n_bad = opened._leave_what_differs()
         if n_bad:
-            _log.warning("%s: %d answers are not as they were written; they are asked for again", files[0][0], n_bad)
+            _log.warning("%s: %d answers are not as they were written; they are asked for again", values, n_bad)
         return opened
 
     def _leave_what_differs(self) -> int:

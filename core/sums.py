@@ -46,7 +46,7 @@ def of_rows(index: NDArray[np.int64], rows: NDArray[np.generic]) -> Sums:
     ndarray of uint32, shape (n_rows,)
     """
     flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
-    return np.array([zlib.crc32(row, i) for i, row in zip(index.tolist(), flat, strict=True)], dtype=np.uint32)
+    return np.array([zlib.crc32(row.data, i) for i, row in zip(index.tolist(), flat, strict=True)], dtype=np.uint32)
 
 
 def write_anew(path: Path, activations: Activations) -> None:

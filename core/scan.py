@@ -206,7 +206,7 @@ def scan(dataset: Dataset, cache: Path, workers: int = 2, progress: Callable[[in
                 lambda i: _look(dataset.root, paths[i], *stamps[i].tolist()),
                 changed,
                 lambda i: reading.seconds_for(stamps[i, 0]),
-                lambda i: _row(paths[i], *stamps[i].tolist(), reading.too_long(stamps[i, 0])),
+                lambda i: _row(paths[i], int(stamps[i, 0]), int(stamps[i, 1]), reading.too_long(stamps[i, 0])),
             )
             if progress and n_known:
                 progress(n_known)

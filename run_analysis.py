@@ -27,7 +27,7 @@ if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process w
 
 import numpy as np
 
-from core import activations, cli, disk, options, probe, scoring, sharing, stages, summary, targets, traces
+from core import activations, cli, disk, options, probe, scoring, sharing, stages, summary, sums, targets, traces
 from core.activations import Activations
 from core.agreement import specificity
 from core.config import AnalysisConfig
@@ -215,6 +215,7 @@ def extract(study: Study, scan: Scan) -> Activations:
     """One forward pass over a dataset: counts of positive tokens per clip and neuron, embeddings."""
     config, encoder, name = study.config, study.encoder, scan.dataset.name
     matrices = activations.open_activations(encoder, scan, study.files, config.padding, study.precision)
+    sums.check(matrices, study.face.warn)
     if not matrices.complete:
         if "extract" not in config.stages:
             raise InputError(f"{name} has no activations of {encoder.name} yet; add extract to --stages")
@@ -225,6 +226,7 @@ def extract(study: Study, scan: Scan) -> Activations:
             )
         if study.precision != "float32":
             study.note(activations.changed_by_precision(encoder, scan, config.padding, study.precision))
+    sums.settle(matrices, study.files, lambda: study.store.forget_stages(study.model_id, name))
     key = study.key("top_clips", scan.content_key)
     if not study.store.is_done(key):
         top = scoring.top_clips(scan, matrices)

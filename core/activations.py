@@ -7,6 +7,7 @@ weights, the audio and the settings:
 ``total.npy``       float32, sum of activations over the counted tokens, (n_clips, n_neurons)
 ``tokens.npy``      int32, counted tokens, (n_clips,)
 ``embeddings.npy``  float32, (n_clips, n_features)
+``sums.npy``        uint32, checksums of each clip's rows (`core.sums`), (n_clips, 4)
 ``done.npy``        uint8, 1 where the clip's rows are complete, (n_clips,)
 
 A row is marked done only after it was written, so a run that was killed goes on where it stood.
@@ -21,8 +22,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -31,7 +31,7 @@ import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import DTypeLike, NDArray
 
-from core import audio
+from core import audio, reading, sums
 from core.datasets.base import InputError
 from core.device import out_of_memory
 from core.encoders.base import Encoder, Padding
@@ -60,6 +60,7 @@ class Activations:
     tokens: NDArray[np.int32]
     embeddings: NDArray[np.float32]
     done: NDArray[np.uint8]
+    sums: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((0, len(sums.MATRICES)), dtype=np.uint32))
 
     @property
     def complete(self) -> bool:
@@ -91,7 +92,10 @@ def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: P
     if not all(is_whole(folder / f"{name}.npy", *shape) for name, shape in shapes.items()):
         (folder / "done.npy").unlink(missing_ok=True)
     maps = {name: open_map(folder / f"{name}.npy", *shape) for name, shape in shapes.items()}
-    return Activations(folder, **maps)
+    of_sums = folder / "sums.npy", (len(maps["done"]), len(sums.MATRICES)), np.uint32
+    if maps["done"].any() and not is_whole(*of_sums):
+        sums.write_anew(of_sums[0], Activations(folder, **maps))
+    return Activations(folder, **maps, sums=open_map(*of_sums))
 
 
 def folder_of(encoder: Encoder, scan: Scan, store_files: Path, padding: Padding, precision: str) -> Path:
@@ -170,6 +174,9 @@ def extract(
 ) -> None:
     """Fill the rows that are not done yet.
 
+    A clip's numbers depend, in their last bits, on the clips it shares a pass with. So batches are the same
+    whatever is done already, and one with a row missing is passed again as a whole.
+
     Parameters
     ----------
     batch_size : int
@@ -179,11 +186,13 @@ def extract(
     progress : callable, optional
         Called with the number of clips done so far.
     """
-    todo = np.flatnonzero(activations.done == 0)
-    n_done = len(activations.done) - len(todo)
+    batches = [
+        np.arange(i, min(i + batch_size, len(activations.done))) for i in range(0, len(activations.done), batch_size)
+    ]
+    batches = [batch for batch in batches if not activations.done[batch].all()]
+    n_done = len(activations.done) - sum(map(len, batches))
     if progress:
         progress(n_done)
-    batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
     waveforms = read_ahead(scan, batches, encoder.sample_rate, workers)
     for n in fill(encoder, activations, zip(batches, waveforms, strict=True), padding, precision):
         n_done += n
@@ -212,9 +221,8 @@ def fill(
         n_last = _write(activations, waiting)
     if n_last:
         yield n_last
-    for matrix in (activations.positive, activations.total, activations.tokens, activations.embeddings,
-                   activations.done):  # fmt: skip
-        cast(np.memmap, matrix).flush()
+    for name in (*sums.MATRICES, "sums", "done"):
+        cast(np.memmap, getattr(activations, name)).flush()
 
 
 def _passes(
@@ -258,10 +266,12 @@ def in_halves(
 def _write(activations: Activations, results: Sequence[Result]) -> int:
     """Store what passes gave; returns of how many clips."""
     for index, counts, embeddings in results:
-        activations.positive[index] = counts.positive.cpu().numpy()
-        activations.total[index] = counts.total.cpu().numpy()
-        activations.tokens[index] = counts.tokens.cpu().numpy()
-        activations.embeddings[index] = embeddings.float().cpu().numpy()
+        activations.done[index] = 0  # a row that is written again is not done meanwhile
+        for column, values in enumerate((counts.positive, counts.total, counts.tokens, embeddings.float())):
+            matrix = getattr(activations, sums.MATRICES[column])
+            rows = values.cpu().numpy().astype(matrix.dtype, copy=False)
+            matrix[index] = rows
+            activations.sums[index, column] = sums.of_rows(index, rows)
         activations.done[index] = 1
     return sum(len(index) for index, _, _ in results)
 
@@ -289,17 +299,22 @@ def read_ahead(scan: Scan, batches: Sequence[NDArray[np.int64]], sample_rate: in
     Raises
     ------
     BadAudio
-        If a file is no longer what the scan found; names it.
+        If a file is no longer what the scan found, or takes too long to read; names it.
     """
     root = scan.dataset.root
     paths, sizes, times = (scan.files[column].to_numpy() for column in ("path", "size", "mtime_ns"))
+    again = "run the same command again to go on with the files as they are now"
+
+    def late(i: int) -> NDArray[np.float32]:
+        scan.look_again(str(paths[i]))
+        raise audio.BadAudio(f"{root / paths[i]} {reading.too_long(sizes[i])}; {again}")
 
     def read(i: int) -> NDArray[np.float32]:
         path, size, mtime_ns = str(paths[i]), int(sizes[i]), int(times[i])
-        again = "run the same command again to go on with the files as they are now"
         try:
             waveform = audio.load(root / path, sample_rate)
         except audio.BadAudio as error:
+            scan.look_again(path)
             raise audio.BadAudio(f"{root / path} was readable when the run began: {error}; {again}") from error
         if not is_unchanged(root, path, size, mtime_ns):
             raise audio.BadAudio(f"{root / path} was changed while the run read it; {again}")
@@ -307,11 +322,15 @@ def read_ahead(scan: Scan, batches: Sequence[NDArray[np.int64]], sample_rate: in
             return unit_length(waveform, round(scan.unit_seconds * sample_rate), path, scan.dataset.clips[i].split)
         return waveform
 
-    with ThreadPoolExecutor(workers) as pool:
-        ahead = deque(pool.map(read, batch) for batch in batches[:_READ_AHEAD])
+    with reading.Readers(workers) as readers:
+
+        def begin(batch: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+            return readers.map(read, batch, lambda i: reading.seconds_for(sizes[i]), late)
+
+        ahead = deque(begin(batch) for batch in batches[:_READ_AHEAD])
         for number in range(len(batches)):
             current = list(ahead.popleft())
-            ahead.extend(pool.map(read, batch) for batch in batches[number + _READ_AHEAD :][:1])
+            ahead.extend(begin(batch) for batch in batches[number + _READ_AHEAD :][:1])
             yield current
 
 

@@ -1,13 +1,16 @@
 """What heads answered under each condition, beside the store, so that a killed ablation goes on where it stood.
 
 ``answers.npy``  int32, class indices, best first, (n_heads, n_conditions + 1, n_clips, n_best)
+``sums.npy``     uint32, checksums of a condition's answers for a clip, (n_conditions + 1, n_clips)
 ``done.npy``     uint8, 1 where a condition's answers for a clip are complete, (n_conditions + 1, n_clips)
 
-The last condition is the network with nothing changed. A flag is set only after its answers were written.
+The last condition is the network with nothing changed. A flag is set only after its answers were written. Answers
+that are not what was written (a damaged disk, a power cut) are asked for again.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +20,15 @@ from numpy.typing import NDArray
 
 from core.activations import is_whole, open_map
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Answers:
     """Answers and what is done of them; shapes as above."""
 
     values: NDArray[np.int32]
+    sums: NDArray[np.uint32]
     done: NDArray[np.uint8]
 
     @classmethod
@@ -36,12 +42,29 @@ class Answers:
         """
         shapes = (n_heads, n_conditions + 1, n_clips, n_best), (n_conditions + 1, n_clips)
         if folder is None:
-            return cls(np.zeros(shapes[0], dtype=np.int32), np.zeros(shapes[1], dtype=np.uint8))
+            of_clips = np.zeros(shapes[1], dtype=np.uint32), np.zeros(shapes[1], dtype=np.uint8)
+            return cls(np.zeros(shapes[0], dtype=np.int32), *of_clips)
         folder.mkdir(parents=True, exist_ok=True)
-        values, done = folder / "answers.npy", folder / "done.npy"
-        if not is_whole(values, shapes[0], np.int32):
+        values, checksums, done = (folder / f"{name}.npy" for name in ("answers", "sums", "done"))
+        if not (is_whole(values, shapes[0], np.int32) and is_whole(checksums, shapes[1], np.uint32)):
             done.unlink(missing_ok=True)
-        return cls(open_map(values, shapes[0], np.int32), open_map(done, shapes[1], np.uint8))
+        opened = cls(
+            open_map(values, shapes[0], np.int32), open_map(checksums, shapes[1], np.uint32),
+            open_map(done, shapes[1], np.uint8),
+        )  # fmt: skip
+        n_bad = opened._leave_what_differs()
+        if n_bad:
+            _log.warning("%s: %d answers are not as they were written; they are asked for again", values, n_bad)
+        return opened
+
+    def _leave_what_differs(self) -> int:
+        """Take the flags of answers that do not have their checksum; returns of how many."""
+        n_bad = 0
+        for i in range(len(self.done)):
+            bad = (self.done[i] != 0) & (_checksums(self.values[:, i]) != self.sums[i])
+            self.done[i, bad] = 0
+            n_bad += int(bad.sum())
+        return n_bad
 
     @property
     def n_done(self) -> int:
@@ -50,7 +73,7 @@ class Answers:
 
     def of(self, clips: slice) -> Answers:
         """Those of some clips, as views."""
-        return Answers(self.values[:, :, clips], self.done[:, clips])
+        return Answers(self.values[:, :, clips], self.sums[:, clips], self.done[:, clips])
 
     def missing(self, conditions: Sequence[int], clips: NDArray[np.int64]) -> list[int]:
         """Which of some conditions lack an answer for one of some clips, in their order."""
@@ -61,4 +84,16 @@ class Answers:
         where = np.ix_(np.array(conditions), clips)
         for of_head, told in zip(self.values, values, strict=True):
             of_head[where] = told
+        self.sums[where] = _checksums(values)
         self.done[where] = 1
+
+
+def _checksums(values: NDArray[np.integer]) -> NDArray[np.uint32]:
+    """A number for the answers of each clip, that any one of them alone changes: (n_heads, ..., n_best) to (...).
+
+    Each place has an odd weight, modulo 2**32, so no single answer can change without changing the sum; and no
+    answers at all (zeros) have a sum too, that is not zero.
+    """
+    weights = np.random.default_rng(0).integers(0, 2**31, (values.shape[0], values.shape[-1]), dtype=np.uint32) * 2 + 1
+    told = values.astype(np.uint32) + np.uint32(1)
+    return np.einsum("h...b,hb->...", told, weights.astype(np.uint32))

@@ -22,6 +22,8 @@ _LFS_POINTER = b"version https://git-lfs"
 _LARGEST_KERNEL = 50_000_000
 """Numbers in a resampling kernel; rates without a common factor (44,099 Hz) would take gigabytes."""
 _UNKNOWN_LENGTH = 0x7FFF_F000
+_ENDS = 1 << 16
+"""Bytes at either end of a file in which its header lies, and what tells its length."""
 
 # Headers that promise too much end as MemoryError or ValueError, headerless files as TypeError.
 _UNREADABLE = (soundfile.SoundFileError, OSError, MemoryError, ValueError, TypeError)
@@ -52,6 +54,7 @@ def load(path: Path, sample_rate: int) -> NDArray[np.float32]:
     """
     _check_is_file(path)
     try:
+        _wait_for(path)
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except _UNREADABLE as error:
         raise BadAudio(_reason(path, error)) from error
@@ -93,6 +96,7 @@ def seconds(path: Path) -> float:
     """
     _check_is_file(path)
     try:
+        _wait_for(path)
         info = soundfile.info(path)
     except _UNREADABLE as error:
         raise BadAudio(_reason(path, error)) from error
@@ -105,7 +109,17 @@ def _check_is_file(path: Path) -> None:
     if path.is_dir():
         raise BadAudio("is a folder, not a file")
     if not path.is_file():
+        if path.exists():  # a pipe would be waited for, a device has no end
+            raise BadAudio("is a pipe, device or socket, not a file")
         raise BadAudio("is a link that leads nowhere" if path.is_symlink() else "file not found")
+
+
+def _wait_for(path: Path) -> None:
+    """Read a file's ends: soundfile opens one at a time, and one that did not answer there would stop all threads."""
+    with path.open("rb") as file:
+        file.read(_ENDS)
+        file.seek(max(0, path.stat().st_size - _ENDS))
+        file.read(_ENDS)
 
 
 def _missing_bytes(path: Path) -> int:

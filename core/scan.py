@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, repeat
 from pathlib import Path
@@ -21,8 +23,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.fft import rfft
 
-from core import audio, folds
-from core.datasets.base import Clip, Dataset
+from core import audio, folds, reading, sums
+from core.datasets.base import Clip, Dataset, InputError
 from core.results import ClipRecord, DatasetRecord, Problem
 
 SAMPLE_RATE = 16_000
@@ -38,8 +40,12 @@ Row = dict[str, object]
 _SAVE_EVERY = 2000
 _STAMPS_AT_ONCE = 1000
 _NO_STAMPS = np.zeros((0, 2), dtype=np.int64)
+_PASSING = ("took longer than ", "cannot be read (")
+"""How reasons begin that may be gone the next time; such files are looked at again."""
 _WINDOW, _HOP = 1024, 768
 _FLOOR_DB = -120.0
+_CACHE_LOCK = threading.Lock()
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,15 @@ class Scan:
     problems : tuple of Problem
     unit_seconds : float or None
         Length to which every clip is cropped or filled when it is read; None = its own.
+    cache : Path or None
+        Where what was found is kept.
     """
 
     dataset: Dataset
     files: pd.DataFrame
     problems: tuple[Problem, ...]
     unit_seconds: float | None = None
+    cache: Path | None = None
 
     @property
     def longest(self) -> float:
@@ -88,6 +97,12 @@ class Scan:
         if dataset.split_of or dataset.multilabel:
             digest.update(json.dumps([sorted(dataset.split_of.items()), sorted(dataset.multilabel)]).encode())
         return digest.hexdigest()
+
+    def look_again(self, path: str) -> None:
+        """Let the next scan look at a file that could not be read, however unchanged it seems."""
+        with _CACHE_LOCK, suppress(OSError):
+            if self.cache is not None:
+                _write_cache(self.cache, _read_cache(self.cache).drop(index=path, errors="ignore"))
 
     def record(self) -> DatasetRecord:
         """The dataset as the store keeps it."""
@@ -191,15 +206,25 @@ def scan(dataset: Dataset, cache: Path, workers: int = 2, progress: Callable[[in
     paths = list(dict.fromkeys(clip.path for clip in dataset.clips))
     rows: dict[str, Row] = {}
     try:
-        with ThreadPoolExecutor(workers) as pool:
+        with reading.Readers(workers) as readers:
             parts = [paths[start : start + _STAMPS_AT_ONCE] for start in range(0, len(paths), _STAMPS_AT_ONCE)]
-            stamps = np.concatenate([*pool.map(lambda part: _stamps(dataset.root, part), parts)] or [_NO_STAMPS])
+            asked = readers.map(
+                lambda part: _stamps(dataset.root, part), parts, lambda _: reading.SECONDS,
+                lambda part: _no_answer(dataset.root, part),
+            )  # fmt: skip
+            stamps = np.concatenate([*asked] or [_NO_STAMPS])
             changed = np.flatnonzero(~_are_known(known, paths, stamps))
             n_known = n_done = len(paths) - len(changed)
             # A few at a time: what waits to be looked at is held too.
             ahead = (changed[start : start + _SAVE_EVERY] for start in range(0, len(changed), _SAVE_EVERY))
             looked = chain.from_iterable(
-                pool.map(lambda i: _look(dataset.root, paths[i], *stamps[i].tolist()), some) for some in ahead
+                readers.map(
+                    lambda i: _look(dataset.root, paths[i], *stamps[i].tolist()),
+                    some,
+                    lambda i: reading.seconds_for(stamps[i, 0]),
+                    lambda i: _row(paths[i], int(stamps[i, 0]), int(stamps[i, 1]), reading.too_long(stamps[i, 0])),
+                )
+                for some in ahead
             )
             if progress and n_known:
                 progress(n_known)
@@ -215,7 +240,7 @@ def scan(dataset: Dataset, cache: Path, workers: int = 2, progress: Callable[[in
         if rows:
             known = _with_rows(known, rows)
             _write_cache(cache, known)
-    return _split_good_and_bad(dataset, known.loc[paths])
+    return replace(_split_good_and_bad(dataset, known.loc[paths]), cache=cache)
 
 
 def is_unchanged(root: Path, path: str, size: int, mtime_ns: int) -> bool:
@@ -243,10 +268,21 @@ def _are_known(known: pd.DataFrame, paths: Sequence[str], stamps: NDArray[np.int
     return found
 
 
+def _no_answer(root: Path, paths: Sequence[str]) -> NDArray[np.int64]:
+    raise InputError(
+        f"{root}: sizes of files ({paths[0]} and after) took longer than {reading.SECONDS:,.0f} s to ask for; "
+        "see whether its disk or network share answers, and run again"
+    )
+
+
+def _row(path: str, size: int, mtime_ns: int, reason: str = "") -> Row:
+    """A file of which nothing but a reason is known."""
+    row: Row = {"path": path, "size": size, "mtime_ns": mtime_ns, "sha256": "", "reason": reason}
+    return row | dict.fromkeys(_FEATURES, np.nan)
+
+
 def _look(root: Path, path: str, size: int, mtime_ns: int) -> Row:
-    file = root / path
-    row: Row = {"path": path, "size": size, "mtime_ns": mtime_ns, "sha256": "", "reason": ""}
-    row |= dict.fromkeys(_FEATURES, np.nan)
+    file, row = root / path, _row(path, size, mtime_ns)
     try:
         if size >= 0 and not file.resolve().is_relative_to(root):
             raise audio.BadAudio("leaves the dataset's folder through a link")
@@ -340,6 +376,9 @@ def _with_rows(known: pd.DataFrame, rows: Mapping[str, Row]) -> pd.DataFrame:
 def _read_cache(path: Path) -> pd.DataFrame:
     """A row for each file by its path; none where the file is missing or damaged."""
     try:
+        if not sums.is_file_as_written(path):
+            _log.warning("%s is not as it was written; all files are looked at again", path)
+            raise ValueError
         text = dict.fromkeys(("path", "sha256", "reason"), str)
         table = pd.read_csv(
             path,
@@ -358,5 +397,6 @@ def _read_cache(path: Path) -> pd.DataFrame:
 def _write_cache(path: Path, known: pd.DataFrame) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    known.to_csv(part, errors="surrogateescape")
-    os.replace(part, path)
+    with sums.naming(path):
+        known[~known["reason"].str.startswith(_PASSING)].to_csv(part, errors="surrogateescape")
+        sums.replace_file(part, path)

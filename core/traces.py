@@ -25,6 +25,7 @@ from core.hooks import layer_starts
 from core.results import ClipTraces, NeuronPattern, TokenGrid, TopClips
 from core.scan import Scan
 from core.scoring import N_TOP_CLIPS
+from core.sums import naming
 
 N_MIDDLE, N_SILENT = 3, 3
 LEVELS = (*(percent / 100 for percent in range(0, 100, 5)), 0.99, 1.0)
@@ -142,7 +143,8 @@ def trace(
         n_halves = 0
         for parts in in_halves(encoder, index, waveforms, once):
             for part in parts:
-                found.add(index[n_halves:], part)
+                with naming(activations.folder):
+                    found.add(index[n_halves:], part)
             n_halves += parts[0].n_clips
         n_done += len(index)
         if progress:
@@ -211,12 +213,12 @@ class _Found:
         self.peak[part.pairs] = part.peak
         for block in part.strength:
             self.file.write(block.tobytes())
+        self.file.flush()
 
     def read(self) -> Iterator[tuple[int, list[NeuronPattern]]]:
         """Every neuron's patterns; closes the file."""
         n_neurons, n = self.clips.shape
         with self.file:
-            self.file.flush()
             cells = np.memmap(self.file, dtype=np.uint8, mode="r") if self.file.tell() else np.zeros(0, np.uint8)
             for neuron in range(n_neurons):
                 layer, patterns = self.layer_of[neuron], []

@@ -186,3 +186,19 @@ def _forget_dataset(connection: Connection, dataset: int) -> None:
     connection.execute(delete(m.Stage).where(or_(*(m.Stage.id.in_(ids) for ids in former))))
     connection.execute(delete(m.Sharing).where(m.Sharing.model_id.in_(sharing)))
     connection.execute(delete(m.Dataset).where(m.Dataset.id == dataset))
+
+
+def forget_stages(connection: Connection, model_id: int, dataset: int) -> None:
+    """Delete the marks of what was worked out from a model's matrices of a dataset; the results stay until then.
+
+    What classes share and how specific selections are have marks that depend on the results themselves.
+    """
+    tasks = select(m.Task.id).where(m.Task.dataset_id == dataset)
+    former = [
+        select(table.stage_id).where(table.model_id == model_id, table.task_id.in_(tasks))
+        for table in (m.ModelTask, m.Probe, m.Attribution, m.Ablation)
+    ]
+    owners = (m.ModelDataset.model_id == model_id) & (m.ModelDataset.dataset_id == dataset)
+    traced = m.ActivationQuantile.model_dataset_id.in_(select(m.ModelDataset.id).where(owners))
+    former += [select(m.ModelDataset.stage_id).where(owners), select(m.ActivationQuantile.stage_id).where(traced)]
+    connection.execute(delete(m.Stage).where(or_(*(m.Stage.id.in_(ids) for ids in former))))

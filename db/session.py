@@ -38,7 +38,8 @@ except ImportError:  # Windows has no flock: there a second run waits at SQLite'
     fcntl = None  # type: ignore[assignment]
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_BUSY_TIMEOUT_MS = 5000
+_BUSY_TIMEOUT_MS = {"reader": 5_000, "writer": 60_000}
+"""How long a store that another process locks is waited for; what a writer holds was long in the making."""
 _CACHE_KIB = 65536
 
 
@@ -248,7 +249,7 @@ def _engine(url: URL, path: Path | None, *, read_only: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # SQLAlchemy says BEGIN, so that DDL is covered too
-        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS['reader' if read_only else 'writer']}")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         if read_only:
@@ -260,7 +261,8 @@ def _engine(url: URL, path: Path | None, *, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+        # Who reads first and then writes cannot wait for another's lock: what was read may be no longer true.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
 
     return engine
 

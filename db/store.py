@@ -27,7 +27,7 @@ from core.results import (
 )
 from db import models as m
 from db.details import clips_of_task, insert_ablation, insert_scores
-from db.registry import write_dataset, write_model
+from db.registry import forget_stages, write_dataset, write_model
 from db.rows import (
     analyze,
     bulk_insert,
@@ -159,6 +159,11 @@ class Store:
             connection.execute(update(m.Run).where(m.Run.id == run_id).values(**values))
         with self._transaction() as connection:
             analyze(connection)
+
+    def forget_stages(self, model_id: int, dataset: str) -> None:
+        """Take the marks of all that a model's matrices of a dataset gave: it is worked out anew, and replaced then."""
+        with self._transaction() as connection:
+            forget_stages(connection, model_id, dataset_id(connection, dataset))
 
     def is_done(self, key: str) -> bool:
         """Return whether the stage ``key`` is complete in the store."""
@@ -347,7 +352,7 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         """Begin a transaction; commit it, or on an error leave nothing of it."""
-        with translate_errors(self._name), self.engine.begin() as connection:
+        with translate_errors(self._name), self.engine.execution_options(writes=True).begin() as connection:
             yield connection
 
     @contextmanager

@@ -42,7 +42,8 @@ def test_new_store_has_tables_views_and_pragmas(tmp_path: Path) -> None:
     assert pragma(engine, "journal_mode") == "wal"
     assert pragma(engine, "foreign_keys") == 1
     assert pragma(engine, "synchronous") == 1
-    assert pragma(engine, "busy_timeout") == 5000
+    assert pragma(engine, "busy_timeout") == 60_000
+    assert pragma(open_store(tmp_path / "atlas.db", read_only=True), "busy_timeout") == 5_000
 
 
 def test_migrations_make_the_declared_tables() -> None:

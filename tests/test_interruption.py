@@ -209,7 +209,7 @@ def test_scan_that_is_stopped_keeps_what_it_read(pets: Path, tmp_path: Path, mon
     monkeypatch.setattr(audio, "load", interrupted)
     one_thread = ("--data-dir", pets, "--db", tmp_path / "atlas.db", "--stages", "extract", "--workers", 1)
     assert run(*one_thread) == 130
-    (cache,) = (tmp_path / "atlas.files" / "scans").iterdir()
+    (cache,) = (tmp_path / "atlas.files" / "scans").glob("*.csv")
     n_kept = len(cache.read_text().splitlines()) - 1
     assert 0 < n_kept <= len(read)
     read[:] = ["not to be stopped again"] * 12

@@ -28,19 +28,20 @@ if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process w
 import numpy as np
 from rich.console import Console
 
-from core import activations, cli, options, probe, scoring, sharing, stages, summary, targets, traces
+from core import activations, cli, jobs, options, probe, scoring, sharing, stages, summary, targets, traces
 from core.activations import Activations
 from core.agreement import specificity
 from core.config import AnalysisConfig
 from core.datasets import InputError, report
-from core.device import ablate_clips_for, batch_size_for, choose_device
-from core.encoders import Encoder, load_encoder
-from core.encoders.untrained import untrained
+from core.device import ablate_clips_for
+from core.encoders import Encoder
 from core.operations import Operation
 from core.progress import Update
 from core.progress import stage as progress_stage
+from core.ranks import Ranks
 from core.results import ModelRecord
 from core.scan import Scan
+from core.team import lead_or_follow
 from db import queries
 from db.session import StoreError, exclusive_run, open_store, store_files_dir
 from db.set_queries import specific_sets, stored_clips
@@ -60,6 +61,7 @@ class Study:
     files: Path
     encoder: Encoder
     model_id: int
+    ranks: Ranks
     notes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -110,7 +112,7 @@ class Study:
         """Clips, or chunks, in one forward pass; found by trying, so once a dataset."""
         name = scan.dataset.name
         if name not in self._batch_sizes:
-            self._batch_sizes[name] = batch_size_for(self.encoder, self.config.batch_size, scan.longest)
+            self._batch_sizes[name] = jobs.batch_size(self.ranks, self.encoder, self.config.batch_size, scan.longest)
         return self._batch_sizes[name]
 
     @property
@@ -129,6 +131,11 @@ class Study:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 1 some failed, 2 wrong input, 130 stopped)."""
+    return lead_or_follow(lambda ranks: command(argv, ranks))
+
+
+def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
+    """The command line, on the first of the ranks."""
     console = cli.output()
     try:
         config, show_list, report_path = options.parse(argv)
@@ -140,9 +147,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             console.print(f"{write_report(config.db, report_path)} written", markup=False, soft_wrap=True)
             return 0
-        return run(config, console)
-    except KeyboardInterrupt:
-        console.print("stopped; what is finished is kept, the same command goes on from here")
+        return run(config, console, ranks)
+    except KeyboardInterrupt as stop:
+        console.print(
+            f"{' '.join(['stopped', *stop.args])}; what is finished is kept, the same command goes on from here"
+        )
         return 130
     except OSError as error:  # the disk's errors, the store's among them
         cli.tell_error(error)
@@ -152,16 +161,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def run(config: AnalysisConfig, console: Console) -> int:
+def run(config: AnalysisConfig, console: Console, ranks: Ranks) -> int:
     """The study, step by step."""
     started = time.monotonic()
-    device = choose_device(config.device)
-    encoders = [
-        load_encoder(name, config.weights or None, device, config.weights_config or None) for name in config.models
-    ]
-    if config.untrained:
-        twins = [untrained(encoder, config.seed) for encoder in encoders if not encoder.name.endswith("-untrained")]
-        encoders = list({encoder.name: encoder for encoder in [*encoders, *twins]}.values())
+    encoders = jobs.load(ranks, config)
     tasks = cli.tasks(config, console)
     for line in report.shared_recordings([dataset for dataset, _ in tasks]):
         console.print(line, style="yellow")
@@ -174,9 +177,10 @@ def run(config: AnalysisConfig, console: Console) -> int:
         for scan in scans:
             cli.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
             store.register_dataset(scan.record())
+            jobs.hold(ranks, scan)
         data = [(scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)]
         studies = [
-            study_model(Study(config, console, store, files, encoder, model_id), data)
+            study_model(Study(config, console, store, files, encoder, model_id, ranks), data)
             for encoder, model_id in zip(encoders, model_ids, strict=True)
         ]
     return cli.tell_end(console, config, studies, time.monotonic() - started)
@@ -223,9 +227,10 @@ def extract(study: Study, scan: Scan) -> Activations:
             raise InputError(f"{name} has no activations of {encoder.name} yet; add extract to --stages")
         n_clips = len(matrices.done)
         with study.stage("extract", f"{name} · extract", n_clips, "clips") as update:
-            activations.extract(
-                encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision, config.workers, update
-            )
+            jobs.extract(
+                study.ranks, encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision,
+                config.workers, update,
+            )  # fmt: skip
         if study.precision != "float32":
             study.notes.append(activations.changed_by_precision(encoder, scan, config.padding, study.precision))
     key = study.key("top_clips", scan.content_key)
@@ -244,9 +249,9 @@ def trace(study: Study, scan: Scan, matrices: Activations) -> None:
     chosen = traces.choose(scan.dataset.name, matrices)
     n_clips = len(np.unique(chosen.clips))
     with study.stage("extract", f"{scan.dataset.name} · traces", n_clips, "clips") as update:
-        found = traces.trace(
-            study.encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision, config.workers,
-            update, chosen,
+        found = jobs.trace(
+            study.ranks, study.encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision,
+            config.workers, update, chosen,
         )  # fmt: skip
         study.store.write_traces(study.run_id, key, study.model_id, found)
 
@@ -353,7 +358,7 @@ def ablate(
         return
     folder = study.files / "ablations" / key
     with study.stage("ablate", f"{task} · ablate {choice} {operation}", sweep.n_passes, "passes") as update:
-        found = sweep.run(encoder, scan, folder, update)
+        found = sweep.run(encoder, scan, folder, update, jobs.asker(study.ranks))
     if fewer := stages.fewer_controls(sweep, found):
         study.note(fewer)
     study.store.write_ablations(study.run_id, key, study.model_id, task, found)

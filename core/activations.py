@@ -18,11 +18,12 @@ import hashlib
 import json
 import math
 import os
+import platform
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -103,6 +104,24 @@ def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: P
     return Activations(folder, **maps)
 
 
+def reopen(folder: Path) -> Activations:
+    """Matrices that another process made.
+
+    Raises
+    ------
+    InputError
+        If they are not there.
+    """
+    try:
+        maps = {field.name: open_memmap(folder / f"{field.name}.npy", mode="r+") for field in fields(Activations)[1:]}
+    except OSError as error:
+        raise InputError(
+            f"{platform.node()} does not see {error.filename}, which rank 0 has made; "
+            "expected a folder that all machines share: give --db a path on such a file system"
+        ) from error
+    return Activations(folder, **maps)
+
+
 def is_whole(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
     try:
         stored = open_memmap(path, mode="r")
@@ -153,6 +172,7 @@ def extract(
     precision: str = "float32",
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
+    batches: Sequence[NDArray[np.int64]] | None = None,
 ) -> None:
     """Fill the rows that are not done yet.
 
@@ -164,17 +184,27 @@ def extract(
         ``float32`` or ``bfloat16`` (autocast).
     progress : callable, optional
         Called with the number of clips done so far.
+    batches : sequence of ndarray, optional
+        Some of `missing_batches`, where other processes fill the others.
     """
-    todo = np.flatnonzero(activations.done == 0)
-    n_done = len(activations.done) - len(todo)
+    batches = missing_batches(activations, batch_size) if batches is None else batches
+    n_done = int(activations.done.sum())
     if progress:
         progress(n_done)
-    batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
     waveforms = read_ahead(scan, batches, encoder.sample_rate, workers)
     for n in fill(encoder, activations, zip(batches, waveforms, strict=True), padding, precision):
         n_done += n
         if progress:
             progress(n_done)
+
+
+def missing_batches(activations: Activations, batch_size: int) -> list[NDArray[np.int64]]:
+    """The rows that are not done yet, each with those that lie in the same batch of the whole dataset.
+
+    So a clip always meets the same others: what they are can change the last bits of its results.
+    """
+    todo = np.flatnonzero(activations.done == 0)
+    return np.split(todo, np.flatnonzero(np.diff(todo // batch_size)) + 1) if len(todo) else []
 
 
 def fill(

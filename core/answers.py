@@ -9,10 +9,11 @@ The last condition is the network with nothing changed. A flag is set only after
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from core.activations import is_whole, open_map
@@ -20,10 +21,11 @@ from core.activations import is_whole, open_map
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers and what is done of them; shapes as above."""
+    """Answers and what is done of them; shapes as above, and the folder where they lie, if in one."""
 
     values: NDArray[np.int32]
     done: NDArray[np.uint8]
+    folder: Path | None = None
 
     @classmethod
     def open(cls, folder: Path | None, n_heads: int, n_conditions: int, n_clips: int, n_best: int) -> Answers:
@@ -41,7 +43,23 @@ class Answers:
         values, done = folder / "answers.npy", folder / "done.npy"
         if not is_whole(values, shapes[0], np.int32):
             done.unlink(missing_ok=True)
-        return cls(open_map(values, shapes[0], np.int32), open_map(done, shapes[1], np.uint8))
+        return cls(open_map(values, shapes[0], np.int32), open_map(done, shapes[1], np.uint8), folder)
+
+    @classmethod
+    def reopen(cls, folder: Path) -> Answers:
+        """Those that another process has made.
+
+        Raises
+        ------
+        OSError
+            If they are not there.
+        """
+        values, done = (open_memmap(folder / name, mode="r+") for name in ("answers.npy", "done.npy"))
+        return cls(values, done, folder)
+
+    def as_now(self) -> Answers:
+        """These, with the flags as they are now, whatever is written later."""
+        return replace(self, done=np.array(self.done))
 
     @property
     def n_done(self) -> int:

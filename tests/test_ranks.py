@@ -149,7 +149,7 @@ def test_a_rank_that_is_killed_ends_the_run_and_the_next_does_only_what_is_missi
     assert sum(share["ask"] for share in shares) == (36 - finished["ask"] if stages == "all" else 0)
     assert files(db) == files(whole)
     for view, rows in results(whole).items():
-        if stages == "all" or view in ("top_clips", "clip_labels", "clip_patterns"):
+        if stages == "all" or view in ("top_clips", "clip_labels", "neuron_clips"):
             assert results(db)[view] == rows, view
 
 

@@ -34,7 +34,7 @@ SILENCE = 300.0
 """Seconds without a sign of life after which a rank counts as lost."""
 _BEATS, _LOOKS = 60, (0.005, 0.25)
 """Signs of life within `SILENCE`; seconds between looks, the first and the longest."""
-_BYE = 10.0
+_BYE = 3.0
 
 
 class LostRank(ConnectionError):

@@ -84,7 +84,7 @@ def test_extraction_and_traces_in_shares(nano: Encoder, pets: Scan, tmp_path: Pa
     found = jobs.trace(ranks, nano, pets, shared, 3, "exclude", "float32", 1, told.append, chosen)
     for (one, ours), (other, theirs) in zip(found.patterns, expected.patterns, strict=True):
         assert one == other
-        assert [(p.clip, p.peak) for p in ours] == [(p.clip, p.peak) for p in theirs]
+        assert [(p.clip_index, p.peak) for p in ours] == [(p.clip_index, p.peak) for p in theirs]
         assert all(np.array_equal(a.strength, b.strength) for a, b in zip(ours, theirs, strict=True))
     assert bytes_of(shared.folder) == bytes_of(alone.folder)
     assert told[-1] == 16

@@ -70,15 +70,16 @@ class Team(Ranks):
         self._next_look = self._next_check = time.monotonic()
         self._signs: dict[int, tuple[bytes, float]] = {}
         self._ended = threading.Event()
-        threading.Thread(target=self._live, daemon=True).start()
+        self._heart = threading.Thread(target=self._live, daemon=True)
+        self._heart.start()
 
     def do(self, job: Job, watch: Callable[[], None] | None = None) -> list[Any]:
         self._number += 1
         self._leave_word(f"job {self._number}")
+        self._await_others(f"has come to {self._number}")
         self._all_get(job)
         found = [self._attempt(job, watch)]
-        for rank in range(1, self.world):
-            self._await(f"rank {rank} ended {self._number}", watch=watch)
+        self._await_others(f"ended {self._number}", watch)
         if watch:
             watch()
         self._leave_word(f"collect {self._number}")
@@ -93,6 +94,7 @@ class Team(Ranks):
         warnings.simplefilter("ignore")  # rank 0 gives the same ones
         while self._await("over", f"job {self._number + 1}") != "over":
             self._number += 1
+            self._leave_word(f"rank {self.rank} has come to {self._number}")
             found = self._attempt(self._all_get(None), None)
             self._leave_word(f"rank {self.rank} ended {self._number}")
             if self._await("over", f"collect {self._number}") == "over":
@@ -104,16 +106,16 @@ class Team(Ranks):
 
     def end(self, code: int) -> None:
         """Tell the others that it is over, and what to exit with."""
-        import torch.distributed as dist
-
         with suppress(LostRank):
             self._leave_word("over", str(code))
             until = time.monotonic() + _BYE  # where rank 0 holds the store, it must not leave first
             while time.monotonic() < until and not self._there(*(f"rank {r} left" for r in range(1, self.world))):
                 time.sleep(_LOOKS[0])
+
+    def close(self) -> None:
+        """Give no more signs of life: a thread that still did would break off the end of the process."""
         self._ended.set()
-        if code == 0:
-            dist.destroy_process_group()
+        self._heart.join(_BYE)
 
     def is_over(self) -> bool:
         """Whether rank 0 said so."""
@@ -168,6 +170,10 @@ class Team(Ranks):
                 watch()
             time.sleep(pause)
             pause = min(1.5 * pause, longest)
+
+    def _await_others(self, did: str, watch: Callable[[], None] | None = None) -> None:
+        for rank in range(1, self.world):
+            self._await(f"rank {rank} {did}", watch=watch)
 
     def _miss_the_lost(self) -> None:
         """Look whether the ranks that are waited for still live."""
@@ -235,7 +241,10 @@ def lead_or_follow(command: Callable[[Ranks], int]) -> int:
     signal.signal(signal.SIGTERM, _stop)
     try:
         team = join()
-        return _lead(team, command) if team.is_first else _follow(team)
+        try:
+            return _lead(team, command) if team.is_first else _follow(team)
+        finally:
+            team.close()
     except (InputError, LostRank) as error:
         return _tell(error)
     except KeyboardInterrupt:
@@ -279,16 +288,28 @@ def _lead(team: Team, command: Callable[[Ranks], int]) -> int:
         code = command(team)
     finally:
         team.end(code)
+    if code == 0:
+        _part()
     return code
 
 
 def _follow(team: Team) -> int:
     try:
-        return team.serve()
+        code = team.serve()
+        if code == 0:
+            _part()
+        return code
     except LostRank:
         if team.is_over():
             return 1
         raise
+
+
+def _part() -> None:
+    """Take the process group down in peace; where a rank is gone it goes with the process."""
+    import torch.distributed as dist
+
+    dist.destroy_process_group()
 
 
 def _stop(*_: object) -> NoReturn:

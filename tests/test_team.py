@@ -81,7 +81,7 @@ def waits(ranks: Ranks) -> int:
     time.sleep(3)  # longer than a rank may be silent: it is not
     assert ranks.do(Work(3))
     print("stopping", flush=True)
-    ranks.do(Work(20_000))
+    ranks.do(Work(800))
     return 0
 
 

@@ -27,18 +27,19 @@ if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process w
 
 import numpy as np
 
-from core import activations, cli, disk, options, probe, scoring, sharing, stages, summary, sums, targets, traces
+from core import activations, cli, disk, jobs, options, probe, scoring, sharing, stages, summary, sums, targets, traces
 from core.activations import Activations
 from core.agreement import specificity
 from core.config import AnalysisConfig
 from core.datasets import InputError, report
-from core.device import ablate_clips_for, batch_size_for, choose_device
-from core.encoders import Encoder, load_encoder
-from core.encoders.untrained import untrained
+from core.device import ablate_clips_for
+from core.encoders import Encoder
 from core.face import Face, Update
 from core.operations import Operation
 from core.outlook import Part
+from core.ranks import Ranks
 from core.scan import Scan
+from core.team import lead_or_follow
 from db import queries
 from db.session import StoreError, exclusive_run, open_store, store_files_dir
 from db.set_queries import specific_sets, stored_clips
@@ -58,6 +59,7 @@ class Study:
     files: Path
     encoder: Encoder
     model_id: int
+    ranks: Ranks
     notes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -108,7 +110,7 @@ class Study:
         """Clips, or chunks, in one forward pass; found by trying, so once a dataset."""
         name = scan.dataset.name
         if name not in self._batch_sizes:
-            self._batch_sizes[name] = batch_size_for(self.encoder, self.config.batch_size, scan.longest)
+            self._batch_sizes[name] = jobs.batch_size(self.ranks, self.encoder, self.config.batch_size, scan.longest)
         return self._batch_sizes[name]
 
     @property
@@ -128,6 +130,11 @@ class Study:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 1 some failed, 2 wrong input, 130 stopped)."""
+    return lead_or_follow(lambda ranks: command(argv, ranks))
+
+
+def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
+    """The command line, on the first of the ranks."""
     with Face(cli.output(), cli.output(stderr=True)) as face:
         try:
             config, show_list, report_path, log_path = options.parse(argv)
@@ -140,27 +147,22 @@ def main(argv: Sequence[str] | None = None) -> int:
                 face.print(f"{write_report(config.db, report_path)} written")
                 return 0
             cli.open_log(face, log_path, config)
-            return face.finish(run(config, face))
-        except KeyboardInterrupt:
-            face.print("stopped; what is finished is kept, the same command goes on from here")
+            return face.finish(run(config, face, ranks))
+        except KeyboardInterrupt as stop:
+            told = " ".join(["stopped", *stop.args])
+            face.print(f"{told}; what is finished is kept, the same command goes on from here")
             return face.finish(130)
         except (OSError, InputError, StoreError) as error:
             face.error(cli.in_words(error))
             return face.finish(1 if isinstance(error, OSError) else 2)  # the disk's errors, the store's among them
 
 
-def run(config: AnalysisConfig, face: Face) -> int:
+def run(config: AnalysisConfig, face: Face, ranks: Ranks) -> int:
     """The study, step by step."""
     started = time.monotonic()
     face.begin(config.as_dict(), cli.versions())
-    device = choose_device(config.device)
-    face.watch(device)
-    encoders = [
-        load_encoder(name, config.weights or None, device, config.weights_config or None) for name in config.models
-    ]
-    if config.untrained:
-        twins = [untrained(encoder, config.seed) for encoder in encoders if not encoder.name.endswith("-untrained")]
-        encoders = list({encoder.name: encoder for encoder in [*encoders, *twins]}.values())
+    encoders = jobs.load(ranks, config)
+    face.watch(str(encoders[0].device))
     tasks = cli.tasks(config, face)
     for line in report.shared_recordings([dataset for dataset, _ in tasks]):
         face.warn(line)
@@ -174,13 +176,14 @@ def run(config: AnalysisConfig, face: Face) -> int:
             if config.limit:
                 cli.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
             store.register_dataset(scan.record())
+            jobs.hold(ranks, scan)
         data = [(scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)]
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
         face.plan([encoder.name for encoder in encoders], parts, config.stages)
         if told := disk.ask(config, encoders, data, files):
             face.print(told, "dim")
         studies = [
-            study_model(Study(config, face, store, files, encoder, model_id), data)
+            study_model(Study(config, face, store, files, encoder, model_id, ranks), data)
             for encoder, model_id in zip(encoders, model_ids, strict=True)
         ]
         summarise(store, config, face, files)
@@ -219,11 +222,11 @@ def extract(study: Study, scan: Scan) -> Activations:
     if not matrices.complete:
         if "extract" not in config.stages:
             raise InputError(f"{name} has no activations of {encoder.name} yet; add extract to --stages")
-        n_clips = len(matrices.done)
-        with study.stage("extract", "extract", n_clips, "clips") as update:
-            activations.extract(
-                encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision, config.workers, update
-            )
+        with study.stage("extract", "extract", len(matrices.done), "clips") as update:
+            jobs.extract(
+                study.ranks, encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision,
+                config.workers, update,
+            )  # fmt: skip
         if study.precision != "float32":
             study.note(activations.changed_by_precision(encoder, scan, config.padding, study.precision))
     sums.settle(matrices, study.files, lambda: study.store.forget_stages(study.model_id, name))
@@ -241,11 +244,10 @@ def trace(study: Study, scan: Scan, matrices: Activations) -> None:
     if "extract" not in config.stages or study.store.is_done(key):
         return
     chosen = traces.choose(scan.dataset.name, matrices)
-    n_clips = len(np.unique(chosen.clips))
-    with study.stage("extract", "traces", n_clips, "clips") as update:
-        found = traces.trace(
-            study.encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision, config.workers,
-            update, chosen,
+    with study.stage("extract", "traces", len(np.unique(chosen.clips)), "clips") as update:
+        found = jobs.trace(
+            study.ranks, study.encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision,
+            config.workers, update, chosen,
         )  # fmt: skip
         study.store.write_traces(study.run_id, key, study.model_id, found)
 
@@ -320,9 +322,7 @@ def attribute_neurons(study: Study, scan: Scan, attribute: str, heads: probe.Pro
     parts = stages.some_test_clips(config, encoder, scan, attribute, heads, stages.ATTRIBUTED_CLIPS)
     n_steps, batch_size = stages.n_steps_of_attribution(encoder, parts), study.batch_size(scan)
     with study.stage("ablate", "attribute", n_steps, "passes") as update:
-        found = stages.attribute_neurons(
-            config, encoder, scan, attribute, parts, batch_size, study.precision, update
-        )  # fmt: skip
+        found = stages.attribute_neurons(config, encoder, scan, attribute, parts, batch_size, study.precision, update)
     study.store.write_attributions(study.run_id, key, study.model_id, found)
 
 
@@ -352,7 +352,7 @@ def ablate(
         return
     folder = study.files / "ablations" / key
     with study.stage("ablate", f"ablate {choice} {operation}", sweep.n_passes, "passes") as update:
-        found = sweep.run(encoder, scan, folder, update)
+        found = sweep.run(encoder, scan, folder, update, jobs.asker(study.ranks))
     if fewer := stages.fewer_controls(sweep, found):
         study.note(fewer)
     study.store.write_ablations(study.run_id, key, study.model_id, task, found)
@@ -365,8 +365,7 @@ def share(study: Study) -> None:
         return
     sets = specific_sets(study.store.engine, study.encoder.name)
     facts = [(s.preset, s.task, s.class_names, s.pairs, *s.nested) for s in sets]
-    digest = hashlib.sha256(repr(facts).encode()).hexdigest()
-    key = study.key("share", digest)
+    key = study.key("share", hashlib.sha256(repr(facts).encode()).hexdigest())
     if sets and not study.store.is_done(key):
         with study.timer("score"):
             shared = sharing.share_all(sets, study.encoder.n_neurons)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from core.answers import Answers
-from core.conditions import Passes, ask
+from core.conditions import Asked, Passes, ask_all
 from core.controls import Cells, draw_controls
 from core.effects import Resamples, compare, correct_for_many, flips, hits
 from core.encoders.base import Encoder
@@ -228,6 +228,7 @@ def ablate(
     progress: Callable[[int], None] | None = None,
     known: Known | None = None,
     folder: Path | None = None,
+    ask: Callable[..., None] = ask_all,
 ) -> list[Ablation]:
     """Change each target's neurons and its controls', and compare the heads' answers clip by clip.
 
@@ -244,6 +245,8 @@ def ablate(
     folder : Path, optional
         Where answers lie until the caller removes it; an ablation that finds them there goes on from them. It
         must be a folder of its own for whatever the result depends on.
+    ask : callable, optional
+        In place of `core.conditions.ask_all`, as which it is called.
 
     Returns
     -------
@@ -258,14 +261,11 @@ def ablate(
     answers = Answers.open(folder, n_heads, len(changes), len(clips), n_best)
     resamples = Resamples.of(of_clips, None if known.groups is None else known.groups[clips], setting.seed)
 
+    asked = [Asked(part.clips, [part.head, *(known.refits[i] if known.refits else ())]) for i, part in enumerate(parts)]
+
     def run(plan: Plan) -> list[Ablation]:
-        start, told = 0, None if progress is None else lambda: progress(answers.n_done)
-        for i, part in enumerate(parts):
-            end = start + len(part.clips)
-            heads = [part.head, *(known.refits[i] if known.refits else ())]
-            these = answers.of(slice(start, end))
-            ask(encoder, scan, part.clips, changes, heads, setting.passes, these, plan.conditions, told)
-            start = end
+        told = None if progress is None else lambda: progress(answers.n_done)
+        ask(encoder, scan, asked, changes, setting.passes, answers, plan.conditions, told)
         return _told(task, targets, setting.operation, plan, answers, clips, of_clips, class_names, resamples)
 
     if 0 < setting.fewer_controls < max(setting.n_controls, setting.n_activity_controls):

@@ -19,10 +19,11 @@ import hashlib
 import json
 import math
 import os
+import platform
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -116,6 +117,24 @@ def shapes_of(encoder: Encoder, scan: Scan, padding: Padding) -> dict[str, tuple
     }
 
 
+def reopen(folder: Path) -> Activations:
+    """Matrices that another process made.
+
+    Raises
+    ------
+    InputError
+        If they are not there.
+    """
+    try:
+        maps = {part.name: open_memmap(folder / f"{part.name}.npy", mode="r+") for part in fields(Activations)[1:]}
+    except OSError as error:
+        raise InputError(
+            f"{platform.node()} does not see {error.filename}, which rank 0 has made; "
+            "expected a folder that all machines share: give --db a path on such a file system"
+        ) from error
+    return Activations(folder, **maps)
+
+
 def is_whole(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
     try:
         stored = open_memmap(path, mode="r")
@@ -171,11 +190,9 @@ def extract(
     precision: str = "float32",
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
+    batches: Sequence[NDArray[np.int64]] | None = None,
 ) -> None:
     """Fill the rows that are not done yet.
-
-    A clip's numbers depend, in their last bits, on the clips it shares a pass with. So batches are the same
-    whatever is done already, and one with a row missing is passed again as a whole.
 
     Parameters
     ----------
@@ -185,11 +202,10 @@ def extract(
         ``float32`` or ``bfloat16`` (autocast).
     progress : callable, optional
         Called with the number of clips done so far.
+    batches : sequence of ndarray, optional
+        Some of `missing_batches`, where other processes fill the others.
     """
-    batches = [
-        np.arange(i, min(i + batch_size, len(activations.done))) for i in range(0, len(activations.done), batch_size)
-    ]
-    batches = [batch for batch in batches if not activations.done[batch].all()]
+    batches = missing_batches(activations, batch_size) if batches is None else batches
     n_done = len(activations.done) - sum(map(len, batches))
     if progress:
         progress(n_done)
@@ -198,6 +214,16 @@ def extract(
         n_done += n
         if progress:
             progress(n_done)
+
+
+def missing_batches(activations: Activations, batch_size: int) -> list[NDArray[np.int64]]:
+    """Batches with a row that is not done yet, each whole.
+
+    So a clip always meets the same others: what they are can change the last bits of its results.
+    """
+    n_clips = len(activations.done)
+    every = (np.arange(i, min(i + batch_size, n_clips)) for i in range(0, n_clips, batch_size))
+    return [batch for batch in every if not activations.done[batch].all()]
 
 
 def fill(

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from core.activations import is_whole, open_map
@@ -25,11 +26,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers and what is done of them; shapes as above."""
+    """Answers and what is done of them; shapes as above, and the folder where they lie, if in one."""
 
     values: NDArray[np.int32]
     sums: NDArray[np.uint32]
     done: NDArray[np.uint8]
+    folder: Path | None = None
 
     @classmethod
     def open(cls, folder: Path | None, n_heads: int, n_conditions: int, n_clips: int, n_best: int) -> Answers:
@@ -50,7 +52,7 @@ class Answers:
             done.unlink(missing_ok=True)
         opened = cls(
             open_map(values, shapes[0], np.int32), open_map(checksums, shapes[1], np.uint32),
-            open_map(done, shapes[1], np.uint8),
+            open_map(done, shapes[1], np.uint8), folder,
         )  # fmt: skip
         n_bad = opened._leave_what_differs()
         if n_bad:
@@ -65,6 +67,22 @@ class Answers:
             self.done[i, bad] = 0
             n_bad += int(bad.sum())
         return n_bad
+
+    @classmethod
+    def reopen(cls, folder: Path) -> Answers:
+        """Those that another process has made.
+
+        Raises
+        ------
+        OSError
+            If they are not there.
+        """
+        values, sums, done = (open_memmap(folder / f"{name}.npy", mode="r+") for name in ("answers", "sums", "done"))
+        return cls(values, sums, done, folder)
+
+    def as_now(self) -> Answers:
+        """These, with the flags as they are now, whatever is written later."""
+        return replace(self, done=np.array(self.done))
 
     @property
     def n_done(self) -> int:

@@ -21,8 +21,12 @@ from core.device import out_of_memory
 from core.encoders.base import Batch, Encoder, Padding
 from core.heads import LinearHead
 from core.hooks import Change, change_conditions, keep, layer_starts
+from core.ranks import ALONE, Ranks
 from core.results import IntArray
 from core.scan import Scan
+
+_ENOUGH_BATCHES = 4
+"""For each rank; with fewer the ranks share each batch, condition by condition, so that none is idle."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ def ask(
     answers: Answers,
     conditions: Sequence[int],
     progress: Callable[[], None] | None = None,
+    before: Answers | None = None,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Each head's best classes of every clip under every change, and without any; what is done is left alone.
 
@@ -80,19 +86,55 @@ def ask(
         Which of the changes to run.
     progress : callable, optional
         Called after each forward pass.
+    before : Answers, optional
+        Those that were there when the ranks began, by which all see the same that is missing.
+    ranks : Ranks
+        This process among others, which do the rest: other batches, or where those are few other conditions.
 
     Raises
     ------
     InputError
         If there is no memory for one clip.
     """
-    sweep = _Sweep(encoder, changes, heads, passes, answers, conditions, progress)
+    before = before or answers.as_now()
     everything = [*conditions, len(changes)]
     places = [np.arange(i, min(i + passes.batch_size, len(clips))) for i in range(0, len(clips), passes.batch_size)]
-    places = [place for place in places if answers.missing(everything, place)]
+    places = [place for place in places if before.missing(everything, place)]
+    if len(places) >= _ENOUGH_BATCHES * ranks.world:
+        places, ranks = list(ranks.mine(places)), ALONE
+    sweep = _Sweep(encoder, changes, heads, passes, answers, conditions, progress, before, ranks)
     waveforms = read_ahead(scan, [clips[place] for place in places], encoder.sample_rate, passes.workers)
     for place, sounds in zip(places, waveforms, strict=True):
         sweep.fit_in(place, sounds)
+        sweep.number += 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Heads and the clips on which they are asked: positions in the dataset."""
+
+    clips: IntArray
+    heads: Sequence[LinearHead]
+
+
+def ask_all(
+    encoder: Encoder,
+    scan: Scan,
+    parts: Sequence[Asked],
+    changes: Sequence[Change],
+    passes: Passes,
+    answers: Answers,
+    conditions: Sequence[int],
+    progress: Callable[[], None] | None = None,
+    before: Answers | None = None,
+    ranks: Ranks = ALONE,
+) -> None:
+    """`ask` part after part; answers are of all parts' clips in order."""
+    start, before = 0, before or answers.as_now()
+    for part in parts:
+        these = slice(start, start := start + len(part.clips))
+        ask(encoder, scan, part.clips, changes, part.heads, passes, answers.of(these), conditions, progress,
+            before.of(these), ranks)  # fmt: skip
 
 
 class _Sweep:
@@ -107,10 +149,13 @@ class _Sweep:
         answers: Answers,
         conditions: Sequence[int],
         progress: Callable[[], None] | None,
+        before: Answers,
+        ranks: Ranks,
     ) -> None:
+        self.before, self.ranks, self.number = before, ranks, 0  # of the batch
         self.encoder, self.changes, self.heads = encoder, changes, heads
         self.passes, self.answers, self.progress = passes, answers, progress
-        self.first_layer = first_layers(changes, encoder.layer_widths)
+        self.first_layer = [*first_layers(changes, encoder.layer_widths), encoder.n_layers]
         self.order = sorted(conditions, key=lambda i: self.first_layer[i])
         self.rows_per_pass = passes.rows_per_pass
         self.n_copies = 1  # of the pass that runs
@@ -140,18 +185,24 @@ class _Sweep:
         self.fit_in(place[half:], sounds[half:])
 
     def batch(self, place: IntArray, sounds: Waveforms) -> None:
-        """What is still missing of a batch."""
-        todo = self.answers.missing(self.order, place)
+        """What is still missing of a batch, as far as it is this rank's."""
         batch = self.encoder.prepare(sounds, self.passes.padding)
+        at_once = max(1, self.rows_per_pass // batch.clip.shape[0])
+        missing = self.before.missing(self.order, place)
+        unablated = [len(self.changes)]
+        groups = [unablated, *(missing[i : i + at_once] for i in range(0, len(missing), at_once))]
+        own = [group for i, group in enumerate(groups, start=self.number) if self.ranks.owns(i)]
+        todo = [left for group in own if (left := self.answers.missing(group, place))]
+        if not todo:
+            return
         self.n_copies = 1
         with autocast(self.encoder, self.passes.precision):
-            whole = whole_pass(self.encoder, batch, {self.first_layer[i] for i in todo})
-            if self.answers.missing([len(self.changes)], place):
-                self._tell([len(self.changes)], place, _array(self.encoder.finish(whole.hidden[-1], batch)))
-            at_once = max(1, self.rows_per_pass // batch.clip.shape[0])
-            for start in range(0, len(todo), at_once):
-                group = todo[start : start + at_once]
+            whole = whole_pass(self.encoder, batch, {self.first_layer[i] for group in todo for i in group})
+            for group in todo:
                 self.n_copies = len(group)
+                if group == unablated:
+                    self._tell(group, place, _array(self.encoder.finish(whole.hidden[-1], batch)))
+                    continue
                 changes = [self.changes[i] for i in group]
                 self._tell(group, place, run(self.encoder, whole, changes, self.first_layer[group[0]]))
 

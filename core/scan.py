@@ -37,15 +37,13 @@ _FEATURES = [*LEVEL_FEATURES, *BAND_FEATURES]
 _COLUMNS = ["path", "size", "mtime_ns", "sha256", *_FEATURES, "reason"]
 Row = dict[str, object]
 """One file, by `_COLUMNS`."""
-_SAVE_EVERY = 2000
-_STAMPS_AT_ONCE = 1000
+_SAVE_EVERY, _STAMPS_AT_ONCE = 2000, 1000
 _NO_STAMPS = np.zeros((0, 2), dtype=np.int64)
 _PASSING = ("took longer than ", "cannot be read (")
 """How reasons begin that may be gone the next time; such files are looked at again."""
 _WINDOW, _HOP = 1024, 768
 _FLOOR_DB = -120.0
-_CACHE_LOCK = threading.Lock()
-_log = logging.getLogger(__name__)
+_CACHE_LOCK, _log = threading.Lock(), logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from core.ablation import ALPHA
 from core.activations import Activations
 from core.blas import one_thread
 from core.blocks import Rows
-from core.conditions import Passes
+from core.conditions import Passes, ask_all
 from core.config import FEWER_CONTROLS, AnalysisConfig
 from core.device import ablate_clips_for, control_families_for
 from core.encoders.base import Encoder
@@ -131,11 +131,13 @@ class Sweep:
     known: ablation.Known
     n_passes: int
 
-    def run(self, encoder: Encoder, scan: Scan, folder: Path, progress: Progress) -> list[Ablation]:
-        """What each target lost; answers lie in ``folder`` meanwhile."""
+    def run(
+        self, encoder: Encoder, scan: Scan, folder: Path, progress: Progress, ask: Callable[..., None] = ask_all
+    ) -> list[Ablation]:
+        """What each target lost; answers lie in ``folder`` meanwhile, filled by ``ask``."""
         return ablation.ablate(
             encoder, scan, self.parts, self.members, self.names, self.task, self.targets, self.setting, progress,
-            self.known, folder,
+            self.known, folder, ask,
         )  # fmt: skip
 
 

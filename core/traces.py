@@ -6,6 +6,7 @@ columns leave the device, 8 bits a token, into a nameless file that goes when th
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -103,6 +104,53 @@ def _contrasts(means: NDArray[np.float64], n_top: int, n_middle: int, n_silent: 
     return np.concatenate([top, middle, silent], axis=1)
 
 
+def find_patterns(
+    encoder: Encoder,
+    scan: Scan,
+    clips: Index,
+    folder: Path,
+    batches: Sequence[Index],
+    padding: Padding,
+    precision: str,
+    workers: int,
+    progress: Callable[[int], None] | None = None,
+    name: str | None = None,
+) -> Found:
+    """Look where the neurons fire in some of their clips.
+
+    Parameters
+    ----------
+    clips : ndarray of int, shape (n_neurons, n)
+        Of every neuron.
+    folder : Path
+        Where what is found lies, in a file without a name unless ``name`` is given.
+    batches : sequence of ndarray of int
+        Clips that are passed together.
+    progress : callable, optional
+        Called with the number of clips done so far.
+    """
+    found = Found.open(encoder, clips, len(scan.dataset.clips), folder, name)
+
+    def once(index: Index, waveforms: Waveforms) -> list[_LayerPart]:
+        batch = encoder.prepare(waveforms, padding)
+        with torch.inference_mode(), autocast(encoder, precision), _gather(encoder, batch, found.of(index)) as parts:
+            encoder.forward(batch)
+        return parts
+
+    n_done = 0
+    for index, waveforms in zip(batches, read_ahead(scan, batches, encoder.sample_rate, workers), strict=True):
+        n_halves = 0
+        for parts in in_halves(encoder, index, waveforms, once):
+            for part in parts:
+                with naming(folder):
+                    found.add(index[n_halves:], part)
+            n_halves += parts[0].n_clips
+        n_done += len(index)
+        if progress:
+            progress(n_done)
+    return found
+
+
 def trace(
     encoder: Encoder,
     scan: Scan,
@@ -113,6 +161,7 @@ def trace(
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
     chosen: Chosen | None = None,
+    find: Callable[..., Found] = find_patterns,
 ) -> ClipTraces:
     """Choose the clips of every neuron and look where in them it fires.
 
@@ -126,29 +175,13 @@ def trace(
         Called with the number of clips done so far.
     chosen : Chosen, optional
         From `choose`, where it is known already.
+    find : callable, optional
+        In place of `find_patterns`, as which it is called.
     """
     chosen = chosen or choose(scan.dataset.name, activations)
-    found = _Found.open(encoder, chosen.clips, len(activations.tokens), activations.folder)
     clips = np.unique(chosen.clips)
     batches = [clips[i : i + batch_size] for i in range(0, len(clips), batch_size)]
-
-    def once(index: Index, waveforms: Waveforms) -> list[_LayerPart]:
-        batch = encoder.prepare(waveforms, padding)
-        with torch.inference_mode(), autocast(encoder, precision), _gather(encoder, batch, found.of(index)) as parts:
-            encoder.forward(batch)
-        return parts
-
-    n_done = 0
-    for index, waveforms in zip(batches, read_ahead(scan, batches, encoder.sample_rate, workers), strict=True):
-        n_halves = 0
-        for parts in in_halves(encoder, index, waveforms, once):
-            for part in parts:
-                with naming(activations.folder):
-                    found.add(index[n_halves:], part)
-            n_halves += parts[0].n_clips
-        n_done += len(index)
-        if progress:
-            progress(n_done)
+    found = find(encoder, scan, chosen.clips, activations.folder, batches, padding, precision, workers, progress)
     return ClipTraces(scan.dataset.name, chosen.contrast, found.read(), LEVELS, chosen.quantiles)
 
 
@@ -165,7 +198,17 @@ class _LayerPart:
 
 
 @dataclass(frozen=True)
-class _Found:
+class FoundElsewhere:
+    """What another process found: where in its file each pair's cells begin, -1 for those that it did not look at."""
+
+    path: Path
+    columns: NDArray[np.int32]
+    offset: Index
+    peak: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Found:
     """Cells of all pairs in a file, in the order in which they were passed, and where each pair's begin."""
 
     clips: Index
@@ -180,7 +223,7 @@ class _Found:
     file: IO[bytes]
 
     @classmethod
-    def open(cls, encoder: Encoder, clips: Index, n_clips: int, folder: Path) -> _Found:
+    def open(cls, encoder: Encoder, clips: Index, n_clips: int, folder: Path, name: str | None) -> Found:
         starts, flat = layer_starts(encoder.layer_widths), clips.ravel()
         layers = np.repeat(np.arange(encoder.n_layers), encoder.layer_widths)
         return cls(
@@ -191,9 +234,9 @@ class _Found:
             starts,
             [encoder.token_grid(layer).n_bands for layer in range(encoder.n_layers)],
             np.zeros((n_clips, encoder.n_layers), dtype=np.int32),
-            np.zeros(flat.shape, dtype=np.int64),
+            np.full(flat.shape, -1, dtype=np.int64),
             np.zeros(flat.shape, dtype=np.float32),
-            tempfile.TemporaryFile(dir=folder),
+            open(folder / name, "w+b") if name else tempfile.TemporaryFile(dir=folder),
         )
 
     def of(self, index: Index) -> _Wanted:
@@ -214,6 +257,21 @@ class _Found:
         for block in part.strength:
             self.file.write(block.tobytes())
         self.file.flush()
+
+    def elsewhere(self) -> FoundElsewhere:
+        """What was found, for another process; closes the file."""
+        self.file.close()
+        return FoundElsewhere(Path(self.file.name), self.columns, self.offset, self.peak)
+
+    def take(self, other: FoundElsewhere) -> None:
+        """Add what another process found in other clips, and remove its file."""
+        pairs = np.flatnonzero(other.offset >= 0)
+        self.offset[pairs] = other.offset[pairs] + self.file.tell()
+        self.peak[pairs] = other.peak[pairs]
+        self.columns[:] += other.columns
+        with other.path.open("rb") as file:
+            shutil.copyfileobj(file, self.file, 2**20)
+        other.path.unlink()
 
     def read(self) -> Iterator[tuple[int, list[NeuronPattern]]]:
         """Every neuron's patterns; closes the file."""

@@ -114,7 +114,8 @@ def statement(engine: Engine, clause: TextClause, given: Mapping[str, Any]) -> s
     """Return a query as it would be typed, to be shown and asked again."""
     bound = clause.bindparams(*(_typed(name, value) for name, value in given.items()))
     # With names for parameters: where a driver takes %s, a % of the statement would be doubled.
-    shown = _dialect(type(engine.dialect))
+    kind: Any = type(engine.dialect)
+    shown = _dialect(kind)
     compiled = bound.compile(dialect=shown, compile_kwargs={"literal_binds": True, "render_postcompile": True})
     return textwrap.dedent(str(compiled)).strip()
 

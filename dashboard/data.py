@@ -19,7 +19,7 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.session import StoreError, open_store
+from db.session import StoreError, open_store, shown
 
 DEFAULT_STORE = "atlas.db"
 
@@ -30,6 +30,11 @@ class Store:
 
     location: str
     stamp: tuple[int, ...]
+
+    @property
+    def shown(self) -> str:
+        """The place as pages may show it, without a password."""
+        return shown(self.location)
 
     @property
     def path(self) -> Path | None:
@@ -98,7 +103,7 @@ def _read(
         return _query(_engine(location, stamp[0]), *positional, **named)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreError(f"the store {location} could not be read: {reason}") from error
+        raise StoreError(f"the store {shown(location)} could not be read: {reason}") from error
 
 
 def read(store: Store, query: Callable[..., Any], *positional: Any, **named: Any) -> Any:

@@ -18,6 +18,8 @@ from PIL import Image
 MAX_SECONDS = 60
 N_MELS = 80
 PICTURE_WIDTH, PICTURE_HEIGHT = 960, 160
+RATES = (100, 1_000_000)
+MOST_VALUES = 1 << 26
 UNREADABLE = (soundfile.SoundFileError, OSError, ValueError)
 """What decoding raises where a file is not sound."""
 # Dark to bright with even steps of lightness (after matplotlib's "magma"), also in greyscale.
@@ -140,7 +142,11 @@ def render_bytes(sound: bytes) -> Rendered:
 def _rendered(source: str | BinaryIO) -> Rendered:
     with soundfile.SoundFile(source) as sound:
         sample_rate = sound.samplerate
+        if not RATES[0] <= sample_rate <= RATES[1]:  # windows and filters are as long as a second is
+            raise soundfile.SoundFileError("a rate that no sound has")
         seconds = sound.frames / sample_rate
+        if min(sound.frames, MAX_SECONDS * sample_rate) * sound.channels > MOST_VALUES:
+            raise soundfile.SoundFileError("more samples than are kept in memory")
         waveform = sound.read(MAX_SECONDS * sample_rate, dtype="float32", always_2d=True).mean(axis=1)
     if not len(waveform):
         raise soundfile.SoundFileError("no samples")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import streamlit as st
 
 from dashboard import data
@@ -14,11 +16,11 @@ COMMAND = "python run_analysis.py --tasks all"
 def require() -> data.Store:
     """Return the store that the pages read, or end the page with the next step to take."""
     store = data.locate()
-    if store.path is not None and not store.path.exists():
+    if store.path is not None and not os.path.exists(store.path):
         _next_step(
             "No store yet",
             f"The atlas reads its numbers from `{store.path.absolute()}`, which does not exist.",
-            store.location,
+            store.shown,
         )
     try:
         empty = data.read(store, queries.is_empty)
@@ -27,8 +29,8 @@ def require() -> data.Store:
         st.stop()
     if empty:
         _next_step(
-            "Nothing measured yet", f"The store `{store.location}` holds no results.",
-            store.location,
+            "Nothing measured yet", f"The store `{store.shown}` holds no results.",
+            store.shown,
         )  # fmt: skip
     return store
 

@@ -28,8 +28,8 @@ RATES = (100, 10_000_000)
 """Hz that a file may have."""
 LOUDEST = 2.0**31
 """Beyond full scale of any whole number; larger ones (floating point files hold any) have no finite power."""
-_LARGEST_KERNEL = 50_000_000
-"""Numbers in a resampling kernel; rates without a common factor (44,099 Hz) would take gigabytes."""
+_LARGEST_KERNEL = 12_000_000
+"""Numbers in a resampling kernel; rates with hardly a common factor (44,099 Hz) would take gigabytes and seconds."""
 _UNKNOWN_LENGTH = 0x7FFF_F000
 _NO_LENGTH = 1 << 62
 _MOST_CHUNKS = 10_000
@@ -79,7 +79,7 @@ def load(path: Path, sample_rate: int) -> NDArray[np.float32]:
         raise BadAudio(f"is cut off: {missing:,} bytes of the sound its header tells of are missing")
     if not np.isfinite(samples).all():
         raise BadAudio("holds NaN or infinite samples")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # told below
         mono = samples.mean(axis=1, dtype=np.float32)
     if not max(mono.max(), -mono.min()) <= LOUDEST:
         raise BadAudio("holds samples beyond 2**31 times full scale; write it anew as whole numbers or from -1 to 1")
@@ -98,7 +98,8 @@ def resample(mono: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[
         return mono
     if len(mono) * sample_rate > MOST_VALUES * rate:
         raise BadAudio(f"would have more than {MOST_VALUES:,} samples at {sample_rate} Hz; cut it, or check its rate")
-    if rate * sample_rate > _LARGEST_KERNEL * gcd(rate, sample_rate) ** 2:
+    # What can be brought to the 16 kHz of the scan can be brought to any multiple of them.
+    if rate * min(sample_rate, 16_000) > _LARGEST_KERNEL * gcd(rate, sample_rate) ** 2:
         raise BadAudio(f"has {rate} Hz, which cannot be resampled to {sample_rate} Hz; convert it first")
     resampled: NDArray[np.float32] = torchaudio.functional.resample(torch.from_numpy(mono), rate, sample_rate).numpy()
     if not len(resampled):

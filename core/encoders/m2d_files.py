@@ -156,7 +156,7 @@ def check_claims(tensors: Iterable[Tensor], file: Path, shown: str) -> None:
     InputError
     """
     claimed, there = sum(t.numel() * t.element_size() for t in tensors), file.stat().st_size
-    if claimed > 4 * there + (1 << 20):
+    if claimed > max(4 * there, 1 << 30):
         raise InputError(f"{shown} is refused: its tensors of {claimed:,} bytes are too large for a file of {there:,}")
 
 

@@ -300,7 +300,7 @@ def _read_state(path: Path, which: str) -> dict[str, Tensor]:
             f"{path} is not a file of weights and nothing else ({reason}); nothing in it was run; "
             f"expected the file of {which}, .pth, .pt or .safetensors"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) and not v.is_complex() for v in state.values()):
         raise InputError(f"{path} does not hold tensors by name; expected the file of {which} as torchaudio has it")
     check_claims(state.values(), path, str(path))
     return {key: value.float() for key, value in state.items() if not str(key).startswith("aux.")}

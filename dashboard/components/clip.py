@@ -20,6 +20,7 @@ N_MELS = 80
 PICTURE_WIDTH, PICTURE_HEIGHT = 960, 160
 RATES = (100, 1_000_000)
 MOST_VALUES = 1 << 26
+LOUDEST = 2.0**31
 UNREADABLE = (soundfile.SoundFileError, OSError, ValueError)
 """What decoding raises where a file is not sound."""
 # Dark to bright with even steps of lightness (after matplotlib's "magma"), also in greyscale.
@@ -147,9 +148,11 @@ def _rendered(source: str | BinaryIO) -> Rendered:
         seconds = sound.frames / sample_rate
         if min(sound.frames, MAX_SECONDS * sample_rate) * sound.channels > MOST_VALUES:
             raise soundfile.SoundFileError("more samples than are kept in memory")
-        waveform = sound.read(MAX_SECONDS * sample_rate, dtype="float32", always_2d=True).mean(axis=1)
-    if not len(waveform):
-        raise soundfile.SoundFileError("no samples")
+        samples = sound.read(MAX_SECONDS * sample_rate, dtype="float32", always_2d=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        waveform = samples.mean(axis=1)
+    if not len(waveform) or not max(waveform.max(), -waveform.min()) <= LOUDEST:  # NaN is not
+        raise soundfile.SoundFileError("no samples that are a sound")
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(waveform, -1, 1), sample_rate, format="WAV", subtype="PCM_16")
     levels = ((log_mel(waveform, sample_rate)[::-1] + 80) / 80 * 255).astype(np.uint8)

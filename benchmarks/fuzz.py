@@ -24,7 +24,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fuzz_targets import SOUNDS, TAKEN, TARGETS
+from tests.fuzz_outcome import TAKEN
+from tests.fuzz_targets import SOUNDS, TARGETS
 
 ROOT = Path(__file__).resolve().parents[1]
 HANGS = 5.0
@@ -103,7 +104,7 @@ def campaign(kind: str, n: int, seed: int) -> Found:
                 found.taken += 1
             else:
                 found.refused += 1
-            if HANGS < line["seconds"] and line["fault"] != "hangs":
+            if line["seconds"] > HANGS and line["fault"] != "hangs":
                 found.hangs.append(f"{number - 1}: {line['seconds']:.1f} s")
             found.worst = max(found.worst, line["seconds"])
             found.most_memory = max(found.most_memory, line["memory"])
@@ -112,7 +113,18 @@ def campaign(kind: str, n: int, seed: int) -> Found:
 
 def _watched(kind: str, seed: int, first: int, last: int) -> Iterator[dict]:
     """Lines of one worker; of one that died or did not go on, what it was at."""
-    command = [sys.executable, "-m", "benchmarks.fuzz", "--work", str(first), str(last), "--kind", kind, "--seed", str(seed)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.fuzz",
+        "--work",
+        str(first),
+        str(last),
+        "--kind",
+        kind,
+        "--seed",
+        str(seed),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -156,7 +168,11 @@ def table(found: dict[str, Found]) -> str:
     total = Found()
     for kind, f in found.items():
         lines.append(_row(kind, f))
-        total.tried, total.taken, total.refused = total.tried + f.tried, total.taken + f.taken, total.refused + f.refused
+        total.tried, total.taken, total.refused = (
+            total.tried + f.tried,
+            total.taken + f.taken,
+            total.refused + f.refused,
+        )
         total.faults += f.faults
         total.hangs += f.hangs
         total.worst, total.most_memory = max(total.worst, f.worst), max(total.most_memory, f.most_memory)

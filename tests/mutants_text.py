@@ -11,14 +11,49 @@ Rng = np.random.Generator
 CELLS: tuple[bytes, ...] = (
     b"", b" ", b"\0", b"a\0b", b"-1", b"0", b"1.5", b"9" * 5_000, b"1e400", b"nan", b"NA", b"None", "٣٤".encode(),
     "²".encode(), b"fold 1", b"fold " + b"9" * 5_000, b"train", b"dev", b"../../../etc/passwd", b"/etc/passwd", b"..",
-    b"C:\\x.wav", b"a/" * 3_000 + b"x.wav", b"x" * 200_000, b'"', b'""', b'a"b', b"'", b",", b";", b"\t", b"\r", b"a\nb",
+    b"C:\\x.wav", b"a/" * 3_000 + b"x.wav", b"x" * 200_000, b'"', b'""', b'a"b', b"'", b",", b";", b"\t", b"\r",
+    b"a\nb",
     b"=1+1", b"<script>alert(1)</script>", b"\x1b[2J\x1b[31m", "\u202eevil".encode(), b"\xed\xa0\x80", b"\xff\xfe",
     "ü 音 🐕".encode(), b"%s%n{0}", b"$(reboot)", b"'; DROP TABLE clip; --", b"-0", b"+5", b"0x10", b"1_000", b"9e99",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 10**9, 2**31, 2**63, 10**30, 1.5, -0.0, 1e308, "", "x", "../x", "\0", "9" * 5_000, [], {},
+    None, True, False, 0, -1, 1, 10**9, 2**31, 2**63, 10**30, 1.5, -0.0, 1e308, "", "x", "../x", "\0", "9" * 5_000,
+    [], {},
     [[]], [1, "a", None], {"a": {"b": []}}, ["x"] * 3_000,
 )  # fmt: skip
+WORDS = (
+    "", " ", ",", "all", "auto", "0", "1", "-1", "1.5", "nan", "inf", "-inf", "1e999", "9" * 400, "9" * 5_000, "٣",
+    "²", "0x1",
+    "aape", "lape,aape", "top:0.01", "top:9", "pairs:", "file:", "file:/nowhere", "file:/", "mean,keep", "0,",
+    "quantile:x",
+    "any-above:2", "cuda:0", "cuda:-1", "cuda:" + "9" * 5_000, "cpu:", "mps", "bfloat16", "task", "unit",
+    "extract,score",
+    "score,scroe", "nano-ssl", "nano", "m2d", "m2d:", "m2d:/nowhere", "hf:", "hf:/nowhere", "hf:no/such/thing/at/all",
+    "hf:~x",
+    "torchaudio:", "torchaudio:NONE", "python:", "python:os", "python:/nowhere.py", "python:..", "~nobody/x", "/",
+    "..", ".",
+    "/dev/null", "x" * 5_000, "a/" * 2_000, "a\nb", "\x1b[31m", "\udcff", "🐕", "ü=ö", "=", "A=B,C", "-", "--", "%s",
+    "*", "$HOME",
+    "sqlite://", "sqlite:///", "postgresql://u:secret@h:port/x", "mysql://u:p@h/x", "://", "no://x", "16x16",
+    "80x608p16x16p16k",
+    ":memory:", "train",
+)  # fmt: skip
+"""Values that options are given, rightly and wrongly."""
+SQL_WORDS = [
+    "*", "1", "'a'", "NULL", "-1", "9223372036854775808", "x'00'", "FROM", "runs", "run", "neuron", "clip_labels",
+    "sqlite_master",
+    "class_specific_neurons", "WHERE", "1 = 1", "ORDER BY", "GROUP BY", "1", "LIMIT", "0", ",", "(", ")", "((",
+    "JOIN", "UNION ALL",
+    "SELECT", ";", "--", "/*", "*/", "'", '"', "`", "[", "DELETE FROM run", "; DROP TABLE run", "ATTACH 'x.db' AS y",
+    "VACUUM INTO 'y.db'",
+    "load_extension('x')", "readfile('/etc/passwd')", "writefile('x','y')", "randomblob(999999999)",
+    "zeroblob(2000000000)",
+    "printf('%.*c', 1000000000, 'x')", "WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM t) SELECT x FROM t",
+    "table_info(run)", "journal_mode=DELETE", "writable_schema=1", "\\", "\t", "\n", "é", "🐕", "\ud800", "\0",
+    "a" * 3_000, "(" * 300,
+    "CAST(x'ff' AS TEXT)", "json_each('[1]')", "json('{')", "LIKE '%a%'", "GLOB '*'", "AS", "CASE", "END",
+    "0x7fffffffffffffff",
+]  # fmt: skip
 
 
 def damaged_table(content: bytes, rng: Rng) -> bytes:

@@ -336,8 +336,8 @@ def _check_shape(config: NanoConfig, state: Mapping[str, Tensor]) -> None:
         value = getattr(config, name)
         if type(value) is not int or not 0 < value <= _LARGEST:
             raise ValueError(f"its {name} is {value!r:.60}")
-    if not all(math.isfinite(value) for value in (config.mel_mean, config.mel_std)) or config.mel_std <= 0:
-        raise ValueError(f"its mel_mean and mel_std are {config.mel_mean} and {config.mel_std}")
+    if not abs(config.mel_mean) <= _LARGEST or not 0 < config.mel_std <= _LARGEST:
+        raise ValueError(f"its mel_mean and mel_std are {config.mel_mean!r:.60} and {config.mel_std!r:.60}")
     if config.n_mels % config.patch or config.n_frames % config.patch or config.width % config.n_heads:
         raise ValueError("its sizes are no multiples of its patches and heads")
     if config.width % 4 or config.n_mels * config.n_frames > 100 * _LARGEST:

@@ -139,9 +139,9 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
         names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
         # A name with a path in it would read outside the folder.
         files = tuple(folder / name for name in names if Path(name).name == name and "\0" not in name)
-        lacking = [path.name for path in files if not path.is_file()]
+        lacking = [path.name for path in files if not os.path.isfile(path)]
         if not files or len(files) < len(names) or lacking:
-            some = ", ".join(map(one_line, (lacking or names)[:3]))
+            some = ", ".join(one_line(name)[:200] for name in (lacking or names)[:3])
             raise InputError(f"{folder}: model.safetensors.index.json names {some or 'none'}, not there; fetch them")
         return files
     pickled = sorted(path.name for path in folder.glob("*.bin"))

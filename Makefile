@@ -2,12 +2,13 @@
 # make dashboard  open the page on its results
 # make test       set up and run all tests
 # make lint       formatting, style and types
+# make audit      licences of all dependencies, and their known faults (exit code 3 where the service is not reached)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DB ?= atlas.db
 
-.PHONY: demo dashboard test lint clean
+.PHONY: demo dashboard test lint audit clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/python run_analysis.py --tasks all --db $(DB)
@@ -23,6 +24,10 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+audit: $(VENV)/test.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[audit]'
+	$(BIN)/python -m benchmarks.audit
 
 clean:
 	rm -rf $(VENV) build *.egg-info

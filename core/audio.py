@@ -6,6 +6,9 @@ done to the samples: no level change, no trimming.
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from math import gcd
 from pathlib import Path
 
@@ -19,14 +22,23 @@ EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff"
 NOT_READ = frozenset({".m4a", ".mp4", ".aac", ".wma", ".opus", ".amr", ".webm", ".ape"})
 """Sound that is told of where it lies among files that are read."""
 _LFS_POINTER = b"version https://git-lfs"
-_LARGEST_KERNEL = 50_000_000
-"""Numbers in a resampling kernel; rates without a common factor (44,099 Hz) would take gigabytes."""
+MOST_VALUES = 1 << 29
+"""Samples of all channels of a file, and of the mono sound at any rate: 1.5 hours of stereo at 48 kHz, 2 GiB."""
+RATES = (100, 10_000_000)
+"""Hz that a file may have."""
+LOUDEST = 2.0**31
+"""Beyond full scale of any whole number; larger ones (floating point files hold any) have no finite power."""
+_LARGEST_KERNEL = 12_000_000
+"""Numbers in a resampling kernel; rates with hardly a common factor (44,099 Hz) would take gigabytes and seconds."""
 _UNKNOWN_LENGTH = 0x7FFF_F000
 _ENDS = 1 << 16
 """Bytes at either end of a file in which its header lies, and what tells its length."""
+_NO_LENGTH = 1 << 62
+_MOST_CHUNKS = 10_000
+_FREE_VALUES, _VALUES_A_BYTE = 1 << 26, 512
 
 # Headers that promise too much end as MemoryError or ValueError, headerless files as TypeError.
-_UNREADABLE = (soundfile.SoundFileError, OSError, MemoryError, ValueError, TypeError)
+_UNREADABLE = (soundfile.SoundFileError, OSError, MemoryError, ValueError, TypeError, OverflowError)
 
 
 class BadAudio(ValueError):
@@ -50,12 +62,17 @@ def load(path: Path, sample_rate: int) -> NDArray[np.float32]:
     Raises
     ------
     BadAudio
-        If the file is missing, empty, unreadable, has no samples, or holds NaN or infinity.
+        If the file is missing, empty, unreadable, has no samples, tells of too many, or holds NaN or infinity.
     """
     _check_is_file(path)
     try:
         _wait_for(path)
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            rate = file.samplerate
+            _check_header(path, file.frames, file.channels, rate)
+            samples = file.read(dtype="float32", always_2d=True)
+    except BadAudio:
+        raise
     except _UNREADABLE as error:
         raise BadAudio(_reason(path, error)) from error
     if samples.shape[0] == 0:
@@ -65,7 +82,11 @@ def load(path: Path, sample_rate: int) -> NDArray[np.float32]:
         raise BadAudio(f"is cut off: {missing:,} bytes of the sound its header tells of are missing")
     if not np.isfinite(samples).all():
         raise BadAudio("holds NaN or infinite samples")
-    return resample(samples.mean(axis=1, dtype=np.float32), rate, sample_rate)
+    with np.errstate(over="ignore"):  # told below
+        mono = samples.mean(axis=1, dtype=np.float32)
+    if not max(mono.max(), -mono.min()) <= LOUDEST:
+        raise BadAudio("holds samples beyond 2**31 times full scale; write it anew as whole numbers or from -1 to 1")
+    return resample(mono, rate, sample_rate)
 
 
 def resample(mono: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[np.float32]:
@@ -74,11 +95,14 @@ def resample(mono: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[
     Raises
     ------
     BadAudio
-        If the two rates have no common factor to speak of, or nothing is left.
+        If the two rates have no common factor to speak of, or nothing or too much is left.
     """
     if rate == sample_rate:
         return mono
-    if rate * sample_rate > _LARGEST_KERNEL * gcd(rate, sample_rate) ** 2:
+    if len(mono) * sample_rate > MOST_VALUES * rate:
+        raise BadAudio(f"would have more than {MOST_VALUES:,} samples at {sample_rate} Hz; cut it, or check its rate")
+    # What can be brought to the 16 kHz of the scan can be brought to any multiple of them.
+    if rate * min(sample_rate, 16_000) > _LARGEST_KERNEL * gcd(rate, sample_rate) ** 2:
         raise BadAudio(f"has {rate} Hz, which cannot be resampled to {sample_rate} Hz; convert it first")
     resampled: NDArray[np.float32] = torchaudio.functional.resample(torch.from_numpy(mono), rate, sample_rate).numpy()
     if not len(resampled):
@@ -98,6 +122,9 @@ def seconds(path: Path) -> float:
     try:
         _wait_for(path)
         info = soundfile.info(path)
+        _check_header(path, info.frames, info.channels, info.samplerate)
+    except BadAudio:
+        raise
     except _UNREADABLE as error:
         raise BadAudio(_reason(path, error)) from error
     if info.frames == 0:
@@ -106,12 +133,35 @@ def seconds(path: Path) -> float:
 
 
 def _check_is_file(path: Path) -> None:
-    if path.is_dir():
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:
+        if os.path.islink(path):
+            raise BadAudio("is a link that leads nowhere") from error
+        if isinstance(error, OSError) and error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise BadAudio(f"cannot be read ({error.strerror})") from error
+        raise BadAudio("file not found") from error
+    if stat.S_ISDIR(mode):
         raise BadAudio("is a folder, not a file")
-    if not path.is_file():
-        if path.exists():  # a pipe would be waited for, a device has no end
-            raise BadAudio("is a pipe, device or socket, not a file")
-        raise BadAudio("is a link that leads nowhere" if path.is_symlink() else "file not found")
+    if not stat.S_ISREG(mode):  # a pipe would be waited for
+        raise BadAudio("is no file (a pipe, socket or device)")
+
+
+def _check_header(path: Path, n_frames: int, n_channels: int, rate: int) -> None:
+    """Refuse what would fill the memory before any is taken for it.
+
+    A minute of silence is a few bytes of FLAC; a file that says it is hours of it is made to harm.
+    """
+    if not RATES[0] <= rate <= RATES[1]:
+        raise BadAudio(f"has {rate:,} Hz; from {RATES[0]:,} to {RATES[1]:,} are read")
+    if n_frames >= _NO_LENGTH:
+        raise BadAudio("does not tell how long it is (a stream written to a file); convert it first")
+    most = min(MOST_VALUES, max(_FREE_VALUES, _VALUES_A_BYTE * path.stat().st_size))
+    if n_frames * n_channels > most:
+        raise BadAudio(
+            f"tells of {n_frames:,} samples in {n_channels:,} channel{'s' * (n_channels > 1)}; at most {most:,} values "
+            "are read of such a file; cut it first"
+        )
 
 
 def _wait_for(path: Path) -> None:
@@ -131,7 +181,10 @@ def _missing_bytes(path: Path) -> int:
         if file.read(4) != b"RIFF":
             return 0
         file.seek(12)
-        while len(head := file.read(8)) == 8:
+        for _ in range(_MOST_CHUNKS):
+            head = file.read(8)
+            if len(head) < 8:
+                break
             size = int.from_bytes(head[4:], "little")
             if head[:4] == b"data":
                 left = path.stat().st_size - file.tell()
@@ -141,9 +194,9 @@ def _missing_bytes(path: Path) -> int:
 
 
 def _reason(path: Path, error: Exception) -> str:
-    if path.stat().st_size == 0:
-        return "file is empty (0 bytes)"
     try:
+        if path.stat().st_size == 0:
+            return "file is empty (0 bytes)"
         with path.open("rb") as file:
             start = file.read(len(_LFS_POINTER))
     except OSError as problem:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import platform
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +22,7 @@ from core.datasets.published import Options
 from core.encoders import known_encoders, m2d_download
 from core.face import Face
 from core.scan import Scan, scan
+from core.text import harmless, one_line, user_path
 
 PACKAGES = (
     "audio-neuron-atlas",
@@ -45,9 +48,9 @@ def tasks(config: AnalysisConfig, face: Face) -> list[tuple[Dataset, tuple[str, 
 
 def _found(config: AnalysisConfig) -> list[Dataset]:
     if config.data_dirs:
-        evar = Path(config.evar_dir).expanduser() if config.evar_dir else None
+        evar = user_path(config.evar_dir) if config.evar_dir else None
         remap = {wrong.strip(): right.strip() for wrong, _, right in (c.partition("=") for c in config.remap)}
-        return find([Path(d).expanduser() for d in config.data_dirs], Options(config.seed, evar, remap))
+        return find([user_path(d) for d in config.data_dirs], Options(config.seed, evar, remap))
     return demo.planned()
 
 
@@ -156,9 +159,19 @@ def versions() -> dict[str, str]:
     return found
 
 
+class _Terminal(Console):
+    """Names of files and classes hold any character: none of them is obeyed, and none ends the program."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*(harmless(part) if isinstance(part, str) else part for part in objects), **how)
+
+
 def output(*, stderr: bool = False) -> Console:
-    """A console that prints text as it is: names of files and classes hold any character."""
-    return Console(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)
+    """A console that prints text as it is, but for what a terminal would obey."""
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # a terminal may not know every character
+    return _Terminal(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
 
 def open_log(face: Face, path: str, config: AnalysisConfig) -> None:
@@ -184,8 +197,8 @@ def in_words(error: Exception) -> str:
     """An error that ends the run, in one line."""
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror}{where}; what is finished is kept, the same command goes on from here"
-    return str(error)
+        return one_line(f"{error.strerror}{where}; what is finished is kept, the same command goes on from here")
+    return one_line(str(error))
 
 
 def refuse_to_lose(config: AnalysisConfig, scan: Scan, stored: Collection[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from core.controls import FAMILIES
@@ -13,10 +12,13 @@ from core.datasets.base import InputError
 from core.operations import WORDS, Operation
 from core.selectivity import PRESETS, SelectionSettings, parse_activity
 from core.targets import MAX_PAIRS, Choice
+from core.text import user_path
 
 Padding = Literal["exclude", "include"]
 STAGES = ("extract", "score", "ablate")
 CONTROLS, FEWER_CONTROLS = 20, 5
+MOST, MOST_WORKERS = 10**9, 1_000
+"""Of any number of things that is asked for, and of threads."""
 ENTROPY_RATE = 0.01
 """Share of neurons that entropy keeps, where neither the user nor the dataset has its own."""
 
@@ -150,7 +152,7 @@ class AnalysisConfig:
         for correction in self.remap:
             if not all(part.strip() for part in correction.partition("=")[::2]):
                 raise InputError(f"--remap {correction} is not known; expected WRONG=RIGHT, for instance Norway=France")
-        if self.evar_dir and not Path(self.evar_dir).expanduser().is_dir():
+        if self.evar_dir and not os.path.isdir(user_path(self.evar_dir)):
             raise InputError(f"--evar-dir {self.evar_dir}: no such folder; give the folder of eval-audio-repr")
         _one_of("--control-layers", (self.control_layers,), ("task", "target"))
         if self.control_families is not None:
@@ -162,13 +164,22 @@ class AnalysisConfig:
             "max_pairs",
             "probe_seeds",
             "min_test_clips",
+            "ablate_clips",
             "limit",
             "seed",
         ):
-            if (getattr(self, name) or 0) < 0:
-                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected 0 or more")
+            value, option = getattr(self, name) or 0, f"--{name.replace('_', '-')}"
+            if value < 0:
+                raise InputError(f"{option} is {value}; expected 0 or more")
+            if value > MOST and name != "seed":
+                raise InputError(f"{option} is {value}; expected at most {MOST:,}")
         if self.workers < 1:
             raise InputError(f"--workers is {self.workers}; expected 1 or more")
+        if self.workers > MOST_WORKERS:
+            raise InputError(f"--workers is {self.workers}; expected at most {MOST_WORKERS:,}")
+        for option, places in (("--db", (self.db,)), ("--data-dir", self.data_dirs)):
+            if not all(place.strip() for place in places):
+                raise InputError(f"{option} is empty; expected a path")
         if self.seed >= 2**63:
             raise InputError(f"--seed is {self.seed}; expected less than 2**63")
         try:
@@ -230,7 +241,8 @@ class AnalysisConfig:
     @property
     def shown_db(self) -> str:
         """The store, without a URL's password."""
-        return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", self.db)
+        without = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", self.db)
+        return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", r"\1***", without)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values, for the store."""

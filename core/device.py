@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import torch
 
@@ -26,7 +28,7 @@ def choose_device(wanted: str) -> str:
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     kind, _, number = wanted.partition(":")
-    known = wanted in ("cpu", "cuda", "mps") or (kind == "cuda" and number.isdecimal())
+    known = wanted in ("cpu", "cuda", "mps") or re.fullmatch("cuda:[0-9]{1,4}", wanted)
     if not known:
         raise InputError(f"--device {wanted} is not known; expected auto, cpu, cuda, cuda:N or mps")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():

@@ -285,7 +285,9 @@ def _look(root: Path, path: str, size: int, mtime_ns: int) -> Row:
         if size >= 0 and not file.resolve().is_relative_to(root):
             raise audio.BadAudio("leaves the dataset's folder through a link")
         waveform = audio.load(file, SAMPLE_RATE)
-        row.update(_levels(waveform), **spectrum(waveform), sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+        with file.open("rb") as content:  # never the whole at once: more may lie behind the sound
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+        row.update(_levels(waveform), **spectrum(waveform), sha256=sha256)
     except audio.BadAudio as error:
         row["reason"] = str(error)
     except OSError as error:

@@ -16,6 +16,7 @@ from core.hooks import layer_starts
 from core.results import FloatArray, IntArray
 from core.selectivity import PRESETS, Mask
 from core.selectors import SELECTORS
+from core.text import user_path
 
 MAX_PAIRS = 50
 COLUMNS = ("name", "layer", "neuron")
@@ -139,7 +140,7 @@ def choose(
         If a file is not as it should be.
     """
     if choice.kind == "file":
-        sets = read_targets(Path(choice.name).expanduser(), material.layer_widths)
+        sets = read_targets(user_path(choice.name), material.layer_widths)
         return [Target(str(choice), name, neurons) for name, neurons in sets.items()], ""
     if choice.kind == "selector":
         rows = top_by_score(material.scores[choice.name], choice.share)
@@ -273,6 +274,7 @@ def _whole(text: str | None) -> int:
 
 def _content(path: str) -> bytes:
     try:
-        return Path(path).expanduser().read_bytes()
-    except OSError as error:
-        raise InputError(f"--ablate file:{path} cannot be read ({error.strerror})") from error
+        return user_path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"--ablate file:{path} cannot be read ({why})") from error

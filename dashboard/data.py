@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import queries
-from db.session import StoreError, open_store, shown_location
+from db.session import StoreError, open_store, shown
 
 DEFAULT_STORE = "atlas.db"
 
@@ -34,14 +34,14 @@ class Store:
     stamp: tuple[int, ...]
 
     @property
+    def shown(self) -> str:
+        """The place as pages may show it, without a password."""
+        return shown(self.location)
+
+    @property
     def path(self) -> Path | None:
         """The SQLite file, or None for a store behind another URL."""
         return _file_of(self.location)
-
-    @property
-    def shown(self) -> str:
-        """The place without a password."""
-        return shown_location(self.location)
 
 
 def locate(arguments: list[str] | None = None) -> Store:
@@ -108,7 +108,7 @@ def _read(
         return _query(_engine(location, stamp[0]), *positional, **named)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreError(f"the store {shown_location(location)} could not be read: {reason}") from error
+        raise StoreError(f"the store {shown(location)} could not be read: {reason}") from error
 
 
 def read(store: Store, query: Callable[..., Any], *positional: Any, **named: Any) -> Any:

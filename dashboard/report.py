@@ -42,7 +42,7 @@ def write_report(store: str | Path, path: str | Path) -> Path:
     StoreError
         With one line: no store, nothing in it, or a path that cannot be written.
     """
-    target = Path(path).expanduser().absolute()
+    target = Path(os.path.expanduser(path)).absolute()
     _check(target)
     engine = open_store(store, read_only=True, create=False)
     try:

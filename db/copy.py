@@ -15,7 +15,7 @@ from sqlalchemy import Connection, LargeBinary, func, select, text
 
 from db.models import Base, Dataset, Model, Run
 from db.rows import analyze, bulk_insert
-from db.session import StoreError, exclusive_run, open_store, shown_location, store_name, translate_errors
+from db.session import StoreError, exclusive_run, open_store, shown, store_name, translate_errors
 
 _ROWS_AT_ONCE = 50_000
 _BLOBS_AT_ONCE = 500
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StoreError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{shown_location(given[1])} holds what {shown_location(given[0])} does")
+    print(f"{shown(given[1])} holds what {shown(given[0])} does")
     return 0
 
 

@@ -92,17 +92,18 @@ def store_files_dir(path: str | Path) -> Path:
     return file.with_suffix(".files")
 
 
-def shown_location(location: str | Path) -> str:
-    """Return a store's place as it may be shown: without a URL's password."""
-    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", str(location))
-
-
 def sqlite_path(url_or_path: str | Path | URL) -> Path | None:
     """Return the absolute file of an SQLite store; None for memory and other databases."""
     url = url_or_path if isinstance(url_or_path, URL) else _url(url_or_path)
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         return None
-    return Path(str(url.database)).expanduser().absolute()
+    return Path(os.path.expanduser(str(url.database))).absolute()
+
+
+def shown(location: str | Path) -> str:
+    """Return a store's place as messages and pages may show it: without a password or other secret in its URL."""
+    without = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", str(location))
+    return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", r"\1***", without)
 
 
 def store_name(engine: Engine) -> str:
@@ -208,8 +209,10 @@ def _url(url_or_path: str | Path) -> URL:
     try:
         url = make_url(given)
     except (ArgumentError, ValueError) as error:
+        # What the library says may repeat the whole URL, its password too.
+        why = str(error).partition("'")[0].strip().rstrip(";:")
         raise StoreError(
-            f"{shown_location(given)}: not a database URL; expected a file such as atlas.db, "
+            f"{shown(given)}: not a database URL ({why}); expected a file such as atlas.db, "
             "sqlite:///atlas.db or postgresql+psycopg://user@host/name"
         ) from error
     return url if url.get_backend_name() == "sqlite" else server_url(url)
@@ -217,16 +220,18 @@ def _url(url_or_path: str | Path) -> URL:
 
 def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
     """Refuse, in words, what SQLite would only call 'unable to open database file'."""
-    if not path.parent.is_dir():
+    # Of os.path, which says no where the file system will not have the name (too long).
+    exists = os.path.exists(path)
+    if "\0" in str(path) or not os.path.isdir(path.parent):
         raise StoreError(f"{path}: its folder does not exist; make the folder or give --db another path")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise StoreError(f"{path}: is a folder; give --db a file, such as {path / 'atlas.db'}")
-    if not path.exists() and not create:
+    if not exists and not create:
         raise StoreError(f"{path}: no store there; make one with: python run_analysis.py --db {path.name}")
-    if path.exists() and not os.access(path, os.R_OK):
+    if exists and not os.access(path, os.R_OK):
         raise StoreError(f"{path}: cannot be read; ask for read permission on it")
     # WAL keeps files beside the store, so a writer needs the folder as well.
-    needed = [] if read_only else [path.parent, *([path] if path.exists() else [])]
+    needed = [] if read_only else [path.parent, *([path] if exists else [])]
     for item in needed:
         if not os.access(item, os.W_OK):
             raise StoreError(f"{path}: no permission to write {item}; change it or give --db another path")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -51,7 +52,7 @@ def find(data_dirs: Sequence[Path], options: Options | None = None) -> list[Data
     options = options or Options()
     found: dict[str, Dataset] = {}
     for folder in data_dirs:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # Path.is_dir fails where a name is too long
             raise InputError(f"--data-dir {folder}: no such folder; give the folder that holds datasets")
         here = _below(folder, options, depth=2)
         if not here:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from core.datasets.base import Clip
-from core.datasets.derive import gender
+from core.datasets.derive import gender, is_small_number
 from core.datasets.files import evar_file, evar_splits, is_lfs_pointer, read_rows, some_names, walk
 from core.datasets.published import Listing, Options, Published
 from core.datasets.splits import own_splits
@@ -123,7 +123,7 @@ def _labels(match: re.Match[str], person: dict[str, str]) -> dict[str, str]:
     return {
         "emotion": match["emotion"],
         "gender": gender(person.get("Sex", "")),
-        "age": age if age.isdecimal() else "",
+        "age": age if is_small_number(age) else "",
         "race": "" if race == "Unknown" else race,
         "ethnicity": person.get("Ethnicity", ""),
         "sentence": match["sentence"],

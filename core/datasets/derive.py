@@ -13,6 +13,11 @@ LANGUAGE_FAMILIES = {
 }  # fmt: skip
 
 
+def is_small_number(text: str) -> bool:
+    """Whether a cell is a whole number of at most nine digits; Python refuses to read very long ones."""
+    return text.isdecimal() and len(text) < 10
+
+
 def octave(pitch: str) -> str:
     """Of a MIDI note number, C4 = 60: ``"69"`` is in octave ``"4"``."""
     return str(int(pitch) // 12 - 1)
@@ -25,7 +30,7 @@ def pitch_class(pitch: str) -> str:
 
 def decade(age: str) -> str:
     """``"34"`` is ``"30s"``; empty where the age is no number."""
-    return f"{int(age) // 10 * 10}s" if age.isdecimal() else ""
+    return f"{int(age) // 10 * 10}s" if is_small_number(age) else ""
 
 
 def gender(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.datasets.base import Clip
+from core.datasets.derive import is_small_number
 from core.datasets.files import Row, is_lfs_pointer, match_rows, read_rows, walk
 from core.datasets.published import Listing, Options, Published
 from core.results import Problem
@@ -66,6 +67,6 @@ def _wrong(row: Row) -> str:
         return f"has no category in {TABLE}"
     if row["fold"] not in FOLDS:
         return f"has the fold '{row['fold']}' in {TABLE}; expected 1 to 5"
-    if not (row["target"].isdecimal() and int(row["target"]) < 10 * len(GROUPS)):
+    if not (is_small_number(row["target"]) and int(row["target"]) < 10 * len(GROUPS)):
         return f"has the target '{row['target']}' in {TABLE}; expected 0 to 49"
     return ""

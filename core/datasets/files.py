@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,8 +13,9 @@ from contextvars import ContextVar
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
-from core.datasets.base import InputError
+from core.datasets.base import SPLITS, InputError
 from core.results import Problem
 
 Row = Mapping[str, str]
@@ -58,21 +61,27 @@ def walk(root: Path, suffixes: Collection[str] = (".wav",)) -> Iterator[str]:
     """
 
     endings = tuple(suffixes)
-
-    def below(folder: str, prefix: str) -> Iterator[str]:
-        look_at(folder)
-        with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=_name_of)
-        for entry in ordered:
+    # A stack of our own: folders may lie deeper in each other than functions may call each other.
+    levels = [("", _entries(str(root)))]
+    while levels:
+        prefix, entries = levels[-1]
+        for entry in entries:
             name = entry.name
             if name.startswith("."):
                 continue
             if name.lower().endswith(endings):
                 yield prefix + name
             elif entry.is_dir(follow_symlinks=False):
-                yield from below(entry.path, f"{prefix}{name}/")
+                levels.append((f"{prefix}{name}/", _entries(entry.path)))
+                break
+        else:
+            levels.pop()
 
-    yield from below(str(root), "")
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    look_at(folder)
+    with os.scandir(folder) as entries:
+        return iter(sorted(entries, key=_name_of))
 
 
 _name_of = attrgetter("name")
@@ -103,6 +112,7 @@ def read_rows(
     look_at(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
+            refuse_nul(path)
             reader = csv.DictReader(file, header, delimiter=delimiter, skipinitialspace=True)
             names = [(name or "").strip() for name in reader.fieldnames or []]
             reader.fieldnames = names
@@ -125,10 +135,59 @@ def read_lines(path: Path) -> list[str]:
     """
     look_at(path)
     try:
+        refuse_nul(path)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as a list ({str(error).strip()}); get it again") from error
     return [line.strip() for line in lines if line.strip()]
+
+
+def read_json(path: Path, what: str, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """What a JSON file holds.
+
+    Parameters
+    ----------
+    path : path
+    what : str
+        What the file is that cannot be read or holds something else (``no list of notes``), for the message.
+    object_hook : callable, optional
+        As of `json.loads`.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or ``object_hook`` does not find what it looks for.
+    """
+    look_at(path)
+    try:
+        content = path.read_bytes()
+        if _NO_CHARACTER.search(content):
+            raise ValueError("it holds half a character or a NUL")
+        return json.loads(content, object_hook=object_hook)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise not_the_list(path, what, error) from error
+
+
+def not_the_list(path: Path, what: str, error: object = "") -> InputError:
+    """What to tell of a list that is another than it should be."""
+    why = f" ({error!r:.200})" if error else ""
+    return InputError(f"{path} is {what}{why}; unpack the archive again")
+
+
+_NO_CHARACTER = re.compile(rb"\\u(0000|[dD][89a-fA-F])")
+"""In JSON; what stands outside of the first 65,536 characters is written as itself in the lists that are read."""
+
+
+def refuse_nul(path: Path) -> None:
+    """No text holds NUL bytes; UTF-16 does, and they end a name for the system and a text for a database.
+
+    Raises
+    ------
+    OSError, ValueError
+    """
+    with path.open("rb") as file:
+        if any(b"\0" in piece for piece in iter(lambda: file.read(1 << 20), b"")):
+            raise ValueError("it holds NUL bytes; save it as UTF-8")
 
 
 def is_lfs_pointer(path: Path) -> bool:
@@ -154,8 +213,24 @@ def evar_file(evar_dir: Path | None, *parts: str) -> Path | None:
 
 
 def evar_splits(path: Path, column: str = "split") -> Mapping[str, str]:
-    """EVAR's table: file name to split (or what another column says)."""
-    return {row["file_name"]: row[column] for row in read_rows(path, ("file_name", column))}
+    """EVAR's table: file name to split (or what another column says).
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or has a split of another name than train, valid and test.
+    """
+    found = {row["file_name"]: row[column] for row in read_rows(path, ("file_name", column))}
+    if column == "split":
+        check_splits(path, found.values())
+    return found
+
+
+def check_splits(path: Path, splits: Iterable[str]) -> None:
+    """Refuse a table that names another part than train, valid, test or none."""
+    strange = set(splits) - {*SPLITS, ""}
+    if strange:
+        raise InputError(f"{path} has the split '{min(strange):.80}'; expected train, valid or test")
 
 
 def mismatches(listed: Iterable[str], on_disk: Iterable[str], table: str) -> list[Problem]:

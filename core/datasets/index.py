@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core import audio
-from core.datasets.base import Clip, Dataset
+from core.datasets.base import Clip, Dataset, InputError
 from core.datasets.files import Stamp, look_at, noting, stamp
 from core.datasets.published import Options
 from core.results import Problem
+from core.text import harmless, is_storable
 
 FEWEST = 20_000
 """Datasets of fewer clips are listed each time."""
@@ -59,6 +60,11 @@ def listed(loader: str, root: Path, options: Options, read: Callable[[Path, Opti
     options : Options
     read : callable
         Lists the dataset.
+
+    Raises
+    ------
+    InputError
+        If it cannot be listed, or its folder's name is no UTF-8.
     """
     root = root.resolve()
     digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
@@ -71,12 +77,32 @@ def listed(loader: str, root: Path, options: Options, read: Callable[[Path, Opti
         started = time.time_ns()
         with noting() as looked_at:
             _look_at_tables(root, options)
-            dataset = read(root, options)
+            dataset = _storable(read(root, options))
         newest = max((max(s[:2]) for s in looked_at.values()), default=0)
         if len(dataset.clips) >= FEWEST and newest < started - SETTLED * 1e9:
             with suppress(OSError):
                 _save(path, key, dataset, looked_at)
         return dataset
+
+
+def _storable(dataset: Dataset) -> Dataset:
+    """Without files whose names are no UTF-8: neither a database nor a terminal takes such names.
+
+    Raises
+    ------
+    InputError
+        If the folder itself has such a name.
+    """
+    if not is_storable(str(dataset.root)):
+        raise InputError(f"{dataset.root}: the folder's path is no UTF-8; rename it")
+    odd = [clip.path for clip in dataset.clips if not is_storable(clip.path)]
+    problems = tuple(
+        p if is_storable(p.path + p.reason) else replace(p, path=harmless(p.path), reason=harmless(p.reason))
+        for p in (*dataset.problems, *(Problem(path, "has a name that is no UTF-8; rename it") for path in odd))
+    )
+    if odd:
+        dataset = dataset.only([clip for clip in dataset.clips if is_storable(clip.path)]).drawn_again()
+    return replace(dataset, problems=problems)
 
 
 @contextmanager

@@ -6,16 +6,20 @@ attribute. Paths are relative to the folder and may not leave it.
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from core.datasets.base import SPLITS, Clip, Dataset, InputError
-from core.datasets.files import look_at
+from core.datasets.files import look_at, refuse_nul
 from core.results import Problem
 
 FILE = "manifest.csv"
+MOST_COLUMNS = 1_000
+LONGEST_CELL = 10_000
+_SPLIT = re.compile("fold [1-9][0-9]{0,3}")
 
 
 def recognise(folder: Path) -> bool:
@@ -93,11 +97,23 @@ def _check_not_mixed(path: Path, splits: set[str]) -> None:
 def _table(path: Path) -> pd.DataFrame:
     """The cells as stripped text, a column each; columns without a name or a cell are dropped."""
     try:
+        refuse_nul(path)
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            n_columns = len(next(csv.reader(file), []))
+        if n_columns > MOST_COLUMNS:
+            raise InputError(f"{path} has {n_columns:,} columns; at most {MOST_COLUMNS:,} are read")
         # The header is read as a row: pandas would give nameless and repeated columns names of its own.
         cells = pd.read_csv(path, dtype=str, header=None, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, OverflowError, MemoryError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as UTF-8 CSV ({str(error).strip()})") from error
     cells = cells.fillna("").apply(lambda column: column.str.strip())
+    longest = max((len(cell) for name in cells for cell in cells[name]), default=0)
+    if longest > LONGEST_CELL:
+        raise InputError(
+            f"{path} has a cell of {longest:,} characters; at most {LONGEST_CELL:,} are read. Is a quote not closed?"
+        )
     cells = cells.loc[:, (cells != "").any()]
     table = cells.iloc[1:].set_axis(cells.iloc[0].tolist(), axis="columns")
     for name in table.columns[(table.columns == "") | table.columns.duplicated()]:
@@ -115,10 +131,10 @@ def _table(path: Path) -> pd.DataFrame:
 
 def _wrong(file: str, split: str) -> str:
     pure = PurePosixPath(file.replace("\\", "/"))
-    if not file or "\0" in file:
+    if not file:
         return "has no file name"
     if pure.is_absolute() or ".." in pure.parts:
         return "leaves the dataset's folder"
-    if split not in SPLITS and not re.fullmatch(r"fold [1-9]\d*", split):
+    if split not in SPLITS and not _SPLIT.fullmatch(split):
         return f"has the split '{split}'; expected train, valid or test, or in all rows fold 1, fold 2 and so on"
     return ""

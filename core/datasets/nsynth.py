@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from core.datasets.base import SPLITS, Clip, InputError
-from core.datasets.files import look_at, mismatches, some_names
+from core.datasets.base import SPLITS, Clip
+from core.datasets.files import look_at, mismatches, not_the_list, read_json, some_names
 from core.datasets.published import Listing, Options, Published
 from core.results import Problem
 
@@ -93,21 +92,20 @@ def _on_disk(folder: Path) -> set[str]:
 
 
 def _examples(path: Path) -> dict[str, Note]:
+    what = "not NSynth's list of notes"
+
     # Each entry is cut down as soon as it is read: the whole would take a gigabyte.
     def cut(entry: dict[str, object]) -> object:
         if "instrument_str" not in entry:
             return entry
-        return (
-            entry["instrument_str"], entry["instrument_family_str"], entry["instrument_source_str"],
-            int(str(entry["pitch"])), int(str(entry["velocity"])),
-        )  # fmt: skip
+        names = [entry[f"instrument{part}_str"] for part in ("", "_family", "_source")]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError("a name that is no text")
+        return (*names, int(str(entry["pitch"])), int(str(entry["velocity"])))
 
-    try:
-        notes = json.loads(path.read_bytes(), object_hook=cut)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is not NSynth's list of notes ({error!r}); unpack the archive again") from error
+    notes = read_json(path, what, cut)
     if not isinstance(notes, dict) or not all(isinstance(note, tuple) for note in notes.values()):
-        raise InputError(f"{path} is not NSynth's list of notes; unpack the archive again")
+        raise not_the_list(path, what)
     return notes
 
 

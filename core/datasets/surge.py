@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from core.datasets.base import Clip
-from core.datasets.files import evar_file, mismatches, read_rows, some_names, walk
+from core.datasets.files import check_splits, evar_file, mismatches, read_rows, some_names, walk
 from core.datasets.published import Listing, Options, Published
 from core.datasets.splits import own_splits
 from core.results import Problem
@@ -66,6 +66,7 @@ class Surge(Published):
         table = evar_file(options.evar_dir, "predefined", TONES)
         if table is not None:
             splits, origin = {row["tone"]: row["split"] for row in read_rows(table, ("tone", "split"))}, "EVAR"
+            check_splits(table, splits.values())
             problems += mismatches(splits, n_notes, TONES)
         clips = [
             Clip(path, splits[tone], {"pitch": pitch, "source": _source(tone), "tone": tone})

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
-from core.datasets.base import Clip, InputError
-from core.datasets.derive import gender
-from core.datasets.files import evar_file, evar_splits, mismatches, read_rows, some_names, walk
+from core.datasets.base import Clip
+from core.datasets.derive import gender, is_small_number
+from core.datasets.files import (
+    evar_file,
+    evar_splits,
+    mismatches,
+    not_the_list,
+    read_json,
+    read_rows,
+    some_names,
+    walk,
+)
 from core.datasets.published import Listing, Options, Published
 from core.datasets.splits import own_splits
 from core.results import Problem
@@ -114,12 +122,13 @@ def _lists(folder: Path) -> dict[str, str]:
         path = next((p for p in (folder / f"{short}.json", folder / f"{short}_rev.json") if p.is_file()), None)
         if path is None:
             continue
+        what = "no list of VocalSound clips"
+        content = read_json(path, what)
         try:
-            entries = json.loads(path.read_text(encoding="utf-8-sig"))["data"]
             # The paths are those of the authors' machine.
-            splits |= {re.split(r"[/\\]", entry["wav"])[-1]: part for entry in entries}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is no list of VocalSound clips ({error!r}); unpack the archive again") from error
+            splits |= {re.split(r"[/\\]", entry["wav"])[-1]: part for entry in content["data"]}
+        except (KeyError, TypeError) as error:
+            raise not_the_list(path, what, error) from error
     return splits
 
 
@@ -137,4 +146,4 @@ def _labels(match: re.Match[str], person: dict[str, str]) -> dict[str, str]:
 
 def age_group(age: str) -> str:
     """``"30"`` is in ``"26-48"``; empty where it is in none."""
-    return next((name for name, years in AGE_GROUPS.items() if age.isdecimal() and int(age) in years), "")
+    return next((name for name, years in AGE_GROUPS.items() if is_small_number(age) and int(age) in years), "")

@@ -144,7 +144,7 @@ def _splits(
             if match and CLIP.fullmatch(match[2]):
                 splits[match[2]] = SPLITS[int(match[1]) - 1]
             else:
-                problems.append(Problem(IDEN, f"the line '{line}' is not 1, 2 or 3 and speaker/video/clip.wav"))
+                problems.append(Problem(IDEN, f"the line '{line:.100}' is not 1, 2 or 3 and speaker/video/clip.wav"))
     else:
         assert table is not None
         told_by, origin = "EVAR's vc1.csv", "EVAR"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.datasets.base import Clip, InputError
 from core.datasets.derive import LANGUAGE_FAMILIES
-from core.datasets.files import evar_file, look_at, mismatches, read_rows, some_names, walk
+from core.datasets.files import check_splits, evar_file, look_at, mismatches, read_rows, some_names, walk
 from core.datasets.published import Listing, Options, Published
 from core.datasets.splits import own_splits
 from core.results import Problem
@@ -16,7 +16,9 @@ from core.results import Problem
 ARCHIVE = re.compile(r"(?P<speaker>[^/]+?)-\d{8}[^/]*")
 ADDRESSES = "voxforge_urls.txt"
 ADDRESS = re.compile(r"/(?P<language>[a-z]{2})/Trunk/\S*?(?P<archive>[^/\s]+)\.tgz")
-README_LANGUAGE = re.compile(r"^\s*Language:\s*([a-z]{2})(?![a-z])", re.IGNORECASE | re.MULTILINE)
+LONGEST_LINE, LONGEST_README = 1_000, 10_000
+"""Characters; patterns take the square of a text's length where it is made to that end."""
+README_LANGUAGE = re.compile(r"^[ \t]*Language:[ \t]*([a-z]{2})(?![a-z])", re.IGNORECASE | re.MULTILINE)
 
 
 class VoxForge(Published):
@@ -115,7 +117,9 @@ def _speaker(folder: str) -> str:
 def _evar_archives(table: Path) -> dict[str, tuple[str, str]]:
     """Archive to language and part."""
     archives = {}
-    for row in read_rows(table, ("file_name", "label", "split")):
+    rows = read_rows(table, ("file_name", "label", "split"))
+    check_splits(table, (row["split"] for row in rows))
+    for row in rows:
         name = next((part for part in row["file_name"].split("/") if ARCHIVE.fullmatch(part)), None)
         if name and row["split"]:
             archives[name] = (row["label"], row["split"])
@@ -128,7 +132,8 @@ def _languages(root: Path, folders: Mapping[str, object], of_evar: Mapping[str, 
         text = (root / ADDRESSES).read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
         text = ""
-    listed = {match["archive"]: match["language"] for match in ADDRESS.finditer(text)}
+    addresses = (ADDRESS.search(line) for line in text.splitlines() if len(line) <= LONGEST_LINE)
+    listed = {match["archive"]: match["language"] for match in addresses if match}
     found = {}
     for folder in folders:
         above = [part for part in folder.split("/")[:-1] if part.casefold() in LANGUAGE_FAMILIES]
@@ -142,7 +147,8 @@ def _languages(root: Path, folders: Mapping[str, object], of_evar: Mapping[str, 
 def _readme_language(path: Path) -> str:
     look_at(path)
     try:
-        match = README_LANGUAGE.search(path.read_text(encoding="utf-8-sig", errors="replace"))
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            match = README_LANGUAGE.search(file.read(LONGEST_README))
     except OSError:
         return ""
     return match[1] if match else ""

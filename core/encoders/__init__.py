@@ -5,6 +5,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
+import torch
+
 from core.datasets.base import InputError
 from core.encoders import nano
 from core.encoders.base import Batch, Encoder
@@ -47,6 +49,14 @@ def load_encoder(
     InputError
         If the name is unknown (names the nearest) or the weights do not fit.
     """
+    encoder = _load(name, weights, device, layout)
+    for part, tensor in encoder.module.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"{name}: {part} of its weights holds values that are not finite; fetch the weights again")
+    return encoder
+
+
+def _load(name: str, weights: str | Path | None, device: str, layout: str | None) -> Encoder:
     if layout and name.partition(":")[0] != "m2d":
         raise InputError(f"--weights-config is for m2d checkpoints; {name} takes none")
     path = Path(weights) if weights else None

@@ -10,7 +10,7 @@ import shutil
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -49,9 +49,9 @@ def opened(weights: Path) -> Iterator[Source]:
         If it may not be read, or there is no room to unpack it.
     """
     path = Path(os.path.abspath(weights))  # so that a bare file name has a folder with a name
-    if path.is_dir():
+    if os.path.isdir(path):  # Path.is_dir fails where a name is too long
         path = _only_file(path)
-    elif not path.is_file():
+    elif not os.path.isfile(path):
         raise InputError(
             f"no weights at {weights}; expected a {', '.join(SUFFIXES)} file, its folder or a release .zip"
         )
@@ -126,7 +126,7 @@ def tensors_of(source: Source) -> dict[str, Tensor]:
     """
     expected = "expected an M2D checkpoint (.pth, .pt or .safetensors); a download that broke off looks like this too"
     try:
-        content = _content(source.file)
+        found = content(source.file)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         if wanted:
@@ -139,14 +139,40 @@ def tensors_of(source: Source) -> dict[str, Tensor]:
         raise
     except Exception as error:  # a broken file can fail anywhere in the readers
         raise InputError(f"{source.shown} cannot be read ({_first_line(error)}); {expected}") from error
-    if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        content = content["model"]
-    if not isinstance(content, dict):
-        raise InputError(f"{source.shown} holds a {type(content).__name__}, not named tensors; {expected}")
-    return {name: t for name, t in content.items() if isinstance(name, str) and isinstance(t, Tensor)}
+    if isinstance(found, dict) and isinstance(found.get("model"), dict):
+        found = found["model"]
+    if not isinstance(found, dict):
+        raise InputError(f"{source.shown} holds a {type(found).__name__}, not named tensors; {expected}")
+    tensors = {name: t for name, t in found.items() if isinstance(name, str) and isinstance(t, Tensor)}
+    check_claims(tensors.values(), source.file, source.shown)
+    return tensors
 
 
-def _content(file: Path) -> Any:
+def check_claims(tensors: Iterable[Tensor], file: Path, shown: str) -> None:
+    """Refuse tensors that are far larger than their file: one number can be said to fill any shape.
+
+    Raises
+    ------
+    InputError
+    """
+    claimed, there = sum(t.numel() * t.element_size() for t in tensors), file.stat().st_size
+    if claimed > max(4 * there, 1 << 30):
+        raise InputError(f"{shown} is refused: its tensors of {claimed:,} bytes are too large for a file of {there:,}")
+
+
+def content(file: Path) -> Any:
+    """What a file of weights holds; nothing in it is run.
+
+    Parameters
+    ----------
+    file : path
+        ``.safetensors`` by its name, else as PyTorch saves it.
+
+    Raises
+    ------
+    Exception
+        Of any kind, where the file is broken or asks for code.
+    """
     if file.suffix.lower() == ".safetensors":
         return load_file(file)
     zipped = zipfile.is_zipfile(file)

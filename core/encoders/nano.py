@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -33,6 +34,8 @@ F_MIN, F_MAX = 50.0, 8000.0
 """Hz at which the mel filters begin and end."""
 WEIGHTS = Path(__file__).parent / "weights"
 NAMES = ("nano-ssl", "nano-sl")
+_LARGEST = 10_000
+"""Of any size in a file's configuration."""
 
 
 @dataclass(frozen=True)
@@ -304,20 +307,46 @@ def load(name: str, weights: Path | None = None, device: str = "cpu") -> NanoEnc
 
 def read_weights(path: Path) -> tuple[NanoViT, str]:
     """The network of a safetensors file, in float32, and its one-line description."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file fails where a name is too long
         raise ValueError(f"no weights at {path}; expected the .safetensors file of a nano model")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            network = NanoViT(NanoConfig(**json.loads(metadata["config"])))
+            config = NanoConfig(**json.loads(metadata["config"]))
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+            _check_shape(config, state)
+            network = NanoViT(config)
             network.load_state_dict(state)
-    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+    except (SafetensorError, LookupError, TypeError, RuntimeError, ValueError, OSError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(
-            f"{path} does not hold a nano model ({str(error).splitlines()[0]}); "
-            "expected a file written by core.pretrain"
+            f"{path} does not hold a nano model ({reason}); expected a file written by core.pretrain"
         ) from error
     return network, metadata.get("description", "")
+
+
+def _check_shape(config: NanoConfig, state: Mapping[str, Tensor]) -> None:
+    """Refuse a configuration that the tensors do not bear out, before a network of its size is built.
+
+    Raises
+    ------
+    ValueError, LookupError
+    """
+    for name in ("n_mels", "n_frames", "patch", "width", "n_heads", "n_layers", "mlp_width"):
+        value = getattr(config, name)
+        if type(value) is not int or not 0 < value <= _LARGEST:
+            raise ValueError(f"its {name} is {value!r:.60}")
+    if not abs(config.mel_mean) <= _LARGEST or not 0 < config.mel_std <= _LARGEST:
+        raise ValueError(f"its mel_mean and mel_std are {config.mel_mean!r:.60} and {config.mel_std!r:.60}")
+    if config.n_mels % config.patch or config.n_frames % config.patch or config.width % config.n_heads:
+        raise ValueError("its sizes are no multiples of its patches and heads")
+    if config.width % 4 or config.n_mels * config.n_frames > 100 * _LARGEST:
+        raise ValueError("its table of positions cannot be made")
+    n_blocks = len({key.split(".")[1] for key in state if key.startswith("blocks.")})
+    found = (n_blocks, *state["patch_embed.weight"].shape, *state["blocks.0.mlp.fc1.weight"].shape)
+    told = (config.n_layers, config.width, config.patch**2, config.mlp_width, config.width)
+    if found != told:
+        raise ValueError(f"its tensors are of {found}, its configuration tells {told}")
 
 
 def untrained(seed: int = 0, device: str = "cpu") -> NanoEncoder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from torch import nn
 from core.datasets.base import InputError
 from core.encoders.base import Encoder
 from core.hooks import record
+from core.text import user_path
 
 DOCS = "see docs/encoders.md"
 _ATTRIBUTES = {"sample_rate": int, "layer_widths": tuple, "n_features": int, "module": nn.Module, "weights_key": str}
@@ -40,12 +42,12 @@ def load(which: str, weights: Path | None = None, device: str = "cpu") -> Encode
     InputError
         If the module, its function or the function's result is not as it should be; tells what and where.
     """
-    if weights is not None and not weights.exists():
+    if weights is not None and not os.path.exists(weights):
         raise InputError(f"no weights at {weights}; expected what the load function of {which} reads")
     is_file = which.endswith(".py")
-    folder = Path(which).expanduser().resolve().parent if is_file else Path.cwd()
+    folder = user_path(which).resolve().parent if is_file else Path.cwd()
     with _importable(folder):  # during load too: it may import what lies beside it
-        module = _import_file(Path(which).expanduser()) if is_file else _import_module(which)
+        module = _import_file(user_path(which)) if is_file else _import_module(which)
         function = getattr(module, "load", None)
         if not callable(function):
             raise InputError(f"{which} has no function load; expected load(weights, device), {DOCS}")
@@ -90,7 +92,7 @@ def _import_module(name: str) -> ModuleType:
 
 
 def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"no file {path}; expected a Python file with load(weights, device), {DOCS}")
     # A name that no other module has; known to sys.modules, as dataclasses in the file need it.
     name = f"own_encoder_{path.stem}"

@@ -12,7 +12,7 @@ with zeros to one frame. No other frame ever holds padding, so ``--padding`` cha
 from __future__ import annotations
 
 import hashlib
-import pickle
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,14 +25,13 @@ import torch
 import torch.nn.functional as F
 import torchaudio
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import remove_parametrizations
 from torchaudio.pipelines import Wav2Vec2Bundle
 
 from core.datasets.base import InputError
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
+from core.encoders.m2d_files import check_claims, content
 from core.encoders.structure import mlp_projections
 from core.results import TokenGrid
 
@@ -246,8 +245,8 @@ def _weights_file(which: str, bundle: Wav2Vec2Bundle, weights: Path | None) -> P
     url = _url(bundle)
     file_name = url.rpartition("/")[2]
     if weights is not None:
-        path = weights / file_name if weights.is_dir() else weights
-        if not path.is_file():
+        path = weights / file_name if os.path.isdir(weights) else weights
+        if not os.path.isfile(path):
             raise InputError(f"no weights at {path}; expected {which}'s file, {url}")
         # Networks of the same shape take each other's weights: then only the file's name can tell.
         of = [name for name, other in bundles().items() if _url(other).rpartition("/")[2] == path.name]
@@ -294,19 +293,17 @@ def _read_network(path: Path, which: str, bundle: Wav2Vec2Bundle) -> Any:
 def _read_state(path: Path, which: str) -> dict[str, Tensor]:
     """Tensors by name, without a recogniser's head (``aux``)."""
     try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        state = content(path)
+    except Exception as error:  # a broken file can fail anywhere in the readers
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(
             f"{path} is not a file of weights and nothing else ({reason}); nothing in it was run; "
             f"expected the file of {which}, .pth, .pt or .safetensors"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) and not v.is_complex() for v in state.values()):
         raise InputError(f"{path} does not hold tensors by name; expected the file of {which} as torchaudio has it")
-    return {key: value.float() for key, value in state.items() if not key.startswith("aux.")}
+    check_claims(state.values(), path, str(path))
+    return {key: value.float() for key, value in state.items() if not str(key).startswith("aux.")}
 
 
 def _about(bundle: Wav2Vec2Bundle) -> tuple[str, str]:

@@ -18,6 +18,9 @@ from PIL import Image
 MAX_SECONDS = 60
 N_MELS = 80
 PICTURE_WIDTH, PICTURE_HEIGHT = 960, 160
+RATES = (100, 1_000_000)
+MOST_VALUES = 1 << 26
+LOUDEST = 2.0**31
 UNREADABLE = (soundfile.SoundFileError, OSError, ValueError)
 """What decoding raises where a file is not sound."""
 # Dark to bright with even steps of lightness (after matplotlib's "magma"), also in greyscale.
@@ -140,10 +143,16 @@ def render_bytes(sound: bytes) -> Rendered:
 def _rendered(source: str | BinaryIO) -> Rendered:
     with soundfile.SoundFile(source) as sound:
         sample_rate = sound.samplerate
+        if not RATES[0] <= sample_rate <= RATES[1]:  # windows and filters are as long as a second is
+            raise soundfile.SoundFileError("a rate that no sound has")
         seconds = sound.frames / sample_rate
-        waveform = sound.read(MAX_SECONDS * sample_rate, dtype="float32", always_2d=True).mean(axis=1)
-    if not len(waveform):
-        raise soundfile.SoundFileError("no samples")
+        if min(sound.frames, MAX_SECONDS * sample_rate) * sound.channels > MOST_VALUES:
+            raise soundfile.SoundFileError("more samples than are kept in memory")
+        samples = sound.read(MAX_SECONDS * sample_rate, dtype="float32", always_2d=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        waveform = samples.mean(axis=1)
+    if not len(waveform) or not max(waveform.max(), -waveform.min()) <= LOUDEST:  # NaN is not
+        raise soundfile.SoundFileError("no samples that are a sound")
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(waveform, -1, 1), sample_rate, format="WAV", subtype="PCM_16")
     levels = ((log_mel(waveform, sample_rate)[::-1] + 80) / 80 * 255).astype(np.uint8)

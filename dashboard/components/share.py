@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.components import address
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def link(page: str, state: Mapping[str, object | None]) -> None:
@@ -69,7 +69,10 @@ def csv(rows: pd.DataFrame) -> bytes:
     """Return rows as CSV in which no text is a formula to a spreadsheet (an apostrophe goes before it)."""
 
     def harmless(value: Any) -> Any:
-        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+        if not isinstance(value, str):
+            return value
+        value = value.replace("\r\n", "\n").replace("\r", "\n")  # pandas quotes no \r, at which a new row would begin
+        return f"'{value}" if value.startswith(_FORMULA) else value
 
     safe = rows.rename(columns=harmless)
     for column in safe.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in safe.dtypes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,8 +103,11 @@ def _stored(scope: sidebar.Scope) -> Given:
         return Given("store", None, "", None)
     root, path, labels = (str(told[name]) for name in ("root", "path", "labels"))
     name = f"{path}, {labels}" if labels else path
-    file = clip.resolve(root, path)
-    if file is None or not file.is_file():
+    try:
+        file = clip.resolve(root, path)
+    except ValueError:  # a NUL, which no path has
+        file = None
+    if file is None or not os.path.isfile(file):
         return Given("store", chosen, name, f"The file {path} is no longer in {root}.")
     return Given("store", chosen, name, _decoded(f"{file} {file.stat().st_mtime_ns}", file))
 

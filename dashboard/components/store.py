@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import streamlit as st
 
 from dashboard import data
@@ -14,7 +16,7 @@ COMMAND = "python run_analysis.py --tasks all"
 def require() -> data.Store:
     """Return the store that the pages read, or end the page with the next step to take."""
     store = data.locate()
-    if store.path is not None and not store.path.exists():
+    if store.path is not None and not os.path.exists(store.path):
         _next_step(
             "No store yet",
             f"The atlas reads its numbers from `{store.path.absolute()}`, which does not exist.",

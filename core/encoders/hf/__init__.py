@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from core.datasets.base import InputError
 from core.encoders.base import Encoder
 
@@ -23,6 +26,9 @@ FAMILIES = {
     "clap_audio_model": "clap",
 }
 """``model_type`` of the configuration -> the file here that reads it."""
+
+RATES = (1_000, 384_000)
+"""Hz that a model's settings may tell."""
 
 
 def load(which: str, weights: Path | None = None, device: str = "cpu") -> Encoder:
@@ -66,4 +72,16 @@ def load(which: str, weights: Path | None = None, device: str = "cpu") -> Encode
         "spectrogram_transformer": spectrogram_transformer.load,
         "clap": clap.load,
     }
-    return loaders[family](checkpoint, device)
+    try:
+        encoder = loaders[family](checkpoint, device)
+        if not RATES[0] <= encoder.sample_rate <= RATES[1]:
+            raise ValueError(f"a rate of {encoder.sample_rate} Hz")
+        batch = encoder.prepare([np.zeros(encoder.sample_rate, np.float32)])
+        if not bool(torch.isfinite(batch.inputs).all()) or not bool(batch.counted.any()):
+            raise ValueError("a second of silence makes no input")
+    except InputError:
+        raise
+    except Exception as error:  # settings that fit each other in type only fail anywhere
+        why = " ".join(str(error).split())[:300] or type(error).__name__
+        raise InputError(f"{which}: its configuration does not fit: {why}; take the model's own files") from error
+    return encoder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,10 +19,17 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from core.datasets.base import InputError
+from core.text import one_line, user_path
 
 FETCHED = ["*.json", "README.md", "model.safetensors", "model-*-of-*.safetensors"]
 """What is taken of a hub repository; never a pickle, never code."""
 
+LONGEST_JSON, LONGEST_FRONT = 20_000_000, 10_000
+"""Characters of a settings file (an index of shards is the longest), and of a card's front matter."""
+MOST_LAYERS, LARGEST_NUMBER, MOST_IN_LIST = 500, 5_000_000, 2_000
+WINDOWS = ("n_fft", "fft_window_size", "feature_size", "num_mel_bins", "window_size", "spec_size")
+LARGEST_WINDOW = 16_384
+"""What filters are as large as, squared."""
 REMADE = ("masked_spec_embed", "relative_position_index", "num_batches_tracked", "position_ids")
 """Ends of tensors that a checkpoint may lack: unused outside training, or known from the configuration."""
 
@@ -52,7 +60,7 @@ class Checkpoint:
     @property
     def name(self) -> str:
         """Last part of the folder or hub id."""
-        return Path(self.which).expanduser().resolve().name if Path(self.which).is_dir() else Path(self.which).name
+        return user_path(self.which).resolve().name if os.path.isdir(self.which) else Path(self.which).name
 
     @property
     def model_type(self) -> str:
@@ -71,11 +79,16 @@ class Checkpoint:
     @property
     def licence(self) -> str:
         """``license`` of the model card's front matter."""
-        card = self.folder / "README.md"
-        text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-        front = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
-        found = re.search(r"^license:[ \t]*([^\s#].*?)\s*$", front[1], re.MULTILINE) if front else None
-        return found[1].strip("'\"") if found else "see the model's card"
+        try:
+            with (self.folder / "README.md").open(encoding="utf-8", errors="replace") as card:
+                text = card.read(LONGEST_FRONT)
+        except OSError:
+            text = ""
+        front = text[3:].partition("\n---")[0] if text.startswith("---") else ""
+        lines = (line.partition("license:") for line in front.splitlines())
+        told = (value.strip() for before, found, value in lines if found and not before)
+        licence = next((value for value in told if value and not value.startswith("#")), "")
+        return one_line(licence.strip("'\"")[:100]) or "see the model's card"
 
 
 def open_checkpoint(which: str) -> Checkpoint:
@@ -86,8 +99,8 @@ def open_checkpoint(which: str) -> Checkpoint:
     InputError
         If there is no such folder and the hub gives none, or it lacks a configuration or safetensors.
     """
-    folder = Path(which).expanduser()
-    if not folder.is_dir():
+    folder = user_path(which)
+    if not os.path.isdir(folder):  # Path.is_dir fails where a name is too long
         folder = _from_hub(which)
     config = _read_json(folder / "config.json")
     if config is None:
@@ -104,8 +117,12 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST_JSON + 1)
+        if len(text) > LONGEST_JSON:
+            raise ValueError(f"it has more than {LONGEST_JSON:,} characters")
+        found = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error}); take the model's own file again") from error
     if not isinstance(found, dict):
         raise InputError(f"{path} holds no JSON object; take the model's own file again")
@@ -119,12 +136,13 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
     index = _read_json(folder / "model.safetensors.index.json")
     if index is not None:
         shards = index.get("weight_map")
-        names = sorted(set(shards.values())) if isinstance(shards, dict) else []
+        names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
         # A name with a path in it would read outside the folder.
-        files = tuple(folder / name for name in names if isinstance(name, str) and Path(name).name == name)
-        lacking = [path.name for path in files if not path.is_file()]
+        files = tuple(folder / name for name in names if Path(name).name == name and "\0" not in name)
+        lacking = [path.name for path in files if not os.path.isfile(path)]
         if not files or len(files) < len(names) or lacking:
-            raise InputError(f"{folder}: model.safetensors.index.json names {lacking or names}, not there; fetch them")
+            some = ", ".join(one_line(name)[:200] for name in (lacking or names)[:3])
+            raise InputError(f"{folder}: model.safetensors.index.json names {some or 'none'}, not there; fetch them")
         return files
     pickled = sorted(path.name for path in folder.glob("*.bin"))
     why = f"only {', '.join(pickled)}, a pickle, which is not read" if pickled else "no weights"
@@ -136,7 +154,7 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
 
 def _from_hub(which: str) -> Path:
     """Folder of a hub model in the local cache, fetched where it is not there yet."""
-    if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", which) or Path(which).exists():
+    if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", which) or os.path.exists(which):
         raise InputError(f"no folder at {which}; expected a Hugging Face model's folder (with config.json) or a hub id")
     from huggingface_hub import snapshot_download
 
@@ -164,6 +182,7 @@ def network_config(checkpoint: Checkpoint, config_class: type[PreTrainedConfig])
     InputError
         If a value is not what the family's configuration takes.
     """
+    _check_numbers(checkpoint.config, f"{checkpoint.folder / 'config.json'}")
     try:
         return config_class.from_dict(checkpoint.config)
     except Exception as error:  # transformers checks by raising errors of several kinds
@@ -178,7 +197,10 @@ def feature_settings(checkpoint: Checkpoint, extractor_class: type, **defaults: 
     InputError
         If the settings do not fit the extractor.
     """
-    settings = dict(checkpoint.settings) if checkpoint.settings is not None else defaults
+    settings: Any = checkpoint.settings if checkpoint.settings is not None else defaults
+    if not isinstance(settings, dict):
+        raise InputError(f"{checkpoint.folder}: the feature settings are no JSON object; take the model's own file")
+    _check_numbers(settings, f"{checkpoint.folder}: the feature settings")
     try:
         return extractor_class(**{k: v for k, v in settings.items() if k not in ("auto_map", "processor_class")})
     except Exception as error:  # whatever a wrong type leads to inside the class
@@ -207,7 +229,12 @@ def load_network(
         If a tensor of the network is missing, names the first few, or one does not fit.
     """
     state = _read_state(checkpoint, rename)
+    there = sum(tensor.numel() for tensor in state.values())
     try:
+        with _quiet(), torch.device("meta"):
+            asked = model_class(config).num_parameters()
+        if asked > 2 * there + (1 << 20):  # what a file lacks would be drawn anew, whatever memory that takes
+            raise ValueError(f"a network of {asked:,} weights, and the files hold {there:,}")
         with _quiet():
             loaded: Any = model_class.from_pretrained(  # with the loading report: a pair
                 None,
@@ -229,6 +256,20 @@ def load_network(
             f"{', ...' if len(missing or misfits) > 4 else ''}; take the whole model again"
         )
     return network
+
+
+def _check_numbers(settings: Any, where: str) -> None:
+    """Refuse numbers beyond those of any network: millions of layers would be built before one is missed."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            _check_numbers(value, where)
+            continue
+        values = value if isinstance(value, list) else [value]
+        layers = key.endswith(("layers", "depths"))
+        most = MOST_LAYERS if layers else LARGEST_WINDOW if key in WINDOWS else LARGEST_NUMBER
+        numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if any(not abs(v) <= most for v in numbers) or len(values) > MOST_IN_LIST:
+            raise InputError(f"{where}: {one_line(str(key))[:60]} is larger than any network has it; take the own file")
 
 
 def _read_state(checkpoint: Checkpoint, rename: Callable[[str], str | None]) -> dict[str, Tensor]:

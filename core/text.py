@@ -1,0 +1,51 @@
+"""Text that others wrote (names of files, classes, columns) before it reaches a terminal, a store or a path."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+_HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Control characters, halves of characters, separators of lines and paragraphs."""
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Turn the direction of writing, so that a line reads otherwise than it is."""
+
+
+def harmless(text: str, kept: str = "\n\t") -> str:
+    """Text in which what a terminal would obey, and what is no character, is written out (``\\x1b``).
+
+    Parameters
+    ----------
+    text : str
+    kept : str
+        Control characters that stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(c) if _is_harmful(c) and c not in kept else c for c in text)
+
+
+def one_line(text: str) -> str:
+    """The same in one line: ends of lines become spaces."""
+    return harmless(" ".join(text.splitlines()), kept="\t")
+
+
+def is_storable(text: str) -> bool:
+    """Whether a database takes the text: no name that is no UTF-8, no NUL."""
+    if text.isascii():
+        return "\0" not in text
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def user_path(given: str | Path) -> Path:
+    """A path with ``~`` written out; as it is where there is no such user."""
+    return Path(os.path.expanduser(given))
+
+
+def _is_harmful(character: str) -> bool:
+    return unicodedata.category(character) in _HIDDEN or character in _TURNS
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,265 @@
+"""What SECURITY.md promises of the page and of the store; the attacks that need a browser are in tests/browser."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from sqlalchemy import text
+from streamlit import config, net_util
+from streamlit.testing.v1 import AppTest
+from streamlit.web.server.server_util import is_url_from_allowed_origins
+
+from dashboard import uploads
+from dashboard.components import address, clip, share, words
+from db.session import open_store
+from tests import synthetic_store
+from tests.pages import open_page
+
+ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = tomllib.loads((ROOT / "dashboard" / ".streamlit" / "config.toml").read_text())
+PAGES = sorted(path.stem for path in (ROOT / "dashboard" / "views").glob("*.py"))
+
+IMAGE = "<img src=x onerror=window.hacked=1>"
+SCRIPT = "<script>window.hacked=1</script>"
+MARKDOWN = "![x](http://127.0.0.2:9/x.png) **bold** $x$ :red[ink]"
+LINK = "[open](javascript:window.hacked=1) `code`"
+FORMULA = "=cmd('calc')!A0"
+QUOTE = "'; DROP TABLE neuron; --"
+DATASETS = {
+    "<b onmouseover=window.hacked=1>sounds": {
+        IMAGE: (SCRIPT, IMAGE, MARKDOWN, LINK),
+        "=1+1": ("@SUM(1)", "+1", FORMULA),
+    },
+    "![voices](x)": {"emotion": (FORMULA, IMAGE, MARKDOWN), "place": (LINK, QUOTE)},
+}
+NAMES = {"model": SCRIPT, "task": f"<b onmouseover=window.hacked=1>sounds-{IMAGE}", "class": MARKDOWN}
+EVIL = (
+    "' OR 1=1 --",
+    "../../etc/passwd",
+    IMAGE,
+    MARKDOWN,
+    "\0",
+    "9" * 400,
+    "-1",
+    "٣",
+    "",
+    "x" * 3_000,
+    "%00",
+    "NaN",
+    "[]",
+)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which every name means harm."""
+    folder = tmp_path_factory.mktemp("hostile")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic_store, "DATASETS", DATASETS)
+        return synthetic_store.build_store(
+            folder / "atlas.db", models=(SCRIPT, f"=1+1{IMAGE}"), audio_root=folder / "audio"
+        )
+
+
+@pytest.fixture(autouse=True)
+def at_hand(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_DB", str(hostile))
+
+
+def rendered(app: AppTest) -> Iterator[str]:
+    """Every text that the page shows as Markdown."""
+    for kind in ("markdown", "caption", "title", "header", "subheader", "info", "warning", "error", "success"):
+        for part in app.get(kind):
+            assert not getattr(part.proto, "allow_html", False), "HTML of the page's own making"
+            yield str(part.value)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("view", PAGES)
+def test_names_never_become_markup(view: str) -> None:
+    own = {"heatmap": {"layer": "3"}, "neuron": {"layer": "3"}, "ablation": {"target": MARKDOWN},
+           "sharing": {"row": SCRIPT, "column": MARKDOWN}, "listen": {"source": "store", "clip": "1"},
+           "sql": {"sql": "SELECT * FROM task_coverage"}}.get(view, {})  # fmt: skip
+    app = open_page(view, **{("class_" if name == "class" else name): value for name, value in (NAMES | own).items()})
+    assert not app.exception
+    for shown in rendered(app):
+        for raw in (MARKDOWN, LINK, SCRIPT, IMAGE):
+            assert raw not in shown, f"{raw} unescaped in {shown[:200]!r}"
+
+
+@pytest.mark.parametrize("view", PAGES)
+def test_whatever_stands_in_an_address_is_borne(view: str, hostile: Path) -> None:
+    asked = sorted(
+        {*re.findall(r"""(?:choice|optional|number)\(\s*["'](\w+)["']""", _sources()), "clip", "sql", "view"}
+    )
+    assert {"model", "task", "layer", "clip"} <= set(asked)
+    before = _rows(hostile)
+    for turn in range(2):
+        app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60).switch_page(f"views/{view}.py")
+        for place, name in enumerate(asked):
+            app.query_params[name] = EVIL[(place + 5 * turn) % len(EVIL)]
+        app.run()
+        assert not app.exception
+    assert _rows(hostile) == before
+
+
+def _sources() -> str:
+    return "\n".join(path.read_text() for path in (ROOT / "dashboard").rglob("*.py"))
+
+
+def _rows(store: Path) -> dict[str, int]:
+    engine = open_store(store, read_only=True)
+    with engine.connect() as connection:
+        return {
+            name: connection.execute(text(f"SELECT COUNT(*) FROM {name}")).scalar_one()
+            for name in ("neuron", "clip", "run")
+        }
+
+
+@pytest.mark.parametrize("asked", EVIL)
+def test_state_in_the_address_is_read_without_error(asked: str) -> None:
+    def page(asked: str) -> None:
+        import streamlit as st
+
+        from dashboard.components import address
+
+        st.query_params["x"] = asked
+        st.text(address.choice("x", ["a", "b"], "a"))
+        st.text(str(address.optional("x", ["a"])))
+        st.text(str(address.number("x", 1, 0, 5)))
+
+    app = AppTest.from_function(page, args=(asked,)).run()
+    assert not app.exception
+    assert [part.value for part in app.text][0::2] == ["a", str(3 if asked == "٣" else 1)]
+
+
+def test_links_hold_any_name() -> None:
+    for name in (*EVIL, SCRIPT, LINK):
+        if name.isascii():
+            assert "<" not in address.relative("neuron", model=name) and " " not in address.relative(
+                "neuron", model=name
+            )
+
+
+def test_nothing_of_a_name_is_left_to_markdown() -> None:
+    for name in (IMAGE, SCRIPT, MARKDOWN, LINK, FORMULA, QUOTE):
+        assert not re.search(r"(?<!\\)[<\[\]*`$:!_]", words.plain(name))
+
+
+def test_no_cell_of_a_download_is_a_formula() -> None:
+    cells = ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "a\r=1+1", "-", None, IMAGE]
+    rows = pd.DataFrame({"=name": cells, "number": range(-5, 5), "mixed": [*cells[:5], *range(5)]})
+    table = list(csv.reader(io.StringIO(share.csv(rows).decode())))
+    for row in table:
+        for place, cell in enumerate(row):
+            assert place == 1 or not cell.startswith(("=", "+", "-", "@", "\t", "\r")), cell
+    assert [row[1] for row in table[1:]] == [str(n) for n in range(-5, 5)], "numbers stay numbers"
+    assert "'=1+1" in {row[0] for row in table}
+
+
+def test_settings_of_the_server() -> None:
+    server, client = SETTINGS["server"], SETTINGS["client"]
+    assert server["address"] == "localhost"
+    assert server["enableCORS"] is True and server["enableXsrfProtection"] is True
+    assert server["enableStaticServing"] is False
+    assert SETTINGS["browser"]["gatherUsageStats"] is False
+    assert client["showErrorDetails"] == "type", "no path and no message of an exception in the browser"
+    assert server["maxUploadSize"] * 1_000_000 <= uploads.MAX_BYTES
+    known = set(config._config_options_template)
+    assert {f"{part}.{name}" for part in ("server", "client", "browser") for name in SETTINGS[part]} <= known
+
+
+def test_a_page_elsewhere_may_not_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("get_internal_ip", "get_external_ip"):
+        monkeypatch.setattr(net_util, name, lambda: None)
+    for name, value in SETTINGS["server"].items():
+        config.set_option(f"server.{name}", value)
+    assert is_url_from_allowed_origins("http://localhost:8501")
+    for origin in ("http://evil.example", "https://localhost.evil.example", "null"):
+        assert not is_url_from_allowed_origins(origin)
+
+
+def test_the_page_names_no_other_server() -> None:
+    for path in (ROOT / "dashboard").rglob("*"):
+        if path.suffix in (".py", ".js", ".css", ".toml"):
+            found = set(re.findall(r"(?:https?:)?//[a-z][\w.-]+\.[a-z]{2,}", path.read_text()))
+            assert {url for url in found if "w3.org" not in url} == set(), path
+
+
+def test_html_of_our_own_holds_no_name() -> None:
+    calls = [
+        line for line in _sources().splitlines() if re.search(r"st\.html\(|unsafe_allow_html|components\.v1", line)
+    ]
+    assert len(calls) == 1 and "<style>" in calls[0], "one rule of style for the editor, and no more"
+
+
+def test_no_part_runs_code_from_data() -> None:
+    """No eval, exec, pickle.load, yaml.load or torch.load without weights_only; np.load without pickles."""
+    forbidden = re.compile(
+        r"(?<![\w.])(?:eval|exec)\(|pickle\.loads?\(|yaml\.load\(|shell=True|os\.system\(|trust_remote_code=True"
+    )
+    for package in ("core", "db", "dashboard"):
+        for path in (ROOT / package).rglob("*.py"):
+            code = path.read_text()
+            assert not forbidden.search(code), path
+            for call in re.findall(r"torch\.load\([^)]*\)", code):
+                assert "weights_only=True" in call, path
+            assert "allow_pickle=True" not in code, path
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://ann:secret@localhost:1/x", "mysql://ann:se/cret@h/x", "no://x?password=secret"]
+)
+def test_no_page_shows_the_password_of_the_store(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_DB", url)
+    app = open_page("overview")
+    assert not app.exception
+    assert len(app.error) == 1 and "\n" not in app.error[0].value
+    everything = "\n".join([*rendered(app), *(str(part.value) for part in app.code)])
+    assert "secret" not in everything and "se/cret" not in everything
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret.wav", "/etc/passwd", "a/../../secret.wav", "link.wav", "nul\0.wav", "x" * 5_000]
+)
+def test_clips_that_are_no_clips_are_not_played(
+    path: str, hostile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "secret.wav").write_bytes(next((hostile.parent / "audio").rglob("*.flac")).read_bytes())
+    (root / "link.wav").symlink_to(tmp_path / "secret.wav")
+    monkeypatch.setattr(clip, "_rendered", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(uploads, "decode", lambda *_: pytest.fail("decoded"))
+    store = tmp_path / "atlas.db"
+    store.write_bytes(hostile.read_bytes())
+    engine = open_store(store)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE dataset SET root = :root"), {"root": str(root)})
+        connection.execute(text("UPDATE clip SET path = :path WHERE id = 1"), {"path": path})
+    engine.dispose()
+    monkeypatch.setenv("ATLAS_DB", str(store))
+    app = open_page("listen", source="store", clip="1")
+    assert not app.exception
+
+
+def test_large_uploads_end_at_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(uploads.BadSound, match="more than 25 MB"):
+        uploads.decode(bytes(uploads.MAX_BYTES + 1))
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    """SECURITY.md: each row of its table names a test, and the test is there."""
+    named: list[tuple[str, str]] = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "SECURITY.md").read_text())
+    assert len(named) > 15
+    for file, test in named:
+        code: Any = (ROOT / file).read_text()
+        assert f"def {test}(" in code, f"{file}::{test}"

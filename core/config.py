@@ -230,7 +230,7 @@ class AnalysisConfig:
     @property
     def shown_db(self) -> str:
         """The store, without a URL's password."""
-        return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", self.db)
+        return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", self.db)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values, for the store."""

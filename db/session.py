@@ -93,7 +93,7 @@ def store_files_dir(path: str | Path) -> Path:
 
 def shown_location(location: str | Path) -> str:
     """Return a store's place as it may be shown: without a URL's password."""
-    return re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", str(location))
+    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", str(location))
 
 
 def sqlite_path(url_or_path: str | Path | URL) -> Path | None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import numpy as np
+
 from core.activations import folder_of, is_whole, most_tokens, n_bytes, shapes_of
 from core.config import AnalysisConfig
 from core.datasets.base import InputError
@@ -14,6 +16,7 @@ from core.device import ablate_clips_for, control_families_for
 from core.encoders.base import Encoder
 from core.scan import Scan
 from core.scoring import N_TOP_CLIPS
+from core.sums import MATRICES
 from core.traces import N_MIDDLE, N_SILENT
 
 STORE_BYTES = 93
@@ -27,7 +30,7 @@ class Need:
     Attributes
     ----------
     matrices : int
-        Counts, sums and embeddings that are not on the disk yet.
+        Counts, sums, embeddings and their checksums that are not on the disk yet.
     traces : int
         Where neurons fire in their clips, while that is read; at most.
     answers : int
@@ -72,7 +75,7 @@ def needed(
     traces *= "extract" in config.stages
     scores = STORE_BYTES * encoder.n_neurons * sum(n_classes) * ("score" in config.stages)
     return Need(
-        matrices=sum(n_bytes(*shape) for shape in missing.values()),
+        matrices=sum(n_bytes(*shape) for shape in missing.values()) + n_bytes((n_clips, len(MATRICES)), np.uint32),
         traces=traces,
         answers=max((_answers(config, encoder, scan, a) for a in attributes), default=0),
         store=scores + traces if _is_file(config.db) else 0,  # which keeps the traces, compressed

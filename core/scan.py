@@ -27,9 +27,8 @@ from core import audio, folds, reading, sums
 from core.datasets.base import Clip, Dataset, InputError
 from core.results import ClipRecord, DatasetRecord, Problem
 
-SAMPLE_RATE = 16_000
+SAMPLE_RATE, FRAME = 16_000, 400
 SILENCE_DBFS = -60.0
-FRAME = 400
 LEVEL_FEATURES = ("seconds", "level_db", "peak_db", "active_share")
 BAND_FEATURES = tuple(f"band_{i:02d}" for i in range(16))
 """Mean spectrum of a clip."""
@@ -41,8 +40,7 @@ _SAVE_EVERY, _STAMPS_AT_ONCE = 2000, 1000
 _NO_STAMPS = np.zeros((0, 2), dtype=np.int64)
 _PASSING = ("took longer than ", "cannot be read (")
 """How reasons begin that may be gone the next time; such files are looked at again."""
-_WINDOW, _HOP = 1024, 768
-_FLOOR_DB = -120.0
+_WINDOW, _HOP, _FLOOR_DB = 1024, 768, -120.0
 _CACHE_LOCK, _log = threading.Lock(), logging.getLogger(__name__)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dashboard import report_findings, report_study
 from dashboard.report_page import Figures, document
 from db import queries
-from db.session import StoreError, open_store, store_name
+from db.session import StoreError, open_store, shown, store_name
 
 
 def write_report(store: str | Path, path: str | Path) -> Path:
@@ -48,10 +48,10 @@ def write_report(store: str | Path, path: str | Path) -> Path:
     try:
         if queries.is_empty(engine):
             raise StoreError(f"{store_name(engine)}: holds no results to report; measure some with: "
-                             f"python run_analysis.py --db {store}")  # fmt: skip
-        html = report_html(engine, str(store))
+                             f"python run_analysis.py --db {shown(store)}")  # fmt: skip
+        html = report_html(engine, shown(store))
     except SQLAlchemyError as error:
-        raise StoreError(f"{store}: could not be read: {getattr(error, 'orig', None) or error}") from error
+        raise StoreError(f"{shown(store)}: could not be read: {getattr(error, 'orig', None) or error}") from error
     finally:
         engine.dispose()
     try:

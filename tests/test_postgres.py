@@ -19,6 +19,7 @@ from sqlalchemy import URL, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 import run_analysis
+from core.config import AnalysisConfig
 from core.results import DatasetRecord
 from db import queries, server, session
 from db.frames import frame
@@ -329,3 +330,12 @@ def test_text_sorts_as_in_sqlite_on_an_english_server(postgres: URL) -> None:
             assert list(by_server.scalars()) != sorted(names)
         engine.dispose()
     assert list(found) == sorted(names)
+
+
+@pytest.mark.parametrize("password", ["secret", "sec/ret", "se@cret", "s:cret"])
+def test_a_password_is_never_shown(password: str) -> None:
+    url = f"postgresql+psycopg://me:{password}@host/atlas"
+    for shown in (session.shown(url), AnalysisConfig(db=url).shown_db):
+        assert shown == "postgresql+psycopg://me:***@host/atlas"
+    assert session.shown("postgresql://me@host:5432/atlas") == "postgresql://me@host:5432/atlas"
+    assert session.shown("atlas.db") == "atlas.db"

@@ -129,6 +129,17 @@ def test_a_store_without_notes_says_what_brings_them(tmp_path: Path, monkeypatch
     assert "--tasks" in app.code[0].value
 
 
+def test_a_tuned_task_whose_classes_are_no_notes_is_not_offered(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "named.db").write_bytes(store.read_bytes())
+    with closing(sqlite3.connect(tmp_path / "named.db")) as connection:
+        connection.execute("UPDATE task_class SET name = 'note ' || name")
+        connection.commit()
+    app = show(tmp_path / "named.db", monkeypatch)
+    assert "so there is no tuning to show" in app.info[0].value
+
+
 def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     open_store(tmp_path / "empty.db").dispose()
     app = show(tmp_path / "empty.db", monkeypatch)

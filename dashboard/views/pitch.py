@@ -37,7 +37,10 @@ page.head(
     "note's octaves for the same note.",
 )
 tuned = data.read(store, tuning_queries.tuned_tasks, model)
-if tuned.empty:
+known_notes = {name: data.read(store, tuning_queries.notes, model, name) for name in map(str, tuned["task"])}
+played = {name: pitch_facts.with_notes(notes) for name, notes in known_notes.items()}
+names = [name for name, notes in played.items() if len(notes)]
+if not names:
     st.info(
         f"No task of {words.plain(model)} has notes as classes, so there is no tuning to show. The generated datasets "
         "demo-notes and demo-synth bring one each; so do NSynth, Surge synthesizer presets, and any folder whose "
@@ -46,11 +49,10 @@ if tuned.empty:
     st.code("python run_analysis.py --tasks demo-notes-pitch,demo-synth-pitch", language="bash")
     st.stop()
 
-names = [str(name) for name in tuned["task"]]
 task = address.choice("pitch_task", names, scope.task if scope.task in names else names[0])
 others = [NO_OTHER, *(name for name in names if name != task)]
 other = address.choice("pitch_other", others, others[-1] if len(others) == 2 else others[0])
-notes = pitch_facts.with_notes(data.read(store, tuning_queries.notes, model, task))
+notes = played[task]
 known = {str(note): pitch_facts.note_name(note) for note in notes["note"]}
 note = address.optional("note", list(known))
 midi = None if note is None else int(note)
@@ -89,8 +91,7 @@ def press_key() -> None:
 def preferred_notes(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Neurons by layer and preferred note, and by note beside chance."""
     by_layer = data.read(store, tuning_queries.preferred, model, name, preset)
-    played = pitch_facts.with_notes(data.read(store, tuning_queries.notes, model, name))
-    return by_layer, pitch_facts.by_note(by_layer, played)
+    return by_layer, pitch_facts.by_note(by_layer, played[name])
 
 
 preferred, counted = preferred_notes(task)

@@ -1,7 +1,6 @@
 """What recording neurons costs: the bare encoder, ours, hooks that keep everything, nnsight.
 
     python benchmarks/extract.py                      # nano and an M2D-sized network, tables on the screen
-    python benchmarks/extract.py --write docs/benchmarks.md
 
 All methods get the same decoded waveforms in the same batches. Times are medians over repeats that
 take turns (a, b, c, d, a, b, ...), so that what else the machine does meets all alike. Memory is what a
@@ -314,20 +313,14 @@ def main() -> None:
     parser.add_argument("--sizes", default="100,1000,10000", help="numbers of clips for the growth")
     parser.add_argument("--most-minutes", type=float, default=1.5, help="of one growth run; longer ones are left out")
     parser.add_argument("--methods", default="abcd", help="d needs the extra [benchmark]")
-    parser.add_argument("--write", type=Path, help="a page to write the tables to")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         print(json.dumps(growth(*json.loads(given.one))))
         return
     given.device = choose_device(given.device)
-    lines = []
     for line in report(given):
         print(line, flush=True)
-        lines.append(line)
-    if given.write:
-        command = " ".join(["python", "benchmarks/extract.py", *sys.argv[1:]])
-        given.write.write_text(f"# Benchmarks: extraction\n\n`{command}`\n\n" + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -210,7 +210,8 @@ class Left:
                 columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
                 kept = [c for c in columns if c not in NOT_COMPARED and (name, c) != ("stage", "id")]
                 tables[name] = Counter(connection.execute(f"SELECT {', '.join(kept)} FROM {name}"))
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".crc"]
+        # Not the summary, which tells of the runs and their times.
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in (".crc", ".md")]
         return cls(tables, {str(path.relative_to(folder)): path.read_bytes() for path in files})
 
     def lost(self, other: Left) -> list[str]:

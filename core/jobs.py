@@ -237,8 +237,14 @@ def extract(
     if ranks.several_machines:
         _refuse_unsafe(matrices.folder, Path("/proc/self/mounts"))
 
+    told = -1
+
     def watch() -> None:
-        progress(int(matrices.done.sum()))
+        nonlocal told
+        n_done = int(matrices.done.sum())
+        if n_done != told:
+            told = n_done
+            progress(n_done)
 
     watch()
     batches = activations.missing_batches(matrices, batch_size)

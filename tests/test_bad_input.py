@@ -117,7 +117,7 @@ def problems(db: Path) -> dict[str, str]:
         (["--device", "cpu:1"], "--device cpu:1 is not known"),
         (["--no-such-option"], "unrecognized arguments: --no-such-option; --help shows all options"),
         (["--db"], "argument --db: expected one argument; --help"),
-        (["--db", "nonsense://atlas"], "nonsense://atlas: not a database URL"),
+        (["--db", "nonsense://atlas"], "nonsense://: not a database URL"),
     ],
     ids=" ".join,
 )  # fmt: skip

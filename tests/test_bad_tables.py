@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from core.cli import output, tell_error
+from core.cli import in_words, output
 from core.config import AnalysisConfig
 from core.datasets import InputError, Options, find, report
 from core.datasets.derive import decade
@@ -19,6 +19,7 @@ from core.datasets.files import read_json, read_lines, read_rows, walk
 from core.datasets.vocalsound import age_group
 from core.datasets.voxforge import ADDRESSES
 from core.device import choose_device
+from core.face import Face
 from core.text import harmless, is_storable, one_line, user_path
 from tests import replicas_events, replicas_speech_music
 from tests.small_study import query, run
@@ -183,7 +184,8 @@ def test_a_terminal_obeys_no_name_and_knows_every_character(monkeypatch: pytest.
 
 
 def test_an_error_is_one_line_whatever_it_names(capsys: pytest.CaptureFixture[str]) -> None:
-    tell_error(InputError("a\nb\r\x1b[31m\u2028c"))
+    with Face(output(), output(stderr=True)) as face:
+        face.error(in_words(InputError("a\nb\r\x1b[31m\u2028c")))
     assert capsys.readouterr().err == "error: a b \\x1b[31m c\n"
 
 

@@ -190,5 +190,5 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "zero.wav").symlink_to("/dev/zero")
     for name in ("pipe.wav", "zero.wav"):
         for of in (lambda path: audio.load(path, 16_000), audio.seconds):
-            with pytest.raises(audio.BadAudio, match="is a pipe, device or socket, not a file"):
+            with pytest.raises(audio.BadAudio, match="is no file"):
                 of(tmp_path / name)

@@ -51,7 +51,7 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "classes": (("A4", "dog", "A3"),),
     "class_a": ("dog", "cat"),
     "class_b": ("bell", "A3", "dog"),
-    "preset": ("calibrated", "lape"),
+    "preset": ("calibrated", "lape", "aape"),
     "selection": ("top 1%",),
     "operation": ("scale",),
     "gain": (0.0, None),

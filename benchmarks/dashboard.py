@@ -24,7 +24,7 @@ import pandas as pd
 from sqlalchemy import Engine
 from streamlit import config
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
-from streamlit.testing.v1 import AppTest, local_script_runner
+from streamlit.testing.v1 import AppTest, app_test, local_script_runner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -177,7 +177,7 @@ def main() -> None:
     os.environ["ATLAS_DB"] = str(arguments.db)
     # As a server does: scripts compiled once, the option of .streamlit/config.toml.
     scripts = ScriptCache()
-    local_script_runner.ScriptCache = lambda: scripts  # type: ignore[assignment, misc]
+    app_test.ScriptCache = local_script_runner.ScriptCache = lambda: scripts  # type: ignore[assignment, misc]
     config.set_option("browser.gatherUsageStats", False)
     if arguments.first:
         timed(opened("overview"))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import BindParameter, Double, Engine, Integer, String, TextClause, bindparam, text
+from sqlalchemy import BindParameter, Dialect, Double, Engine, Integer, String, TextClause, bindparam, text
 from sqlalchemy.types import TypeEngine
 
 # A column of NULLs only has no type of its own; these are numbers in every result.
@@ -112,12 +113,17 @@ def frame(engine: Engine, sql: str | TextClause, **parameters: Any) -> pd.DataFr
 def statement(engine: Engine, clause: TextClause, given: Mapping[str, Any]) -> str:
     """Return a query as it would be typed, to be shown and asked again."""
     bound = clause.bindparams(*(_typed(name, value) for name, value in given.items()))
-    # With names for parameters: where a driver takes %s, a % of the statement would be doubled.
-    named: Any = type(engine.dialect)
-    compiled = bound.compile(
-        dialect=named(paramstyle="named"), compile_kwargs={"literal_binds": True, "render_postcompile": True}
-    )
+    kind: Any = type(engine.dialect)
+    shown = _dialect(kind)
+    compiled = bound.compile(dialect=shown, compile_kwargs={"literal_binds": True, "render_postcompile": True})
     return textwrap.dedent(str(compiled)).strip()
+
+
+@cache
+def _dialect(kind: Any) -> Dialect:
+    """A database's dialect with names for parameters: where a driver takes %s, a % of a statement would be doubled."""
+    named: Dialect = kind(paramstyle="named")
+    return named
 
 
 def only_if(value: object, condition: str) -> str:

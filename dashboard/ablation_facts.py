@@ -46,12 +46,11 @@ def is_own(target: str, affected: Any) -> bool:
 def in_points(effects: pd.DataFrame) -> pd.DataFrame:
     """Shares as percentage points; adds ``affected`` (with a name for all clips), ``own``, ``stands``."""
     shares = [name for name in _POINTS if name in effects]
-    shown = effects.copy()
-    shown[shares] = effects[shares] * 100
-    shown["affected"] = shown["affected_class"].fillna(ALL_CLIPS)
-    shown["own"] = [is_own(t, a) for t, a in zip(effects["target"], effects["affected_class"], strict=True)]
-    shown["stands"] = facts.believable(effects)
-    return shown
+    return pd.concat([effects.drop(columns=shares), effects[shares] * 100], axis="columns").assign(
+        affected=effects["affected_class"].fillna(ALL_CLIPS),
+        own=[is_own(t, a) for t, a in zip(effects["target"], effects["affected_class"], strict=True)],
+        stands=facts.believable(effects),
+    )
 
 
 def targets_in_order(effects: pd.DataFrame) -> list[str]:

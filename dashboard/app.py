@@ -15,6 +15,7 @@ _ROOT = str(Path(__file__).resolve().parents[1])
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
+from dashboard import warm  # noqa: E402
 from dashboard.components import store  # noqa: E402
 from db.session import StoreError  # noqa: E402
 
@@ -58,3 +59,4 @@ try:
     page.run()
 except StoreError as error:
     store.show_error(error)
+warm.up()

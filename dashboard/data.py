@@ -7,7 +7,9 @@ the page is open is read anew at the next click.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
+import pickle
 import sys
 from collections.abc import Callable
 from copy import copy
@@ -111,6 +113,27 @@ def _read(
         raise StoreError(f"the store {shown(location)} could not be read: {reason}") from error
 
 
+def fingerprint(frame: pd.DataFrame) -> bytes:
+    """What a frame holds; Streamlit's own takes ten times as long for small frames of many columns."""
+    return hashlib.blake2b(pickle.dumps(frame, protocol=5), digest_size=16).digest()
+
+
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs={pd.DataFrame: fingerprint})
+def _derive(name: str, _function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+    del name
+    return _function(*given)
+
+
+def derive(function: Callable[..., Any], *given: Any) -> Any:
+    """Return the value of a pure function of frames and hashable values, kept for the next run of the page."""
+    return _own(_derive(f"{function.__module__}.{function.__qualname__}", function, given))
+
+
+def _own(kept: Any) -> Any:
+    """What a page does to its answer leaves the kept one as it is: pandas copies on write."""
+    return kept.copy(deep=False) if isinstance(kept, pd.DataFrame) else copy(kept)
+
+
 def read(store: Store, query: Callable[..., Any], *positional: Any, **named: Any) -> Any:
     """Return the answer of a function of ``db.queries`` or its like, cached while the store stays as it is.
 
@@ -128,6 +151,4 @@ def read(store: Store, query: Callable[..., Any], *positional: Any, **named: Any
         With one line, where the store cannot be read.
     """
     name = f"{query.__module__}.{query.__qualname__}"
-    found = _read(name, query, store.location, store.stamp, positional, named)
-    # What a page does to its answer leaves the kept one as it is: pandas copies on write.
-    return found.copy(deep=False) if isinstance(found, pd.DataFrame) else copy(found)
+    return _own(_read(name, query, store.location, store.stamp, positional, named))

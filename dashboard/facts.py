@@ -21,9 +21,10 @@ def believable(effects: pd.DataFrame) -> pd.Series:
 
     Where no controls or no q were measured, the row does not stand.
     """
-    nonzero = (effects["ci_low"] > 0) | (effects["ci_high"] < 0)
-    beyond = (effects["delta"] < effects["control_delta_low"]) | (effects["delta"] > effects["control_delta_high"])
-    return (effects["q_value"] < Q_LIMIT) & nonzero & beyond
+    names = ["ci_low", "ci_high", "delta", "control_delta_low", "control_delta_high", "q_value"]
+    low, high, delta, control_low, control_high, q = (effects[name].to_numpy(dtype=np.float64) for name in names)
+    beyond = (delta < control_low) | (delta > control_high)
+    return pd.Series((q < Q_LIMIT) & ((low > 0) | (high < 0)) & beyond, index=effects.index)
 
 
 def beyond_chance(coverage: pd.DataFrame) -> list[str]:

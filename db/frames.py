@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sqlalchemy import BindParameter, Dialect, Double, Engine, Integer, String, TextClause, bindparam, text
 from sqlalchemy.types import TypeEngine
 
@@ -103,11 +105,17 @@ def frame(engine: Engine, sql: str | TextClause, **parameters: Any) -> pd.DataFr
         result = connection.execute(clause, given)
         # The driver's own rows: SQLAlchemy would wrap each, and a third of the time of a long answer goes there.
         rows = result.cursor.fetchall() if result.cursor is not None else []
-        found = pd.DataFrame([*map(tuple, rows)], columns=list(result.keys()))
-    for column in _NUMBERS.intersection(found.columns):
-        found[column] = found[column].astype("float64")
+        names = list(result.keys())
+    # Column by column: pandas would look for the type of each value first, and change it afterwards.
+    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+    found = pd.DataFrame(dict(enumerate(map(_column, names, columns))))
+    found.columns = pd.Index(names)
     found.attrs["sql"] = statement(engine, clause, given)
     return found
+
+
+def _column(name: str, values: Sequence[Any]) -> NDArray[np.float64] | list[Any]:
+    return np.array(values, dtype=np.float64) if name in _NUMBERS else list(values)
 
 
 def statement(engine: Engine, clause: TextClause, given: Mapping[str, Any]) -> str:

@@ -25,9 +25,9 @@ CONTROL_NAME = "random controls"
 
 
 def layered(layer: Sequence[alt.Chart | alt.LayerChart], **of_all: Any) -> alt.LayerChart:
-    """Charts over each other, as ``alt.LayerChart``.
+    """Charts over each other, as ``alt.LayerChart``, which copies every layer four times to join data and parameters.
 
-    That copies every layer four times and joins their data and parameters, which its ``to_dict`` does again.
+    `dashboard.charts.vega_lite` writes them as they are.
     """
     chart = alt.LayerChart(**of_all)
     chart.layer = list(layer)

@@ -63,10 +63,10 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     link_slot = st.container(width="content")
 
 effects = data.read(store, queries.effects, *chosen)
-shown = told.in_points(effects)
+shown = data.derive(told.in_points, effects)
 targets, classes = told.targets_in_order(effects), told.classes_in_order(effects)
-target = address.optional("target", targets) or told.strongest_target(effects)
-st.markdown(told.verdict(effects))
+target = address.optional("target", targets) or data.derive(told.strongest_target, effects)
+st.markdown(data.derive(told.verdict, effects))
 st.caption(told.power_sentence(effects))
 
 
@@ -108,7 +108,7 @@ st.segmented_control(
     key=address.show("select_beside", beside), on_change=address.on_change("beside", "select_beside"),
 )  # fmt: skip
 of = None if beside == told.OWN else target
-rows = told.beside_controls(effects, of or told.OWN)
+rows = data.derive(told.beside_controls, effects, of or told.OWN)
 if of is None and rows["affected_class"].isna().all():
     st.caption("No target is a class of the task: shown is what each cost over all test clips.")
 strongest = rows.loc[rows["delta"].abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]]
@@ -172,7 +172,7 @@ else:
     share.take_away(f"flips_{model}_{task}_{target}", flips)
 
 own = data.read(store, queries.own_effects, model, task, selection)
-doses, parts = told.doses(own), told.needed_and_enough(own)
+doses, parts = data.derive(told.doses, own), data.derive(told.needed_and_enough, own)
 specific = data.read(store, queries.specificity, model, task)
 specific = specific[
     (specific["operation"] == operation) & (specific["gain"].isna() if gain is None else specific["gain"] == gain)

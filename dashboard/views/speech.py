@@ -21,12 +21,6 @@ LOG_ODDS = (
 )
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def grow(distances: pd.DataFrame) -> speech_facts.Tree | None:
-    """Build the tree once: its shuffles take a tenth of a second."""
-    return speech_facts.tree(distances)
-
-
 scope = sidebar.choose(show=("model", "preset"), clears=("speech_class", "speech_other"))
 store, model, preset = scope.store, scope.model, scope.preset
 page.head(
@@ -162,7 +156,7 @@ if similarity == "odds":
 else:
     read = data.read(store, speech_queries.overlaps, model, task, preset)
     distances = speech_facts.overlap_distances(read)
-grown = grow(distances)
+grown = data.derive(speech_facts.tree, distances)
 if grown is None:
     st.caption(
         "A tree needs three classes with neurons."

@@ -1,0 +1,22 @@
+"""What a server does once, after its first page."""
+
+from __future__ import annotations
+
+import gc
+from importlib import import_module
+from threading import Thread
+
+import streamlit as st
+
+
+@st.cache_resource(show_spinner=False)
+def up() -> None:
+    """Load, beside the visitors, what later pages need, and take all that stays out of the collector's way."""
+    Thread(target=_settle, daemon=True).start()
+
+
+def _settle() -> None:
+    import_module("scipy.cluster.hierarchy")  # trees and clustered rows: half a second at their first page
+    gc.collect()
+    # Long answers of the store make the collector look at everything: a tenth of a second, most of it modules.
+    gc.freeze()

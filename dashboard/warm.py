@@ -16,7 +16,11 @@ def up() -> None:
 
 
 def _settle() -> None:
-    import_module("scipy.cluster.hierarchy")  # trees and clustered rows: half a second at their first page
+    for name in (
+        "scipy.cluster.hierarchy",
+        "scipy.stats",
+    ):  # trees, clustered rows, chance: a second at their first page
+        import_module(name)
     gc.collect()
     # Long answers of the store make the collector look at everything: a tenth of a second, most of it modules.
     gc.freeze()

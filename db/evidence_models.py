@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, Integer, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.study_models import Base, owner, stage_mark
@@ -159,7 +159,11 @@ class NeuronPreference(Base):
     """Log odds that a neuron fires in a class against the others."""
 
     __tablename__ = "neuron_preference"
-    __table_args__ = WITHOUT_ROWID
+    __table_args__ = (
+        # A class's strongest neurons, and its counts, without reading all of its task.
+        Index("ix_neuron_preference_class", "model_task_id", "class_id", "log_odds", "ci_low", "ci_high"),
+        WITHOUT_ROWID,
+    )
 
     model_task_id: Mapped[int] = mapped_column(owner("model_task.id"), primary_key=True)
     neuron_id: Mapped[int] = mapped_column(primary_key=True)

@@ -3,7 +3,7 @@
     python -m db.named_queries                                  # their names
     python -m db.named_queries atlas.db "sharing by octave"     # one of them, as CSV
 
-``NAMED`` maps a name to its title and its SQL. The texts take no parameters and run on SQLite and PostgreSQL; a
+``NAMED`` maps a name to its title and its SQL; where a view would read far more than is asked for, over tables. The texts take no parameters and run on SQLite and PostgreSQL; a
 view whose stage has not run gives no rows. Figures are those of Kawamura, Niizumi, Ono (arXiv 2602.15307, 2026).
 """
 
@@ -79,11 +79,19 @@ ORDER BY preset, model""",
     "neurons by layer": (
         "Class-specific neurons of each layer, and their share of the layer",
         """
-SELECT model, task, preset, layer, SUM(is_class_specific) AS n_class_specific, COUNT(*) AS n_neurons,
-       CAST(SUM(is_class_specific) AS DOUBLE PRECISION) / COUNT(*) AS share
-FROM neuron_selectivity
-GROUP BY model, task, preset, layer
-ORDER BY model, task, preset, layer""",
+SELECT task_coverage.model, task_coverage.task, task_coverage.preset, layer.layer,
+       COALESCE(found.n_class_specific, 0) AS n_class_specific, layer.width AS n_neurons,
+       CAST(COALESCE(found.n_class_specific, 0) AS DOUBLE PRECISION) / layer.width AS share
+FROM task_coverage
+JOIN model ON model.name = task_coverage.model
+JOIN layer ON layer.model_id = model.id
+LEFT JOIN (
+    SELECT model, task, preset, layer, COUNT(DISTINCT neuron) AS n_class_specific
+    FROM class_specific_neurons
+    GROUP BY model, task, preset, layer
+) AS found ON found.model = task_coverage.model AND found.task = task_coverage.task
+    AND found.preset = task_coverage.preset AND found.layer = layer.layer
+ORDER BY task_coverage.model, task_coverage.task, task_coverage.preset, layer.layer""",
     ),
     "sharing by octave": (
         "Neurons that octaves share between synthesised and recorded notes",
@@ -175,15 +183,17 @@ ORDER BY model, task, n_classes""",
     "dead neurons": (
         "Neurons of each layer that fire on no class of any task",
         """
-SELECT model, layer, SUM(CASE WHEN highest = 0 THEN 1 ELSE 0 END) AS n_dead, COUNT(*) AS n_neurons
+SELECT model.name AS model, neuron.layer, SUM(CASE WHEN highest > 0 THEN 0 ELSE 1 END) AS n_dead,
+       COUNT(*) AS n_neurons
 FROM (
-    SELECT model, layer, neuron, MAX(COALESCE(max_probability, 0)) AS highest
-    FROM neuron_selectivity
-    WHERE preset = (SELECT MIN(preset) FROM task_coverage)
-    GROUP BY model, layer, neuron
+    SELECT neuron_id, MAX(max_probability) AS highest
+    FROM neuron_entropy
+    GROUP BY neuron_id
 ) AS by_neuron
-GROUP BY model, layer
-ORDER BY model, layer""",
+JOIN neuron ON neuron.id = by_neuron.neuron_id
+JOIN model ON model.id = neuron.model_id
+GROUP BY model.name, neuron.layer
+ORDER BY model.name, neuron.layer""",
     ),
     "classes without neurons": (
         "Classes that no neuron is specific for, by the rule of evidence",
@@ -274,11 +284,19 @@ ORDER BY model, task""",
     "preferences": (
         "Of the class-specific neurons of a task, how many surely fire more, or less, in each class",
         """
-SELECT model, task, class_name, COUNT(*) AS n_neurons, SUM(CASE WHEN ci_low > 0 THEN 1 ELSE 0 END) AS n_more,
-       SUM(CASE WHEN ci_high < 0 THEN 1 ELSE 0 END) AS n_less
-FROM neuron_preferences
-GROUP BY model, task, class_name
-ORDER BY model, task, class_name""",
+SELECT model.name AS model, task.name AS task, task_class.name AS class_name, counted.n_neurons,
+       counted.n_more, counted.n_less
+FROM (
+    SELECT model_task_id, class_id, COUNT(*) AS n_neurons, SUM(CASE WHEN ci_low > 0 THEN 1 ELSE 0 END) AS n_more,
+           SUM(CASE WHEN ci_high < 0 THEN 1 ELSE 0 END) AS n_less
+    FROM neuron_preference
+    GROUP BY model_task_id, class_id
+) AS counted
+JOIN model_task ON model_task.id = counted.model_task_id
+JOIN model ON model.id = model_task.model_id
+JOIN task ON task.id = model_task.task_id
+JOIN task_class ON task_class.id = counted.class_id
+ORDER BY model.name, task.name, task_class.name""",
     ),
     "clips by class": (
         "Clips of each class and split",

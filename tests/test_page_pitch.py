@@ -17,7 +17,7 @@ from dashboard import pitch_facts
 from dashboard.charts import pitch as charts
 from db import tuning_queries
 from db.session import open_store
-from tests import pages
+from tests import drawn_charts, pages
 from tests.pages import said
 from tests.synthetic_store import build_store
 
@@ -77,6 +77,7 @@ def engine(store: Path) -> Engine:
 
 
 def test_the_page_opens_and_counts(store: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = drawn_charts.watch(monkeypatch)
     app = show(store, monkeypatch, model=MODEL)
     assert not app.exception
     assert not app.warning
@@ -84,6 +85,7 @@ def test_the_page_opens_and_counts(store: Path, engine: Engine, monkeypatch: pyt
     assert f"**{counted:,}** neurons are class-specific for some note" in said(app)
     assert "tuned in both" in said(app)
     assert len(app.get("vega_lite_chart")) == 6 + 7  # curves; keyboard, wheels, octaves, widths, layers, pairs
+    drawn_charts.check(drawn, 6 + 7)
 
 
 def test_a_note_brings_its_neurons_and_sounds(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

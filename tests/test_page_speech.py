@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.cluster.hierarchy import cophenet, linkage
+from scipy.spatial.distance import pdist, squareform
 from sqlalchemy import Engine
 
 from dashboard import speech_facts
 from dashboard.charts import speech as charts
 from db import speech_queries
 from db.session import open_store
-from tests import pages
+from tests import drawn_charts, pages
 from tests.pages import said
 from tests.synthetic_store import build_store
 
@@ -91,11 +93,13 @@ def test_gender_is_told_with_what_goes_with_it(store: Path, monkeypatch: pytest.
 
 
 def test_emotions_grow_a_tree_with_our_arousal(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = drawn_charts.watch(monkeypatch)
     app = show(store, monkeypatch, model=MODEL, speech_task=EMOTION)
     assert not app.exception
     assert "Cophenetic correlation" in said(app)
     assert "arousal (our grouping" in said(app)
     assert len(app.get("vega_lite_chart")) == 1 + 6 + 1
+    drawn_charts.check(drawn, 1 + 6 + 1)
 
 
 def test_a_class_brings_its_sounds(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,6 +259,14 @@ def test_a_tree_joins_what_is_close() -> None:
     assert {order[:2], order[2:]} in ({"ab", "cd"}, {"ba", "cd"}, {"ab", "dc"}, {"ba", "dc"})
     assert set(grown.branches.loc[grown.branches["height"] == 0, "place"]) == {0, 1, 2, 3}
     assert speech_facts.tree(TWO_PAIRS.iloc[:2, :2]) is None
+
+
+def test_the_heights_of_a_tree_tell_its_cophenetic_correlation() -> None:
+    points = np.random.default_rng(3).normal(size=(9, 3))
+    flat = pdist(points)
+    grown = speech_facts.tree(pd.DataFrame(squareform(flat), index=list("abcdefghi"), columns=list("abcdefghi")))
+    assert grown is not None
+    assert grown.cophenetic == pytest.approx(np.corrcoef(flat, cophenet(linkage(flat, "average")))[0, 1])
 
 
 def test_families_that_lie_closer_are_told() -> None:

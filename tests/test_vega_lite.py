@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
-import vl_convert
 
-from dashboard.charts.common import Chart, layered
+from dashboard.charts.common import layered
 from dashboard.charts.vega_lite import vega_lite
-from dashboard.components import draw
-from tests.pages import open_page
+from tests.drawn_charts import check, svg, watch
+from tests.pages import show
 from tests.synthetic_store import build_store
 
 STATES: list[tuple[str, dict[str, str], int]] = [
@@ -41,45 +37,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_store(folder / "atlas.db", audio_root=folder / "audio")
 
 
-@pytest.fixture
-def charts(store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Chart]]:
-    """The charts that the pages of the store draw."""
-    found: list[Chart] = []
-
-    def watched(chart: Chart) -> dict[str, Any]:
-        found.append(chart)
-        return vega_lite(chart)
-
-    monkeypatch.setattr(draw, "vega_lite", watched)
-    monkeypatch.setenv("ATLAS_DB", str(store))
-    draw._specification.clear()
-    yield found
-    draw._specification.clear()
-
-
-def svg(spec: dict[str, Any]) -> str:
-    spec = {**spec, "config": {}}
-    if "layer" in spec or "mark" in spec:
-        spec.setdefault("width", 400)
-    drawn = str(vl_convert.vegalite_to_svg(json.dumps(spec, default=str), vl_version=draw.VEGA_LITE))
-    return re.sub(r"\b(view_\w+_marks|gradient_\d+)\b", "", drawn)  # names that nobody sees
-
-
-def selections(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """Its parameters, without the names of the views they stand in."""
-    return [{name: part for name, part in param.items() if name != "views"} for param in spec.get("params", ())]
-
-
 @pytest.mark.parametrize(("view", "state", "at_least"), STATES)
 def test_pages_draw_what_altair_would_draw(
-    view: str, state: dict[str, str], at_least: int, charts: list[Chart]
+    view: str, state: dict[str, str], at_least: int, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not open_page(view, **state).exception
-    assert len(charts) >= at_least
-    for chart in charts:
-        ours, altairs = vega_lite(chart), chart.to_dict()
-        assert selections(ours) == selections(altairs)
-        assert svg(ours) == svg(altairs)
+    charts = watch(monkeypatch)
+    show(view, store, monkeypatch, **state)
+    check(charts, at_least)
 
 
 def test_rows_at_the_top_are_those_of_the_layers() -> None:
@@ -105,6 +69,16 @@ def test_a_selection_knows_its_layer() -> None:
     assert param["name"] == "spot"
     assert param["views"] == [spec["layer"][1]["name"]]
     assert "params" not in spec["layer"][1]
+
+
+def test_layers_of_layers_keep_their_selection() -> None:
+    rows = alt.Chart(pd.DataFrame({"at": [1.0]})).encode(x=alt.X("at:Q"))
+    click = alt.selection_point(name="spot", fields=["at"])
+    inner = layered(layer=[rows.mark_point().add_params(click), alt.Chart().mark_rule().encode(x=alt.XDatum(3))])
+    spec = vega_lite(layered(layer=[inner, rows.mark_rule()]))
+    assert [(param["name"], param["views"]) for param in spec["params"]] == [("spot", ["view_0_0"])]
+    assert spec["layer"][0]["layer"][0]["name"] == "view_0_0"
+    assert spec["layer"][0]["layer"][1]["data"] == {"values": [{}]}
 
 
 def test_conditions_expressions_and_numbers_of_numpy_become_plain() -> None:

@@ -121,7 +121,7 @@ def keyboard(frame: pd.DataFrame, chosen: int | None = None) -> alt.LayerChart:
         x=x, x2=alt.X2("right:Q"), y=alt.Y("low:Q", scale=height), y2=alt.Y2("high:Q")
     )
     return layered(
-        layer=[bar + chance, board + names],
+        layer=[layered([bar, chance]), layered([board, names])],
         resolve=alt.Resolve(scale=alt.ScaleResolveMap(y="independent")),
         height=_BARS + _GAP + _WHITE_KEY + 2,
     )
@@ -239,7 +239,7 @@ def wheel(frame: pd.DataFrame, top: float, colour: str, dark: bool = False) -> a
     )
     base = alt.Chart(rows).encode(
         theta=alt.Theta("start:Q", scale=angle, stack=None),
-        theta2="end:Q",
+        theta2=alt.Theta2("end:Q"),
         tooltip=[
             alt.Tooltip("name:N", title="Pitch class"),
             alt.Tooltip("n_neurons:Q", title="Neurons that prefer it", format=",d"),
@@ -251,10 +251,10 @@ def wheel(frame: pd.DataFrame, top: float, colour: str, dark: bool = False) -> a
     )
     found = base.mark_arc(color=colour, opacity=0.9).encode(radius=alt.Radius("times:Q", scale=reach, stack=None))
     null = base.mark_arc(color=NULL_COLOUR, opacity=0.6).encode(
-        radius=alt.Radius("times_high:Q", scale=reach, stack=None), radius2="times_low:Q"
+        radius=alt.Radius("times_high:Q", scale=reach, stack=None), radius2=alt.Radius2("times_low:Q")
     )
     ring = base.mark_arc(fillOpacity=0, stroke=MEAN_COLOUR, strokeWidth=1.5).encode(
-        radius=alt.Radius("one:Q", scale=reach, stack=None), radius2="one:Q"
+        radius=alt.Radius("one:Q", scale=reach, stack=None), radius2=alt.Radius2("one:Q")
     )
     names = (
         alt.Chart(frame.assign(angle=frame["pitch_class"] * step))

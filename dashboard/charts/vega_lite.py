@@ -36,16 +36,27 @@ def vega_lite(chart: Chart) -> dict[str, Any]:
         Where the type of a field is missing.
     """
     spec = _plain(chart)
-    parts = spec.get("layer", [spec])
-    params = []
-    for place, part in enumerate(parts):
-        if "data" not in part | spec:
-            part["data"] = {"values": [{}]}  # one row, so that what stands at a fixed place is drawn once
-        for param in part.pop("params", ()):
-            params.append({**param, "views": [part.setdefault("name", f"view_{place}")]})
+    params = _lifted(spec, "view") if "layer" in spec else []
     if params:
         spec["params"] = params
+    _with_rows(spec)
     return {"$schema": alt.SCHEMA_URL, **spec}
+
+
+def _lifted(spec: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Take the parameters out of the views of a chart; each then knows its view by name."""
+    found = [param for i, part in enumerate(spec.get("layer", ())) for param in _lifted(part, f"{name}_{i}")]
+    return found + [{**param, "views": [spec.setdefault("name", name)]} for param in spec.pop("params", ())]
+
+
+def _with_rows(spec: dict[str, Any]) -> None:
+    """Give a view without data one row, so that what stands at a fixed place is drawn once."""
+    if "data" in spec:
+        return
+    if "layer" not in spec:
+        spec["data"] = {"values": [{}]}
+    for part in spec.get("layer", ()):
+        _with_rows(part)
 
 
 def _plain(part: Any) -> Any:

@@ -38,7 +38,7 @@ page.head(
 )
 tuned = data.read(store, tuning_queries.tuned_tasks, model)
 known_notes = {name: data.read(store, tuning_queries.notes, model, name) for name in map(str, tuned["task"])}
-played = {name: pitch_facts.with_notes(notes) for name, notes in known_notes.items()}
+played = {name: data.derive(pitch_facts.with_notes, notes) for name, notes in known_notes.items()}
 names = [name for name, notes in played.items() if len(notes)]
 if not names:
     st.info(
@@ -91,7 +91,7 @@ def press_key() -> None:
 def preferred_notes(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Neurons by layer and preferred note, and by note beside chance."""
     by_layer = data.read(store, tuning_queries.preferred, model, name, preset)
-    return by_layer, pitch_facts.by_note(by_layer, played[name])
+    return by_layer, data.derive(pitch_facts.by_note, by_layer, played[name])
 
 
 preferred, counted = preferred_notes(task)
@@ -155,7 +155,7 @@ else:
     grid = st.grid(3, min_column_width=250, gap="medium")
     for row in shown.to_dict("records"):
         layer, neuron = int(row["layer"]), int(row["neuron"])
-        rates = pitch_facts.named_curve(data.read(store, tuning_queries.curve, model, pair, layer, neuron))
+        rates = data.derive(pitch_facts.named_curve, data.read(store, tuning_queries.curve, model, pair, layer, neuron))
         with grid.container(border=True):
             place = {"model": model, "task": task, "preset": preset, "layer": str(layer), "neuron": str(neuron)}
             st.page_link("views/neuron.py", label=f"**Layer {layer}, neuron {neuron}**", query_params=place)
@@ -195,7 +195,10 @@ else:
         "Wedge: how many times as many neurons prefer the pitch class as by chance. Ring: chance, grey its 95 % range."
     )
     wheels = {name: preferred_notes(name)[1] for name in pair}
-    folded = {name: pitch_facts.by_pitch_class(rows) for name, rows in wheels.items() if rows["n_neurons"].sum()}
+    folded = {
+        name: data.derive(pitch_facts.by_pitch_class, rows)
+        for name, rows in wheels.items() if rows["n_neurons"].sum()
+    }  # fmt: skip
     top = max(float(rows[["times", "times_high"]].max().max()) for rows in folded.values())
     grid = st.grid(2, min_column_width=320, gap="medium")
     for (name, rows), colour, mark in zip(folded.items(), MODEL_COLOURS, ("blue", "orange"), strict=False):
@@ -234,7 +237,7 @@ else:
         f"clips ({pitch_facts.span(notes['share'])}). Orange dot: more than that, q < 0.05."
     )
     draw.chart(
-        charts.layer_notes, pitch_facts.by_layer(preferred, notes), data=preferred,
+        charts.layer_notes, data.derive(pitch_facts.by_layer, preferred, notes), data=preferred,
         name=f"layers_{model}_{task}_{preset}",
         alt=f"Share of each layer's tuned neurons that prefer each note of {task}",
     )  # fmt: skip

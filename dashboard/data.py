@@ -96,37 +96,36 @@ def _engine(location: str, identity: int) -> Engine:
     return open_store(location, read_only=True, create=False)
 
 
+def key_of(*parts: Any) -> str:
+    """Name what is asked for, frames by what they hold; Streamlit's own way takes ten times as long."""
+    return hashlib.blake2b(pickle.dumps(parts, protocol=5), digest_size=16).hexdigest()
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
+
+
 @st.cache_resource(max_entries=512, show_spinner=False)
 def _read(
-    name: str,
-    _query: Callable[..., Any],
-    location: str,
-    stamp: tuple[int, ...],
-    positional: tuple[Any, ...],
-    named: dict[str, Any],
+    key: str, _query: Callable[..., Any], _store: Store, _positional: tuple[Any, ...], _named: dict[str, Any]
 ) -> Any:
-    del name
+    del key
     try:
-        return _query(_engine(location, stamp[0]), *positional, **named)
+        return _query(_engine(_store.location, _store.stamp[0]), *_positional, **_named)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreError(f"the store {shown(location)} could not be read: {reason}") from error
+        raise StoreError(f"the store {_store.shown} could not be read: {reason}") from error
 
 
-def fingerprint(frame: pd.DataFrame) -> bytes:
-    """What a frame holds; Streamlit's own takes ten times as long for small frames of many columns."""
-    return hashlib.blake2b(pickle.dumps(frame, protocol=5), digest_size=16).digest()
-
-
-@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs={pd.DataFrame: fingerprint})
-def _derive(name: str, _function: Callable[..., Any], given: tuple[Any, ...]) -> Any:
-    del name
-    return _function(*given)
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _derive(key: str, _function: Callable[..., Any], _given: tuple[Any, ...]) -> Any:
+    del key
+    return _function(*_given)
 
 
 def derive(function: Callable[..., Any], *given: Any) -> Any:
-    """Return the value of a pure function of frames and hashable values, kept for the next run of the page."""
-    return _own(_derive(f"{function.__module__}.{function.__qualname__}", function, given))
+    """Return the value of a pure function of frames and plain values, kept for the next run of the page."""
+    return _own(_derive(key_of(name_of(function), given), function, given))
 
 
 def _own(kept: Any) -> Any:
@@ -150,5 +149,5 @@ def read(store: Store, query: Callable[..., Any], *positional: Any, **named: Any
     StoreError
         With one line, where the store cannot be read.
     """
-    name = f"{query.__module__}.{query.__qualname__}"
-    return _own(_read(name, query, store.location, store.stamp, positional, named))
+    key = key_of(name_of(query), store.location, store.stamp, positional, sorted(named.items()))
+    return _own(_read(key, query, store, positional, named))

@@ -8,11 +8,13 @@ from threading import Thread
 
 import streamlit as st
 
+THREAD = "atlas-warm"
+
 
 @st.cache_resource(show_spinner=False)
 def up() -> None:
     """Load, beside the visitors, what later pages need, and take all that stays out of the collector's way."""
-    Thread(target=_settle, daemon=True).start()
+    Thread(target=_settle, name=THREAD, daemon=True).start()
 
 
 def _settle() -> None:

@@ -3,8 +3,9 @@
     python -m db.named_queries                                  # their names
     python -m db.named_queries atlas.db "sharing by octave"     # one of them, as CSV
 
-``NAMED`` maps a name to its title and its SQL; where a view would read far more than is asked for, over tables. The texts take no parameters and run on SQLite and PostgreSQL; a
-view whose stage has not run gives no rows. Figures are those of Kawamura, Niizumi, Ono (arXiv 2602.15307, 2026).
+``NAMED`` maps a name to its title and its SQL; where a view would read far more than is asked for, over tables. The
+texts take no parameters and run on SQLite and PostgreSQL; a view whose stage has not run gives no rows. Figures are
+those of Kawamura, Niizumi, Ono (arXiv 2602.15307, 2026).
 """
 
 from __future__ import annotations

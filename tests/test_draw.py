@@ -30,7 +30,7 @@ def two_layers(rows: pd.DataFrame) -> alt.LayerChart:
 
 def drawn() -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """The Vega-Lite of a chart, and its rows as the browser reads them."""
-    spec = draw._specification("a chart", two_layers, (ROWS,)).for_browser()
+    spec = draw.specification(two_layers, ROWS).for_browser()
     return spec, {name: convert_arrow_bytes_to_pandas_df(rows) for name, rows in spec["datasets"].items()}
 
 
@@ -57,14 +57,14 @@ def test_a_chart_that_is_drawn_leaves_the_kept_one_as_it_is() -> None:
 
 
 def test_other_rows_make_another_chart() -> None:
-    kept = draw._specification("a chart", two_layers, (ROWS,))
-    assert draw._specification("a chart", two_layers, (ROWS.copy(),)) is kept
-    assert draw._specification("a chart", two_layers, (ROWS.assign(value=2.0),)) is not kept
+    kept = draw.specification(two_layers, ROWS)
+    assert draw.specification(two_layers, ROWS.copy()) is kept
+    assert draw.specification(two_layers, ROWS.assign(value=2.0)) is not kept
 
 
 def test_the_frame_given_is_left_as_it_was() -> None:
     before = ROWS.copy()
-    draw._specification("a chart", two_layers, (ROWS,))
+    draw.specification(two_layers, ROWS)
     pd.testing.assert_frame_equal(ROWS, before)
 
 
@@ -74,5 +74,5 @@ def test_outside_the_pages_rows_are_written_out() -> None:
 
 
 def test_a_picture_holds_the_rows() -> None:
-    spec = draw._specification("a chart", two_layers, (ROWS,))
+    spec = draw.specification(two_layers, ROWS)
     assert draw.picture(spec, "svg").startswith(b"<svg")

@@ -23,7 +23,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard.charts.common import Chart
 from dashboard.charts.vega_lite import vega_lite
 from dashboard.components import share
-from dashboard.data import fingerprint
+from dashboard.data import key_of, name_of
 
 _FRAMES: ContextVar[list[pd.DataFrame] | None] = ContextVar("frames", default=None)
 """Frames of the chart that is being built; None: rows are to be written out."""
@@ -80,14 +80,18 @@ class Specification:
         return {**json.loads(self.text), "datasets": dict(self.rows)}
 
 
-@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs={pd.DataFrame: fingerprint})
-def _specification(name: str, _build: Callable[..., Chart], given: tuple[Any, ...]) -> Specification:
-    """Vega-Lite of ``_build(*given)``."""
-    del name
+def specification(build: Callable[..., Chart], *given: Any) -> Specification:
+    """Return the chart ``build(*given)`` for the browser, built once."""
+    return _specification(key_of(name_of(build), given), build, given)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _specification(key: str, _build: Callable[..., Chart], _given: tuple[Any, ...]) -> Specification:
+    del key
     frames: list[pd.DataFrame] = []
     token = _FRAMES.set(frames)
     try:
-        spec = vega_lite(_build(*(_Rows(part) if isinstance(part, pd.DataFrame) else part for part in given)))
+        spec = vega_lite(_build(*(_Rows(part) if isinstance(part, pd.DataFrame) else part for part in _given)))
     finally:
         _FRAMES.reset(token)
     # Not Altair's own theme: the page has another, which would push the first label of a row of bands aside.
@@ -150,7 +154,7 @@ def chart(
     **how
         As of ``st.vega_lite_chart``; with ``on_select`` the selection is returned.
     """
-    spec = _specification(f"{build.__module__}.{build.__qualname__}", build, given)
+    spec = specification(build, *given)
     area = (place or st).container(gap="xxsmall")
     event = area.vega_lite_chart(spec.for_browser(), alt=alt, **how)
     if name:

@@ -28,7 +28,7 @@ AROUSAL = {
 dataset says it."""
 
 MOST_GROUP_MARKS = 6
-N_SHUFFLES = 200
+N_SHUFFLES, N_TREES = 200, 100
 _ONE_SIDE = 0.025
 
 
@@ -176,7 +176,7 @@ def tree(distances: pd.DataFrame, seed: int = 0) -> Tree | None:
     Notes
     -----
     Cophenetic correlation: of the distances with the heights at which classes join. It is high for any tree built from
-    few classes, so the same distances are dealt anew to the pairs `N_SHUFFLES` times. Under average linkage two
+    few classes, so the same distances are dealt anew to the pairs `N_TREES` times. Under average linkage two
     groups join at the mean of the distances between them, so that the correlation is the root of the share of the
     distances' sum of squares that lies between joints: the heights alone give it.
     """
@@ -199,7 +199,7 @@ def tree(distances: pd.DataFrame, seed: int = 0) -> Tree | None:
         return float(np.sqrt(between / ((values - values.mean()) ** 2).sum()))
 
     rng = np.random.default_rng(seed)
-    dealt = np.array([fit(rng.permutation(flat)) for _ in range(N_SHUFFLES)])
+    dealt = np.array([fit(rng.permutation(flat)) for _ in range(N_TREES)])
     drawn = dendrogram(optimal_leaf_ordering(linkage(flat, "average"), flat), no_plot=True)
     # scipy sets leaves at 5, 15, 25, ...
     leaves = pd.DataFrame({"class_name": [str(distances.index[i]) for i in drawn["leaves"]]})

@@ -80,19 +80,21 @@ ORDER BY preset, model""",
     "neurons by layer": (
         "Class-specific neurons of each layer, and their share of the layer",
         """
-SELECT task_coverage.model, task_coverage.task, task_coverage.preset, layer.layer,
+SELECT model.name AS model, task.name AS task, selection.preset, layer.layer,
        COALESCE(found.n_class_specific, 0) AS n_class_specific, layer.width AS n_neurons,
        CAST(COALESCE(found.n_class_specific, 0) AS DOUBLE PRECISION) / layer.width AS share
-FROM task_coverage
-JOIN model ON model.name = task_coverage.model
+FROM selection
+JOIN model_task ON model_task.id = selection.model_task_id
+JOIN model ON model.id = model_task.model_id
+JOIN task ON task.id = model_task.task_id
 JOIN layer ON layer.model_id = model.id
 LEFT JOIN (
-    SELECT model, task, preset, layer, COUNT(DISTINCT neuron) AS n_class_specific
-    FROM class_specific_neurons
-    GROUP BY model, task, preset, layer
-) AS found ON found.model = task_coverage.model AND found.task = task_coverage.task
-    AND found.preset = task_coverage.preset AND found.layer = layer.layer
-ORDER BY task_coverage.model, task_coverage.task, task_coverage.preset, layer.layer""",
+    SELECT selection_id, neuron.layer, COUNT(DISTINCT neuron_id) AS n_class_specific
+    FROM class_specific_neuron
+    JOIN neuron ON neuron.id = class_specific_neuron.neuron_id
+    GROUP BY selection_id, neuron.layer
+) AS found ON found.selection_id = selection.id AND found.layer = layer.layer
+ORDER BY model.name, task.name, selection.preset, layer.layer""",
     ),
     "sharing by octave": (
         "Neurons that octaves share between synthesised and recorded notes",

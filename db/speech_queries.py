@@ -237,28 +237,19 @@ _IN_TWO = (
 )  # fmt: skip
 
 
-def profiles(engine: Engine, model: str, task: str) -> pd.DataFrame:
+def profiles(engine: Engine, model: str, task: str, n_rows: int) -> pd.DataFrame:
     """Return log odds of every class, in about `MOST_PROFILE_ROWS` rows at most: neurons spread over the model.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many there are: the sum of ``n_neurons`` of `preferring`.
 
     Returns
     -------
     DataFrame
         ``class_name``, ``neuron_id``, ``log_odds``.
     """
-    counted = frame(
-        engine,
-        """
-        SELECT COUNT(*) AS n_rows
-        FROM model_task
-        JOIN model ON model.id = model_task.model_id
-        JOIN task ON task.id = model_task.task_id
-        JOIN neuron_preference ON neuron_preference.model_task_id = model_task.id
-        WHERE model.name = :model AND task.name = :task
-        """,
-        model=model,
-        task=task,
-    )
-    n_rows = 0 if counted.empty else int(counted["n_rows"].iloc[0])
     return frame(
         engine,
         """

@@ -190,9 +190,9 @@ def test_a_class_is_looked_up_in_another_dataset(engine: Engine) -> None:
 
 
 def test_profiles_are_thinned_evenly(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(speech_queries.profiles(engine, MODEL, EMOTION)) == 30 * 6
+    assert len(speech_queries.profiles(engine, MODEL, EMOTION, 30 * 6)) == 30 * 6
     monkeypatch.setattr(speech_queries, "MOST_PROFILE_ROWS", 90)
-    assert len(speech_queries.profiles(engine, MODEL, EMOTION)) == 15 * 6
+    assert len(speech_queries.profiles(engine, MODEL, EMOTION, 30 * 6)) == 15 * 6
 
 
 def test_families_are_what_every_clip_of_a_class_has(store: Path, tmp_path: Path) -> None:

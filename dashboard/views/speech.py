@@ -150,11 +150,11 @@ st.segmented_control(
     "of the sets that the selector chose.",
 )  # fmt: skip
 if similarity == "odds":
-    read = data.read(store, speech_queries.profiles, model, task)
-    distances = speech_facts.profile_distances(read)
+    read = data.read(store, speech_queries.profiles, model, task, int(counts["n_neurons"].sum()))
+    distances = data.derive(speech_facts.profile_distances, read)
 else:
     read = data.read(store, speech_queries.overlaps, model, task, preset)
-    distances = speech_facts.overlap_distances(read)
+    distances = data.derive(speech_facts.overlap_distances, read)
 grown = data.derive(speech_facts.tree, distances)
 if grown is None:
     st.caption(

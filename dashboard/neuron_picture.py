@@ -14,10 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
-from sqlalchemy import Engine
 
 from dashboard.theme import MODEL_COLOURS, NULL_COLOUR
-from db import heatmap_queries
 
 Q_LIMIT = 0.05
 ZOOM = 4  # image pixels a neuron: browsers that smooth then blur no more than the edges
@@ -78,12 +76,9 @@ def category_colours(n: int) -> list[str]:
     return [colours[i % len(colours)] for i in range(n)]
 
 
-def read(
-    engine: Engine, model: str, task: str, classes: tuple[str, ...], colour_of_class: tuple[str, ...] | None
-) -> tuple[Picture, pd.DataFrame]:
-    """Return the picture of a stored model's neurons in a task, and the neurons; see `draw`."""
-    neurons = heatmap_queries.neuron_entropies(engine, model, task)
-    return draw(arrange(neurons, classes), colour_of_class, classes), neurons
+def picture(neurons: pd.DataFrame, classes: tuple[str, ...], colour_of_class: tuple[str, ...] | None) -> Picture:
+    """Return the picture of a model's neurons in a task; see `arrange` and `draw`."""
+    return draw(arrange(neurons, classes), colour_of_class, classes)
 
 
 def arrange(neurons: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:

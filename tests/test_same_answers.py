@@ -73,6 +73,7 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "n": (5,),
     "most": (9,),
     "q_limit": (0.05,),
+    "n_rows": (100, 20_000),
 }
 IN_NO_ORDER = {"listen_queries.class_specific_pairs": ["flat_index", "class_id"]}
 NOTHING_THERE = {

@@ -196,8 +196,9 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
             "selective. **Entropy q**: how clearly its entropy lies below that of shuffled labels; darker = clearer.",
         )  # fmt: skip
 by_class = COLOURS[colour] == "class"
-picture, neurons = data.read(
-    store, neuron_picture.read, model, task, order.classes, heatmap_facts.colours(order) if by_class else None
+neurons = data.read(store, heatmap_queries.neuron_entropies, model, task)
+picture = data.derive(
+    neuron_picture.picture, neurons, order.classes, heatmap_facts.colours(order) if by_class else None
 )
 block = address.optional("block", list(picture.blocks["block"]))
 

@@ -158,7 +158,8 @@ if within:
             name=f"network_{model}_{preset}_{task}",
             data=edges,
         )  # fmt: skip
-        alone = [name for name in rows.classes if name not in set(nodes["class_name"])]
+        joined = set(nodes["class_name"])
+        alone = [name for name in rows.classes if name not in joined]
         apart = f" Joined to none: {words.listed(alone, 12)}." if alone else ""
         most = f" The {len(edges)} strongest lines are drawn." if len(edges) == sharing_facts.MOST_EDGES else ""
         st.caption(

@@ -84,8 +84,8 @@ draw.chart(
 )  # fmt: skip
 
 st.subheader("The strongest neurons", help=LOG_ODDS)
-fullest = counts.sort_values("n_prefer", ascending=False, kind="stable")["class_name"]
-asked = (class_name,) if class_name else tuple(name for name in classes if name in set(fullest.head(MOST_CHARTS)))
+fullest = set(counts.sort_values("n_prefer", ascending=False, kind="stable")["class_name"].head(MOST_CHARTS))
+asked = (class_name,) if class_name else tuple(name for name in classes if name in fullest)
 rows = speech_facts.settled(
     data.read(store, speech_queries.strongest, model, task, preset, asked, 3 * N_DOTS if class_name else N_DOTS)
 )
@@ -114,7 +114,8 @@ if common.empty:
 else:
     others = list(dict.fromkeys(common["task"]))
     other = address.choice("speech_other", others, others[0])
-    both = [name for name in classes if name in set(common.loc[common["task"] == other, "class_name"])]
+    of_other = set(common.loc[common["task"] == other, "class_name"])
+    both = [name for name in classes if name in of_other]
     of = class_name if class_name in both else both[0]
     address.select("Against", "speech_other", others, other, width=260)
     pair = data.read(store, speech_queries.in_two_tasks, model, task, other, of)

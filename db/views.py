@@ -77,6 +77,7 @@ JOIN neuron ON neuron.model_id = model_task.model_id
 JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id
     AND neuron_entropy.neuron_id = neuron.id
 LEFT JOIN task_class ON task_class.id = neuron_entropy.top_class_id""",
+    # LEFT, though every pair has these: a question that does not ask for them then does not read them.
     "class_specific_neurons": f"""
 SELECT model.name AS model, dataset.name AS dataset, task.name AS task, selection.preset,
        task_class.name AS class_name, neuron.layer, neuron.neuron,
@@ -90,12 +91,12 @@ JOIN class_specific_neuron ON class_specific_neuron.selection_id = selection.id
 JOIN neuron ON neuron.id = class_specific_neuron.neuron_id
     AND neuron.model_id = model_task.model_id
 JOIN task_class ON task_class.id = class_specific_neuron.class_id
-JOIN class_total ON class_total.model_task_id = model_task.id
+LEFT JOIN class_total ON class_total.model_task_id = model_task.id
     AND class_total.class_id = class_specific_neuron.class_id
-JOIN activation_probability ON activation_probability.model_task_id = model_task.id
+LEFT JOIN activation_probability ON activation_probability.model_task_id = model_task.id
     AND activation_probability.neuron_id = class_specific_neuron.neuron_id
     AND activation_probability.class_id = class_specific_neuron.class_id
-JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id
+LEFT JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id
     AND neuron_entropy.neuron_id = class_specific_neuron.neuron_id""",
     "task_coverage": f"""
 SELECT model.name AS model, dataset.name AS dataset, task.name AS task, selection.preset,

@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -122,10 +123,14 @@ def _be_the_run(arguments: list[str], writer: int, errors: int, disturb: str) ->
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(errors, 2)
+        # Made for what they were before: a file, maybe, where one can seek.
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
         _watch(writer, disturb)
         code = run_analysis.main(arguments)
-        sys.stderr.flush()
+    except BaseException:
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 
@@ -252,7 +257,7 @@ class Bench:
         bare = cls(data, work, Left({}, {}), Told())
         normal = run_forked(bare.arguments(work / "whole.db"), {})
         if normal.code:
-            raise SystemExit(f"the undisturbed run failed: {normal.errors}")
+            raise SystemExit(f"the undisturbed run failed ({normal.code}): {normal.errors}")
         return cls(data, work, Left.of(work / "whole.db"), normal)
 
     def kill(self, stage: str, rng: random.Random, folder: Path) -> dict[str, Any] | None:

@@ -117,7 +117,9 @@ def frame(engine: Engine, sql: str | TextClause, **parameters: Any) -> pd.DataFr
 def _column(name: str, values: Sequence[Any]) -> NDArray[Any] | list[Any]:
     if name in _NUMBERS:
         return np.array(values, dtype=np.float64)
-    if values and isinstance(values[0], int):  # three times as fast as pandas' own search for a type
+    if not values:
+        return np.array([], dtype=object)
+    if isinstance(values[0], int):  # three times as fast as pandas' own search for a type
         found = np.array(values)
         return found if found.dtype.kind in "iu" else list(values)
     return list(values)

@@ -1,8 +1,9 @@
-"""Stores to test on: SQLite in memory, and PostgreSQL where there is a server."""
+"""Stores to test on: SQLite in memory, and PostgreSQL where there is a server; and Ctrl-C, heard everywhere."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,14 @@ from sqlalchemy import URL, Engine
 
 from db.session import open_store
 from tests import postgres_server
+
+
+@pytest.fixture
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Also where the tests run in the background of a shell, whose children ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ from db.session import (
 )
 from db.store import Store
 from db.views import VIEWS
+from tests import older_store
 from tests.tiny_study import DATASET, MODEL, write_study
 
 
@@ -138,18 +139,9 @@ def test_older_store_keeps_its_results_and_learns_of_several_labels(tmp_path: Pa
         migrate(connection, "0002")
     with older.begin() as connection:
         for statement in (
-            "INSERT INTO dataset VALUES (1, 'pets', '/pets', 'key', 'official', '', '', '')",
-            "INSERT INTO attribute VALUES (1, 1, 0, 'animal')",
-            "INSERT INTO clip VALUES (1, 1, 0, 'a.wav', 'test', 1.5)",
-            "INSERT INTO clip_label VALUES (1, 1, 'cat')",
-            "INSERT INTO task VALUES (1, 1, 1, 'pets-animal')",
-            "INSERT INTO task_class VALUES (1, 1, 0, 'cat'), (2, 1, 1, 'dog')",
-            "INSERT INTO model VALUES (1, 'tiny', 'key', 1, 1, 1, 16000, 1, '', '')",
-            "INSERT INTO run VALUES (1, 'tiny', '', '', 'done', '{}', 0, '', '{}', 'cpu', 1, 1, 1, '[]')",
+            *older_store.STUDY,
             "INSERT INTO probe VALUES (1, 1, 1, 1, NULL, '{}', '')",
             "INSERT INTO probe_score VALUES (1, 0, 'test', NULL, 4, 0.75, 0.5)",
-            "INSERT INTO sharing VALUES (1, 1, 1, NULL, 'lape')",
-            "INSERT INTO shared_neuron VALUES (1, 1, 2, 3, 2, 1, 0.5, 0.25, 0.5)",
         ):
             connection.exec_driver_sql(statement)
     older.dispose()

@@ -19,6 +19,8 @@ from core import activations
 from core.encoders.nano import NanoEncoder
 from tests.small_study import QUICK, clips_passed, make_dataset, query, results, run
 
+pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
+
 ROOT = Path(__file__).parents[1]
 SCORE = ("--stages", "extract,score")
 
@@ -48,14 +50,6 @@ sys.meta_path.insert(0, Interrupt())
 sys.argv = ['run_analysis.py', '--list']
 runpy.run_path('run_analysis.py', run_name='__main__')
 """
-
-
-@pytest.fixture(autouse=True)
-def _ctrl_c_is_heard() -> Iterator[None]:
-    """Also where the tests run in the background of a shell, whose children ignore Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")

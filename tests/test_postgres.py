@@ -29,6 +29,7 @@ from db.server import text_in_byte_order
 from db.session import StoreError, exclusive_run, open_store, store_files_dir
 from db.store import Store
 from db.views import VIEWS, create_views, drop_views
+from tests import older_store
 from tests.postgres_server import PASSWORD, database, execute
 from tests.synthetic_store import DATASETS, N_NEURONS, build_store
 from tests.tiny_study import DATASET, MODEL, SCORES, write_study
@@ -85,16 +86,7 @@ def test_migrations_go_back_and_forth_and_keep_what_is_there(postgres_store: str
 
 
 OF_AN_OLDER_STORE = (
-    "INSERT INTO dataset VALUES (1, 'pets', '/pets', 'key', 'official', '', '', '')",
-    "INSERT INTO attribute VALUES (1, 1, 0, 'animal')",
-    "INSERT INTO clip VALUES (1, 1, 0, 'a.wav', 'test', 1.5)",
-    "INSERT INTO clip_label VALUES (1, 1, 'cat')",
-    "INSERT INTO task VALUES (1, 1, 1, 'pets-animal')",
-    "INSERT INTO task_class VALUES (1, 1, 0, 'cat'), (2, 1, 1, 'dog')",
-    "INSERT INTO model VALUES (1, 'tiny', 'key', 1, 1, 1, 16000, 1, '', '')",
-    "INSERT INTO run VALUES (1, 'tiny', '', '', 'done', '{}', 0, '', '{}', 'cpu', 1, 1, 1, '[]')",
-    "INSERT INTO sharing VALUES (1, 1, 1, NULL, 'lape')",
-    "INSERT INTO shared_neuron VALUES (1, 1, 2, 3, 2, 1, 0.5, 0.25, 0.5)",
+    *older_store.STUDY,
     "INSERT INTO ablation VALUES (7, 1, 1, 1, NULL, 'top 1%%', 'cat', 0.5, 1)",
     "INSERT INTO ablation_effect (ablation_id, position, n_clips, delta, n_controls) VALUES (7, 0, 4, -0.25, 0)",
 )

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ from db.session import open_store
 from tests.screen import Screen
 from tests.small_study import QUICK, make_dataset, query, run
 from tests.test_interruption import DRIVER, ROOT, interrupt_at_batch, python
+
+pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
 
 EVERY = {"event", "time", "run", "model", "dataset", "task"}
 STAGE = {
@@ -39,13 +40,6 @@ FIELDS = {
     "run_finished": {"exit_code", "seconds", "notes", "failures", "bad_files"},
 }
 SUMMARY = {"summary", "results"}
-
-
-@pytest.fixture(autouse=True)
-def _ctrl_c_is_heard() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="module")

@@ -40,12 +40,16 @@ def write_summary(engine: Engine, path: Path, name: str) -> None:
     Raises
     ------
     OSError
-        If the file cannot be written.
+        If the file cannot be written; names it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    told = markdown(sections(engine), f"Summary of {name}")
     part = path.with_suffix(".part")
-    part.write_text(markdown(sections(engine), f"Summary of {name}"), encoding="utf-8")
-    os.replace(part, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(told, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:  # a full disk does not say which file it meant
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def markdown(parts: Sequence[Section], title: str) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, event, text
 
 from core.results import ProbeResult
 from db import coverage_queries, queries
+from db.frames import frame
 from db.session import open_store
 from db.store import Store
 from tests.synthetic_store import N_NEURONS, build_store
@@ -304,3 +305,18 @@ def test_views_filtered_by_a_neuron_use_indexes(synthetic: Engine) -> None:
             )
             steps = [str(row[3]) for row in plan]
         assert [s for s in steps if s.startswith("SCAN") and s.split()[1] in LARGE] == [], view
+
+
+def test_columns_keep_their_kind_without_rows(tiny: Engine) -> None:
+    asked = "SELECT name, 0.5 AS delta, id FROM model WHERE name = :name"
+    some, none = frame(tiny, asked, name=queries.models(tiny)["name"].iloc[0]), frame(tiny, asked, name="nobody")
+    assert [len(some), len(none)] == [1, 0]
+    assert list(some.dtypes) == ["str", "float64", "int64"]
+    assert list(none.dtypes) == ["object", "float64", "object"]
+
+
+def test_numbers_and_names_take_the_type_of_all_rows(tiny: Engine) -> None:
+    asked = "SELECT {} AS x UNION ALL SELECT {} UNION ALL SELECT {}"
+    kinds = {"1, 2, 3": "int64", "1, NULL, 3": "float64", "1, 2.5, 3": "float64", "1, 'a', 3": "object"}
+    for values, kind in kinds.items():
+        assert frame(tiny, asked.format(*values.split(", ")))["x"].dtype == kind, values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 
 from core import face as faces
 from core.event_log import EVENTS
-from dashboard.appendix import in_short
+from dashboard.appendix import in_short, write_summary
 from db.session import open_store
 from tests.screen import Screen
 from tests.small_study import QUICK, make_dataset, query, run
@@ -286,3 +287,12 @@ def test_table_in_a_terminal_spoils_no_line_and_leaves_nothing(pets: Path, tmp_p
     assert any(line.startswith("  pets · files: 25 clips in ") for line in lines)
     assert "    pets: 24 clips, 0.0049 hours; train 12, valid 3, test 9" in lines
     assert screen.cursor_shown
+
+
+def test_summary_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # writing, Python names no file
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*summary\.md'"):
+        write_summary(open_store(":memory:"), tmp_path / "atlas.files" / "summary.md", "atlas.db")

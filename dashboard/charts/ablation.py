@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.common import CONTROL_NAME, axis_height, class_axis, layered, legend
+from dashboard.charts.common import CONTROL_NAME, WHOLE_WIDTH, axis_height, class_axis, layered, legend
 from dashboard.theme import HIGHLIGHT, MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
 STANDS, STANDS_NOT = "effect that stands", "effect that does not"
@@ -63,7 +63,7 @@ def narrow_legend(columns: int = 3) -> alt.Legend:
     """A legend that stands in one column where the chart is narrow, as on a phone."""
     return alt.Legend(
         title=None, orient="top", labelLimit=170, symbolOpacity=1,
-        columns=alt.ExprRef(f"width < 330 ? 1 : {columns}"),
+        columns=alt.ExprRef(f"{WHOLE_WIDTH} < 390 ? 1 : {columns}"),
     )  # fmt: skip
 
 

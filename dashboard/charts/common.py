@@ -85,6 +85,18 @@ def legend(names: Sequence[str] = ()) -> alt.Legend:
     return alt.Legend(title=None, orient="top", labelLimit=220, columns=columns, symbolOpacity=1)
 
 
+# Of a chart with its axes. That of the plot alone changes while Vega lays the chart out: a legend was cut off.
+WHOLE_WIDTH = "(containerSize()[0] || 700)"
+
+
+def kinds_legend(names: Sequence[str], title: str | None = None, **how: Any) -> alt.Legend:
+    """Above the chart, in as many columns as its width holds."""
+    lengths = [min(len(name), 22) for name in names] or [0]
+    column = 26 + 6.5 * (sum(lengths) + max(lengths)) / len(lengths)  # pixels
+    columns = alt.ExprRef(f"max(1, min({len(lengths)}, floor(({WHOLE_WIDTH} - 60) / {column:.0f})))")
+    return alt.Legend(title=title, orient="top", labelLimit=150, columns=columns, **how)
+
+
 def by_task(frame: pd.DataFrame, reference: str) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:
     """Shared encodings of charts with a row a task, and in it a line a model."""
     models = model_names(frame)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dashboard.charts.common import axis_height, class_axis, class_order, either, layered
+from dashboard.charts.common import axis_height, class_axis, class_order, either, kinds_legend, layered
 from dashboard.heatmap_facts import Order
 from dashboard.neuron_picture import Picture, category_colours
 from dashboard.theme import HIGHLIGHT, NULL_COLOUR
@@ -84,10 +84,11 @@ def _band(order: Order, row: str) -> alt.Chart:
             color=alt.Color(
                 "group:N",
                 scale=alt.Scale(domain=groups, range=category_colours(len(groups))),
-                legend=alt.Legend(title=None, orient="top", columns=4, labelLimit=150),
+                legend=kinds_legend(groups),
             ),
             tooltip=[
-                alt.Tooltip("class_name:N", title="Class"), alt.Tooltip("group:N", title=order.attribute.capitalize())
+                alt.Tooltip("class_name:N", title="Class"),
+                alt.Tooltip("group:N", title=order.attribute.replace("_", " ").capitalize()),
             ],
         )
     )  # fmt: skip
@@ -299,7 +300,7 @@ def neurons_picture(
         colours = alt.Color(
             "kind:N",
             scale=alt.Scale(domain=list(kinds), range=[*category_colours(len(kinds) - 1), NULL_COLOUR]),
-            legend=alt.Legend(title=legend or None, orient="top", columns=4, labelLimit=150, symbolType="square"),
+            legend=kinds_legend(kinds, legend or None, symbolType="square"),
         )
         keys = pd.DataFrame({"kind": list(kinds), "x": [0] * len(kinds), "y": [0] * len(kinds)})
         layers.append(alt.Chart(keys).mark_point(filled=True, opacity=0).encode(x=x, y=y, color=colours))

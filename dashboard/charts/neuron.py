@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.charts.common import LABEL_LIMIT, axis_height, class_axis, class_order, layered
+from dashboard.charts.common import LABEL_LIMIT, WHOLE_WIDTH, axis_height, class_axis, class_order, layered
 from dashboard.theme import HIGHLIGHT, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
 MOST_NUMBERED = 24
@@ -118,7 +118,7 @@ def _layers(angle: int, few: bool) -> list[alt.Chart]:
 def _legend() -> alt.Legend:
     """A legend that stands in one column where the chart is narrow."""
     return alt.Legend(
-        title=None, orient="top", labelLimit=220, symbolOpacity=1, columns=alt.ExprRef("width < 380 ? 1 : 3")
+        title=None, orient="top", labelLimit=220, symbolOpacity=1, columns=alt.ExprRef(f"{WHOLE_WIDTH} < 440 ? 1 : 3")
     )
 
 

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.charts.common import axis_height, class_axis, either, layered
+from dashboard.charts.common import axis_height, class_axis, either, kinds_legend, layered
 from dashboard.charts.heatmap import MOST_NUMBERS
 from dashboard.neuron_picture import category_colours
 from dashboard.sharing_facts import ITSELF, NO_NEURONS
@@ -176,7 +176,7 @@ def class_network(
         alt.Color(
             "group:N",
             scale=alt.Scale(domain=groups, range=category_colours(len(groups))),
-            legend=alt.Legend(title=None, orient="top", columns=4, labelLimit=150),
+            legend=kinds_legend(groups),
         )
         if groups
         else alt.ColorValue(category_colours(1)[0])

@@ -177,9 +177,9 @@ specific = data.read(store, queries.specificity, model, task)
 specific = specific[
     (specific["operation"] == operation) & (specific["gain"].isna() if gain is None else specific["gain"] == gain)
 ]
-blocks = st.grid(2, min_column_width=PAIR_WIDTH, gap="large")
-left, right = blocks.container(), blocks.container()
 has_dose = doses["dose"].nunique() > 2
+blocks = st.grid(2 if has_dose or len(parts) else 1, min_column_width=PAIR_WIDTH, gap="large")
+left, right = blocks.container(), blocks.container()
 if has_dose:
     with left:
         st.subheader("Dose", help="The more the neurons are turned down or up, the more should change, if they matter.")

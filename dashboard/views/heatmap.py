@@ -217,7 +217,7 @@ draw.chart(
     picture,
     (*kinds, neuron_picture.GREY) if few else (),
     block,
-    order.attribute.capitalize(),
+    order.attribute.replace("_", " ").capitalize(),
     key="all_chart",
     on_select=choose_block,
     alt=f"Every neuron of {model} by layer, coloured by {colour} in {task}",

@@ -97,7 +97,7 @@ def _engine(location: str, identity: int) -> Engine:
 
 
 def key_of(*parts: Any) -> str:
-    """Name what is asked for, frames by what they hold; Streamlit's own way takes ten times as long."""
+    """Name what is asked for, frames by what they hold; Streamlit would hash part by part, which takes far longer."""
     return hashlib.blake2b(pickle.dumps(parts, protocol=5), digest_size=16).hexdigest()
 
 

@@ -119,7 +119,7 @@ def _column(name: str, values: Sequence[Any]) -> NDArray[Any] | list[Any]:
         return np.array(values, dtype=np.float64)
     if not values:
         return np.array([], dtype=object)
-    if isinstance(values[0], int):  # three times as fast as pandas' own search for a type
+    if isinstance(values[0], int):  # faster than pandas' own search for a type
         found = np.array(values)
         return found if found.dtype.kind in "iu" else list(values)
     return list(values)

@@ -103,7 +103,7 @@ def _specification(key: str, _build: Callable[..., Chart], _given: tuple[Any, ..
 
 
 def _drawn(frame: pd.DataFrame, text: str) -> bytes:
-    """The columns that a chart's Vega-Lite speaks of, as an Arrow stream; pandas' own way takes four times as long."""
+    """The columns that a chart's Vega-Lite speaks of, as an Arrow stream, without what pandas would tell of them."""
     # A name that JSON or Vega-Lite would escape is not looked for.
     used = [name for name in frame if not str(name).isidentifier() or not str(name).isascii() or str(name) in text]
     table = pa.table({str(name): _column(frame[name]) for name in used or frame})

@@ -153,7 +153,7 @@ def draw(placed: pd.DataFrame, colour_of_class: Sequence[str] | None, classes: S
     canvas[y, placed["column"].to_numpy()] = _colours(placed, colour_of_class)
     image = Image.fromarray(np.repeat(np.repeat(canvas, ZOOM, axis=0), ZOOM, axis=1))
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)  # twice as fast as 4, and not twice as large
+    image.save(buffer, "PNG", compress_level=1)  # faster than 4, little larger
     blocks = _blocks(placed, classes, n_columns, layer_height)
     return Picture(buffer.getvalue(), layers, n_columns, layer_height, blocks, placed["given"].to_numpy())
 

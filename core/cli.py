@@ -241,9 +241,24 @@ def keep_going(study: Tally, name: str, **place: str) -> Iterator[None]:
             study.face.fail(study.failures[-1])
 
 
+def together(notes: Sequence[str]) -> list[str]:
+    """Say each thing once, with the names of all that it holds for.
+
+    Examples
+    --------
+    >>> together(["pets: no head", "birds: 3 files left out", "cats: no head", "pets: no head"])
+    ['pets, cats: no head', 'birds: 3 files left out']
+    """
+    names: dict[str, list[str]] = {}
+    for note in dict.fromkeys(notes):
+        name, found, message = note.partition(": ")
+        names.setdefault(message if found else note, []).extend([name] if found else [])
+    return [f"{', '.join(of)}: {message}" if of else message for message, of in names.items()]
+
+
 def tell_end(face: Face, config: AnalysisConfig, studies: Sequence[Tally], seconds: float) -> int:
     """Say what was left out, what failed and how to look at the rest; returns the exit code."""
-    notes = [note for study in studies for note in study.notes]
+    notes = together([note for study in studies for note in study.notes])
     failures = [failure for study in studies for failure in study.failures]
     face.print()
     for note in notes:

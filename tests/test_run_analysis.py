@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import soundfile
 
+from core import cli
 from db.views import VIEWS
 from tests.small_study import (
     RATE,
@@ -331,3 +332,8 @@ def test_names_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFix
     assert "left out: a [red]b :cat:-[/x]: 1 class, nothing to tell apart" in told
     assert "a [red]b :cat: · extract: 12 clips" in told
     assert str(db) in told
+
+
+def test_what_holds_for_several_is_said_once() -> None:
+    notes = ["pets: no head", "the disk is slow", "birds: 3 files: left out", "cats: no head", "pets: no head"]
+    assert cli.together(notes) == ["pets, cats: no head", "the disk is slow", "birds: 3 files: left out"]

@@ -220,7 +220,7 @@ def attributed_classes(engine: Engine, model: str, task: str) -> list[str]:
 def top_attributed(engine: Engine, model: str, task: str, class_name: str, n: int = 20) -> pd.DataFrame:
     """Return ``layer``, ``neuron``, ``attribution``, ``standard_error``, ``n_clips``: what costs the class most.
 
-    The joins are in the order that looks each neuron up by its key: a scan would read all classes.
+    Neurons without which the class would gain are not among them; an index holds the others in order.
     """
     return frame(
         engine,
@@ -229,16 +229,15 @@ def top_attributed(engine: Engine, model: str, task: str, class_name: str, n: in
                CAST(neuron_attribution_value.attribution AS DOUBLE PRECISION) / 1000000 AS attribution,
                CAST(neuron_attribution_value.standard_error AS DOUBLE PRECISION) / 1000000 AS standard_error,
                neuron_attribution_value.n_clips
-        FROM attribution CROSS JOIN model CROSS JOIN task CROSS JOIN task_class CROSS JOIN neuron
-        CROSS JOIN neuron_attribution_value
-        WHERE model.id = attribution.model_id AND model.name = :model
-          AND task.id = attribution.task_id AND task.name = :task
-          AND task_class.task_id = task.id AND task_class.name = :class_name
-          AND neuron.model_id = model.id
-          AND neuron_attribution_value.attribution_id = attribution.id
-          AND neuron_attribution_value.neuron_id = neuron.id
-          AND neuron_attribution_value.class_id = task_class.id
-          AND neuron_attribution_value.attribution IS NOT NULL
+        FROM attribution
+        JOIN model ON model.id = attribution.model_id
+        JOIN task ON task.id = attribution.task_id
+        JOIN task_class ON task_class.task_id = task.id
+        JOIN neuron_attribution_value ON neuron_attribution_value.attribution_id = attribution.id
+            AND neuron_attribution_value.class_id = task_class.id
+        JOIN neuron ON neuron.id = neuron_attribution_value.neuron_id
+        WHERE model.name = :model AND task.name = :task AND task_class.name = :class_name
+          AND neuron_attribution_value.attribution > 0
         ORDER BY neuron_attribution_value.attribution DESC, neuron.id
         LIMIT :n
         """,

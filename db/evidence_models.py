@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Integer, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.study_models import Base, owner, stage_mark
@@ -196,7 +196,14 @@ class NeuronAttribution(Base):
     """Margin that a class is estimated to lose without the neuron: gradient times activation."""
 
     __tablename__ = "neuron_attribution_value"
-    __table_args__ = WITHOUT_ROWID
+    __table_args__ = (
+        # The neurons that cost a class most; half the rows, those that cost it nothing, are left out.
+        Index(
+            "ix_neuron_attribution_value_class", "attribution_id", "class_id", "attribution",
+            sqlite_where=text("attribution > 0"), postgresql_where=text("attribution > 0"),
+        ),
+        WITHOUT_ROWID,
+    )  # fmt: skip
 
     attribution_id: Mapped[int] = mapped_column(owner("attribution.id"), primary_key=True)
     neuron_id: Mapped[int] = mapped_column(primary_key=True)

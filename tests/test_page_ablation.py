@@ -125,10 +125,13 @@ def test_the_strongest_neurons_of_a_class_come_first(engine: Engine) -> None:
     assert top["standard_error"].tolist() == pytest.approx([0.01] * 3)
 
 
-def test_the_strongest_neurons_are_looked_up_by_key(engine: Engine) -> None:
+def test_the_strongest_neurons_come_in_the_order_of_an_index(engine: Engine) -> None:
     sql = queries.top_attributed(engine, "nano-ssl", "rooms-event", "dog").attrs["sql"]
     plan = " ".join(frame(engine, "EXPLAIN QUERY PLAN " + sql)["detail"])
-    assert "SEARCH neuron_attribution_value USING PRIMARY KEY (attribution_id=? AND neuron_id=? AND class_id=?)" in plan
+    assert (
+        "neuron_attribution_value USING INDEX ix_neuron_attribution_value_class (attribution_id=? AND class_id=?"
+        in plan
+    )
 
 
 def test_the_page_shows_effects_flips_doses_and_shares(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

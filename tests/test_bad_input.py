@@ -169,7 +169,7 @@ def test_two_datasets_of_one_name(refused: Refused, clean: Path, pets: Path) -> 
         (b"file,,kind\na.wav,x,low\n", "has a column without a name"),
         (b"file,kind\n", "lists no usable clip"),
         (b"file,split,kind\na.wav,training,low\n", "lists no usable clip"),
-        (b"file,kind\nnot-there.wav,low\n", "no usable clip; first reason: file not found"),
+        (b"file,kind\nnone.wav,low\nno.wav,high\n", "no usable clip; first reason: file not found"),
     ],
     ids=["empty", "no UTF-8", "long row", "open quote", "no file column", "semicolons", "no attribute",
          "column twice", "nameless column", "no row", "wrong split", "no file"],

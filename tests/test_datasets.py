@@ -180,6 +180,11 @@ def test_tasks_by_name_run_whatever_they_are() -> None:
     assert choose_tasks([PETS, BIRDS], " birds, pets-name ") == ([(PETS, ("name",)), (BIRDS, ("kind",))], [])
 
 
+def test_a_task_of_one_class_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match=r"^pets-place: 1 class, nothing to tell apart; leave it out of --tasks$"):
+        choose_tasks([PETS, BIRDS], "pets-kind,pets-place")
+
+
 def test_unknown_task_names_the_nearest_or_all() -> None:
     with pytest.raises(InputError, match=r"unknown task 'pets-knd'; did you mean pets-kind"):
         choose_tasks([PETS, BIRDS], "birds,pets-knd")

@@ -121,7 +121,7 @@ def choose_tasks(datasets: Sequence[Dataset], wanted: str) -> tuple[list[tuple[D
     Raises
     ------
     InputError
-        If a name is unknown; names the nearest.
+        If a name is unknown, names the nearest; or if a task that is asked for by name has a single class.
     """
     if wanted.strip() == "all":
         left_out: list[str] = []
@@ -142,6 +142,11 @@ def choose_tasks(datasets: Sequence[Dataset], wanted: str) -> tuple[list[tuple[D
             hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
             raise InputError(f"unknown task '{name}'; {hint} (--list shows all)")
     chosen = [(d, tuple(a for a in d.attributes if d.task(a) in names)) for d in datasets]
+    for dataset, attributes in chosen:
+        for attribute in attributes:
+            if len(dataset.classes(attribute)) < 2:
+                reason = _not_a_task(dataset, attribute)
+                raise InputError(f"{dataset.task(attribute)}: {reason}; leave it out of --tasks")
     return [(d, attributes) for d, attributes in chosen if attributes], []
 
 

@@ -113,9 +113,12 @@ class Team(Ranks):
                 time.sleep(_LOOKS[0])
 
     def close(self) -> None:
-        """Give no more signs of life: a thread that still did would break off the end of the process."""
+        """Give no more signs of life and take the process group down: threads left would break off the exit."""
+        import torch.distributed as dist
+
         self._ended.set()
         self._heart.join(_BYE)
+        dist.destroy_process_group()
 
     def is_over(self) -> bool:
         """Whether rank 0 said so."""
@@ -288,28 +291,16 @@ def _lead(team: Team, command: Callable[[Ranks], int]) -> int:
         code = command(team)
     finally:
         team.end(code)
-    if code == 0:
-        _part()
     return code
 
 
 def _follow(team: Team) -> int:
     try:
-        code = team.serve()
-        if code == 0:
-            _part()
-        return code
+        return team.serve()
     except LostRank:
         if team.is_over():
             return 1
         raise
-
-
-def _part() -> None:
-    """Take the process group down in peace; where a rank is gone it goes with the process."""
-    import torch.distributed as dist
-
-    dist.destroy_process_group()
 
 
 def _stop(*_: object) -> NoReturn:

@@ -102,6 +102,7 @@ def key_of(*parts: Any) -> str:
 
 
 def name_of(function: Callable[..., Any]) -> str:
+    """A function's place, for `key_of`."""
     return f"{function.__module__}.{function.__qualname__}"
 
 

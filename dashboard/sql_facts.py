@@ -68,8 +68,8 @@ def views_of(statement: str) -> list[str]:
 
 
 def meaning_of(column: str, statement: str) -> str:
-    """Return what a column of an answer means, as far as the statement's views tell."""
-    return next((told for view in views_of(statement) if (told := meaning(view, column))), "")
+    """Return what a column of an answer means, as far as the statement's views tell; without one, all of them."""
+    return next((told for view in views_of(statement) or [""] if (told := meaning(view, column))), "")
 
 
 def with_links(frame: pd.DataFrame) -> pd.DataFrame:

@@ -18,10 +18,7 @@ def up() -> None:
 
 
 def _settle() -> None:
-    for name in (
-        "scipy.cluster.hierarchy",
-        "scipy.stats",
-    ):  # trees, clustered rows, chance: a second at their first page
+    for name in ("scipy.cluster.hierarchy", "scipy.stats"):  # of trees, clustered rows, chance
         import_module(name)
     gc.collect()
     # Long answers of the store make the collector look at everything: a tenth of a second, most of it modules.

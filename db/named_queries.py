@@ -173,19 +173,15 @@ LIMIT 200""",
     "classes by neuron": (
         "How many neurons answer to one class of a task, to two, to more",
         """
-SELECT model.name AS model, task.name AS task, by_neuron.n_classes, COUNT(*) AS n_neurons
+SELECT model, task, n_classes_of_neuron, COUNT(*) AS n_neurons
 FROM (
-    SELECT selection.model_task_id, class_specific_neuron.neuron_id, COUNT(*) AS n_classes
-    FROM selection
-    JOIN class_specific_neuron ON class_specific_neuron.selection_id = selection.id
-    WHERE selection.preset = 'calibrated'
-    GROUP BY selection.model_task_id, class_specific_neuron.neuron_id
+    SELECT model, task, layer, neuron, COUNT(*) AS n_classes_of_neuron
+    FROM class_specific_neurons
+    WHERE preset = 'calibrated'
+    GROUP BY model, task, layer, neuron
 ) AS by_neuron
-JOIN model_task ON model_task.id = by_neuron.model_task_id
-JOIN model ON model.id = model_task.model_id
-JOIN task ON task.id = model_task.task_id
-GROUP BY model.name, task.name, by_neuron.n_classes
-ORDER BY model.name, task.name, by_neuron.n_classes""",
+GROUP BY model, task, n_classes_of_neuron
+ORDER BY model, task, n_classes_of_neuron""",
     ),
     "dead neurons": (
         "Neurons of each layer that fire on no class of any task",
@@ -246,15 +242,10 @@ ORDER BY model, task, feature, group_name""",
     "explained pairs": (
         "How many pairs of class and neuron level, duration or silence explain",
         """
-SELECT model.name AS model, task.name AS task,
-       CASE WHEN explained_by = '' OR explained_by IS NULL THEN 'nothing' ELSE explained_by END AS explained_by,
-       COUNT(*) AS n_pairs
-FROM selection
-JOIN class_specific_neuron ON class_specific_neuron.selection_id = selection.id
-JOIN model_task ON model_task.id = selection.model_task_id
-JOIN model ON model.id = model_task.model_id
-JOIN task ON task.id = model_task.task_id
-WHERE selection.preset = 'calibrated'
+SELECT model, task, CASE WHEN explained_by = '' OR explained_by IS NULL THEN 'nothing' ELSE explained_by END
+       AS explained_by, COUNT(*) AS n_pairs
+FROM class_specific_neurons
+WHERE preset = 'calibrated'
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3""",
     ),

@@ -315,7 +315,7 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
 
 
 def meaning(view: str, column: str) -> str:
-    """Return what a column of a view means, "" where that is not told."""
+    """Return what a column of a view means, or of any ("" as view); "" where that is not told."""
     _, own = VIEW_MEANINGS.get(view, ("", {}))
     return own.get(column) or _ALL.get(column, "")
 

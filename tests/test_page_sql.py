@@ -58,6 +58,15 @@ def test_every_view_and_column_is_explained_and_nothing_else() -> None:
     engine.dispose()
 
 
+def test_columns_common_to_all_views_are_explained_where_a_statement_names_none() -> None:
+    examples = [sql for _, sql in NAMED.values() if not sql_facts.views_of(sql)]
+    assert examples
+    assert {sql_facts.meaning_of(name, sql) for sql in examples for name in ("model", "task")} == {
+        sql_facts.meaning_of(name, "SELECT * FROM task_coverage") for name in ("model", "task")
+    }
+    assert sql_facts.meaning_of("n_something", "SELECT 1 AS n_something") == ""
+
+
 def test_the_docs_name_every_view() -> None:
     told = (ROOT / "docs" / "sql.md").read_text()
     assert [view for view in VIEW_MEANINGS if f"`{view}`" not in told] == []

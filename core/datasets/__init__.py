@@ -144,17 +144,21 @@ def choose_tasks(datasets: Sequence[Dataset], wanted: str) -> tuple[list[tuple[D
     chosen = [(d, tuple(a for a in d.attributes if d.task(a) in names)) for d in datasets]
     for dataset, attributes in chosen:
         for attribute in attributes:
-            if len(dataset.classes(attribute)) < 2:
-                reason = _not_a_task(dataset, attribute)
+            if reason := _nothing_to_tell(dataset, attribute):
                 raise InputError(f"{dataset.task(attribute)}: {reason}; leave it out of --tasks")
     return [(d, attributes) for d, attributes in chosen if attributes], []
 
 
+def _nothing_to_tell(dataset: Dataset, attribute: str) -> str:
+    n_classes = len(dataset.classes(attribute))
+    return f"{n_classes} class, nothing to tell apart" if n_classes < 2 else ""
+
+
 def _not_a_task(dataset: Dataset, attribute: str) -> str:
+    if reason := _nothing_to_tell(dataset, attribute):
+        return reason
     n_labelled = sum(attribute in clip.labels for clip in dataset.clips)
     n_classes = len(dataset.classes(attribute))
-    if n_classes < 2:
-        return f"{n_classes} class, nothing to tell apart"
     if n_labelled < CLIPS_PER_CLASS * n_classes:
         return (
             f"{n_classes} values over {n_labelled} clips look like names of single clips; "

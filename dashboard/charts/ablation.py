@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.charts.common import CONTROL_NAME, WHOLE_WIDTH, axis_height, class_axis, layered, legend
+from dashboard.charts.common import CONTROL_NAME, axis_height, class_axis, kinds_legend, layered, legend
 from dashboard.theme import HIGHLIGHT, MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
 STANDS, STANDS_NOT = "effect that stands", "effect that does not"
@@ -57,14 +57,6 @@ def ablation_chart(frame: pd.DataFrame) -> alt.LayerChart:
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6)
     height = 34 * points["label"].nunique() + 110  # axis and legend
     return layered(layer=[zero.encode(x=alt.X("x:Q")), controls, middle, interval, delta], height=height)
-
-
-def narrow_legend(columns: int = 3) -> alt.Legend:
-    """A legend that stands in one column where the chart is narrow, as on a phone."""
-    return alt.Legend(
-        title=None, orient="top", labelLimit=170, symbolOpacity=1,
-        columns=alt.ExprRef(f"{WHOLE_WIDTH} < 390 ? 1 : {columns}"),
-    )  # fmt: skip
 
 
 def _effect_tooltip(first: Sequence[alt.Tooltip]) -> list[alt.Tooltip]:
@@ -183,10 +175,9 @@ def strip(rows: pd.DataFrame, draws: pd.DataFrame, title: str = "Class") -> alt.
     order = list(rows.sort_values("delta", kind="stable")["label"])
     rows = rows.assign(kind=rows["stands"].map({True: STANDS, False: STANDS_NOT}))
     y = alt.Y("label:N", title=title, sort=order, axis=alt.Axis(labelLimit=160, labelOverlap=False, grid=True))
-    color = alt.Color(
-        "kind:N", legend=narrow_legend(),
-        scale=alt.Scale(domain=[STANDS, STANDS_NOT, CONTROL_NAME], range=[MODEL_COLOURS[0], MEAN_COLOUR, NULL_COLOUR]),
-    )  # fmt: skip
+    names = [STANDS, STANDS_NOT, CONTROL_NAME]
+    scale = alt.Scale(domain=names, range=[MODEL_COLOURS[0], MEAN_COLOUR, NULL_COLOUR])
+    color = alt.Color("kind:N", legend=kinds_legend(names), scale=scale)
     controls = (
         alt.Chart(draws)
         .transform_calculate(kind=f"'{CONTROL_NAME}'")
@@ -227,7 +218,7 @@ def dose_curve(rows: pd.DataFrame, chosen: str) -> alt.LayerChart:
     order = sorted(set(rows["dose"]), key=float)
     names = ["other targets", f"neurons of {chosen}", CONTROL_NAME]
     scale = alt.Scale(domain=names, range=[OTHER_COLOUR, HIGHLIGHT, NULL_COLOUR])
-    color = alt.Color("kind:N", scale=scale, legend=narrow_legend(2))
+    color = alt.Color("kind:N", scale=scale, legend=kinds_legend(names))
     x = alt.X("dose:O", sort=order, title="Gain on the neurons (1 = unchanged)", axis=alt.Axis(labelAngle=0))
 
     def told(name: str, of: pd.DataFrame) -> alt.Chart:
@@ -264,10 +255,9 @@ def parts_chart(rows: pd.DataFrame) -> alt.LayerChart:
         From `dashboard.ablation_facts.needed_and_enough`.
     """
     present = [name for name in PARTS if name in set(rows["part"])]
-    color = alt.Color(
-        "part:N", legend=narrow_legend(),
-        scale=alt.Scale(domain=[*present, CONTROL_NAME], range=[*(PARTS[n] for n in present), NULL_COLOUR]),
-    )  # fmt: skip
+    names = [*present, CONTROL_NAME]
+    scale = alt.Scale(domain=names, range=[*(PARTS[n] for n in present), NULL_COLOUR])
+    color = alt.Color("part:N", legend=kinds_legend(names), scale=scale)
     y = alt.Y("target:N", title="Class", sort=None, axis=alt.Axis(labelLimit=160, labelOverlap=False, grid=True))
     offset = alt.YOffset("part:N", sort=present[1:])
     title = "Accuracy on the class (%)"
@@ -315,10 +305,9 @@ def specificity_chart(rows: pd.DataFrame) -> alt.LayerChart:
     points = rows.assign(**{name: rows[name] * 100 for name in shares}).sort_values("specificity", ascending=False)
     order = list(points["selection"])
     y = alt.Y("selection:N", title=None, sort=order, axis=alt.Axis(labelLimit=160, grid=True))
-    color = alt.Color(
-        "what:N", legend=narrow_legend(),
-        scale=alt.Scale(domain=list(SPECIFICITY.values()), range=[MODEL_COLOURS[1], OTHER_COLOUR, MODEL_COLOURS[0]]),
-    )  # fmt: skip
+    names = list(SPECIFICITY.values())
+    scale = alt.Scale(domain=names, range=[MODEL_COLOURS[1], OTHER_COLOUR, MODEL_COLOURS[0]])
+    color = alt.Color("what:N", legend=kinds_legend(names), scale=scale)
     tooltip = [
         alt.Tooltip("selection:N", title="Chosen by"),
         alt.Tooltip("self_effect:Q", title="Own class, beyond controls (points)", format="+.1f"),
@@ -364,7 +353,9 @@ def check_chart(rows: pd.DataFrame) -> alt.LayerChart:
             x=alt.X("attribution:Q", title="Estimated loss of margin", scale=scale),
             y=alt.Y("measured:Q", title="Measured loss of margin", scale=scale),
             color=alt.Color(
-                "kind:N", scale=alt.Scale(domain=names, range=[MODEL_COLOURS[0], OTHER_COLOUR]), legend=narrow_legend()
+                "kind:N",
+                scale=alt.Scale(domain=names, range=[MODEL_COLOURS[0], OTHER_COLOUR]),
+                legend=kinds_legend(names),
             ),
             tooltip=[
                 alt.Tooltip("layer:Q", title="Layer"),

@@ -85,16 +85,15 @@ def legend(names: Sequence[str] = ()) -> alt.Legend:
     return alt.Legend(title=None, orient="top", labelLimit=220, columns=columns, symbolOpacity=1)
 
 
-# Of a chart with its axes. That of the plot alone changes while Vega lays the chart out: a legend was cut off.
-WHOLE_WIDTH = "(containerSize()[0] || 700)"
-
-
 def kinds_legend(names: Sequence[str], title: str | None = None, **how: Any) -> alt.Legend:
-    """Above the chart, in as many columns as its width holds."""
-    lengths = [min(len(name), 22) for name in names] or [0]
-    column = 26 + 6.5 * (sum(lengths) + max(lengths)) / len(lengths)  # pixels
-    columns = alt.ExprRef(f"max(1, min({len(lengths)}, floor(({WHOLE_WIDTH} - 60) / {column:.0f})))")
-    return alt.Legend(title=title, orient="top", labelLimit=150, columns=columns, **how)
+    """Above the chart, in a row where its width holds it, else in columns; one on a phone, where names are long."""
+    lengths = [min(len(name), 34) for name in names] or [0]
+    row = sum(26 + 6.5 * length for length in lengths)  # pixels
+    column = 26 + 6.5 * (sum(lengths) + max(lengths)) / len(lengths)
+    # Of the chart with its axes: that of the plot alone changes while Vega lays it out, and a legend was cut off.
+    width = "((containerSize()[0] || 700) - 80)"
+    columns = alt.ExprRef(f"{width} >= {row:.0f} ? {len(lengths)} : max(1, floor({width} / {column:.0f}))")
+    return alt.Legend(title=title, orient="top", labelLimit=220, symbolOpacity=1, columns=columns, **how)
 
 
 def by_task(frame: pd.DataFrame, reference: str) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:

@@ -10,7 +10,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.charts.common import LABEL_LIMIT, WHOLE_WIDTH, axis_height, class_axis, class_order, layered
+from dashboard.charts.common import LABEL_LIMIT, axis_height, class_axis, class_order, kinds_legend, layered
 from dashboard.theme import HIGHLIGHT, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
 MOST_NUMBERED = 24
@@ -115,13 +115,6 @@ def _layers(angle: int, few: bool) -> list[alt.Chart]:
     return [bar, mark, rule]
 
 
-def _legend() -> alt.Legend:
-    """A legend that stands in one column where the chart is narrow."""
-    return alt.Legend(
-        title=None, orient="top", labelLimit=220, symbolOpacity=1, columns=alt.ExprRef(f"{WHOLE_WIDTH} < 440 ? 1 : 3")
-    )
-
-
 def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.LayerChart:
     """How far a neuron's entropy lies below the most possible in each task, grey where chance gives as much.
 
@@ -148,7 +141,9 @@ def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.LayerChart:
             x=alt.X("below:Q", title="Below the highest possible (nats)", axis=alt.Axis(tickCount=5)),
             y=y,
             color=alt.Color(
-                "status:N", scale=alt.Scale(domain=names, range=[MODEL_COLOURS[0], NULL_COLOUR]), legend=_legend()
+                "status:N",
+                scale=alt.Scale(domain=names, range=[MODEL_COLOURS[0], NULL_COLOUR]),
+                legend=kinds_legend(names),
             ),
             tooltip=[
                 alt.Tooltip("task:N", title="Task"),
@@ -203,7 +198,7 @@ def selector_chart(scores: pd.DataFrame) -> alt.LayerChart:
             y=y,
             yOffset=alt.YOffset("class_name:N", sort=classes),
             color=alt.Color(
-                "class_name:N", legend=_legend(),
+                "class_name:N", legend=kinds_legend(classes),
                 scale=alt.Scale(domain=classes, range=colours),
             ),
             shape=alt.Shape("class_name:N", sort=classes, legend=None),
@@ -239,7 +234,7 @@ def interval_chart(rows: pd.DataFrame, title: str) -> alt.LayerChart:
         axis=alt.Axis(labelLimit=170, labelOverlap=False, labelFlush=False, grid=False, ticks=False, domain=False),
     )
     color = alt.Color(
-        "status:N", scale=alt.Scale(domain=names, range=[MODEL_COLOURS[0], NULL_COLOUR]), legend=_legend()
+        "status:N", scale=alt.Scale(domain=names, range=[MODEL_COLOURS[0], NULL_COLOUR]), legend=kinds_legend(names)
     )
     base = alt.Chart(shown).encode(
         y=y,

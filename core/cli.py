@@ -22,6 +22,7 @@ from core.datasets.published import Options
 from core.encoders import known_encoders, m2d_download
 from core.face import Face
 from core.scan import Scan, scan
+from core.scoring import NothingToTell
 from core.text import harmless, one_line, user_path
 
 PACKAGES = (
@@ -218,6 +219,10 @@ class Tally(Protocol):
     notes: list[str]
     failures: list[str]
 
+    def note(self, text: str) -> None:
+        """Tell something at the end, once."""
+        ...
+
     @property
     def did_anything(self) -> bool:
         """Whether any stage had something to do."""
@@ -228,13 +233,16 @@ class Tally(Protocol):
 def keep_going(study: Tally, name: str, **place: str) -> Iterator[None]:
     """Note a failure of one dataset or task, at a ``place`` of the run, and go on with the next.
 
-    Errors of the disk or the user's input, and Ctrl-C, are passed on: the next task would meet them too.
+    A task with nothing to tell apart is no failure. Errors of the disk or the user's input, and Ctrl-C, are passed on:
+    the next task would meet them too.
     """
     with study.face.at(**place):
         try:
             yield
         except (InputError, OSError):
             raise
+        except NothingToTell as error:
+            study.note(f"{name}: not scored, {error}")
         except Exception as error:
             text = str(error).strip().splitlines()
             study.failures.append(f"{name}: {type(error).__name__}: {text[0] if text else ''}")

@@ -24,6 +24,10 @@ _FIRST_TILE = 64
 """Clips whose means are sorted; those that follow are only looked at where they are better."""
 
 
+class NothingToTell(ValueError):
+    """A task whose selection clips are not of two classes."""
+
+
 @dataclass(frozen=True)
 class TaskCounts:
     """A task's selection clips, counted by class.
@@ -88,7 +92,7 @@ def count(
 
     Raises
     ------
-    ValueError
+    NothingToTell
         If fewer than two classes have selection clips.
     """
     members, names = scan.members(attribute)
@@ -96,7 +100,8 @@ def count(
     chosen = scan.in_splits(*selection_splits, attribute=attribute) & usable
     present = np.flatnonzero(members[chosen].any(axis=0))
     if len(present) < 2:
-        raise ValueError(f"{len(present)} class(es) with selection clips; at least 2 are needed")
+        held = f"of class {names[present[0]]} only" if len(present) else "absent"
+        raise NothingToTell(f"clips of {' and '.join(selection_splits)} are {held}; at least 2 classes are needed")
     members = members[:, present]
     test = scan.in_splits("test", attribute=attribute) & members.any(axis=1) & usable
     test &= "test" not in selection_splits

@@ -322,6 +322,20 @@ def test_a_task_that_fails_does_not_stop_the_others(
     assert query(db, "SELECT status FROM runs ORDER BY run_id") == [("failed",), ("done",)]
 
 
+def test_a_task_whose_training_clips_are_of_one_class_is_left_out_and_told(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = read_manifest(own)
+    write_manifest(own, [row if row["split"] == "test" else {**row, "hand": "left"} for row in rows])
+    db = tmp_path / "a.db"
+    assert run("--data-dir", own, "--db", db) == 0
+    line = "pets-hand: not scored, clips of train and valid are of class left only; at least 2 classes are needed"
+    told = capsys.readouterr()
+    assert (told.out.count(f"\n{line}\n"), told.err) == (1, "")
+    assert query(db, "SELECT DISTINCT task FROM task_coverage") == [("pets-kind",)]
+    assert query(db, "SELECT status FROM runs") == [("done",)]
+
+
 def test_names_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = make_dataset(tmp_path / "a [red]b :cat:", n_clips=12)
     rows = read_manifest(folder)

@@ -121,8 +121,10 @@ def test_clip_without_a_token_is_left_out() -> None:
 
 
 def test_one_class_is_no_task() -> None:
-    with pytest.raises(ValueError, match=r"1 class\(es\) with selection clips"):
+    with pytest.raises(scoring.NothingToTell, match="^clips of train are of class a only; at least 2 classes are"):
         scoring.count(*study(CLIPS[:4]), "kind", "positive", ("train",))
+    with pytest.raises(scoring.NothingToTell, match="^clips of fold 9 are absent; at least 2 classes are"):
+        scoring.count(*study(CLIPS[:4]), "kind", "positive", ("fold 9",))
 
 
 def test_replication_asks_for_twice_the_rate_of_the_others_on_test_clips() -> None:

@@ -85,14 +85,17 @@ class Store:
     def register_model(self, model: ModelRecord) -> int:
         """Make a model known and return its id.
 
-        The same model again changes nothing but its descriptions.
+        The same model again changes nothing but its descriptions. A run of it that never said it finished was killed
+        (`db.session.exclusive_run` lets one at a time write): it becomes ``stopped``.
 
         Raises
         ------
         StoreError
             If the store holds other weights or widths under the same name.
         """
+        of_it = m.Run.model_name == model.name
         with self._transaction() as connection:
+            connection.execute(update(m.Run).where(of_it, m.Run.status == "running").values(status="stopped"))
             return write_model(connection, model)
 
     def register_dataset(self, dataset: DatasetRecord) -> int:
@@ -113,14 +116,8 @@ class Store:
         versions: Mapping[str, str],
         device: str,
     ) -> int:
-        """Note that a run begins and return its id.
-
-        A run of the same model that never said it finished was killed: it becomes ``stopped``.
-        """
+        """Note that a run begins and return its id."""
         with self._transaction() as connection:
-            connection.execute(
-                update(m.Run).where(m.Run.model_name == model_name, m.Run.status == "running").values(status="stopped")
-            )
             return insert_row(
                 connection,
                 m.Run,

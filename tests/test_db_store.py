@@ -269,6 +269,7 @@ def test_skipped_probe_has_no_rows(engine: Engine) -> None:
 def test_killed_run_is_told_from_a_running_one(engine: Engine) -> None:
     store = Store(engine)
     killed, other = run(store), store.start_run("other", {}, 0, "0.1.0", {}, "cpu")
+    store.register_model(MODEL)
     again = run(store)
     store.finish_run(other, "failed", {"extract": 1.5})
     found = rows(engine, "SELECT run_id, status, seconds_extract FROM runs ORDER BY run_id")

@@ -232,8 +232,7 @@ def extract(study: Study, scan: Scan) -> Activations:
     sums.settle(matrices, study.files, lambda: study.store.forget_stages(study.model_id, name))
     key = study.key("top_clips", scan.content_key)
     if not study.store.is_done(key):
-        top = scoring.top_clips(scan, matrices)
-        study.store.write_top_clips(study.run_id, key, study.model_id, top)
+        study.store.write_top_clips(study.run_id, key, study.model_id, scoring.top_clips(scan, matrices))
     trace(study, scan, matrices)
     return matrices
 
@@ -348,7 +347,8 @@ def ablate(
     for line in told:
         study.note(line)
     if sweep is None:
-        study.store.write_ablations(study.run_id, key, study.model_id, task, [])
+        of = str(choice), operation.name, operation.gain
+        study.store.write_ablations(study.run_id, key, study.model_id, task, [], of)
         return
     folder = study.files / "ablations" / key
     with study.stage("ablate", f"ablate {choice} {operation}", sweep.n_passes, "passes") as update:

@@ -266,13 +266,24 @@ class Store:
         model_id: int,
         task: str,
         ablations: Sequence[Ablation],
+        of: tuple[str, str, float | None] | None = None,
     ) -> None:
-        """Store ablations of one (model, task), replacing those of the same selection, operation and gain."""
+        """Store ablations of one (model, task), replacing those of the same selection, operation and gain.
+
+        Parameters
+        ----------
+        run_id, model_id : int
+        stage_key, task : str
+        ablations : sequence of Ablation
+        of : tuple, optional
+            Selection, operation and gain that were asked for, where nothing could be ablated.
+        """
+        asked = {(a.selection, a.operation, a.gain) for a in ablations} | ({of} if of else set())
         with self._stage(run_id, stage_key, "ablate") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             key = task_id(connection, task)
             clips = clips_of_task(connection, key)
-            for selection, operation, gain in {(a.selection, a.operation, a.gain) for a in ablations}:
+            for selection, operation, gain in asked:
                 _remove(
                     connection,
                     m.Ablation,

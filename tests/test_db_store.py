@@ -85,6 +85,9 @@ def test_ablations_replace_those_of_their_selection_and_gain_only(engine: Engine
     found = rows(engine, "SELECT DISTINCT gain, target FROM ablation_effects ORDER BY 1")
     assert found == [(0.0, "cat"), (2.0, "dog")]
     assert [store.is_done(key) for key in ("tiny/ablate", "twice", "dog")] == [True, False, True]
+    store.write_ablations(1, "none", model_id, task, [], (ABLATION.selection, "scale", 2.0))
+    assert rows(engine, "SELECT DISTINCT gain, target FROM ablation_effects") == [(0.0, "cat")]
+    assert [store.is_done(key) for key in ("tiny/ablate", "dog", "none")] == [True, False, True]
 
 
 def test_traces_go_with_the_top_clips_they_belong_to(engine: Engine) -> None:

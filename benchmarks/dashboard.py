@@ -180,7 +180,9 @@ def main() -> None:
     parser.add_argument("--first", action="store_true", help="open the first page only, and print nothing")
     arguments = parser.parse_args()
     os.environ["ATLAS_DB"] = str(arguments.db)
-    # As a server does: scripts compiled once, the option of .streamlit/config.toml.
+    # As a server does: the app's folder on the path for good (put there for each run of a page alone, it would change
+    # the path under what another thread imports), scripts compiled once, the option of .streamlit/config.toml.
+    sys.path.insert(0, str(APP.parent))
     scripts = ScriptCache()
     app_test.ScriptCache = local_script_runner.ScriptCache = lambda: scripts  # type: ignore[assignment, misc]
     config.set_option("browser.gatherUsageStats", False)

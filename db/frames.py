@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import BindParameter, Dialect, Double, Engine, Integer, String, TextClause, bindparam, text
 from sqlalchemy.types import TypeEngine
+
+_ROWS_AT_ONCE = 500
 
 # A column of NULLs only has no type of its own; these are numbers in every result.
 _NUMBERS = frozenset(
@@ -103,26 +105,29 @@ def frame(engine: Engine, sql: str | TextClause, **parameters: Any) -> pd.DataFr
     given = {name: value for name, value in parameters.items() if value is not None}
     with engine.connect() as connection:
         result = connection.execute(clause, given)
-        # The driver's own rows: SQLAlchemy would wrap each, and a third of the time of a long answer goes there.
-        rows = result.cursor.fetchall() if result.cursor is not None else []
         names = list(result.keys())
+        columns: list[list[Any]] = [[] for _ in names]
+        # The driver's own rows: SQLAlchemy would wrap each, and a third of the time of a long answer goes there. A few
+        # at a time: the garbage collector walks through every row that waits, again and again.
+        while result.cursor is not None and (rows := result.cursor.fetchmany(_ROWS_AT_ONCE)):
+            for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+                column.extend(values)
     # Column by column: pandas would look for the type of each value first, and change it afterwards.
-    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
     found = pd.DataFrame(dict(enumerate(map(_column, names, columns))))
     found.columns = pd.Index(names)
     found.attrs["sql"] = statement(engine, clause, given)
     return found
 
 
-def _column(name: str, values: Sequence[Any]) -> NDArray[Any] | list[Any]:
+def _column(name: str, values: list[Any]) -> NDArray[Any] | list[Any]:
     if name in _NUMBERS:
         return np.array(values, dtype=np.float64)
     if not values:
         return np.array([], dtype=object)
     if isinstance(values[0], int):  # faster than pandas' own search for a type
         found = np.array(values)
-        return found if found.dtype.kind in "iu" else list(values)
-    return list(values)
+        return found if found.dtype.kind in "iu" else values
+    return values
 
 
 def statement(engine: Engine, clause: TextClause, given: Mapping[str, Any]) -> str:

@@ -20,7 +20,10 @@ from db.session import StoreError, open_store
 
 
 def _between(tasks_a: str, tasks_b: str) -> str:
-    """Shared neurons of classes of two groups of tasks, whichever way round a pair is stored."""
+    """Shared neurons of classes of two groups of tasks, whichever way round a pair is stored.
+
+    Classes without neurons share none and are left out: with them the events of the paper fill ten thousand rows.
+    """
     return f"""
 SELECT model, preset, task_a, class_a, task_b, class_b, n_a, n_b, n_shared, expected, p_value, q_value,
        odds_ratio, odds_low, odds_high, CASE WHEN class_a = class_b THEN 1 ELSE 0 END AS same_class
@@ -33,7 +36,7 @@ FROM (
            odds_ratio, odds_low, odds_high
     FROM shared_neurons
 ) AS both_ways
-WHERE task_a IN ({tasks_a}) AND task_b IN ({tasks_b}) AND task_a < task_b
+WHERE task_a IN ({tasks_a}) AND task_b IN ({tasks_b}) AND task_a < task_b AND n_a > 0 AND n_b > 0
 ORDER BY model, preset, task_a, task_b, class_a, class_b"""
 
 
@@ -186,15 +189,19 @@ ORDER BY model, task, n_classes_of_neuron""",
     "dead neurons": (
         "Neurons of each layer that fire on no class of any task",
         """
-SELECT model.name AS model, neuron.layer, SUM(CASE WHEN highest > 0 THEN 0 ELSE 1 END) AS n_dead,
-       COUNT(*) AS n_neurons
+SELECT model.name AS model, neuron.layer, SUM(CASE WHEN EXISTS (
+           SELECT 1 FROM model_task
+           JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id AND neuron_entropy.neuron_id = neuron.id
+           WHERE model_task.model_id = neuron.model_id AND neuron_entropy.max_probability > 0
+       ) THEN 0 ELSE 1 END) AS n_dead, COUNT(*) AS n_neurons
 FROM (
-    SELECT neuron_id, MAX(max_probability) AS highest
-    FROM neuron_entropy
-    GROUP BY neuron_id
-) AS by_neuron
-JOIN neuron ON neuron.id = by_neuron.neuron_id
-JOIN model ON model.id = neuron.model_id
+    SELECT id, name FROM model
+    WHERE EXISTS (
+        SELECT 1 FROM model_task JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id
+        WHERE model_task.model_id = model.id
+    )
+) AS model
+JOIN neuron ON neuron.model_id = model.id
 GROUP BY model.name, neuron.layer
 ORDER BY model.name, neuron.layer""",
     ),

@@ -2,12 +2,14 @@
 
 SQLite is asked in a process of its own (`db.sandbox_worker`), because a single step of SQLite (a
 search in a long text, say) can take longer than any limit that is looked at between steps. That
-process opens the file for reading only, behind an authorizer, and is killed when its time is over.
+process opens the file for reading only, behind an authorizer, and is killed when its time is over. It
+answers one statement; the next one's process is started ahead, for that takes longer than most answers.
 On PostgreSQL the same statement runs in a read-only transaction with a time limit (`db.sandbox_server`).
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
@@ -15,7 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -31,6 +33,54 @@ _GRACE = 1.5  # seconds between what SQLite may take and the end of its process
 _AT_ONCE = 2
 _turns = BoundedSemaphore(_AT_ONCE)
 _WORKER = Path(__file__).with_name("sandbox_worker.py")
+
+
+class _Ahead:
+    """At most one process that waits for a statement; it ends with this one, whose end of the pipe closes."""
+
+    def __init__(self) -> None:
+        self._waiting: subprocess.Popen[bytes] | None = None
+        self._lock = Lock()
+        atexit.register(self.stop)
+
+    def start(self) -> None:
+        """Let one wait."""
+        with self._lock:
+            if self._waiting is None:
+                self._waiting = _process()
+
+    def take(self) -> subprocess.Popen[bytes]:
+        """Return the process that waits, or a new one."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, None
+        if waiting is not None and waiting.poll() is None:
+            return waiting
+        if waiting is not None:
+            _end(waiting)
+        return _process()
+
+    def stop(self) -> None:
+        """Let none wait."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            _end(waiting)
+
+
+def _process() -> subprocess.Popen[bytes]:
+    # -I and -S: nothing from the user's folders or packages is imported.
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_WORKER)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.communicate()
+
+
+_ahead = _Ahead()
 
 
 class RefusedSQL(StoreError):
@@ -113,11 +163,7 @@ def _on_sqlite(path: Path, statement: str, row_limit: int, seconds: float) -> An
     if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
         uri += "&immutable=1"  # the write-ahead log's helper files cannot be made there, nor are needed
     asked = {"uri": uri, "statement": statement, "row_limit": row_limit, "seconds": seconds}
-    # -I and -S: nothing from the user's folders or packages is imported.
-    with subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_WORKER)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    ) as worker:  # fmt: skip
+    with _ahead.take() as worker:
         try:
             told, _ = worker.communicate(json.dumps(asked).encode(), timeout=seconds + _GRACE)
         except subprocess.TimeoutExpired:
@@ -126,6 +172,7 @@ def _on_sqlite(path: Path, statement: str, row_limit: int, seconds: float) -> An
         except BaseException:
             worker.kill()
             raise
+    _ahead.start()
     try:
         found: dict[str, Any] = json.loads(told)
     except ValueError:  # it died: of its memory limit, most likely

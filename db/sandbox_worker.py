@@ -179,8 +179,8 @@ def _fetch(cursor: sqlite3.Cursor, row_limit: int) -> tuple[list[tuple[Any, ...]
     for row in cursor:
         if len(rows) == row_limit:
             return rows, f"{row_limit:,} rows"
-        shown = tuple(f"{len(v):,} bytes" if isinstance(v, bytes) else v for v in row)
-        size += sum(len(value) if isinstance(value, str) else 8 for value in shown)
+        shown = tuple([f"{len(v):,} bytes" if isinstance(v, bytes) else v for v in row])
+        size += sum([len(value) if isinstance(value, str) else 8 for value in shown])
         if size > MOST_ANSWER:
             return rows, f"{MOST_ANSWER // MEBIBYTE} MB"
         rows.append(shown)
@@ -253,8 +253,11 @@ def nothing_of_that_name(found: list[tuple[str, str]], statement: str, kind: str
 
 
 def main() -> None:
-    """Answer the one question on standard input."""
-    asked = json.load(sys.stdin)
+    """Answer the one question on standard input, if one comes."""
+    question = sys.stdin.read()
+    if not question:  # who might have asked is gone
+        return
+    asked = json.loads(question)
     bound_process(asked["seconds"])
     try:
         told = answer(**asked)
@@ -262,7 +265,7 @@ def main() -> None:
         told = {"refused": str(error)}
     except (sqlite3.Error, ValueError) as error:
         told = {"refused": " ".join(str(error).split())}
-    json.dump(told, sys.stdout)
+    sys.stdout.write(json.dumps(told))  # json.dump would write it value by value, in Python
 
 
 if __name__ == "__main__":

@@ -77,11 +77,25 @@ JOIN neuron ON neuron.model_id = model_task.model_id
 JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id
     AND neuron_entropy.neuron_id = neuron.id
 LEFT JOIN task_class ON task_class.id = neuron_entropy.top_class_id""",
-    # LEFT, though every pair has these: a question that does not ask for them then does not read them.
+    # Two numbers by statements of their own, not by joins: a question that does not ask for them does not read them,
+    # not even one that counts or groups.
     "class_specific_neurons": f"""
 SELECT model.name AS model, dataset.name AS dataset, task.name AS task, selection.preset,
        task_class.name AS class_name, neuron.layer, neuron.neuron,
-       {_PROBABILITY} AS activation_probability, neuron_entropy.entropy,
+       (
+           SELECT {_PROBABILITY}
+           FROM activation_probability
+           JOIN class_total ON class_total.model_task_id = activation_probability.model_task_id
+               AND class_total.class_id = activation_probability.class_id
+           WHERE activation_probability.model_task_id = model_task.id
+             AND activation_probability.neuron_id = class_specific_neuron.neuron_id
+             AND activation_probability.class_id = class_specific_neuron.class_id
+       ) AS activation_probability,
+       (
+           SELECT neuron_entropy.entropy FROM neuron_entropy
+           WHERE neuron_entropy.model_task_id = model_task.id
+             AND neuron_entropy.neuron_id = class_specific_neuron.neuron_id
+       ) AS entropy,
        class_specific_neuron.lift, class_specific_neuron.p_value, class_specific_neuron.q_value,
        class_specific_neuron.replicated, class_specific_neuron.lift_low, class_specific_neuron.lift_high,
        class_specific_neuron.share_of_draws, class_specific_neuron.n_folds_held, class_specific_neuron.n_folds,
@@ -90,14 +104,7 @@ JOIN selection ON selection.model_task_id = model_task.id
 JOIN class_specific_neuron ON class_specific_neuron.selection_id = selection.id
 JOIN neuron ON neuron.id = class_specific_neuron.neuron_id
     AND neuron.model_id = model_task.model_id
-JOIN task_class ON task_class.id = class_specific_neuron.class_id
-LEFT JOIN class_total ON class_total.model_task_id = model_task.id
-    AND class_total.class_id = class_specific_neuron.class_id
-LEFT JOIN activation_probability ON activation_probability.model_task_id = model_task.id
-    AND activation_probability.neuron_id = class_specific_neuron.neuron_id
-    AND activation_probability.class_id = class_specific_neuron.class_id
-LEFT JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id
-    AND neuron_entropy.neuron_id = class_specific_neuron.neuron_id""",
+JOIN task_class ON task_class.id = class_specific_neuron.class_id""",
     "task_coverage": f"""
 SELECT model.name AS model, dataset.name AS dataset, task.name AS task, selection.preset,
        model_task.n_clips, model_task.n_classes, selection.n_classes_covered,

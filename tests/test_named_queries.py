@@ -41,12 +41,31 @@ def test_queries_on_a_small_study(engine: Engine) -> None:
     assert (compared["n_tasks"], compared["coverage"], compared["null_coverage"]) == (1, 1.0, 0.25)
 
 
+def test_dead_neurons_are_those_of_no_task_in_models_that_were_scored(engine: Engine) -> None:
+    write_study(engine)
+    in_layer = "neuron_id IN (SELECT id FROM neuron WHERE layer = 1)"
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE neuron_entropy SET max_probability = 0 WHERE {in_layer}"))
+        connection.execute(
+            text(
+                "INSERT INTO model (id, name, weights_key, n_layers, n_neurons, first_neuron_id, sample_rate,"
+                " n_parameters, description, licence) VALUES (99, 'not scored', '', 1, 1, 900, 16000, 1, '', '')"
+            )
+        )
+        connection.execute(
+            text("INSERT INTO neuron (id, model_id, layer, neuron, flat_index) VALUES (900, 99, 0, 0, 0)")
+        )
+        found = connection.execute(text(NAMED["dead neurons"][1])).mappings().all()
+    assert [(r["layer"], r["n_dead"], r["n_neurons"]) for r in found] == [(0, 1, 2), (1, 1, 1)]
+
+
 SHARED = [
     ("demo-notes-octave", "4", "demo-synth-octave", "4", 3, 5, 2),
     ("surge-octave", "5", "nsynth-octave", "4", 7, 2, 1),
     ("surge-octave", "5", "surge-octave", "6", 7, 2, 1),
     ("demo-digits-gender", "male", "demo-speech-gender", "female", 1, 2, 0),
     ("esc50", "dog", "gise51", "cough", 4, 5, 3),
+    ("esc50", "dog", "gise51", "bell", 4, 0, 0),  # a class without neurons shares none
     ("gtzan", "jazz", "gtzan", "classical", 26, 30, 13),
     ("cremad", "anger", "cremad", "happiness", 22, 30, 11),
     ("demo-speech-language", "czech", "demo-speech-language", "polish", 3, 3, 1),

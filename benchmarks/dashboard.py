@@ -177,6 +177,7 @@ def main() -> None:
     parser.add_argument("db", type=Path)
     parser.add_argument("--pages", default="", help="comma-separated; default all")
     parser.add_argument("--changes", type=int, default=16, help="changes a page (16)")
+    parser.add_argument("--seed", type=int, default=0, help="what decides which changes the visitor makes (0)")
     parser.add_argument("--first", action="store_true", help="open the first page only, and print nothing")
     arguments = parser.parse_args()
     os.environ["ATLAS_DB"] = str(arguments.db)
@@ -196,7 +197,7 @@ def main() -> None:
     print(f"{arguments.db.name}, {size:,.0f} MB; {platform.machine()}, {os.cpu_count()} CPUs. Milliseconds.\n")
     print("| page | first visit | its CPU | again | changes: median | 95 % | 95 % of CPU | slowest |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    visitor = Visitor(open_store(arguments.db, read_only=True, create=False), np.random.default_rng(0))
+    visitor = Visitor(open_store(arguments.db, read_only=True, create=False), np.random.default_rng(arguments.seed))
     every: list[tuple[float, float]] = []
     for page in arguments.pages.split(",") if arguments.pages else visitor.steps:
         row, took = measure(visitor, page, arguments.changes)

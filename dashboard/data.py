@@ -106,9 +106,10 @@ def name_of(function: Callable[..., Any]) -> str:
     return f"{function.__module__}.{function.__qualname__}"
 
 
+# By name alone: of what is given by place Streamlit would look up the name, which takes longer than to find the answer.
 @st.cache_resource(max_entries=512, show_spinner=False)
 def _read(
-    key: str, _query: Callable[..., Any], _store: Store, _positional: tuple[Any, ...], _named: dict[str, Any]
+    *, key: str, _query: Callable[..., Any], _store: Store, _positional: tuple[Any, ...], _named: dict[str, Any]
 ) -> Any:
     del key
     try:
@@ -119,14 +120,14 @@ def _read(
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _derive(key: str, _function: Callable[..., Any], _given: tuple[Any, ...]) -> Any:
+def _derive(*, key: str, _function: Callable[..., Any], _given: tuple[Any, ...]) -> Any:
     del key
     return _function(*_given)
 
 
 def derive(function: Callable[..., Any], *given: Any) -> Any:
     """Return the value of a pure function of frames and plain values, kept for the next run of the page."""
-    return _own(_derive(key_of(name_of(function), given), function, given))
+    return _own(_derive(key=key_of(name_of(function), given), _function=function, _given=given))
 
 
 def _own(kept: Any) -> Any:
@@ -151,4 +152,4 @@ def read(store: Store, query: Callable[..., Any], *positional: Any, **named: Any
         With one line, where the store cannot be read.
     """
     key = key_of(name_of(query), store.location, store.stamp, positional, sorted(named.items()))
-    return _own(_read(key, query, store, positional, named))
+    return _own(_read(key=key, _query=query, _store=store, _positional=positional, _named=named))

@@ -26,6 +26,7 @@ MOST_BLOCKS = 48  # a layer
 SMALLEST_Q = 1e-300
 FULL = 0.95  # quantile of the neurons that stand from which on a colour is full
 FAINTEST = 0.28  # opacity of the least selective neuron
+OPACITIES = 20
 _MORE_COLOURS = ("#7F5B34", "#4BA3C3", "#93AF3C", "#A95A5A")
 
 
@@ -148,18 +149,36 @@ def draw(placed: pd.DataFrame, colour_of_class: Sequence[str] | None, classes: S
     n_rows = int(placed["row"].max()) + 1 if len(placed) else 1
     n_columns = int(placed["column"].max()) + 1 if len(placed) else 1
     layer_height = n_rows + GAP
-    canvas = np.zeros((layer_height * len(layers), n_columns, 4), dtype=np.uint8)
+    shades, shade_of_neuron = _shades(_colours(placed, colour_of_class))
+    canvas = np.zeros((layer_height * len(layers), n_columns), dtype=np.uint8)
     y = placed["stripe"].to_numpy() * layer_height + GAP // 2 + placed["row"].to_numpy()
-    canvas[y, placed["column"].to_numpy()] = _colours(placed, colour_of_class)
-    image = Image.fromarray(np.repeat(np.repeat(canvas, ZOOM, axis=0), ZOOM, axis=1))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)  # faster than 4, little larger
+    canvas[y, placed["column"].to_numpy()] = shade_of_neuron
+    png = _png(np.repeat(np.repeat(canvas, ZOOM, axis=0), ZOOM, axis=1), shades)
     blocks = _blocks(placed, classes, n_columns, layer_height)
-    return Picture(buffer.getvalue(), layers, n_columns, layer_height, blocks, placed["given"].to_numpy())
+    return Picture(png, layers, n_columns, layer_height, blocks, placed["given"].to_numpy())
+
+
+def _shades(colours: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the different colours, the first of them transparent, and each neuron's place among them."""
+    found, places = np.unique(colours.view(np.uint32).ravel(), return_inverse=True)
+    shades = np.concatenate([np.zeros((1, 4), dtype=np.uint8), found.view(np.uint8).reshape(-1, 4)])
+    return shades, (places + 1).astype(np.uint8)
+
+
+def _png(pixels: NDArray[np.uint8], shades: NDArray[np.uint8]) -> bytes:
+    """An image with a palette: written in a third of the time, at half the size."""
+    image = Image.fromarray(pixels, "P")
+    image.putpalette(shades[:, :3].tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", transparency=shades[:, 3].tobytes(), compress_level=1)  # faster than 4, little larger
+    return buffer.getvalue()
 
 
 def _colours(placed: pd.DataFrame, colour_of_class: Sequence[str] | None) -> NDArray[np.uint8]:
-    """Red, green, blue and opacity of each neuron; what never fires is not drawn."""
+    """Red, green, blue and opacity of each neuron; what never fires is not drawn.
+
+    Opacities are few, so that with all colours there are no more than a palette holds.
+    """
     fires = placed["class_index"].to_numpy() >= 0
     stands = placed["selective"].to_numpy()
     if colour_of_class is None:
@@ -174,7 +193,9 @@ def _colours(placed: pd.DataFrame, colour_of_class: Sequence[str] | None) -> NDA
     evidence = np.clip(strength / max(full, 1e-9), 0, 1)
     alpha = np.where(stands, FAINTEST + (1 - FAINTEST) * evidence, 0.3) * fires
     drawn = np.where(stands[:, None], colours, _rgb(NULL_COLOUR))
-    return np.concatenate([drawn, np.round(255 * alpha)[:, None]], axis=1).astype(np.uint8)
+    drawn[~fires] = 0
+    opacity = np.round(np.round(OPACITIES * alpha) * (255 / OPACITIES))
+    return np.ascontiguousarray(np.concatenate([drawn, opacity[:, None]], axis=1).astype(np.uint8))
 
 
 def _rgb(colour: str) -> NDArray[np.float64]:
@@ -189,23 +210,33 @@ def _blocks(placed: pd.DataFrame, classes: Sequence[str], n_columns: int, layer_
     """Runs of columns to point at, and what lies in each."""
     per_block = _columns_a_block(n_columns)
     number = (placed["column"] // per_block).to_numpy()
-    found = []
     n_blocks = int(number.max()) + 1 if len(placed) else 0
     key = placed["stripe"].to_numpy() * n_blocks + number
+    class_index = placed["class_index"].to_numpy()
     starts = np.flatnonzero(np.diff(key, prepend=-1))
-    ends = np.append(starts[1:], len(placed))
-    class_index, selective = placed["class_index"].to_numpy(), placed["selective"].to_numpy()
-    layer, stripe = placed["layer"].to_numpy(), placed["stripe"].to_numpy()
-    for start, end in zip(starts, ends, strict=True):
-        names = [
-            classes[i] if i >= 0 else "nothing (never fire)" for i in dict.fromkeys(class_index[start:end].tolist())
-        ]
-        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        first = int(number[start]) * per_block
-        y = int(stripe[start]) * layer_height
-        found.append((
-            f"{layer[start]}-{number[start]}", int(layer[start]), first, min(first + per_block, n_columns), y,
-            y + layer_height, int(end - start), shown, int(selective[start:end].sum()),
-        ))  # fmt: skip
-    columns = ["block", "layer", "x", "x2", "y", "y2", "n_neurons", "classes", "n_selective"]
-    return pd.DataFrame(found, columns=columns)
+    n_neurons = np.diff(starts, append=len(placed))
+    n_selective = np.add.reduceat(placed["selective"].to_numpy(dtype=np.int64), starts) if len(starts) else starts
+    # Neurons go by class: where the class or the block changes, a name is to be told.
+    changes = np.flatnonzero((np.diff(key, prepend=-1) != 0) | (np.diff(class_index, prepend=-2) != 0))
+    names: dict[int, list[str]] = {}
+    for place, index in zip(key[changes].tolist(), class_index[changes].tolist(), strict=True):
+        names.setdefault(place, []).append(classes[index] if index >= 0 else "nothing (never fire)")
+    layer, first = placed["layer"].to_numpy()[starts], number[starts] * per_block
+    y = placed["stripe"].to_numpy()[starts] * layer_height
+    return pd.DataFrame(
+        {
+            "block": [f"{a}-{b}" for a, b in zip(layer.tolist(), number[starts].tolist(), strict=True)],
+            "layer": layer,
+            "x": first,
+            "x2": np.minimum(first + per_block, n_columns),
+            "y": y,
+            "y2": y + layer_height,
+            "n_neurons": n_neurons,
+            "classes": [_listed(names[place]) for place in key[starts].tolist()],
+            "n_selective": n_selective,
+        }
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from sqlalchemy import BindParameter, Dialect, Double, Engine, Integer, String, TextClause, bindparam, text
 from sqlalchemy.types import TypeEngine
 
+# Most answers are some dozens of rows, which Arrow's texts make twice as slow to look through as Python's own.
+pd.set_option("mode.string_storage", "python")
+
 _ROWS_AT_ONCE = 500
 
 # A column of NULLs only has no type of its own; these are numbers in every result.

@@ -315,8 +315,8 @@ def _sums(engine: Engine, among: str, **given: object) -> pd.DataFrame:
                    SUM(other.positive_count * own.unit * own.y) AS sum_xy, SUM(own.y) AS sum_y,
                    SUM(own.y * own.y) AS sum_yy
             FROM among
-            CROSS JOIN own
             CROSS JOIN activation_probability AS other
+            CROSS JOIN own
             WHERE other.model_task_id = {_MODEL_TASK} AND other.neuron_id = among.neuron_id
               AND other.class_id = own.class_id
             GROUP BY other.neuron_id

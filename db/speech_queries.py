@@ -259,7 +259,10 @@ def profiles(engine: Engine, model: str, task: str, n_rows: int) -> pd.DataFrame
         JOIN task ON task.id = model_task.task_id
         JOIN neuron_preference ON neuron_preference.model_task_id = model_task.id
         JOIN task_class ON task_class.id = neuron_preference.class_id
-        WHERE model.name = :model AND task.name = :task AND neuron_preference.neuron_id % :step = 0
+        WHERE model.name = :model AND task.name = :task
+          AND neuron_preference.neuron_id IN (
+              SELECT neuron.id FROM neuron WHERE neuron.model_id = model.id AND neuron.id % :step = 0
+          )
         ORDER BY task_class.position, neuron_preference.neuron_id
         """,
         model=model,

@@ -32,7 +32,7 @@ def neurons(width: int = 6, n_layers: int = 2) -> pd.DataFrame:
 
 def pixels(picture: pictures.Picture) -> np.ndarray:
     """One pixel a neuron: red, green, blue, opacity."""
-    image = np.asarray(Image.open(io.BytesIO(picture.png)))
+    image = np.asarray(Image.open(io.BytesIO(picture.png)).convert("RGBA"))
     return image[:: pictures.ZOOM, :: pictures.ZOOM]
 
 

@@ -82,11 +82,11 @@ class Specification:
 
 def specification(build: Callable[..., Chart], *given: Any) -> Specification:
     """Return the chart ``build(*given)`` for the browser, built once."""
-    return _specification(key_of(name_of(build), given), build, given)
+    return _specification(key=key_of(name_of(build), given), _build=build, _given=given)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _specification(key: str, _build: Callable[..., Chart], _given: tuple[Any, ...]) -> Specification:
+def _specification(*, key: str, _build: Callable[..., Chart], _given: tuple[Any, ...]) -> Specification:
     del key
     frames: list[pd.DataFrame] = []
     token = _FRAMES.set(frames)

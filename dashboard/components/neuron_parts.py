@@ -193,13 +193,12 @@ def _ablations(one: One) -> None:
         st.caption("No ablated set contains this neuron.")
         return
     shown = ablations.assign(
-        believable=facts.believable(ablations),
-        label=[facts.ablation_label(row) for row in ablations.to_dict("records")],
-        size=ablations["delta"].abs(),
-        here=ablations["task"] == one.task,
+        believable=facts.believable(ablations), size=ablations["delta"].abs(), here=ablations["task"] == one.task
     )
-    top = shown.sort_values(["believable", "here", "size"], ascending=False).drop_duplicates("label")
+    told_apart = ["task", "target", "selection", "operation", "gain", "affected_class"]
+    top = shown.sort_values(["believable", "here", "size"], ascending=False).drop_duplicates(told_apart)
     drawn = top.head(MOST_ABLATIONS)
+    drawn = drawn.assign(label=[facts.ablation_label(row) for row in drawn.to_dict("records")])
     draw.chart(
         ablation_charts.ablation_chart, drawn, name=f"ablations_{one.name}", data=ablations,
         alt="Effects of the sets that contain this neuron, over the range of their controls",

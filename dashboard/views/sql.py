@@ -153,7 +153,7 @@ else:
     st.dataframe(
         sql_facts.with_links(rows),
         hide_index=True,
-        height="content" if len(rows) < 8 else 320,
+        height="content" if len(rows) < 9 else 320,
         column_config=column_config(rows, statement),
         placeholder="NULL",
         alt="What the statement found",

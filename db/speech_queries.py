@@ -204,23 +204,29 @@ def in_two_tasks(
                    a.log_odds AS log_odds_a, a.ci_low AS low_a, a.ci_high AS high_a,
                    b.log_odds AS log_odds_b, b.ci_low AS low_b, b.ci_high AS high_b,
                    of_class.positive_count AS fired, total.token_count AS tokens
-            FROM model
-            JOIN task AS task_a ON task_a.name = :task_a
+            FROM (
+                SELECT model.id AS model_id, neuron_preference.neuron_id, neuron_preference.log_odds,
+                       neuron_preference.ci_low, neuron_preference.ci_high
+                FROM model
+                JOIN task ON task.name = :task_a
+                JOIN model_task ON model_task.model_id = model.id AND model_task.task_id = task.id
+                JOIN task_class ON task_class.task_id = task.id AND task_class.name = :class_name
+                JOIN neuron_preference ON neuron_preference.model_task_id = model_task.id
+                    AND neuron_preference.class_id = task_class.id
+                WHERE model.name = :model AND neuron_preference.log_odds IS NOT NULL
+                ORDER BY ABS(neuron_preference.log_odds) DESC, neuron_preference.neuron_id
+                LIMIT :limit
+            ) AS a
             JOIN task AS task_b ON task_b.name = :task_b
-            JOIN model_task AS of_a ON of_a.model_id = model.id AND of_a.task_id = task_a.id
-            JOIN model_task AS of_b ON of_b.model_id = model.id AND of_b.task_id = task_b.id
-            JOIN task_class AS class_a ON class_a.task_id = task_a.id AND class_a.name = :class_name
+            JOIN model_task AS of_b ON of_b.model_id = a.model_id AND of_b.task_id = task_b.id
             JOIN task_class AS class_b ON class_b.task_id = task_b.id AND class_b.name = :class_name
             JOIN class_total AS total ON total.model_task_id = of_b.id AND total.class_id = class_b.id
-            JOIN neuron_preference AS a ON a.model_task_id = of_a.id AND a.class_id = class_a.id
             JOIN neuron ON neuron.id = a.neuron_id
             CROSS JOIN activation_probability AS of_class
             LEFT JOIN neuron_preference AS b ON b.model_task_id = of_b.id AND b.neuron_id = a.neuron_id
                 AND b.class_id = class_b.id
-            WHERE model.name = :model AND a.log_odds IS NOT NULL AND of_class.model_task_id = of_b.id
-              AND of_class.neuron_id = a.neuron_id AND of_class.class_id = class_b.id
-            ORDER BY ABS(a.log_odds) DESC, neuron.flat_index
-            LIMIT :limit
+            WHERE of_class.model_task_id = of_b.id AND of_class.neuron_id = a.neuron_id
+              AND of_class.class_id = class_b.id
         ) AS chosen
         ORDER BY ABS(log_odds_a) DESC, flat_index
         """,

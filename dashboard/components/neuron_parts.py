@@ -16,7 +16,7 @@ from db import ablation_queries, queries
 from db import neuron_evidence_queries as evidence
 
 N_SCORED = 3  # classes whose selector scores are placed
-N_PLACED = 2000  # neurons that a score is placed among
+N_PLACED = 1000  # neurons that a score is placed among
 CELLS_ALIKE, CELLS_BY_CHANCE = 40_000, 14_000  # numbers read to find neighbours, and to say what chance gives
 MOST_ALIKE = 3000
 MOST_ABLATIONS = 10

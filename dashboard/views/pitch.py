@@ -156,7 +156,7 @@ else:
     for row in shown.to_dict("records"):
         layer, neuron = int(row["layer"]), int(row["neuron"])
         rates = data.derive(pitch_facts.named_curve, data.read(store, tuning_queries.curve, model, pair, layer, neuron))
-        with grid.container(border=True):
+        with grid.container(border=True, height="stretch"):
             place = {"model": model, "task": task, "preset": preset, "layer": str(layer), "neuron": str(neuron)}
             st.page_link("views/neuron.py", label=f"**Layer {layer}, neuron {neuron}**", query_params=place)
             st.caption(pitch_facts.neuron_line(row))

@@ -13,14 +13,6 @@ from db.session import open_store
 from tests import postgres_server
 
 
-_LONGEST = ("test_ranks.py", "test_atlas.py", "test_pages.py", "test_paper_study.py")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take minutes begin first: at the end the other processes would wait for them."""
-    items.sort(key=lambda item: item.path.name not in _LONGEST)
-
-
 @pytest.fixture
 def ctrl_c_is_heard() -> Iterator[None]:
     """Also where the tests run in the background of a shell, whose children ignore Ctrl-C."""

@@ -26,7 +26,7 @@ MOST_BLOCKS = 48  # a layer
 SMALLEST_Q = 1e-300
 FULL = 0.95  # quantile of the neurons that stand from which on a colour is full
 FAINTEST = 0.28  # opacity of the least selective neuron
-OPACITIES = 20
+OPACITIES = 20  # with the ten colours and grey, fewer shades than a palette holds
 _MORE_COLOURS = ("#7F5B34", "#4BA3C3", "#93AF3C", "#A95A5A")
 
 
@@ -175,10 +175,7 @@ def _png(pixels: NDArray[np.uint8], shades: NDArray[np.uint8]) -> bytes:
 
 
 def _colours(placed: pd.DataFrame, colour_of_class: Sequence[str] | None) -> NDArray[np.uint8]:
-    """Red, green, blue and opacity of each neuron; what never fires is not drawn.
-
-    Opacities are few, so that with all colours there are no more than a palette holds.
-    """
+    """Red, green, blue and opacity of each neuron; what never fires is not drawn."""
     fires = placed["class_index"].to_numpy() >= 0
     stands = placed["selective"].to_numpy()
     if colour_of_class is None:
@@ -193,7 +190,7 @@ def _colours(placed: pd.DataFrame, colour_of_class: Sequence[str] | None) -> NDA
     evidence = np.clip(strength / max(full, 1e-9), 0, 1)
     alpha = np.where(stands, FAINTEST + (1 - FAINTEST) * evidence, 0.3) * fires
     drawn = np.where(stands[:, None], colours, _rgb(NULL_COLOUR))
-    drawn[~fires] = 0
+    drawn[~fires] = 0  # one shade, whatever the colour that is not seen
     opacity = np.round(np.round(OPACITIES * alpha) * (255 / OPACITIES))
     return np.ascontiguousarray(np.concatenate([drawn, opacity[:, None]], axis=1).astype(np.uint8))
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from sqlalchemy import BindParameter, Dialect, Double, Engine, Integer, String, TextClause, bindparam, text
 from sqlalchemy.types import TypeEngine
 
-# Most answers are some dozens of rows, which Arrow's texts make twice as slow to look through as Python's own.
+# Most answers are some dozens of rows, where Arrow's texts are slower than Python's own: a page took a seventh to two
+# thirds longer with them.
 pd.set_option("mode.string_storage", "python")
 
 _ROWS_AT_ONCE = 500

@@ -50,21 +50,21 @@ class _Ahead:
                 self._waiting = _process()
 
     def take(self) -> subprocess.Popen[bytes]:
-        """Return the process that waits, or a new one."""
-        with self._lock:
-            waiting, self._waiting = self._waiting, None
+        """Return the process that waits, or a new one where none does or it has died."""
+        waiting = self._released()
         if waiting is not None and waiting.poll() is None:
             return waiting
-        if waiting is not None:
-            _end(waiting)
+        _end(waiting)
         return _process()
 
     def stop(self) -> None:
         """Let none wait."""
+        _end(self._released())
+
+    def _released(self) -> subprocess.Popen[bytes] | None:
         with self._lock:
             waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            _end(waiting)
+        return waiting
 
 
 def _process() -> subprocess.Popen[bytes]:
@@ -75,9 +75,10 @@ def _process() -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.communicate()
+def _end(process: subprocess.Popen[bytes] | None) -> None:
+    if process is not None:
+        process.kill()
+        process.communicate()
 
 
 _ahead = _Ahead()

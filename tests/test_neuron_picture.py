@@ -85,6 +85,22 @@ def test_a_smaller_q_is_drawn_more_strongly() -> None:
     assert len({tuple(pixel[:3]) for pixel in drawn[:5]}) == 1
 
 
+def test_the_palette_holds_every_shade_of_many_classes() -> None:
+    rng = np.random.default_rng(0)
+    classes = tuple(f"class {i}" for i in range(40))
+    given = pd.DataFrame({
+        "layer": np.repeat(np.arange(4), 3072), "neuron": np.tile(np.arange(3072), 4),
+        "top_class": rng.choice([*classes, None], 4 * 3072), "entropy": rng.uniform(0, np.log(40), 4 * 3072),
+        "entropy_q_value": rng.choice([1e-9, 0.9], 4 * 3072),
+    })  # fmt: skip
+    placed = pictures.arrange(given, classes)
+    colours = pictures.category_colours(len(classes))
+    drawn = pixels(pictures.draw(placed, colours, classes))
+    y = placed["stripe"] * (placed["row"].max() + 1 + pictures.GAP) + pictures.GAP // 2 + placed["row"]
+    assert np.array_equal(drawn[y, placed["column"]], pictures._colours(placed, colours))
+    assert 150 < len(np.unique(drawn.reshape(-1, 4), axis=0)) <= 256
+
+
 def test_blocks_hold_every_neuron_once_and_tell_their_classes() -> None:
     given = neurons(3072, 2)
     picture = pictures.draw(pictures.arrange(given, CLASSES), ("#FF0000", "#0000FF"), CLASSES)

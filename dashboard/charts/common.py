@@ -85,15 +85,17 @@ def legend(names: Sequence[str] = ()) -> alt.Legend:
     return alt.Legend(title=None, orient="top", labelLimit=220, columns=columns, symbolOpacity=1)
 
 
-def kinds_legend(names: Sequence[str], title: str | None = None, **how: Any) -> alt.Legend:
-    """Above the chart, in a row where its width holds it, else in columns; one on a phone, where names are long."""
+def kinds_legend(names: Sequence[str], title: str | None = None, orient: Any = "top", **how: Any) -> alt.Legend:
+    """Above the chart, or at ``orient``: in a row where its width holds it, else in columns; one on a phone, where
+    names are long.
+    """
     lengths = [min(len(name), 34) for name in names] or [0]
     row = sum(26 + 6.5 * length for length in lengths)  # pixels
     column = 26 + 6.5 * (sum(lengths) + max(lengths)) / len(lengths)
     # Of the chart with its axes: that of the plot alone changes while Vega lays it out, and a legend was cut off.
     width = "((containerSize()[0] || 700) - 80)"
     columns = alt.ExprRef(f"{width} >= {row:.0f} ? {len(lengths)} : max(1, floor({width} / {column:.0f}))")
-    return alt.Legend(title=title, orient="top", labelLimit=220, symbolOpacity=1, columns=columns, **how)
+    return alt.Legend(title=title, orient=orient, labelLimit=220, symbolOpacity=1, columns=columns, **how)
 
 
 def by_task(frame: pd.DataFrame, reference: str) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:

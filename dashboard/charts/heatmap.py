@@ -84,7 +84,7 @@ def _band(order: Order, row: str) -> alt.Chart:
             color=alt.Color(
                 "group:N",
                 scale=alt.Scale(domain=groups, range=category_colours(len(groups))),
-                legend=kinds_legend(groups),
+                legend=kinds_legend(groups, orient="bottom"),  # beside the gradient a phone would cut it off
             ),
             tooltip=[
                 alt.Tooltip("class_name:N", title="Class"),
@@ -168,7 +168,7 @@ def count_heatmap(
         drawn.append(text.encode(text=alt.Text(f"{shown}:Q", format=number)))
     if banded:
         drawn.append(_band(order, "layer"))
-    height = 26 * len(rows) + axis_height(classes) + (95 if banded else 75)
+    height = 26 * len(rows) + axis_height(classes) + (125 if banded else 75)
     return layered(layer=drawn, resolve=_OWN_COLOURS, height=height)
 
 
@@ -237,7 +237,7 @@ def probability_heatmap(
         )
     if banded:
         layers.append(_band(order, "neuron"))
-    height = max(step * len(rows) + axis_height(classes) + (95 if banded else 75), 150)
+    height = max(step * len(rows) + axis_height(classes) + (125 if banded else 75), 150)
     return layered(layer=layers, resolve=_OWN_COLOURS, height=height)
 
 

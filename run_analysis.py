@@ -27,19 +27,25 @@ if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process w
 
 import numpy as np
 
-from core import activations, cli, disk, jobs, options, probe, scoring, sharing, stages, summary, sums, targets, traces
-from core.activations import Activations
-from core.agreement import specificity
-from core.config import AnalysisConfig
+from core.ablation import targets
+from core.ablation.operations import Operation
 from core.datasets import InputError, report
-from core.device import ablate_clips_for
+from core.datasets.scan import Scan
+from core.distributed.ranks import Ranks
+from core.distributed.team import lead_or_follow
 from core.encoders import Encoder
-from core.face import Face, Update
-from core.operations import Operation
-from core.outlook import Part
-from core.ranks import Ranks
-from core.scan import Scan
-from core.team import lead_or_follow
+from core.encoders.device import ablate_clips_for
+from core.probes import fit
+from core.progress.progress import Face, Update
+from core.progress.time_left import Part
+from core.recording import activations, checksums, traces
+from core.recording.activations import Activations
+from core.run import disk_space, inputs, load, options, verdicts
+from core.run.config import AnalysisConfig
+from core.run.stages import ablate as stages
+from core.scoring import scores as scoring
+from core.scoring import sharing
+from core.selectivity.agreement import specificity
 from db import queries
 from db.session import StoreError, exclusive_run, open_store, store_files_dir
 from db.set_queries import specific_sets, stored_clips
@@ -72,7 +78,7 @@ class Study:
         if self._run_id is None:
             config = {**self.config.as_dict(), "model": self.encoder.name}
             self._run_id = self.store.start_run(
-                self.encoder.name, config, self.config.seed, cli.code_version(), cli.versions(),
+                self.encoder.name, config, self.config.seed, inputs.code_version(), inputs.versions(),
                 str(self.encoder.device),
             )  # fmt: skip
         return self._run_id
@@ -110,7 +116,7 @@ class Study:
         """Clips, or chunks, in one forward pass; found by trying, so once a dataset."""
         name = scan.dataset.name
         if name not in self._batch_sizes:
-            self._batch_sizes[name] = jobs.batch_size(self.ranks, self.encoder, self.config.batch_size, scan.longest)
+            self._batch_sizes[name] = load.batch_size(self.ranks, self.encoder, self.config.batch_size, scan.longest)
         return self._batch_sizes[name]
 
     @property
@@ -135,35 +141,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
     """The command line, on the first of the ranks."""
-    with Face(cli.output(), cli.output(stderr=True)) as face:
+    with Face(inputs.output(), inputs.output(stderr=True)) as face:
         try:
             config, show_list, report_path, log_path = options.parse(argv)
             if show_list:
-                cli.show_list(config, face.console)
+                inputs.show_list(config, face.console)
                 return 0
             if report_path:
                 from dashboard.report import write_report  # charts and page, which a study does without
 
                 face.print(f"{write_report(config.db, report_path)} written")
                 return 0
-            cli.open_log(face, log_path, config)
+            inputs.open_log(face, log_path, config)
             return face.finish(run(config, face, ranks))
         except KeyboardInterrupt as stop:
             told = " ".join(["stopped", *stop.args])
             face.print(f"{told}; what is finished is kept, the same command goes on from here")
             return face.finish(130)
         except (OSError, InputError, StoreError) as error:
-            face.error(cli.in_words(error))
+            face.error(inputs.in_words(error))
             return face.finish(1 if isinstance(error, OSError) else 2)  # the disk's errors, the store's among them
 
 
 def run(config: AnalysisConfig, face: Face, ranks: Ranks) -> int:
     """The study, step by step."""
     started = time.monotonic()
-    face.begin(config.as_dict(), cli.versions())
-    encoders = jobs.load(ranks, config)
+    face.begin(config.as_dict(), inputs.versions())
+    encoders = load.load(ranks, config)
     face.watch(str(encoders[0].device))
-    tasks = cli.tasks(config, face)
+    tasks = inputs.tasks(config, face)
     for line in report.shared_recordings([dataset for dataset, _ in tasks]):
         face.warn(line)
 
@@ -171,23 +177,23 @@ def run(config: AnalysisConfig, face: Face, ranks: Ranks) -> int:
         store = Store(open_store(config.db))
         model_ids = [store.register_model(stages.model_record(encoder)) for encoder in encoders]
         files = store_files_dir(config.db)
-        scans = [cli.scan_dataset(dataset, of, files, config, face) for dataset, of in tasks]
+        scans = [inputs.scan_dataset(dataset, of, files, config, face) for dataset, of in tasks]
         for scan in scans:
             if config.limit:
-                cli.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
+                inputs.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
             store.register_dataset(scan.record())
-            jobs.hold(ranks, scan)
+            load.hold(ranks, scan)
         data = [(scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)]
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
         face.plan([encoder.name for encoder in encoders], parts, config.stages)
-        if told := disk.ask(config, encoders, data, files):
+        if told := disk_space.ask(config, encoders, data, files):
             face.print(told, "dim")
         studies = [
             study_model(Study(config, face, store, files, encoder, model_id, ranks), data)
             for encoder, model_id in zip(encoders, model_ids, strict=True)
         ]
         summarise(store, config, face, files)
-    return cli.tell_end(face, config, studies, time.monotonic() - started)
+    return inputs.tell_end(face, config, studies, time.monotonic() - started)
 
 
 def study_model(study: Study, data: Sequence[tuple[Scan, Sequence[str]]]) -> Study:
@@ -198,12 +204,12 @@ def study_model(study: Study, data: Sequence[tuple[Scan, Sequence[str]]]) -> Stu
     try:
         with face.at(model=encoder.name):
             for scan, attributes in data:
-                with cli.keep_going(study, scan.dataset.name, dataset=scan.dataset.name):
+                with inputs.keep_going(study, scan.dataset.name, dataset=scan.dataset.name):
                     matrices = extract(study, scan)
                     for task, attribute in ((scan.dataset.task(a), a) for a in attributes):
-                        with cli.keep_going(study, task, task=task):
+                        with inputs.keep_going(study, task, task=task):
                             study_task(study, scan, matrices, attribute)
-            with cli.keep_going(study, "shared neurons"):
+            with inputs.keep_going(study, "shared neurons"):
                 share(study)
                 compare_selections(study)
     except BaseException as error:
@@ -218,18 +224,18 @@ def extract(study: Study, scan: Scan) -> Activations:
     """One forward pass over a dataset: counts of positive tokens per clip and neuron, embeddings."""
     config, encoder, name = study.config, study.encoder, scan.dataset.name
     matrices = activations.open_activations(encoder, scan, study.files, config.padding, study.precision)
-    sums.check(matrices, study.face.warn)
+    checksums.check(matrices, study.face.warn)
     if not matrices.complete:
         if "extract" not in config.stages:
             raise InputError(f"{name} has no activations of {encoder.name} yet; add extract to --stages")
         with study.stage("extract", "extract", len(matrices.done), "clips") as update:
-            jobs.extract(
+            load.extract(
                 study.ranks, encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision,
                 config.workers, update,
             )  # fmt: skip
         if study.precision != "float32":
             study.note(activations.changed_by_precision(encoder, scan, config.padding, study.precision))
-    sums.settle(matrices, study.files, lambda: study.store.forget_stages(study.model_id, name))
+    checksums.settle(matrices, study.files, lambda: study.store.forget_stages(study.model_id, name))
     key = study.key("top_clips", scan.content_key)
     if not study.store.is_done(key):
         study.store.write_top_clips(study.run_id, key, study.model_id, scoring.top_clips(scan, matrices))
@@ -244,7 +250,7 @@ def trace(study: Study, scan: Scan, matrices: Activations) -> None:
         return
     chosen = traces.choose(scan.dataset.name, matrices)
     with study.stage("extract", "traces", len(np.unique(chosen.clips)), "clips") as update:
-        found = jobs.trace(
+        found = load.trace(
             study.ranks, study.encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision,
             config.workers, update, chosen,
         )  # fmt: skip
@@ -280,14 +286,14 @@ def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) 
 
     counts = scoring.count(scan, matrices, attribute, config.event, config.selection_splits())
     with study.timer("score"):
-        heads = probe.fit_task(scan, attribute, np.asarray(matrices.embeddings))
+        heads = fit.fit_task(scan, attribute, np.asarray(matrices.embeddings))
     if to_score and not done(score_key):
         score(study, scan, matrices, attribute, counts, heads, score_key)
     if not done(score_key):
         raise InputError(f"{task} is not scored with these settings yet; add score to --stages")
     if not done(probe_key):
         study.store.write_probe(study.run_id, probe_key, study.model_id, heads.result)
-        study.face.print(f"  {task} · linear head: {probe.describe(heads.result)}")
+        study.face.print(f"  {task} · linear head: {fit.describe(heads.result)}")
     if to_attribute and heads.parts:
         attribute_neurons(study, scan, attribute, heads, attribution_key)
     refit = cache(lambda: stages.refit_heads(config, scan, matrices, attribute, heads))
@@ -302,7 +308,7 @@ def score(
     matrices: Activations,
     attribute: str,
     counts: scoring.TaskCounts,
-    heads: probe.Probe,
+    heads: fit.Probe,
     key: str,
 ) -> None:
     """Entropy and class-specific neurons by every preset, each beside its null and what it is worth."""
@@ -311,11 +317,11 @@ def score(
         scores = stages.score(config, scan, matrices, attribute, counts, heads, update)
     for warning in scores.warnings:
         study.face.warn(warning, indent=4)
-    study.face.print(f"    {summary.verdict(scores)}")
+    study.face.print(f"    {verdicts.verdict(scores)}")
     study.store.write_scores(study.run_id, key, study.model_id, scores)
 
 
-def attribute_neurons(study: Study, scan: Scan, attribute: str, heads: probe.Probe, key: str) -> None:
+def attribute_neurons(study: Study, scan: Scan, attribute: str, heads: fit.Probe, key: str) -> None:
     """What the linear head would lose without each single neuron, by its gradient; checked on some."""
     config, encoder = study.config, study.encoder
     parts = stages.some_test_clips(config, encoder, scan, attribute, heads, stages.ATTRIBUTED_CLIPS)
@@ -331,8 +337,8 @@ def ablate(
     matrices: Activations,
     attribute: str,
     counts: scoring.TaskCounts,
-    heads: probe.Probe,
-    refit: Callable[[], list[list[probe.LinearHead]]],
+    heads: fit.Probe,
+    refit: Callable[[], list[list[fit.LinearHead]]],
     choice: targets.Choice,
     operation: Operation,
     key: str,
@@ -352,7 +358,7 @@ def ablate(
         return
     folder = study.files / "ablations" / key
     with study.stage("ablate", f"ablate {choice} {operation}", sweep.n_passes, "passes") as update:
-        found = sweep.run(encoder, scan, folder, update, jobs.asker(study.ranks))
+        found = sweep.run(encoder, scan, folder, update, load.asker(study.ranks))
     if fewer := stages.fewer_controls(sweep, found):
         study.note(fewer)
     study.store.write_ablations(study.run_id, key, study.model_id, task, found)
@@ -380,7 +386,7 @@ def compare_selections(study: Study) -> None:
     if len(effects) and not study.store.is_done(key):
         with study.timer("ablate"):
             study.store.write_specificity(study.run_id, key, study.model_id, specificity(effects, study.config.seed))
-            for line in summary.most_specific(effects, study.config.seed):
+            for line in verdicts.most_specific(effects, study.config.seed):
                 study.note(line)
 
 

@@ -31,13 +31,13 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from core import activations  # noqa: E402
-from core.activations import Activations, Waveforms  # noqa: E402
 from core.datasets.base import Clip, Dataset  # noqa: E402
-from core.device import batch_size_for, choose_device  # noqa: E402
+from core.datasets.scan import Scan  # noqa: E402
 from core.encoders import Encoder, load_encoder  # noqa: E402
-from core.encoders.m2d_checkpoint import encoder_shapes  # noqa: E402
-from core.scan import Scan  # noqa: E402
+from core.encoders.device import batch_size_for, choose_device  # noqa: E402
+from core.encoders.m2d.checkpoint import encoder_shapes  # noqa: E402
+from core.recording import activations  # noqa: E402
+from core.recording.activations import Activations, Waveforms  # noqa: E402
 
 SECONDS = {"nano": 2.0, "m2d": 3.0}
 CLIPS = {"nano": 640, "m2d": 24}

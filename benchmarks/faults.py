@@ -39,8 +39,12 @@ import torch
 import torch.fx.experimental.symbolic_shapes  # which the first gradient would load in every run
 
 import run_analysis
-from core import activations, cli, scan, sharing, stages, traces
-from core.answers import Answers
+from core.ablation.answers import Answers
+from core.datasets import scan
+from core.recording import activations, traces
+from core.run import inputs
+from core.run.stages import ablate
+from core.scoring import sharing
 from tests.small_study import QUICK, make_dataset
 
 STAGES = ("scan", "extract", "traces", "score", "attribution", "ablate", "share")
@@ -174,7 +178,7 @@ def _watch(writer: int, disturb: str) -> None:
         setattr(module, name, told)
 
     begun: Counter[str] = Counter()
-    around(cli, "scan_dataset", "scan")
+    around(inputs, "scan_dataset", "scan")
     around(activations, "extract", "extract")
     around(traces, "choose", "traces", ends=False)
     around(run_analysis, "trace", "traces", starts=False)
@@ -355,7 +359,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write what was found here too")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    stages.N_RANDOM, stages.N_HIGHEST = 20, 5  # neurons taken out to check attributions: most of a small run's time
+    ablate.N_RANDOM, ablate.N_HIGHEST = 20, 5  # neurons taken out to check attributions: most of a small run's time
     rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)

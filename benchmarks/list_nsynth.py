@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from core.datasets import choose_tasks, find, index, report  # noqa: E402
-from core.scan import scan  # noqa: E402
+from core.datasets.scan import scan  # noqa: E402
 
 SHARES = {"train": 0.945, "valid": 0.041, "test": 0.014}
 FAMILIES = ("bass", "brass", "flute", "guitar", "keyboard", "mallet", "organ", "reed", "string", "synth_lead", "vocal")

@@ -19,8 +19,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from core.agreement import specificity
-from core.curves import COLUMNS as CURVE
+from core.evidence.curves import COLUMNS as CURVE
 from core.results import (
     Ablation,
     Attributions,
@@ -36,7 +35,8 @@ from core.results import (
     TokenGrid,
     TopClips,
 )
-from core.sharing import share_all
+from core.scoring.sharing import share_all
+from core.selectivity.agreement import specificity
 from db import queries
 from db.session import open_store
 from db.set_queries import specific_sets

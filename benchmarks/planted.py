@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from core.encoders import Encoder
-from core.exchange import Exchange
-from core.hooks import record
-from core.null import ClipCounts, evidence
+from core.encoders.hooks import record
+from core.evidence.exchange import Exchange
+from core.evidence.permutation import ClipCounts, evidence
 from core.results import FloatArray, IntArray
 from tests.planted import FRAME, SAMPLE_RATE, ToyBlock, ToyEncoder
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.exchange import Exchange
-from core.null import ClipCounts, evidence
+from core.evidence.exchange import Exchange
+from core.evidence.permutation import ClipCounts, evidence
 from core.results import FloatArray, IntArray
 
 DEALT = ("clips", "within recordings", "whole recordings")

@@ -36,14 +36,17 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from core import probe, scoring, stages, traces
-from core.activations import Activations, open_map
-from core.blas import one_thread
-from core.config import AnalysisConfig
+from core.arrays.threads import one_thread
 from core.datasets import manifest
-from core.null import WORTH_THREADS
+from core.datasets.scan import _COLUMNS, _FEATURES, Scan, _write_cache, scan
+from core.evidence.permutation import WORTH_THREADS
+from core.probes import fit
+from core.recording import traces
+from core.recording.activations import Activations, open_map
 from core.results import ClipTraces, ModelRecord
-from core.scan import _COLUMNS, _FEATURES, Scan, _write_cache, scan
+from core.run.config import AnalysisConfig
+from core.run.stages import ablate
+from core.scoring import scores as scoring
 from db.session import open_store
 from db.set_queries import stored_clips
 from db.store import Store
@@ -174,7 +177,7 @@ def score(study: Study, times: Times) -> None:
 def worth(study: Study, times: Times) -> None:
     scanned, matrices, config = study.scan, study.activations(), replace(study.config, shuffles=0)
     with timing(times, f"linear head ({FEATURES} features)"):
-        heads = probe.fit_task(scanned, "kind", matrices.embeddings)
+        heads = fit.fit_task(scanned, "kind", matrices.embeddings)
     counts = scoring.count(scanned, matrices, "kind", config.event, config.selection_splits())
     began: list[float] = [time.process_time()]
     names = ("", "", "intervals", "confounds", "stability: 10 halves", "folds", "other selectors", "preferences")
@@ -185,7 +188,7 @@ def worth(study: Study, times: Times) -> None:
             times[f"beside the scores: {names[len(began) - 1]}"] = began[-1] - began[-2]
 
     tick(0)
-    stages.score(config, scanned, matrices, "kind", counts, heads, tick)
+    ablate.score(config, scanned, matrices, "kind", counts, heads, tick)
 
 
 def pages(study: Study, times: Times) -> None:

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from core.exchange import Exchange
-from core.null import ClipCounts, benjamini_hochberg, evidence
-from core.selectivity import Mask, SelectionSettings, entropy, select
-from core.shuffles import shuffled_null
+from core.evidence.exchange import Exchange
+from core.evidence.permutation import ClipCounts, benjamini_hochberg, evidence
+from core.evidence.shuffles import shuffled_null
+from core.selectivity.presets import Mask, SelectionSettings, entropy, select
 
 SETTINGS = [SelectionSettings("aape"), SelectionSettings("lape"), SelectionSettings("calibrated")]
 TOKENS = 250

@@ -205,7 +205,7 @@ class TaskScores:
         ``null_n_class_specific_mean``, ``null_n_class_specific_low``, ``null_n_class_specific_high``
         (NaN without shuffles), ``n_shuffles``.
     tables : mapping of str to DataFrame
-        What else is known of the task, for the store's tables of these names (`core.worth`); neurons as
+        What else is known of the task, for the store's tables of these names (`core.scoring.context`); neurons as
         ``neuron_index`` (flat), classes as ``class_index``.
     """
 

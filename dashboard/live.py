@@ -79,8 +79,8 @@ class Model:
 
 @st.cache_resource(max_entries=MOST_MODELS, show_spinner=False)
 def _encoder(name: str, weights_key: str, _runs: Sequence[Mapping[str, Any]]) -> Encoder:
-    from core.device import choose_device
-    from core.listen import rebuild
+    from core.encoders.device import choose_device
+    from core.recording.listen import rebuild
 
     return rebuild(name, weights_key, _runs, choose_device("auto"))
 
@@ -123,7 +123,7 @@ def patterns(model: Model, sound: Sound, neurons: Sequence[tuple[int, int]]) -> 
 
 @st.cache_data(scope="session", max_entries=8, show_spinner=False)
 def _answer(weights_key: str, padding: Padding, sound_key: str, _model: Encoder, _sound: Sound) -> Answer:
-    from core.listen import hear
+    from core.recording.listen import hear
 
     with _PASSES:
         try:
@@ -142,7 +142,7 @@ def _patterns(
     _model: Encoder,
     _sound: Sound,
 ) -> list[Pattern]:
-    from core.listen import trace
+    from core.recording.listen import trace
 
     with _PASSES:
         try:
@@ -153,7 +153,7 @@ def _patterns(
 
 
 def _at_rate(model: Encoder, sound: Sound) -> NDArray[np.float32]:
-    from core.audio import resample
+    from core.datasets.audio import resample
 
     return resample(sound.samples, sound.sample_rate, model.sample_rate)
 

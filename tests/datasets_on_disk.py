@@ -6,9 +6,9 @@ import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from core.datasets import cremad, nsynth, surge, vocalsound, voxceleb1, voxforge
 from core.datasets.base import Dataset
-from core.datasets.published import Options, Published
+from core.datasets.published import cremad, nsynth, surge, vocalsound, voxceleb1, voxforge
+from core.datasets.published.base import Options, Published
 
 LOADERS: dict[str, Published] = {
     loader.name: loader

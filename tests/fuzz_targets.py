@@ -25,7 +25,7 @@ def sound(kind: str) -> Callable[[Path, int], Try]:
     """A file as the pipeline reads it, in its scan, and its header alone."""
 
     def prepare(folder: Path, seed: int) -> Try:
-        from core import audio, scan
+        from core.datasets import audio, scan
 
         path = folder / f"x{mutants_sound.suffix(kind)}"
 
@@ -112,10 +112,10 @@ def manifest(folder: Path, seed: int) -> Try:
 
 def _listed(root: Path, evar: Path | None = None) -> str:
     """Find, list and describe what lies in a folder, as ``--list`` and the beginning of a run do."""
-    from core.cli import output
     from core.datasets import InputError, Options, choose_tasks, find, report
     from core.datasets.base import draw_evenly
-    from core.text import one_line
+    from core.run.inputs import output
+    from core.untrusted_text import one_line
 
     try:
         datasets = find([root], Options(evar_dir=evar))
@@ -189,7 +189,7 @@ def _evar_tables(folder: Path) -> list[Path]:
 
 def arguments(folder: Path, seed: int) -> Try:
     """A command line."""
-    from core import options
+    from core.run import options
     from run_analysis import main
 
     (folder / "empty").mkdir()

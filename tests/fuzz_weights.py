@@ -37,7 +37,7 @@ def checkpoint(folder: Path, seed: int) -> Try:
     from core.encoders import load_encoder
     from core.encoders.nano import WEIGHTS
     from core.encoders.torchaudio_bundle import add_bundle
-    from core.text import one_line
+    from core.untrusted_text import one_line
     from tests import tiny_m2d, tiny_torchaudio
 
     kind = next(iter(tiny_torchaudio.KINDS))
@@ -151,7 +151,7 @@ def model_folder(folder: Path, seed: int) -> Try:
     """A Hugging Face folder: configuration, feature settings, index and weights."""
     from core.datasets import InputError
     from core.encoders import load_encoder
-    from core.text import one_line
+    from core.untrusted_text import one_line
     from tests import tiny_hf
 
     names = ("whisper", "wav2vec2", "wavlm", "data2vec", "ast", "clap")

@@ -11,18 +11,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from core import ablation
-from core.ablation import Known, Setting
-from core.activations import read_ahead
-from core.answers import Answers
-from core.conditions import Passes, ask
+from core.ablation import ablate
+from core.ablation.ablate import Known, Setting
+from core.ablation.answers import Answers
+from core.ablation.conditions import Passes, ask
+from core.ablation.operations import Operation
+from core.ablation.targets import Target
+from core.datasets.scan import Scan
 from core.encoders import Encoder, load_encoder
-from core.hooks import Change, scale, to_neurons
-from core.operations import Operation
-from core.probe import LinearHead, Part, Probe
+from core.encoders.hooks import Change, scale, to_neurons
+from core.probes.fit import LinearHead, Part, Probe
+from core.recording.activations import read_ahead
 from core.results import ProbeResult
-from core.scan import Scan
-from core.targets import Target
 from tests.planted import planted_encoder, planted_neurons, scan_tones, scan_without_files
 
 
@@ -99,7 +99,7 @@ def test_gain_1_is_no_ablation(tones: Scan) -> None:
     members, names = tones.members("tone")
     rng = np.random.default_rng(2)
     head = LinearHead(np.zeros(5), np.ones(5), rng.normal(size=(5, 5)), np.zeros(5), np.arange(5))
-    found = ablation.ablate(
+    found = ablate.ablate(
         encoder, tones, [Part(clips, head)], members, names, "task", [target([0, 20]), target([41])],
         Setting(Operation.of(1.0), n_controls=3),
     )  # fmt: skip
@@ -118,7 +118,7 @@ def test_each_clip_is_asked_of_the_head_of_its_part(tones: Scan) -> None:
     two = replace(one, class_index=np.roll(np.arange(5), -1))
     told: list[int] = []
     parts = [Part(clips[::2], one), Part(clips[1::2], two)]
-    (found,) = ablation.ablate(
+    (found,) = ablate.ablate(
         encoder, tones, parts, members, names, "task", [target([5])], Setting(n_controls=2), told.append
     )
     assert found.effects["accuracy_unablated"].iloc[0] == 0.5
@@ -135,7 +135,7 @@ def test_each_target_is_set_beside_its_own_controls(tones: Scan) -> None:
     head = LinearHead(np.zeros(5), np.ones(5), np.diag([1.0, 1, 1, 1, 0]), np.array([0, 0, 0, 0, 0.1]), np.arange(5))
     first, none, layers = np.arange(20), np.array([5]), np.arange(60)
     targets = [target(t.tolist()) for t in (none, first, layers)]
-    found = ablation.ablate(
+    found = ablate.ablate(
         encoder, tones, [Part(clips, head)], members, names, "task", targets,
         Setting(n_controls=3, control_layers="target"),
     )  # fmt: skip
@@ -163,7 +163,7 @@ def test_no_control_family_shows_an_effect_where_there_is_none(tones: Scan) -> N
     members, names = tones.members("tone")
     targets = [target(neurons, name=name) for name, neurons in planted_neurons().items()]
     setting = Setting(n_controls=20, n_activity_controls=10)
-    found = ablation.ablate(
+    found = ablate.ablate(
         encoder, tones, [Part(clips, LOUDEST)], members, names, "task", targets, setting, known=Known(rate=rates())
     )
     for each in found:
@@ -183,7 +183,7 @@ def test_neurons_that_do_nothing_are_no_different_from_their_controls(tones: Sca
     encoder = planted_encoder()
     clips = np.flatnonzero(tones.in_splits("test"))
     members, names = tones.members("tone")
-    (found,) = ablation.ablate(
+    (found,) = ablate.ablate(
         encoder, tones, [Part(clips, LOUDEST)], members, names, "task", [target([8, 29])], Setting(n_controls=12),
     )  # fmt: skip
     idle = found.effects["control_p_value"] >= 1 / 13
@@ -198,7 +198,7 @@ def test_fewer_controls_run_only_where_no_effect_stands(tones: Scan) -> None:
 
     def run(neurons: list[int], setting: Setting) -> tuple[pd.DataFrame, int]:
         told: list[int] = []
-        (found,) = ablation.ablate(
+        (found,) = ablate.ablate(
             encoder, tones, [Part(clips, LOUDEST)], members, names, "task", [target(neurons)], setting, told.append
         )
         return found.effects, told[-1] // len(clips)
@@ -222,7 +222,7 @@ def test_permuted_classes_have_the_same_effects(tones: Scan) -> None:
     told = []
     for order in (np.arange(5), np.array([3, 0, 4, 2, 1])):
         head = replace(LOUDEST, class_index=np.argsort(order)[LOUDEST.class_index])
-        found = ablation.ablate(
+        found = ablate.ablate(
             encoder, tones, [Part(clips, head)], members[:, order], [names[i] for i in order], "task",
             [t for i in order if names[i] in planted_neurons() for t in targets if t.name == names[i]],
             Setting(n_controls=6, n_activity_controls=3), known=Known(rate=rates(), groups=groups),
@@ -243,7 +243,7 @@ def test_refitted_heads_are_asked_of_the_same_passes(tones: Scan, monkeypatch: p
     rows = []
     finish = encoder.finish
     monkeypatch.setattr(encoder, "finish", lambda hidden, batch: rows.append(batch.n_clips) or finish(hidden, batch))
-    (found,) = ablation.ablate(
+    (found,) = ablate.ablate(
         encoder, tones, parts, members, names, "task", [target(planted_neurons()["a"])], Setting(n_controls=2),
         known=Known(refits=[deaf, deaf]),
     )  # fmt: skip
@@ -261,7 +261,7 @@ def test_keeping_only_the_tones_neurons_keeps_the_answers_and_setting_them_to_th
     every = sorted(i for neurons in planted_neurons().values() for i in neurons)
     deltas = {}
     for word in ("keep", "mean"):
-        (found,) = ablation.ablate(
+        (found,) = ablate.ablate(
             encoder, tones, [Part(clips, LOUDEST)], members, names, "task", [target(every)],
             Setting(Operation.of(word), n_controls=3), known=Known(means=np.full(60, 0.05)),
         )  # fmt: skip
@@ -278,26 +278,26 @@ def test_classes_with_too_few_test_clips_are_named() -> None:
     clips = [("test", {"kind": "a"})] * 3 + [("test", {"kind": "b"})] + [("train", {"kind": "c"})] * 9
     scan = scan_without_files(clips, ("kind",))
     names = scan.dataset.classes("kind")
-    assert ablation.classes_with_clips(scan, "kind", 2) == {"a"}
-    assert ablation.classes_with_clips(scan, "kind", 0) == {"a", "b"}
-    assert "ablated: not b, c (fewer than 2 test clips)" in ablation.too_few_clips(scan, "kind", names, 2)
-    assert "ablated: no class (fewer than 4 test clips)" in ablation.too_few_clips(scan, "kind", names, 4)
-    assert ablation.too_few_clips(scan, "kind", ["a"], 2) == ""
+    assert ablate.classes_with_clips(scan, "kind", 2) == {"a"}
+    assert ablate.classes_with_clips(scan, "kind", 0) == {"a", "b"}
+    assert "ablated: not b, c (fewer than 2 test clips)" in ablate.too_few_clips(scan, "kind", names, 2)
+    assert "ablated: no class (fewer than 4 test clips)" in ablate.too_few_clips(scan, "kind", names, 4)
+    assert ablate.too_few_clips(scan, "kind", ["a"], 2) == ""
 
 
 def test_test_clips_are_drawn_evenly_over_classes_and_the_same_again() -> None:
     labels = np.repeat([0, 1, 2], [50, 30, 4])
     members = labels[:, None] == np.arange(3)
     clips = 1000 + np.arange(84)
-    assert ablation.draw_clips(clips, members, 0, 10, seed=0).tolist() == clips.tolist()
-    assert ablation.draw_clips(clips, members, 84, 10, seed=0).tolist() == clips.tolist()
-    drawn = ablation.draw_clips(clips, members, 36, 10, seed=0)
+    assert ablate.draw_clips(clips, members, 0, 10, seed=0).tolist() == clips.tolist()
+    assert ablate.draw_clips(clips, members, 84, 10, seed=0).tolist() == clips.tolist()
+    drawn = ablate.draw_clips(clips, members, 36, 10, seed=0)
     assert drawn.tolist() == sorted(set(drawn.tolist()))
     assert np.bincount(labels[drawn - 1000]).tolist() == [12, 12, 4]
-    few = ablation.draw_clips(clips, members, 6, 10, seed=0)
+    few = ablate.draw_clips(clips, members, 6, 10, seed=0)
     assert np.bincount(labels[few - 1000]).tolist() == [10, 10, 4]
-    assert ablation.draw_clips(clips, members, 36, 10, seed=0).tolist() == drawn.tolist()
-    assert ablation.draw_clips(clips, members, 36, 10, seed=1).tolist() != drawn.tolist()
+    assert ablate.draw_clips(clips, members, 36, 10, seed=0).tolist() == drawn.tolist()
+    assert ablate.draw_clips(clips, members, 36, 10, seed=1).tolist() != drawn.tolist()
 
 
 def test_clips_of_parts_and_of_several_classes_are_drawn_once_each() -> None:
@@ -306,19 +306,19 @@ def test_clips_of_parts_and_of_several_classes_are_drawn_once_each() -> None:
     members[:, 0] |= ~members.any(axis=1)
     head = LinearHead(np.zeros(1), np.ones(1), np.zeros((2, 1)), np.zeros(2), np.arange(2))
     parts = [Part(np.arange(k, 90, 3), head) for k in range(3)]
-    drawn = ablation.draw_parts(parts, members, 30, 12, seed=0)
+    drawn = ablate.draw_parts(parts, members, 30, 12, seed=0)
     for part, few in zip(parts, drawn, strict=True):
         assert set(few.clips) <= set(part.clips)
         assert len(few.clips) == len(set(few.clips)) < 30
         assert (members[few.clips].sum(axis=0) >= 4).all()
-    whole = ablation.draw_parts(parts, members, 0, 12, seed=0)
+    whole = ablate.draw_parts(parts, members, 0, 12, seed=0)
     assert [p.clips.tolist() for p in whole] == [p.clips.tolist() for p in parts]
 
 
 def test_with_folds_all_clips_are_test_clips() -> None:
     clips = [(f"fold {i % 3 + 1}", {"kind": "ab"[i % 2]}) for i in range(12)]
     scan = scan_without_files(clips, ("kind",))
-    assert ablation.classes_with_clips(scan, "kind", 6) == {"a", "b"}
+    assert ablate.classes_with_clips(scan, "kind", 6) == {"a", "b"}
     assert scan.tested("kind").all()
 
 
@@ -332,10 +332,10 @@ def test_head_at_chance_or_missing_and_targets_missing_are_reasons_not_to_ablate
         return Probe((Part(np.arange(100), head),), ProbeResult("task", rows, {"highest_of_shuffled": 0.7}))
 
     # Two standard deviations of 100 clips at 0.5 are 0.1.
-    assert "at chance" in ablation.why_not(probe(0.59), [target([0])])
-    assert ablation.why_not(probe(0.62), [target([0])]) == ""
-    assert "at chance (0.69 against 0.70)" in ablation.why_not(probe(0.69, "average precision"), [target([0])])
-    assert ablation.why_not(probe(0.71, "average precision"), [target([0])]) == ""
-    assert "no class has both" in ablation.why_not(probe(0.9), [])
+    assert "at chance" in ablate.why_not(probe(0.59), [target([0])])
+    assert ablate.why_not(probe(0.62), [target([0])]) == ""
+    assert "at chance (0.69 against 0.70)" in ablate.why_not(probe(0.69, "average precision"), [target([0])])
+    assert ablate.why_not(probe(0.71, "average precision"), [target([0])]) == ""
+    assert "no class has both" in ablate.why_not(probe(0.9), [])
     missing = Probe((), ProbeResult("task", pd.DataFrame(), {}, "no train clip"))
-    assert ablation.why_not(missing, [target([0])]) == "no linear head: no train clip"
+    assert ablate.why_not(missing, [target([0])]) == "no linear head: no train clip"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.effects import mcnemar
+from core.ablation.effects import mcnemar
 from dashboard import ablation_facts as told
 from dashboard.charts import ablation as charts
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from core.activations import read_ahead
-from core.answers import Answers
-from core.conditions import Passes, ask, first_layers
-from core.config import AnalysisConfig
+from core.ablation.answers import Answers
+from core.ablation.conditions import Passes, ask, first_layers
+from core.ablation.operations import Operation, others_of_layers, per_token
 from core.datasets.base import InputError
+from core.datasets.scan import Scan
 from core.encoders.base import Encoder
-from core.hooks import Change, change_conditions
-from core.operations import Operation, others_of_layers, per_token
-from core.scan import Scan
+from core.encoders.hooks import Change, change_conditions
+from core.recording.activations import read_ahead
+from core.run.config import AnalysisConfig
 from tests.planted import ToyEncoder, planted_encoder, random_encoder, scan_tones
 
 WIDTHS = (5, 7, 4)

@@ -9,15 +9,15 @@ import pytest
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core import ablation
-from core.ablation import Known, Setting
-from core.answers import Answers
-from core.conditions import Passes
+from core.ablation import ablate
+from core.ablation.ablate import Known, Setting
+from core.ablation.answers import Answers
+from core.ablation.conditions import Passes
+from core.ablation.targets import Target
+from core.datasets.scan import Scan
 from core.encoders.base import Batch
-from core.heads import LinearHead
-from core.probe import Part
-from core.scan import Scan
-from core.targets import Target
+from core.probes.fit import Part
+from core.probes.linear import LinearHead
 from tests.planted import ToyEncoder, planted_encoder, scan_tones
 
 RNG = np.random.default_rng(3)
@@ -46,7 +46,7 @@ class Counted:
         self.encoder.finish = counted  # type: ignore[method-assign]
 
 
-def run(encoder: ToyEncoder, scan: Scan, folder: Path | None, stop_after: int | None = None) -> list[ablation.Ablation]:
+def run(encoder: ToyEncoder, scan: Scan, folder: Path | None, stop_after: int | None = None) -> list[ablate.Ablation]:
     """An ablation of 26 clips in two parts, batches of 5, killed after some passes."""
     members, names = scan.members("tone")
     told = []
@@ -60,7 +60,7 @@ def run(encoder: ToyEncoder, scan: Scan, folder: Path | None, stop_after: int | 
     parts = [Part(clips[:12], HEADS[0]), Part(clips[12:26], HEADS[1])]
     known = Known(refits=[HEADS[2:3], HEADS[3:4]])
     setting = Setting(n_controls=6, passes=Passes(batch_size=5, rows_per_pass=20))
-    return ablation.ablate(encoder, scan, parts, members, names, "task", TARGETS, setting, progress, known, folder)
+    return ablate.ablate(encoder, scan, parts, members, names, "task", TARGETS, setting, progress, known, folder)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -108,7 +108,7 @@ def test_progress_goes_on_from_what_was_done(tones: Scan, tmp_path: Path) -> Non
     told: list[int] = []
     members, names = tones.members("tone")
     clips = np.flatnonzero(tones.in_splits("test"))
-    ablation.ablate(
+    ablate.ablate(
         planted_encoder(), tones, [Part(clips[:26], HEADS[0])], members, names, "task", TARGETS,
         Setting(n_controls=6, passes=Passes(batch_size=5)), told.append, Known(refits=[HEADS[1:2]]),
         tmp_path / "answers",

@@ -13,15 +13,22 @@ import pytest
 import soundfile
 import torch
 
-from core import audio
-from core.activations import Activations, changed_by_precision, extract, key, open_activations, read_ahead, unit_length
-from core.datasets import InputError
+from core.datasets import InputError, audio
 from core.datasets.manifest import read
-from core.device import batch_size_for
+from core.datasets.scan import Scan, scan
 from core.encoders import load_encoder
 from core.encoders.base import Batch, Encoder
+from core.encoders.device import batch_size_for
 from core.encoders.nano import NanoEncoder
-from core.scan import Scan, scan
+from core.recording.activations import (
+    Activations,
+    changed_by_precision,
+    extract,
+    key,
+    open_activations,
+    read_ahead,
+    unit_length,
+)
 from tests.small_study import RATE, clips_passed, make_dataset, sound
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from core.agreement import agreement, most_specific, specificity
+from core.selectivity.agreement import agreement, most_specific, specificity
 
 NAN = float("nan")
 

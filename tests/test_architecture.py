@@ -55,7 +55,7 @@ def test_the_reader_of_imports_sees_every_form(tmp_path: Path) -> None:
     path.write_text(
         "import db\ndef f():\n    from core import null\n    import torch.nn as nn\nfrom db.store import Store\n"
     )
-    assert set(imports(path)) == {"db", "db.store.Store", "core.null", "torch.nn"}
+    assert set(imports(path)) == {"db", "db.store.Store", "core.evidence.permutation", "torch.nn"}
     assert within("db.store.Store", "db.store")
     assert not within("dbx", "db")
 

@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from core import attribution
-from core.attribution import attribute, check
-from core.conditions import Passes
+from core.ablation import attribution
+from core.ablation.attribution import attribute, check
+from core.ablation.conditions import Passes
 from core.datasets.base import InputError
 from core.encoders import Encoder, load_encoder
-from core.heads import LinearHead
-from core.hooks import scale, to_neurons
-from core.probe import Part
+from core.encoders.hooks import scale, to_neurons
+from core.probes.fit import Part
+from core.probes.linear import LinearHead
 from tests.planted import ToyBlock, ToyEncoder, planted_encoder, planted_neurons, random_encoder, scan_tones
 from tests.test_encoders import NAMES, load
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from core.audio import BadAudio, load, seconds
+from core.datasets.audio import BadAudio, load, seconds
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import torch
 
-from core import audio
+from core.datasets import audio
 from db.session import exclusive_run, open_store
 from tests.small_study import (
     RATE,
@@ -354,7 +354,7 @@ def test_second_run_at_once_is_refused(refused: Refused, tmp_path: Path) -> None
 
 
 def test_password_of_a_url_is_neither_shown_nor_stored() -> None:
-    from core.config import AnalysisConfig
+    from core.run.config import AnalysisConfig
 
     config = AnalysisConfig(db="postgresql+psycopg://me:secret@host:5432/atlas")
     assert config.shown_db == "postgresql+psycopg://me:***@host:5432/atlas"
@@ -366,9 +366,9 @@ def test_password_of_a_url_is_neither_shown_nor_stored() -> None:
 def test_file_that_changes_during_the_run_is_named(
     pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: str
 ) -> None:
-    from core import cli
+    from core.run import inputs
 
-    looked = cli.scan
+    looked = inputs.scan
 
     def meddle(*arguments: Any) -> Any:
         scanned = looked(*arguments)
@@ -381,7 +381,7 @@ def test_file_that_changes_during_the_run_is_named(
             soundfile.write(file, sound("noise", 1, 5), RATE)
         return scanned
 
-    monkeypatch.setattr(cli, "scan", meddle)
+    monkeypatch.setattr(inputs, "scan", meddle)
     db = tmp_path / "atlas.db"
     assert run("--data-dir", pets, "--db", db, "--stages", "extract,score") == 1
     told = capsys.readouterr().err
@@ -390,7 +390,7 @@ def test_file_that_changes_during_the_run_is_named(
     assert f"{pets / '013.wav'} was " in told
     assert reason in told
     assert "run the same command again" in told
-    monkeypatch.setattr(cli, "scan", looked)
+    monkeypatch.setattr(inputs, "scan", looked)
     assert run("--data-dir", pets, "--db", db, "--stages", "extract,score") == 0
     assert query(db, "SELECT COUNT(*) FROM clip") == [(24 if change == "other sound" else 23,)]
 

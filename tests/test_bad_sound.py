@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from core import audio, scan
+from core.datasets import audio, scan
 from dashboard.components import clip
 from tests.mutants_sound import whole, written
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from core.cli import in_words, output
-from core.config import AnalysisConfig
 from core.datasets import InputError, Options, find, report
 from core.datasets.derive import decade
 from core.datasets.files import read_json, read_lines, read_rows, walk
-from core.datasets.vocalsound import age_group
-from core.datasets.voxforge import ADDRESSES
-from core.device import choose_device
-from core.face import Face
-from core.text import harmless, is_storable, one_line, user_path
+from core.datasets.published.vocalsound import age_group
+from core.datasets.published.voxforge import ADDRESSES
+from core.encoders.device import choose_device
+from core.progress.progress import Face
+from core.run.config import AnalysisConfig
+from core.run.inputs import in_words, output
+from core.untrusted_text import harmless, is_storable, one_line, user_path
 from tests import replicas_events, replicas_speech_music
 from tests.small_study import query, run
 

@@ -9,11 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core import blocks, null, probe, scoring, stability, stages, traces, units
-from core.activations import Activations
-from core.config import AnalysisConfig
+from core.arrays import blocks
+from core.datasets.scan import Scan
+from core.evidence import permutation, stability, units
+from core.probes import fit
+from core.recording import traces
+from core.recording.activations import Activations
 from core.results import TaskScores
-from core.scan import Scan
+from core.run.config import AnalysisConfig
+from core.run.stages import ablate
+from core.scoring import scores
 from tests.planted import scan_without_files
 
 N_CLIPS, N_NEURONS = 160, 37
@@ -58,17 +63,17 @@ def force_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a million clips would have it: three neurons a block, tiles of few clips, panels of five, nothing held."""
     monkeypatch.setattr(blocks, "NUMBERS", 3 * N_CLIPS)
     monkeypatch.setattr(blocks, "PANEL_BYTES", 5 * N_CLIPS)
-    monkeypatch.setattr(scoring, "NUMBERS", 20 * N_NEURONS)
-    monkeypatch.setattr(scoring, "_FIRST_TILE", 10)
+    monkeypatch.setattr(scores, "NUMBERS", 20 * N_NEURONS)
+    monkeypatch.setattr(scores, "_FIRST_TILE", 10)
     monkeypatch.setattr(units, "HELD_BYTES", 0)
 
 
 def scored(scan: Scan, activations: Activations, event: str) -> TaskScores:
     config = AnalysisConfig(shuffles=SHUFFLES, event=event)
-    counts = scoring.count(scan, activations, "pitch", event, config.selection_splits())
+    counts = scores.count(scan, activations, "pitch", event, config.selection_splits())
     assert (counts.clips.units.held is None) == (units.HELD_BYTES == 0)
-    heads = probe.fit_task(scan, "pitch", activations.embeddings)
-    return stages.score(config, replace(scan), activations, "pitch", counts, heads, lambda done: None)
+    heads = fit.fit_task(scan, "pitch", activations.embeddings)
+    return ablate.score(config, replace(scan), activations, "pitch", counts, heads, lambda done: None)
 
 
 def assert_same(found: object, expected: object, name: str = "") -> None:
@@ -110,13 +115,13 @@ def test_scores_do_not_depend_on_how_much_is_read_at_once(
 
 def test_clips_do_not_depend_on_how_much_is_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scan, activations = study(tmp_path)
-    expected = scoring.top_clips(scan, activations), traces.choose("made", activations)
+    expected = scores.top_clips(scan, activations), traces.choose("made", activations)
     means = activations.total / activations.tokens[:, None]
-    best = np.argsort(-means, axis=0, kind="stable")[: scoring.N_TOP_CLIPS]
+    best = np.argsort(-means, axis=0, kind="stable")[: scores.N_TOP_CLIPS]
     assert np.array_equal(expected[0].clip_index, best.T)
-    assert np.array_equal(expected[1].clips[:, : scoring.N_TOP_CLIPS], best.T)
+    assert np.array_equal(expected[1].clips[:, : scores.N_TOP_CLIPS], best.T)
     force_small_blocks(monkeypatch)
-    assert_fields_same(scoring.top_clips(scan, activations), expected[0])
+    assert_fields_same(scores.top_clips(scan, activations), expected[0])
     found = traces.choose("made", activations)
     assert np.array_equal(found.clips, expected[1].clips)
     assert np.array_equal(found.quantiles, expected[1].quantiles)
@@ -136,7 +141,7 @@ def test_sums_by_class_are_exact_where_float32_would_not_be(monkeypatch: pytest.
     big = positive.astype(np.uint32) * 1000
     assert np.array_equal(blocks.add_up(big, 6e7, 4, members.__getitem__), expected * 1000)
     monkeypatch.setattr(units, "HELD_BYTES", 0)
-    counts = null.ClipCounts.of(positive, tokens)
+    counts = permutation.ClipCounts.of(positive, tokens)
     assert np.array_equal(counts.by_class(members)[0], expected)
     assert np.array_equal(counts.by_class(members)[1], members.T.astype(np.int64) @ tokens)
 

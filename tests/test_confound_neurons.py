@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from core.confound_neurons import explained_pairs, neuron_confounds
-from core.scan import Scan
+from core.confounds.neurons import explained_pairs, neuron_confounds
+from core.datasets.scan import Scan
 from tests.planted import scan_without_files
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core import probe
-from core.confound_probes import FEATURES, confound_probes, group_attributes, task_confounds, wilson
-from core.scan import BAND_FEATURES, LEVEL_FEATURES, Scan
+from core.confounds.probes import FEATURES, confound_probes, group_attributes, task_confounds, wilson
+from core.datasets.scan import BAND_FEATURES, LEVEL_FEATURES, Scan
+from core.probes import fit
 from tests.planted import scan_without_files
 
 N = 360
@@ -26,12 +26,12 @@ def noise(groups: list[str] | None = None, seed: int = 0) -> Scan:
     return replace(scan, files=scan.files.assign(**{name: rng.normal(size=N) for name in columns}))
 
 
-def head(scan: Scan, strength: float, seed: int = 1) -> tuple[np.ndarray, probe.ProbeResult]:
+def head(scan: Scan, strength: float, seed: int = 1) -> tuple[np.ndarray, fit.ProbeResult]:
     """Embeddings that tell the class so well, and the model's own head on them."""
     labels, _ = scan.labels("kind")
     rng = np.random.default_rng(seed)
     embeddings = (strength * np.eye(3)[labels] + rng.normal(size=(N, 3))).astype(np.float32)
-    return embeddings, probe.fit_task(scan, "kind", embeddings).result
+    return embeddings, fit.fit_task(scan, "kind", embeddings).result
 
 
 def test_noise_tells_nothing_and_marks_nothing() -> None:
@@ -111,7 +111,7 @@ def test_model_that_knows_voices_fails_where_they_are_kept_apart() -> None:
     names, voice = np.unique(voices(8), return_inverse=True)
     rng = np.random.default_rng(0)
     of_voice = (4 * np.eye(len(names))[voice] + 0.3 * rng.normal(size=(N, len(names)))).astype(np.float32)
-    own = probe.fit_task(scan, "kind", of_voice).result
+    own = fit.fit_task(scan, "kind", of_voice).result
     probes = confound_probes(scan, "kind", of_voice, own)
     found = probes.set_index("feature")
     assert found.loc["model, groups mixed", "accuracy"] > 0.95

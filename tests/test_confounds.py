@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core import confounds
-from core.scan import Scan
+from core.confounds import warnings
+from core.datasets.scan import Scan
 from tests.planted import scan_without_files
 
 SPLITS = ("train", "valid", "test")
 
 
 def warned(scan: Scan, attribute: str = "kind") -> list[str]:
-    return confounds.warnings(scan, attribute, scan.in_splits("train", "valid", attribute=attribute))
+    return warnings.warnings(scan, attribute, scan.in_splits("train", "valid", attribute=attribute))
 
 
 def forty_a_class(**labels: list[str]) -> Scan:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.controls import Cells, draw_controls, round_to_sum
-from core.hooks import layer_starts
-from core.targets import Target
+from core.ablation.controls import Cells, draw_controls, round_to_sum
+from core.ablation.targets import Target
+from core.encoders.hooks import layer_starts
 
 WIDTHS = (5, 7, 4)
 LAYERS = Cells.layers(WIDTHS)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.curves import BARS, COLUMNS, RATES, Grid, quantiles
-from core.null import ClipCounts
-from core.selectivity import SelectionSettings, entropy, kth_smallest, select
-from core.shuffles import shuffled_null
+from core.evidence.curves import BARS, COLUMNS, RATES, Grid, quantiles
+from core.evidence.permutation import ClipCounts
+from core.evidence.shuffles import shuffled_null
+from core.selectivity.presets import SelectionSettings, entropy, kth_smallest, select
 from tests.test_null import one_hot, sparse_clips
 
 SETTINGS = [

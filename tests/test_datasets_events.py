@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from core.datasets.base import Dataset, InputError
-from core.datasets.esc50 import ESC50
-from core.datasets.fsd50k import FSD50K
-from core.datasets.gise51 import CLASS_OF, CLASSES, GISE51
-from core.datasets.gtzan import GTZAN
-from core.datasets.published import Options, Published
-from core.datasets.speech_commands import WORDS, SpeechCommands
-from core.datasets.urbansound8k import UrbanSound8K
-from core.scan import scan
+from core.datasets.published.base import Options, Published
+from core.datasets.published.esc50 import ESC50
+from core.datasets.published.fsd50k import FSD50K
+from core.datasets.published.gise51 import CLASS_OF, CLASSES, GISE51
+from core.datasets.published.gtzan import GTZAN
+from core.datasets.published.speech_commands import WORDS, SpeechCommands
+from core.datasets.published.urbansound8k import UrbanSound8K
+from core.datasets.scan import scan
 from tests.replicas_events import REPLICAS, sound, table
 
 LOADERS: dict[str, Published] = {

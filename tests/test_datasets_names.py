@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from core.datasets.base import InputError
 from core.datasets.files import match_rows, read_lines
-from core.datasets.gtzan import GENRES, track_of
-from core.datasets.speech_commands import speaker_of
+from core.datasets.published.gtzan import GENRES, track_of
+from core.datasets.published.speech_commands import speaker_of
 from core.results import Problem
 from tests.replicas_events import table
 from tests.test_datasets_events import read

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.datasets import cremad, nsynth, voxceleb1, voxforge
 from core.datasets.base import InputError
 from core.datasets.files import mismatches
+from core.datasets.published import cremad, nsynth, voxceleb1, voxforge
+from core.datasets.scan import scan
 from core.results import Problem
-from core.scan import scan
 from tests.datasets_on_disk import LOADERS, copy, evar, parts_of, problems, read, splits, values
 from tests.replicas_speech_music import REPLICAS, tone
 

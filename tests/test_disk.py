@@ -10,12 +10,13 @@ from typing import NamedTuple
 import pytest
 
 import run_analysis
-from core import activations, disk
-from core.config import AnalysisConfig
 from core.datasets import InputError
 from core.datasets.manifest import read
+from core.datasets.scan import Scan, scan
 from core.encoders import load_encoder
-from core.scan import Scan, scan
+from core.recording import activations
+from core.run import disk_space
+from core.run.config import AnalysisConfig
 from tests.planted import scan_tones
 
 
@@ -36,28 +37,28 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Scan:
 
 def test_need_is_what_extraction_then_takes(tones: Scan, tmp_path: Path) -> None:
     encoder, config = load_encoder("nano-ssl"), AnalysisConfig()
-    need = disk.needed(config, encoder, tones, tones.dataset.attributes, "float32", tmp_path)
+    need = disk_space.needed(config, encoder, tones, tones.dataset.attributes, "float32", tmp_path)
     made = activations.open_activations(encoder, tones, tmp_path, config.padding, "float32")
     on_disk = sum(f.stat().st_size for f in made.folder.iterdir())
     assert need.matrices <= on_disk <= need.matrices + 6 * 128, "headers of six files"
     assert need.traces == encoder.n_neurons * 14 * activations.most_tokens(encoder, tones, config.padding)
     assert need.answers > 0 and need.store > need.traces
     assert need.total == need.matrices + need.store + max(need.traces, need.answers)
-    again = disk.needed(config, encoder, tones, tones.dataset.attributes, "float32", tmp_path)
-    assert again == disk.Need(), "the matrices are there"
-    assert disk.ask(config, [encoder], [(tones, ("tone",))], tmp_path) == ""
+    again = disk_space.needed(config, encoder, tones, tones.dataset.attributes, "float32", tmp_path)
+    assert again == disk_space.Need(), "the matrices are there"
+    assert disk_space.ask(config, [encoder], [(tones, ("tone",))], tmp_path) == ""
 
 
 def test_too_little_is_told_with_numbers(tones: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, data = load_encoder("nano-ssl"), [(tones, tones.dataset.attributes)]
-    need = disk.needed(AnalysisConfig(), encoder, *data[0], "float32", tmp_path)
+    need = disk_space.needed(AnalysisConfig(), encoder, *data[0], "float32", tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", free_of(need.total))
-    told = disk.ask(AnalysisConfig(), [encoder], data, tmp_path / "not" / "there")
-    assert told == f"disk: {need} needed, {disk.size(need.total)} free in {tmp_path}"
+    told = disk_space.ask(AnalysisConfig(), [encoder], data, tmp_path / "not" / "there")
+    assert told == f"disk: {need} needed, {disk_space.size(need.total)} free in {tmp_path}"
     monkeypatch.setattr(shutil, "disk_usage", free_of(need.total - 1))
     with pytest.raises(InputError, match=r"disk: .* \(matrices .*\) needed, .* free in .*; free some, give --db"):
-        disk.ask(AnalysisConfig(), [encoder], data, tmp_path)
-    on_server = disk.needed(
+        disk_space.ask(AnalysisConfig(), [encoder], data, tmp_path)
+    on_server = disk_space.needed(
         AnalysisConfig(db="postgresql+psycopg://host/atlas"), encoder, *data[0], "float32", tmp_path
     )
     assert on_server.store == 0 and on_server.matrices == need.matrices

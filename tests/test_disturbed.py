@@ -85,22 +85,22 @@ def test_store_that_stays_locked_is_told_of_in_words_and_nothing_of_it_is_change
 def test_run_at_a_locked_store_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from core import scoring
+    from core.scoring import scores
 
     pets, db = make_dataset(tmp_path / "pets", 12), tmp_path / "atlas.db"
     monkeypatch.setattr(session, "_BUSY_TIMEOUT_MS", {"reader": 100, "writer": 100})
-    top_clips, holders = scoring.top_clips, []
+    top_clips, holders = scores.top_clips, []
 
     def locked(*given: Any) -> Any:
         holders.append(hold(db, 3.0))
         return top_clips(*given)
 
-    monkeypatch.setattr(scoring, "top_clips", locked)
+    monkeypatch.setattr(scores, "top_clips", locked)
     assert run("--data-dir", pets, "--db", db, "--stages", "extract") == 2
     told = capsys.readouterr().err
     assert told == "error: atlas.db: locked by another run or program; wait for it to end and try again\n"
     holders[0].join()
-    monkeypatch.setattr(scoring, "top_clips", top_clips)
+    monkeypatch.setattr(scores, "top_clips", top_clips)
     with clips_passed(monkeypatch) as passes:
         assert run("--data-dir", pets, "--db", db, "--stages", "extract") == 0
     assert passes == [8, 4]  # the traces alone
@@ -156,7 +156,7 @@ def change(pets: Path, how: str) -> None:
 def test_sound_that_changes_between_the_stages_is_found_by_its_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, n_clips: int, n_looked_at: int
 ) -> None:
-    from core import scan
+    from core.datasets import scan
 
     pets, db = make_dataset(tmp_path / "pets", 12), tmp_path / "atlas.db"
     assert run("--data-dir", pets, "--db", db, "--stages", "extract") == 0

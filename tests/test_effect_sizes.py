@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
-from core.effect_sizes import lift_intervals, sampling_units
-from core.selectivity import lift
+from core.evidence.intervals import lift_intervals, sampling_units
+from core.selectivity.presets import lift
 
 TOKENS = 65
 

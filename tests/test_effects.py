@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from core.effects import Resamples, compare, control_p, correct_for_many, hits, mcnemar, paired_interval
-from core.null import benjamini_hochberg
+from core.ablation.effects import Resamples, compare, control_p, correct_for_many, hits, mcnemar, paired_interval
+from core.evidence.permutation import benjamini_hochberg
 from core.results import Ablation
 
 

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 from core.datasets import InputError
 from core.encoders import Encoder, known_encoders, load_encoder
+from core.encoders.hooks import Counts, keep, record, scale, to_neurons
 from core.encoders.nano import NanoConfig, NanoViT, sincos_positions
-from core.hooks import Counts, keep, record, scale, to_neurons
 from tests import tiny_m2d, tiny_own, tiny_torchaudio
 
 try:

@@ -8,9 +8,9 @@ from math import comb
 import numpy as np
 import pytest
 
-from core.exchange import Exchange
-from core.groups import exchange_of
-from core.scan import Scan
+from core.datasets.scan import Scan
+from core.evidence.exchange import Exchange
+from core.evidence.exchange_of_task import exchange_of
 from tests.planted import scan_without_files
 
 

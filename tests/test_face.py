@@ -13,11 +13,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from core.event_log import EventLog
-from core.face import Face, Stage
-from core.outlook import Outlook, Part, Place
+from core.progress.device_usage import Meter, Usage
+from core.progress.event_log import EventLog
+from core.progress.progress import Face, Stage
+from core.progress.time_left import Outlook, Part, Place
 from core.results import Problem
-from core.usage import Meter, Usage
 
 
 class Clock:

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core import ablation
-from core.ablation import Setting
-from core.effects import flips
-from core.probe import LinearHead, Part
+from core.ablation import ablate
+from core.ablation.ablate import Setting
+from core.ablation.effects import flips
+from core.ablation.targets import Target
+from core.probes.fit import LinearHead, Part
 from core.results import Ablation
-from core.targets import Target
 from db import ablation_queries
 from db.frames import frame
 from db.session import open_store
@@ -43,7 +43,7 @@ def test_without_a_tones_neurons_its_own_clips_flip_and_no_others(tmp_path: Path
     members, names = tones.members("tone")
     loudest = LinearHead(np.zeros(5), np.ones(5), np.diag([1.0, 1, 1, 1, 0]), np.array([0, 0, 0, 0, 0.1]), np.arange(5))
     parts = [Part(clips[::2], loudest), Part(clips[1::2], loudest)]
-    (found,) = ablation.ablate(
+    (found,) = ablate.ablate(
         planted_encoder(), tones, parts, members, names, "task", [Target("top 1%", "a", planted_neurons()["a"])],
         Setting(n_controls=2),
     )  # fmt: skip

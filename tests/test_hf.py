@@ -15,7 +15,7 @@ hf = pytest.importorskip("transformers")
 
 from core.encoders import Encoder, load_encoder  # noqa: E402
 from core.encoders.hf.wav2vec2 import WavLMEncoder  # noqa: E402
-from core.hooks import record  # noqa: E402
+from core.encoders.hooks import record  # noqa: E402
 from tests import tiny_hf  # noqa: E402
 from tests.tiny_hf import folder, noise  # noqa: E402
 

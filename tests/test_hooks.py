@@ -10,7 +10,7 @@ import torch
 
 from core.encoders import Encoder
 from core.encoders.base import Padding
-from core.hooks import Counts, layer_starts, record, scale, scale_conditions, to_neurons
+from core.encoders.hooks import Counts, layer_starts, record, scale, scale_conditions, to_neurons
 from tests.planted import ToyBlock, ToyEncoder, random_encoder
 
 # Tokens of two samples. LONG: (1, 2), (-1, 3), (0.5, padding); SHORT: (4, -5).

@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import audio
-from core.datasets import PUBLISHED, Clip, Dataset, audiofolder, find, index, manifest
-from core.datasets.published import Options, Published
+from core.datasets import PUBLISHED, Clip, Dataset, audio, audiofolder, find, index, manifest
+from core.datasets.published.base import Options, Published
 from core.results import Problem
 from tests import replicas_events, replicas_speech_music
 

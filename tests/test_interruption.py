@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, event
 
-from core import activations
 from core.encoders.nano import NanoEncoder
+from core.recording import activations
 from tests.small_study import QUICK, clips_passed, make_dataset, query, results, run
 
 pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
@@ -138,7 +138,7 @@ def test_ctrl_c_while_traces_are_taken_leaves_none_of_them(
 def test_ctrl_c_during_scoring_keeps_scored_tasks(
     pets: Path, whole: dict[str, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core import probe
+    from core.probes import fit as probe
 
     fit = probe.fit
 
@@ -189,7 +189,7 @@ def test_command_ends_with_the_exit_code_and_one_line_on_stderr(tmp_path: Path) 
 
 
 def test_scan_that_is_stopped_keeps_what_it_read(pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from core import audio
+    from core.datasets import audio
 
     load = audio.load
     read: list[str] = []
@@ -287,7 +287,7 @@ def test_disk_that_is_really_full(
     assert told.count("\n") == 1
     assert "needed, 0." in told and "MB free in" in told
     assert not list(db.with_suffix(".files").rglob("done.npy"))
-    monkeypatch.setattr("core.disk.ask", lambda *_: "")  # another program may take what was free
+    monkeypatch.setattr("core.run.disk_space.ask", lambda *_: "")  # another program may take what was free
     assert run(*arguments) == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from core import activations, jobs, traces
-from core.answers import Answers
-from core.conditions import Asked, Passes, ask_all
-from core.config import AnalysisConfig
+from core.ablation.answers import Answers
+from core.ablation.conditions import Asked, Passes, ask_all
 from core.datasets.base import InputError
 from core.datasets.manifest import read
+from core.datasets.scan import Scan, scan
+from core.distributed.ranks import Job, Ranks
 from core.encoders import Encoder, load_encoder
-from core.heads import LinearHead
-from core.hooks import Change
-from core.ranks import Job, Ranks
-from core.scan import Scan, scan
+from core.encoders.hooks import Change
+from core.probes.linear import LinearHead
+from core.recording import activations, traces
+from core.run import load
+from core.run.config import AnalysisConfig
 from tests.planted import planted_encoder, scan_tones
 from tests.small_study import make_dataset
 
@@ -60,7 +61,7 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Scan:
 def team(world: int, encoder: Encoder, scan: Scan) -> Ranks:
     ranks = Turns(0, world, 0, world)
     ranks.held["encoder", encoder.name] = encoder
-    jobs.hold(ranks, scan)
+    load.hold(ranks, scan)
     return ranks
 
 
@@ -75,13 +76,13 @@ def test_extraction_and_traces_in_shares(nano: Encoder, pets: Scan, tmp_path: Pa
     expected = traces.trace(nano, pets, alone, 3)
     shared = activations.open_activations(nano, pets, tmp_path / "shared", "exclude", "float32")
     ranks, told = team(world, nano, pets), list[int]()
-    jobs.extract(ranks, nano, pets, shared, 3, "exclude", "float32", 1, told.append)
+    load.extract(ranks, nano, pets, shared, 3, "exclude", "float32", 1, told.append)
     assert told[0] == 0
     assert told[-1] == 16
     assert told == sorted(told)
     chosen = traces.choose("pets", shared)
     (shared.folder / "traces-9.part").write_bytes(b"of a run that was killed")
-    found = jobs.trace(ranks, nano, pets, shared, 3, "exclude", "float32", 1, told.append, chosen)
+    found = load.trace(ranks, nano, pets, shared, 3, "exclude", "float32", 1, told.append, chosen)
     for (one, ours), (other, theirs) in zip(found.patterns, expected.patterns, strict=True):
         assert one == other
         assert [(p.clip_index, p.peak) for p in ours] == [(p.clip_index, p.peak) for p in theirs]
@@ -112,7 +113,7 @@ def test_answers_in_shares(tones: Scan, tmp_path: Path, world: int, batch_size: 
     shared = opened("shared")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Answers, "write", once)
-        ask = jobs.asker(team(world, encoder, tones))
+        ask = load.asker(team(world, encoder, tones))
         ask(encoder, tones, parts, CHANGES, passes, shared, [1, 4, 2])
         assert shared.n_done == 3 * len(clips)
         ask(encoder, tones, parts, CHANGES, passes, shared, range(8))
@@ -148,9 +149,9 @@ def test_batch_size_is_the_least(nano: Encoder) -> None:
 
     ranks = Small()
     ranks.held["encoder", nano.name] = nano
-    assert jobs.batch_size(ranks, nano, 8, 1.0) == 8
+    assert load.batch_size(ranks, nano, 8, 1.0) == 8
     ranks.do = lambda job, watch=None: [job.run(ranks, lambda: None)]  # type: ignore[method-assign]
-    assert jobs.batch_size(ranks, nano, 8, 1.0) == 5
+    assert load.batch_size(ranks, nano, 8, 1.0) == 5
 
 
 def test_ranks_must_have_the_same_weights() -> None:
@@ -160,7 +161,7 @@ def test_ranks_must_have_the_same_weights() -> None:
             return [ours, ours, {**ours, "machine": "node7", "weights of nano-ssl": "stale"}]
 
     with pytest.raises(InputError, match=r"rank 2 on node7 has other weights of nano-ssl \(stale\) than rank 0"):
-        jobs.load(Another(), AnalysisConfig(models=("nano-ssl",), device="cpu"))
+        load.load(Another(), AnalysisConfig(models=("nano-ssl",), device="cpu"))
 
 
 def test_each_rank_has_its_own_cuda_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,14 +169,14 @@ def test_each_rank_has_its_own_cuda_device(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    assert jobs.device_for("auto", Ranks()) == "cuda"
-    assert [jobs.device_for("auto", Ranks(2 + i, 4, i, 2)) for i in range(2)] == ["cuda:0", "cuda:1"]
+    assert load.device_for("auto", Ranks()) == "cuda"
+    assert [load.device_for("auto", Ranks(2 + i, 4, i, 2)) for i in range(2)] == ["cuda:0", "cuda:1"]
     assert chosen == [0, 1]
-    assert jobs.device_for("cpu", Ranks(2, 4, 2, 4)) == "cpu"
+    assert load.device_for("cpu", Ranks(2, 4, 2, 4)) == "cpu"
     with pytest.raises(InputError, match="--device cuda:1 is one device, torchrun started 2 ranks"):
-        jobs.device_for("cuda:1", Ranks(0, 2, 0, 2))
+        load.device_for("cuda:1", Ranks(0, 2, 0, 2))
     with pytest.raises(InputError, match=r"3 ranks on .* sees 2 CUDA device.*--nproc-per-node 2"):
-        jobs.device_for("cuda", Ranks(0, 3, 0, 3))
+        load.device_for("cuda", Ranks(0, 3, 0, 3))
 
 
 def test_file_systems_that_lose_rows_are_refused(tmp_path: Path) -> None:
@@ -184,9 +185,9 @@ def test_file_systems_that_lose_rows_are_refused(tmp_path: Path) -> None:
         f"/dev/sda / ext4 rw 0 0\nhome:/x {tmp_path}/home nfs4 rw 0 0\nfs {tmp_path}/home/scratch lustre rw 0 0\n"
     )
     for place in ("", "home/scratch/a"):
-        jobs._refuse_unsafe(tmp_path / place, mounts)
+        load._refuse_unsafe(tmp_path / place, mounts)
     with pytest.raises(InputError, match="is on nfs4, where rows that several machines write to one file get lost"):
-        jobs._refuse_unsafe(tmp_path / "home/atlas.files", mounts)
+        load._refuse_unsafe(tmp_path / "home/atlas.files", mounts)
 
 
 def test_a_folder_that_another_machine_does_not_see_is_named(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 import torch
 
-from core import audio, listen
-from core.audio import BadAudio
+from core.datasets import audio
+from core.datasets.audio import BadAudio
 from core.datasets.base import InputError
 from core.encoders import load_encoder, nano
+from core.encoders.hooks import keep, record
 from core.encoders.untrained import untrained
-from core.hooks import keep, record
+from core.recording import listen
 from core.results import TokenGrid
 from tests import tiny_own
 

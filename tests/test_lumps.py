@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core import lumps
-from core.exchange import Exchange
-from core.null import ClipCounts, evidence
-from core.tails import pearson3_upper_tail
+from core.evidence import heavy_units
+from core.evidence.exchange import Exchange
+from core.evidence.permutation import ClipCounts, evidence
+from core.evidence.tails import pearson3_upper_tail
 
 
 def counts_of(n_neurons: int, exchange: Exchange, seed: int = 0) -> tuple[ClipCounts, NDArray[np.int64]]:
@@ -74,7 +74,9 @@ def test_a_neuron_without_lumps_keeps_its_p() -> None:
     smooth = np.flatnonzero(counts.lumps.place == -1)
     p = np.full(len(smooth), 0.01)
     drawn = np.array([[20]])
-    same = lumps.raised(counts, drawn, np.zeros(len(smooth), dtype=np.int64), smooth, np.full(len(smooth), 3.0), p)
+    same = heavy_units.raised(
+        counts, drawn, np.zeros(len(smooth), dtype=np.int64), smooth, np.full(len(smooth), 3.0), p
+    )
     np.testing.assert_array_equal(same, p)
 
 
@@ -84,7 +86,9 @@ def test_never_lowers_a_p() -> None:
     neuron = np.arange(50)
     for p in (1e-9, 0.5):
         given = np.full(50, p)
-        raised = lumps.raised(counts, np.array([[4]]), np.zeros(50, dtype=np.int64), neuron, np.full(50, 40.0), given)
+        raised = heavy_units.raised(
+            counts, np.array([[4]]), np.zeros(50, dtype=np.int64), neuron, np.full(50, 40.0), given
+        )
         assert (raised >= given).all()
 
 
@@ -94,7 +98,7 @@ def test_the_chances_of_the_cases_add_up_to_one() -> None:
     counts, _ = counts_of(40, exchange, seed=3)
     drawn = np.array([[3, 2, 1]])
     low = np.full(40, -1e6)
-    whole = lumps.raised(counts, drawn, np.zeros(40, dtype=np.int64), np.arange(40), low, np.zeros(40))
+    whole = heavy_units.raised(counts, drawn, np.zeros(40, dtype=np.int64), np.arange(40), low, np.zeros(40))
     np.testing.assert_allclose(whole[counts.lumps.place >= 0], 1.0, atol=1e-9)
 
 
@@ -104,7 +108,7 @@ def test_small_classes_of_unequal_recordings_pass_no_more_often_than_they_may(
 ) -> None:
     """As real recordings: a few long ones in which a neuron is silent lie far below all others."""
     if not as_it_is:  # so that this could fail
-        monkeypatch.setattr("core.null.raised", lambda *arguments: arguments[-1])
+        monkeypatch.setattr("core.evidence.permutation.raised", lambda *arguments: arguments[-1])
     rng = np.random.default_rng(0)
     tokens = np.where(np.arange(440) < 12, 1200, rng.choice([20, 40, 80], size=440))
     rate = np.minimum(0.2 * np.exp(0.5 * rng.standard_normal((440, 400))), 0.9)

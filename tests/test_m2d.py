@@ -14,9 +14,10 @@ import torchaudio
 from m2d_reference import Reference, log_mel, reference
 from tiny_m2d import WRAPS, build, random_state, write
 
-from core.encoders import load_encoder, m2d
-from core.encoders.m2d_checkpoint import Checkpoint, encoder_shapes, layout_of_name
-from core.hooks import Counts, keep, record, scale, scale_conditions
+from core.encoders import load_encoder
+from core.encoders.hooks import Counts, keep, record, scale, scale_conditions
+from core.encoders.m2d import encoder as m2d
+from core.encoders.m2d.checkpoint import Checkpoint, encoder_shapes, layout_of_name
 
 PAPERS = "m2d-80x608p16x16"
 SECONDS = (3.0, 6.08, 11.0)

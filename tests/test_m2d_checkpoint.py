@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import save_file
 from tiny_m2d import EVAR, NAME, WRAPS, random_state, refusal, saved, wrapped, write, zipped
 
-from core.encoders import m2d, m2d_download
-from core.encoders.m2d_checkpoint import DEFAULT_NORM, encoder_shapes, layout_of_name, parse_layout, read
+from core.encoders.m2d import download
+from core.encoders.m2d import encoder as m2d
+from core.encoders.m2d.checkpoint import DEFAULT_NORM, encoder_shapes, layout_of_name, parse_layout, read
 
 TENSORS = random_state()
 
@@ -48,8 +49,8 @@ def test_names_that_tell_no_layout(name: str) -> None:
 
 
 def test_every_published_name_tells_its_layout() -> None:
-    assert len(m2d_download.PUBLISHED) == 16
-    assert all(layout_of_name(name) for name in m2d_download.PUBLISHED)
+    assert len(download.PUBLISHED) == 16
+    assert all(layout_of_name(name) for name in download.PUBLISHED)
 
 
 def test_names_count_in_their_order_folder_file_archive(tmp_path: Path) -> None:

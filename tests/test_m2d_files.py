@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from tiny_m2d import NAME, random_state, refusal, saved, wrapped, write, zipped
 
-from core.encoders.m2d_checkpoint import read
+from core.encoders.m2d.checkpoint import read
 
 TENSORS = random_state()
 

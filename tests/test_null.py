@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm, pearson3, skew
 
-from core.exchange import Exchange
-from core.null import (
+from core.evidence.exchange import Exchange
+from core.evidence.permutation import (
     ClipCounts,
     Moments,
     benjamini_hochberg,
@@ -23,7 +23,7 @@ from core.null import (
     significant_pairs,
     standardised,
 )
-from core.tails import MOST_UNITS, pearson3_upper_tail
+from core.evidence.tails import MOST_UNITS, pearson3_upper_tail
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
 p_values = hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1)) | hnp.arrays(

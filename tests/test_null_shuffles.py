@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.exchange import Exchange
-from core.null import ClipCounts, Moments, benjamini_hochberg, evidence, significant_pairs
-from core.selectivity import SelectionSettings, activation_probabilities, entropy, select
-from core.shuffles import shuffled_null
+from core.evidence.exchange import Exchange
+from core.evidence.permutation import ClipCounts, Moments, benjamini_hochberg, evidence, significant_pairs
+from core.evidence.shuffles import shuffled_null
+from core.selectivity.presets import SelectionSettings, activation_probabilities, entropy, select
 from tests.test_null import evidence_of, one_hot, sparse_clips
 
 TASK = (ClipCounts.of(sparse_clips(90, 100, rate=0.3, seed=4), np.full(90, 65)), one_hot(np.arange(90) % 6))

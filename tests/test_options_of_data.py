@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from core import cli
-from core.config import AnalysisConfig
 from core.datasets import InputError
 from core.datasets.manifest import read
-from core.datasets.published import Options
-from core.datasets.voxceleb1 import VoxCeleb1
-from core.face import Face
-from core.scan import scan
+from core.datasets.published.base import Options
+from core.datasets.published.voxceleb1 import VoxCeleb1
+from core.datasets.scan import scan
+from core.progress.progress import Face
+from core.run import inputs
+from core.run.config import AnalysisConfig
 from tests import replicas_speech_music, small_study, tiny_m2d
 from tests.small_study import make_dataset, query
 
@@ -79,7 +79,7 @@ def test_strict_stops_before_computing_where_something_is_amiss(
 
 def test_strict_takes_a_note_for_no_fault_and_another_number_of_clips_for_one(clean: Path, tmp_path: Path) -> None:
     looked = scan(read(clean), tmp_path / "scan.csv")
-    config, face = AnalysisConfig(strict=True), Face(cli.output())
+    config, face = AnalysisConfig(strict=True), Face(inputs.output())
     for told, faulty in (
         ({"notes": ("pets: purr",)}, False),
         ({"unexpected": ("pets: 24 clips found, 9 published",)}, True),
@@ -87,7 +87,7 @@ def test_strict_takes_a_note_for_no_fault_and_another_number_of_clips_for_one(cl
         changed = replace(looked, dataset=replace(looked.dataset, **told))  # type: ignore[arg-type]
         stopped = pytest.raises(InputError, match="--strict: pets: 24 clips") if faulty else nullcontext()
         with stopped:
-            cli.tell_of(changed, tmp_path / "report.csv", config, face)
+            inputs.tell_of(changed, tmp_path / "report.csv", config, face)
 
 
 def test_unit_length_is_said_to_be_unknown_of_own_data(

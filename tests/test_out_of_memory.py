@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import run_analysis
-from core import activations, traces
 from core.encoders.nano import NanoEncoder
+from core.recording import activations, traces
 from tests.small_study import make_dataset, query, run
 
 TASK = ("--tasks", "pets-kind", "--gains", "0,mean")

@@ -13,7 +13,7 @@ import torch
 from core.datasets.base import InputError
 from core.encoders import Encoder, known_encoders, load_encoder
 from core.encoders.base import Padding
-from core.hooks import Counts, record, scale, to_neurons
+from core.encoders.hooks import Counts, record, scale, to_neurons
 from tests import tiny_own
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from core.datasets import PUBLISHED, Clip, Dataset, manifest
 from core.datasets.base import draw_evenly, shuffled_labels
-from core.datasets.published import Options, Published
+from core.datasets.published.base import Options, Published
 from tests import replicas_events, replicas_speech_music
 from tests.small_study import query, run
 

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
 from core.encoders.nano import NanoConfig, NanoEncoder, NanoViT
-from core.listen import hear
+from core.recording.listen import hear
 from dashboard import listen_facts, live
 from dashboard.charts import listen as charts
 from db import listen_queries
@@ -243,7 +243,7 @@ def test_nothing_is_loaded_before_there_is_a_sound(store: Path) -> None:
     code = (
         "import sys; from streamlit.testing.v1 import AppTest; app = AppTest.from_file('dashboard/app.py',"
         "default_timeout=60); app.switch_page('views/listen.py'); app.run(); assert not app.exception; "
-        "assert 'Record, upload' in app.info[0].value; print(*({'torch', 'core.listen'} & set(sys.modules)))"
+        "assert 'Record, upload' in app.info[0].value; print(*({'torch', 'core.recording.listen'} & set(sys.modules)))"
     )
     environment = {"ATLAS_DB": str(store), "PATH": "", "HOME": str(store.parent)}
     done = subprocess.run(
@@ -384,7 +384,7 @@ def test_a_model_that_cannot_take_the_sound_is_told(listening: Path, monkeypatch
     def fails(*_: Any) -> None:
         raise RuntimeError("CUDA out of memory.\nTried")
 
-    monkeypatch.setattr("core.listen.hear", fails)
+    monkeypatch.setattr("core.recording.listen.hear", fails)
     app = show(source="store", clip="11")
     assert not app.exception
     assert "out of memory" in app.warning[0].value

@@ -14,7 +14,7 @@ import pytest
 from scipy.stats import norm
 from sqlalchemy import Engine
 
-from core.sharing import shared_neurons
+from core.scoring.sharing import shared_neurons
 from dashboard import sharing_facts
 from dashboard.charts import sharing as charts
 from db import clip_queries, queries, sharing_queries

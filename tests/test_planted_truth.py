@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import ablation, activations, probe, scoring
+from core.ablation import ablate
+from core.datasets.scan import Scan
 from core.encoders import Encoder
+from core.probes import fit
+from core.recording import activations
 from core.results import Ablation, NullSummary, Selection, TaskScores
-from core.scan import Scan
-from core.selectivity import SelectionSettings
+from core.scoring import scores as scoring
+from core.selectivity.presets import SelectionSettings
 from tests.planted import CLASSES, CLIPS, TONES, planted_encoder, planted_neurons, scan_tones
 
 # 60 neurons: the rates leave a quota of 12 neurons and 30 of 300 (class, neuron) pairs above the bar.
@@ -33,7 +36,7 @@ class Study:
     scan: Scan
     counts: scoring.TaskCounts
     scores: TaskScores
-    head: probe.Probe
+    head: fit.Probe
 
     def selection(self, preset: str) -> Selection:
         return next(s for s in self.scores.selections if s.preset == preset)
@@ -54,7 +57,7 @@ def run(folder: Path, shuffle_labels: int | None = None) -> Study:
     activations.extract(encoder, scanned, matrices, batch_size=32)
     counts = scoring.count(scanned, matrices, "tone", "positive", SPLITS)
     scores = scoring.score(scanned, "tone", counts, SETTINGS, n_shuffles=100, seed=0)
-    head = probe.fit_task(scanned, "tone", np.asarray(matrices.embeddings))
+    head = fit.fit_task(scanned, "tone", np.asarray(matrices.embeddings))
     return Study(encoder, scanned, counts, scores, head)
 
 
@@ -73,12 +76,12 @@ def ablated(true: Study) -> dict[tuple[str, str], Ablation]:
     """By selection and target: the neurons that ``calibrated`` chose, and a ladder step of as many."""
     mask = scoring.masks(true.counts, SETTINGS[:1])[0]
     names, z, p = true.counts.names, true.counts.z, true.counts.p
-    targets = ablation.choose_targets("calibrated", None, names, z, p, mask)
-    targets += ablation.choose_targets("top 5%", 0.05, names, z, p, None)
+    targets = ablate.choose_targets("calibrated", None, names, z, p, mask)
+    targets += ablate.choose_targets("top 5%", 0.05, names, z, p, None)
     members, class_names = true.scan.members("tone")
-    found = ablation.ablate(
+    found = ablate.ablate(
         true.encoder, true.scan, true.head.parts, members, class_names, "tones-tone", targets,
-        ablation.Setting(n_controls=20, seed=3),
+        ablate.Setting(n_controls=20, seed=3),
     )  # fmt: skip
     return {(a.selection, a.target): a for a in found}
 

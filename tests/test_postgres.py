@@ -19,8 +19,8 @@ from sqlalchemy import URL, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 import run_analysis
-from core.config import AnalysisConfig
 from core.results import DatasetRecord
+from core.run.config import AnalysisConfig
 from db import queries, server, session
 from db.frames import frame
 from db.models import Base

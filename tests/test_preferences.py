@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from core.preferences import preferences
+from core.selectivity.preferences import preferences
 
 
 def two(labels: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from core.probe import STRENGTHS, LinearHead, Probe, describe, fit
+from core.probes.fit import STRENGTHS, LinearHead, Probe, describe, fit
 
 SPLITS = ("train", "valid", "test")
 

@@ -12,9 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import StandardScaler
 
-from core.heads import OneVsRest
-from core.measures import Accuracy, Precision, average_precisions, random_precision
-from core.probe import LinearHead, describe, fit, fit_several
+from core.probes.fit import LinearHead, describe, fit, fit_several
+from core.probes.linear import OneVsRest
+from core.probes.measures import Accuracy, Precision, average_precisions, random_precision
 from tests.test_probe import clusters, names, told
 
 FOLDS = np.array(["fold 1", "fold 2", "fold 10"])

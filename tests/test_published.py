@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.datasets import PUBLISHED, Dataset, choose_tasks, find
-from core.datasets.published import Options, Published
+from core.datasets.published.base import Options, Published
 from tests import replicas_events, replicas_speech_music
 
 REPLICAS = {**replicas_events.REPLICAS, **replicas_speech_music.REPLICAS}

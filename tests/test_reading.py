@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core import audio, reading
-from core.reading import Readers, seconds_for
+from core.datasets import audio
+from core.datasets import readers as reading
+from core.datasets.readers import Readers, seconds_for
 from tests.small_study import make_dataset, query, read_manifest, results, run, write_manifest
 
 ROOT = Path(__file__).parents[1]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core import probe
-from core.refits import draw, refit_heads
-from core.scan import Scan
+from core.datasets.scan import Scan
+from core.probes import fit
+from core.probes.refits import draw, refit_heads
 from tests.planted import scan_without_files
 
 
@@ -24,7 +24,7 @@ def made(n: int = 120, folds: bool = False) -> tuple[Scan, NDArray[np.float32]]:
 @pytest.mark.parametrize("folds", [False, True])
 def test_each_part_has_heads_that_know_the_task_and_differ(folds: bool) -> None:
     scan, embeddings = made(folds=folds)
-    fitted = probe.fit_task(scan, "kind", embeddings)
+    fitted = fit.fit_task(scan, "kind", embeddings)
     heads = refit_heads(fitted, scan, "kind", embeddings, 3, seed=0)
     assert [len(h) for h in heads] == [3] * (4 if folds else 1)
     labels, _ = scan.labels("kind")
@@ -43,7 +43,7 @@ def test_each_part_has_heads_that_know_the_task_and_differ(folds: bool) -> None:
 
 def test_heads_see_train_clips_alone() -> None:
     scan, embeddings = made()
-    fitted = probe.fit_task(scan, "kind", embeddings)
+    fitted = fit.fit_task(scan, "kind", embeddings)
     heads = refit_heads(fitted, scan, "kind", embeddings, 2, seed=0)
     changed = embeddings.copy()
     changed[~scan.in_splits("train")] = 1e6
@@ -68,7 +68,7 @@ def test_whole_groups_are_drawn_within_each_class() -> None:
 
 def test_groups_make_other_heads_and_none_is_lost() -> None:
     scan, embeddings = made()
-    fitted = probe.fit_task(scan, "kind", embeddings)
+    fitted = fit.fit_task(scan, "kind", embeddings)
     groups = np.where(np.arange(120) < 60, np.arange(120) % 3, -1)  # one group a class, and clips without
     heads = refit_heads(fitted, scan, "kind", embeddings, 2, 0, groups)
     assert all(head.class_index.tolist() == [0, 1, 2] for head in heads[0])
@@ -78,5 +78,5 @@ def test_groups_make_other_heads_and_none_is_lost() -> None:
 
 def test_a_probe_without_head_has_none() -> None:
     scan, embeddings = made()
-    fitted = probe.Probe((), probe.fit_task(scan, "kind", embeddings).result)
+    fitted = fit.Probe((), fit.fit_task(scan, "kind", embeddings).result)
     assert refit_heads(fitted, scan, "kind", embeddings, 2, 0) == []

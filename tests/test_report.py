@@ -12,8 +12,8 @@ import soundfile
 
 from core.datasets import report
 from core.datasets.base import Clip, Dataset
+from core.datasets.scan import scan
 from core.results import Problem
-from core.scan import scan
 
 
 def dataset(root: Path = Path("x"), name: str = "pets", **changes: object) -> Dataset:

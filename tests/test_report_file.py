@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 import run_analysis
-from core import options
 from core.datasets import InputError
+from core.run import options
 from dashboard import report_page
 from dashboard.report import write_report
 from dashboard.report_findings import _both_ways, _preferred

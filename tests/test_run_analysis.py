@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from core import cli
+from core.run import inputs
 from db.views import VIEWS
 from tests.small_study import (
     RATE,
@@ -299,16 +299,16 @@ def test_datasets_may_lie_side_by_side_in_one_folder(pets: Path, tmp_path: Path)
 def test_a_task_that_fails_does_not_stop_the_others(
     pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from core import scoring
+    from core.scoring import scores
 
-    score = scoring.score
+    score = scores.score
 
     def failing(scan: Any, attribute: str, *rest: Any) -> Any:
         if attribute == "kind":
             raise ArithmeticError("made to fail\nin two lines")
         return score(scan, attribute, *rest)
 
-    monkeypatch.setattr(scoring, "score", failing)
+    monkeypatch.setattr(scores, "score", failing)
     db = tmp_path / "a.db"
     assert run("--data-dir", pets, "--db", db) == 1
     told = capsys.readouterr()
@@ -350,4 +350,4 @@ def test_names_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_what_holds_for_several_is_said_once() -> None:
     notes = ["pets: no head", "the disk is slow", "birds: 3 files: left out", "cats: no head", "pets: no head"]
-    assert cli.together(notes) == ["pets, cats: no head", "the disk is slow", "birds: 3 files: left out"]
+    assert inputs.together(notes) == ["pets, cats: no head", "the disk is slow", "birds: 3 files: left out"]

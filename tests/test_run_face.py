@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from core import face as faces
-from core.event_log import EVENTS
+from core.progress import progress as faces
+from core.progress.event_log import EVENTS
 from dashboard.appendix import in_short, write_summary
 from db.session import open_store
 from tests.screen import Screen
@@ -232,7 +232,7 @@ def test_error_that_nobody_expected_ends_the_log(pets: Path, tmp_path: Path, mon
     def broken(*_: object) -> None:
         raise LookupError("a fault")
 
-    monkeypatch.setattr("core.cli.scan_dataset", broken)
+    monkeypatch.setattr("core.run.inputs.scan_dataset", broken)
     with pytest.raises(LookupError):
         run("--data-dir", pets, "--db", tmp_path / "atlas.db", "--log-json", log)
     assert [e["event"] for e in events(log)] == ["run_started", "failure", "run_finished"]

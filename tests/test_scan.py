@@ -14,9 +14,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from core import audio, folds
-from core.datasets import Clip, Dataset
-from core.scan import BAND_FEATURES, Scan, scan, spectrum
+from core.datasets import Clip, Dataset, audio, folds
+from core.datasets.scan import BAND_FEATURES, Scan, scan, spectrum
 from tests.small_study import RATE, sound
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import scoring
-from core.activations import Activations
-from core.null import benjamini_hochberg, evidence
-from core.scan import Scan
-from core.selectivity import SelectionSettings
+from core.datasets.scan import Scan
+from core.evidence.permutation import benjamini_hochberg, evidence
+from core.recording.activations import Activations
+from core.scoring import scores as scoring
+from core.selectivity.presets import SelectionSettings
 from tests.planted import scan_without_files
 
 # Two neurons; a clip has 10 tokens. Neuron 0 answers to "a" in train and test, neuron 1 in train only.

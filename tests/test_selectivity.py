@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from core.selectivity import (
+from core.selectivity.presets import (
     PRESETS,
     SelectionSettings,
     activation_probabilities,

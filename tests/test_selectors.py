@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu, rankdata
 
-from core.selectivity import SelectionSettings, entropy, select
-from core.selectors import SELECTORS, _ranks, score_table, selector_scores
+from core.selectivity.presets import SelectionSettings, entropy, select
+from core.selectivity.selectors import SELECTORS, _ranks, score_table, selector_scores
 
 # Clips 0 and 1 are of class A, 2 and 3 of B, 4 of C; 10 tokens each, but clip 1 has 30.
 # Neuron 0 answers to A, neuron 1 to all alike, neuron 2 never, neuron 3 to A and B.

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from core.null import benjamini_hochberg
+from core.evidence.permutation import benjamini_hochberg
 from core.results import SpecificSet
-from core.sharing import odds_ratio, share_all, shared_neurons
+from core.scoring.sharing import odds_ratio, share_all, shared_neurons
 
 N_NEURONS = 12
 SETS = {

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from core.datasets.splits import draw_splits
-from core.exchange import Exchange
-from core.selectivity import PRESETS, SelectionSettings
-from core.stability import _agreement, across_folds, choose, draw_half, over_split_seeds, split_half
+from core.evidence.exchange import Exchange
+from core.evidence.stability import _agreement, across_folds, choose, draw_half, over_split_seeds, split_half
+from core.selectivity.presets import PRESETS, SelectionSettings
 
 TOKENS = 65
 CALIBRATED = [SelectionSettings("calibrated")]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core import sums
-from core.answers import Answers
+from core.ablation.answers import Answers
+from core.recording import checksums
 from tests.small_study import clips_passed, make_dataset, query, results, run
 
 SCORE = ("--stages", "extract,score", "--tasks", "pets-kind")
@@ -65,7 +65,7 @@ def twice(pets: Path, whole: Path) -> None:
 
 
 @pytest.mark.usefixtures("twice")
-@pytest.mark.parametrize(("name", "place"), zip(sums.MATRICES, (0.0, 1.0, 0.4, 0.7), strict=True))
+@pytest.mark.parametrize(("name", "place"), zip(checksums.MATRICES, (0.0, 1.0, 0.4, 0.7), strict=True))
 def test_flipped_bit_is_told_of_and_only_its_batch_computed_again(
     pets: Path,
     whole: Path,
@@ -94,7 +94,7 @@ def test_flipped_bit_is_told_of_and_only_its_batch_computed_again(
 
 
 def test_matrix_that_is_cut_off_is_made_anew(pets: Path, whole: Path, study: Path) -> None:
-    for name in (*sums.MATRICES, "done"):
+    for name in (*checksums.MATRICES, "done"):
         content = matrix(study, name).read_bytes()
         matrix(study, name).write_bytes(content[: len(content) // 2])
         assert run("--data-dir", pets, "--db", study, *SCORE) == 0
@@ -131,7 +131,7 @@ def test_what_followed_from_other_rows_is_worked_out_again(pets: Path, whole: Pa
     wrong[5] += 1.0
     wrong.flush()
     of_sums = np.lib.format.open_memmap(matrix(study, "sums"), mode="r+")
-    of_sums[5, 1] = sums.of_rows(np.array([5]), wrong[5:6])[0]  # as if they had been computed so
+    of_sums[5, 1] = checksums.of_rows(np.array([5]), wrong[5:6])[0]  # as if they had been computed so
     of_sums.flush()
     flip(matrix(study, "total"), 128 + 4 * 4608 * 5)
     assert run("--data-dir", pets, "--db", study, *SCORE) == 0
@@ -191,18 +191,20 @@ def test_file_and_checksum_are_replaced_so_that_a_stop_between_is_no_damage(
     path, part = tmp_path / "a.csv", tmp_path / "a.part"
     for content in ("first", "second"):
         part.write_text(content)
-        sums.replace_file(part, path)
-        assert sums.is_file_as_written(path)
+        checksums.replace_file(part, path)
+        assert checksums.is_file_as_written(path)
     part.write_text("third")
-    replace = sums.os.replace
+    replace = checksums.os.replace
     with monkeypatch.context() as patch:
-        patch.setattr(sums.os, "replace", lambda a, b: replace(a, b) if b != path else exec("raise KeyboardInterrupt"))
+        patch.setattr(
+            checksums.os, "replace", lambda a, b: replace(a, b) if b != path else exec("raise KeyboardInterrupt")
+        )
         with pytest.raises(KeyboardInterrupt):
-            sums.replace_file(part, path)
+            checksums.replace_file(part, path)
     assert path.read_text() == "second"
-    assert sums.is_file_as_written(path)
+    assert checksums.is_file_as_written(path)
     path.write_text("Second")
-    assert not sums.is_file_as_written(path)
+    assert not checksums.is_file_as_written(path)
 
 
 def test_any_changed_answer_is_asked_for_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from core.synthesis.clip import Waveform
-from core.synthesis.corpus import _INSTANCES, Corpus, MissingDemoPackage
+from core.datasets.demo.synthesis.clip import Waveform
+from core.datasets.demo.synthesis.corpus import _INSTANCES, Corpus, MissingDemoPackage
 
 SEED = 0
 FRAME = 160

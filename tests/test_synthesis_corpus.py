@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from core.synthesis import notes, speech
-from core.synthesis.clip import N_SAMPLES, SAMPLE_RATE, ClipSpec, Waveform, place
-from core.synthesis.corpus import Corpus, MissingDemoPackage, write
-from core.synthesis.espeak import speak
+from core.datasets.demo.synthesis import notes, speech
+from core.datasets.demo.synthesis.clip import N_SAMPLES, SAMPLE_RATE, ClipSpec, Waveform, place
+from core.datasets.demo.synthesis.corpus import Corpus, MissingDemoPackage, write
+from core.datasets.demo.synthesis.espeak import speak
 
 
 class Hiss:

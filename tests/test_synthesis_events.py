@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.synthesis.clip import LEVEL_DBFS, LEVEL_JITTER_DB, N_SAMPLES, SAMPLE_RATE, Waveform
-from core.synthesis.events import EVENTS, GROUPS, KINDS
+from core.datasets.demo.synthesis.clip import LEVEL_DBFS, LEVEL_JITTER_DB, N_SAMPLES, SAMPLE_RATE, Waveform
+from core.datasets.demo.synthesis.events import EVENTS, GROUPS, KINDS
 
 SEED = 0
 SPECS = EVENTS.specs(SEED)

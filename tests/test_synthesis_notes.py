@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.synthesis import notes
-from core.synthesis.clip import LEVEL_DBFS, LEVEL_JITTER_DB, N_SAMPLES, SAMPLE_RATE
-from core.synthesis.corpus import SPLITS
+from core.datasets.demo.synthesis import notes
+from core.datasets.demo.synthesis.clip import LEVEL_DBFS, LEVEL_JITTER_DB, N_SAMPLES, SAMPLE_RATE
+from core.datasets.demo.synthesis.corpus import SPLITS
 
 SEED = 0
 

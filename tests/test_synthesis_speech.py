@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from core.synthesis import speech
-from core.synthesis.clip import LEVEL_DBFS, N_SAMPLES
-from core.synthesis.corpus import SPLITS, Corpus
-from core.synthesis.words import DEMO_LANGUAGES, FAMILY_OF, WORDS, words
+from core.datasets.demo.synthesis import speech
+from core.datasets.demo.synthesis.clip import LEVEL_DBFS, N_SAMPLES
+from core.datasets.demo.synthesis.corpus import SPLITS, Corpus
+from core.datasets.demo.synthesis.words import DEMO_LANGUAGES, FAMILY_OF, WORDS, words
 
 SEED = 0
 BOTH = pytest.mark.parametrize("corpus", [speech.SPEECH, speech.DIGITS], ids=lambda c: c.name)
@@ -100,7 +100,7 @@ def test_sound_fills_its_stretch(corpus: Corpus, synthesiser: None) -> None:
 
 
 def test_every_voice_exists(synthesiser: None) -> None:
-    from core.synthesis.espeak import speak
+    from core.datasets.demo.synthesis.espeak import speak
 
     for voice in (*speech.FEMALE, *speech.MALE):
         assert np.abs(speak("one", f"gmw/en+{voice}", 170, 50)).max() > 0.01, voice

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.synthesis.clip import (
+from core.datasets.demo.synthesis.clip import (
     LEVEL_DBFS,
     LEVEL_JITTER_DB,
     N_SAMPLES,
@@ -16,7 +16,7 @@ from core.synthesis.clip import (
     ClipSpec,
     Waveform,
 )
-from core.synthesis.synth import PITCHES, SYNTH, TIMBRES
+from core.datasets.demo.synthesis.synth import PITCHES, SYNTH, TIMBRES
 
 SEED = 0
 SPECS = SYNTH.specs(SEED)

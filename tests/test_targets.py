@@ -7,10 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.config import AnalysisConfig
+from core.ablation.targets import (
+    Choice,
+    Material,
+    choose,
+    choose_targets,
+    pairs_of,
+    read_targets,
+    top_by_evidence,
+    top_by_score,
+)
+from core.ablation.targets import Target as T
 from core.datasets.base import InputError
-from core.targets import Choice, Material, choose, choose_targets, pairs_of, read_targets, top_by_evidence, top_by_score
-from core.targets import Target as T
+from core.run.config import AnalysisConfig
 
 WIDTHS = (5, 7, 4)
 NOTHING = np.zeros((3, 16))

@@ -17,10 +17,10 @@ import pytest
 import torch
 from torch.distributed import TCPStore
 
-from core import team
-from core.audio import BadAudio
-from core.ranks import Ranks
-from core.team import LostRank, lead_or_follow
+from core.datasets.audio import BadAudio
+from core.distributed import team
+from core.distributed.ranks import Ranks
+from core.distributed.team import LostRank, lead_or_follow
 
 ROOT = Path(__file__).parents[1]
 

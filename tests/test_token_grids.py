@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from core.encoders import load_encoder
 from core.encoders.base import Encoder
+from core.encoders.hooks import keep
 from core.encoders.mel import band_edges, to_hz, to_mel
-from core.hooks import keep
+from core.recording.traces import clip_cells
 from core.results import TokenGrid
-from core.traces import clip_cells
 from tests import tiny_hf, tiny_m2d, tiny_own, tiny_torchaudio
 
 

@@ -19,8 +19,8 @@ from torch import nn
 
 from core.datasets.base import InputError
 from core.encoders import load_encoder
+from core.encoders.hooks import Counts, record, scale
 from core.encoders.torchaudio_bundle import BundleEncoder, _about, add_bundle, bundles
-from core.hooks import Counts, record, scale
 from tests import tiny_torchaudio as tiny
 
 KINDS = tuple(tiny.KINDS)

@@ -13,13 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core import blocks, scoring, traces
-from core.activations import Activations, extract, open_activations
+from core.arrays import blocks
 from core.datasets.manifest import read
+from core.datasets.scan import Scan, scan
 from core.encoders import load_encoder
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
+from core.recording import traces
+from core.recording.activations import Activations, extract, open_activations
 from core.results import ClipTraces, TokenGrid
-from core.scan import Scan, scan
+from core.scoring import scores
 from tests.small_study import make_dataset, write_manifest
 
 RATE, HALF, CHUNK = 100, 5, 40
@@ -113,7 +115,7 @@ def test_known_activations_are_laid_out_by_band_and_time(steps: Scan, tmp_path: 
 
 def test_each_neuron_has_its_top_middle_and_silent_clips_once(steps: Scan, tmp_path: Path) -> None:
     matrices, found = traced(Toy(), steps, tmp_path)
-    top = scoring.top_clips(steps, matrices)
+    top = scores.top_clips(steps, matrices)
     for neuron, patterns in found.patterns:
         kinds = (top, found.contrast["middle"], found.contrast["silent"])
         clips = [p.clip_index for p in patterns]

@@ -21,8 +21,8 @@ from benchmarks.planted import (
 )
 from benchmarks.recordings import DEALT, recorded_counts
 from core.encoders import load_encoder
-from core.exchange import Exchange
-from core.null import significant
+from core.evidence.exchange import Exchange
+from core.evidence.permutation import significant
 
 MAKES = [planted_counts, planted_sound]
 
@@ -164,7 +164,7 @@ def test_p_of_neurons_that_three_recordings_dominate_is_right(
     conditional: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not conditional:  # so that this could fail
-        monkeypatch.setattr("core.null.raised", lambda *arguments: arguments[-1])
+        monkeypatch.setattr("core.evidence.permutation.raised", lambda *arguments: arguments[-1])
     rng, found = np.random.default_rng(0), []
     for seed in range(60):
         nothing = recorded_counts("whole recordings", 40, seed, 300).shuffled(rng)

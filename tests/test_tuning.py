@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.tuning import describe, pitch_tuning
+from core.selectivity.pitch_tuning import describe, pitch_tuning
 
 NOTES = np.arange(48, 84)
 

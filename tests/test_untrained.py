@@ -14,10 +14,10 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from core.datasets import InputError
 from core.encoders import Encoder, load_encoder
-from core.encoders.m2d_checkpoint import layout_of_name
+from core.encoders.hooks import record
+from core.encoders.m2d.checkpoint import layout_of_name
 from core.encoders.nano import sincos_positions
 from core.encoders.untrained import STD, redraw, untrained
-from core.hooks import record
 from tests import tiny_m2d
 from tests.test_encoders import NAMES, load_again, noise
 

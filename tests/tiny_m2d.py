@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from core.datasets import InputError
-from core.encoders.m2d_checkpoint import encoder_shapes, layout_of_name, read
+from core.encoders.m2d.checkpoint import encoder_shapes, layout_of_name, read
 
 NAME = "m2d_vit_base-80x208p16x16-tiny"
 WRAPS = ("flat", "model", "backbone", "evar")

@@ -14,8 +14,8 @@ import time
 from typing import Any
 
 import run_analysis
-from core import activations
-from core.answers import Answers
+from core.ablation.answers import Answers
+from core.recording import activations
 
 
 def watch(path: str, seconds: float) -> None:

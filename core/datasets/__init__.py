@@ -9,19 +9,19 @@ from pathlib import Path
 
 from core.datasets import audiofolder, index, manifest
 from core.datasets.base import Clip, Dataset, InputError
-from core.datasets.cremad import CremaD
-from core.datasets.esc50 import ESC50
-from core.datasets.fsd50k import FSD50K
-from core.datasets.gise51 import GISE51
-from core.datasets.gtzan import GTZAN
-from core.datasets.nsynth import NSynth
-from core.datasets.published import Options, Published
-from core.datasets.speech_commands import SpeechCommands
-from core.datasets.surge import Surge
-from core.datasets.urbansound8k import UrbanSound8K
-from core.datasets.vocalsound import VocalSound
-from core.datasets.voxceleb1 import VoxCeleb1
-from core.datasets.voxforge import VoxForge
+from core.datasets.published.base import Options, Published
+from core.datasets.published.cremad import CremaD
+from core.datasets.published.esc50 import ESC50
+from core.datasets.published.fsd50k import FSD50K
+from core.datasets.published.gise51 import GISE51
+from core.datasets.published.gtzan import GTZAN
+from core.datasets.published.nsynth import NSynth
+from core.datasets.published.speech_commands import SpeechCommands
+from core.datasets.published.surge import Surge
+from core.datasets.published.urbansound8k import UrbanSound8K
+from core.datasets.published.vocalsound import VocalSound
+from core.datasets.published.voxceleb1 import VoxCeleb1
+from core.datasets.published.voxforge import VoxForge
 
 PUBLISHED: tuple[Published, ...] = (
     ESC50(), GISE51(), VoxForge(), VoxCeleb1(), CremaD(), GTZAN(), NSynth(), Surge(), UrbanSound8K(), SpeechCommands(),

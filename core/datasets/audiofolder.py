@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from core import audio
+from core.datasets import audio
 from core.datasets.base import SPLITS, Clip, Dataset
 from core.datasets.files import walk
 from core.datasets.splits import draw_splits

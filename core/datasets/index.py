@@ -26,12 +26,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core import audio
+from core.datasets import audio
 from core.datasets.base import Clip, Dataset, InputError
 from core.datasets.files import Stamp, look_at, noting, stamp
-from core.datasets.published import Options
+from core.datasets.published.base import Options
 from core.results import Problem
-from core.text import harmless, is_storable
+from core.untrusted_text import harmless, is_storable
 
 FEWEST = 20_000
 """Datasets of fewer clips are listed each time."""
@@ -121,7 +121,7 @@ def _unhindered() -> Iterator[None]:
 def _code() -> str:
     """Of the loaders: what another version lists may differ."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core import audio
+from core.datasets import audio
 from core.datasets.base import Dataset
 from core.datasets.index import cache_folder
+from core.datasets.scan import Scan
 from core.results import Problem
-from core.scan import Scan
 
 LOOKED_AT = 500
 """Headers read for an estimate of a dataset's hours."""

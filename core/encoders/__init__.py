@@ -70,7 +70,7 @@ def _load(name: str, weights: str | Path | None, device: str, layout: str | None
     # The others import packages that not everyone needs: only where they are asked for.
     family, _, which = name.partition(":")
     if family == "m2d":
-        from core.encoders import m2d
+        from core.encoders.m2d import encoder as m2d
 
         if which and path:
             raise InputError(f"{name} names its checkpoint already; leave out --weights {path}")

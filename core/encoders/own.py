@@ -18,8 +18,8 @@ from torch import nn
 
 from core.datasets.base import InputError
 from core.encoders.base import Encoder
-from core.hooks import record
-from core.text import user_path
+from core.encoders.hooks import record
+from core.untrusted_text import user_path
 
 DOCS = "see docs/encoders.md"
 _ATTRIBUTES = {"sample_rate": int, "layer_widths": tuple, "n_features": int, "module": nn.Module, "weights_key": str}

@@ -31,7 +31,7 @@ from torchaudio.pipelines import Wav2Vec2Bundle
 
 from core.datasets.base import InputError
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
-from core.encoders.m2d_files import check_claims, content
+from core.encoders.m2d.files import check_claims, content
 from core.encoders.structure import mlp_projections
 from core.results import TokenGrid
 

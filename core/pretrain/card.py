@@ -16,13 +16,15 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from core import audio, probe, scoring
-from core.activations import Activations, extract, open_activations
-from core.datasets import demo
+from core.datasets import audio
+from core.datasets.demo import corpora
+from core.datasets.scan import Scan, scan
 from core.encoders import nano
-from core.face import Face
-from core.scan import Scan, scan
-from core.selectivity import SelectionSettings
+from core.probes import fit
+from core.progress.progress import Face
+from core.recording.activations import Activations, extract, open_activations
+from core.scoring import scores as scoring
+from core.selectivity.presets import SelectionSettings
 
 TASKS = {
     "demo-notes": ("family", "pitch", "octave"),
@@ -48,7 +50,7 @@ def accuracy(scanned: Scan, attribute: str, embeddings: NDArray[np.float32]) -> 
     """Test accuracy of the linear head."""
     labels, names = scanned.labels(attribute)
     splits = np.array([clip.split for clip in scanned.dataset.clips])
-    rows = probe.fit(scanned.dataset.task(attribute), embeddings, labels, splits, names).result.rows
+    rows = fit.fit(scanned.dataset.task(attribute), embeddings, labels, splits, names).result.rows
     return float(rows[(rows["split"] == "test") & rows["class_name"].isna()]["accuracy"].iloc[0])
 
 
@@ -73,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoders["untrained"] = nano.untrained_like(next(iter(encoders.values())))
     header = ["task", "log-mel mean", "log-mel mean and deviation", *encoders]
     tables: dict[str, list[list[str]]] = {"accuracy": [], "calibrated": []}
-    for dataset in demo.datasets(Face(console)):
+    for dataset in corpora.datasets(Face(console)):
         scanned = scan(dataset, args.work / "scans" / f"{dataset.name}.csv")
         mels = log_mel_statistics(scanned)
         matrices = {}

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
+from core.datasets.demo.synthesis.corpus import corpora
 from core.encoders.nano import LogMel, NanoConfig
-from core.synthesis.corpus import corpora
 
 CHUNK = 2_000
 SHARES = {

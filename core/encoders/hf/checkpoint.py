@@ -19,7 +19,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from core.datasets.base import InputError
-from core.text import one_line, user_path
+from core.untrusted_text import one_line, user_path
 
 FETCHED = ["*.json", "README.md", "model.safetensors", "model-*-of-*.safetensors"]
 """What is taken of a hub repository; never a pickle, never code."""

@@ -1,0 +1,380 @@
+"""What every neuron does for every class: gradient times activation, and single neurons really taken out to check it.
+
+A clip's *margin* is by how much the linear head prefers its class. `attribute` estimates, for all
+neurons at once, what the margin loses when a neuron is set to 0; `check` sets some to 0, one at a time,
+and measures that loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
+
+from core.ablation.conditions import Pass, Passes, run, whole_pass
+from core.datasets.scan import Scan
+from core.encoders.base import Batch, Encoder
+from core.encoders.device import out_of_memory
+from core.encoders.hooks import Change, keep, layer_starts
+from core.probes.fit import Part
+from core.probes.linear import LinearHead
+from core.recording.activations import Waveforms, autocast, in_halves, read_ahead
+from core.results import FloatArray, IntArray
+from core.selectivity.presets import Mask
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """A head, clips that it has not seen, and which of the head's classes each has.
+
+    Attributes
+    ----------
+    clips : ndarray of int, shape (n_clips,)
+        Positions in the dataset; each has a class that the head knows.
+    own : ndarray of bool, shape (n_clips, n_known)
+        In the order of the head's outputs.
+    several : bool
+        Whether clips of the task may have several classes.
+    """
+
+    head: LinearHead
+    clips: IntArray
+    own: Mask
+    several: bool
+
+    def each(
+        self, encoder: Encoder, scan: Scan, passes: Passes, work: Callable[[_Examined, Batch], T]
+    ) -> Iterator[tuple[_Examined, T]]:
+        """Some of the clips after the other with what ``work`` makes of them; fewer at once where memory is short.
+
+        Raises
+        ------
+        InputError
+            If there is no memory for one clip.
+        """
+
+        def once(index: IntArray, sounds: Waveforms) -> tuple[_Examined, T]:
+            some, batch = self.only(index), encoder.prepare(sounds, passes.padding)
+            with autocast(encoder, passes.precision):
+                return some, work(some, batch)
+
+        n_clips, at_once = len(self.clips), passes.batch_size
+        places = [np.arange(i, min(i + at_once, n_clips)) for i in range(0, n_clips, at_once)]
+        waveforms = read_ahead(scan, [self.clips[p] for p in places], encoder.sample_rate, passes.workers)
+        for place, sounds in zip(places, waveforms, strict=True):
+            yield from in_halves(encoder, place, sounds, once)
+
+    def only(self, which: IntArray) -> _Examined:
+        return _Examined(self.head, self.clips[which], self.own[which], self.several)
+
+    def margins(self, embeddings: NDArray[np.float32]) -> FloatArray:
+        """(n_copies, n_clips); embeddings (n_copies * n_clips, n_features), copy after copy."""
+        logits = self.head.logits(embeddings)
+        weights = self._weights(logits)
+        return np.einsum("ij,ij->i", weights, logits).reshape(-1, len(self.clips))
+
+    def gradient(self, embeddings: Tensor) -> Tensor:
+        """Of each clip's margin by its embedding, (n_clips, n_features)."""
+        weights = self._weights(self.head.logits(embeddings.detach().float().cpu().numpy()))
+        return torch.from_numpy(weights @ self.head.weight / self.head.scale).to(embeddings)
+
+    def _weights(self, logits: FloatArray) -> FloatArray:
+        """What the margin is made of: margin = sum over outputs of weights * logits."""
+        own = np.tile(self.own, (len(logits) // len(self.own), 1))
+        weights: FloatArray = own / own.sum(axis=1, keepdims=True)
+        if not self.several:
+            rival = np.where(own, -np.inf, logits).argmax(axis=1)
+            weights[np.arange(len(own)), rival] -= 1.0
+        return weights
+
+
+def _examined(parts: Sequence[Part], members: Mask) -> list[_Examined]:
+    """The parts with the clips that have a class their head knows."""
+    several = bool((members.sum(axis=1) > 1).any())
+    found = []
+    for part in parts:
+        own = members[part.clips][:, part.head.class_index]
+        known = own.any(axis=1)
+        found.append(_Examined(part.head, part.clips[known], own[known], several))
+    return found
+
+
+def attribute(
+    encoder: Encoder,
+    scan: Scan,
+    parts: Sequence[Part],
+    members: Mask,
+    passes: Passes,
+    progress: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """Gradient times activation of the linear head's margin, for all neurons and classes.
+
+    The attribution of a neuron in a clip is the sum over all tokens, those of padding and class tokens too,
+    of its activation times the derivative of the clip's margin by that activation. To first order it is
+    what the margin loses when the neuron is set to 0, which scales all tokens: positive where the neuron
+    speaks for the clip's class. (Attribution patching with a baseline of zero: Nanda 2023; Syed et al. 2023,
+    arXiv:2310.10348; equal to input times gradient, Shrikumar et al. 2016, arXiv:1605.01713.)
+
+    The margin of a clip is the logit of its class minus the largest other one. In a task whose clips may
+    have several classes it is the mean of the logits of the clip's classes, others not subtracted, and
+    counts for each of them.
+
+    Each batch runs forward once; then, from the last block to the first, each block again with its graph,
+    which is freed at once: memory is that of one block, time about three forward passes.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        Heads, each with the clips that it is tested on; one, or one a fold.
+    members : ndarray of bool, shape (n_clips, n_classes)
+        Which classes each clip of the dataset has.
+    passes : Passes
+    progress : callable, optional
+        Called with the number of clips done.
+
+    Returns
+    -------
+    DataFrame
+        One row for each class that a clip could be examined for, and neuron, in that order:
+        ``class_index``, ``neuron_index``; ``attribution``, mean over the class's clips, in logits;
+        ``standard_error`` of that mean over clips (NaN for one clip); ``n_clips``. Clips whose classes are
+        all unknown to their head are left out.
+
+    Raises
+    ------
+    InputError
+        If there is no memory for one clip.
+    """
+
+    def work(some: _Examined, batch: Batch) -> FloatArray:
+        with _frozen(encoder.module):
+            return _clip_attributions(encoder, batch, some).cpu().numpy().astype(np.float64)
+
+    n_classes = members.shape[1]
+    n_clips = np.zeros(n_classes, dtype=np.int64)
+    total = np.zeros((n_classes, encoder.n_neurons))
+    squares = np.zeros_like(total)
+    done = 0
+    for part in _examined(parts, members):
+        of_head = part.head.class_index
+        for some, values in part.each(encoder, scan, passes, work):
+            of_class = some.own.T.astype(np.float64)
+            n_clips[of_head] += some.own.sum(axis=0)
+            total[of_head] += of_class @ values
+            squares[of_head] += of_class @ values**2
+            done += len(some.clips)
+            if progress:
+                progress(done)
+    return _table(n_clips, total, squares)
+
+
+def _table(n_clips: IntArray, total: FloatArray, squares: FloatArray) -> pd.DataFrame:
+    examined = np.flatnonzero(n_clips)
+    n, n_neurons = n_clips[examined][:, None].astype(np.float64), total.shape[1]
+    mean = total[examined] / n
+    with np.errstate(invalid="ignore"):
+        variance = np.maximum(squares[examined] - n * mean**2, 0.0) / (n - 1)  # 0 / 0 of a single clip is NaN
+    return pd.DataFrame(
+        {
+            "class_index": examined.repeat(n_neurons),
+            "neuron_index": np.tile(np.arange(n_neurons), len(examined)),
+            "attribution": mean.ravel(),
+            "standard_error": np.sqrt(variance / n).ravel(),
+            "n_clips": n_clips[examined].repeat(n_neurons),
+        }
+    )
+
+
+def _clip_attributions(encoder: Encoder, batch: Batch, examined: _Examined) -> Tensor:
+    """Sum over a clip's tokens of activation times gradient of its margin, float32 (n_clips, n_neurons)."""
+    with torch.no_grad():
+        hidden = whole_pass(encoder, batch, set()).hidden
+    with torch.enable_grad(), _Ordinary():
+        last = hidden[-1].requires_grad_()
+        embeddings = encoder.finish(last, batch)
+        (slope,) = torch.autograd.grad(embeddings, last, examined.gradient(embeddings))
+    layers = []
+    for layer in reversed(range(encoder.n_layers)):
+        with torch.enable_grad(), _Ordinary(), keep(encoder, [layer]) as kept:
+            before = hidden[layer].requires_grad_()
+            after = encoder.block(layer, before, batch)
+            wanted = [kept[layer], before] if layer else [kept[layer]]  # nothing lies before the first block's neurons
+            by_activation, *by_hidden = torch.autograd.grad(after, wanted, slope)
+        slope = by_hidden[0] if by_hidden else slope
+        of_rows = (kept[layer].detach().float() * by_activation.float()).sum(1)
+        layers.append(of_rows.new_zeros(batch.n_clips, of_rows.shape[1]).index_add_(0, batch.clip, of_rows))
+        hidden.pop()
+    return torch.cat(layers[::-1], dim=1)
+
+
+class _Ordinary(TorchFunctionMode):
+    """Copies what an encoder keeps from a pass in inference mode (a table of positions): no graph may hold it."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        args, kwargs = tree_map_only(
+            Tensor, lambda tensor: tensor.clone() if tensor.is_inference() else tensor, (args, kwargs or {})
+        )
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    """No gradient for the weights inside the block; each parameter as it was afterwards."""
+    learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in learned:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
+
+
+def check(
+    encoder: Encoder,
+    scan: Scan,
+    parts: Sequence[Part],
+    members: Mask,
+    attribution: pd.DataFrame,
+    passes: Passes,
+    n_random: int = 200,
+    n_highest: int = 50,
+    n_clips: int = 4,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Set single neurons to 0, one at a time, and see whether the margin loses what `attribute` said.
+
+    Each neuron is examined for the class for which its attribution is strongest (largest absolute value),
+    on some of that class's clips. The highest are the neurons whose strongest attribution is largest, the
+    others are drawn at random from all the rest.
+
+    Parameters
+    ----------
+    parts, members
+        As in `attribute`, the same clips.
+    attribution : DataFrame
+        From `attribute`.
+    passes : Passes
+    n_random, n_highest : int
+        Neurons; fewer where the encoder has fewer.
+    n_clips : int
+        Clips of a class, at most.
+    seed : int
+    progress : callable, optional
+        Called with the number of clips times neurons done.
+
+    Returns
+    -------
+    checked : DataFrame
+        One row a neuron: ``class_index``, ``neuron_index``, ``attribution``, ``measured`` (mean loss of the
+        margin over the clips, in logits), ``in_highest``.
+    summary : dict
+        Spearman's rank correlation of attribution and measured loss, ``spearman_random``,
+        ``spearman_highest`` and ``spearman_all`` (NaN where one of them does not vary), and ``n_clips``,
+        the clips that were run.
+
+    Raises
+    ------
+    InputError
+        If there is no memory for one clip.
+    """
+    rng = np.random.default_rng(seed)
+    checked = _choose(attribution, n_random, n_highest, rng)
+    classes = checked["class_index"].to_numpy()
+    neurons = checked["neuron_index"].to_numpy()
+    examined = _examined(parts, members)
+    measured, clips, done = np.zeros(len(checked)), set[int](), 0
+    for c in np.unique(classes):
+        rows = np.flatnonzero(classes == c)
+        losses = []
+        for drawn in _draw(examined, c, n_clips, rng):
+            clips.update(drawn.clips.tolist())
+            work = partial(_losses, encoder, neurons[rows], passes.rows_per_pass)
+            for _, lost in drawn.each(encoder, scan, passes, work):
+                losses.append(lost)
+                done += lost.size
+                if progress:
+                    progress(done)
+        measured[rows] = np.concatenate(losses, axis=1).mean(axis=1)
+    checked.insert(3, "measured", measured)
+    highest = checked["in_highest"].to_numpy()
+    groups = {"random": ~highest, "highest": highest, "all": np.ones(len(checked), dtype=bool)}
+    summary = {f"spearman_{name}": _rank_correlation(checked[which]) for name, which in groups.items()}
+    return checked, {**summary, "n_clips": len(clips)}
+
+
+def _choose(attribution: pd.DataFrame, n_random: int, n_highest: int, rng: np.random.Generator) -> pd.DataFrame:
+    """The neurons to check, each with the class for which its attribution is strongest."""
+    strength = attribution["attribution"].abs()
+    rows = strength.groupby(attribution["neuron_index"]).idxmax().to_numpy()
+    rows = rows[np.argsort(-strength[rows].to_numpy(), kind="stable")]
+    others = np.sort(rng.permutation(rows[n_highest:])[:n_random])
+    chosen = attribution.loc[np.concatenate([rows[:n_highest], others])].reset_index(drop=True)
+    chosen["in_highest"] = chosen.index < n_highest
+    return chosen[["class_index", "neuron_index", "attribution", "in_highest"]]
+
+
+def _draw(examined: Sequence[_Examined], c: int, n: int, rng: np.random.Generator) -> Iterator[_Examined]:
+    """Up to ``n`` of the clips of a class, by head."""
+    of_class = [np.flatnonzero(each.own[:, each.head.class_index == c].any(axis=1)) for each in examined]
+    source = np.repeat(np.arange(len(examined)), [len(clips) for clips in of_class])
+    drawn = np.sort(rng.permutation(len(source))[:n])
+    for i in np.unique(source[drawn]):
+        yield examined[i].only(np.concatenate(of_class)[drawn[source[drawn] == i]])
+
+
+@torch.no_grad()
+def _losses(encoder: Encoder, neurons: IntArray, rows_per_pass: int, examined: _Examined, batch: Batch) -> FloatArray:
+    """What each clip's margin loses with each neuron at 0, (n_neurons, n_clips); each from its own layer on."""
+    starts = layer_starts(encoder.layer_widths)
+    layer_of = np.searchsorted(starts, neurons, side="right") - 1
+    layers = sorted(set(layer_of.tolist()))
+    whole = whole_pass(encoder, batch, set(layers))
+    unablated = examined.margins(encoder.finish(whole.hidden[-1], batch).float().cpu().numpy())
+    losses = np.empty((len(neurons), batch.n_clips))
+    n_copies = max(1, rows_per_pass // batch.clip.shape[0])
+    for first in layers:
+        left = np.flatnonzero(layer_of == first)
+        while len(left):
+            which = left[:n_copies]
+            embeddings = _without(encoder, whole, neurons[which], first)
+            if embeddings is None:
+                n_copies = len(which) // 2
+            else:
+                losses[which] = unablated - examined.margins(embeddings)
+                left = left[n_copies:]
+    return losses
+
+
+def _without(encoder: Encoder, whole: Pass, neurons: IntArray, first: int) -> NDArray[np.float32] | None:
+    """Embeddings with each of the neurons at 0, copy after copy; None if several are too many for the memory."""
+    try:
+        return run(encoder, whole, [Change(neurons[[i]]) for i in range(len(neurons))], first)
+    except RuntimeError as error:
+        if not out_of_memory(error) or len(neurons) == 1:
+            raise
+    if encoder.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None
+
+
+def _rank_correlation(checked: pd.DataFrame) -> float:
+    """Spearman's, ties at their mean rank."""
+    ranks = rankdata(checked[["attribution", "measured"]], axis=0)
+    if not len(ranks) or not np.ptp(ranks, axis=0).all():
+        return float("nan")
+    return float(np.corrcoef(ranks.T)[0, 1])

@@ -1,0 +1,279 @@
+"""Forward passes under many conditions, each only from where it differs; heads are asked what they see.
+
+A condition changes some neurons. What lies before the first of them is computed once a batch, and in
+pre-norm blocks the first changed layer needs no pass either: it differs only by what its changed neurons
+write (`_after_first`). Conditions run together, as copies of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.ablation.answers import Answers
+from core.datasets.base import InputError
+from core.datasets.scan import Scan
+from core.distributed.ranks import ALONE, Ranks
+from core.encoders.base import Batch, Encoder, Padding
+from core.encoders.device import out_of_memory
+from core.encoders.hooks import Change, change_conditions, keep, layer_starts
+from core.probes.linear import LinearHead
+from core.recording.activations import Waveforms, autocast, read_ahead
+from core.results import IntArray
+
+_ENOUGH_BATCHES = 4
+"""For each rank; with fewer the ranks share each batch, condition by condition, so that none is idle."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """How the forward passes run.
+
+    Attributes
+    ----------
+    batch_size : int
+        Clips read and prepared together.
+    rows_per_pass : int
+        Chunks of audio times conditions in one forward pass; halved where memory does not suffice.
+    padding, precision : str
+        As in extraction.
+    workers : int
+    """
+
+    batch_size: int = 32
+    rows_per_pass: int = 64
+    padding: Padding = "exclude"
+    precision: str = "float32"
+    workers: int = 2
+
+
+def first_layers(changes: Sequence[Change], layer_widths: Sequence[int]) -> list[int]:
+    """The first layer that each change touches; the number of layers where it touches none."""
+    starts = layer_starts(layer_widths)
+    lowest = [min(change.neurons, default=starts[-1]) for change in changes]
+    return [int(layer) for layer in np.searchsorted(starts, lowest, side="right") - 1]
+
+
+@torch.inference_mode()
+def ask(
+    encoder: Encoder,
+    scan: Scan,
+    clips: IntArray,
+    changes: Sequence[Change],
+    heads: Sequence[LinearHead],
+    passes: Passes,
+    answers: Answers,
+    conditions: Sequence[int],
+    progress: Callable[[], None] | None = None,
+    before: Answers | None = None,
+    ranks: Ranks = ALONE,
+) -> None:
+    """Each head's best classes of every clip under every change, and without any; what is done is left alone.
+
+    Parameters
+    ----------
+    clips : ndarray of int, shape (n_clips,)
+        Positions in the dataset.
+    heads : sequence of LinearHead
+        All see the same embeddings.
+    answers : Answers
+        To be filled: as many heads and clips, and one condition more than changes.
+    conditions : sequence of int
+        Which of the changes to run.
+    progress : callable, optional
+        Called after each forward pass.
+    before : Answers, optional
+        Those that were there when the ranks began, by which all see the same that is missing.
+    ranks : Ranks
+        This process among others, which do the rest: other batches, or where those are few other conditions.
+
+    Raises
+    ------
+    InputError
+        If there is no memory for one clip.
+    """
+    before = before or answers.as_now()
+    everything = [*conditions, len(changes)]
+    places = [np.arange(i, min(i + passes.batch_size, len(clips))) for i in range(0, len(clips), passes.batch_size)]
+    places = [place for place in places if before.missing(everything, place)]
+    if len(places) >= _ENOUGH_BATCHES * ranks.world:
+        places, ranks = list(ranks.mine(places)), ALONE
+    sweep = _Sweep(encoder, changes, heads, passes, answers, conditions, progress, before, ranks)
+    waveforms = read_ahead(scan, [clips[place] for place in places], encoder.sample_rate, passes.workers)
+    for place, sounds in zip(places, waveforms, strict=True):
+        sweep.fit_in(place, sounds)
+        sweep.number += 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Heads and the clips on which they are asked: positions in the dataset."""
+
+    clips: IntArray
+    heads: Sequence[LinearHead]
+
+
+def ask_all(
+    encoder: Encoder,
+    scan: Scan,
+    parts: Sequence[Asked],
+    changes: Sequence[Change],
+    passes: Passes,
+    answers: Answers,
+    conditions: Sequence[int],
+    progress: Callable[[], None] | None = None,
+    before: Answers | None = None,
+    ranks: Ranks = ALONE,
+) -> None:
+    """`ask` part after part; answers are of all parts' clips in order."""
+    start, before = 0, before or answers.as_now()
+    for part in parts:
+        these = slice(start, start := start + len(part.clips))
+        ask(encoder, scan, part.clips, changes, part.heads, passes, answers.of(these), conditions, progress,
+            before.of(these), ranks)  # fmt: skip
+
+
+class _Sweep:
+    """All conditions over batch after batch."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        changes: Sequence[Change],
+        heads: Sequence[LinearHead],
+        passes: Passes,
+        answers: Answers,
+        conditions: Sequence[int],
+        progress: Callable[[], None] | None,
+        before: Answers,
+        ranks: Ranks,
+    ) -> None:
+        self.before, self.ranks, self.number = before, ranks, 0  # of the batch
+        self.encoder, self.changes, self.heads = encoder, changes, heads
+        self.passes, self.answers, self.progress = passes, answers, progress
+        self.first_layer = [*first_layers(changes, encoder.layer_widths), encoder.n_layers]
+        self.order = sorted(conditions, key=lambda i: self.first_layer[i])
+        self.rows_per_pass = passes.rows_per_pass
+        self.n_copies = 1  # of the pass that runs
+
+    def fit_in(self, place: IntArray, sounds: Waveforms) -> None:
+        """A batch, with fewer conditions in a pass, or its halves, where there is no memory."""
+        while True:
+            try:
+                self.batch(place, sounds)
+                return
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                if self.n_copies == 1 and len(sounds) == 1:
+                    seconds = len(sounds[0]) / self.encoder.sample_rate
+                    raise InputError(
+                        f"{self.encoder.name} on {self.encoder.device} has no memory to ablate one clip of "
+                        f"{seconds:,.0f} s; cut long files, or use --device cpu"
+                    ) from error
+            if self.encoder.device.type == "cuda":
+                torch.cuda.empty_cache()
+            if self.n_copies == 1:
+                break
+            self.rows_per_pass //= 2
+        half = len(sounds) // 2
+        self.fit_in(place[:half], sounds[:half])
+        self.fit_in(place[half:], sounds[half:])
+
+    def batch(self, place: IntArray, sounds: Waveforms) -> None:
+        """What is still missing of a batch, as far as it is this rank's."""
+        batch = self.encoder.prepare(sounds, self.passes.padding)
+        at_once = max(1, self.rows_per_pass // batch.clip.shape[0])
+        missing = self.before.missing(self.order, place)
+        unablated = [len(self.changes)]
+        groups = [unablated, *(missing[i : i + at_once] for i in range(0, len(missing), at_once))]
+        own = [group for i, group in enumerate(groups, start=self.number) if self.ranks.owns(i)]
+        todo = [left for group in own if (left := self.answers.missing(group, place))]
+        if not todo:
+            return
+        self.n_copies = 1
+        with autocast(self.encoder, self.passes.precision):
+            whole = whole_pass(self.encoder, batch, {self.first_layer[i] for group in todo for i in group})
+            for group in todo:
+                self.n_copies = len(group)
+                if group == unablated:
+                    self._tell(group, place, _array(self.encoder.finish(whole.hidden[-1], batch)))
+                    continue
+                changes = [self.changes[i] for i in group]
+                self._tell(group, place, run(self.encoder, whole, changes, self.first_layer[group[0]]))
+
+    def _tell(self, conditions: Sequence[int], place: IntArray, embeddings: NDArray[np.float32]) -> None:
+        n_best = self.answers.values.shape[-1]
+        told = [head.top(embeddings, n_best).reshape(len(conditions), len(place), n_best) for head in self.heads]
+        self.answers.write(conditions, place, np.stack(told))
+        if self.progress:
+            self.progress()
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A forward pass with nothing changed.
+
+    Attributes
+    ----------
+    hidden : list of Tensor
+        The residual stream before each block, and after the last.
+    activations : dict of Tensor
+        What entered the MLP output projection of the layers that a condition changes first; empty
+        where a block does not end with its MLP.
+    """
+
+    batch: Batch
+    hidden: list[torch.Tensor]
+    activations: dict[int, torch.Tensor]
+
+
+def whole_pass(encoder: Encoder, batch: Batch, first: set[int]) -> Pass:
+    """Run a batch unchanged; ``first`` are the layers that conditions change first."""
+    kept_layers = {layer for layer in first if layer < encoder.n_layers} if encoder.ends_with_mlp else set()
+    hidden = [encoder.begin(batch)]
+    with keep(encoder, kept_layers) as activations:
+        for layer in range(encoder.n_layers):
+            hidden.append(encoder.block(layer, hidden[-1], batch))
+    return Pass(batch, hidden, activations)
+
+
+def run(encoder: Encoder, whole: Pass, changes: Sequence[Change], first_layer: int) -> NDArray[np.float32]:
+    """Embeddings under some changes at once, from the first layer that any of them touches."""
+    copies = whole.batch.repeat(len(changes))
+    if first_layer in whole.activations:
+        state = _after_first(encoder, whole, changes, first_layer)
+        first_layer += 1
+    else:
+        state = torch.cat([whole.hidden[first_layer]] * len(changes))
+    with change_conditions(encoder, changes):
+        for layer in range(first_layer, encoder.n_layers):
+            state = encoder.block(layer, state, copies)
+        return _array(encoder.finish(state, copies))
+
+
+def _after_first(encoder: Encoder, whole: Pass, changes: Sequence[Change], layer: int) -> torch.Tensor:
+    """The residual stream after the first changed block, without running it again.
+
+    All that comes before the MLP output projection is as it was, so the stream differs only by what
+    the changed neurons write to it: new minus old, through their columns of the projection.
+    """
+    weight, activation = encoder.projections[layer].weight, whole.activations[layer]
+    start, end = layer_starts(encoder.layer_widths)[layer : layer + 2]
+    states = []
+    for change in changes:
+        own = (change.neurons >= start) & (change.neurons < end)
+        neurons = torch.from_numpy(change.neurons[own] - start).to(weight.device)
+        differs = activation[..., neurons] * (change.factor - 1.0)
+        if change.shift is not None:
+            differs += torch.from_numpy(change.shift[own]).to(differs)
+        states.append(whole.hidden[layer + 1] + differs @ weight[:, neurons].T.to(differs.dtype))
+    return torch.cat(states)
+
+
+def _array(embeddings: torch.Tensor) -> NDArray[np.float32]:
+    return embeddings.float().cpu().numpy()

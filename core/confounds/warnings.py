@@ -1,0 +1,72 @@
+"""What could pass for the class: level, duration, silence, and groups that cross the splits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.confounds.probes import feature_probe, group_attributes, well_over_chance
+from core.datasets.scan import Scan
+from core.selectivity.presets import Mask
+
+SMALL_CLASS = 10
+
+
+def warnings(scan: Scan, attribute: str, chosen: Mask) -> list[str]:
+    """Reasons for care with one task, in words.
+
+    Parameters
+    ----------
+    scan : Scan
+    attribute : str
+    chosen : ndarray of bool, shape (n_clips,)
+        Selection clips.
+    """
+    found = []
+    members, names = scan.members(attribute)
+    sizes = members[chosen].sum(axis=0)
+    small = [f"{name} ({n})" for name, n in zip(names, sizes, strict=True) if 0 < n < SMALL_CLASS]
+    if small:
+        found.append(f"fewer than {SMALL_CLASS} selection clips: {_some(small)}")
+    absent = [name for name, n in zip(names, sizes, strict=True) if n == 0]
+    if absent:
+        found.append(f"no selection clip, left out: {_some(absent)}")
+    level = _level_tells(scan, attribute)
+    if level:
+        found.append(level)
+    found += _groups_cross(scan, attribute, members)
+    return found
+
+
+def _level_tells(scan: Scan, attribute: str) -> str:
+    """Whether duration, level, peak and silence alone tell the class on test clips."""
+    told = feature_probe(scan, attribute, "level+duration+silence")
+    if not well_over_chance(told):
+        return ""
+    return (
+        f"duration, level and silence alone tell the class: {told['metric']} {told['accuracy']:.2f} on test clips, "
+        f"chance {told['chance']:.2f}; neurons that follow loudness or padding will look selective"
+    )
+
+
+def _groups_cross(scan: Scan, attribute: str, members: Mask) -> list[str]:
+    found = []
+    held_out = scan.in_splits("test", attribute=attribute)
+    for group, values in group_attributes(scan, attribute):
+        known = (values != "") & members.any(axis=1)
+        groups, of_clip = np.unique(values[known], return_inverse=True)
+        clip, class_index = np.nonzero(members[known])
+        met = np.unique(np.stack([of_clip[clip], class_index]), axis=1)  # each (group, class) once
+        n_classes_of = np.bincount(met[0], minlength=len(groups))
+        if len(groups) < 2 or np.mean(n_classes_of == 1) < 0.9:
+            continue
+        crossing = set(values[known & held_out]) & set(values[known & ~held_out])
+        if crossing:
+            found.append(
+                f"each {group} has one {attribute}, and {len(crossing)} of {len(groups)} occur in both "
+                f"selection and test clips: a neuron for the {group} passes for one for the {attribute}"
+            )
+    return found
+
+
+def _some(values: list[str], n: int = 5) -> str:
+    return ", ".join(values[:n]) + (f" and {len(values) - n} more" if len(values) > n else "")

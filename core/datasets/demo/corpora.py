@@ -1,0 +1,77 @@
+"""The embedded demo: five corpora made on the user's machine, cached, read as any manifest folder."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from core.datasets import manifest
+from core.datasets.base import Clip, Dataset, InputError
+from core.datasets.demo.synthesis.corpus import MissingDemoPackage, corpora, is_written, write
+from core.datasets.index import cache_folder
+
+if TYPE_CHECKING:
+    from core.progress.progress import Face
+
+SOUND_SEED = 0
+"""The embedded models were never shown clips of this seed's test split; so it is not an option."""
+
+
+def datasets(face: Face, wanted: Collection[str] | None = None) -> list[Dataset]:
+    """Make what is not made yet, and read it.
+
+    Parameters
+    ----------
+    face : Face
+        Shows the progress.
+    wanted : collection of str, optional
+        Names of the datasets; all by default.
+
+    Raises
+    ------
+    InputError
+        If a package that makes the sound is missing, or the cache cannot be written.
+    """
+    found = []
+    for corpus in corpora():
+        if wanted is not None and corpus.name not in wanted:
+            continue
+        root = cache_folder() / corpus.name
+        try:
+            if not is_written(corpus, root, SOUND_SEED):
+                n_clips = len(corpus.specs(SOUND_SEED))
+                with face.at(dataset=corpus.name), face.stage("making sound", n_clips) as update:
+                    write(corpus, root, SOUND_SEED, progress=update)
+        except MissingDemoPackage as error:
+            raise InputError(str(error)) from error
+        except (PermissionError, FileExistsError, NotADirectoryError) as error:
+            raise InputError(
+                f"cannot write the demo's sound to {root} ({error.strerror}); "
+                "set ATLAS_CACHE to a folder that can be written"
+            ) from error
+        found.append(
+            manifest.read(
+                root,
+                name=corpus.name,
+                description=corpus.description,
+                source=corpus.source,
+                licence=corpus.licence,
+            )
+        )
+    return found
+
+
+def planned() -> list[Dataset]:
+    """The demo's datasets as they will be, without making any sound."""
+    return [
+        Dataset(
+            name=corpus.name,
+            root=cache_folder() / corpus.name,
+            attributes=corpus.attributes,
+            clips=tuple(Clip(f"audio/{s.name}.flac", s.split, s.labels) for s in corpus.specs(SOUND_SEED)),
+            description=corpus.description,
+            source=corpus.source,
+            licence=corpus.licence,
+        )
+        for corpus in corpora()
+    ]

@@ -1,0 +1,87 @@
+"""Where the model runs, and how much of it at once."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import torch
+
+from core.datasets.base import InputError
+from core.encoders.base import Encoder
+from core.encoders.hooks import record
+
+_CLIPS_ON_CPU, _TOKENS_ON_CPU = 32, 16_384
+_CLIPS_ON_CUDA, _CLIPS_TRIED, _SHARE_OF_MEMORY = 1024, 4, 0.5
+
+
+def choose_device(wanted: str) -> str:
+    """``auto`` to the best device there is; others checked.
+
+    Raises
+    ------
+    InputError
+        If the device is unknown or not there.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, number = wanted.partition(":")
+    known = wanted in ("cpu", "cuda", "mps") or re.fullmatch("cuda:[0-9]{1,4}", wanted)
+    if not known:
+        raise InputError(f"--device {wanted} is not known; expected auto, cpu, cuda, cuda:N or mps")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"--device {wanted}: PyTorch sees {torch.cuda.device_count()} CUDA device(s) here; use --device cpu or auto"
+        )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise InputError("--device mps is not available here; use --device cpu or auto")
+    return wanted
+
+
+def batch_size_for(encoder: Encoder, wanted: int, seconds: float) -> int:
+    """Clips in one forward pass.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    wanted : int
+        0 = auto: on CUDA as many as fit, by the memory that a few of the longest clips take; elsewhere
+        fewer the more tokens a clip has, so that a batch stays in the cache.
+    seconds : float
+        Length of the longest clip.
+    """
+    if wanted:
+        return wanted
+    longest = np.zeros(max(1, round(seconds * encoder.sample_rate)), dtype=np.float32)
+    if encoder.device.type != "cuda":
+        n_tokens = encoder.prepare([longest]).present.numel()
+        return max(1, min(_CLIPS_ON_CPU, _TOKENS_ON_CPU // n_tokens))
+    free, _ = torch.cuda.mem_get_info(encoder.device)
+    before = torch.cuda.memory_allocated(encoder.device)
+    torch.cuda.reset_peak_memory_stats(encoder.device)
+    batch = encoder.prepare([longest] * _CLIPS_TRIED)
+    with torch.inference_mode(), record(encoder, batch):
+        encoder.forward(batch)
+    a_clip = (torch.cuda.max_memory_allocated(encoder.device) - before) / _CLIPS_TRIED
+    return max(1, min(_CLIPS_ON_CUDA, int(_SHARE_OF_MEMORY * free / a_clip)))
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether the device, or the machine, had no room for a batch."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def ablate_clips_for(device: torch.device, wanted: int | None) -> int:
+    """Test clips of a task that are ablated, 0 = all: on a CPU, ablation is what takes the time."""
+    if wanted is not None:
+        return wanted
+    return 60 if device.type == "cpu" else 0
+
+
+def control_families_for(device: torch.device, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Families of controls: on a CPU those matched in layer alone, unless the user says otherwise."""
+    if wanted is not None:
+        return wanted
+    return ("layer",) if device.type == "cpu" else ("layer", "activity")

@@ -1,0 +1,135 @@
+"""Coverage and class-specific neurons over entropy rate and probability bar, not only at the run's own point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from core.results import FloatArray
+from core.selectivity.presets import SelectionSettings, kth_smallest, parse_activity
+
+RATES = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
+"""Shares of all neurons that the entropy keeps, along a curve."""
+BARS = (0.8, 0.9, 0.95, 0.98, 0.99)
+"""Quantiles of all probabilities to exceed, along a curve."""
+COLUMNS = (
+    "preset",
+    "entropy_rate",
+    "probability_bar",
+    "n_classes_covered",
+    "coverage",
+    "n_class_specific",
+    "null_coverage_mean",
+    "null_coverage_low",
+    "null_coverage_high",
+    "null_n_class_specific_mean",
+    "null_n_class_specific_low",
+    "null_n_class_specific_high",
+    "n_shuffles",
+)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A percentile preset at every point of its curve.
+
+    Attributes
+    ----------
+    setting : SelectionSettings
+        ``aape`` or ``lape``.
+    rates, bars : list of float
+        In order; the setting's own among them.
+    """
+
+    setting: SelectionSettings
+    rates: list[float]
+    bars: list[float]
+
+    @classmethod
+    def of(cls, setting: SelectionSettings, whole: bool = True) -> Grid | None:
+        """The whole grid, or its own point alone; None for ``calibrated``, which has neither rate nor bar."""
+        if setting.preset == "calibrated":
+            return None
+        if not whole:
+            return cls(setting, [setting.entropy_rate], [setting.probability_bar])
+        return cls(setting, sorted({*RATES, setting.entropy_rate}), sorted({*BARS, setting.probability_bar}))
+
+    @property
+    def own(self) -> int:
+        """Row of the setting's own point."""
+        bar = self.bars.index(self.setting.probability_bar)
+        return bar * len(self.rates) + self.rates.index(self.setting.entropy_rate)
+
+    def points(self, probabilities: FloatArray, entropies: FloatArray) -> FloatArray:
+        """What `core.selectivity.presets.select` chooses at every point.
+
+        Neurons are put in order of entropy once; a rate is a cut through that order.
+
+        Parameters
+        ----------
+        probabilities : ndarray, shape (n_classes, n_neurons)
+        entropies : ndarray, shape (n_neurons,)
+
+        Returns
+        -------
+        ndarray of float, shape (n_bars * n_rates, 3)
+            Share of classes covered, class-specific neurons, pairs; rates change fastest.
+        """
+        n_classes, n_neurons = probabilities.shape
+        per_class = self.setting.preset == "aape" and self.setting.bar_scope == "class"
+        thresholds = quantiles(probabilities if per_class else probabilities.reshape(1, -1), self.bars)
+        quotas = np.array([round(rate * n_neurons) for rate in self.rates])
+        largest = probabilities.max(axis=0)
+        order = np.argsort(entropies, kind="stable")
+        order = order[~np.isnan(entropies[order])]
+        if self.setting.preset == "aape":
+            kind, value = parse_activity(self.setting.activity)
+            least = kth_smallest(largest if kind == "quantile" else probabilities, value)
+            order = order[largest[order] > least][: quotas.max()]
+            lowest = probabilities[:, order]
+        found = np.zeros((len(self.bars), len(self.rates), 3))
+        for b, threshold in enumerate(thresholds.T):
+            if self.setting.preset == "lape":
+                lowest = probabilities[:, order[largest[order] > threshold][: quotas.max()]]
+            above = lowest > threshold[:, None]
+            if not above.any():
+                continue
+            n_of = above.sum(axis=0)
+            first = np.where(above.any(axis=1), above.argmax(axis=1), n_neurons)
+            upto = np.minimum(quotas, len(n_of))
+            found[b, :, 0] = (first[:, None] < quotas).sum(axis=0) / n_classes
+            found[b, :, 1] = np.append(0, np.cumsum(n_of > 0))[upto]
+            found[b, :, 2] = np.append(0, np.cumsum(n_of))[upto]
+        return found.reshape(-1, 3)
+
+    def curve(self, n_classes: int, observed: FloatArray, null: FloatArray) -> pd.DataFrame:
+        """Observed `points` beside those of the shuffles, (n_shuffles, n_points, 3)."""
+        bar, rate = (each.ravel() for each in np.meshgrid(self.bars, self.rates, indexing="ij"))
+        columns: dict[str, object] = {
+            "preset": self.setting.preset,
+            "entropy_rate": rate,
+            "probability_bar": bar,
+            "n_classes_covered": np.rint(observed[:, 0] * n_classes).astype(np.int64),
+            "coverage": observed[:, 0],
+            "n_class_specific": observed[:, 1].astype(np.int64),
+            "n_shuffles": len(null),
+        }
+        bands = band(null) if len(null) else np.full((3, *observed.shape), np.nan)
+        for i, of in enumerate(("coverage", "n_class_specific")):
+            for name, values in zip(("mean", "low", "high"), bands[:, :, i], strict=True):
+                columns[f"null_{of}_{name}"] = values
+        return pd.DataFrame(columns, columns=list(COLUMNS))
+
+
+def quantiles(values: FloatArray, rates: list[float]) -> FloatArray:
+    """`core.selectivity.presets.kth_smallest` of every row at several rates, (n_rows, n_rates)."""
+    ranks = [round(values.shape[1] * rate) for rate in rates]
+    parted = np.partition(values, [k - 1 for k in ranks if k], axis=1) if any(ranks) else values
+    return np.stack([parted[:, k - 1] if k else np.full(len(values), -np.inf) for k in ranks], axis=1)
+
+
+def band(null: FloatArray) -> FloatArray:
+    """Mean, 2.5th and 97.5th percentile over shuffles, the first axis."""
+    return np.stack([null.mean(axis=0), *np.quantile(null, [0.025, 0.975], axis=0)])

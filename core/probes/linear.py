@@ -1,0 +1,193 @@
+"""Linear heads: scaler and one linear layer, the regularisation chosen on valid clips.
+
+Where there are fewer train clips than features, the fit runs in the space that the clips span: with
+an L2 penalty the weights lie in it anyway.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from core.arrays.threads import one_thread
+from core.results import FloatArray, IntArray
+from core.selectivity.presets import Mask
+
+STRENGTHS = (0.0001, 0.001, 0.01, 0.1, 1.0)
+"""Inverse regularisation C tried on the valid split, strongest regularisation first."""
+_WORTH_THREADS = 2**24
+"""Features of all train clips from which threads gain more than they cost."""
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """Scaler and linear layer.
+
+    Attributes
+    ----------
+    mean, scale : ndarray, shape (n_features,)
+    weight : ndarray, shape (n_known, n_features)
+    bias : ndarray, shape (n_known,)
+    class_index : ndarray of int, shape (n_known,)
+        The task's class that each output stands for.
+    """
+
+    mean: FloatArray
+    scale: FloatArray
+    weight: FloatArray
+    bias: FloatArray
+    class_index: IntArray
+
+    def logits(self, embeddings: NDArray[np.floating]) -> FloatArray:
+        """(n_clips, n_known); embeddings (n_clips, n_features)."""
+        logits: FloatArray = ((embeddings - self.mean) / self.scale) @ self.weight.T + self.bias
+        return logits
+
+    def predict(self, embeddings: NDArray[np.floating]) -> IntArray:
+        """Class index of each clip; embeddings (n_clips, n_features)."""
+        return self.class_index[self.logits(embeddings).argmax(axis=1)]
+
+    def top(self, embeddings: NDArray[np.floating], k: int) -> IntArray:
+        """The ``k`` best classes of each clip, best first, (n_clips, k); -1 where the head knows fewer."""
+        if k == 1:
+            return self.predict(embeddings)[:, None]
+        logits = self.logits(embeddings)
+        best = self.class_index[np.argsort(-logits, axis=1, kind="stable")[:, :k]]
+        return np.pad(best, ((0, 0), (0, k - best.shape[1])), constant_values=-1)
+
+
+class Learner(Protocol):
+    """Fits a linear layer to the train clips it was made with, time and again."""
+
+    def fit(self, scaled: FloatArray, strength: float) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Weight (n_known, n_features), bias (n_known,) and the class of each row."""
+        ...
+
+
+class Softmax:
+    """One class a clip; scikit-learn's multinomial logistic regression."""
+
+    def __init__(self, labels: IntArray) -> None:
+        self._labels = labels
+        # Each fit begins where the stronger regularised one ended: the same optimum in fewer steps.
+        self._model = LogisticRegression(max_iter=200, tol=1e-3, warm_start=True)
+
+    def fit(self, scaled: FloatArray, strength: float) -> tuple[FloatArray, FloatArray, IntArray]:
+        """As `Learner`; one row stands for two classes, its sign tells which."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", UserWarning)  # many classes of few clips: the run tells of them itself
+            self._model.set_params(C=strength).fit(scaled, self._labels)
+        return self._model.coef_, self._model.intercept_, np.asarray(self._model.classes_)
+
+
+class OneVsRest:
+    """Several classes a clip: a logistic regression each, all minimised together.
+
+    The sum of their losses has its minimum where each has its own; one matrix product for all classes
+    is many times faster than a fit for each.
+
+    Parameters
+    ----------
+    members : ndarray of bool, shape (n_train_clips, n_classes)
+        A class that no clip has, or every one, is not learned.
+    """
+
+    def __init__(self, members: Mask) -> None:
+        self.known = np.flatnonzero(members.any(axis=0) & ~members.all(axis=0))
+        self._signs = np.where(members[:, self.known], 1.0, -1.0)
+        self._start: FloatArray | None = None
+
+    def fit(self, scaled: FloatArray, strength: float) -> tuple[FloatArray, FloatArray, IntArray]:
+        """As `Learner`."""
+        n_clips, n_features = scaled.shape
+        penalty = 1 / (strength * n_clips)
+        shape = (len(self.known), n_features + 1)
+
+        def loss(flat: FloatArray) -> tuple[float, FloatArray]:
+            weight, bias = flat.reshape(shape)[:, :-1], flat.reshape(shape)[:, -1]
+            margin = (scaled @ weight.T + bias) * self._signs
+            value = np.logaddexp(0, -margin).sum() / n_clips + 0.5 * penalty * np.sum(weight**2)
+            slope = -self._signs * expit(-margin) / n_clips
+            gradient = np.column_stack([slope.T @ scaled + penalty * weight, slope.sum(axis=0)])
+            return float(value), gradient.ravel()
+
+        start = np.zeros(shape) if self._start is None else self._start
+        options = {"maxiter": 200, "gtol": 1e-4, "ftol": 64 * np.finfo(float).eps}
+        found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+        self._start = found.x.reshape(shape)
+        return self._start[:, :-1], self._start[:, -1], self.known
+
+
+def choose(
+    embeddings: NDArray[np.float32],
+    learner: Learner,
+    quality: Callable[[LinearHead], float] | None,
+    strengths: Sequence[float] = STRENGTHS,
+) -> tuple[LinearHead, float]:
+    """The head of the regularisation that is best on valid clips, and that regularisation.
+
+    Parameters
+    ----------
+    embeddings : ndarray, shape (n_train_clips, n_features)
+    learner : Learner
+    quality : callable or None
+        How well a head does on valid clips; ties go to the stronger regularisation. None takes the
+        middle one.
+    strengths : sequence of float
+        From the stronger regularisation to the weaker.
+    """
+    scaled = embeddings.astype(np.float64)  # the only copy, as clips may be many
+    scaler = StandardScaler(copy=False).fit(scaled)
+    scaled = scaler.transform(scaled)
+    with one_thread(scaled.size < _WORTH_THREADS):
+        return _best(scaler, scaled, learner, quality, strengths)
+
+
+def _best(
+    scaler: StandardScaler,
+    scaled: FloatArray,
+    learner: Learner,
+    quality: Callable[[LinearHead], float] | None,
+    strengths: Sequence[float],
+) -> tuple[LinearHead, float]:
+    basis = _basis(scaled)
+    if basis is not None:
+        scaled = scaled @ basis.T
+    best: tuple[float, LinearHead, float] | None = None
+    middle = len(strengths) // 2
+    for strength in strengths if quality else strengths[middle : middle + 1]:
+        head = _head(scaler, *learner.fit(scaled, strength), basis)
+        score = quality(head) if quality else 0.0
+        if best is None or score > best[0]:
+            best = (score, head, strength)
+    assert best is not None
+    return best[1], best[2]
+
+
+def _basis(scaled: FloatArray) -> FloatArray | None:
+    """Orthonormal rows that span the clips, (n_clips, n_features); None where there are as many clips as features."""
+    if len(scaled) >= scaled.shape[1]:
+        return None
+    basis: FloatArray = np.linalg.qr(scaled.T)[0].T
+    return basis
+
+
+def _head(
+    scaler: StandardScaler, weight: FloatArray, bias: FloatArray, known: IntArray, basis: FloatArray | None
+) -> LinearHead:
+    if basis is not None:
+        weight = weight @ basis
+    if len(weight) < len(known):
+        weight, bias = np.vstack([-weight, weight]), np.concatenate([-bias, bias])
+    return LinearHead(scaler.mean_, scaler.scale_, weight, bias, known)

@@ -1,0 +1,258 @@
+"""The settings of a run: one frozen record, checked once, saved with the run."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from core.ablation.controls import FAMILIES
+from core.ablation.operations import WORDS, Operation
+from core.ablation.targets import MAX_PAIRS, Choice
+from core.datasets.base import InputError
+from core.selectivity.presets import PRESETS, SelectionSettings, parse_activity
+from core.untrusted_text import user_path
+
+Padding = Literal["exclude", "include"]
+STAGES = ("extract", "score", "ablate")
+CONTROLS, FEWER_CONTROLS = 20, 5
+MOST, MOST_WORKERS = 10**9, 1_000
+"""Of any number of things that is asked for, and of threads."""
+ENTROPY_RATE = 0.01
+"""Share of neurons that entropy keeps, where neither the user nor the dataset has its own."""
+
+
+@dataclass(frozen=True)
+class AnalysisConfig:
+    """What was asked for. Defaults are the study's.
+
+    Attributes
+    ----------
+    tasks : str
+        ``all`` or task names with commas.
+    models : tuple of str
+    untrained : bool
+        Add each model's untrained twin.
+    weights : str
+        Checkpoint for the (single) model, or empty.
+    weights_config : str
+        M2D: layout in place of the one in the checkpoint's name, or empty.
+    data_dirs : tuple of str
+        Folders that hold datasets; none = the embedded demo.
+    evar_dir : str
+        The user's own EVAR folder, whose splits are then used, or empty.
+    remap : tuple of str
+        Corrections of published labels, each ``WRONG=RIGHT``.
+    length : str
+        ``native``, or ``unit``: clips cropped or filled to the length that EVAR gives the dataset.
+    strict : bool
+        Stop where a dataset is not as published or not whole, before anything is computed.
+    db : str
+        Store: path or URL.
+    stages : tuple of str
+        Of ``extract``, ``score``, ``ablate``.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+    batch_size : int
+        Clips in one forward pass; 0 = by device.
+    precision : str
+        ``float32`` (``auto`` means it) or ``bfloat16``.
+    workers : int
+        Threads that read audio; the machine's cores, at most 8.
+    presets : tuple of str
+    entropy_rate : float or None
+        Share of neurons that entropy keeps; None = the dataset's own, or `ENTROPY_RATE`.
+    probability_bar : float
+    bar_scope : str
+    activity : str
+    event : str
+        ``positive`` (a token with activation > 0) or ``high`` (a clip whose mean activation lies one
+        standard deviation over the neuron's mean).
+    select_on : str
+        ``train`` (train and valid clips) or ``all``.
+    padding : str
+        ``exclude`` or ``include`` tokens that hold padding.
+    shuffle_labels : bool
+        Deal the labels anew before anything: whatever is found then is chance.
+    shuffles : int
+        Label shuffles of the null.
+    controls : int or None
+        Random sets beside each ablated set, matched in layer; a quarter as many matched in activity too. None =
+        `CONTROLS`; on a CPU `FEWER_CONTROLS` of each family where no effect of a task stands anyway.
+    control_layers : str
+        ``task`` (shared by targets of one size) or ``target`` (each its own layers).
+    control_families : tuple of str or None
+        Of ``layer`` and ``activity``; None = by device: ``layer`` on a CPU, both elsewhere.
+    gains : tuple of float or str
+        Factors, ``mean`` (set to the mean) or ``keep`` (all others of the layers set to their mean).
+    ablate : tuple of str
+        ``top:SHARE`` (strongest evidence), ``SELECTOR:SHARE``, ``pairs:SHARE``, ``file:PATH`` or a preset's own sets.
+    max_pairs : int
+        At most so many pairs of classes.
+    probe_seeds : int
+        Heads refitted on resampled train clips, asked beside the main one.
+    min_test_clips : int
+        Classes with fewer test clips are not ablated: one clip would be 10 points and more.
+    ablate_clips : int or None
+        At most so many test clips of a task are ablated, drawn evenly over classes; 0 = all, None = by
+        device: 60 on a CPU (or `min_test_clips` a class, if that is more), all elsewhere.
+    limit : int
+        At most so many clips a dataset; 0 = all.
+    seed : int
+    """
+
+    tasks: str = "all"
+    models: tuple[str, ...] = ("nano-ssl", "nano-sl")
+    untrained: bool = False
+    weights: str = ""
+    weights_config: str = ""
+    data_dirs: tuple[str, ...] = ()
+    evar_dir: str = ""
+    remap: tuple[str, ...] = ()
+    length: str = "native"
+    strict: bool = False
+    db: str = "atlas.db"
+    stages: tuple[str, ...] = STAGES
+    device: str = "auto"
+    batch_size: int = 0
+    precision: str = "auto"
+    workers: int = min(8, os.cpu_count() or 2)
+    presets: tuple[str, ...] = PRESETS
+    entropy_rate: float | None = None
+    probability_bar: float = 0.95
+    bar_scope: str = "task"
+    activity: str = "quantile:0.05"
+    event: str = "positive"
+    select_on: str = "train"
+    padding: Padding = "exclude"
+    shuffle_labels: bool = False
+    shuffles: int = 200
+    controls: int | None = None
+    control_layers: str = "task"
+    control_families: tuple[str, ...] | None = None
+    gains: tuple[float | str, ...] = (0.0,)
+    ablate: tuple[str, ...] = ("top:0.01",)
+    max_pairs: int = MAX_PAIRS
+    probe_seeds: int = 3
+    min_test_clips: int = 10
+    ablate_clips: int | None = None
+    limit: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("--stages", self.stages, STAGES)
+        _one_of("--preset", self.presets, PRESETS)
+        _one_of("--precision", (self.precision,), ("auto", "float32", "bfloat16"))
+        _one_of("--bar-scope", (self.bar_scope,), ("task", "class"))
+        _one_of("--event", (self.event,), ("positive", "high"))
+        _one_of("--select-on", (self.select_on,), ("train", "all"))
+        _one_of("--padding", (self.padding,), ("exclude", "include"))
+        _one_of("--length", (self.length,), ("native", "unit"))
+        for correction in self.remap:
+            if not all(part.strip() for part in correction.partition("=")[::2]):
+                raise InputError(f"--remap {correction} is not known; expected WRONG=RIGHT, for instance Norway=France")
+        if self.evar_dir and not os.path.isdir(user_path(self.evar_dir)):
+            raise InputError(f"--evar-dir {self.evar_dir}: no such folder; give the folder of eval-audio-repr")
+        _one_of("--control-layers", (self.control_layers,), ("task", "target"))
+        if self.control_families is not None:
+            _one_of("--control-families", self.control_families, FAMILIES)
+        for name in (
+            "batch_size",
+            "shuffles",
+            "controls",
+            "max_pairs",
+            "probe_seeds",
+            "min_test_clips",
+            "ablate_clips",
+            "limit",
+            "seed",
+        ):
+            value, option = getattr(self, name) or 0, f"--{name.replace('_', '-')}"
+            if value < 0:
+                raise InputError(f"{option} is {value}; expected 0 or more")
+            if value > MOST and name != "seed":
+                raise InputError(f"{option} is {value}; expected at most {MOST:,}")
+        if self.workers < 1:
+            raise InputError(f"--workers is {self.workers}; expected 1 or more")
+        if self.workers > MOST_WORKERS:
+            raise InputError(f"--workers is {self.workers}; expected at most {MOST_WORKERS:,}")
+        for option, places in (("--db", (self.db,)), ("--data-dir", self.data_dirs)):
+            if not all(place.strip() for place in places):
+                raise InputError(f"{option} is empty; expected a path")
+        if self.seed >= 2**63:
+            raise InputError(f"--seed is {self.seed}; expected less than 2**63")
+        try:
+            if not self.operations():
+                raise ValueError("nothing")
+        except ValueError as error:
+            given = ",".join(map(str, self.gains)) or "empty"
+            raise InputError(f"--gains is {given}; expected numbers such as 0,0.5, or {' or '.join(WORDS)}") from error
+        for name in ("entropy_rate", "probability_bar"):
+            share = getattr(self, name)
+            if share is not None and not 0 < share <= 1:
+                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected a share in (0, 1]")
+        try:
+            parse_activity(self.activity)
+        except ValueError as error:
+            raise InputError(f"--activity: {error}") from error
+        if not self.ablate:
+            raise InputError("--ablate is empty; expected top:SHARE or a preset")
+        choices = [Choice.of(text) for text in self.ablate]
+        for choice in choices:
+            if choice.kind == "preset" and choice.name not in self.presets:
+                raise InputError(f"--ablate {choice} needs that preset's neurons; add {choice} to --preset")
+            _ = choice.key  # a file that cannot be read is told of before anything is computed
+        for choice in set(choices):
+            if [str(other) for other in set(choices)].count(str(choice)) > 1:
+                raise InputError(
+                    f"--ablate has two that the store would call '{choice}'; give the files different names"
+                )
+        if self.weights and len(self.models) != 1:
+            raise InputError("--weights needs exactly one --model to go with it")
+
+    def selections(self, entropy_rate: float | None = None) -> list[SelectionSettings]:
+        """Settings of each preset; ``entropy_rate`` is a dataset's own, in force where the user gave none."""
+        return [
+            SelectionSettings(
+                preset=preset,  # type: ignore[arg-type]
+                entropy_rate=self.entropy_rate or entropy_rate or ENTROPY_RATE,
+                probability_bar=self.probability_bar,
+                bar_scope=self.bar_scope,  # type: ignore[arg-type]
+                activity=self.activity,
+            )
+            for preset in self.presets
+        ]
+
+    def operations(self) -> list[Operation]:
+        """What is done to the neurons of each target."""
+        return [Operation.of(gain) for gain in self.gains]
+
+    def n_controls(self, families: tuple[str, ...]) -> tuple[int, int]:
+        """Random sets matched in layer, and in activity too: a quarter as many, since each costs a pass."""
+        n_layer = CONTROLS if self.controls is None else self.controls
+        n_activity = (n_layer + 3) // 4
+        return n_layer * ("layer" in families), n_activity * ("activity" in families)
+
+    def selection_splits(self) -> tuple[str, ...]:
+        """Splits whose clips choose and rank neurons."""
+        return ("train", "valid", "test") if self.select_on == "all" else ("train", "valid")
+
+    @property
+    def shown_db(self) -> str:
+        """The store, without a URL's password."""
+        without = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", self.db)
+        return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", r"\1***", without)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values, for the store."""
+        rate = self.entropy_rate or f"{ENTROPY_RATE}, or the dataset's own"
+        return {**asdict(self), "db": self.shown_db, "entropy_rate": rate}
+
+
+def _one_of(option: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for value in values:
+        if value not in known:
+            raise InputError(f"{option} '{value}' is not known; expected {', '.join(known)}")
+    if not values:
+        raise InputError(f"{option} is empty; expected {', '.join(known)}")

@@ -1,0 +1,130 @@
+"""The disk a study will need, asked for before anything is computed: matrices, traces, answers, the store."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from core.datasets.base import InputError
+from core.datasets.scan import Scan
+from core.encoders.base import Encoder
+from core.encoders.device import ablate_clips_for, control_families_for
+from core.recording.activations import folder_of, is_whole, most_tokens, n_bytes, shapes_of
+from core.recording.checksums import MATRICES
+from core.recording.traces import N_MIDDLE, N_SILENT
+from core.run.config import AnalysisConfig
+from core.scoring.scores import N_TOP_CLIPS
+
+STORE_BYTES = 93
+"""Of the store for each class and neuron: 1.16 GB for 12.5 million (`benchmarks/make_store.py`), all tables."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes.
+
+    Attributes
+    ----------
+    matrices : int
+        Counts, sums, embeddings and their checksums that are not on the disk yet.
+    traces : int
+        Where neurons fire in their clips, while that is read; at most.
+    answers : int
+        Of the largest ablation, while it runs; at most.
+    store : int
+        What the database grows by; about.
+    """
+
+    matrices: int = 0
+    traces: int = 0
+    answers: int = 0
+    store: int = 0
+
+    @property
+    def total(self) -> int:
+        """Traces and answers lie there one after the other."""
+        return self.matrices + self.store + max(self.traces, self.answers)
+
+    def __str__(self) -> str:
+        parts = [f"{of.name} {size(getattr(self, of.name))}" for of in fields(self) if getattr(self, of.name)]
+        return f"{size(self.total)} ({', '.join(parts)})"
+
+
+def size(n: int) -> str:
+    """Bytes in words."""
+    divided, unit = (n / 1e9, "GB") if n >= 1e8 else (n / 1e6, "MB") if n >= 1e5 else (n / 1e3, "kB")
+    return f"{divided:,.1f} {unit}"
+
+
+def needed(
+    config: AnalysisConfig, encoder: Encoder, scan: Scan, attributes: Sequence[str], precision: str, files: Path
+) -> Need:
+    """What one model on one dataset still needs; nothing where its matrices are there."""
+    folder = folder_of(encoder, scan, files, config.padding, precision)
+    shapes = shapes_of(encoder, scan, config.padding)
+    missing = {n: shape for n, shape in shapes.items() if not is_whole(folder / f"{n}.npy", *shape)}
+    if not missing:
+        return Need()
+    n_clips, n_classes = len(scan.dataset.clips), [len(scan.dataset.classes(a)) for a in attributes]
+    kept = min(N_TOP_CLIPS + N_MIDDLE + N_SILENT, n_clips)
+    traces = encoder.n_neurons * kept * most_tokens(encoder, scan, config.padding)
+    traces *= "extract" in config.stages
+    scores = STORE_BYTES * encoder.n_neurons * sum(n_classes) * ("score" in config.stages)
+    return Need(
+        matrices=sum(n_bytes(*shape) for shape in missing.values()) + n_bytes((n_clips, len(MATRICES)), np.uint32),
+        traces=traces,
+        answers=max((_answers(config, encoder, scan, a) for a in attributes), default=0),
+        store=scores + traces if _is_file(config.db) else 0,  # which keeps the traces, compressed
+    )
+
+
+def _answers(config: AnalysisConfig, encoder: Encoder, scan: Scan, attribute: str) -> int:
+    """One ablation of each class's neurons, with all controls, asked of all heads."""
+    if "ablate" not in config.stages or not config.ablate:
+        return 0
+    n_classes = len(scan.dataset.classes(attribute))
+    n_tested = int(scan.tested(attribute).sum())
+    limit = ablate_clips_for(encoder.device, config.ablate_clips)
+    n_clips = min(n_tested, max(limit, config.min_test_clips * n_classes)) if limit else n_tested
+    controls = sum(config.n_controls(control_families_for(encoder.device, config.control_families)))
+    return (n_classes * (1 + controls) + 1) * n_clips * (1 + config.probe_seeds) * 4
+
+
+def _is_file(db: str) -> bool:
+    """Whether the store lies on this disk, and not on a server."""
+    return "://" not in db or db.startswith("sqlite")
+
+
+def ask(
+    config: AnalysisConfig,
+    encoders: Sequence[Encoder],
+    data: Sequence[tuple[Scan, Sequence[str]]],
+    files: Path,
+) -> str:
+    """What a study will need of the disk and what is free, in words; empty where everything is there.
+
+    Raises
+    ------
+    InputError
+        If it has too little.
+    """
+    precision = "float32" if config.precision == "auto" else config.precision
+    needs = [needed(config, encoder, *of, precision, files) for encoder in encoders for of in data]
+    need = Need(
+        sum(n.matrices for n in needs),
+        max((n.traces for n in needs), default=0),
+        max((n.answers for n in needs), default=0),
+        sum(n.store for n in needs),
+    )
+    if not need.matrices:
+        return ""
+    place = next(folder for folder in (files, *files.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    told = f"disk: {need} needed, {size(free)} free in {place}"
+    if need.total > free:
+        raise InputError(f"{told}; free some, give --db a path on a larger disk, or take fewer clips with --limit")
+    return told

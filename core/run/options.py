@@ -1,0 +1,263 @@
+"""The options of the command line, and what they become."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import NamedTuple, NoReturn
+
+from core.ablation.operations import WORDS
+from core.datasets import InputError
+from core.run.config import CONTROLS, ENTROPY_RATE, FEWER_CONTROLS, STAGES, AnalysisConfig
+from core.selectivity.presets import PRESETS
+from core.selectivity.selectors import SELECTORS
+
+
+class Command(NamedTuple):
+    """What the command line asks for.
+
+    Attributes
+    ----------
+    config : AnalysisConfig
+    show_list : bool
+    report, log_json : str
+        Where ``--report`` and ``--log-json`` go; empty where they were not given.
+    """
+
+    config: AnalysisConfig
+    show_list: bool = False
+    report: str = ""
+    log_json: str = ""
+
+
+def parse(argv: Sequence[str] | None) -> Command:
+    """Read the command line."""
+    given = vars(_parser().parse_args(argv))
+    show_list, report, log_json = given.pop("list"), given.pop("report"), given.pop("log_json")
+    for option, path, example in (("report", report, "report.html"), ("log-json", log_json, "run.jsonl")):
+        if path is not None and not path.strip():
+            raise InputError(f"--{option} is empty; expected a file such as {example}")
+    known = {f.name for f in fields(AnalysisConfig)}
+    assert set(given) <= known
+    if given["models"]:
+        given["models"] = tuple(dict.fromkeys(given["models"]))
+    config = AnalysisConfig(**{k: v for k, v in given.items() if v is not None})
+    return Command(config, show_list, report or "", log_json or "")
+
+
+def _commas(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+
+
+def _gains(text: str) -> tuple[float | str, ...]:
+    return tuple(part if part in WORDS else _gain(part) for part in _commas(text))
+
+
+def _gain(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number, {' or '.join(WORDS)}") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+
+
+def _auto(text: str) -> int:
+    return 0 if text == "auto" else _whole(text)
+
+
+def _controls(text: str) -> int | None:
+    return None if text == "auto" else _whole(text)
+
+
+def _clips(text: str) -> int | None:
+    return None if text == "auto" else 0 if text == "all" else _whole(text)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage in one line, as all other input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; --help shows all options")
+
+
+def _parser() -> argparse.ArgumentParser:
+    d = AnalysisConfig()
+    p = _Parser(
+        prog="run_analysis.py",
+        description="Record the MLP neurons of audio transformers, score how selective they are, ablate them, "
+        "and keep everything in a store that can be asked in SQL.",
+        epilog="Exit codes: 0 all done; 1 some tasks failed, the others are stored; 2 wrong usage or input; "
+        "130 stopped by the user.",
+    )
+    what = p.add_argument_group("what")
+    what.add_argument(
+        "--tasks", metavar="all|NAME,NAME", help="tasks to run; all = every task whose data is found (all)"
+    )
+    what.add_argument(
+        "--model", dest="models", action="append", metavar="NAME", help="encoder, repeatable (nano-ssl and nano-sl)"
+    )
+    what.add_argument(
+        "--untrained",
+        action="store_true",
+        default=None,
+        help="add each model's untrained twin: the same architecture with newly drawn weights",
+    )
+    what.add_argument("--weights", metavar="PATH", help="checkpoint of the model, where it needs one")
+    what.add_argument(
+        "--weights-config",
+        metavar="LAYOUT",
+        help="M2D: input, patch and rate in place of those in the checkpoint's name, for instance 80x608p16x16p16k",
+    )
+    what.add_argument(
+        "--data-dir",
+        dest="data_dirs",
+        action="append",
+        metavar="DIR",
+        help="folder that holds datasets (or is one), repeatable (the embedded demo)",
+    )
+    what.add_argument(
+        "--evar-dir", metavar="DIR", help="your own copy of EVAR (eval-audio-repr): its splits are used (none)"
+    )
+    what.add_argument(
+        "--remap",
+        type=_commas,
+        metavar="A=B,C=D",
+        help="corrections of published labels, for instance Norway=France in VoxCeleb1 (none)",
+    )
+    what.add_argument(
+        "--length", help="native, or unit: clips cropped or filled with zeros to EVAR's length of the dataset (native)"
+    )
+    what.add_argument(
+        "--strict",
+        action="store_true",
+        default=None,
+        help="stop before computing where a dataset is not whole or not as published",
+    )
+    what.add_argument(
+        "--limit", type=_whole, metavar="N", help="at most N clips a dataset, drawn evenly over classes (all)"
+    )
+    what.add_argument("--list", action="store_true", help="show models, datasets and tasks that are found, and stop")
+    what.add_argument("--stages", type=_commas, metavar="S,S", help=f"of {','.join(STAGES)} (all)")
+    what.add_argument(
+        "--report",
+        metavar="PATH",
+        help="write what the store (--db) holds as one HTML file, tables and figures, and stop: no study is run",
+    )
+    where = p.add_argument_group("where and how")
+    where.add_argument("--db", metavar="PATH|URL", help=f"the store ({d.db})")
+    where.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (auto)")
+    where.add_argument("--batch-size", type=_auto, metavar="N|auto", help="clips in one forward pass (auto)")
+    where.add_argument("--precision", help="float32, bfloat16 or auto (auto = float32)")
+    where.add_argument("--workers", type=_whole, metavar="N", help=f"threads that read audio ({d.workers})")
+    where.add_argument(
+        "--log-json",
+        nargs="?",
+        const="-",
+        metavar="PATH|-",
+        help="append what happens to a file as JSON lines, one event a line; - (or nothing) = standard output, and "
+        "text for people then goes to stderr",
+    )
+    how = p.add_argument_group("selection")
+    how.add_argument(
+        "--preset",
+        dest="presets",
+        type=_commas,
+        metavar="P,P",
+        help=f"of {','.join(PRESETS)} (all, stored side by side)",
+    )
+    how.add_argument(
+        "--entropy-rate",
+        type=_number,
+        metavar="R",
+        help=f"share of neurons kept by entropy ({ENTROPY_RATE}, or the dataset's own)",
+    )
+    how.add_argument(
+        "--probability-bar",
+        type=_number,
+        metavar="Q",
+        help=f"quantile of all probabilities a class must exceed ({d.probability_bar})",
+    )
+    how.add_argument("--bar-scope", help=f"task or class ({d.bar_scope})")
+    how.add_argument("--activity", metavar="RULE", help=f"quantile:R or any-above:Q ({d.activity})")
+    how.add_argument("--event", help=f"positive or high ({d.event})")
+    how.add_argument("--select-on", help=f"train (train and valid clips) or all ({d.select_on})")
+    how.add_argument("--padding", help=f"exclude or include tokens that hold padding ({d.padding})")
+    worth = p.add_argument_group("null and ablation")
+    worth.add_argument("--shuffles", type=_whole, metavar="N", help=f"label shuffles of the null ({d.shuffles})")
+    worth.add_argument(
+        "--controls",
+        type=_controls,
+        metavar="N|auto",
+        help=f"random sets beside each ablated set (auto: {CONTROLS}; on a CPU {FEWER_CONTROLS} where none of a "
+        "task's effects stands)",
+    )
+    worth.add_argument(
+        "--control-layers",
+        help="task: controls are shared by a task's targets of one size and have their mean layer profile; "
+        f"target: each target its own, in exactly its layers ({d.control_layers})",
+    )
+    worth.add_argument(
+        "--control-families",
+        type=_commas,
+        metavar="F,F",
+        help="layer: as many neurons of the same layers; activity: that fire as often, too, a quarter as many sets "
+        "(auto: layer on a CPU, else both)",
+    )
+    worth.add_argument(
+        "--gains",
+        type=_gains,
+        metavar="G,G",
+        help="what is done to the neurons: factors; mean = set to their mean; keep = all others of their layers "
+        "set to theirs (0)",
+    )
+    worth.add_argument(
+        "--ablate",
+        type=_commas,
+        metavar="A,A",
+        help="top:SHARE (strongest evidence for the class), SELECTOR:SHARE, pairs:SHARE (of classes), file:PATH "
+        f"(columns name, layer, neuron) or a preset's own sets; selectors are {', '.join(SELECTORS)} (top:0.01)",
+    )
+    worth.add_argument(
+        "--max-pairs", type=_whole, metavar="N", help=f"pairs of classes that pairs:SHARE takes ({d.max_pairs})"
+    )
+    worth.add_argument(
+        "--probe-seeds",
+        type=_whole,
+        metavar="N",
+        help=f"heads refitted on resampled train clips, asked beside the main one ({d.probe_seeds})",
+    )
+    worth.add_argument(
+        "--shuffle-labels",
+        action="store_true",
+        default=None,
+        help="deal the labels anew over the clips first: whatever is found then is chance",
+    )
+    worth.add_argument(
+        "--ablate-clips",
+        type=_clips,
+        metavar="N|all|auto",
+        help="test clips of a task that are ablated, drawn evenly over classes, at least --min-test-clips a class "
+        "(auto: 60 on a CPU, else all)",
+    )
+    worth.add_argument(
+        "--min-test-clips",
+        type=_whole,
+        metavar="N",
+        help=f"ablate only classes with so many test clips ({d.min_test_clips})",
+    )
+    worth.add_argument("--seed", type=_whole, metavar="N", help=f"of every random draw ({d.seed})")
+    return p

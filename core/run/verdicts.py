@@ -1,0 +1,47 @@
+"""What was found, in words: never a number without what chance gives."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from core.results import Selection, TaskScores
+from core.selectivity import agreement
+
+
+def verdict(scores: TaskScores) -> str:
+    """What the rule of evidence found in a task, beside shuffled labels and test clips; one line."""
+    of_preset = {selection.preset: selection for selection in scores.selections}
+    if "calibrated" not in of_preset:
+        return "; ".join(_counted(selection, len(scores.class_names)) for selection in scores.selections)
+    found = of_preset["calibrated"]
+    told = _counted(found, len(scores.class_names))
+    if found.pairs.empty:
+        return f"{told}: nothing beyond chance (evidence q < 0.05, {scores.shuffled} shuffled)"
+    if found.null and len(found.pairs) <= max(found.null.n_pairs_high, found.null.n_pairs_mean):
+        return f"{told}: no more than chance gives ({scores.shuffled} shuffled)"
+    held = found.pairs["replicated"].dropna()
+    if len(held):
+        told += f"; {held.mean():.0%} hold on test clips, {found.replicated_share_all_pairs:.0%} of all pairs"
+    return f"{told} ({scores.shuffled} shuffled)"
+
+
+def _counted(selection: Selection, n_classes: int) -> str:
+    n_neurons, covered = (selection.pairs[column].nunique() for column in ("neuron_index", "class_index"))
+    told = f"{selection.preset}: {n_neurons:,} neurons, {covered} of {n_classes} classes"
+    if selection.null is None:
+        return f"{told} (no shuffles: what chance gives is not known)"
+    null = selection.null
+    return f"{told}; by chance {null.n_class_specific_mean:.3g} and {null.coverage_mean * n_classes:.2g}"
+
+
+def most_specific(effects: pd.DataFrame, seed: int) -> list[str]:
+    """Which way to choose neurons costs their own class most beyond the others, where several were ablated."""
+    lines = []
+    for row in agreement.most_specific(effects, seed).to_dict("records"):
+        sure = row["ci_low"] > 0
+        interval = f" [{row['ci_low']:.3f}, {row['ci_high']:.3f}]" if row["ci_low"] == row["ci_low"] else ""
+        lines.append(
+            f"{row['task']}: {'most specific' if sure else 'no selection is surely the most specific; highest'} is "
+            f"{row['selection']} ({row['specificity']:.3f}), ahead of {row['runner_up']} by {row['lead']:.3f}{interval}"
+        )
+    return lines

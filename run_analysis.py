@@ -46,10 +46,10 @@ from core.run.stages import ablate as stages
 from core.scoring import scores as scoring
 from core.scoring import sharing
 from core.selectivity.agreement import specificity
-from db import queries
-from db.session import StoreError, exclusive_run, open_store, store_files_dir
-from db.set_queries import specific_sets, stored_clips
-from db.store import Store
+from db.connection.open import StoreError, exclusive_run, open_store, store_files_dir
+from db.reads import study as queries
+from db.reads.pipeline import specific_sets, stored_clips
+from db.writes.store import Store
 
 RESULTS = 3
 """Raised when stages change meaning, so that stored results of older code are computed anew."""

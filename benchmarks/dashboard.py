@@ -30,9 +30,9 @@ from streamlit.testing.v1 import AppTest, app_test, local_script_runner
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dashboard import sql_facts, warm
-from db import ablation_queries, queries, speech_queries, tuning_queries
-from db.frames import frame
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import ablation, pitch, preferences, study
+from db.reads.frames import frame
 
 APP = Path(__file__).resolve().parents[1] / "dashboard" / "app.py"
 LIMIT_MS = 300
@@ -45,7 +45,7 @@ class Visitor:
 
     def __init__(self, engine: Engine, rng: np.random.Generator) -> None:
         self.engine, self.rng = engine, rng
-        self.models = [str(name) for name in queries.models(engine)["name"]]
+        self.models = [str(name) for name in study.models(engine)["name"]]
         preset = self.one("preset", PRESETS)
         self.steps: dict[str, list[Callable[[State], State]]] = {
             "overview": [preset, self.one("layer_task", self.tasks)],
@@ -55,12 +55,12 @@ class Visitor:
             "compare": [self.task, preset],
             "neuron": [self.neuron, self.next_neuron, self.one("part", ["worth", "cause", "alike"]), self.task],
             "pitch": [
-                self.own_class("note", "pitch_task"), self.own_task("pitch_task", tuning_queries.tuned_tasks),
+                self.own_class("note", "pitch_task"), self.own_task("pitch_task", pitch.tuned_tasks),
                 self.own_class("note", "pitch_task"), self.one("order", ["sharpest", "octaves", "clearest"]),
             ],
             "speech": [
                 self.own_class("speech_class", "speech_task"), self.one("by", ["sets", "odds"]),
-                self.own_task("speech_task", speech_queries.preference_tasks),
+                self.own_task("speech_task", preferences.preference_tasks),
             ],
             "ablation": [self.target, self.setting, self.task, self.one("beside", ["target", "own"])],
             "sql": [lambda _: {"sql": sql_facts.NAMED[self.draw(sql_facts.examples())][1].strip()}],
@@ -77,7 +77,7 @@ class Visitor:
         return state.get("model", self.models[0])
 
     def tasks(self, state: State) -> list[str]:
-        return [str(name) for name in queries.tasks(self.engine, self.model(state))["task"]]
+        return [str(name) for name in study.tasks(self.engine, self.model(state))["task"]]
 
     def task_of(self, state: State) -> str:
         return state.get("task", self.tasks(state)[0])
@@ -95,7 +95,7 @@ class Visitor:
 
     def cell(self, state: State) -> State:
         whole = {name: value for name, value in state.items() if name != "class"}
-        whole["layer"] = self.draw(queries.layers(self.engine, self.model(state))["layer"])
+        whole["layer"] = self.draw(study.layers(self.engine, self.model(state))["layer"])
         return whole if self.rng.random() < 0.5 else whole | {"class": self.class_of(self.task_of(state))}
 
     def pair(self, state: State) -> State:
@@ -103,7 +103,7 @@ class Visitor:
         return state | {"row": self.class_of(task), "column": self.class_of(state.get("with", task))}
 
     def neuron(self, state: State) -> State:
-        layers = queries.layers(self.engine, self.model(state)).set_index("layer")["width"]
+        layers = study.layers(self.engine, self.model(state)).set_index("layer")["width"]
         layer = int(self.draw(layers.index))
         return state | {"layer": str(layer), "neuron": str(int(self.rng.integers(layers[layer])))}
 
@@ -119,7 +119,7 @@ class Visitor:
         return lambda state: state | {name: self.class_of(state.get(task, ""))}
 
     def setting(self, state: State) -> State:
-        settings = ablation_queries.ablated(self.engine, self.model(state), self.task_of(state))
+        settings = ablation.ablated(self.engine, self.model(state), self.task_of(state))
         if settings.empty:
             return state
         row = settings.iloc[int(self.rng.integers(len(settings)))]

@@ -37,10 +37,10 @@ from core.results import (
 )
 from core.scoring.sharing import share_all
 from core.selectivity.agreement import specificity
-from db import queries
-from db.session import open_store
-from db.set_queries import specific_sets
-from db.store import Store
+from db.connection.open import open_store
+from db.reads import study
+from db.reads.pipeline import specific_sets
+from db.writes.store import Store
 
 N_LAYERS, WIDTH = 12, 3072
 TASKS: dict[str, tuple[int, int, dict[str, int]]] = {
@@ -121,7 +121,7 @@ def write_model(
             print(f"  {name} {scores.task}", flush=True)
     shared = share_all(specific_sets(store.engine, name), n_neurons)
     store.write_shared(run_id, f"{name}/share", model_id, shared)
-    effects = queries.ablation_effects(store.engine, name)
+    effects = study.ablation_effects(store.engine, name)
     store.write_specificity(run_id, f"{name}/specificity", model_id, specificity(effects, 0))
     store.finish_run(run_id, "done", {"extract": 1.0, "score": 1.0, "ablate": 1.0})
 

@@ -47,9 +47,9 @@ from core.results import ClipTraces, ModelRecord
 from core.run.config import AnalysisConfig
 from core.run.stages import ablate
 from core.scoring import scores as scoring
-from db.session import open_store
-from db.set_queries import stored_clips
-from db.store import Store
+from db.connection.open import open_store
+from db.reads.pipeline import stored_clips
+from db.writes.store import Store
 
 TOKENS, FEATURES, TILE = 100, 32, 4096
 PAGES = ("overview", "heatmap", "coverage", "neuron", "listen")

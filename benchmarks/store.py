@@ -22,8 +22,8 @@ from sqlalchemy import Engine
 
 from benchmarks.make_store import N_LAYERS, OF_SEVERAL, TASKS, WIDTH, dataset, task_scores
 from core.results import ModelRecord
-from db.session import open_store, sqlite_path
-from db.store import Store
+from db.connection.open import open_store, sqlite_path
+from db.writes.store import Store
 
 MEGABYTE = 1e6
 

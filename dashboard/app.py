@@ -17,7 +17,7 @@ if _ROOT not in sys.path:
 
 from dashboard import warm  # noqa: E402
 from dashboard.components import store  # noqa: E402
-from db.session import StoreError  # noqa: E402
+from db.connection.open import StoreError  # noqa: E402
 
 st.set_page_config(
     page_title="Audio neuron atlas",

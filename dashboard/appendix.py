@@ -16,7 +16,7 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from dashboard import appendix_tables as tables
-from db import queries, report_queries
+from db.reads import report, study
 
 MOST_ROWS = 1000
 """Of a table; how many more there are is told."""
@@ -70,7 +70,7 @@ def markdown(parts: Sequence[Section], title: str) -> str:
 
 def sections(engine: Engine) -> list[Section]:
     """Everything that a store says of its study."""
-    runs, own = queries.runs(engine), report_queries.own_effects(engine)
+    runs, own = study.runs(engine), report.own_effects(engine)
     return [
         Section("Models", "Weights are the first characters of their sha256.", tables.models(engine)),
         Section("Datasets", "Hours and clips without the files left out.", tables.datasets(engine)),
@@ -110,9 +110,9 @@ def sections(engine: Engine) -> list[Section]:
         Section("Versions", "Of the newest run of each model.", tables.versions(runs)),
         Section("Runs", "Seconds of computing in each stage; a run that was killed tells none.", tables.runs(runs)),
         Section("Not measured, and notes", "What a model or task lacks, and what was cut short.", tables.lacks(engine)),
-        Section("Warnings", "What may spoil a result.", tables.named(queries.warnings(engine))),
+        Section("Warnings", "What may spoil a result.", tables.named(study.warnings(engine))),
         Section(
-            "Files left out", "Files that cannot be used, or lack something.", tables.named(queries.problems(engine))
+            "Files left out", "Files that cannot be used, or lack something.", tables.named(study.problems(engine))
         ),
     ]
 
@@ -135,7 +135,7 @@ def in_short(engine: Engine, models: Collection[str], tasks: Collection[str]) ->
 
 def _studied(engine: Engine, models: Collection[str], tasks: Collection[str]) -> pd.DataFrame:
     """Models, datasets, settings, versions and time in a few lines."""
-    of_models, of_tasks = tables.models(engine), queries.tasks(engine)
+    of_models, of_tasks = tables.models(engine), study.tasks(engine)
     datasets = set(of_tasks[of_tasks["task"].isin(tasks)]["dataset"])
     rows = [
         ("model", f"{row['Model']}: {row['Neurons']} neurons in {row['Layers']} layers, weights {row['Weights']}")
@@ -145,7 +145,7 @@ def _studied(engine: Engine, models: Collection[str], tasks: Collection[str]) ->
     for row in of_datasets[of_datasets["Dataset"].isin(datasets)].to_dict("records"):
         size = f"{row['Clips']} clips, {row['Hours']} hours, {row['Splits']} ({row['Split is']})"
         rows.append(("dataset", f"{row['Dataset']}: {size}; {row['Files left out']} left out"))
-    runs = queries.runs(engine)
+    runs = study.runs(engine)
     runs = runs[runs["model"].isin(models)]
     for what, frame in (("settings", tables.settings(runs)), ("versions", tables.versions(runs))):
         for told, of in frame.groupby("Values", sort=False):
@@ -165,10 +165,10 @@ def _studied(engine: Engine, models: Collection[str], tasks: Collection[str]) ->
 
 def _results(engine: Engine, models: Collection[str], tasks: Collection[str]) -> pd.DataFrame:
     """Head, coverage and ablation of each task and model, each beside its chance."""
-    found = tables.one_preset(report_queries.all_coverage(engine))
+    found = tables.one_preset(report.all_coverage(engine))
     found = found[found["model"].isin(models) & found["task"].isin(tasks)]
     heads = tables.whole_heads(engine)[["task", "model", "accuracy", "chance", "ci_low", "ci_high"]]
-    effects = tables.mean_effects(report_queries.own_effects(engine)).drop_duplicates(["task", "model"])
+    effects = tables.mean_effects(report.own_effects(engine)).drop_duplicates(["task", "model"])
     both = found.merge(heads, "left", ["task", "model"]).merge(effects, "left", ["task", "model"])
     return pd.DataFrame(
         {

@@ -12,7 +12,8 @@ from sqlalchemy import Engine
 
 from dashboard import facts
 from dashboard.written import between, number, share
-from db import coverage_queries, queries, report_queries
+from db.reads import coverage as coverage_queries
+from db.reads import report, study
 
 STAGES = ("extract", "score", "ablate")
 _N_DRAWS, _LEAST_CLASSES = 2000, 5
@@ -27,7 +28,7 @@ def one_preset(coverage: pd.DataFrame) -> pd.DataFrame:
 
 
 def models(engine: Engine) -> pd.DataFrame:
-    found = queries.models(engine)
+    found = study.models(engine)
     return pd.DataFrame(
         {
             "Model": found["name"], "What it is": found["description"], "Layers": found["n_layers"].map(number),
@@ -39,7 +40,7 @@ def models(engine: Engine) -> pd.DataFrame:
 
 
 def datasets(engine: Engine) -> pd.DataFrame:
-    found, parts = queries.datasets(engine), report_queries.splits(engine)
+    found, parts = study.datasets(engine), report.splits(engine)
     order = {"train": 0, "valid": 1, "test": 2}
     parts = parts.sort_values("split", key=lambda names: names.map(order), kind="stable")
     parts["shown"] = [f"{split} {n:,}" for split, n in zip(parts["split"], parts["n_clips"], strict=True)]
@@ -57,7 +58,7 @@ def datasets(engine: Engine) -> pd.DataFrame:
 
 
 def tasks(engine: Engine) -> pd.DataFrame:
-    found = queries.tasks(engine).astype({"n_classes": object, "n_clips": object})
+    found = study.tasks(engine).astype({"n_classes": object, "n_clips": object})
     found[["n_classes", "n_clips"]] = found[["n_classes", "n_clips"]].map(number)
     return named(found[["task", "dataset", "attribute", "n_classes", "n_clips"]], n_classes="Classes", n_clips="Clips")
 
@@ -75,12 +76,12 @@ def heads(engine: Engine) -> pd.DataFrame:
 
 def whole_heads(engine: Engine) -> pd.DataFrame:
     """How heads did on all classes together, with intervals."""
-    found = queries.probe(engine)
+    found = study.probe(engine)
     return facts.with_intervals(found[found["class_name"].isna()])
 
 
 def coverage(engine: Engine) -> pd.DataFrame:
-    found = report_queries.all_coverage(engine)
+    found = report.all_coverage(engine)
     neurons = zip(found["null_n_class_specific_mean"], found["null_n_class_specific_high"], strict=True)
     return pd.DataFrame(
         {
@@ -132,7 +133,7 @@ def ablation(own: pd.DataFrame) -> pd.DataFrame:
 
 
 def specificities(engine: Engine) -> pd.DataFrame:
-    found = report_queries.specificities(engine)
+    found = report.specificities(engine)
     percent = found[["ci_low", "ci_high"]] * 100
     return pd.DataFrame(
         {
@@ -162,7 +163,7 @@ def classes(own: pd.DataFrame) -> pd.DataFrame:
 
 def selections(engine: Engine) -> pd.DataFrame:
     """Equal settings once."""
-    found = report_queries.all_coverage(engine)
+    found = report.all_coverage(engine)
     found["Values"] = [_listed(json.loads(text), without=("preset",)) for text in found["settings_json"]]
     rows = [
         (preset, values, ", ".join(dict.fromkeys(of["task"])))
@@ -197,12 +198,12 @@ def runs(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def lacks(engine: Engine) -> pd.DataFrame:
-    coverage = one_preset(report_queries.all_coverage(engine))
-    skipped = queries.skipped_probes(engine)[["model", "task", "reason"]].rename(columns={"reason": "missing"})
-    lacking = facts.not_measured(coverage, queries.probe(engine), coverage_queries.ablated_tasks(engine))
-    notes = facts.run_notes(queries.runs(engine))
+    coverage = one_preset(report.all_coverage(engine))
+    skipped = study.skipped_probes(engine)[["model", "task", "reason"]].rename(columns={"reason": "missing"})
+    lacking = facts.not_measured(coverage, study.probe(engine), coverage_queries.ablated_tasks(engine))
+    notes = facts.run_notes(study.runs(engine))
     scored = set(coverage["model"])
-    unscored = [(name, "", "no task is scored") for name in queries.models(engine)["name"] if name not in scored]
+    unscored = [(name, "", "no task is scored") for name in study.models(engine)["name"] if name not in scored]
     none = pd.DataFrame(unscored, columns=["model", "task", "missing"])
     rows = pd.concat([none, lacking, skipped, notes], ignore_index=True)
     return named(rows, missing="Missing, or note")

@@ -105,7 +105,7 @@ def class_table(classes: pd.DataFrame, preset: str) -> pd.DataFrame:
     Parameters
     ----------
     classes : DataFrame
-        Of `db.coverage_queries.classes_without`.
+        Of `db.reads.coverage.classes_without`.
     preset : str
         The selector that found none.
     """

@@ -22,8 +22,8 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import queries
-from db.session import StoreError, open_store, shown
+from db.connection.open import StoreError, open_store, shown
+from db.reads import study
 
 DEFAULT_STORE = "atlas.db"
 
@@ -74,7 +74,7 @@ def _stamp(location: str) -> tuple[int, ...]:
     path = _file_of(location)
     if path is None:
         try:
-            return (0, *queries.change_stamp(_engine(location, 0)))
+            return (0, *study.change_stamp(_engine(location, 0)))
         except (StoreError, SQLAlchemyError):
             return (0,)  # what is wrong is told when a page reads
     stamp: list[int] = []
@@ -136,7 +136,7 @@ def _own(kept: Any) -> Any:
 
 
 def read(store: Store, query: Callable[..., Any], *positional: Any, **named: Any) -> Any:
-    """Return the answer of a function of ``db.queries`` or its like, cached while the store stays as it is.
+    """Return the answer of a function of ``db.reads.study`` or its like, cached while the store stays as it is.
 
     Parameters
     ----------

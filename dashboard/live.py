@@ -65,7 +65,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Model:
-    """A model as a store knows it; of `db.listen_queries.model_facts`."""
+    """A model as a store knows it; of `db.reads.listen.model_facts`."""
 
     name: str
     weights_key: str

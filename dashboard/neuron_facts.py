@@ -255,7 +255,7 @@ def check_lines(check: pd.DataFrame) -> list[str]:
 
 
 def correlations(sums: pd.DataFrame) -> pd.Series:
-    """Pearson's correlation over classes, out of the sums of `db.neuron_evidence_queries.alike`; NaN if flat."""
+    """Pearson's correlation over classes, out of the sums of `db.reads.neuron_evidence.alike`; NaN if flat."""
     n = sums["n"].astype("float64")
     covariance = n * sums["sum_xy"] - sums["sum_x"] * sums["sum_y"]
     spread = (n * sums["sum_xx"] - sums["sum_x"] ** 2) * (n * sums["sum_yy"] - sums["sum_y"] ** 2)

@@ -1,4 +1,4 @@
-"""What the pitch page says and counts; pure functions over frames of `db.tuning_queries`."""
+"""What the pitch page says and counts; pure functions over frames of `db.reads.pitch`."""
 
 from __future__ import annotations
 

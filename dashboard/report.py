@@ -18,8 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard import report_findings, report_study
 from dashboard.report_page import Figures, document
-from db import queries
-from db.session import StoreError, open_store, shown, store_name
+from db.connection.open import StoreError, open_store, shown, store_name
+from db.reads import study as queries
 
 
 def write_report(store: str | Path, path: str | Path) -> Path:

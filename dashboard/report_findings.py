@@ -9,8 +9,8 @@ from dashboard import facts
 from dashboard.charts.report import pitch_chart, self_chart, shared_chart
 from dashboard.report_page import Figures, bullets, paragraph, table, text
 from dashboard.written import between, number, share
-from db import queries, report_queries
-from db.named_queries import NAMED
+from db.reads import report, study
+from db.reads.named import NAMED
 
 _BETWEEN = ("sharing by octave", "sharing by gender", "sharing by event")
 _WITHIN = ("sharing of genres", "sharing of emotions", "sharing of languages")
@@ -31,7 +31,7 @@ def sharing(engine: Engine, figures: Figures) -> str:
     )
     empty = []
     for name in (*_BETWEEN, *_WITHIN):
-        rows = report_queries.named(engine, name)
+        rows = report.named(engine, name)
         rows = rows[rows["preset"] == "calibrated"]
         if rows.empty:
             empty.append(NAMED[name][0])
@@ -97,7 +97,7 @@ def _largest(rows: pd.DataFrame) -> str:
 
 def tuning(engine: Engine, figures: Figures) -> str:
     """Write pitch tuning and the preferences of class-specific neurons."""
-    rows = report_queries.tuning(engine)
+    rows = report.tuning(engine)
     html = ""
     if rows.empty:
         html += paragraph("No pitch task was scored.", style="none")
@@ -121,7 +121,7 @@ def tuning(engine: Engine, figures: Figures) -> str:
             {"model": "Model", "task": "Task", "n": "Pitch neurons", "bandwidth": "Bandwidth, median (semitones)",
              "n_octave": "Octave-equivalent", "chance": "By chance"},
         )  # fmt: skip
-    rows = report_queries.preferences(engine)
+    rows = report.preferences(engine)
     if rows.empty:
         return html
     return html + "<h3>Preferences</h3>" + table(
@@ -145,14 +145,14 @@ def _preferred(rows: pd.DataFrame) -> pd.DataFrame:
 
 def ablation(engine: Engine, figures: Figures) -> str:
     """Write what classes lose by their own neurons, beside others and random sets."""
-    effects = report_queries.named(engine, "largest effects")
+    effects = report.named(engine, "largest effects")
     if effects.empty:
         return paragraph("No neurons were ablated in the runs of this store.", style="none")
     html = paragraph(
         "The class-specific neurons of one class are changed and the same linear head is asked again. An effect stands "
         "where q < 0.05, its interval leaves out 0, and it lies outside the range of equally large random sets."
     )
-    standing = report_queries.named(engine, "effects that stand")
+    standing = report.named(engine, "effects that stand")
     n_stand = f"{len(standing):,} effects stand." if len(standing) else "No effect of this store stands."
     html += f"<h3>{n_stand}</h3>"
     shown = standing if len(standing) else effects.head(MOST_EFFECTS)
@@ -164,7 +164,7 @@ def ablation(engine: Engine, figures: Figures) -> str:
          "q_value": "q"},
         grey=~facts.believable(shown).reset_index(drop=True),
     )  # fmt: skip
-    own = report_queries.named(engine, "self and cross").dropna(subset="self_delta")
+    own = report.named(engine, "self and cross").dropna(subset="self_delta")
     own = own.sort_values("self_delta", kind="stable").head(MOST_EFFECTS).reset_index(drop=True)
     own["label"] = [
         f"{n}. {row['model']}, {row['task']}: {row['target']}{'' if row['gain'] == 0 else ', ' + facts.action(row)}"
@@ -176,7 +176,7 @@ def ablation(engine: Engine, figures: Figures) -> str:
             f"The {len(own)} classes that lose most by their own neurons, with 95 % intervals; grey: q of 0.05 or "
             "more; ticks: mean of the random sets.",
         )
-    rows = report_queries.specificities(engine).round(9)  # differences of means: noise of the last digits goes
+    rows = report.specificities(engine).round(9)  # differences of means: noise of the last digits goes
     if len(rows):
         written = rows.assign(
             done=[
@@ -214,7 +214,7 @@ def _effects(rows: pd.DataFrame) -> pd.DataFrame:
 def confounds(engine: Engine) -> str:
     """Write what else tells the classes, the runs' warnings, and files that were left out."""
     html = ""
-    rows = report_queries.feature_probes(engine)
+    rows = report.feature_probes(engine)
     marked = rows[rows["mark"].fillna("") != ""].reset_index(drop=True)
     if len(rows):
         html += table(
@@ -230,20 +230,20 @@ def confounds(engine: Engine) -> str:
         )  # fmt: skip
     else:
         html += paragraph("No confound probes were trained.", style="none")
-    explained = report_queries.named(engine, "explained pairs")
+    explained = report.named(engine, "explained pairs")
     explained = explained[explained["explained_by"] != "nothing"]
     if len(explained):
         html += table(
             explained, "Pairs of class and neuron whose evidence level, duration or silence takes away (calibrated).",
             {"task": "Task", "model": "Model", "explained_by": "Explained by", "n_pairs": "Pairs"},
         )  # fmt: skip
-    warnings = queries.warnings(engine)
+    warnings = study.warnings(engine)
     html += "<h3>Warnings</h3>" + (
         table(warnings, "What the runs warned of.", {"model": "Model", "task": "Task", "warning": "Warning"})
         if len(warnings)
         else paragraph("None.", style="none")
     )
-    problems = queries.problems(engine)
+    problems = study.problems(engine)
     if len(problems):
         html += "<h3>Files left out</h3>" + table(
             problems, "Files that were left out, or lack something.",
@@ -254,10 +254,10 @@ def confounds(engine: Engine) -> str:
 
 def missing(engine: Engine) -> str:
     """Write what each model and task lacks, and what the runs said they left out."""
-    coverage = queries.coverage(engine, "calibrated")
-    effects = pd.concat([queries.ablation_effects(engine, name) for name in queries.models(engine)["name"]])
-    lacking = facts.not_measured(coverage, queries.probe(engine), effects)
-    notes = facts.run_notes(queries.runs(engine))
+    coverage = study.coverage(engine, "calibrated")
+    effects = pd.concat([study.ablation_effects(engine, name) for name in study.models(engine)["name"]])
+    lacking = facts.not_measured(coverage, study.probe(engine), effects)
+    notes = facts.run_notes(study.runs(engine))
     rows = pd.concat([lacking, notes], ignore_index=True)
     if rows.empty:
         return paragraph("Everything that a run measures was measured.", style="none")
@@ -270,8 +270,8 @@ def missing(engine: Engine) -> str:
 
 def citing(engine: Engine, version: str) -> str:
     """Write how to cite the study and what it rests on."""
-    datasets = queries.datasets(engine)
-    models = queries.models(engine)
+    datasets = study.datasets(engine)
+    models = study.models(engine)
     lines = [
         f"This program: Audio Neuron Atlas, version {version}. Name the models, the datasets, the settings and the "
         "seed of section 2 with it.",

@@ -12,14 +12,15 @@ from dashboard.charts import overview as charts
 from dashboard.components.presets import MEANING, TERMS
 from dashboard.report_page import Figures, bullets, paragraph, table, text
 from dashboard.written import between, number, share
-from db import coverage_queries, queries, report_queries
+from db.reads import coverage as coverage_queries
+from db.reads import report, study
 
 _STAGES = ("seconds_extract", "seconds_score", "seconds_ablate")
 
 
 def in_short(engine: Engine) -> str:
     """Write what a reader should know who reads no further."""
-    totals = queries.store_facts(engine)
+    totals = study.store_facts(engine)
     counted = ", ".join(
         f"{int(totals[f'n_{name}s']):,} {name}{'' if totals[f'n_{name}s'] == 1 else 's'}"
         for name in ("model", "neuron", "task", "clip")
@@ -29,12 +30,12 @@ def in_short(engine: Engine) -> str:
         "one class than for the others is called class-specific. Every count stands beside what the same search finds "
         "when the labels are shuffled; every ablation beside random neurons of the same layers."
     )
-    lines = facts.beyond_chance(queries.coverage(engine, "calibrated"))
+    lines = facts.beyond_chance(study.coverage(engine, "calibrated"))
     if lines:
         html += paragraph("By the rule of evidence (calibrated):") + bullets(lines)
-    standing = report_queries.named(engine, "effects that stand")
-    tried = queries.models(engine)["name"]
-    n_effects = sum(len(queries.ablation_effects(engine, model)) for model in tried)
+    standing = report.named(engine, "effects that stand")
+    tried = study.models(engine)["name"]
+    n_effects = sum(len(study.ablation_effects(engine, model)) for model in tried)
     if n_effects:
         html += paragraph(
             f"Ablation effects that stand (q < 0.05, an interval without 0, beyond every random set): "
@@ -45,19 +46,19 @@ def in_short(engine: Engine) -> str:
 
 def studied(engine: Engine) -> str:
     """Write models, datasets, runs, settings and versions."""
-    models, runs = queries.models(engine), queries.runs(engine)
+    models, runs = study.models(engine), study.runs(engine)
     html = "<h3>Models</h3>" + table(
         models, "The models.",
         {"name": "Model", "description": "What it is", "n_layers": "Layers", "n_neurons": "Neurons",
          "n_parameters": "Parameters", "sample_rate": "Hz", "licence": "Licence"},
     )  # fmt: skip
     html += "<h3>Datasets</h3>" + table(
-        queries.datasets(engine), "The datasets, and where their splits come from.",
+        study.datasets(engine), "The datasets, and where their splits come from.",
         {"name": "Dataset", "description": "What it is", "n_clips": "Clips", "n_problems": "Files left out",
          "split_origin": "Split", "licence": "Licence", "source": "Source"},
     )  # fmt: skip
     html += "<h3>Tasks</h3>" + table(
-        queries.tasks(engine), "The tasks that were scored, with the clips that choose neurons.",
+        study.tasks(engine), "The tasks that were scored, with the clips that choose neurons.",
         {"task": "Task", "dataset": "Dataset", "attribute": "Attribute", "n_classes": "Classes", "n_clips": "Clips"},
     )  # fmt: skip
     told = runs.assign(started_at=runs["started_at"].astype(str).str[:16].str.replace("T", " "))
@@ -96,7 +97,7 @@ def _one_line_each(given: object) -> str:
 
 def coverage(engine: Engine, figures: Figures) -> str:
     """Write coverage of each preset beside its null."""
-    rows = report_queries.all_coverage(engine)
+    rows = report.all_coverage(engine)
     html = ""
     for preset in [name for name in MEANING if name in set(rows["preset"])]:
         of = rows[rows["preset"] == preset].reset_index(drop=True)
@@ -142,14 +143,14 @@ def _pairs(frame: pd.DataFrame, low: str, high: str) -> list[tuple[float, float]
 
 def by_layer(engine: Engine, figures: Figures) -> str:
     """Write the share of each layer that is class-specific."""
-    models = queries.models(engine)
+    models = study.models(engine)
     widths = dict(zip(models["name"], models["n_neurons"], strict=True))
     html = ""
     for preset in ("calibrated", "aape"):
         found = coverage_queries.specific_by_layer(engine, preset)
         if found.empty:
             continue
-        nulls = facts.null_shares(queries.coverage(engine, preset), widths)
+        nulls = facts.null_shares(study.coverage(engine, preset), widths)
         shares = facts.shares_by_layer(found)
         html += figures(
             charts.layer_chart(shares, nulls),
@@ -165,7 +166,7 @@ def by_layer(engine: Engine, figures: Figures) -> str:
 
 def heads(engine: Engine, figures: Figures) -> str:
     """Write how well a linear head tells the classes, with its interval."""
-    probe = queries.probe(engine)
+    probe = study.probe(engine)
     whole = probe[probe["class_name"].isna()] if len(probe) else probe
     if whole.empty:
         return paragraph("No linear head was trained.", style="none")
@@ -175,7 +176,7 @@ def heads(engine: Engine, figures: Figures) -> str:
         "Linear heads on the model's frozen features, on test clips, with 95 % intervals; grey: chance. It tells "
         "whether a model knows the classes at all.",
     )
-    spectrum = report_queries.feature_probes(engine).query("feature == 'spectrum'")
+    spectrum = report.feature_probes(engine).query("feature == 'spectrum'")
     rows = rows.merge(
         spectrum[["model", "task", "accuracy"]].rename(columns={"accuracy": "spectrum"}),
         on=["model", "task"],

@@ -1,4 +1,4 @@
-"""What the speech page says and counts; pure functions over frames of `db.speech_queries`."""
+"""What the speech page says and counts; pure functions over frames of `db.reads.preferences`."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from dashboard.charts.answer import MOST_BARS, MOST_ROWS, interval_of, is_number
 from dashboard.components.address import relative
-from db.named_queries import NAMED, PAPER
-from db.view_meanings import VIEW_MEANINGS, meaning
+from db.reads.named import NAMED, PAPER
+from db.reads.view_meanings import VIEW_MEANINGS, meaning
 
 LONGEST_IN_ADDRESS = 6_000  # characters once encoded; servers and mail programs cut longer links
 MOST_COLOURS = 12

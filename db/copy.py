@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, func, select, text
 
-from db.models import Base, Dataset, Model, Run
-from db.rows import analyze, bulk_insert
-from db.session import StoreError, exclusive_run, open_store, shown, store_name, translate_errors
+from db.connection.open import StoreError, exclusive_run, open_store, shown, store_name, translate_errors
+from db.schema.scores import Base, Dataset, Model, Run
+from db.writes.rows import analyze, bulk_insert
 
 _ROWS_AT_ONCE = 50_000
 _BLOBS_AT_ONCE = 500

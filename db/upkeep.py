@@ -13,9 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from db.models import Base
-from db.rows import analyze
-from db.session import StoreError, exclusive_run, open_store, store_name, translate_errors
+from db.connection.open import StoreError, exclusive_run, open_store, store_name, translate_errors
+from db.schema.scores import Base
+from db.writes.rows import analyze
 
 _WORTH_GIVING_BACK = 0.05  # of the file
 _MEGABYTE = 1e6

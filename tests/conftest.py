@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import URL, Engine
 
-from db.session import open_store
+from db.connection.open import open_store
 from tests import postgres_server
 
 

@@ -239,8 +239,8 @@ def statement(folder: Path, seed: int) -> Try:
     """SQL of a visitor on the SQL page."""
     import hashlib
 
-    from db.sandbox import RefusedSQL, run_sql
-    from db.session import open_store
+    from db.connection.open import open_store
+    from db.sandbox.ask import RefusedSQL, run_sql
     from tests.tiny_study import write_study
 
     store = folder / "atlas.db"

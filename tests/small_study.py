@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import run_analysis
 from core.encoders.nano import NanoEncoder
-from db.views import VIEWS
+from db.schema.views.study import VIEWS
 
 RATE = 16_000
 QUICK = (

@@ -30,8 +30,8 @@ from core.results import (
     TokenGrid,
     TopClips,
 )
-from db.session import open_store
-from db.store import Store
+from db.connection.open import open_store
+from db.writes.store import Store
 
 LAYER_WIDTHS = (64,) * 6
 N_NEURONS = sum(LAYER_WIDTHS)

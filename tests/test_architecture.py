@@ -53,10 +53,10 @@ def offenders(package: str, *, may: tuple[str, ...] = (), never: tuple[str, ...]
 def test_the_reader_of_imports_sees_every_form(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text(
-        "import db\ndef f():\n    from core import null\n    import torch.nn as nn\nfrom db.store import Store\n"
+        "import db\ndef f():\n    from core import null\n    import torch.nn as nn\nfrom db.writes.store import Store\n"
     )
-    assert set(imports(path)) == {"db", "db.store.Store", "core.evidence.permutation", "torch.nn"}
-    assert within("db.store.Store", "db.store")
+    assert set(imports(path)) == {"db", "db.writes.store.Store", "core.evidence.permutation", "torch.nn"}
+    assert within("db.writes.store.Store", "db.writes.store")
     assert not within("dbx", "db")
 
 
@@ -195,5 +195,5 @@ def test_report_and_summary_are_the_only_page_code_that_the_command_loads_and_la
 
 
 def test_the_sandboxed_process_needs_the_standard_library_alone() -> None:
-    outside = {m.split(".")[0] for m in imports(ROOT / "db/sandbox_worker.py")} - set(sys.stdlib_module_names)
+    outside = {m.split(".")[0] for m in imports(ROOT / "db/sandbox/worker.py")} - set(sys.stdlib_module_names)
     assert outside == {"__future__"} - set(sys.stdlib_module_names)

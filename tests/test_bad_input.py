@@ -16,7 +16,7 @@ import soundfile
 import torch
 
 from core.datasets import audio
-from db.session import exclusive_run, open_store
+from db.connection.open import exclusive_run, open_store
 from tests.small_study import (
     RATE,
     make_dataset,

@@ -252,9 +252,9 @@ def test_an_unknown_user_is_a_folder_that_is_not_there() -> None:
 )
 def test_no_password_is_shown(db: str, shown: str) -> None:
     from dashboard.data import Store
-    from db import session
+    from db.connection import open
 
-    assert AnalysisConfig(db=db).shown_db == session.shown(db) == Store(db, ()).shown == shown
+    assert AnalysisConfig(db=db).shown_db == open.shown(db) == Store(db, ()).shown == shown
     assert AnalysisConfig(db=db).as_dict()["db"] == shown
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, event, text
 
-from db import clip_queries
-from db.patterns import VERSION, decode, encode
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import clips as clip_queries
+from db.schema.patterns import VERSION, decode, encode
 from tests.synthetic_store import build_store
 from tests.tiny_study import write_study
 

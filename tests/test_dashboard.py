@@ -17,8 +17,8 @@ import soundfile  # type: ignore[import-untyped]
 
 from dashboard import data
 from dashboard.components import clip, words
-from db import queries
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import study
 from tests.pages import asked, open_page
 from tests.synthetic_store import build_store
 
@@ -97,7 +97,7 @@ def test_the_address_restores_the_heatmap(store: Path, monkeypatch: pytest.Monke
     }  # fmt: skip
     assert asked(app, "class") == "dog"
     engine = open_store(store, read_only=True)
-    expected = queries.cell_neurons(engine, "nano-sl", "rooms-event", "calibrated", 4, "dog")
+    expected = study.cell_neurons(engine, "nano-sl", "rooms-event", "calibrated", 4, "dog")
     assert sorted(app.dataframe[0].value["neuron"]) == sorted(expected["neuron"])
 
 
@@ -114,7 +114,7 @@ def test_a_select_box_writes_to_the_address(store: Path, monkeypatch: pytest.Mon
 def test_next_goes_through_the_current_list(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(store))
     engine = open_store(store, read_only=True)
-    found = queries.cell_neurons(engine, "nano-ssl", "notes-pitch", "calibrated", 5)
+    found = study.cell_neurons(engine, "nano-ssl", "notes-pitch", "calibrated", 5)
     first, second = sorted(set(found["neuron"]))[:2]
     app = open_page("neuron", model="nano-ssl", task="notes-pitch", layer="5", neuron=str(first))
     buttons = {button.label: button for button in app.button}

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from db.evidence_views import EVIDENCE_VIEWS
-from db.session import migrate, open_store
-from db.store import Store
+from db.connection.open import migrate, open_store
+from db.schema.views.evidence import EVIDENCE_VIEWS
+from db.writes.store import Store
 from tests.tiny_study import SCORES, rows, write_study
 
 OF_TASK = ("tiny", "pets", "pets-animal")

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from core.results import ProbeResult
-from db import coverage_queries, queries
-from db.frames import frame
-from db.session import open_store
-from db.store import Store
+from db.connection.open import open_store
+from db.reads import coverage, study
+from db.reads.frames import frame
+from db.writes.store import Store
 from tests.synthetic_store import N_NEURONS, build_store
 from tests.tiny_study import ABLATION, PROBE, write_study
 
@@ -74,7 +74,7 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 def ask(name: str, engine: Engine, **also: Any) -> Any:
     """Call a query with those of ``ASKED`` that it requires."""
-    function: Callable[..., Any] = getattr(queries, name)
+    function: Callable[..., Any] = getattr(study, name)
     required = [
         parameter.name
         for parameter in list(inspect.signature(function).parameters.values())[1:]
@@ -97,7 +97,7 @@ def test_view_begins_with_the_promised_columns(tiny: Engine, view: str) -> None:
     assert [column for column in columns if column in promised] == promised
 
 
-@pytest.mark.parametrize("name", queries.__all__)
+@pytest.mark.parametrize("name", study.__all__)
 def test_query_has_the_same_columns_on_an_empty_store(synthetic: Engine, name: str) -> None:
     full, empty = ask(name, synthetic), ask(name, open_store(":memory:"))
     if not isinstance(full, pd.DataFrame):
@@ -111,71 +111,71 @@ def test_query_has_the_same_columns_on_an_empty_store(synthetic: Engine, name: s
 
 def test_empty_store_says_so(tiny: Engine) -> None:
     empty = open_store(":memory:")
-    assert queries.is_empty(empty) and not queries.is_empty(tiny)
-    assert queries.selection_settings(empty, "m", "t", "aape") is None
-    assert queries.presets(empty) == []
+    assert study.is_empty(empty) and not study.is_empty(tiny)
+    assert study.selection_settings(empty, "m", "t", "aape") is None
+    assert study.presets(empty) == []
 
 
 def test_store_facts(tiny: Engine) -> None:
-    facts = queries.store_facts(tiny)
+    facts = study.store_facts(tiny)
     assert facts.pop("schema_version") != ""
     assert facts == {"n_models": 1, "n_tasks": 1, "n_neurons": 3, "n_clips": 3}
 
 
 def test_models_layers_datasets_tasks(tiny: Engine) -> None:
-    (model,) = listed(queries.models(tiny))
+    (model,) = listed(study.models(tiny))
     assert model == ("tiny", 2, 3, 16000, 99, "A tiny encoder", "MIT", "weights-1")
-    assert listed(queries.layers(tiny, "tiny")) == [(0, 2), (1, 1)]
-    (dataset,) = listed(queries.datasets(tiny), "name", "root", "n_clips", "n_problems")
+    assert listed(study.layers(tiny, "tiny")) == [(0, 2), (1, 1)]
+    (dataset,) = listed(study.datasets(tiny), "name", "root", "n_clips", "n_problems")
     assert dataset == ("pets", "/audio/pets", 3, 1)
-    assert listed(queries.tasks(tiny)) == [("pets", "pets-animal", "animal", 2, 3)]
-    assert queries.tasks(tiny, "tiny").equals(queries.tasks(tiny))
-    assert queries.tasks(tiny, "unknown").empty
+    assert listed(study.tasks(tiny)) == [("pets", "pets-animal", "animal", 2, 3)]
+    assert study.tasks(tiny, "tiny").equals(study.tasks(tiny))
+    assert study.tasks(tiny, "unknown").empty
 
 
 def test_coverage_and_its_settings(tiny: Engine) -> None:
-    assert listed(queries.coverage(tiny, "calibrated"), "n_pairs", "coverage") == [(2, 1.0)]
-    assert queries.selection_settings(tiny, "tiny", "pets-animal", "aape") == {"entropy_rate": 0.01}
-    assert queries.presets(tiny) == ["aape", "calibrated", "lape"]
+    assert listed(study.coverage(tiny, "calibrated"), "n_pairs", "coverage") == [(2, 1.0)]
+    assert study.selection_settings(tiny, "tiny", "pets-animal", "aape") == {"entropy_rate": 0.01}
+    assert study.presets(tiny) == ["aape", "calibrated", "lape"]
 
 
 def test_specific_by_layer_counts_neurons_and_keeps_zeros(tiny: Engine) -> None:
-    assert listed(coverage_queries.specific_by_layer(tiny, "calibrated")) == [
+    assert listed(coverage.specific_by_layer(tiny, "calibrated")) == [
         ("tiny", "pets-animal", 0, 2, 1),
         ("tiny", "pets-animal", 1, 1, 1),
     ]
-    assert listed(coverage_queries.specific_by_layer(tiny, "aape"), "n_class_specific") == [(1,), (0,)]
-    assert listed(coverage_queries.specific_by_layer(tiny, "lape"), "n_class_specific") == [(0,), (0,)]
-    assert coverage_queries.specific_by_layer(tiny, "aape", "unknown").empty
+    assert listed(coverage.specific_by_layer(tiny, "aape"), "n_class_specific") == [(1,), (0,)]
+    assert listed(coverage.specific_by_layer(tiny, "lape"), "n_class_specific") == [(0,), (0,)]
+    assert coverage.specific_by_layer(tiny, "aape", "unknown").empty
 
 
 def test_layer_class_counts(tiny: Engine) -> None:
     # 1.5 pairs on shuffled labels over 2 classes x 3 neurons: 0.25 a class and neuron.
-    assert listed(queries.layer_class_counts(tiny, "tiny", "pets-animal", "calibrated")) == [
+    assert listed(study.layer_class_counts(tiny, "tiny", "pets-animal", "calibrated")) == [
         (0, "cat", 1, 0.5),
         (0, "dog", 0, 0.5),
         (1, "cat", 0, 0.25),
         (1, "dog", 1, 0.25),
     ]
-    without_null = queries.layer_class_counts(tiny, "tiny", "pets-animal", "aape")
+    without_null = study.layer_class_counts(tiny, "tiny", "pets-animal", "aape")
     assert without_null["n_neurons"].tolist() == [1, 0, 0, 0]
     assert without_null["expected_null"].isna().all()
 
 
 def test_cell_neurons(tiny: Engine) -> None:
-    found = listed(queries.cell_neurons(tiny, "tiny", "pets-animal", "calibrated", 1))
+    found = listed(study.cell_neurons(tiny, "tiny", "pets-animal", "calibrated", 1))
     assert found == [(0, "dog", 0.2, math.log(2), 1.0, 0.02, 0.04, 0.0)]
-    assert queries.cell_neurons(tiny, "tiny", "pets-animal", "calibrated", 1, "cat").empty
+    assert study.cell_neurons(tiny, "tiny", "pets-animal", "calibrated", 1, "cat").empty
 
 
 def test_probabilities_of_chosen_neurons(tiny: Engine) -> None:
-    found = listed(queries.probabilities(tiny, "tiny", "pets-animal", 0, [1, 0]))
+    found = listed(study.probabilities(tiny, "tiny", "pets-animal", 0, [1, 0]))
     assert found == [(0, "cat", 0.5), (0, "dog", 0.0), (1, "cat", 0.0), (1, "dog", 0.0)]
-    assert queries.probabilities(tiny, "tiny", "pets-animal", 0, []).empty
+    assert study.probabilities(tiny, "tiny", "pets-animal", 0, []).empty
 
 
 def test_neuron(tiny: Engine) -> None:
-    assert listed(queries.neuron(tiny, "tiny", 1, 0)) == [
+    assert listed(study.neuron(tiny, "tiny", 1, 0)) == [
         ("pets", "pets-animal", "cat", 0.2, 4, 20, 2),
         ("pets", "pets-animal", "dog", 0.2, 2, 10, 1),
     ]
@@ -183,71 +183,71 @@ def test_neuron(tiny: Engine) -> None:
 
 def test_neuron_selectivity(tiny: Engine) -> None:
     columns = ("preset", "is_class_specific", "classes", "q_value", "entropy_rank", "n_neurons")
-    assert listed(queries.neuron_selectivity(tiny, "tiny", 1, 0), *columns) == [
+    assert listed(study.neuron_selectivity(tiny, "tiny", 1, 0), *columns) == [
         ("aape", 0, "", None, 2.0, 3),
         ("calibrated", 1, "dog", 0.04, 2.0, 3),
         ("lape", 0, "", None, 2.0, 3),
     ]
-    silent = queries.neuron_selectivity(tiny, "tiny", 0, 1)
+    silent = study.neuron_selectivity(tiny, "tiny", 0, 1)
     assert silent[["entropy", "entropy_rank", "top_class"]].isna().all(axis=None)
-    found = listed(queries.neuron_classes(tiny, "tiny", 0, 0), "preset", "class_name", "q_value")
+    found = listed(study.neuron_classes(tiny, "tiny", 0, 0), "preset", "class_name", "q_value")
     assert found == [("aape", "cat", None), ("calibrated", "cat", 0.01)]
 
 
 def test_ablations_of_a_study_and_of_a_neuron(tiny: Engine) -> None:
     other = replace(ABLATION, selection="aape", neuron_index=ABLATION.neuron_index[:1])
     Store(tiny).write_ablations(1, "more", 1, "pets-animal", [other])
-    assert len(queries.ablation_effects(tiny, "tiny")) == 4
-    assert len(queries.ablation_effects(tiny, "tiny", "pets-animal", "aape")) == 2
-    assert queries.ablation_effects(tiny, "tiny", task="unknown").empty
+    assert len(study.ablation_effects(tiny, "tiny")) == 4
+    assert len(study.ablation_effects(tiny, "tiny", "pets-animal", "aape")) == 2
+    assert study.ablation_effects(tiny, "tiny", task="unknown").empty
     columns = ("selection", "affected_class", "delta", "control_delta_high")
-    of_first = listed(queries.neuron_ablations(tiny, "tiny", 0, 0), *columns)
+    of_first = listed(study.neuron_ablations(tiny, "tiny", 0, 0), *columns)
     assert of_first == [("top 1%", None, -0.25, 0.25), ("top 1%", "cat", -0.5, 0.25)]
-    assert set(queries.neuron_ablations(tiny, "tiny", 1, 0)["selection"]) == {"aape", "top 1%"}
-    assert queries.neuron_ablations(tiny, "tiny", 0, 1).empty
+    assert set(study.neuron_ablations(tiny, "tiny", 1, 0)["selection"]) == {"aape", "top 1%"}
+    assert study.neuron_ablations(tiny, "tiny", 0, 1).empty
 
 
 def test_shared_either_way_round(synthetic: Engine) -> None:
-    one = queries.shared(synthetic, "nano-ssl", "calibrated", "rooms-event", "notes-pitch")
-    two = queries.shared(synthetic, "nano-ssl", "calibrated", "notes-pitch", "rooms-event")
+    one = study.shared(synthetic, "nano-ssl", "calibrated", "rooms-event", "notes-pitch")
+    two = study.shared(synthetic, "nano-ssl", "calibrated", "notes-pitch", "rooms-event")
     assert len(one) == len(two) == 8 * 8
     names = ("task", "class", "n")
     swap = {f"{name}_{x}": f"{name}_{y}" for name in names for x, y in ("ab", "ba")}
     turned = two.rename(columns=swap)[one.columns.tolist()]
     key = ["class_a", "class_b"]
     pd.testing.assert_frame_equal(one.sort_values(key, ignore_index=True), turned.sort_values(key, ignore_index=True))
-    itself = queries.shared(synthetic, "nano-ssl", "calibrated", "rooms-event", "rooms-event")
+    itself = study.shared(synthetic, "nano-ssl", "calibrated", "rooms-event", "rooms-event")
     assert len(itself) == 8 * 7 / 2
 
 
 def test_probe_by_split_and_skipped(tiny: Engine) -> None:
-    assert listed(queries.probe(tiny), "class_name", "accuracy") == [(None, 0.75), ("cat", 1.0)]
-    assert listed(queries.probe(tiny, "valid"), "class_name", "accuracy") == [("dog", 0.5)]
-    assert queries.skipped_probes(tiny).empty
+    assert listed(study.probe(tiny), "class_name", "accuracy") == [(None, 0.75), ("cat", 1.0)]
+    assert listed(study.probe(tiny, "valid"), "class_name", "accuracy") == [("dog", 0.5)]
+    assert study.skipped_probes(tiny).empty
     skipped = ProbeResult("pets-animal", PROBE.rows.iloc[:0], skipped="no valid clips")
     Store(tiny).write_probe(1, "tiny/probe", 1, skipped)
     expected = [("tiny", "pets", "pets-animal", "no valid clips")]
-    assert listed(queries.skipped_probes(tiny, "tiny")) == expected
+    assert listed(study.skipped_probes(tiny, "tiny")) == expected
 
 
 def test_warnings_problems_runs(tiny: Engine) -> None:
     expected = [("tiny", "pets", "pets-animal", "class dog has a single clip")]
-    assert listed(queries.warnings(tiny, "tiny")) == expected
-    assert queries.warnings(tiny, "unknown").empty
-    assert listed(queries.problems(tiny)) == [("pets", "train/broken.wav", "cannot be decoded")]
-    assert queries.runs(tiny)["status"].tolist() == ["done"]
+    assert listed(study.warnings(tiny, "tiny")) == expected
+    assert study.warnings(tiny, "unknown").empty
+    assert listed(study.problems(tiny)) == [("pets", "train/broken.wav", "cannot be decoded")]
+    assert study.runs(tiny)["status"].tolist() == ["done"]
 
 
 def test_made_up_study_is_whole(synthetic: Engine) -> None:
-    assert queries.store_facts(synthetic)["n_neurons"] == 2 * N_NEURONS
-    counts = queries.layer_class_counts(synthetic, "nano-ssl", "rooms-event", "calibrated")
+    assert study.store_facts(synthetic)["n_neurons"] == 2 * N_NEURONS
+    counts = study.layer_class_counts(synthetic, "nano-ssl", "rooms-event", "calibrated")
     assert len(counts) == 6 * 8
-    covered = queries.coverage(synthetic, "calibrated")
+    covered = study.coverage(synthetic, "calibrated")
     row = covered[(covered["model"] == "nano-ssl") & (covered["task"] == "rooms-event")].iloc[0]
     assert counts["n_neurons"].sum() == row["n_pairs"]
     has_neurons = counts.groupby("class_name")["n_neurons"].sum() > 0
     assert has_neurons.sum() == row["n_classes_covered"]
-    by_layer = coverage_queries.specific_by_layer(synthetic, "calibrated", "rooms-event")
+    by_layer = coverage.specific_by_layer(synthetic, "calibrated", "rooms-event")
     of_model = by_layer[by_layer["model"] == "nano-ssl"]
     assert of_model["n_class_specific"].sum() == row["n_class_specific"]
 
@@ -309,7 +309,7 @@ def test_views_filtered_by_a_neuron_use_indexes(synthetic: Engine) -> None:
 
 def test_columns_keep_their_kind_without_rows(tiny: Engine) -> None:
     asked = "SELECT name, 0.5 AS delta, id FROM model WHERE name = :name"
-    some, none = frame(tiny, asked, name=queries.models(tiny)["name"].iloc[0]), frame(tiny, asked, name="nobody")
+    some, none = frame(tiny, asked, name=study.models(tiny)["name"].iloc[0]), frame(tiny, asked, name="nobody")
     assert [len(some), len(none)] == [1, 0]
     assert list(some.dtypes) == ["str", "float64", "int64"]
     assert list(none.dtypes) == ["object", "float64", "object"]

@@ -13,8 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-from db.models import Base
-from db.session import (
+from db.connection.open import (
     DiskError,
     StoreError,
     exclusive_run,
@@ -25,8 +24,9 @@ from db.session import (
     store_files_dir,
     translate_errors,
 )
-from db.store import Store
-from db.views import VIEWS
+from db.schema.scores import Base
+from db.schema.views.study import VIEWS
+from db.writes.store import Store
 from tests import older_store
 from tests.tiny_study import DATASET, MODEL, write_study
 
@@ -332,7 +332,7 @@ def test_second_run_is_refused_and_told_who_holds_the_store(tmp_path: Path) -> N
 def test_lock_goes_with_a_killed_process(tmp_path: Path) -> None:
     path = tmp_path / "atlas.db"
     code = (
-        "import sys, time\nfrom db.store import exclusive_run\n"
+        "import sys, time\nfrom db.writes.store import exclusive_run\n"
         "with exclusive_run(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)"
     )
     root = Path(__file__).parents[1]

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import Engine, text
 
 from core.results import ClipRecord, ModelRecord, NeuronPattern, ProbeResult, Problem, TaskScores
-from db.models import Base
-from db.session import StoreError
-from db.set_queries import specific_sets
-from db.store import Store
-from db.views import VIEWS
+from db.connection.open import StoreError
+from db.reads.pipeline import specific_sets
+from db.schema.scores import Base
+from db.schema.views.study import VIEWS
+from db.writes.store import Store
 from tests.tiny_study import (
     ABLATION,
     CALIBRATED,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Engine
 
-from db.store import Store
+from db.writes.store import Store
 from tests.tiny_study import SCORES, rows, write_study
 
 LN2 = math.log(2)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from db import rows as db_rows
-from db import session
-from db.session import StoreError, open_store
-from db.store import Store
+from db.connection import open
+from db.connection.open import StoreError, open_store
+from db.writes import rows as db_rows
+from db.writes.store import Store
 from tests.small_study import (
     RATE,
     clips_passed,
@@ -68,7 +68,7 @@ def test_store_that_is_locked_for_a_while_is_waited_for(tmp_path: Path) -> None:
 def test_store_that_stays_locked_is_told_of_in_words_and_nothing_of_it_is_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_BUSY_TIMEOUT_MS", {"reader": 100, "writer": 100})
+    monkeypatch.setattr(open, "_BUSY_TIMEOUT_MS", {"reader": 100, "writer": 100})
     store = Store(open_store(tmp_path / "atlas.db"))
     store.register_dataset(DATASET)
     before = query(tmp_path / "atlas.db", "SELECT * FROM clip")
@@ -88,7 +88,7 @@ def test_run_at_a_locked_store_loses_nothing(
     from core.scoring import scores
 
     pets, db = make_dataset(tmp_path / "pets", 12), tmp_path / "atlas.db"
-    monkeypatch.setattr(session, "_BUSY_TIMEOUT_MS", {"reader": 100, "writer": 100})
+    monkeypatch.setattr(open, "_BUSY_TIMEOUT_MS", {"reader": 100, "writer": 100})
     top_clips, holders = scores.top_clips, []
 
     def locked(*given: Any) -> Any:
@@ -125,7 +125,7 @@ def test_clock_that_is_set_back_makes_nothing_be_skipped_or_repeated(
     capsys.readouterr()
     with monkeypatch.context() as patch:
         patch.setattr(db_rows, "datetime", SetBack)
-        patch.setattr(session, "datetime", SetBack)
+        patch.setattr(open, "datetime", SetBack)
         patch.setattr(time, "time", lambda: 631152000.0)
         patch.setattr(time, "time_ns", lambda: 631152000_000_000_000)
         with clips_passed(monkeypatch) as passes:

@@ -13,10 +13,10 @@ from core.ablation.effects import flips
 from core.ablation.targets import Target
 from core.probes.fit import LinearHead, Part
 from core.results import Ablation
-from db import ablation_queries
-from db.frames import frame
-from db.session import open_store
-from db.store import Store
+from db.connection.open import open_store
+from db.reads import ablation as ablation_queries
+from db.reads.frames import frame
+from db.writes.store import Store
 from tests.planted import planted_encoder, planted_neurons, scan_tones
 from tests.synthetic_store import build_store
 

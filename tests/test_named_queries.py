@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from db.named_queries import NAMED, main
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads.named import NAMED, main
 from tests.tiny_study import write_study
 
 

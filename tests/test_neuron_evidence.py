@@ -13,9 +13,9 @@ from sqlalchemy import Engine, text
 
 from dashboard import neuron_facts
 from dashboard.charts import neuron as charts
-from db import neuron_evidence_queries as evidence
-from db import neuron_queries
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import neuron_evidence as evidence
+from db.reads import neurons
 from tests.synthetic_store import build_store
 from tests.tiny_study import write_study
 
@@ -104,8 +104,7 @@ def test_neighbours_are_those_that_numpy_finds(store: Path, preset: str) -> None
     engine = open_store(store, read_only=True)
     sums = evidence.alike(engine, MODEL, TASK, preset, LAYER, NEURON, 10_000)
     every = pd.concat(
-        neuron_queries.probabilities(engine, MODEL, TASK, layer, list(range(64))).assign(layer=layer)
-        for layer in range(6)
+        neurons.probabilities(engine, MODEL, TASK, layer, list(range(64))).assign(layer=layer) for layer in range(6)
     ).pivot(index=["layer", "neuron"], columns="class_name", values="activation_probability")
     own = every.loc[(LAYER, NEURON)].to_numpy()
     known = dict(zip(zip(sums["layer"], sums["neuron"], strict=True), neuron_facts.correlations(sums), strict=True))
@@ -122,7 +121,7 @@ def test_neighbours_are_those_that_numpy_finds(store: Path, preset: str) -> None
 
 
 def test_standing_in_every_task_has_p_and_q(tiny: Engine) -> None:
-    found = neuron_queries.neuron_selectivity(tiny, "tiny", 0, 0)
+    found = neurons.neuron_selectivity(tiny, "tiny", 0, 0)
     assert found["entropy_p_value"].tolist() == [0.01] * 3
     assert found["entropy_q_value"].tolist() == [0.02] * 3
     assert found["classes"].tolist() == ["cat", "cat", ""]

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import Engine
 
 from core.results import Ablation, Attributions
-from db import ablation_queries as queries
-from db.frames import frame
-from db.session import open_store
-from db.store import Store
+from db.connection.open import open_store
+from db.reads import ablation as queries
+from db.reads.frames import frame
+from db.writes.store import Store
 from tests.pages import asked, open_page, said
 from tests.synthetic_store import DATASETS, build_store
 

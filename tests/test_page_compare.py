@@ -14,8 +14,8 @@ import pytest
 
 from dashboard import compare_facts
 from dashboard.charts import compare as charts
-from db import coverage_queries
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import coverage
 from tests import pages
 from tests.pages import said
 from tests.synthetic_store import build_store
@@ -144,10 +144,10 @@ def test_a_task_that_the_other_lacks_is_told(store: Path, tmp_path: Path, monkey
 
 def test_queries_keep_to_the_models_asked_for(store: Path) -> None:
     engine = open_store(store, read_only=True)
-    assert set(coverage_queries.specificity(engine, ["nano-sl"])["gain"]) == {0.0, 2.0}
-    pitch = coverage_queries.pitch_counts(engine, ["nano-ssl", "nano-sl"])
+    assert set(coverage.specificity(engine, ["nano-sl"])["gain"]) == {0.0, 2.0}
+    pitch = coverage.pitch_counts(engine, ["nano-ssl", "nano-sl"])
     assert pitch[["n_tuned", "n_with_index", "n_octave"]].to_numpy().tolist() == [[3, 2, 1], [3, 2, 1]]
-    assert coverage_queries.pitch_counts(engine, ["nano-sl-untrained"]).empty
+    assert coverage.pitch_counts(engine, ["nano-sl-untrained"]).empty
 
 
 def test_the_other_is_a_trained_model_where_there_is_one() -> None:

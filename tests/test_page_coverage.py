@@ -14,8 +14,8 @@ import pytest
 
 from dashboard import coverage_facts
 from dashboard.charts import coverage as charts
-from db import coverage_queries
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import coverage
 from tests import pages
 from tests.pages import said
 from tests.synthetic_store import build_store
@@ -111,8 +111,8 @@ def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.Mo
 def test_classes_without_neurons_are_those_no_pair_names(store: Path) -> None:
     engine = open_store(store, read_only=True)
     for preset in ("aape", "lape", "calibrated"):
-        found = coverage_queries.classes_without(engine, "nano-ssl", "rooms-event", preset)
-        counts = coverage_queries.class_counts(engine, ["nano-ssl"], "rooms-event", preset)
+        found = coverage.classes_without(engine, "nano-ssl", "rooms-event", preset)
+        counts = coverage.class_counts(engine, ["nano-ssl"], "rooms-event", preset)
         assert set(found["class_name"]) == set(counts.loc[counts["n_neurons"] == 0, "class_name"])
         assert (found[f"n_{preset}"] == 0).all()
     assert len(counts) == 8
@@ -150,7 +150,7 @@ def test_what_came_closest_is_told_by_hand(store: Path, tmp_path: Path) -> None:
             "JOIN task ON task.id = task_id WHERE model_task.id = 1"
         ).fetchone()
         names = dict(connection.execute("SELECT id, name FROM task_class").fetchall())
-    found = coverage_queries.classes_without(open_store(path, read_only=True), model, task, "calibrated")
+    found = coverage.classes_without(open_store(path, read_only=True), model, task, "calibrated")
     told = found.set_index("class_name")
     row = told.loc[names[first]]
     assert (row["n_aape"], row["n_lape"], row["n_calibrated"]) == (1, 1, 0)
@@ -161,13 +161,13 @@ def test_what_came_closest_is_told_by_hand(store: Path, tmp_path: Path) -> None:
     third = told.drop([names[first], names[second]]).iloc[0]
     assert np.isnan(third["q_value"])
     assert third["n_top"] == 0
-    of_lape = coverage_queries.classes_without(open_store(path, read_only=True), model, task, "lape")
+    of_lape = coverage.classes_without(open_store(path, read_only=True), model, task, "lape")
     assert not {names[first], names[second]} & set(of_lape["class_name"])
 
 
 def test_class_counts_carry_what_chance_gives_a_class(store: Path) -> None:
     engine = open_store(store, read_only=True)
-    counts = coverage_queries.class_counts(engine, ["nano-ssl", "nano-sl"], "rooms-event", "calibrated")
+    counts = coverage.class_counts(engine, ["nano-ssl", "nano-sl"], "rooms-event", "calibrated")
     with closing(sqlite3.connect(store)) as connection:
         rows = connection.execute(
             "SELECT model, null_n_pairs_mean, n_pairs FROM task_coverage WHERE task = 'rooms-event' "
@@ -181,11 +181,11 @@ def test_class_counts_carry_what_chance_gives_a_class(store: Path) -> None:
 
 def test_curves_and_halves_are_those_of_the_task(store: Path) -> None:
     engine = open_store(store, read_only=True)
-    curves = coverage_queries.curves(engine, "rooms-event", "aape")
+    curves = coverage.curves(engine, "rooms-event", "aape")
     assert len(curves) == 2 * len(RATES) * len(BARS)
-    assert coverage_queries.curves(engine, "rooms-event", "calibrated").empty
-    assert coverage_queries.stability(engine, "lape").empty
-    assert coverage_queries.stability(engine, "aape")["jaccard_mean"].dtype == float
+    assert coverage.curves(engine, "rooms-event", "calibrated").empty
+    assert coverage.stability(engine, "lape").empty
+    assert coverage.stability(engine, "aape")["jaccard_mean"].dtype == float
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import heatmap_facts, neuron_picture
 from dashboard.charts import heatmap as charts
-from db import heatmap_queries, queries
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import heatmap, study
 from tests import pages
 from tests.pages import asked
 from tests.synthetic_store import build_store
@@ -62,13 +62,13 @@ def charts_of(app: AppTest) -> list[dict[str, Any]]:
 
 
 def test_an_attribute_in_which_every_class_has_one_value_is_a_grouping(engine: Engine) -> None:
-    groups = heatmap_queries.class_groups(engine, "rooms-event")
+    groups = heatmap.class_groups(engine, "rooms-event")
     assert set(groups["attribute"]) == {"group"}
     assert dict(zip(groups["class_name"], groups["group_name"], strict=True)) == {
         name: GROUP.get(name, "outside") for name in ("bell", "cough", "dog", "door", "rain", "siren", "train", "wind")
     }
-    assert heatmap_queries.class_groups(engine, "notes-pitch").empty
-    assert heatmap_queries.class_groups(engine, "no such task").empty
+    assert heatmap.class_groups(engine, "notes-pitch").empty
+    assert heatmap.class_groups(engine, "no such task").empty
 
 
 @pytest.mark.parametrize("damage", ["other value", "no value", "two values"])
@@ -84,7 +84,7 @@ def test_one_clip_is_enough_to_spoil_a_grouping(damage: str, store: Path, tmp_pa
         connection.execute(done[damage])
         connection.commit()
     spoilt = open_store(tmp_path / "atlas.db", read_only=True)
-    assert heatmap_queries.class_groups(spoilt, "rooms-event").empty
+    assert heatmap.class_groups(spoilt, "rooms-event").empty
 
 
 def test_classes_are_ordered_by_group_and_else_as_they_come() -> None:
@@ -124,10 +124,10 @@ def test_a_cell_stands_only_beyond_its_limit_and_never_without_a_null() -> None:
 
 
 def test_what_the_null_gives_is_drawn_grey_and_zero_is_not(engine: Engine) -> None:
-    counts = queries.layer_class_counts(engine, "nano-ssl", "rooms-event", "lape")
+    counts = study.layer_class_counts(engine, "nano-ssl", "rooms-event", "lape")
     cells = heatmap_facts.beside_null(counts, 9.6, 48.0)
     assert cells["limit"].unique().tolist() == [3]  # 48 / 6 layers / 8 classes = 1
-    groups = heatmap_queries.class_groups(engine, "rooms-event")
+    groups = heatmap.class_groups(engine, "rooms-event")
     order = heatmap_facts.in_groups(list(dict.fromkeys(counts["class_name"])), groups, "group")
     spec = charts.count_heatmap(cells, (1, "dog"), False, order, "above").to_dict()
     grey = [part for part in spec["layer"] if any("stands" in str(step) for step in part.get("transform", []))]
@@ -140,13 +140,13 @@ def test_what_the_null_gives_is_drawn_grey_and_zero_is_not(engine: Engine) -> No
 
 
 def test_every_neuron_is_read_with_its_class_and_q(engine: Engine) -> None:
-    neurons = heatmap_queries.neuron_entropies(engine, "nano-ssl", "rooms-event")
+    neurons = heatmap.neuron_entropies(engine, "nano-ssl", "rooms-event")
     assert len(neurons) == 384
     assert neurons["top_class"].isna().sum() >= 5  # those that never fire
     assert (neurons["top_class"].isna() == neurons["entropy"].isna()).all()
     assert set(neurons["entropy_q_value"]) == {0.001, 0.5}
-    assert heatmap_queries.has_entropy_q(engine, "nano-ssl", "rooms-event")
-    assert not heatmap_queries.has_entropy_q(engine, "nano-ssl", "no such task")
+    assert heatmap.has_entropy_q(engine, "nano-ssl", "rooms-event")
+    assert not heatmap.has_entropy_q(engine, "nano-ssl", "no such task")
     picture = neuron_picture.picture(neurons, ("bell", "dog"), None)
     assert len(picture.drawn) == 384
     assert picture.layers == (0, 1, 2, 3, 4, 5)

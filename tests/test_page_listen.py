@@ -22,8 +22,8 @@ from core.encoders.nano import NanoConfig, NanoEncoder, NanoViT
 from core.recording.listen import hear
 from dashboard import listen_facts, live
 from dashboard.charts import listen as charts
-from db import listen_queries
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import listen
 from tests import drawn_charts
 from tests.pages import asked, open_page
 from tests.synthetic_store import LAYER_WIDTHS, N_NEURONS, build_store
@@ -200,21 +200,21 @@ def without_percentiles(path: Path) -> None:
 
 def test_reads(store: Path) -> None:
     engine = open_store(store, read_only=True)
-    facts = listen_queries.model_facts(engine, "nano-ssl")
+    facts = listen.model_facts(engine, "nano-ssl")
     assert facts["weights_key"] == "synthetic-nano-ssl"
     assert facts["layer_widths"] == list(LAYER_WIDTHS)
     assert facts["runs"][0]["shuffles"] == 200
-    assert listen_queries.n_clips(engine)["n_clips"].tolist() == [96, 96, 96]
-    found = listen_queries.find_clips(engine, "rooms", "DOG")
+    assert listen.n_clips(engine)["n_clips"].tolist() == [96, 96, 96]
+    found = listen.find_clips(engine, "rooms", "DOG")
     assert len(found) == 12
     assert set(found["dataset"]) == {"rooms"}
-    assert listen_queries.find_clips(engine, None, "100%").empty
-    assert listen_queries.find_clips(engine, None, "rooms-007")["path"].tolist() == ["train/rooms-007.flac"]
-    assert len(listen_queries.find_clips(engine, most=5)) == 5
-    third = listen_queries.find_clips(engine, "voices")["clip_id"].iloc[2]
-    assert listen_queries.nth_clip(engine, "voices", 2) == third
-    pairs = listen_queries.class_specific_pairs(engine, "nano-ssl", "calibrated", "rooms")
-    classes = listen_queries.classes(engine, "nano-ssl", "calibrated", "rooms")
+    assert listen.find_clips(engine, None, "100%").empty
+    assert listen.find_clips(engine, None, "rooms-007")["path"].tolist() == ["train/rooms-007.flac"]
+    assert len(listen.find_clips(engine, most=5)) == 5
+    third = listen.find_clips(engine, "voices")["clip_id"].iloc[2]
+    assert listen.nth_clip(engine, "voices", 2) == third
+    pairs = listen.class_specific_pairs(engine, "nano-ssl", "calibrated", "rooms")
+    classes = listen.classes(engine, "nano-ssl", "calibrated", "rooms")
     assert classes["class_name"].nunique() == len(classes) == 10
     assert set(pairs["class_id"]) <= set(classes["class_id"])
     view = pd.read_sql(

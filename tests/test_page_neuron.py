@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from dashboard import neuron_facts
-from db import neuron_evidence_queries as evidence
-from db import neuron_queries
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import neuron_evidence as evidence
+from db.reads import neurons
 from tests import pages
 from tests.pages import asked, said
 from tests.synthetic_store import build_store
@@ -107,7 +107,7 @@ def test_the_cause_tells_estimates_the_check_and_that_sets_are_sets(
     assert "fell by **0.625** logits, the estimate was 0.500" in told
     other = said(show(store, monkeypatch, **{**HERE, "neuron": "8"}, part="cause"))
     assert "No attribution was computed" in other
-    listed = neuron_queries.neuron_ablations(open_store(store, read_only=True), MODEL, 5, 63)
+    listed = neurons.neuron_ablations(open_store(store, read_only=True), MODEL, 5, 63)
     expected = "No ablated set contains this neuron" if listed.empty else "Sets of"
     assert expected in said(show(store, monkeypatch, **{**HERE, "layer": "5", "neuron": "63"}, part="cause"))
 

@@ -12,8 +12,8 @@ import pytest
 
 from dashboard import facts, overview_facts
 from dashboard.charts import overview as charts
-from db import coverage_queries, queries
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import coverage, study
 from tests import pages
 from tests.pages import said
 from tests.synthetic_store import build_store
@@ -75,10 +75,10 @@ def test_layers_can_be_counted_over_one_task(store: Path, monkeypatch: pytest.Mo
 
 def test_the_strongest_effect_is_the_largest_that_stands(store: Path) -> None:
     engine = open_store(store, read_only=True)
-    found = coverage_queries.strongest_effects(engine).set_index("model")
-    assert sorted(found.index) == sorted(queries.models(engine)["name"])
+    found = coverage.strongest_effects(engine).set_index("model")
+    assert sorted(found.index) == sorted(study.models(engine)["name"])
     for model in found.index:
-        every = queries.ablation_effects(engine, model)
+        every = study.ablation_effects(engine, model)
         every = every.assign(size=every["delta"].abs(), stands=facts.believable(every))
         pool = every[every["stands"]] if every["stands"].any() else every
         assert bool(found.loc[model, "believable"]) == every["stands"].any()
@@ -95,7 +95,7 @@ def test_an_effect_that_stands_goes_before_a_larger_one(store: Path, tmp_path: P
             "control_delta_low = 0, control_delta_high = 0.1 WHERE ablation_id = 1 AND position = 0"
         )
         connection.commit()
-    found = coverage_queries.strongest_effects(open_store(path, read_only=True))
+    found = coverage.strongest_effects(open_store(path, read_only=True))
     assert found["believable"].tolist().count(1) == 1
     assert found.loc[found["believable"] == 1, "delta"].tolist() == [-0.001]
 
@@ -107,21 +107,21 @@ def test_layers_agree_with_the_view(store: Path) -> None:
             "SELECT model, task, layer, SUM(is_class_specific), COUNT(*) FROM neuron_selectivity "
             "WHERE preset = 'calibrated' GROUP BY model, task, layer"
         ).fetchall()
-    found = coverage_queries.specific_by_layer(engine, "calibrated")
+    found = coverage.specific_by_layer(engine, "calibrated")
     assert sorted(
         found[["model", "task", "layer", "n_class_specific", "width"]].itertuples(index=False, name=None)
     ) == (sorted(rows))
     assert found["n_class_specific"].sum() > 0
-    of_task = coverage_queries.specific_by_layer(engine, "calibrated", "rooms-event")
+    of_task = coverage.specific_by_layer(engine, "calibrated", "rooms-event")
     assert set(of_task["task"]) == {"rooms-event"}
     assert len(of_task) == 12
 
 
 def test_only_heads_over_all_classes_on_test_clips_are_read(store: Path) -> None:
-    found = coverage_queries.probes(open_store(store, read_only=True))
+    found = coverage.probes(open_store(store, read_only=True))
     assert len(found) == 10
     assert not found.duplicated(["model", "task"]).any()
-    assert set(coverage_queries.ablated_tasks(open_store(store, read_only=True))["task"]) == set(found["task"])
+    assert set(coverage.ablated_tasks(open_store(store, read_only=True))["task"]) == set(found["task"])
 
 
 def test_wilson_intervals() -> None:

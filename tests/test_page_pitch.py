@@ -15,8 +15,8 @@ from sqlalchemy import Engine
 
 from dashboard import pitch_facts
 from dashboard.charts import pitch as charts
-from db import tuning_queries
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import pitch
 from tests import drawn_charts, pages
 from tests.pages import said
 from tests.synthetic_store import build_store
@@ -81,7 +81,7 @@ def test_the_page_opens_and_counts(store: Path, engine: Engine, monkeypatch: pyt
     app = show(store, monkeypatch, model=MODEL)
     assert not app.exception
     assert not app.warning
-    counted = tuning_queries.preferred(engine, MODEL, TASK, "calibrated")["n_neurons"].sum()
+    counted = pitch.preferred(engine, MODEL, TASK, "calibrated")["n_neurons"].sum()
     assert f"**{counted:,}** neurons are class-specific for some note" in said(app)
     assert "tuned in both" in said(app)
     assert len(app.get("vega_lite_chart")) == 6 + 7  # curves; keyboard, wheels, octaves, widths, layers, pairs
@@ -168,24 +168,24 @@ def test_queries_agree_with_the_view(engine: Engine) -> None:
     chosen = pd.read_sql("SELECT * FROM class_specific_neurons WHERE preset = 'calibrated'", engine)
     chosen = chosen[(chosen["model"] == MODEL) & (chosen["task"] == TASK)][["layer", "neuron"]].drop_duplicates()
     mine = view.merge(chosen, on=["layer", "neuron"])
-    assert tuning_queries.preferred(engine, MODEL, TASK, "aape")["n_neurons"].sum() < len(mine)
-    by_layer = tuning_queries.preferred(engine, MODEL, TASK, "calibrated")
+    assert pitch.preferred(engine, MODEL, TASK, "aape")["n_neurons"].sum() < len(mine)
+    by_layer = pitch.preferred(engine, MODEL, TASK, "calibrated")
     expected = mine.groupby(["layer", "preferred_pitch"]).size()
     assert by_layer.set_index(["layer", "preferred_pitch"])["n_neurons"].equals(expected)
-    widths = tuning_queries.bandwidths(engine, MODEL, TASK, "calibrated")
+    widths = pitch.bandwidths(engine, MODEL, TASK, "calibrated")
     assert widths.loc[widths["bandwidth"].isna(), "n_neurons"].sum() == mine["bandwidth_semitones"].isna().sum() > 0
-    indices = tuning_queries.octave_indices(engine, MODEL, TASK, "calibrated").groupby("verdict")["n_neurons"].sum()
+    indices = pitch.octave_indices(engine, MODEL, TASK, "calibrated").groupby("verdict")["n_neurons"].sum()
     assert indices["over 0"] == (mine["oei_low"] > 0).sum()
-    narrow = tuning_queries.tuned_neurons(engine, MODEL, TASK, "calibrated", "sharpest", limit=5)
+    narrow = pitch.tuned_neurons(engine, MODEL, TASK, "calibrated", "sharpest", limit=5)
     assert list(narrow["bandwidth_semitones"]) == sorted(mine["bandwidth_semitones"].dropna())[:5]
-    of_note = tuning_queries.tuned_neurons(engine, MODEL, TASK, "calibrated", "clearest", 60)
+    of_note = pitch.tuned_neurons(engine, MODEL, TASK, "calibrated", "clearest", 60)
     assert len(of_note) == (mine["preferred_pitch"] == 60).sum()
-    both = tuning_queries.preferred_pairs(engine, MODEL, TASK, OTHER, "calibrated")
+    both = pitch.preferred_pairs(engine, MODEL, TASK, OTHER, "calibrated")
     assert 0 < both["n_neurons"].sum() <= len(mine)
 
 
 def test_every_statement_can_be_asked_again(engine: Engine) -> None:
-    found = tuning_queries.tuned_neurons(engine, MODEL, TASK, "calibrated", "octaves", 60)
+    found = pitch.tuned_neurons(engine, MODEL, TASK, "calibrated", "octaves", 60)
     again = pd.read_sql(found.attrs["sql"], engine)
     assert list(again["neuron"]) == list(found["neuron"])
 

@@ -17,9 +17,9 @@ from sqlalchemy import Engine
 from core.scoring.sharing import shared_neurons
 from dashboard import sharing_facts
 from dashboard.charts import sharing as charts
-from db import clip_queries, queries, sharing_queries
-from db.named_queries import NAMED
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import clips, sharing, study
+from db.reads.named import NAMED
 from tests import pages
 from tests.pages import asked
 from tests.synthetic_store import build_store
@@ -172,14 +172,14 @@ def test_the_network_is_drawn_with_groups_or_without(pairs: pd.DataFrame) -> Non
 
 
 def test_the_list_holds_the_neurons_of_both_classes(engine: Engine) -> None:
-    counted = queries.shared(engine, "nano-ssl", "calibrated", "notes-pitch", "rooms-event")
+    counted = study.shared(engine, "nano-ssl", "calibrated", "notes-pitch", "rooms-event")
     row = counted.sort_values("n_shared").iloc[-1]
     place = ("nano-ssl", "calibrated", "notes-pitch", row["class_a"], "rooms-event", row["class_b"])
-    listed = sharing_queries.shared_list(engine, *place)
+    listed = sharing.shared_list(engine, *place)
     assert len(listed) == row["n_shared"] > 0
     assert listed[["lift_a", "lift_b"]].min(axis=1).is_monotonic_decreasing
     first = listed.iloc[0]
-    of_neuron = queries.neuron(engine, "nano-ssl", int(first["layer"]), int(first["neuron"])).set_index(
+    of_neuron = study.neuron(engine, "nano-ssl", int(first["layer"]), int(first["neuron"])).set_index(
         ["task", "class_name"]
     )["activation_probability"]
     assert first["probability_a"] == of_neuron["notes-pitch", row["class_a"]]
@@ -187,9 +187,9 @@ def test_the_list_holds_the_neurons_of_both_classes(engine: Engine) -> None:
 
 
 def test_the_clips_of_a_class_begin_with_those_the_neuron_fires_in_most(engine: Engine) -> None:
-    top = clip_queries.neuron_clips(engine, "nano-ssl", "rooms", 2, 7)
+    top = clips.neuron_clips(engine, "nano-ssl", "rooms", 2, 7)
     label = str(top["labels"].iloc[0]).split(", ")[0].removeprefix("event: ")
-    found = sharing_queries.clips_of_class(engine, "nano-ssl", 2, 7, "rooms-event", label, 4)
+    found = sharing.clips_of_class(engine, "nano-ssl", 2, 7, "rooms-event", label, 4)
     assert len(found) == 4
     assert found["clip_id"].iloc[0] == top["clip_id"].iloc[0]
     assert found["rank"].iloc[0] == 1
@@ -212,7 +212,7 @@ def test_within_a_task_the_page_has_matrix_network_list_and_player(
 def test_across_tasks_the_list_links_to_the_neurons(
     store: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counted = queries.shared(engine, "nano-ssl", "calibrated", "notes-pitch", "rooms-event")
+    counted = study.shared(engine, "nano-ssl", "calibrated", "notes-pitch", "rooms-event")
     row = counted.sort_values("n_shared").iloc[-1]
     state = {"task": "notes-pitch", "with": "rooms-event", "row": row["class_a"], "column": row["class_b"]}
     app = show(store, monkeypatch, preset="calibrated", **state)

@@ -17,8 +17,8 @@ from sqlalchemy import Engine
 
 from dashboard import speech_facts
 from dashboard.charts import speech as charts
-from db import speech_queries
-from db.session import open_store
+from db.connection.open import open_store
+from db.reads import preferences
 from tests import drawn_charts, pages
 from tests.pages import said
 from tests.synthetic_store import build_store
@@ -155,7 +155,7 @@ def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_preferring_neurons_are_counted(engine: Engine) -> None:
-    rows = speech_queries.preferring(engine, MODEL, GENDER).set_index("class_name")
+    rows = preferences.preferring(engine, MODEL, GENDER).set_index("class_name")
     assert list(rows.index) == ["female", "male"]
     # Even neurons lean to the first of two classes, and theirs are the narrow intervals.
     assert list(rows["n_prefer"]) == [10, 0]
@@ -165,7 +165,7 @@ def test_preferring_neurons_are_counted(engine: Engine) -> None:
 
 
 def test_the_strongest_come_first(engine: Engine) -> None:
-    rows = speech_queries.strongest(engine, MODEL, GENDER, "calibrated", ("male", "female"), 3)
+    rows = preferences.strongest(engine, MODEL, GENDER, "calibrated", ("male", "female"), 3)
     assert list(rows["class_name"]) == ["male"] * 3 + ["female"] * 3
     assert list(rows["neuron"]) == [19, 17, 15, 18, 16, 14]
     verdicts = speech_facts.settled(rows)["verdict"]
@@ -174,9 +174,9 @@ def test_the_strongest_come_first(engine: Engine) -> None:
 
 
 def test_a_class_is_looked_up_in_another_dataset(engine: Engine) -> None:
-    common = speech_queries.classes_in_common(engine, GENDER)
+    common = preferences.classes_in_common(engine, GENDER)
     assert list(common["task"].unique()) == [PLACE]
-    rows = speech_queries.in_two_tasks(engine, MODEL, GENDER, PLACE, "female")
+    rows = preferences.in_two_tasks(engine, MODEL, GENDER, PLACE, "female")
     assert len(rows) == 20
     assert rows["log_odds_b"].notna().sum() == 10
     counts = pd.read_sql("SELECT * FROM activation_probabilities", engine)
@@ -186,13 +186,13 @@ def test_a_class_is_looked_up_in_another_dataset(engine: Engine) -> None:
     assert row["fired"] == of_neuron.loc["female", "positive_count"]
     assert row["fired_all"] == of_neuron["positive_count"].sum()
     assert row["tokens_all"] == of_neuron["token_count"].sum()
-    assert speech_queries.one_label(engine, MODEL, PLACE)
+    assert preferences.one_label(engine, MODEL, PLACE)
 
 
 def test_profiles_are_thinned_evenly(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(speech_queries.profiles(engine, MODEL, EMOTION, 30 * 6)) == 30 * 6
-    monkeypatch.setattr(speech_queries, "MOST_PROFILE_ROWS", 90)
-    assert len(speech_queries.profiles(engine, MODEL, EMOTION, 30 * 6)) == 15 * 6
+    assert len(preferences.profiles(engine, MODEL, EMOTION, 30 * 6)) == 30 * 6
+    monkeypatch.setattr(preferences, "MOST_PROFILE_ROWS", 90)
+    assert len(preferences.profiles(engine, MODEL, EMOTION, 30 * 6)) == 15 * 6
 
 
 def test_families_are_what_every_clip_of_a_class_has(store: Path, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_families_are_what_every_clip_of_a_class_has(store: Path, tmp_path: Path
             f"UPDATE clip_label SET value = 'male' WHERE attribute_id = {attribute} AND clip_id IN ({fear})"
         )
         connection.commit()
-    told = speech_queries.families(open_store(path, read_only=True), EMOTION)
+    told = preferences.families(open_store(path, read_only=True), EMOTION)
     assert ("gender", "fear", "male") in set(told.itertuples(index=False, name=None))
     assert "anger" not in set(told["class_name"])
 

@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 from dashboard import sql_facts
 from dashboard.charts import answer as charts
 from dashboard.sql_facts import Drawing
-from db.named_queries import NAMED, PAPER
-from db.session import open_store
-from db.view_meanings import VIEW_MEANINGS, columns, meaning
+from db.connection.open import open_store
+from db.reads.named import NAMED, PAPER
+from db.reads.view_meanings import VIEW_MEANINGS, columns, meaning
 from tests.pages import asked
 from tests.synthetic_store import build_store
 

@@ -12,11 +12,11 @@ from sqlalchemy import URL
 
 import run_analysis
 from dashboard import data
+from db.connection.open import open_store
 from db.copy import copy_store
-from db.frames import frame
-from db.session import open_store
-from db.store import Store
-from db.views import VIEWS
+from db.reads.frames import frame
+from db.schema.views.study import VIEWS
+from db.writes.store import Store
 from tests import test_page_pitch
 from tests.pages import open_page, said
 from tests.postgres_server import PASSWORD, database

@@ -21,14 +21,16 @@ from sqlalchemy.exc import DBAPIError
 import run_analysis
 from core.results import DatasetRecord
 from core.run.config import AnalysisConfig
-from db import queries, server, session
-from db.frames import frame
-from db.models import Base
-from db.registry import write_dataset
-from db.server import text_in_byte_order
-from db.session import StoreError, exclusive_run, open_store, store_files_dir
-from db.store import Store
-from db.views import VIEWS, create_views, drop_views
+from db.connection import open
+from db.connection import postgres as server
+from db.connection.open import StoreError, exclusive_run, open_store, store_files_dir
+from db.connection.postgres import text_in_byte_order
+from db.reads import study
+from db.reads.frames import frame
+from db.schema.scores import Base
+from db.schema.views.study import VIEWS, create_views, drop_views
+from db.writes.registry import write_dataset
+from db.writes.store import Store
 from tests import older_store
 from tests.postgres_server import PASSWORD, database, execute
 from tests.synthetic_store import DATASETS, N_NEURONS, build_store
@@ -167,7 +169,7 @@ def test_role_that_may_only_read(postgres_store: str, postgres: URL) -> None:
     try:
         location = changed(postgres_store, username="reader", password="read")
         engine = open_store(location, read_only=True)
-        assert list(queries.tasks(engine)["task"]) == ["pets-animal"]
+        assert list(study.tasks(engine)["task"]) == ["pets-animal"]
         engine.dispose()
         engine = open_store(location)
         with pytest.raises(StoreError, match="this role may not do that; grant it"):
@@ -183,10 +185,10 @@ def test_files_lie_in_the_current_folder() -> None:
 
 def test_stamp_changes_with_every_write(postgres_store: str) -> None:
     engine = open_store(postgres_store)
-    store, seen = Store(engine), [queries.change_stamp(engine)]
+    store, seen = Store(engine), [study.change_stamp(engine)]
 
     def note(_: object) -> None:
-        seen.append(queries.change_stamp(engine))
+        seen.append(study.change_stamp(engine))
 
     note(store.register_dataset(DATASET))
     note(model_id := store.register_model(MODEL))
@@ -195,7 +197,7 @@ def test_stamp_changes_with_every_write(postgres_store: str) -> None:
     note(store.write_scores(run_id, "score", model_id, SCORES))
     note(store.finish_run(run_id, "done", {}))
     assert len(set(seen)) == len(seen) == 7
-    assert queries.change_stamp(engine) == seen[-1]
+    assert study.change_stamp(engine) == seen[-1]
     engine.dispose()
 
 
@@ -204,7 +206,7 @@ def test_stamp_changes_with_every_write(postgres_store: str) -> None:
 
 def test_same_model_twice_is_refused_and_others_are_not(postgres_store: str) -> None:
     code = (
-        "import sys\nfrom db.session import exclusive_run\n"
+        "import sys\nfrom db.connection.open import exclusive_run\n"
         "with exclusive_run(sys.argv[1], ['nano-ssl', 'm2d']):\n    print('held', flush=True)\n    sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -247,8 +249,8 @@ def test_two_writers_at_once_with_readers_meanwhile(postgres_store: str, tmp_pat
         assert writer.wait() == 0, writer.stderr.read() if writer.stderr else ""
     assert wrong == [] and n_reads > 3
     n_tasks = sum(len(attributes) for attributes in DATASETS.values())
-    assert queries.store_facts(engine)["n_tasks"] == n_tasks
-    assert len(queries.coverage(engine, "aape")) == 2 * n_tasks
+    assert study.store_facts(engine)["n_tasks"] == n_tasks
+    assert len(study.coverage(engine, "aape")) == 2 * n_tasks
     ids = frame(engine, "SELECT id, model_id FROM neuron ORDER BY id")
     assert list(ids["id"]) == [*range(1, 2 * N_NEURONS + 1)]  # each model's neurons on end, none twice
     assert (np.diff(ids["model_id"].to_numpy()) != 0).sum() == 1
@@ -294,7 +296,7 @@ def test_server_that_goes_away_while_a_run_writes(postgres_store: str, postgres:
     name = make_url(postgres_store).database
     with (
         pytest.raises(StoreError, match="the server closed the connection; run again, it goes on from here"),
-        session.translate_errors("atlas"), engine.begin() as connection,
+        open.translate_errors("atlas"), engine.begin() as connection,
     ):  # fmt: skip
         execute(postgres, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         write_dataset(connection, replace(DATASET, name="more"))
@@ -303,7 +305,7 @@ def test_server_that_goes_away_while_a_run_writes(postgres_store: str, postgres:
 
 
 def test_empty_database_is_made_a_store_by_two_at_once(empty_database: str) -> None:
-    code = "import sys\nfrom db.session import open_store\nopen_store(sys.argv[1])"
+    code = "import sys\nfrom db.connection.open import open_store\nopen_store(sys.argv[1])"
     both = [
         subprocess.Popen([sys.executable, "-c", code, empty_database], cwd=ROOT, stderr=subprocess.PIPE)
         for _ in range(2)
@@ -327,7 +329,7 @@ def test_text_sorts_as_in_sqlite_on_an_english_server(postgres: URL) -> None:
 @pytest.mark.parametrize("password", ["secret", "sec/ret", "se@cret", "s:cret"])
 def test_a_password_is_never_shown(password: str) -> None:
     url = f"postgresql+psycopg://me:{password}@host/atlas"
-    for shown in (session.shown(url), AnalysisConfig(db=url).shown_db):
+    for shown in (open.shown(url), AnalysisConfig(db=url).shown_db):
         assert shown == "postgresql+psycopg://me:***@host/atlas"
-    assert session.shown("postgresql://me@host:5432/atlas") == "postgresql://me@host:5432/atlas"
-    assert session.shown("atlas.db") == "atlas.db"
+    assert open.shown("postgresql://me@host:5432/atlas") == "postgresql://me@host:5432/atlas"
+    assert open.shown("atlas.db") == "atlas.db"

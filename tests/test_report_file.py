@@ -17,7 +17,7 @@ from core.run import options
 from dashboard import report_page
 from dashboard.report import write_report
 from dashboard.report_findings import _both_ways, _preferred
-from db.session import StoreError, open_store
+from db.connection.open import StoreError, open_store
 from tests.synthetic_store import build_store
 from tests.tiny_study import write_study
 

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from core.run import inputs
-from db.views import VIEWS
+from db.schema.views.study import VIEWS
 from tests.small_study import (
     RATE,
     RESULT_VIEWS,

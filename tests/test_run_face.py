@@ -17,7 +17,7 @@ import pytest
 from core.progress import progress as faces
 from core.progress.event_log import EVENTS
 from dashboard.appendix import in_short, write_summary
-from db.session import open_store
+from db.connection.open import open_store
 from tests.screen import Screen
 from tests.small_study import QUICK, make_dataset, query, run
 from tests.test_interruption import DRIVER, ROOT, interrupt_at_batch, python

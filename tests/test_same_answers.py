@@ -16,25 +16,25 @@ from pandas.testing import assert_frame_equal
 from sqlalchemy import URL, Engine
 from sqlalchemy import inspect as look_into
 
-from db import models as m
+from db.connection.open import open_store
 from db.copy import copy_store
-from db.frames import frame
-from db.named_queries import NAMED
-from db.session import open_store
-from db.tables import insert_frame
-from db.tuning_queries import ORDERS
-from db.view_meanings import columns
-from db.views import VIEWS
+from db.reads.frames import frame
+from db.reads.named import NAMED
+from db.reads.pitch import ORDERS
+from db.reads.view_meanings import columns
+from db.schema import scores as m
+from db.schema.views.study import VIEWS
+from db.writes.frames import insert_frame
 from tests.postgres_server import database
 from tests.synthetic_store import N_NEURONS, build_store
 from tests.tiny_study import write_study
 
-MODULES = sorted(path.stem for path in (Path(__file__).resolve().parents[1] / "db").glob("*_queries.py"))
+MODULES = sorted(path.stem for path in (Path(__file__).resolve().parents[1] / "db" / "reads").glob("[a-z]*.py"))
 QUERIES = {
     f"{module}.{name}": function
-    for module in ("queries", *MODULES)
-    for name, function in vars(importlib.import_module(f"db.{module}")).items()
-    if inspect.isfunction(function) and function.__module__ == f"db.{module}" and not name.startswith("_")
+    for module in MODULES
+    for name, function in vars(importlib.import_module(f"db.reads.{module}")).items()
+    if inspect.isfunction(function) and function.__module__ == f"db.reads.{module}" and not name.startswith("_")
     and next(iter(inspect.signature(function).parameters), "") == "engine"
 }  # fmt: skip
 
@@ -75,11 +75,11 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "q_limit": (0.05,),
     "n_rows": (100, 20_000),
 }
-IN_NO_ORDER = {"listen_queries.class_specific_pairs": ["flat_index", "class_id"]}
+IN_NO_ORDER = {"listen.class_specific_pairs": ["flat_index", "class_id"]}
 NOTHING_THERE = {
-    "heatmap_queries.class_groups": "no attribute of the made-up datasets puts classes together",
-    "ablation_queries.attributed_classes": "the model's first neuron has no attribution",
-    "speech_queries.voices_in_common": "no dataset has voices",
+    "heatmap.class_groups": "no attribute of the made-up datasets puts classes together",
+    "ablation.attributed_classes": "the model's first neuron has no attribution",
+    "preferences.voices_in_common": "no dataset has voices",
 }
 
 
@@ -201,7 +201,7 @@ def test_view(view: str, sqlite: Engine, postgresql: Engine) -> None:
 
 
 def test_shown_statement_can_be_asked_again(sqlite: Engine, postgresql: Engine) -> None:
-    function = QUERIES["neuron_evidence_queries.any_profiles"]
+    function = QUERIES["neuron_evidence.any_profiles"]
     for engine in (sqlite, postgresql):
         asked = function(engine, model="nano-ssl", task="rooms-event", layer=0, neuron=0, step=3)
         assert "%%" not in asked.attrs["sql"] and "% 3" in asked.attrs["sql"]

@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from db import sandbox
-from db.sandbox import Answer, RefusedSQL, run_sql
-from db.sandbox_worker import FUNCTIONS, LONGEST_STATEMENT, Guard, first_word
-from db.session import StoreError, open_store
+from db.connection.open import StoreError, open_store
+from db.sandbox import ask
+from db.sandbox.ask import Answer, RefusedSQL, run_sql
+from db.sandbox.worker import FUNCTIONS, LONGEST_STATEMENT, Guard, first_word
 from tests.tiny_study import write_study
 
 
@@ -353,8 +353,8 @@ def test_no_store_and_no_file_are_told(tmp_path: Path) -> None:
 
 
 def test_a_third_statement_waits_its_turn(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_turns", sandbox.BoundedSemaphore(1))
-    with sandbox._turns:
+    monkeypatch.setattr(ask, "_turns", ask.BoundedSemaphore(1))
+    with ask._turns:
         assert "other statements are running" in refused(store, "SELECT 1", seconds=0.2)
     assert only(run_sql(store, "SELECT 1")) == 1
 

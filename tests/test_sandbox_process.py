@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from db import sandbox
-from db.sandbox import run_sql
-from db.session import open_store
+from db.connection.open import open_store
+from db.sandbox import ask
+from db.sandbox.ask import run_sql
 from tests.tiny_study import write_study
 
 
@@ -33,14 +33,14 @@ def test_the_next_statement_finds_its_process_waiting_and_each_has_its_own(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
-    begin = sandbox._process
+    begin = ask._process
 
     def noted() -> subprocess.Popen[bytes]:
         started.append(begin())
         return started[-1]
 
-    sandbox._ahead.stop()
-    monkeypatch.setattr(sandbox, "_process", noted)
+    ask._ahead.stop()
+    monkeypatch.setattr(ask, "_process", noted)
     asked(store, 1)
     first, waiting = started
     assert first.poll() is not None
@@ -48,13 +48,13 @@ def test_the_next_statement_finds_its_process_waiting_and_each_has_its_own(
     asked(store, 2)
     assert waiting.poll() is not None, "it answered one statement and ended"
     assert [process.poll() for process in started[2:]] == [None]
-    sandbox._ahead.stop()
+    ask._ahead.stop()
     assert started[2].poll() is not None
 
 
 def test_a_process_that_died_while_it_waited_is_not_asked(store: Path) -> None:
     asked(store, 1)
-    waiting = sandbox._ahead._waiting
+    waiting = ask._ahead._waiting
     assert waiting is not None
     waiting.kill()
     waiting.wait()
@@ -65,11 +65,11 @@ def test_nothing_waits_on_when_the_program_is_killed(store: Path) -> None:
     asker = subprocess.Popen(
         [
             sys.executable, "-c",
-            "import sys; from db import sandbox; sandbox.run_sql(sys.argv[1], 'SELECT 1')\n"
-            "print(sandbox._ahead._waiting.pid, flush=True); sys.stdin.read()",
+            "import sys; from db.sandbox import ask; ask.run_sql(sys.argv[1], 'SELECT 1')\n"
+            "print(ask._ahead._waiting.pid, flush=True); sys.stdin.read()",
             str(store),
         ],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(sandbox.__file__).parents[1],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(ask.__file__).parents[2],
     )  # fmt: skip
     assert asker.stdout is not None
     waiting = int(asker.stdout.readline())

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import URL, create_engine, text
 
-from db.sandbox import RefusedSQL, run_sql
-from db.session import open_store
-from db.views import VIEWS
+from db.connection.open import open_store
+from db.sandbox.ask import RefusedSQL, run_sql
+from db.schema.views.study import VIEWS
 from tests.postgres_server import PASSWORD, database
 from tests.tiny_study import write_study
 
@@ -111,8 +111,8 @@ def test_tables_that_show_the_machine_are_refused(table: str, unchanged: str) ->
 
 
 def test_the_database_itself_refuses_what_gets_past_the_words(unchanged: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("db.sandbox_server.READS", frozenset({"SELECT", "DELETE", "WITH", "EXPLAIN"}))
-    monkeypatch.setattr("db.sandbox_server._REACHES_OUT", __import__("re").compile("(?!)(x)"))
+    monkeypatch.setattr("db.sandbox.postgres.READS", frozenset({"SELECT", "DELETE", "WITH", "EXPLAIN"}))
+    monkeypatch.setattr("db.sandbox.postgres._REACHES_OUT", __import__("re").compile("(?!)(x)"))
     for statement in ("SELECT nextval('run_id_seq')", "SELECT setval('run_id_seq', 1)"):
         assert refused(unchanged, statement) == "only reading is allowed here, and this would change the store"
     with_changes = "WITH gone AS (DELETE FROM run RETURNING id) SELECT * FROM gone"

@@ -19,7 +19,7 @@ from streamlit.web.server.server_util import is_url_from_allowed_origins
 
 from dashboard import uploads
 from dashboard.components import address, clip, share, words
-from db.session import open_store
+from db.connection.open import open_store
 from tests import synthetic_store
 from tests.pages import open_page
 

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from db import copy, upkeep
-from db.frames import frame
-from db.models import Base
-from db.session import exclusive_run, open_store
-from db.store import Store
+from db.connection.open import exclusive_run, open_store
+from db.reads.frames import frame
+from db.schema.scores import Base
+from db.writes.store import Store
 from tests.tiny_study import DATASET, MODEL, write_study
 
 

@@ -31,7 +31,7 @@ from core.results import (
     TokenGrid,
     TopClips,
 )
-from db.store import Store
+from db.writes.store import Store
 
 NAN = float("nan")
 

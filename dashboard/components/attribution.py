@@ -8,7 +8,7 @@ from dashboard import ablation_facts as told
 from dashboard import data
 from dashboard.charts import ablation as charts
 from dashboard.components import address, draw, share
-from db import ablation_queries as queries
+from db.reads import ablation as queries
 
 _PAIR_WIDTH = 380  # pixels; narrower parts stand one below the other
 

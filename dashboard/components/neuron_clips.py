@@ -10,8 +10,9 @@ from dashboard import data, neuron_facts
 from dashboard.components import address, share, words
 from dashboard.components import store as stores
 from dashboard.components.player import Overlay, Track, player, stored_track
-from db import clip_queries, queries
-from db import neuron_evidence_queries as evidence
+from db.reads import clips as clip_queries
+from db.reads import neuron_evidence as evidence
+from db.reads import study
 
 
 def show(
@@ -62,7 +63,7 @@ def show(
         st.code(f"{stores.COMMAND} --model {model}", language="bash")
         return chosen
     overlays = _overlays(store, model, str(dataset), layer, neuron)
-    attributes = data.read(store, queries.tasks, model).set_index("task")["attribute"]
+    attributes = data.read(store, study.tasks, model).set_index("task")["attribute"]
     attribute = str(attributes.get(task, ""))
     tracks = [_track(row, attribute, overlays.get(int(row["clip_id"]))) for row in clips.to_dict("records")]
     player(tracks, key="neuron_player")

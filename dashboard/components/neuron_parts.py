@@ -12,8 +12,8 @@ from dashboard import ablation_facts, data, facts, neuron_facts, pitch_facts
 from dashboard.charts import ablation as ablation_charts
 from dashboard.charts import neuron as charts
 from dashboard.components import address, draw, presets, share, tables, words
-from db import ablation_queries, queries
-from db import neuron_evidence_queries as evidence
+from db.reads import ablation, study
+from db.reads import neuron_evidence as evidence
 
 N_SCORED = 3  # classes whose selector scores are placed
 N_PLACED = 1000  # neurons that a score is placed among
@@ -176,7 +176,7 @@ def _attribution(one: One) -> None:
         f"{more}Lines: 95 % intervals over the class’s test clips, each class for itself; of 20 neurons without any "
         "effect, one would still show colour."
     )
-    summary = data.read(one.store, ablation_queries.attribution, one.model, one.task)
+    summary = data.read(one.store, ablation.attribution, one.model, one.task)
     checked = data.read(one.store, evidence.attribution_check, one.model, one.task, *one.place)
     lines = neuron_facts.check_lines(checked) or ["This very neuron was not among them."]
     st.markdown(" ".join([ablation_facts.trust_sentence(summary.iloc[0].to_dict()), *lines]))
@@ -188,7 +188,7 @@ def _ablations(one: One) -> None:
         help="What happened when whole sets of neurons, this one among them, were changed; beside random sets of the "
         "same size. It is said of the sets, not of this neuron.",
     )
-    ablations = data.read(one.store, queries.neuron_ablations, one.model, *one.place)
+    ablations = data.read(one.store, study.neuron_ablations, one.model, *one.place)
     if ablations.empty:
         st.caption("No ablated set contains this neuron.")
         return
@@ -290,7 +290,7 @@ def _neighbours(one: One) -> None:
 
 
 def _profiles(one: One, found: pd.DataFrame, ids: tuple[int, ...]) -> None:
-    own = data.read(one.store, queries.probabilities, one.model, one.task, one.layer, (one.neuron,))
+    own = data.read(one.store, study.probabilities, one.model, one.task, one.layer, (one.neuron,))
     others = data.read(one.store, evidence.profiles, one.model, one.task, ids)
     rows = pd.concat([own.assign(layer=one.layer), others], ignore_index=True)
     order = [one.place, *zip(found["layer"], found["neuron"], strict=True)]

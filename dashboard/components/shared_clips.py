@@ -10,7 +10,8 @@ import streamlit as st
 
 from dashboard import data
 from dashboard.components.player import Overlay, Track, player, stored_track
-from db import clip_queries, sharing_queries
+from db.reads import clips as clip_queries
+from db.reads import sharing
 
 CLIPS_A_CLASS = 3
 
@@ -26,8 +27,7 @@ def play(store: data.Store, model: str, own: tuple[str, str], other: tuple[str, 
     layer, neuron : int
     """
     sides = [
-        data.read(store, sharing_queries.clips_of_class, model, layer, neuron, *side, CLIPS_A_CLASS)
-        for side in (own, other)
+        data.read(store, sharing.clips_of_class, model, layer, neuron, *side, CLIPS_A_CLASS) for side in (own, other)
     ]
     clips = pd.concat(sides, ignore_index=True).drop_duplicates("clip_id")
     if clips.empty:

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import data
 from dashboard.components import address, presets, words
 from dashboard.components import store as stores
-from db import queries
+from db.reads import study
 
 ALL_DATASETS = "all datasets"
 PARTS = ("model", "dataset", "task", "preset")
@@ -52,9 +52,9 @@ def choose(show: Sequence[str] = PARTS, clears: Sequence[str] = (), clears_model
         Those that another model makes void.
     """
     store = stores.require()
-    models = [str(name) for name in data.read(store, queries.models)["name"]]
+    models = [str(name) for name in data.read(store, study.models)["name"]]
     model = address.choice("model", models, models[0])
-    scored = data.read(store, queries.tasks, model)
+    scored = data.read(store, study.tasks, model)
     datasets = list(dict.fromkeys(scored["dataset"]))
     dataset = address.choice("dataset", [*datasets, ALL_DATASETS], ALL_DATASETS) if "dataset" in show else ALL_DATASETS
     of_dataset = scored if dataset == ALL_DATASETS else scored[scored["dataset"] == dataset]

@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import data, uploads
 from dashboard.components import address, clip, sidebar, words
-from db import clip_queries, listen_queries
+from db.reads import clips, listen
 
 SOURCES = {"record": "Record", "upload": "Upload", "store": "From the datasets"}
 KINDS = ["wav", "flac", "ogg", "oga", "mp3", "aif", "aiff", "au"]
@@ -83,13 +83,13 @@ def _own(source: str) -> Given:
 def _stored(scope: sidebar.Scope) -> Given:
     asked = st.query_params.get("clip", "")
     wanted = (int(asked),) if asked.isdecimal() and len(asked) < 16 else ()
-    told = next(iter(data.read(scope.store, clip_queries.clips, wanted).to_dict("records")), None) if wanted else None
+    told = next(iter(data.read(scope.store, clips.clips, wanted).to_dict("records")), None) if wanted else None
     if asked and told is None:
         st.warning(f"The address asks for clip “{words.plain(asked)}”, which is not here.")
     chosen = int(asked) if told is not None else None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         typed = st.text_input("Find by label or file name", placeholder="rain", key="find_clip", width=220)
-        found = data.read(scope.store, listen_queries.find_clips, scope.dataset, typed, MOST_FOUND)
+        found = data.read(scope.store, listen.find_clips, scope.dataset, typed, MOST_FOUND)
         names = {int(i): f"{d}: {p}" for i, d, p in zip(found["clip_id"], found["dataset"], found["path"], strict=True)}
         if chosen is not None and told is not None:
             names.setdefault(chosen, f"{told['dataset']}: {told['path']}")
@@ -132,11 +132,11 @@ def _forget() -> None:
 
 
 def _surprise(scope: sidebar.Scope) -> None:
-    counts = data.read(scope.store, listen_queries.n_clips, scope.dataset)
+    counts = data.read(scope.store, listen.n_clips, scope.dataset)
     n = random.randrange(int(counts["n_clips"].sum()))
     for dataset, n_clips in zip(counts["dataset"], counts["n_clips"], strict=True):
         if n < n_clips:
             _forget()
-            address.go(source="store", clip=data.read(scope.store, listen_queries.nth_clip, dataset, n))
+            address.go(source="store", clip=data.read(scope.store, listen.nth_clip, dataset, n))
             return
         n -= int(n_clips)

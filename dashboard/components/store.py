@@ -7,8 +7,8 @@ import os
 import streamlit as st
 
 from dashboard import data
-from db import queries
-from db.session import StoreError
+from db.connection.open import StoreError
+from db.reads import study
 
 COMMAND = "python run_analysis.py --tasks all"
 
@@ -23,7 +23,7 @@ def require() -> data.Store:
             store.shown,
         )
     try:
-        empty = data.read(store, queries.is_empty)
+        empty = data.read(store, study.is_empty)
     except StoreError as error:
         show_error(error)
         st.stop()

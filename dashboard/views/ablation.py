@@ -10,7 +10,7 @@ from dashboard import data
 from dashboard.charts import ablation as charts
 from dashboard.components import address, attribution, draw, page, presets, share, sidebar, tables, words
 from dashboard.components.player import player, stored_track
-from db import ablation_queries as queries
+from db.reads import ablation as queries
 
 MOST_ROWS = 40  # of the strip
 MOST_TRACKS = 12

@@ -12,7 +12,8 @@ from dashboard.charts import overview as overview_charts
 from dashboard.charts.common import class_order
 from dashboard.components import address, draw, page, share, sidebar, words
 from dashboard.components import store as stores
-from db import coverage_queries, queries
+from db.reads import coverage as coverage_queries
+from db.reads import study
 
 PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
 ALL_TASKS, THIS_TASK = "all tasks of both (mean)", "the task in the sidebar"
@@ -28,7 +29,7 @@ page.head(
 )
 others = [name for name in scope.models if name != model]
 state = dict(scope.state)
-runs = data.read(store, queries.runs)
+runs = data.read(store, study.runs)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -88,7 +89,7 @@ if not others:
 
 other = address.choice("other", others, compare_facts.natural_other(others))
 state["other"] = other
-models = data.read(store, queries.models).set_index("name")
+models = data.read(store, study.models).set_index("name")
 colours = charts.two_colours(scope.models, model, other)
 address.select("Second model", "other", others, other, clears=("second_run",))
 with st.container(gap="xxsmall"):
@@ -106,7 +107,7 @@ with st.container(gap="xxsmall"):
             query_params={"model": model, "task": task, "preset": preset, "other": twin},
         )  # fmt: skip
 
-every = data.read(store, queries.coverage, preset)
+every = data.read(store, study.coverage, preset)
 coverage = compare_facts.paired(every, model, other)
 if coverage.empty:
     st.info(
@@ -187,7 +188,7 @@ else:
         charts.class_pairs, counts, colours, classes, name=f"classes_{preset}",
         alt=f"Class-specific neurons of each class of {task} in {model} and {other}",
     )  # fmt: skip
-    shared = {name: data.read(store, queries.shared, name, preset, task, task) for name in (model, other)}
+    shared = {name: data.read(store, study.shared, name, preset, task, task) for name in (model, other)}
     if any(found.empty for found in shared.values()):
         st.caption("No shared neurons were counted for both.")
     else:

@@ -9,7 +9,8 @@ from dashboard import coverage_facts, data, facts
 from dashboard.charts import coverage as charts
 from dashboard.charts import overview as overview_charts
 from dashboard.components import address, draw, page, share, sidebar, tables, words
-from db import coverage_queries, queries
+from db.reads import coverage as coverage_queries
+from db.reads import study
 
 PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
 
@@ -21,7 +22,7 @@ page.head(
     "For how many classes of each task a model has neurons of their own, beside what the same search finds when the "
     "labels are shuffled. Only what lies beyond the grey counts.",
 )
-coverage = data.read(store, queries.coverage, preset)
+coverage = data.read(store, study.coverage, preset)
 sql = coverage.attrs.get("sql")
 if scope.dataset is not None:
     coverage = coverage[coverage["dataset"] == scope.dataset]

@@ -9,7 +9,7 @@ from dashboard import data, heatmap_facts, neuron_picture
 from dashboard.charts import heatmap as heatmaps
 from dashboard.charts.common import class_order
 from dashboard.components import address, draw, page, presets, share, sidebar, tables, words
-from db import heatmap_queries, queries
+from db.reads import heatmap, study
 
 MOST_ROWS = 40
 ALL_CLASSES = "all classes"
@@ -27,11 +27,11 @@ page.head(
     "Class-specific neurons of each layer and class, beside what shuffled labels give. Click a cell for its neurons.",
 )
 
-counts = data.read(store, queries.layer_class_counts, model, task, preset)
+counts = data.read(store, study.layer_class_counts, model, task, preset)
 if counts.empty:
     st.info(f"The selector {preset} was not run for {words.plain(task)} on {words.plain(model)}.")
     st.stop()
-of_task = data.read(store, queries.coverage, preset)
+of_task = data.read(store, study.coverage, preset)
 of_task = of_task[(of_task["model"] == model) & (of_task["task"] == task)].iloc[0]
 cells = heatmap_facts.beside_null(counts, of_task["null_n_pairs_mean"], of_task["null_n_pairs_high"])
 null_known = bool(cells["expected_null"].notna().all())
@@ -42,7 +42,7 @@ untouched = "layer" not in st.query_params and "class" not in st.query_params
 layer = address.number("layer", int(fullest["layer"]), layers[0], layers[-1])
 chosen_class = str(fullest["class_name"]) if untouched else address.optional("class", names)
 shown = address.choice("show", list(SHOWN), "count") if null_known else "count"
-groups = data.read(store, heatmap_queries.class_groups, task)
+groups = data.read(store, heatmap.class_groups, task)
 groupings = heatmap_facts.groupings(groups, names)
 grouping = address.choice("groups", [*groupings, NO_GROUPS], groupings[0]) if groupings else NO_GROUPS
 order = heatmap_facts.in_groups(names, groups, None if grouping == NO_GROUPS else grouping)
@@ -126,7 +126,7 @@ LINK = st.column_config.LinkColumn(
 
 def cell_neurons() -> None:
     """The neurons of the chosen cell: a heatmap over all classes, and their numbers."""
-    found = data.read(store, queries.cell_neurons, model, task, preset, layer, chosen_class)
+    found = data.read(store, study.cell_neurons, model, task, preset, layer, chosen_class)
     if found.empty:
         st.caption(
             "No neuron here. An empty cell is a result: by this selector no neuron of the layer stands out for the "
@@ -138,7 +138,7 @@ def cell_neurons() -> None:
     strongest = [int(neuron) for neuron in dict.fromkeys(found["neuron"])]
     n_left_out = max(len(strongest) - MOST_ROWS, 0)
     strongest = strongest[:MOST_ROWS]
-    probabilities = data.read(store, queries.probabilities, model, task, layer, tuple(strongest))
+    probabilities = data.read(store, study.probabilities, model, task, layer, tuple(strongest))
     wide = probabilities.pivot(index="neuron", columns="class_name", values="activation_probability")
     ordered = [int(wide.index[i]) for i in heatmaps.cluster_order(wide.to_numpy(float))]
     note = f" {n_left_out:,} with weaker evidence are left out." if n_left_out else ""
@@ -185,7 +185,7 @@ st.subheader(
     help="One pixel a neuron, one stripe a layer. Within a stripe neurons go by the class they answer to most, then "
     "from the most selective to the least.",
 )
-q_known = data.read(store, heatmap_queries.has_entropy_q, model, task)
+q_known = data.read(store, heatmap.has_entropy_q, model, task)
 colour = address.choice("colour", list(COLOURS), next(iter(COLOURS))) if q_known else next(iter(COLOURS))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     if q_known:
@@ -196,7 +196,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
             "selective. **Entropy q**: how clearly its entropy lies below that of shuffled labels; darker = clearer.",
         )  # fmt: skip
 by_class = COLOURS[colour] == "class"
-neurons = data.read(store, heatmap_queries.neuron_entropies, model, task)
+neurons = data.read(store, heatmap.neuron_entropies, model, task)
 picture = data.derive(
     neuron_picture.picture, neurons, order.classes, heatmap_facts.colours(order) if by_class else None
 )

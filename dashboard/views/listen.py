@@ -14,7 +14,7 @@ from dashboard.charts import listen as charts
 from dashboard.components import address, draw, page, presets, share, sidebar, sounds, tables, words
 from dashboard.components import store as stores
 from dashboard.components.player import Overlay, Track, player
-from db import clip_queries, listen_queries
+from db.reads import clips, listen
 
 MOST_IN_TABLE, MOST_IN_STRIP, MOST_CLASSES, MOST_COLUMNS = 40, 14, 14, 160
 
@@ -35,8 +35,8 @@ def placed(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int, list[str]] | None:  # fmt: skip
     """Percentile of each neuron, how far beyond it lies, over how many clips of which datasets; None if unknown."""
     found, steps, n_clips, names = [], [], [], []
-    for row in data.read(store, listen_queries.n_clips, dataset).to_dict("records"):
-        known = data.read(store, clip_queries.percentiles, model, row["dataset"])
+    for row in data.read(store, listen.n_clips, dataset).to_dict("records"):
+        known = data.read(store, clips.percentiles, model, row["dataset"])
         if known is not None:
             levels, values = np.asarray(known[0], dtype=float), known[1]
             found.append(listen_facts.percentiles(_means, levels, values))
@@ -82,7 +82,7 @@ def play(overlay: Overlay | None = None) -> None:
         player([Track(given.name, about, wav=wav, overlay=overlay)], key="listen_player")
 
 
-facts = data.read(store, listen_queries.model_facts, scope.model)
+facts = data.read(store, listen.model_facts, scope.model)
 model = live.Model(scope.model, facts["weights_key"], facts["runs"])
 widths: list[int] = facts["layer_widths"]
 try:
@@ -97,8 +97,8 @@ known = placed(store.location, store.stamp, scope.model, scope.dataset, sound.ke
 unknown = np.full(len(answer.mean), np.nan)
 percentile, step, n_clips, datasets = known or (unknown, unknown, 0, [])
 high = percentile > listen_facts.HIGH
-classes = data.read(store, listen_queries.classes, scope.model, scope.preset, scope.dataset)
-pairs = data.read(store, listen_queries.class_specific_pairs, scope.model, scope.preset, scope.dataset)
+classes = data.read(store, listen.classes, scope.model, scope.preset, scope.dataset)
+pairs = data.read(store, listen.class_specific_pairs, scope.model, scope.preset, scope.dataset)
 top = listen_facts.strongest(percentile, step, answer.mean, answer.rate, widths, MOST_IN_TABLE)
 top = listen_facts.with_classes(top, pairs, classes)
 top.attrs.clear()

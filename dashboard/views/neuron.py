@@ -22,8 +22,8 @@ from dashboard.components import (
     tables,
     words,
 )
-from db import neuron_evidence_queries as evidence
-from db import queries
+from db.reads import neuron_evidence as evidence
+from db.reads import study
 
 ANY_CLASS = "any class"
 PARTS = {
@@ -35,7 +35,7 @@ PARTS = {
 scope = sidebar.choose(clears=("class", "clips"), clears_model=("layer", "neuron"))
 store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
 title = st.container()
-widths = data.read(store, queries.layers, model).set_index("layer")["width"]
+widths = data.read(store, study.layers, model).set_index("layer")["width"]
 classes = class_order(data.read(store, evidence.task_classes, model, task))
 class_name = address.optional("class", classes)
 found = data.read(store, evidence.specific_neurons, model, task, preset, class_name)
@@ -96,9 +96,9 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.space("stretch")
     link_slot = st.container(width="content")
 
-answers = data.read(store, queries.neuron, model, layer, neuron)
-selectivity = data.read(store, queries.neuron_selectivity, model, layer, neuron)
-pairs = data.read(store, queries.neuron_classes, model, layer, neuron)
+answers = data.read(store, study.neuron, model, layer, neuron)
+selectivity = data.read(store, study.neuron_selectivity, model, layer, neuron)
+pairs = data.read(store, study.neuron_classes, model, layer, neuron)
 pairs = pairs[pairs["preset"] == preset]
 standing = selectivity[selectivity["task"] == task]
 st.markdown(

@@ -9,7 +9,8 @@ from dashboard import data, facts, overview_facts
 from dashboard.charts import ablation as ablation_charts
 from dashboard.charts import overview as charts
 from dashboard.components import address, draw, page, presets, share, sidebar, tables, words
-from db import coverage_queries, queries
+from db.reads import coverage as coverage_queries
+from db.reads import study
 
 ALL_TASKS = "all tasks (mean)"
 MOST_RUNS = 3
@@ -17,9 +18,9 @@ PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
 
 scope = sidebar.choose(show=("preset",))
 store, preset = scope.store, scope.preset
-models = data.read(store, queries.models)
-totals = data.read(store, queries.store_facts)
-coverage = data.read(store, queries.coverage, preset)
+models = data.read(store, study.models)
+totals = data.read(store, study.store_facts)
+coverage = data.read(store, study.coverage, preset)
 probe = data.read(store, coverage_queries.probes)
 ablated = data.read(store, coverage_queries.ablated_tasks)
 
@@ -54,7 +55,7 @@ if paper.open:
         )
         names = [str(name) for name in models["name"]]
         results = st.grid(2, min_column_width=PAIR_WIDTH, gap="xxsmall")
-        for figure in overview_facts.figures(names, data.read(store, queries.tasks), preset, ablated):
+        for figure in overview_facts.figures(names, data.read(store, study.tasks), preset, ablated):
             with results.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
                 st.page_link(
                     f"views/{figure.page}.py", label=figure.title, icon=":material/arrow_forward:",
@@ -182,9 +183,9 @@ else:
         spoken.markdown(f"**{words.plain(row['model'])}**. {facts.ablation_sentence(row)}{note}")
 
 st.subheader("Read with care")
-warnings = data.read(store, queries.warnings)
-problems = data.read(store, queries.problems)
-runs = data.read(store, queries.runs)
+warnings = data.read(store, study.warnings)
+problems = data.read(store, study.problems)
+runs = data.read(store, study.runs)
 lacking = facts.not_measured(coverage, probe, ablated)
 with st.container(gap="xsmall"):
     for kind in overview_facts.warning_kinds(warnings).to_dict("records"):

@@ -9,7 +9,8 @@ from dashboard import data, pitch_facts
 from dashboard.charts import pitch as charts
 from dashboard.components import address, draw, page, player, presets, share, sidebar, words
 from dashboard.theme import MODEL_COLOURS
-from db import clip_queries, queries, tuning_queries
+from db.reads import clips as clip_queries
+from db.reads import pitch, study
 
 PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
 N_CURVES = 6
@@ -36,8 +37,8 @@ page.head(
     "Neurons that answer to musical notes: which note each prefers, how narrow its curve is, and whether it takes a "
     "note's octaves for the same note.",
 )
-tuned = data.read(store, tuning_queries.tuned_tasks, model)
-known_notes = {name: data.read(store, tuning_queries.notes, model, name) for name in map(str, tuned["task"])}
+tuned = data.read(store, pitch.tuned_tasks, model)
+known_notes = {name: data.read(store, pitch.notes, model, name) for name in map(str, tuned["task"])}
 played = {name: data.derive(pitch_facts.with_notes, notes) for name, notes in known_notes.items()}
 names = [name for name, notes in played.items() if len(notes)]
 if not names:
@@ -90,14 +91,14 @@ def press_key() -> None:
 
 def preferred_notes(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Neurons by layer and preferred note, and by note beside chance."""
-    by_layer = data.read(store, tuning_queries.preferred, model, name, preset)
+    by_layer = data.read(store, pitch.preferred, model, name, preset)
     return by_layer, data.derive(pitch_facts.by_note, by_layer, played[name])
 
 
 preferred, counted = preferred_notes(task)
 n_tuned = int(preferred["n_neurons"].sum())
 spoken = f"**{n_tuned:,}** neurons are class-specific for some note of {words.plain(task)} by {preset}"
-coverage = data.read(store, queries.coverage, preset)
+coverage = data.read(store, study.coverage, preset)
 of_task = coverage[(coverage["model"] == model) & (coverage["task"] == task)]
 chance = of_task["null_n_class_specific_mean"].dropna()
 dealt = tuned.loc[tuned["task"] == task, "shuffled"].iloc[0]
@@ -127,7 +128,7 @@ else:
 
     st.subheader(f"Neurons of {known[note]}" if note else "Tuning curves")
     order = address.choice("order", list(ORDERS), "clearest")
-    found = data.read(store, tuning_queries.tuned_neurons, model, task, preset, order, midi)
+    found = data.read(store, pitch.tuned_neurons, model, task, preset, order, midi)
     first = address.number("first", 1, 1, max(len(found), 1))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = address.show("select_order", order)
@@ -155,7 +156,7 @@ else:
     grid = st.grid(3, min_column_width=250, gap="medium")
     for row in shown.to_dict("records"):
         layer, neuron = int(row["layer"]), int(row["neuron"])
-        rates = data.derive(pitch_facts.named_curve, data.read(store, tuning_queries.curve, model, pair, layer, neuron))
+        rates = data.derive(pitch_facts.named_curve, data.read(store, pitch.curve, model, pair, layer, neuron))
         with grid.container(border=True, height="stretch"):
             place = {"model": model, "task": task, "preset": preset, "layer": str(layer), "neuron": str(neuron)}
             st.page_link("views/neuron.py", label=f"**Layer {layer}, neuron {neuron}**", query_params=place)
@@ -170,7 +171,7 @@ else:
         with listed:
             neuron_table(found, f"tuned_{model}_{task}_{preset}_{order}", "Tuning of the neurons of this list")
     if note:
-        specific = data.read(store, tuning_queries.note_neurons, model, task, preset, note)
+        specific = data.read(store, pitch.note_neurons, model, task, preset, note)
         listed = st.expander(
             f"{len(specific):,} neurons class-specific for {known[note]}", icon=":material/table:", on_change="rerun"
         )
@@ -209,8 +210,8 @@ else:
                 alt=f"Neurons that prefer each of the twelve pitch classes in {name}, over chance",
             )  # fmt: skip
 
-    indices = data.read(store, tuning_queries.octave_indices, model, task, preset)
-    widths = data.read(store, tuning_queries.bandwidths, model, task, preset)
+    indices = data.read(store, pitch.octave_indices, model, task, preset)
+    widths = data.read(store, pitch.bandwidths, model, task, preset)
     grid = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
     with grid.container():
         st.subheader("Octave equivalence", help=pitch_facts.OCTAVE)
@@ -244,7 +245,7 @@ else:
 
     if other != NO_OTHER:
         st.subheader(f"The same neurons in {words.plain(other)}")
-        pairs = data.read(store, tuning_queries.preferred_pairs, model, task, other, preset)
+        pairs = data.read(store, pitch.preferred_pairs, model, task, other, preset)
         together = pitch_facts.agreement(pairs)
         st.markdown(
             pitch_facts.agreement_sentence(together) if together

@@ -12,7 +12,7 @@ from dashboard.charts import sharing as charts
 from dashboard.charts.common import class_order
 from dashboard.components import address, draw, page, presets, share, sidebar, tables, words
 from dashboard.components.shared_clips import play
-from db import heatmap_queries, queries, sharing_queries
+from db.reads import heatmap, sharing, study
 
 MOST_CLASSES = 60
 MOST_NEURONS = 200
@@ -68,7 +68,7 @@ def finish(**own: object) -> NoReturn:
     st.stop()
 
 
-stored = data.read(store, queries.shared, model, preset, task, other)
+stored = data.read(store, study.shared, model, preset, task, other)
 if stored.empty:
     st.info(
         f"No shared neurons are stored for {words.plain(task)}"
@@ -78,7 +78,7 @@ if stored.empty:
     )
     finish()
 pairs = sharing_facts.judged(stored)
-of_task = data.read(store, queries.tasks, model).set_index("task")["dataset"]
+of_task = data.read(store, study.tasks, model).set_index("task")["dataset"]
 if not within and of_task[task] == of_task[other]:
     st.warning(
         "Both tasks read the same clips. Their classes share neurons because they share clips: a description, not a "
@@ -100,7 +100,7 @@ def order_of(name: str, side: str) -> heatmap_facts.Order:
     stand = set(sharing_facts.most_telling(cells, side, MOST_CLASSES))
     column = pd.concat([pairs["class_a"], pairs["class_b"]]) if within else pairs[f"class_{side}"]
     classes = [one for one in class_order(column.unique()) if one in stand]
-    groups = data.read(store, heatmap_queries.class_groups, name)
+    groups = data.read(store, heatmap.class_groups, name)
     found = heatmap_facts.groupings(groups, classes)
     return heatmap_facts.in_groups(classes, groups, found[0] if found else None)
 
@@ -174,7 +174,7 @@ chosen = cells[(cells["class_a"] == row) & (cells["class_b"] == column)].iloc[0]
 st.subheader(sharing_facts.names_of(chosen.to_dict()))
 verdict = f" That is {chosen['verdict']}." if chosen["verdict"] != sharing_facts.NO_NEURONS else ""
 st.markdown(f"{sharing_facts.pair_sentence(chosen.to_dict())}{verdict}")
-found = data.read(store, sharing_queries.shared_list, model, preset, task, row, other, column)
+found = data.read(store, sharing.shared_list, model, preset, task, row, other, column)
 if found.empty:
     st.caption("No neuron is specific for both.")
     finish(row=row, column=column)

@@ -8,7 +8,8 @@ from dashboard import data, speech_facts
 from dashboard.charts import speech as charts
 from dashboard.charts.common import class_order
 from dashboard.components import address, draw, page, player, share, sidebar, words
-from db import clip_queries, speech_queries
+from db.reads import clips as clip_queries
+from db.reads import preferences
 
 PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
 MOST_CHARTS, N_DOTS, N_SOUNDS = 6, 8, 4
@@ -28,7 +29,7 @@ page.head(
     "Which neurons lean towards a gender, a language, an emotion or a voice, how surely, and whether it is that or "
     "merely who was recorded.",
 )
-known = data.read(store, speech_queries.preference_tasks, model)
+known = data.read(store, preferences.preference_tasks, model)
 if known.empty:
     st.info(
         f"No preferences are stored for {words.plain(model)}: they are measured for class-specific neurons. The "
@@ -41,7 +42,7 @@ if known.empty:
 names = speech_facts.speech_first(known)
 attribute_of = dict(zip(known["task"], known["attribute"], strict=True))
 task = address.choice("speech_task", names, names[0])
-counts = speech_facts.with_chance(data.read(store, speech_queries.preferring, model, task))
+counts = speech_facts.with_chance(data.read(store, preferences.preferring, model, task))
 classes = class_order(counts["class_name"])
 class_name = address.optional("speech_class", classes)
 
@@ -65,8 +66,8 @@ if not any(speech_facts.is_speech(name) for name in known["attribute"]):
 
 with st.container(border=True):
     st.markdown("**Read with care: what else goes with these labels**")
-    probes = data.read(store, speech_queries.confounds, model, task)
-    explained = data.read(store, speech_queries.explained, model, task, preset)
+    probes = data.read(store, preferences.confounds, model, task)
+    explained = data.read(store, preferences.explained, model, task, preset)
     dealt = str(known.loc[known["task"] == task, "shuffled"].iloc[0])
     for line in speech_facts.confound_lines(probes, explained, dealt, preset):
         st.markdown(f"- {line}")
@@ -87,7 +88,7 @@ st.subheader("The strongest neurons", help=LOG_ODDS)
 fullest = set(counts.sort_values("n_prefer", ascending=False, kind="stable")["class_name"].head(MOST_CHARTS))
 asked = (class_name,) if class_name else tuple(name for name in classes if name in fullest)
 rows = speech_facts.settled(
-    data.read(store, speech_queries.strongest, model, task, preset, asked, 3 * N_DOTS if class_name else N_DOTS)
+    data.read(store, preferences.strongest, model, task, preset, asked, 3 * N_DOTS if class_name else N_DOTS)
 )
 notes = ["Lines: 95 % interval, grey where it holds 0."]
 if len(classes) == 2:
@@ -106,7 +107,7 @@ for name in asked:
                 alt=f"Log odds of the neurons that prefer {name} most, with intervals",
             )  # fmt: skip
 
-common = data.read(store, speech_queries.classes_in_common, task)
+common = data.read(store, preferences.classes_in_common, task)
 common = common[common["task"].isin(names)]
 st.subheader("The same class in another dataset")
 if common.empty:
@@ -118,14 +119,14 @@ else:
     both = [name for name in classes if name in of_other]
     of = class_name if class_name in both else both[0]
     address.select("Against", "speech_other", others, other, width=260)
-    pair = data.read(store, speech_queries.in_two_tasks, model, task, other, of)
-    points = speech_facts.filled_from_counts(pair, data.read(store, speech_queries.one_label, model, other))
+    pair = data.read(store, preferences.in_two_tasks, model, task, other, of)
+    points = speech_facts.filled_from_counts(pair, data.read(store, preferences.one_label, model, other))
     found = speech_facts.sign_agreement(points["log_odds_a"].to_numpy(), points["log_odds_b"].to_numpy())
     if found is None:
         st.caption("No neuron has log odds in both.")
     else:
         st.markdown(speech_facts.agreement_sentence(found, of))
-        voices = list(data.read(store, speech_queries.voices_in_common, task, other)["value"])
+        voices = list(data.read(store, preferences.voices_in_common, task, other)["value"])
         if voices:
             st.markdown(
                 f":material/warning: Both datasets have {len(voices)} voices in common ({words.listed(voices)}): "
@@ -151,10 +152,10 @@ st.segmented_control(
     "of the sets that the selector chose.",
 )  # fmt: skip
 if similarity == "odds":
-    read = data.read(store, speech_queries.profiles, model, task, int(counts["n_neurons"].sum()))
+    read = data.read(store, preferences.profiles, model, task, int(counts["n_neurons"].sum()))
     distances = data.derive(speech_facts.profile_distances, read)
 else:
-    read = data.read(store, speech_queries.overlaps, model, task, preset)
+    read = data.read(store, preferences.overlaps, model, task, preset)
     distances = data.derive(speech_facts.overlap_distances, read)
 grown = data.derive(speech_facts.tree, distances)
 if grown is None:
@@ -164,7 +165,7 @@ if grown is None:
         else "Two classes only: there is no tree to grow."
     )
 else:
-    told = data.read(store, speech_queries.families, task)
+    told = data.read(store, preferences.families, task)
     families = speech_facts.find_families(told, attribute_of[task], classes)
     family = next(iter(families), None)
     leaves = grown.leaves

@@ -12,9 +12,9 @@ from dashboard.charts import answer as charts
 from dashboard.components import address, draw, page, share, words
 from dashboard.components import store as stores
 from dashboard.sql_facts import KINDS, NO_COLOUR
-from db.sandbox import ROW_LIMIT, SECONDS, Answer, RefusedSQL, run_sql
-from db.session import StoreError
-from db.view_meanings import VIEW_MEANINGS, columns
+from db.connection.open import StoreError
+from db.reads.view_meanings import VIEW_MEANINGS, columns
+from db.sandbox.ask import ROW_LIMIT, SECONDS, Answer, RefusedSQL, run_sql
 
 DRAWN = ("kind", "x", "y", "colour")
 EDITOR = "sql_editor"

@@ -1,10 +1,10 @@
-"""Alembic environment: migrates over the connection that ``db.session`` hands in."""
+"""Alembic environment: migrates over the connection that ``db.connection.open`` hands in."""
 
 from alembic import context
 
-from db.models import Base
-from db.server import text_in_byte_order
-from db.views import create_views, drop_views
+from db.connection.postgres import text_in_byte_order
+from db.schema.scores import Base
+from db.schema.views.study import create_views, drop_views
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)

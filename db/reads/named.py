@@ -1,0 +1,357 @@
+"""The paper's figures, and this project's own, as named SQL over the public views.
+
+    python -m db.reads.named                                  # their names
+    python -m db.reads.named atlas.db "sharing by octave"     # one of them, as CSV
+
+``NAMED`` maps a name to its title and its SQL; where a view would read far more than is asked for, over tables. The
+texts take no parameters and run on SQLite and PostgreSQL; a view whose stage has not run gives no rows. Figures are
+those of Kawamura, Niizumi, Ono (arXiv 2602.15307, 2026).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from sqlalchemy import text
+
+from db.connection.open import StoreError, open_store
+from db.reads.frames import frame
+
+
+def _between(tasks_a: str, tasks_b: str) -> str:
+    """Shared neurons of classes of two groups of tasks, whichever way round a pair is stored.
+
+    Classes without neurons share none and are left out: with them the events of the paper fill ten thousand rows.
+    """
+    return f"""
+SELECT model, preset, task_a, class_a, task_b, class_b, n_a, n_b, n_shared, expected, p_value, q_value,
+       odds_ratio, odds_low, odds_high, CASE WHEN class_a = class_b THEN 1 ELSE 0 END AS same_class
+FROM (
+    SELECT model, preset, task_a, class_a, task_b, class_b, n_a, n_b, n_shared, expected, p_value, q_value,
+           odds_ratio, odds_low, odds_high
+    FROM shared_neurons
+    UNION ALL
+    SELECT model, preset, task_b, class_b, task_a, class_a, n_b, n_a, n_shared, expected, p_value, q_value,
+           odds_ratio, odds_low, odds_high
+    FROM shared_neurons
+) AS both_ways
+WHERE task_a IN ({tasks_a}) AND task_b IN ({tasks_b}) AND task_a < task_b AND n_a > 0 AND n_b > 0
+ORDER BY model, preset, task_a, task_b, class_a, class_b"""
+
+
+def _within(tasks: str) -> str:
+    """Shared neurons of the classes of one task."""
+    return f"""
+SELECT model, preset, task_a AS task, class_a, class_b, n_a, n_b, n_shared, expected, p_value, q_value,
+       odds_ratio, odds_low, odds_high, nested
+FROM shared_neurons
+WHERE task_a = task_b AND task_a IN ({tasks})
+ORDER BY model, preset, task_a, n_shared DESC, class_a, class_b"""
+
+
+def _listed(*tasks: str) -> str:
+    return ", ".join(f"'{task}'" for task in tasks)
+
+
+_OCTAVES = _listed("surge-octave", "nsynth-octave", "demo-synth-octave", "demo-notes-octave")
+_GENDERS = _listed("vc1-gender", "cremad-gender", "vocalsound-gender", "demo-speech-gender", "demo-digits-gender")
+_EVENTS = _listed("esc50", "gise51", "us8k", "fsd50k", "vocalsound", "demo-events-event")
+_GENRES = _listed("gtzan")
+_EMOTIONS = _listed("cremad")
+_LANGUAGES = _listed("voxforge", "vocalsound-language", "demo-speech-language")
+
+NAMED: dict[str, tuple[str, str]] = {
+    "coverage": (
+        "Classes that have neurons, by model and task, beside the same selection on shuffled labels",
+        """
+SELECT model, task, preset, n_clips, n_classes, n_classes_covered, coverage, null_coverage_mean, null_coverage_low,
+       null_coverage_high, n_class_specific, null_n_class_specific_mean, n_shuffles, replicated_share,
+       replicated_share_all_pairs
+FROM task_coverage
+ORDER BY task, preset, model""",
+    ),
+    "models compared": (
+        "Mean coverage and mean count of class-specific neurons over the tasks of each model",
+        """
+SELECT model, preset, COUNT(*) AS n_tasks, AVG(coverage) AS coverage, AVG(null_coverage_mean) AS null_coverage,
+       AVG(n_class_specific) AS n_class_specific, AVG(null_n_class_specific_mean) AS null_n_class_specific
+FROM task_coverage
+GROUP BY model, preset
+ORDER BY preset, model""",
+    ),
+    "neurons by layer": (
+        "Class-specific neurons of each layer, and their share of the layer",
+        """
+SELECT model.name AS model, task.name AS task, selection.preset, layer.layer,
+       COALESCE(found.n_class_specific, 0) AS n_class_specific, layer.width AS n_neurons,
+       CAST(COALESCE(found.n_class_specific, 0) AS DOUBLE PRECISION) / layer.width AS share
+FROM selection
+JOIN model_task ON model_task.id = selection.model_task_id
+JOIN model ON model.id = model_task.model_id
+JOIN task ON task.id = model_task.task_id
+JOIN layer ON layer.model_id = model.id
+LEFT JOIN (
+    SELECT selection_id, neuron.layer, COUNT(DISTINCT neuron_id) AS n_class_specific
+    FROM class_specific_neuron
+    JOIN neuron ON neuron.id = class_specific_neuron.neuron_id
+    GROUP BY selection_id, neuron.layer
+) AS found ON found.selection_id = selection.id AND found.layer = layer.layer
+ORDER BY model.name, task.name, selection.preset, layer.layer""",
+    ),
+    "sharing by octave": (
+        "Neurons that octaves share between synthesised and recorded notes",
+        _between(_OCTAVES, _OCTAVES),
+    ),
+    "sharing by gender": (
+        "Neurons that genders share between datasets of speech",
+        _between(_GENDERS, _GENDERS),
+    ),
+    "sharing by event": (
+        "Neurons that sound events share between datasets",
+        _between(_EVENTS, _EVENTS),
+    ),
+    "sharing of genres": ("Neurons that genres of music share", _within(_GENRES)),
+    "sharing of emotions": ("Neurons that emotions of speech share", _within(_EMOTIONS)),
+    "sharing of languages": ("Neurons that languages share", _within(_LANGUAGES)),
+    "sharing beyond chance": (
+        "Classes of different tasks that share more neurons than chance gives (q < 0.05), most over chance first",
+        """
+SELECT model, preset, task_a, class_a, task_b, class_b, n_a, n_b, n_shared, expected, q_value,
+       odds_ratio, odds_low, odds_high
+FROM shared_neurons
+WHERE task_a <> task_b AND q_value < 0.05
+ORDER BY model, preset, n_shared / NULLIF(expected, 0) DESC NULLS LAST, task_a, class_a, task_b, class_b""",
+    ),
+    "self and cross": (
+        "What taking out a class's neurons does to the class itself and to the others, beside random sets",
+        """
+SELECT model, task, selection, target, operation, gain, n_neurons,
+       MAX(CASE WHEN affected_class = target THEN delta END) AS self_delta,
+       MAX(CASE WHEN affected_class = target THEN ci_low END) AS self_low,
+       MAX(CASE WHEN affected_class = target THEN ci_high END) AS self_high,
+       MAX(CASE WHEN affected_class = target THEN q_value END) AS self_q_value,
+       MAX(CASE WHEN affected_class = target THEN control_delta_mean END) AS self_control_delta,
+       AVG(CASE WHEN affected_class <> target THEN delta END) AS cross_delta
+FROM ablation_effects
+GROUP BY model, task, selection, target, operation, gain, n_neurons
+ORDER BY model, task, selection, operation, gain NULLS FIRST, target""",
+    ),
+    "linear heads": (
+        "How well the linear head does on test clips, beside chance",
+        """
+SELECT model, task, metric, n_clips, accuracy, chance
+FROM probe_accuracy
+WHERE split = 'test' AND class_name IS NULL
+ORDER BY task, model""",
+    ),
+    "coverage by evidence": (
+        "Coverage by the rule of evidence alone, beside shuffled labels and what holds on test clips",
+        """
+SELECT model, task, n_classes, coverage, null_coverage_low, null_coverage_high,
+       n_class_specific, null_n_class_specific_mean, replicated_share, replicated_share_all_pairs
+FROM task_coverage
+WHERE preset = 'calibrated'
+ORDER BY task, model""",
+    ),
+    "most selective neurons": (
+        "The neurons with the surest preference for one class that holds on test clips",
+        """
+SELECT model, task, class_name, layer, neuron, activation_probability, lift, lift_low, lift_high, entropy, q_value
+FROM class_specific_neurons
+WHERE preset = 'calibrated' AND replicated = 1 AND lift_low IS NOT NULL
+ORDER BY lift_low DESC, model, task, layer, neuron
+LIMIT 200""",
+    ),
+    "neurons of most tasks": (
+        "Neurons that are class-specific in the most tasks",
+        """
+SELECT model, layer, neuron, COUNT(DISTINCT task) AS n_tasks, COUNT(*) AS n_classes, MIN(q_value) AS least_q_value
+FROM class_specific_neurons
+WHERE preset = 'calibrated'
+GROUP BY model, layer, neuron
+ORDER BY n_tasks DESC, n_classes DESC, model, layer, neuron
+LIMIT 200""",
+    ),
+    "classes by neuron": (
+        "How many neurons answer to one class of a task, to two, to more",
+        """
+SELECT model, task, n_classes_of_neuron, COUNT(*) AS n_neurons
+FROM (
+    SELECT model, task, layer, neuron, COUNT(*) AS n_classes_of_neuron
+    FROM class_specific_neurons
+    WHERE preset = 'calibrated'
+    GROUP BY model, task, layer, neuron
+) AS by_neuron
+GROUP BY model, task, n_classes_of_neuron
+ORDER BY model, task, n_classes_of_neuron""",
+    ),
+    "dead neurons": (
+        "Neurons of each layer that fire on no class of any task",
+        """
+SELECT model.name AS model, neuron.layer, SUM(CASE WHEN EXISTS (
+           SELECT 1 FROM model_task
+           JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id AND neuron_entropy.neuron_id = neuron.id
+           WHERE model_task.model_id = neuron.model_id AND neuron_entropy.max_probability > 0
+       ) THEN 0 ELSE 1 END) AS n_dead, COUNT(*) AS n_neurons
+FROM (
+    SELECT id, name FROM model
+    WHERE EXISTS (
+        SELECT 1 FROM model_task JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id
+        WHERE model_task.model_id = model.id
+    )
+) AS model
+JOIN neuron ON neuron.model_id = model.id
+GROUP BY model.name, neuron.layer
+ORDER BY model.name, neuron.layer""",
+    ),
+    "classes without neurons": (
+        "Classes that no neuron is specific for, by the rule of evidence",
+        """
+SELECT of_class.model, of_class.task, of_class.class_name, of_class.token_count
+FROM activation_probabilities AS of_class
+JOIN task_coverage ON task_coverage.model = of_class.model AND task_coverage.task = of_class.task
+    AND task_coverage.preset = 'calibrated'
+LEFT JOIN (
+    SELECT DISTINCT model, task, class_name FROM class_specific_neurons WHERE preset = 'calibrated'
+) AS found ON found.model = of_class.model AND found.task = of_class.task AND found.class_name = of_class.class_name
+WHERE of_class.layer = 0 AND of_class.neuron = 0 AND found.class_name IS NULL
+ORDER BY of_class.model, of_class.task, of_class.class_name""",
+    ),
+    "effects that stand": (
+        "Ablations beyond every random set, with q below 0.05 and an interval without 0",
+        """
+SELECT model, task, selection, operation, gain, target, affected_class, n_clips, delta, ci_low, ci_high, q_value,
+       control_delta_mean, control_delta_low, control_delta_high, n_controls
+FROM ablation_effects
+WHERE q_value < 0.05 AND (ci_low > 0 OR ci_high < 0)
+  AND (delta < control_delta_low OR delta > control_delta_high)
+ORDER BY delta, model, task, selection, gain NULLS FIRST, target, affected_class NULLS FIRST""",
+    ),
+    "largest effects": (
+        "The ablations that cost a class most, whether or not they stand, beside random sets",
+        """
+SELECT model, task, selection, operation, gain, target, affected_class, n_clips, delta, ci_low, ci_high, q_value,
+       control_delta_mean, control_delta_low, control_delta_high, n_controls
+FROM ablation_effects
+WHERE affected_class IS NOT NULL
+ORDER BY delta NULLS LAST, model, task, target, affected_class, selection, gain NULLS FIRST
+LIMIT 100""",
+    ),
+    "told by level or spectrum": (
+        "Tasks that level, duration, silence or the mean spectrum tell over chance, or as well as the model",
+        """
+SELECT model, task, feature, metric, accuracy, ci_low, ci_high, chance, n_clips, mark
+FROM confound_probes
+WHERE mark <> ''
+ORDER BY model, task, feature, group_name""",
+    ),
+    "explained pairs": (
+        "How many pairs of class and neuron level, duration or silence explain",
+        """
+SELECT model, task, CASE WHEN explained_by = '' OR explained_by IS NULL THEN 'nothing' ELSE explained_by END
+       AS explained_by, COUNT(*) AS n_pairs
+FROM class_specific_neurons
+WHERE preset = 'calibrated'
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3""",
+    ),
+    "coverage by threshold": (
+        "The paper's rule at other entropy rates, beside shuffled labels",
+        """
+SELECT model, task, preset, entropy_rate, probability_bar, coverage, null_coverage_mean, null_coverage_low,
+       null_coverage_high, n_class_specific, null_n_class_specific_mean
+FROM coverage_curves
+WHERE preset = 'aape' AND probability_bar > 0.94 AND probability_bar < 0.96
+ORDER BY model, task, entropy_rate""",
+    ),
+    "selectors that agree": (
+        "How far the field's selectivity scores choose the same neurons, mean over tasks",
+        """
+SELECT model, selector_a, selector_b, AVG(spearman) AS spearman, AVG(overlap) AS overlap,
+       AVG(expected_overlap) AS expected_overlap, COUNT(*) AS n_tasks
+FROM selector_agreement
+GROUP BY model, selector_a, selector_b
+ORDER BY model, overlap DESC NULLS LAST, selector_a, selector_b""",
+    ),
+    "stability": (
+        "What two halves of the clips choose alike, beside sets of that size by chance",
+        """
+SELECT model, task, preset, n_pairs_mean, jaccard_mean, jaccard_low, jaccard_high, jaccard_expected
+FROM selection_stability
+ORDER BY preset, model, task""",
+    ),
+    "octave tuning": (
+        "Neurons of pitch tasks, and how many answer to octaves (interval over 0; 2.5 in 100 would by chance)",
+        """
+SELECT model, task, COUNT(*) AS n_neurons, AVG(bandwidth_semitones) AS mean_bandwidth,
+       SUM(CASE WHEN oei_low > 0 THEN 1 ELSE 0 END) AS n_octave_equivalent,
+       0.025 * COUNT(octave_equivalence_index) AS expected_by_chance
+FROM neuron_tuning
+GROUP BY model, task
+ORDER BY model, task""",
+    ),
+    "preferences": (
+        "Of the class-specific neurons of a task, how many surely fire more, or less, in each class",
+        """
+SELECT model.name AS model, task.name AS task, task_class.name AS class_name, counted.n_neurons,
+       counted.n_more, counted.n_less
+FROM (
+    SELECT model_task_id, class_id, COUNT(*) AS n_neurons, SUM(CASE WHEN ci_low > 0 THEN 1 ELSE 0 END) AS n_more,
+           SUM(CASE WHEN ci_high < 0 THEN 1 ELSE 0 END) AS n_less
+    FROM neuron_preference
+    GROUP BY model_task_id, class_id
+) AS counted
+JOIN model_task ON model_task.id = counted.model_task_id
+JOIN model ON model.id = model_task.model_id
+JOIN task ON task.id = model_task.task_id
+JOIN task_class ON task_class.id = counted.class_id
+ORDER BY model.name, task.name, task_class.name""",
+    ),
+    "clips by class": (
+        "Clips of each class and split",
+        """
+SELECT dataset, attribute, value, split, COUNT(*) AS n_clips, AVG(duration_seconds) AS mean_seconds
+FROM clip_labels
+GROUP BY dataset, attribute, value, split
+ORDER BY dataset, attribute, value, split""",
+    ),
+}
+"""Name to (title, SQL)."""
+
+PAPER = (
+    "coverage",
+    "models compared",
+    "neurons by layer",
+    "sharing by octave",
+    "sharing by gender",
+    "sharing by event",
+    "sharing of genres",
+    "sharing of emotions",
+    "sharing of languages",
+    "self and cross",
+)
+"""Those of `NAMED` that ask what a table or figure of the paper shows."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the names, or what one of the queries finds in a store as CSV; returns the exit code."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if not given:
+        width = max(map(len, NAMED))
+        print("\n".join(f"{name:{width}}  {title}" for name, (title, _) in NAMED.items()))
+        return 0
+    try:
+        if len(given) != 2 or given[1] not in NAMED:
+            raise StoreError('expected a store and the name of a query, for instance atlas.db "sharing by octave"')
+        engine = open_store(given[0], read_only=True)
+        print(frame(engine, text(NAMED[given[1]][1])).to_csv(index=False), end="")
+        engine.dispose()
+    except StoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

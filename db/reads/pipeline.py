@@ -1,0 +1,92 @@
+"""What the pipeline itself reads back: a dataset's clips, a model's sets of class-specific neurons."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import aliased
+
+from core.results import SpecificSet
+from db.schema import scores as m
+
+
+def stored_clips(engine: Engine, dataset: str) -> set[str]:
+    """Paths of the clips that the store holds of a dataset."""
+    with engine.connect() as connection:
+        statement = select(m.Clip.path).join(m.Dataset, m.Dataset.id == m.Clip.dataset_id)
+        return set(connection.execute(statement.where(m.Dataset.name == dataset)).scalars())
+
+
+def specific_sets(engine: Engine, model: str) -> list[SpecificSet]:
+    """Class-specific neurons of every task and preset of a model, classes without neurons included.
+
+    Parameters
+    ----------
+    engine : Engine
+    model : str
+
+    Returns
+    -------
+    list of SpecificSet
+        Ordered by preset and task; classes in their stored order.
+    """
+    nested = _nested_classes(engine)
+    with engine.connect() as connection:
+        selections = connection.execute(
+            select(m.Selection.id, m.Selection.preset, m.Task.name, m.ModelTask.id)
+            .join(m.ModelTask, m.ModelTask.id == m.Selection.model_task_id)
+            .join(m.Model, m.Model.id == m.ModelTask.model_id)
+            .join(m.Task, m.Task.id == m.ModelTask.task_id)
+            .where(m.Model.name == model)
+            .order_by(m.Selection.preset, m.Task.name)
+        ).all()
+        sets = []
+        for selection, preset, task, model_task in selections:
+            classes = connection.execute(
+                select(m.TaskClass.id, m.TaskClass.name)
+                .join(m.ClassTotal, m.ClassTotal.class_id == m.TaskClass.id)
+                .where(m.ClassTotal.model_task_id == model_task)
+                .order_by(m.TaskClass.position)
+            ).all()
+            position = {key: i for i, (key, _) in enumerate(classes)}
+            pairs = connection.execute(
+                select(m.ClassSpecificNeuron.class_id, m.Neuron.flat_index)
+                .join(m.Neuron, m.Neuron.id == m.ClassSpecificNeuron.neuron_id)
+                .where(m.ClassSpecificNeuron.selection_id == selection)
+            ).all()
+            found = sorted((position[key], flat) for key, flat in pairs)
+            names = tuple(name for _, name in classes)
+            within = nested.get(task, set())
+            sets.append(SpecificSet(preset, task, names, tuple(found), _positions(names, within)))
+    return sets
+
+
+def _positions(names: tuple[str, ...], pairs: set[tuple[str, str]]) -> tuple[tuple[int, int], ...]:
+    """Pairs of names as pairs of positions, the lower first."""
+    position = {name: i for i, name in enumerate(names)}
+    known = {(position[a], position[b]) for a, b in pairs if a in position and b in position}
+    return tuple(sorted({(min(pair), max(pair)) for pair in known}))
+
+
+def _nested_classes(engine: Engine) -> dict[str, set[tuple[str, str]]]:
+    """For each task whose clips have several labels: (class, another that every clip of it has too)."""
+    of_attribute = m.Task.attribute_id == m.ClipLabel.attribute_id
+    other = aliased(m.ClipLabel)
+    both = (other.clip_id == m.ClipLabel.clip_id) & (other.attribute_id == m.ClipLabel.attribute_id)
+    sizes = select(m.Task.name, m.ClipLabel.value, func.count()).join(m.ClipLabel, of_attribute)
+    together = (
+        select(m.Task.name, m.ClipLabel.value, other.value, func.count())
+        .join(m.ClipLabel, of_attribute)
+        .join(other, both & (other.value != m.ClipLabel.value))
+        .group_by(m.Task.name, m.ClipLabel.value, other.value)
+    )
+    nested: dict[str, set[tuple[str, str]]] = {}
+    with engine.connect() as connection:
+        met = connection.execute(together).all()
+        size = {}
+        if met:
+            grouped = sizes.where(m.Task.name.in_({task for task, *_ in met})).group_by(m.Task.name, m.ClipLabel.value)
+            size = {(task, name): n for task, name, n in connection.execute(grouped)}
+    for task, inner, outer, n in met:
+        if n == size[task, inner]:
+            nested.setdefault(task, set()).add((inner, outer))
+    return nested

@@ -1,0 +1,377 @@
+"""Every read of the store: each function takes an engine and returns a DataFrame or small values.
+
+Here is what concerns models, tasks and classes; single neurons and clips are in
+`db.reads.neurons`, and named here as well. Tasks come in order of name, layers and neurons in
+order of index, classes in the order of their task.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+from sqlalchemy import Engine
+
+from db.connection.open import schema_version
+from db.reads.frames import frame, only_if
+from db.reads.neurons import (
+    neuron,
+    neuron_ablations,
+    neuron_classes,
+    neuron_selectivity,
+    probabilities,
+)
+
+__all__ = [
+    "ablation_effects",
+    "cell_neurons",
+    "change_stamp",
+    "coverage",
+    "datasets",
+    "is_empty",
+    "layer_class_counts",
+    "layers",
+    "models",
+    "neuron",
+    "neuron_ablations",
+    "neuron_classes",
+    "neuron_selectivity",
+    "presets",
+    "probabilities",
+    "probe",
+    "problems",
+    "runs",
+    "selection_settings",
+    "shared",
+    "skipped_probes",
+    "store_facts",
+    "tasks",
+    "warnings",
+]
+
+
+def is_empty(engine: Engine) -> bool:
+    """Return whether the store holds no scores yet."""
+    return frame(engine, "SELECT id FROM model_task LIMIT 1").empty
+
+
+def store_facts(engine: Engine) -> dict[str, int | str]:
+    """Return ``n_models``, ``n_tasks``, ``n_neurons``, ``n_clips`` and ``schema_version``."""
+    counts = frame(
+        engine,
+        """
+        SELECT (SELECT COUNT(*) FROM model) AS n_models, (SELECT COUNT(*) FROM task) AS n_tasks,
+               (SELECT COUNT(*) FROM neuron) AS n_neurons, (SELECT COUNT(*) FROM clip) AS n_clips
+        """,
+    ).iloc[0]
+    facts: dict[str, int | str] = {str(name): int(value) for name, value in counts.items()}
+    return {**facts, "schema_version": schema_version(engine)}
+
+
+def change_stamp(engine: Engine) -> tuple[int, ...]:
+    """Return numbers that differ whenever a run has written to the store.
+
+    Every stage, run, model and dataset takes a new id; a run that ends is one more with a time of its end.
+    """
+    return tuple(
+        frame(
+            engine,
+            """
+            SELECT (SELECT COALESCE(MAX(id), 0) FROM stage) AS stage, (SELECT COALESCE(MAX(id), 0) FROM run) AS run,
+                   (SELECT COUNT(finished_at) FROM run) AS n_ended,
+                   (SELECT COALESCE(MAX(id), 0) FROM model) AS model,
+                   (SELECT COALESCE(MAX(id), 0) FROM dataset) AS dataset,
+                   (SELECT COALESCE(MAX(id), 0) FROM problem) AS problem
+            """,
+        )
+        .iloc[0]
+        .astype(int)
+    )
+
+
+def models(engine: Engine) -> pd.DataFrame:
+    """Return name, n_layers, n_neurons, sample_rate, n_parameters, description, licence, key."""
+    return frame(
+        engine,
+        """
+        SELECT name, n_layers, n_neurons, sample_rate, n_parameters, description, licence,
+               weights_key
+        FROM model ORDER BY id
+        """,
+    )
+
+
+def layers(engine: Engine, model: str) -> pd.DataFrame:
+    """Return layer and width (its number of neurons) of one model."""
+    return frame(
+        engine,
+        """
+        SELECT layer.layer, layer.width FROM layer JOIN model ON model.id = layer.model_id
+        WHERE model.name = :model ORDER BY layer.layer
+        """,
+        model=model,
+    )
+
+
+def datasets(engine: Engine) -> pd.DataFrame:
+    """Return name, root, split_origin, description, source, licence, n_clips, n_problems."""
+    return frame(
+        engine,
+        """
+        SELECT name, root, split_origin, description, source, licence,
+               (SELECT COUNT(*) FROM clip WHERE clip.dataset_id = dataset.id) AS n_clips,
+               (SELECT COUNT(*) FROM problem WHERE problem.dataset_id = dataset.id) AS n_problems
+        FROM dataset ORDER BY name
+        """,
+    )
+
+
+def tasks(engine: Engine, model: str | None = None) -> pd.DataFrame:
+    """Return the tasks that have scores (of ``model``, if given).
+
+    Returns
+    -------
+    DataFrame
+        ``dataset``, ``task``, ``attribute``, ``n_classes``, ``n_clips`` (selection clips; the most
+        over the models).
+    """
+    return frame(
+        engine,
+        f"""
+        SELECT dataset.name AS dataset, task.name AS task, attribute.name AS attribute,
+               MAX(model_task.n_classes) AS n_classes, MAX(model_task.n_clips) AS n_clips
+        FROM model_task
+        JOIN model ON model.id = model_task.model_id
+        JOIN task ON task.id = model_task.task_id
+        JOIN dataset ON dataset.id = task.dataset_id
+        JOIN attribute ON attribute.id = task.attribute_id
+        WHERE 1 = 1{only_if(model, "model.name = :model")}
+        GROUP BY dataset.name, task.name, attribute.name
+        ORDER BY task.name
+        """,
+        model=model,
+    )
+
+
+def presets(engine: Engine) -> list[str]:
+    """Return the presets that chose anything somewhere, by name."""
+    found = frame(engine, "SELECT DISTINCT preset FROM selection ORDER BY preset")
+    return [str(preset) for preset in found["preset"]]
+
+
+def runs(engine: Engine) -> pd.DataFrame:
+    """Return the view ``runs``, newest first."""
+    return frame(engine, "SELECT * FROM runs ORDER BY run_id DESC")
+
+
+def coverage(engine: Engine, preset: str) -> pd.DataFrame:
+    """Return the view ``task_coverage`` for one preset, all models."""
+    return frame(
+        engine,
+        "SELECT * FROM task_coverage WHERE preset = :preset ORDER BY task, model",
+        preset=preset,
+    )
+
+
+def selection_settings(engine: Engine, model: str, task: str, preset: str) -> dict[str, object] | None:
+    """Return every threshold that was in force for a selection, None if there is none."""
+    found = frame(
+        engine,
+        "SELECT settings_json FROM task_coverage WHERE model = :model AND task = :task AND preset = :preset",
+        model=model,
+        task=task,
+        preset=preset,
+    )
+    if found.empty:
+        return None
+    settings: dict[str, object] = json.loads(str(found["settings_json"].iloc[0]))
+    return settings
+
+
+def probe(engine: Engine, split: str = "test") -> pd.DataFrame:
+    """Return model, dataset, task, class_name (NaN = all), n_clips, accuracy, chance, metric."""
+    return frame(
+        engine,
+        """
+        SELECT model.name AS model, dataset.name AS dataset, task.name AS task, task_class.name AS class_name,
+               probe_score.n_clips, probe_score.accuracy, probe_score.chance, probe_score.metric
+        FROM probe
+        JOIN model ON model.id = probe.model_id
+        JOIN task ON task.id = probe.task_id
+        JOIN dataset ON dataset.id = task.dataset_id
+        JOIN probe_score ON probe_score.probe_id = probe.id
+        LEFT JOIN task_class ON task_class.id = probe_score.class_id
+        WHERE probe_score.split = :split
+        ORDER BY model.name, task.name, probe_score.position
+        """,
+        split=split,
+    )
+
+
+def skipped_probes(engine: Engine, model: str | None = None) -> pd.DataFrame:
+    """Return model, dataset, task and the reason, where no probe could be trained."""
+    return frame(
+        engine,
+        f"""
+        SELECT model.name AS model, dataset.name AS dataset, task.name AS task,
+               probe.skipped AS reason
+        FROM probe
+        JOIN model ON model.id = probe.model_id
+        JOIN task ON task.id = probe.task_id
+        JOIN dataset ON dataset.id = task.dataset_id
+        WHERE probe.skipped <> ''{only_if(model, "model.name = :model")}
+        ORDER BY model.id, task.name
+        """,
+        model=model,
+    )
+
+
+def layer_class_counts(engine: Engine, model: str, task: str, preset: str) -> pd.DataFrame:
+    """Return the class-specific neurons of each (layer, class), zeros included.
+
+    Returns
+    -------
+    DataFrame
+        ``layer``, ``class_name``, ``n_neurons``, ``expected_null``: the mean number of pairs on
+        shuffled labels, spread evenly over classes and over neurons; NaN without shuffles.
+    """
+    return frame(
+        engine,
+        """
+        SELECT layer.layer, task_class.name AS class_name, COALESCE(found.n, 0) AS n_neurons,
+               selection.null_n_pairs_mean * layer.width / model.n_neurons / model_task.n_classes
+                   AS expected_null
+        FROM model_task
+        JOIN model ON model.id = model_task.model_id
+        JOIN task ON task.id = model_task.task_id
+        JOIN selection ON selection.model_task_id = model_task.id
+        JOIN layer ON layer.model_id = model.id
+        JOIN class_total ON class_total.model_task_id = model_task.id
+        JOIN task_class ON task_class.id = class_total.class_id
+        LEFT JOIN (
+            SELECT class_specific_neuron.selection_id, class_specific_neuron.class_id,
+                   neuron.layer, COUNT(*) AS n
+            FROM class_specific_neuron
+            JOIN neuron ON neuron.id = class_specific_neuron.neuron_id
+            WHERE class_specific_neuron.selection_id IN (
+                SELECT selection.id FROM selection
+                JOIN model_task ON model_task.id = selection.model_task_id
+                JOIN model ON model.id = model_task.model_id
+                JOIN task ON task.id = model_task.task_id
+                WHERE model.name = :model AND task.name = :task AND selection.preset = :preset
+            )
+            GROUP BY class_specific_neuron.selection_id, class_specific_neuron.class_id,
+                     neuron.layer
+        ) AS found ON found.selection_id = selection.id AND found.layer = layer.layer
+            AND found.class_id = class_total.class_id
+        WHERE model.name = :model AND task.name = :task AND selection.preset = :preset
+        ORDER BY layer.layer, task_class.position
+        """,
+        model=model,
+        task=task,
+        preset=preset,
+    )
+
+
+def cell_neurons(
+    engine: Engine, model: str, task: str, preset: str, layer: int, class_name: str | None = None
+) -> pd.DataFrame:
+    """Return the class-specific neurons of one layer (and class), most selective first.
+
+    Returns
+    -------
+    DataFrame
+        ``neuron``, ``class_name``, ``activation_probability``, ``entropy``, ``lift``, ``p_value``,
+        ``q_value``, ``replicated``.
+    """
+    only = only_if(class_name, "class_name = :class_name")
+    return frame(
+        engine,
+        f"""
+        SELECT neuron, class_name, activation_probability, entropy, lift, p_value, q_value,
+               replicated
+        FROM class_specific_neurons
+        WHERE model = :model AND task = :task AND preset = :preset AND layer = :layer{only}
+        ORDER BY entropy NULLS FIRST, neuron, class_name
+        """,
+        model=model,
+        task=task,
+        preset=preset,
+        layer=layer,
+        class_name=class_name,
+    )
+
+
+def ablation_effects(engine: Engine, model: str, task: str | None = None, selection: str | None = None) -> pd.DataFrame:
+    """Return the view ``ablation_effects`` of one model, with ``affected_class`` NaN = all."""
+    return frame(
+        engine,
+        f"""
+        SELECT * FROM ablation_effects
+        WHERE model = :model{only_if(task, "task = :task")}
+            {only_if(selection, "selection = :selection")}
+        ORDER BY task, selection, gain NULLS FIRST, ablation_id, affected_class NULLS FIRST
+        """,
+        model=model,
+        task=task,
+        selection=selection,
+    )
+
+
+def shared(engine: Engine, model: str, preset: str, task_a: str, task_b: str) -> pd.DataFrame:
+    """Return the view ``shared_neurons`` for two tasks, or for one task with itself.
+
+    Each unordered pair of classes comes once, ``class_a`` of ``task_a`` whichever way the pair was
+    stored.
+    """
+    return frame(
+        engine,
+        """
+        SELECT * FROM shared_neurons
+        WHERE model = :model AND preset = :preset AND task_a = :task_a AND task_b = :task_b
+        UNION ALL
+        SELECT model, preset, task_b AS task_a, class_b AS class_a, task_a AS task_b,
+               class_a AS class_b, n_b AS n_a, n_a AS n_b, n_shared, expected, p_value, q_value, nested,
+               odds_ratio, odds_low, odds_high
+        FROM shared_neurons
+        WHERE model = :model AND preset = :preset AND task_a = :task_b AND task_b = :task_a
+          AND task_a <> task_b
+        ORDER BY class_a, class_b
+        """,
+        model=model,
+        preset=preset,
+        task_a=task_a,
+        task_b=task_b,
+    )
+
+
+def warnings(engine: Engine, model: str | None = None) -> pd.DataFrame:
+    """Return model, dataset, task, warning: one row a warning."""
+    found = frame(
+        engine,
+        f"""
+        SELECT model.name AS model, dataset.name AS dataset, task.name AS task,
+               model_task.warnings_json AS warning
+        FROM model_task
+        JOIN model ON model.id = model_task.model_id
+        JOIN task ON task.id = model_task.task_id
+        JOIN dataset ON dataset.id = task.dataset_id
+        WHERE 1 = 1{only_if(model, "model.name = :model")}
+        ORDER BY model.id, task.name
+        """,
+        model=model,
+    )
+    found["warning"] = [json.loads(listed) for listed in found["warning"]]
+    return found.explode("warning").dropna(subset="warning").reset_index(drop=True)
+
+
+def problems(engine: Engine) -> pd.DataFrame:
+    """Return dataset, path and reason of every file that was left out."""
+    return frame(
+        engine,
+        """
+        SELECT dataset.name AS dataset, problem.path, problem.reason
+        FROM problem JOIN dataset ON dataset.id = problem.dataset_id
+        ORDER BY dataset.name, problem.id
+        """,
+    )

@@ -1,0 +1,333 @@
+"""What every public view holds, and every column of it; the one place where they are explained.
+
+The SQL page shows it, and a test holds it complete. What the numbers can and cannot tell is in
+``docs/statistics.md``.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from sqlalchemy import Engine
+
+from db.reads.frames import frame
+
+_ALL = {
+    "model": "Name of the encoder.",
+    "dataset": "Name of the dataset.",
+    "task": "Dataset and attribute, as DATASET-ATTRIBUTE (or the dataset alone where it has one).",
+    "preset": "Rule that chose the neurons: calibrated, aape or lape.",
+    "class_name": "Class of the task; in probe_accuracy NULL stands for all classes.",
+    "layer": "Block of the encoder, from 0.",
+    "neuron": "Hidden unit of the block's MLP, from 0 in each layer.",
+    "activation_probability": "Share of the class's tokens at which the neuron is above 0.",
+    "entropy": "How evenly those probabilities spread over the classes, in nats: 0 = one class only.",
+    "p_value": "p of so large a value by chance.",
+    "q_value": "p after Benjamini-Hochberg correction.",
+    "n_clips": "Clips that were counted.",
+    "n_classes": "Classes of the task.",
+    "n_classes_covered": "Classes that have at least one class-specific neuron.",
+    "coverage": "Share of the classes that have at least one class-specific neuron.",
+    "n_class_specific": "Neurons that are specific for at least one class.",
+    "null_coverage_mean": "Mean coverage of the same rule on shuffled labels.",
+    "null_coverage_low": "2.5th percentile of coverage on shuffled labels.",
+    "null_coverage_high": "97.5th percentile of coverage on shuffled labels.",
+    "null_n_class_specific_mean": "Mean number of class-specific neurons on shuffled labels.",
+    "null_n_class_specific_low": "2.5th percentile of their number on shuffled labels.",
+    "null_n_class_specific_high": "97.5th percentile of their number on shuffled labels.",
+    "n_shuffles": "How often the labels were shuffled; 0 = not at all.",
+    "accuracy": "Accuracy, or what metric names.",
+    "chance": "What guessing would give.",
+    "metric": "accuracy, or average precision where clips have several labels.",
+    "ci_low": "Lower end of the 95 % interval.",
+    "ci_high": "Upper end of the 95 % interval.",
+    "operation": "scale (by gain), mean (set to their mean) or keep (all others of their layers set to theirs).",
+    "gain": "Factor on the neurons' output; 0 = silenced.",
+    "n_neurons": "Neurons that were changed.",
+    "selection": "How the neurons were chosen, for instance top 1%.",
+    "attribution": "Activation times gradient of the margin: what the linear head would lose without this neuron.",
+    "clip_id": "The clip's number in the store.",
+    "path": "File, below the dataset's folder.",
+}
+"""Columns that mean the same wherever they stand."""
+
+VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
+    "runs": (
+        "One row for each run of a model: its settings, versions, device and times.",
+        {
+            "run_id": "Number of the run.",
+            "started_at": "When it began.",
+            "finished_at": "When it ended; NULL while it runs, or where it was killed.",
+            "status": "running, done, failed or stopped.",
+            "config_json": "Every setting, as JSON.",
+            "code_version": "Version of this program.",
+            "device": "Where the model ran.",
+            "seconds_extract": "Time spent recording the neurons.",
+            "seconds_score": "Time spent scoring them.",
+            "seconds_ablate": "Time spent ablating them.",
+            "seed": "Seed of every random draw.",
+            "versions_json": "Versions of Python and the libraries, as JSON.",
+            "notes_json": "What the run left out, and why, as JSON.",
+        },
+    ),
+    "clip_labels": (
+        "One row for each clip and attribute, and for each value where a clip has several.",
+        {
+            "split": "train, valid or test; the attribute's own split where it has one.",
+            "duration_seconds": "Length of the clip.",
+            "attribute": "What is labelled, for instance gender.",
+            "value": "The label.",
+        },
+    ),
+    "activation_probabilities": (
+        "How often each neuron fires on each class: one row for each model, task, class and neuron. Ask for one task.",
+        {
+            "positive_count": "Tokens of the class at which the neuron is above 0.",
+            "token_count": "Tokens of the class.",
+        },
+    ),
+    "neuron_selectivity": (
+        "How selective each neuron is in each task: entropy with its p and q, and whether a preset chose it.",
+        {
+            "max_probability": "Its largest activation probability over the classes.",
+            "top_class": "The class of that probability; NULL where the neuron never fires.",
+            "is_class_specific": "1 where the preset chose it for any class.",
+            "entropy_rank": "Rank of its entropy in the task, 1 = the lowest.",
+            "entropy_p_value": "How often shuffled labels give this neuron an entropy as low.",
+            "entropy_q_value": "The same after Benjamini-Hochberg correction over the neurons.",
+        },
+    ),
+    "class_specific_neurons": (
+        "The neurons that a preset assigned to a class, with the evidence for each.",
+        {
+            "lift": "Activation probability in the class over the mean of the other classes.",
+            "p_value": "p of so high a rate in the class if the labels meant nothing.",
+            "q_value": "p corrected over all (class, neuron) pairs of the task.",
+            "replicated": "1 where the rate is at least twice the others' on test clips too, 0 where not.",
+            "lift_low": "Lower end of the lift's 95 % interval.",
+            "lift_high": "Upper end of the lift's 95 % interval.",
+            "share_of_draws": "Share of other draws of the split that choose the pair again.",
+            "n_folds_held": "Folds in which it replicates.",
+            "n_folds": "Folds of the dataset.",
+            "p_value_cleaned": "p after level, duration and silence are taken out.",
+            "explained_by": "What takes the evidence away: level, duration, silence all together; empty for nothing.",
+        },
+    ),
+    "task_coverage": (
+        "How much of each task is covered by class-specific neurons, beside the same rule on shuffled labels.",
+        {
+            "n_pairs": "Chosen (class, neuron) pairs.",
+            "replicated_share": "Share of the chosen pairs that hold on test clips.",
+            "replicated_share_all_pairs": "The same share of all pairs: what choosing nothing gives.",
+            "null_n_pairs_mean": "Mean number of pairs on shuffled labels.",
+            "null_n_pairs_low": "2.5th percentile of that number.",
+            "null_n_pairs_high": "97.5th percentile of that number.",
+            "settings_json": "Every threshold in force, as JSON.",
+            "shuffled": "What was shuffled: clips, clips within a group such as voice, or whole groups.",
+        },
+    ),
+    "probe_accuracy": (
+        "How well a linear head tells the classes from the model's frozen features.",
+        {"split": "Clips it was asked on: train, valid or test."},
+    ),
+    "ablation_effects": (
+        "What taking out the neurons of one class does to each class, beside random sets of the same size.",
+        {
+            "target": "The class whose neurons were changed.",
+            "affected_class": "The class whose test clips were asked; NULL = all classes.",
+            "accuracy_unablated": "Accuracy before.",
+            "accuracy_ablated": "Accuracy after.",
+            "delta": "Accuracy after minus before.",
+            "p_value": "Exact McNemar test of the clips that changed.",
+            "q_value": "p corrected over target x affected class.",
+            "control_delta_mean": "Mean change by random sets of the same size and layers.",
+            "control_delta_low": "Least change by those sets.",
+            "control_delta_high": "Greatest change by those sets.",
+            "n_controls": "How many random sets.",
+            "ablation_id": "Number of the ablation.",
+            "control_p_value": "Share of random sets that do as much.",
+            "beyond_control": "Change minus the random sets' mean.",
+            "beyond_control_low": "Lower end of its interval.",
+            "beyond_control_high": "Upper end of its interval.",
+            "activity_control_delta_mean": "Mean change by random sets that fire as often, too.",
+            "activity_control_delta_low": "Least change by those.",
+            "activity_control_delta_high": "Greatest change by those.",
+            "n_activity_controls": "How many of those.",
+            "group_ci_low": "Lower end of the interval over whole voices or sources.",
+            "group_ci_high": "Upper end of the interval over whole voices or sources.",
+            "n_heads": "Linear heads that were asked.",
+            "delta_heads_low": "Least change over the heads.",
+            "delta_heads_high": "Greatest change over the heads.",
+        },
+    ),
+    "ablation_flips": (
+        "The test clips that the linear head calls by another class once the neurons are changed.",
+        {
+            "target": "The class whose neurons were changed.",
+            "true_class": "The clip's label.",
+            "predicted_before": "What the head called it before.",
+            "predicted_after": "What it calls it now.",
+        },
+    ),
+    "ablation_specificity": (
+        "What classes lose by their own neurons, and what by the others': one row for each way to choose neurons.",
+        {
+            "self_effect": "Mean change of a class by its own neurons.",
+            "cross_effect": "Mean change of the other classes by them.",
+            "specificity": "Loss of the own class beyond that of the others.",
+        },
+    ),
+    "shared_neurons": (
+        "How many neurons two classes share, beside what chance gives.",
+        {
+            "task_a": "Task of the first class.",
+            "class_a": "The first class.",
+            "task_b": "Task of the second class.",
+            "class_b": "The second class.",
+            "n_a": "Neurons of the first class.",
+            "n_b": "Neurons of the second class.",
+            "n_shared": "Neurons of both.",
+            "expected": "What sets of these sizes share by chance.",
+            "nested": "1 where every clip of one class has the other: then sharing is no finding.",
+            "odds_ratio": "How much likelier a neuron of one class is one of the other.",
+            "odds_low": "Lower end of the odds ratio's interval.",
+            "odds_high": "Upper end of the odds ratio's interval.",
+        },
+    ),
+    "top_clips": (
+        "The clips that move each neuron most, over the whole dataset.",
+        {
+            "rank": "1 = the clip with the highest mean activation.",
+            "activation_rate": "Share of the clip's tokens at which the neuron is above 0.",
+            "mean_activation": "Its mean activation over the clip.",
+        },
+    ),
+    "neuron_clips": (
+        "The clips that move each neuron most, middling and not at all.",
+        {
+            "kind": "top, middle (nearest the neuron's median) or silent.",
+            "rank": "1 = the first of its kind.",
+            "activation_rate": "Share of the clip's tokens at which the neuron is above 0.",
+            "mean_activation": "Its mean activation over the clip.",
+        },
+    ),
+    "coverage_curves": (
+        "Coverage at other thresholds than the paper's, beside its null.",
+        {
+            "entropy_rate": "Share of neurons that the entropy keeps.",
+            "probability_bar": "Quantile of all probabilities that a class must exceed.",
+        },
+    ),
+    "selector_scores": (
+        "The field's other selectivity scores of each neuron for each class; higher = more specific, none is evidence.",
+        {
+            "mad": "Mean activation in the class minus that in all other clips.",
+            "cas": "Activation probability minus the highest of another class.",
+            "auroc": "Chance that a clip of the class moves it more than another clip.",
+            "d_prime": "Difference of the means over their common spread.",
+            "selectivity_index": "Difference of the rates over their sum.",
+        },
+    ),
+    "selector_agreement": (
+        "How far two selectivity scores agree.",
+        {
+            "selector_a": "The first score.",
+            "selector_b": "The second score.",
+            "spearman": "Rank correlation over neurons, mean over classes.",
+            "overlap": "Overlap of each class's top 1 %.",
+            "expected_overlap": "The overlap that chance gives.",
+        },
+    ),
+    "selection_stability": (
+        "What halves of the clips, and other draws of the split, choose again.",
+        {
+            "n_halves": "How often the clips were halved.",
+            "whole_groups": "1 where whole voices or sources went to one half.",
+            "n_pairs_mean": "Pairs that a half chose, mean.",
+            "jaccard_mean": "Overlap of what two halves chose, mean.",
+            "jaccard_low": "The least over the halvings.",
+            "jaccard_high": "The greatest over the halvings.",
+            "jaccard_expected": "The overlap of sets of that size by chance.",
+            "entropy_spearman": "Rank correlation of the entropies of two halves.",
+            "n_draws": "Other draws of the split.",
+            "share_of_draws": "Share of draws that choose a pair again, mean over the pairs.",
+            "share_expected": "That share by chance.",
+        },
+    ),
+    "confound_probes": (
+        "How well level, duration, silence or the spectrum alone tell the classes; voices apart and mixed.",
+        {
+            "feature": "What the head was given.",
+            "group_name": "The group that was held apart, for instance voice.",
+            "mark": "What follows, for instance as good as the model.",
+            "reason": "Why it was not measured.",
+        },
+    ),
+    "neuron_confounds": (
+        "Rank correlation of each neuron's rate with what is no class.",
+        {
+            "rho_level": "With the clip's level.",
+            "rho_duration": "With its duration.",
+            "rho_silence": "With its share of silence.",
+        },
+    ),
+    "neuron_tuning": (
+        "Tuning of the class-specific neurons of pitch tasks, with intervals.",
+        {
+            "peak_rate": "Activation probability at the preferred pitch.",
+            "floor_rate": "The least activation probability over the pitches.",
+            "preferred_pitch": "MIDI note with the highest rate.",
+            "preferred_low": "Lower end of its interval.",
+            "preferred_high": "Upper end of its interval.",
+            "center": "Mean pitch, weighted by the rate.",
+            "center_low": "Lower end of its interval.",
+            "center_high": "Upper end of its interval.",
+            "bandwidth_semitones": "Width of the tuning curve at half height, in semitones.",
+            "bandwidth_low": "Lower end of its interval.",
+            "bandwidth_high": "Upper end of its interval.",
+            "octave_equivalence_index": "1 = answers to octaves and not between, 0 = none, -1 = only between.",
+            "oei_low": "Lower end of its interval.",
+            "oei_high": "Upper end of its interval.",
+        },
+    ),
+    "neuron_preferences": (
+        "How much likelier each class-specific neuron fires in each class.",
+        {"log_odds": "Log odds (natural) that a token fires in the class, against the other classes."},
+    ),
+    "neuron_attribution": (
+        "What the linear head would lose without each single neuron, and how far real ablations bear it out.",
+        {
+            "standard_error": "Standard error over the class's test clips.",
+            "spearman_all": "Rank correlation with real ablations, over all neurons that were taken out.",
+            "spearman_random": "The same over the random ones.",
+            "spearman_highest": "The same over the strongest ones.",
+            "n_checked": "Neurons that were really taken out.",
+        },
+    ),
+    "attribution_checks": (
+        "The neurons that were really taken out one by one: attribution beside what was measured.",
+        {
+            "measured": "What the head's margin really lost.",
+            "in_highest": "1 where it is one of the strongest, 0 where it was drawn at random.",
+        },
+    ),
+}
+"""View to (sentence, what its own columns mean)."""
+
+
+def meaning(view: str, column: str) -> str:
+    """Return what a column of a view means, or of any ("" as view); "" where that is not told."""
+    _, own = VIEW_MEANINGS.get(view, ("", {}))
+    return own.get(column) or _ALL.get(column, "")
+
+
+def columns(engine: Engine, view: str) -> pd.DataFrame:
+    """Return ``column`` and ``meaning`` of a view, in the view's order.
+
+    Parameters
+    ----------
+    engine : Engine
+    view : str
+        One of `VIEW_MEANINGS`.
+    """
+    names = list(frame(engine, f"SELECT * FROM {view} LIMIT 0").columns)
+    return pd.DataFrame({"column": names, "meaning": [meaning(view, name) for name in names]})

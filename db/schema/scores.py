@@ -1,0 +1,392 @@
+"""The store's tables (SQLAlchemy 2, declarative).
+
+They may change from version to version; what people script against are the views (``db/schema/views/study.py``).
+
+Three choices hold throughout. Keys are integers, and a model's neurons carry consecutive ids
+(``neuron.id = model.first_neuron_id + flat index``), so that a count matrix becomes rows without
+a lookup. The large tables are ``WITHOUT ROWID``, ordered as the pages read them. They reference
+only the row that owns them, not ``neuron`` or ``task_class``: those references would need an index
+each to delete a neuron or a class in reasonable time, and double the store.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.schema.evidence import (
+    TABLES,
+    Attribution,
+    AttributionCheck,
+    ConfoundProbe,
+    NeuronAttribution,
+    NeuronConfound,
+    NeuronPreference,
+    PitchTuning,
+    SelectionCurve,
+    SelectorPair,
+    SelectorScore,
+    Specificity,
+    Stability,
+)
+from db.schema.sound import (
+    ActivationQuantile,
+    ClipPattern,
+    ContrastClip,
+    ModelDataset,
+    TokenGrid,
+    TopClip,
+)
+from db.schema.study import (
+    Attribute,
+    Base,
+    Clip,
+    ClipLabel,
+    Dataset,
+    Layer,
+    Model,
+    Neuron,
+    Problem,
+    Run,
+    Stage,
+    Task,
+    TaskClass,
+    owner,
+    stage_mark,
+)
+
+__all__ = [
+    "TABLES",
+    "Ablation",
+    "AblationControl",
+    "AblationEffect",
+    "AblationFlip",
+    "AblationNeuron",
+    "ActivationProbability",
+    "ActivationQuantile",
+    "Attribute",
+    "Attribution",
+    "AttributionCheck",
+    "Base",
+    "ClassSpecificNeuron",
+    "ClassTotal",
+    "Clip",
+    "ClipLabel",
+    "ClipPattern",
+    "ConfoundProbe",
+    "ContrastClip",
+    "Dataset",
+    "Layer",
+    "Model",
+    "ModelDataset",
+    "ModelTask",
+    "Neuron",
+    "NeuronAttribution",
+    "NeuronConfound",
+    "NeuronEntropy",
+    "NeuronPreference",
+    "PitchTuning",
+    "Probe",
+    "ProbeScore",
+    "Problem",
+    "Run",
+    "Selection",
+    "SelectionCurve",
+    "SelectorPair",
+    "SelectorScore",
+    "SharedNeuron",
+    "Sharing",
+    "Specificity",
+    "Stability",
+    "Stage",
+    "Task",
+    "TaskClass",
+    "TokenGrid",
+    "TopClip",
+]
+
+
+class ModelTask(Base):
+    """The scores of one model on one task; ``n_clips`` are the selection clips.
+
+    ``shuffled`` says what labels were dealt over for p-values and nulls.
+    """
+
+    __tablename__ = "model_task"
+    __table_args__ = (UniqueConstraint("model_id", "task_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(owner("model.id"))
+    task_id: Mapped[int] = mapped_column(owner("task.id"), index=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
+    n_clips: Mapped[int]
+    n_classes: Mapped[int]
+    warnings_json: Mapped[str]
+    shuffled: Mapped[str] = mapped_column(server_default="clips")
+
+
+class ClassTotal(Base):
+    """Selection clips and their tokens of one class, as one model hears them."""
+
+    __tablename__ = "class_total"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    model_task_id: Mapped[int] = mapped_column(owner("model_task.id"), primary_key=True)
+    class_id: Mapped[int] = mapped_column(owner("task_class.id"), primary_key=True, index=True)
+    n_clips: Mapped[int]
+    token_count: Mapped[int] = mapped_column(BigInteger)
+
+
+class ActivationProbability(Base):
+    """Tokens of a class at which a neuron shows the event; by far the largest table."""
+
+    __tablename__ = "activation_probability"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    model_task_id: Mapped[int] = mapped_column(owner("model_task.id"), primary_key=True)
+    neuron_id: Mapped[int] = mapped_column(primary_key=True)
+    class_id: Mapped[int] = mapped_column(primary_key=True)
+    positive_count: Mapped[int] = mapped_column(BigInteger)
+
+
+class NeuronEntropy(Base):
+    """How selective a neuron is in a task, before any preset chooses.
+
+    ``entropy``, ``entropy_rank`` (1 = lowest) and ``top_class_id`` are NULL for a neuron that
+    never fires. ``p_value`` is how often shuffled labels give an entropy as low.
+    """
+
+    __tablename__ = "neuron_entropy"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    model_task_id: Mapped[int] = mapped_column(owner("model_task.id"), primary_key=True)
+    neuron_id: Mapped[int] = mapped_column(primary_key=True)
+    entropy: Mapped[float | None]
+    entropy_rank: Mapped[int | None]
+    max_probability: Mapped[float]
+    top_class_id: Mapped[int | None]
+    p_value: Mapped[float | None]
+    q_value: Mapped[float | None]
+
+
+class Selection(Base):
+    """What one preset chose in one task, summed up, beside the same on shuffled labels."""
+
+    __tablename__ = "selection"
+    __table_args__ = (UniqueConstraint("model_task_id", "preset"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_task_id: Mapped[int] = mapped_column(owner("model_task.id"))
+    preset: Mapped[str]
+    settings_json: Mapped[str]
+    n_classes_covered: Mapped[int]
+    n_class_specific: Mapped[int]
+    n_pairs: Mapped[int]
+    replicated_share: Mapped[float | None]
+    replicated_share_all_pairs: Mapped[float | None]
+    n_shuffles: Mapped[int]
+    null_coverage_mean: Mapped[float | None]
+    null_coverage_low: Mapped[float | None]
+    null_coverage_high: Mapped[float | None]
+    null_n_class_specific_mean: Mapped[float | None]
+    null_n_pairs_mean: Mapped[float | None]
+    null_n_class_specific_low: Mapped[float | None]
+    null_n_class_specific_high: Mapped[float | None]
+    null_n_pairs_low: Mapped[float | None]
+    null_n_pairs_high: Mapped[float | None]
+
+
+class ClassSpecificNeuron(Base):
+    """A neuron that a preset chose for a class.
+
+    ``share_of_draws`` is how often another draw of the same clips chooses it again, ``explained_by``
+    the confound without which its evidence is gone (empty: none).
+    """
+
+    __tablename__ = "class_specific_neuron"
+    __table_args__ = (
+        Index("ix_class_specific_neuron_class", "selection_id", "class_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    selection_id: Mapped[int] = mapped_column(owner("selection.id"), primary_key=True)
+    neuron_id: Mapped[int] = mapped_column(primary_key=True)
+    class_id: Mapped[int] = mapped_column(primary_key=True)
+    lift: Mapped[float | None]
+    p_value: Mapped[float | None]
+    q_value: Mapped[float | None]
+    replicated: Mapped[int | None]
+    lift_low: Mapped[float | None]
+    lift_high: Mapped[float | None]
+    share_of_draws: Mapped[float | None]
+    n_folds_held: Mapped[int | None]
+    n_folds: Mapped[int | None]
+    p_value_cleaned: Mapped[float | None]
+    explained_by: Mapped[str | None]
+
+
+class Probe(Base):
+    """The linear head of one model on one task; ``skipped`` is the reason where there is none."""
+
+    __tablename__ = "probe"
+    __table_args__ = (UniqueConstraint("model_id", "task_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(owner("model.id"))
+    task_id: Mapped[int] = mapped_column(owner("task.id"), index=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
+    settings_json: Mapped[str]
+    skipped: Mapped[str]
+
+
+class ProbeScore(Base):
+    """How a probe did on a split, for one class or (NULL) for all.
+
+    ``accuracy`` holds what ``metric`` says: accuracy, or average precision where clips have several labels.
+    """
+
+    __tablename__ = "probe_score"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    probe_id: Mapped[int] = mapped_column(owner("probe.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    split: Mapped[str]
+    class_id: Mapped[int | None] = mapped_column(owner("task_class.id"), index=True)
+    n_clips: Mapped[int]
+    accuracy: Mapped[float | None]
+    chance: Mapped[float | None]
+    metric: Mapped[str] = mapped_column(server_default="accuracy")
+
+
+class Ablation(Base):
+    """One set of neurons changed in one way.
+
+    ``operation`` is ``scale`` (by ``gain``), ``mean`` (set to their mean activation) or ``keep`` (all
+    other neurons of their layers set to theirs); ``gain`` is NULL unless they are scaled.
+    """
+
+    __tablename__ = "ablation"
+    __table_args__ = (UniqueConstraint("model_id", "task_id", "selection", "operation", "gain", "target"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(owner("model.id"))
+    task_id: Mapped[int] = mapped_column(owner("task.id"), index=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
+    selection: Mapped[str]
+    target: Mapped[str]
+    operation: Mapped[str] = mapped_column(server_default="scale")
+    gain: Mapped[float | None]
+    n_neurons: Mapped[int]
+
+
+class AblationNeuron(Base):
+    """A neuron of an ablated set."""
+
+    __tablename__ = "ablation_neuron"
+    __table_args__ = (
+        Index("ix_ablation_neuron_neuron", "neuron_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    ablation_id: Mapped[int] = mapped_column(owner("ablation.id"), primary_key=True)
+    neuron_id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class AblationEffect(Base):
+    """What an ablation did to the accuracy on one class or (NULL) on all test clips."""
+
+    __tablename__ = "ablation_effect"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    ablation_id: Mapped[int] = mapped_column(owner("ablation.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    class_id: Mapped[int | None] = mapped_column(owner("task_class.id"), index=True)
+    n_clips: Mapped[int]
+    accuracy_unablated: Mapped[float | None]
+    accuracy_ablated: Mapped[float | None]
+    delta: Mapped[float | None]
+    ci_low: Mapped[float | None]
+    ci_high: Mapped[float | None]
+    p_value: Mapped[float | None]
+    q_value: Mapped[float | None]
+    control_delta_mean: Mapped[float | None]
+    control_delta_low: Mapped[float | None]
+    control_delta_high: Mapped[float | None]
+    n_controls: Mapped[int]
+    control_p_value: Mapped[float | None]
+    beyond_control: Mapped[float | None]
+    beyond_control_low: Mapped[float | None]
+    beyond_control_high: Mapped[float | None]
+    activity_control_delta_mean: Mapped[float | None]
+    activity_control_delta_low: Mapped[float | None]
+    activity_control_delta_high: Mapped[float | None]
+    n_activity_controls: Mapped[int | None]
+    group_ci_low: Mapped[float | None]
+    group_ci_high: Mapped[float | None]
+    n_heads: Mapped[int | None]
+    delta_heads_low: Mapped[float | None]
+    delta_heads_high: Mapped[float | None]
+
+
+class AblationControl(Base):
+    """What one random control did; ``position`` is that of the effect it belongs to."""
+
+    __tablename__ = "ablation_control"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    ablation_id: Mapped[int] = mapped_column(owner("ablation.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    draw: Mapped[int] = mapped_column(primary_key=True)
+    delta: Mapped[float | None]
+
+
+class AblationFlip(Base):
+    """A clip of which an ablation changed the predicted class; both are class ids."""
+
+    __tablename__ = "ablation_flip"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    ablation_id: Mapped[int] = mapped_column(owner("ablation.id"), primary_key=True)
+    clip_id: Mapped[int] = mapped_column(primary_key=True)
+    predicted_before: Mapped[int]
+    predicted_after: Mapped[int]
+
+
+class Sharing(Base):
+    """Shared neurons of one model by one preset, over all its tasks."""
+
+    __tablename__ = "sharing"
+    __table_args__ = (UniqueConstraint("model_id", "preset"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(owner("model.id"))
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
+    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
+    preset: Mapped[str]
+
+
+class SharedNeuron(Base):
+    """Neurons specific for both of two classes, against what chance gives.
+
+    ``nested`` is 1 where every clip of one class has the other too.
+    """
+
+    __tablename__ = "shared_neuron"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    sharing_id: Mapped[int] = mapped_column(owner("sharing.id"), primary_key=True)
+    class_a_id: Mapped[int] = mapped_column(owner("task_class.id"), primary_key=True, index=True)
+    class_b_id: Mapped[int] = mapped_column(owner("task_class.id"), primary_key=True, index=True)
+    n_a: Mapped[int]
+    n_b: Mapped[int]
+    n_shared: Mapped[int]
+    expected: Mapped[float | None]
+    p_value: Mapped[float | None]
+    q_value: Mapped[float | None]
+    nested: Mapped[int] = mapped_column(server_default="0")
+    odds_ratio: Mapped[float | None]
+    odds_low: Mapped[float | None]
+    odds_high: Mapped[float | None]

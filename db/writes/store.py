@@ -1,0 +1,386 @@
+"""Writing results: one transaction a stage, together with the mark that the stage is done.
+
+Whatever is written again replaces its former rows; a mark whose results were replaced by another
+stage goes with them, so that ``is_done`` never promises what is no longer there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import ColumnElement, Connection, Engine, delete, select, update
+
+from core.results import (
+    Ablation,
+    Attributions,
+    ClipTraces,
+    DatasetRecord,
+    ModelRecord,
+    ProbeResult,
+    SharedNeurons,
+    TaskScores,
+    TopClips,
+)
+from db.connection.open import StoreError, exclusive_run, store_name, translate_errors
+from db.schema import scores as m
+from db.writes.frames import insert_frame
+from db.writes.registry import forget_stages, write_dataset, write_model
+from db.writes.rows import (
+    analyze,
+    bulk_insert,
+    class_ids,
+    class_name,
+    dataset_id,
+    ensure_task,
+    insert_row,
+    mapping_row,
+    mapping_values,
+    model_shape,
+    now,
+    task_id,
+    to_json,
+)
+from db.writes.scores import clips_of_task, insert_ablation, insert_scores
+from db.writes.sound import clips_of_dataset, insert_top_clips, insert_traces
+
+__all__ = ["Store", "exclusive_run"]
+
+_SCORE_VALUES = ("split", "n_clips", "accuracy", "chance", "metric")
+_SHARED_NUMBERS = (
+    "n_a",
+    "n_b",
+    "n_shared",
+    "expected",
+    "p_value",
+    "q_value",
+    "nested",
+    "odds_ratio",
+    "odds_low",
+    "odds_high",
+)
+
+
+class Store:
+    """The writer of one store.
+
+    Parameters
+    ----------
+    engine : Engine
+        From `db.connection.open.open_store`, not read-only.
+
+    Notes
+    -----
+    Every method is one transaction: it is stored whole or not at all. Every method raises
+    `StoreError` where the database refuses for a reason the user can mend.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._name = store_name(engine)
+
+    def register_model(self, model: ModelRecord) -> int:
+        """Make a model known and return its id.
+
+        The same model again changes nothing but its descriptions. A run of it that never said it finished was killed
+        (`db.connection.open.exclusive_run` lets one at a time write): it becomes ``stopped``.
+
+        Raises
+        ------
+        StoreError
+            If the store holds other weights or widths under the same name.
+        """
+        of_it = m.Run.model_name == model.name
+        with self._transaction() as connection:
+            connection.execute(update(m.Run).where(of_it, m.Run.status == "running").values(status="stopped"))
+            return write_model(connection, model)
+
+    def register_dataset(self, dataset: DatasetRecord) -> int:
+        """Make a dataset, its clips and labels known and return its id.
+
+        The same dataset again changes nothing but its folder, descriptions and problems; other
+        content under the same name replaces it, and its old results are deleted.
+        """
+        with self._transaction() as connection:
+            return write_dataset(connection, dataset)
+
+    def start_run(
+        self,
+        model_name: str,
+        config: Mapping[str, object],
+        seed: int,
+        code_version: str,
+        versions: Mapping[str, str],
+        device: str,
+    ) -> int:
+        """Note that a run begins and return its id."""
+        with self._transaction() as connection:
+            return insert_row(
+                connection,
+                m.Run,
+                model_name=model_name,
+                started_at=now(),
+                status="running",
+                config_json=to_json(config),
+                seed=seed,
+                code_version=code_version,
+                versions_json=to_json(versions),
+                device=device,
+            )
+
+    def finish_run(self, run_id: int, status: str, seconds: Mapping[str, float], notes: Sequence[str] = ()) -> None:
+        """Note how a run ended.
+
+        Parameters
+        ----------
+        run_id : int
+        status : str
+            ``done``, ``failed`` or ``stopped``.
+        seconds : mapping
+            Seconds spent in ``extract``, ``score`` and ``ablate``; others are not kept.
+        notes : sequence of str
+            What was left out, and why.
+        """
+        values: dict[str, Any] = {
+            "status": status,
+            "finished_at": now(),
+            "notes_json": to_json(list(notes)),
+        }
+        for stage in ("extract", "score", "ablate"):
+            if stage in seconds:
+                values[f"seconds_{stage}"] = float(seconds[stage])
+        with self._transaction() as connection:
+            connection.execute(update(m.Run).where(m.Run.id == run_id).values(**values))
+        with self._transaction() as connection:
+            analyze(connection)
+
+    def forget_stages(self, model_id: int, dataset: str) -> None:
+        """Take the marks of all that a model's matrices of a dataset gave: it is worked out anew, and replaced then."""
+        with self._transaction() as connection:
+            forget_stages(connection, model_id, dataset_id(connection, dataset))
+
+    def is_done(self, key: str) -> bool:
+        """Return whether the stage ``key`` is complete in the store."""
+        with translate_errors(self._name), self.engine.connect() as connection:
+            found = connection.execute(select(m.Stage.id).where(m.Stage.key == key)).scalar()
+        return found is not None
+
+    def write_scores(self, run_id: int, stage_key: str, model_id: int, scores: TaskScores) -> None:
+        """Store the counts, entropies and selections of one (model, task)."""
+        with self._stage(run_id, stage_key, "score") as (connection, stage_id):
+            first_neuron, n_neurons = model_shape(connection, model_id)
+            expected = (len(scores.class_names), n_neurons)
+            if scores.positive_counts.shape != expected:
+                raise ValueError(
+                    f"positive_counts of {scores.task} have shape {scores.positive_counts.shape}, expected {expected}"
+                )
+            task = ensure_task(connection, scores.dataset, scores.attribute, scores.task)
+            _remove(
+                connection, m.ModelTask, m.ModelTask.model_id == model_id, m.ModelTask.task_id == task, keep=stage_id
+            )
+            ids = {"model_id": model_id, "task_id": task, "run_id": run_id, "stage_id": stage_id}
+            insert_scores(connection, ids, first_neuron, scores)
+
+    def write_top_clips(self, run_id: int, stage_key: str, model_id: int, top_clips: TopClips) -> None:
+        """Store the clips each neuron of a model answers to most in one dataset."""
+        with self._stage(run_id, stage_key, "top_clips") as (connection, stage_id):
+            first_neuron, _ = model_shape(connection, model_id)
+            dataset = dataset_id(connection, top_clips.dataset)
+            which = m.ModelDataset.model_id == model_id, m.ModelDataset.dataset_id == dataset
+            former = select(m.ModelDataset.id).where(*which)
+            _remove(connection, m.ActivationQuantile, m.ActivationQuantile.model_dataset_id.in_(former), keep=stage_id)
+            _remove(connection, m.ModelDataset, *which, keep=stage_id)
+            ids = {"model_id": model_id, "dataset_id": dataset, "run_id": run_id, "stage_id": stage_id}
+            owner = insert_row(connection, m.ModelDataset, **ids)
+            insert_top_clips(connection, owner, first_neuron, clips_of_dataset(connection, dataset), top_clips)
+
+    def write_traces(self, run_id: int, stage_key: str, model_id: int, traces: ClipTraces) -> None:
+        """Store what each neuron of a model does over one dataset's clips, beside its top clips there."""
+        with self._stage(run_id, stage_key, "traces") as (connection, stage_id):
+            first_neuron, _ = model_shape(connection, model_id)
+            dataset = dataset_id(connection, traces.dataset)
+            statement = select(m.ModelDataset.id).where(
+                m.ModelDataset.model_id == model_id, m.ModelDataset.dataset_id == dataset
+            )
+            owner = connection.execute(statement).scalar()
+            if owner is None:
+                raise StoreError(f"dataset {traces.dataset} has no top clips of the model; write them first")
+            _remove(connection, m.ActivationQuantile, m.ActivationQuantile.model_dataset_id == owner, keep=stage_id)
+            insert_traces(connection, owner, stage_id, first_neuron, clips_of_dataset(connection, dataset), traces)
+
+    def write_probe(self, run_id: int, stage_key: str, model_id: int, probe: ProbeResult) -> None:
+        """Store the accuracies of one (model, task), or why there are none."""
+        with self._stage(run_id, stage_key, "probe") as (connection, stage_id):
+            task = task_id(connection, probe.task)
+            _remove(
+                connection,
+                m.Probe,
+                m.Probe.model_id == model_id,
+                m.Probe.task_id == task,
+                keep=stage_id,
+            )
+            owner = insert_row(
+                connection,
+                m.Probe,
+                model_id=model_id,
+                task_id=task,
+                run_id=run_id,
+                stage_id=stage_id,
+                settings_json=to_json(dict(probe.settings)),
+                skipped=probe.skipped,
+            )
+            rows = probe.rows.to_dict("records")
+            names = [class_name(row["class_name"]) for row in rows]
+            known = class_ids(connection, task, [name for name in names if name is not None])
+            bulk_insert(
+                connection,
+                m.ProbeScore,
+                ("probe_id", "position", "class_id", *_SCORE_VALUES),
+                [
+                    (owner, position, None if name is None else known[name]) + mapping_row(row, _SCORE_VALUES)
+                    for position, (row, name) in enumerate(zip(rows, names, strict=True))
+                ],
+            )
+
+    def write_attributions(self, run_id: int, stage_key: str, model_id: int, found: Attributions) -> None:
+        """Store every neuron's attribution of one (model, task), and the check on it."""
+        with self._stage(run_id, stage_key, "attribution") as (connection, stage_id):
+            first_neuron, _ = model_shape(connection, model_id)
+            task = task_id(connection, found.task)
+            which = m.Attribution.model_id == model_id, m.Attribution.task_id == task
+            _remove(connection, m.Attribution, *which, keep=stage_id)
+            ids = {"model_id": model_id, "task_id": task, "run_id": run_id, "stage_id": stage_id}
+            owner = insert_row(connection, m.Attribution, **ids, **mapping_values(found.summary))
+            known = class_ids(connection, task, found.class_names)
+            classes = np.array([known[name] for name in found.class_names], dtype=np.int64)
+            insert_frame(connection, m.NeuronAttribution, owner, found.neurons, first_neuron, classes)
+            insert_frame(connection, m.AttributionCheck, owner, found.checks, first_neuron, classes)
+
+    def write_ablations(
+        self,
+        run_id: int,
+        stage_key: str,
+        model_id: int,
+        task: str,
+        ablations: Sequence[Ablation],
+        of: tuple[str, str, float | None] | None = None,
+    ) -> None:
+        """Store ablations of one (model, task), replacing those of the same selection, operation and gain.
+
+        Parameters
+        ----------
+        run_id, model_id : int
+        stage_key, task : str
+        ablations : sequence of Ablation
+        of : tuple, optional
+            Selection, operation and gain that were asked for, where nothing could be ablated.
+        """
+        asked = {(a.selection, a.operation, a.gain) for a in ablations} | ({of} if of else set())
+        with self._stage(run_id, stage_key, "ablate") as (connection, stage_id):
+            first_neuron, _ = model_shape(connection, model_id)
+            key = task_id(connection, task)
+            clips = clips_of_task(connection, key)
+            for selection, operation, gain in asked:
+                _remove(
+                    connection,
+                    m.Ablation,
+                    m.Ablation.model_id == model_id,
+                    m.Ablation.task_id == key,
+                    m.Ablation.selection == selection,
+                    m.Ablation.operation == operation,
+                    m.Ablation.gain.is_(None) if gain is None else m.Ablation.gain == gain,
+                    keep=stage_id,
+                )
+            for ablation in ablations:
+                owner = insert_row(
+                    connection,
+                    m.Ablation,
+                    model_id=model_id,
+                    task_id=key,
+                    run_id=run_id,
+                    stage_id=stage_id,
+                    selection=ablation.selection,
+                    target=ablation.target,
+                    operation=ablation.operation,
+                    gain=ablation.gain,
+                    n_neurons=len(ablation.neuron_index),
+                )
+                insert_ablation(connection, owner, first_neuron, key, clips, ablation)
+
+    def write_specificity(self, run_id: int, stage_key: str, model_id: int, frame: pd.DataFrame) -> None:
+        """Store the rows of `core.selectivity.agreement.specificity`, in place of all of the model's."""
+        with self._stage(run_id, stage_key, "specificity") as (connection, stage_id):
+            _remove(connection, m.Specificity, m.Specificity.model_id == model_id, keep=stage_id)
+            for row in frame.drop(columns=["model", "dataset"]).to_dict("records"):
+                task = task_id(connection, row.pop("task"))
+                values = mapping_values({str(name): value for name, value in row.items()})
+                insert_row(connection, m.Specificity, model_id=model_id, task_id=task, stage_id=stage_id, **values)
+
+    def write_shared(self, run_id: int, stage_key: str, model_id: int, shared: Sequence[SharedNeurons]) -> None:
+        """Store the neurons that classes share, over all tasks of a model, preset by preset."""
+        with self._stage(run_id, stage_key, "share") as (connection, stage_id):
+            statement = select(m.Task.name, m.TaskClass.name, m.TaskClass.id).join(
+                m.TaskClass, m.TaskClass.task_id == m.Task.id
+            )
+            known = {(task, name): key for task, name, key in connection.execute(statement)}
+            for record in shared:
+                _remove(
+                    connection,
+                    m.Sharing,
+                    m.Sharing.model_id == model_id,
+                    m.Sharing.preset == record.preset,
+                    keep=stage_id,
+                )
+                owner = insert_row(
+                    connection,
+                    m.Sharing,
+                    model_id=model_id,
+                    run_id=run_id,
+                    stage_id=stage_id,
+                    preset=record.preset,
+                )
+                bulk_insert(
+                    connection,
+                    m.SharedNeuron,
+                    ("sharing_id", "class_a_id", "class_b_id", *_SHARED_NUMBERS),
+                    [
+                        (
+                            owner,
+                            _known_class(known, row["task_a"], row["class_a"]),
+                            _known_class(known, row["task_b"], row["class_b"]),
+                            *mapping_row(row, _SHARED_NUMBERS),
+                        )
+                        for row in record.pairs.to_dict("records")
+                    ],
+                )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Begin a transaction; commit it, or on an error leave nothing of it."""
+        with translate_errors(self._name), self.engine.execution_options(writes=True).begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _stage(self, run_id: int, key: str, name: str) -> Iterator[tuple[Connection, int]]:
+        """Begin a transaction that marks the stage ``key`` done; yield it and the stage's id."""
+        with self._transaction() as connection:
+            connection.execute(delete(m.Stage).where(m.Stage.key == key))
+            stage_id = insert_row(connection, m.Stage, key=key, run_id=run_id, name=name, finished_at=now())
+            yield connection, stage_id
+
+
+def _known_class(known: Mapping[tuple[str, str], int], task: str, name: str) -> int:
+    """Return the id of a class that has scores."""
+    if (task, name) not in known:
+        raise StoreError(f"class {name} of task {task} is not in the store; write its scores first")
+    return known[task, name]
+
+
+def _remove(connection: Connection, table: Any, *which: ColumnElement[bool], keep: int) -> None:
+    """Delete results, what belongs to them, and the marks of the stages that wrote them."""
+    former = select(table.stage_id).where(*which, table.stage_id.is_not(None))
+    connection.execute(delete(m.Stage).where(m.Stage.id.in_(former), m.Stage.id != keep))
+    connection.execute(delete(table).where(*which))

@@ -148,7 +148,7 @@ def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
                 inputs.show_list(config, face.console)
                 return 0
             if report_path:
-                from dashboard.report import write_report  # charts and page, which a study does without
+                from dashboard.report.write import write_report  # charts and page, which a study does without
 
                 face.print(f"{write_report(config.db, report_path)} written")
                 return 0
@@ -392,7 +392,7 @@ def compare_selections(study: Study) -> None:
 
 def summarise(store: Store, config: AnalysisConfig, face: Face, files: Path) -> None:
     """The study in tables: what this run asked for to the user, all of the store to a file beside it."""
-    from dashboard.appendix import in_short, write_summary  # what the page shares, needed here alone
+    from dashboard.report.appendix import in_short, write_summary  # what the page shares, needed here alone
 
     path = files / "summary.md"
     write_summary(store.engine, path, config.shown_db)

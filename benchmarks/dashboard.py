@@ -29,7 +29,8 @@ from streamlit.testing.v1 import AppTest, app_test, local_script_runner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dashboard import sql_facts, warm
+from dashboard.pages.sql import facts
+from dashboard.shared import warm
 from db.connection.open import open_store
 from db.reads import ablation, pitch, preferences, study
 from db.reads.frames import frame
@@ -63,7 +64,7 @@ class Visitor:
                 self.own_task("speech_task", preferences.preference_tasks),
             ],
             "ablation": [self.target, self.setting, self.task, self.one("beside", ["target", "own"])],
-            "sql": [lambda _: {"sql": sql_facts.NAMED[self.draw(sql_facts.examples())][1].strip()}],
+            "sql": [lambda _: {"sql": facts.NAMED[self.draw(facts.examples())][1].strip()}],
             "listen": [lambda _: {"source": "store", "clip": self.draw(frame(engine, "SELECT id FROM clip")["id"])}],
         }  # fmt: skip
 
@@ -142,7 +143,7 @@ def timed(app: AppTest) -> tuple[float, float]:
 
 
 def opened(page: str) -> AppTest:
-    return AppTest.from_file(str(APP), default_timeout=120).switch_page(f"views/{page}.py")
+    return AppTest.from_file(str(APP), default_timeout=120).switch_page(f"pages/{page}/{page}.py")
 
 
 def measure(visitor: Visitor, page: str, n: int) -> tuple[str, list[tuple[float, float]]]:

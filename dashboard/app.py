@@ -15,8 +15,7 @@ _ROOT = str(Path(__file__).resolve().parents[1])
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
-from dashboard import warm  # noqa: E402
-from dashboard.components import store  # noqa: E402
+from dashboard.shared import store, warm  # noqa: E402
 from db.connection.open import StoreError  # noqa: E402
 
 st.set_page_config(
@@ -48,7 +47,12 @@ page = st.navigation(
     {
         section: [
             st.Page(
-                f"views/{name}.py", title=title, icon=f":material/{icon}:", help=meaning, default=name == "overview"
+                f"pages/{name}/{name}.py",
+                url_path=name,
+                title=title,
+                icon=f":material/{icon}:",
+                help=meaning,
+                default=name == "overview",
             )
             for name, title, icon, meaning in pages
         ]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import vl_convert
 
-from dashboard.charts.common import Chart
-from dashboard.charts.vega_lite import vega_lite
-from dashboard.components import draw
+from dashboard.shared import draw
+from dashboard.shared.charts.common import Chart
+from dashboard.shared.charts.vega_lite import vega_lite
 
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> list[Chart]:

@@ -54,7 +54,7 @@ def sound(kind: str) -> Callable[[Path, int], Try]:
 
 def player(folder: Path, seed: int) -> Try:
     """A clip's file as the page plays and draws it."""
-    from dashboard.components import clip
+    from dashboard.shared.player import clip
 
     kinds = list(mutants_sound.FORMATS)
 
@@ -72,7 +72,7 @@ def player(folder: Path, seed: int) -> Try:
 
 def upload(folder: Path, seed: int) -> Try:
     """A visitor's file, decoded in a worker process."""
-    from dashboard import uploads
+    from dashboard.pages.listen import uploads
 
     kinds = list(mutants_sound.FORMATS)
 

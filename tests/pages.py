@@ -11,9 +11,9 @@ APP = Path(__file__).resolve().parents[1] / "dashboard" / "app.py"
 
 
 def open_page(view: str, **state: str) -> AppTest:
-    """Open ``views/<view>.py`` of the store in force with that address (``class_`` stands for ``class``)."""
+    """Open ``pages/<view>/<view>.py`` of the store in force with that address (``class_`` stands for ``class``)."""
     app = AppTest.from_file(str(APP), default_timeout=60)
-    app.switch_page(f"views/{view}.py")
+    app.switch_page(f"pages/{view}/{view}.py")
     for name, value in state.items():
         app.query_params[name.rstrip("_")] = value
     return app.run()

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from core.ablation.effects import mcnemar
-from dashboard import ablation_facts as told
-from dashboard.charts import ablation as charts
+from dashboard.pages.ablation import charts
+from dashboard.pages.ablation import facts as told
 
 alt.utils.schemapi.enable_debug_mode()
 

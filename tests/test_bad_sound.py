@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from core.datasets import audio, scan
-from dashboard.components import clip
+from dashboard.shared.player import clip
 from tests.mutants_sound import whole, written
 
 RATE = 16_000

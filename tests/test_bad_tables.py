@@ -251,7 +251,7 @@ def test_an_unknown_user_is_a_folder_that_is_not_there() -> None:
     ],
 )
 def test_no_password_is_shown(db: str, shown: str) -> None:
-    from dashboard.data import Store
+    from dashboard.shared.data import Store
     from db.connection import open
 
     assert AnalysisConfig(db=db).shown_db == open.shown(db) == Store(db, ()).shown == shown

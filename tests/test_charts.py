@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import facts
-from dashboard.charts import ablation, common, neuron, overview
-from dashboard.charts import heatmap as heatmaps
+from dashboard.pages.ablation import charts
+from dashboard.pages.heatmap import charts as heatmaps
+from dashboard.pages.neuron import charts as neuron
+from dashboard.shared.charts import by_task, common
+from dashboard.shared.text import facts
 
 alt.utils.schemapi.enable_debug_mode()
 
@@ -70,7 +72,7 @@ def test_cluster_order_bears_silent_and_few_rows() -> None:
 
 
 def test_coverage_is_never_drawn_without_its_null(coverage: pd.DataFrame) -> None:
-    spec = overview.coverage_chart(coverage).to_dict()
+    spec = by_task.coverage_chart(coverage).to_dict()
     (rows,) = spec["datasets"].values()
     assert {(row["model"], row["task"]) for row in rows} == {("large", "pitch"), ("base", "pitch")}
 
@@ -80,10 +82,10 @@ def test_models_keep_their_colour_from_chart_to_chart(coverage: pd.DataFrame) ->
     nulls = pd.DataFrame({"model": ["base"], "share": [0.1]})
     probe = coverage.assign(accuracy=0.5, chance=0.1, n_clips=9, metric="accuracy")
     for chart in (
-        overview.coverage_chart(coverage),
-        overview.count_chart(coverage),
-        overview.probe_chart(probe),
-        overview.layer_chart(by_layer, nulls),
+        by_task.coverage_chart(coverage),
+        by_task.count_chart(coverage),
+        by_task.probe_chart(probe),
+        by_task.layer_chart(by_layer, nulls),
     ):
         scales = [
             layer["encoding"]["color"]["scale"]
@@ -106,11 +108,11 @@ def test_models_keep_their_colour_from_chart_to_chart(coverage: pd.DataFrame) ->
     ],
 )
 def test_probes_are_told_by_what_was_measured(coverage: pd.DataFrame, metrics: list[str], title: str) -> None:
-    spec = overview.probe_chart(coverage.assign(accuracy=0.5, chance=0.1, n_clips=9, metric=metrics)).to_dict()
+    spec = by_task.probe_chart(coverage.assign(accuracy=0.5, chance=0.1, n_clips=9, metric=metrics)).to_dict()
     stem, _, found = spec["layer"]
     assert stem["encoding"]["x"]["title"] == found["encoding"]["x"]["title"] == title
     (rows,) = spec["datasets"].values()
-    assert [row["measure"] for row in rows] == [overview.MEASURES[metric] for metric in metrics]
+    assert [row["measure"] for row in rows] == [by_task.MEASURES[metric] for metric in metrics]
     assert found["encoding"]["shape"]["scale"]["domain"] == list(dict.fromkeys(row["measure"] for row in rows))
 
 
@@ -164,7 +166,7 @@ def test_an_ablation_is_told_with_interval_and_controls(effects: pd.DataFrame) -
 
 
 def test_ablation_chart_draws_points_of_percent(effects: pd.DataFrame) -> None:
-    spec = ablation.ablation_chart(effects.head(1).assign(label="one")).to_dict()
+    spec = charts.ablation_chart(effects.head(1).assign(label="one")).to_dict()
     drawn = [row["delta"] for rows in spec["datasets"].values() for row in rows if "delta" in row]
     assert drawn == pytest.approx([-20])
 

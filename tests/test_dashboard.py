@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from dashboard import data
-from dashboard.components import clip, words
+from dashboard.shared import data
+from dashboard.shared.player import clip
+from dashboard.shared.text import words
 from db.connection.open import open_store
 from db.reads import study
 from tests.pages import asked, open_page
@@ -237,8 +238,8 @@ def test_any_length_of_clip_can_be_drawn(tmp_path: Path) -> None:
 def test_the_dashboard_never_loads_torch(store: Path) -> None:
     code = (
         "import sys; from streamlit.testing.v1 import AppTest;"
-        "from dashboard import data, facts;"
-        "from dashboard.components import address, clip, draw, page, share, sidebar;"
+        "from dashboard.shared import data; from dashboard.shared.text import facts;"
+        "from dashboard.shared import address, clip, draw, page, share, sidebar;"
         "app = AppTest.from_file('dashboard/app.py', default_timeout=60).run();"
         "assert not app.exception;"
         "print('torch' in sys.modules)"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 
-from dashboard.components import draw
+from dashboard.shared import draw
 
 ROWS = pd.DataFrame(
     {

@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
-from dashboard import neuron_facts
-from dashboard.charts import neuron as charts
+from dashboard.pages.neuron import charts, facts
 from db.connection.open import open_store
 from db.reads import neuron_evidence as evidence
 from db.reads import neurons
@@ -107,7 +106,7 @@ def test_neighbours_are_those_that_numpy_finds(store: Path, preset: str) -> None
         neurons.probabilities(engine, MODEL, TASK, layer, list(range(64))).assign(layer=layer) for layer in range(6)
     ).pivot(index=["layer", "neuron"], columns="class_name", values="activation_probability")
     own = every.loc[(LAYER, NEURON)].to_numpy()
-    known = dict(zip(zip(sums["layer"], sums["neuron"], strict=True), neuron_facts.correlations(sums), strict=True))
+    known = dict(zip(zip(sums["layer"], sums["neuron"], strict=True), facts.correlations(sums), strict=True))
     assert len(known) > 30
     for place, value in known.items():
         assert value == pytest.approx(np.corrcoef(every.loc[place].to_numpy(), own)[0, 1])
@@ -138,22 +137,22 @@ def test_a_headline_for_every_case() -> None:
     standing = {
         "entropy": 1.0, "n_classes": 8, "entropy_rank": 12.0, "n_neurons": 3000, "entropy_q_value": 0.2,
     }  # fmt: skip
-    told = neuron_facts.headline(pairs, standing, "a", "aape")
+    told = facts.headline(pairs, standing, "a", "aape")
     assert "**class-specific for u (2.5× [2.0, 3.0], q < 0.0001), v (2.5×, q 0.04), w" in told
     assert "and 1 more** in a, and for some class of 1 other task." in told
     assert "Entropy 1.00 of at most 2.08 nats, rank 12 of 3,000: no lower than shuffled labels give (q 0.2)." in told
-    other = neuron_facts.headline(pairs, {**standing, "entropy_q_value": np.nan}, "c", "aape")
+    other = facts.headline(pairs, {**standing, "entropy_q_value": np.nan}, "c", "aape")
     assert "class-specific for nothing in c, but for some class of 2 other tasks." in other
     assert "whether that is lower than chance was not computed" in other
-    assert "never fires" in neuron_facts.headline(pairs, {**standing, "entropy": np.nan}, "a", "aape")
-    assert "Nothing was scored" in neuron_facts.headline(pairs, None, "a", "aape")
+    assert "never fires" in facts.headline(pairs, {**standing, "entropy": np.nan}, "a", "aape")
+    assert "Nothing was scored" in facts.headline(pairs, None, "a", "aape")
 
 
 def test_tasks_with_pairs_come_right_after_the_chosen_one() -> None:
     answers = pd.DataFrame({"task": ["a", "b", "b", "c", "d"]})
     pairs = pd.DataFrame({"task": ["b", "d"]})
-    assert neuron_facts.task_order(answers, pairs, "c") == (["c", "b", "d"], ["a"])
-    assert neuron_facts.task_order(answers, pairs.iloc[:0], "elsewhere") == ([], ["a", "b", "c", "d"])
+    assert facts.task_order(answers, pairs, "c") == (["c", "b", "d"], ["a"])
+    assert facts.task_order(answers, pairs.iloc[:0], "elsewhere") == ([], ["a", "b", "c", "d"])
 
 
 def test_marked_bars_have_lift_interval_and_q() -> None:
@@ -161,7 +160,7 @@ def test_marked_bars_have_lift_interval_and_q() -> None:
     pairs = pd.DataFrame(
         {"class_name": ["z"], "lift_low": [2.0], "lift_high": [3.0], "q_value": [0.01], "replicated": [0.0]}
     )
-    shown = neuron_facts.bars(answers, pairs)
+    shown = facts.bars(answers, pairs)
     assert shown["lift"].tolist() == pytest.approx([0.25, 1.0, 2.5])
     assert shown["selected"].tolist() == [False, False, True]
     assert shown["interval"].tolist() == ["–", "–", "2.0 to 3.0"]
@@ -188,7 +187,7 @@ def test_entropies_are_one_row_a_task() -> None:
         "task preset entropy n_classes entropy_rank n_neurons entropy_p_value entropy_q_value classes top_class"
         " max_probability"
     )
-    table = neuron_facts.entropies(pd.DataFrame(rows_of, columns=names.split()))
+    table = facts.entropies(pd.DataFrame(rows_of, columns=names.split()))
     assert table["task"].tolist() == ["a", "b"]
     assert table["below"].iloc[0] == pytest.approx(math.log(4) - 1)
     assert table["rank"].tolist() == ["3 of 100", "never fires"]
@@ -204,28 +203,28 @@ def test_entropies_are_one_row_a_task() -> None:
 def test_confounds_are_told_beside_what_chance_gives() -> None:
     pairs = pd.DataFrame({"class_name": ["x", "y", "z"], "explained_by": ["together", "", None]})
     rho = {"n_clips": 101, "rho_level": 0.2, "rho_duration": -0.19, "rho_silence": np.nan}
-    first, second, third = neuron_facts.confound_lines(rho, pairs)
+    first, second, third = facts.confound_lines(rho, pairs)
     assert "level +0.20**" in first
     assert "duration −0.19;" in first  # 1.96 / 10 is more
     assert "±0.20" in first
     assert "x **cannot be told from level, duration and silence together**" in second
     assert third.startswith("For 2 of its 3 classes")
-    assert len(neuron_facts.confound_lines(rho, pairs.iloc[:0])) == 1
-    assert "was not measured" in neuron_facts.confound_lines(None, pairs)[0]
+    assert len(facts.confound_lines(rho, pairs.iloc[:0])) == 1
+    assert "was not measured" in facts.confound_lines(None, pairs)[0]
     flat = {**rho, "rho_level": np.nan, "rho_duration": np.nan}
-    assert "do not vary" in neuron_facts.confound_lines(flat, pairs)[0]
+    assert "do not vary" in facts.confound_lines(flat, pairs)[0]
 
 
 def test_intervals_decide_what_is_grey() -> None:
     attribution = pd.DataFrame({"class_name": ["x", "y"], "attribution": [0.5, 0.5], "standard_error": [0.25, 0.26]})
-    shown = neuron_facts.attributed(attribution)
+    shown = facts.attributed(attribution)
     assert shown["low"].tolist() == pytest.approx([0.01, -0.0096], abs=1e-4)
     assert shown["stands"].tolist() == [True, False]
     odds = pd.DataFrame(
         {"class_name": list("abc"), "log_odds": [1.0, np.nan, -2.0], "ci_low": np.nan, "ci_high": [2.0, 2.0, -1.0]}
     )
-    assert neuron_facts.preferred(odds)["label"].tolist() == ["a", "c"]
-    assert neuron_facts.preferred(odds)["stands"].tolist() == [False, True]
+    assert facts.preferred(odds)["label"].tolist() == ["a", "c"]
+    assert facts.preferred(odds)["stands"].tolist() == [False, True]
     spec = charts.interval_chart(shown, "Loss").to_dict()
     status = [row["status"] for rows in spec["datasets"].values() for row in rows if "status" in row]
     assert status == ["interval without 0", "interval holds 0, or unknown"]
@@ -233,13 +232,13 @@ def test_intervals_decide_what_is_grey() -> None:
 
 def test_scores_become_percentiles() -> None:
     found = pd.DataFrame({"class_name": ["x"], "n_compared": [200]})
-    for name in neuron_facts.SELECTORS:
+    for name in facts.SELECTORS:
         found[name], found[f"{name}_below"] = 0.5, 150
     found["d_prime"] = np.nan
-    shown = neuron_facts.scores_by_selector(found)
+    shown = facts.scores_by_selector(found)
     assert len(shown) == 4
     assert set(shown["percentile"]) == {75.0}
-    assert neuron_facts.scores_by_selector(found.iloc[:0]).empty
+    assert facts.scores_by_selector(found.iloc[:0]).empty
 
 
 def test_flat_profiles_have_no_correlation() -> None:
@@ -247,18 +246,18 @@ def test_flat_profiles_have_no_correlation() -> None:
         "neuron_id": [1, 2], "layer": 0, "neuron": [4, 5], "top_class": "x", "n": 4, "sum_x": [0.4, 0.8],
         "sum_xx": [0.04, 0.2], "sum_xy": [0.1, 0.22], "sum_y": 1.0, "sum_yy": 0.3,
     })  # fmt: skip
-    found = neuron_facts.correlations(sums)
+    found = facts.correlations(sums)
     assert math.isnan(found[0])
     assert found[1] == pytest.approx((4 * 0.22 - 0.8) / math.sqrt((0.8 - 0.64) * (1.2 - 1)))
-    assert neuron_facts.neighbours(sums)["neuron"].tolist() == [5]
-    assert math.isnan(neuron_facts.by_chance(sums.iloc[:1]))
+    assert facts.neighbours(sums)["neuron"].tolist() == [5]
+    assert math.isnan(facts.by_chance(sums.iloc[:1]))
 
 
 def test_profiles_are_scaled_to_their_own_highest_class_and_keep_their_order() -> None:
     found = pd.DataFrame(
         {"layer": [0, 0, 1, 1], "neuron": 3, "class_name": list("xyxy"), "activation_probability": [0.1, 0.2, 0.9, 0.0]}
     )
-    shown = neuron_facts.profile_rows(found, [(1, 3), (0, 3)])
+    shown = facts.profile_rows(found, [(1, 3), (0, 3)])
     assert shown["label"].tolist() == ["1 · 3", "1 · 3", "0 · 3", "0 · 3"]
     assert shown["relative"].tolist() == [1.0, 0.0, 0.5, 1.0]
     rect = charts.profile_chart(shown).to_dict()["layer"][0]
@@ -267,10 +266,10 @@ def test_profiles_are_scaled_to_their_own_highest_class_and_keep_their_order() -
 
 def test_all_clips_of_a_neuron_are_on_one_scale() -> None:
     patterns = pd.DataFrame({"peak": [4.0, 1.0, -0.5], "strength": [np.array([[255]], np.uint8)] * 3})
-    scaled = neuron_facts.on_one_scale(patterns)
+    scaled = facts.on_one_scale(patterns)
     assert [int(one[0, 0]) for one in scaled["strength"]] == [255, 64, 0]
     assert set(scaled["peak"]) == {4.0}
-    assert neuron_facts.on_one_scale(patterns.iloc[:0]).empty
+    assert facts.on_one_scale(patterns.iloc[:0]).empty
 
 
 def test_a_clip_is_named_by_its_class_or_else_its_file() -> None:
@@ -278,11 +277,11 @@ def test_a_clip_is_named_by_its_class_or_else_its_file() -> None:
         "kind": "middle", "rank": 2, "labels": "pitch: 60, family: brass, warm", "path": "test/a.wav",
         "activation_rate": 0.25, "mean_activation": 0.5,
     }  # fmt: skip
-    assert neuron_facts.clip_title(clip, "pitch") == "Middle 2: 60"
-    assert neuron_facts.clip_title(clip, "family") == "Middle 2: brass, warm"
-    assert neuron_facts.clip_title(clip, "itch") == "Middle 2: a.wav"
-    assert neuron_facts.clip_title({**clip, "labels": ""}) == "Middle 2: a.wav"
-    assert neuron_facts.clip_caption(clip).startswith("active at 25% of tokens, mean 0.5; pitch: 60")
+    assert facts.clip_title(clip, "pitch") == "Middle 2: 60"
+    assert facts.clip_title(clip, "family") == "Middle 2: brass, warm"
+    assert facts.clip_title(clip, "itch") == "Middle 2: a.wav"
+    assert facts.clip_title({**clip, "labels": ""}) == "Middle 2: a.wav"
+    assert facts.clip_caption(clip).startswith("active at 25% of tokens, mean 0.5; pitch: 60")
 
 
 def test_lifts_stand_above_bars_only_where_there_is_room() -> None:

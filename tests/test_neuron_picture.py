@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dashboard import neuron_picture as pictures
-from dashboard.theme import NULL_COLOUR
+from dashboard.pages.heatmap import picture as pictures
+from dashboard.shared.theme import NULL_COLOUR
 
 CLASSES = ("a", "b")
 

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import compare_facts
-from dashboard.charts import compare as charts
+from dashboard.pages.compare import charts, facts
 from db.connection.open import open_store
 from db.reads import coverage
 from tests import pages
@@ -151,12 +150,12 @@ def test_queries_keep_to_the_models_asked_for(store: Path) -> None:
 
 
 def test_the_other_is_a_trained_model_where_there_is_one() -> None:
-    assert compare_facts.natural_other(["a-untrained", "b"]) == "b"
-    assert compare_facts.natural_other(["a-untrained"]) == "a-untrained"
-    assert compare_facts.twin("a", ["b", "a-untrained"]) == "a-untrained"
-    assert compare_facts.twin("nano-sl", ["nano-untrained", "nano-ssl"]) == "nano-untrained"
-    assert compare_facts.twin("a", ["b"]) is None
-    assert compare_facts.twin("a-untrained", ["a"]) is None
+    assert facts.natural_other(["a-untrained", "b"]) == "b"
+    assert facts.natural_other(["a-untrained"]) == "a-untrained"
+    assert facts.twin("a", ["b", "a-untrained"]) == "a-untrained"
+    assert facts.twin("nano-sl", ["nano-untrained", "nano-ssl"]) == "nano-untrained"
+    assert facts.twin("a", ["b"]) is None
+    assert facts.twin("a-untrained", ["a"]) is None
 
 
 def coverage_rows(*rows: tuple[str, str, float, int, float]) -> pd.DataFrame:
@@ -169,14 +168,14 @@ def test_numbers_make_the_sentence() -> None:
         ("a", "t", 0.5, 10, 1.0), ("b", "t", 1.0, 40, 1.0), ("a", "u", 0.5, 20, 1.0), ("b", "u", 0.25, 20, 1.0),
         ("a", "noise", 0.0, 1, 5.0), ("b", "noise", 0.0, 2, 5.0),
     )  # fmt: skip
-    first, second = compare_facts.coverage_sentences(rows, "a", "b")
+    first, second = facts.coverage_sentences(rows, "a", "b")
     assert "**a** 33% (shuffled labels 10%), **b** 42%" in first
     assert "b covers more classes in 1, fewer in 1, as many in 1." in first
     assert "(2 tasks), b has 2.0 times as many class-specific neurons (60 against 30" in second
     assert "1 to 4 times" in second
-    turned = compare_facts.coverage_sentences(rows, "b", "a")[1]
+    turned = facts.coverage_sentences(rows, "b", "a")[1]
     assert "b has 2.0 times" in turned
-    nothing = compare_facts.coverage_sentences(rows.assign(n_class_specific=0), "a", "b")
+    nothing = facts.coverage_sentences(rows.assign(n_class_specific=0), "a", "b")
     assert "nothing to compare" in nothing[1]
 
 
@@ -184,12 +183,12 @@ def test_pairs_are_the_tasks_of_both() -> None:
     rows = coverage_rows(
         ("a", "t", 0.5, 1, 0.0), ("b", "t", 0.5, 1, 0.0), ("a", "u", 0.5, 1, 0.0), ("c", "u", 0, 1, 0.0)
     )
-    assert compare_facts.paired(rows, "a", "b")["task"].tolist() == ["t", "t"]
+    assert facts.paired(rows, "a", "b")["task"].tolist() == ["t", "t"]
 
 
 def test_depth_goes_from_0_to_1_whatever_the_layers() -> None:
     by_layer = pd.DataFrame({"model": ["a"] * 3 + ["b"] * 2 + ["c"], "layer": [0, 1, 2, 0, 1, 0]})
-    assert compare_facts.depth(by_layer)["depth"].tolist() == [0, 0.5, 1, 0, 1, 0]
+    assert facts.depth(by_layer)["depth"].tolist() == [0, 0.5, 1, 0, 1, 0]
 
 
 def test_differences_of_heads_follow_newcombe() -> None:
@@ -197,11 +196,11 @@ def test_differences_of_heads_follow_newcombe() -> None:
         {"model": ["a", "b", "a", "b"], "task": ["t", "t", "u", "u"], "accuracy": [48 / 80, 56 / 70, 0.5, 0.6],
          "n_clips": [80, 70, 10, 10], "chance": 0.1, "metric": ["accuracy"] * 2 + ["average precision"] * 2}
     )  # fmt: skip
-    found = compare_facts.probe_differences(probe, "a", "b").set_index("task")
+    found = facts.probe_differences(probe, "a", "b").set_index("task")
     # Newcombe (1998), method 10, example (a): 56/70 - 48/80 = 0.2 [0.0524, 0.3339]
     assert found.loc["t", ["difference", "low", "high"]].tolist() == pytest.approx([0.2, 0.0524, 0.3339], abs=1e-4)
     assert found.loc["u", ["low", "high"]].isna().all()
-    sentence = compare_facts.probe_sentence(found.reset_index(), "a", "b")
+    sentence = facts.probe_sentence(found.reset_index(), "a", "b")
     assert "b is better in 1 and a in 0 of 1 task" in sentence
     assert "+20.0 points [+5.2, +33.4]" in sentence
 
@@ -211,10 +210,10 @@ def test_the_matrix_is_symmetric_and_leaves_out_what_tells_nothing() -> None:
         [("x", "y", 5, 5, 7, 1.375, 0), ("x", "z", 5, 0, 0, 0.0, 0), ("y", "w", 5, 5, 5, 1.0, 1)],
         columns=["class_a", "class_b", "n_a", "n_b", "n_shared", "expected", "nested"],
     )
-    found = compare_facts.matrix(shared, ["x", "y", "z", "w"])
+    found = facts.matrix(shared, ["x", "y", "z", "w"])
     assert found[0, 1] == found[1, 0] == pytest.approx(2.0)
     assert np.isnan(found).sum() == 14
-    both = compare_facts.both_halves(shared.assign(q_value=[0.01, 1.0, 0.5]))
+    both = facts.both_halves(shared.assign(q_value=[0.01, 1.0, 0.5]))
     assert len(both) == 4
     assert both["significant"].tolist() == [True, False, True, False]
 
@@ -228,38 +227,38 @@ def symmetric(n: int, seed: int) -> np.ndarray:
 
 def test_mantel_finds_likeness_and_only_that() -> None:
     a = symmetric(10, 0)
-    same = compare_facts.mantel(a, a)
+    same = facts.mantel(a, a)
     assert same is not None
     assert same.r == pytest.approx(1)
     assert same.p == pytest.approx(1 / 1000)
     assert same.low < 0 < same.high < 1
-    other = compare_facts.mantel(a, symmetric(10, 1))
+    other = facts.mantel(a, symmetric(10, 1))
     assert other is not None
     assert other.p > 0.05
     assert other.low < other.r < other.high
 
 
 def test_mantel_is_right_under_the_null() -> None:
-    found = [compare_facts.mantel(symmetric(7, 2 * i), symmetric(7, 2 * i + 1), seed=i) for i in range(60)]
+    found = [facts.mantel(symmetric(7, 2 * i), symmetric(7, 2 * i + 1), seed=i) for i in range(60)]
     below = sum(result.p < 0.05 for result in found if result is not None)
     assert below <= 8  # 3 expected
 
 
 def test_mantel_goes_through_all_orders_of_few_classes() -> None:
     a = symmetric(5, 0)
-    found = compare_facts.mantel(a, a)
+    found = facts.mantel(a, a)
     assert found is not None
     assert found.n_permutations == 119
     assert found.p == pytest.approx(1 / 120)
 
 
 def test_mantel_says_nothing_where_nothing_can_be_told() -> None:
-    assert compare_facts.mantel(symmetric(3, 0), symmetric(3, 1)) is None
-    assert compare_facts.mantel(np.zeros((6, 6)), symmetric(6, 0)) is None
+    assert facts.mantel(symmetric(3, 0), symmetric(3, 1)) is None
+    assert facts.mantel(np.zeros((6, 6)), symmetric(6, 0)) is None
     missing = symmetric(6, 0)
     missing[3:] = missing[:, 3:] = np.nan
-    assert compare_facts.mantel(missing, symmetric(6, 1)) is None
-    assert "cannot be told" in compare_facts.sharing_sentence(missing, missing)
+    assert facts.mantel(missing, symmetric(6, 1)) is None
+    assert "cannot be told" in facts.sharing_sentence(missing, missing)
 
 
 def test_ablations_done_alike_are_set_side_by_side() -> None:
@@ -272,18 +271,18 @@ def test_ablations_done_alike_are_set_side_by_side() -> None:
         ],
         columns=["model", "task", "gain", "ci_low", "ci_high"],
     ).assign(selection="top 1%", operation="scale")
-    found = compare_facts.specificity_rows(rows, "a", "b")
+    found = facts.specificity_rows(rows, "a", "b")
     assert found["label"].unique().tolist() == ["t (top 1%, silenced)"]
     assert found["clear"].tolist() == [True, False]
 
 
 def test_settings_and_notes_that_differ() -> None:
-    found = compare_facts.settings_difference('{"seed": 0, "only_here": [1], "db": "x"}', '{"seed": 1, "db": "x"}')
+    found = facts.settings_difference('{"seed": 0, "only_here": [1], "db": "x"}', '{"seed": 1, "db": "x"}')
     assert found.to_numpy().tolist() == [["seed", "0", "1"], ["only here", "[1]", "not known"]]
-    assert compare_facts.settings_difference("no json", "{}").empty
-    notes = compare_facts.notes_difference('["a", "b"]', '["b", "c"]')
+    assert facts.settings_difference("no json", "{}").empty
+    notes = facts.notes_difference('["a", "b"]', '["b", "c"]')
     assert notes.to_numpy().tolist() == [["first", "a"], ["second", "c"]]
-    assert compare_facts.notes_difference(None, "[]").empty
+    assert facts.notes_difference(None, "[]").empty
 
 
 def test_two_models_keep_the_colours_they_have_elsewhere() -> None:

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard import coverage_facts
-from dashboard.charts import coverage as charts
+from dashboard.pages.coverage import charts, facts
 from db.connection.open import open_store
 from db.reads import coverage
 from tests import pages
@@ -196,7 +195,7 @@ def marked() -> pd.DataFrame:
                  "null_coverage_high", "n_shuffles"],
     )  # fmt: skip
     settings = [json.dumps({"entropy_rate": rate, "probability_bar": 0.95}) for rate in (0.01, 0.02)]
-    return coverage_facts.mark_own(curves, pd.DataFrame({"model": ["a", "b"], "settings_json": settings}))
+    return facts.mark_own(curves, pd.DataFrame({"model": ["a", "b"], "settings_json": settings}))
 
 
 def test_each_model_has_its_own_point(marked: pd.DataFrame) -> None:
@@ -207,17 +206,17 @@ def test_each_model_has_its_own_point(marked: pd.DataFrame) -> None:
 
 
 def test_a_curve_leaves_the_other_setting_at_its_own_point(marked: pd.DataFrame) -> None:
-    over_bar = coverage_facts.along(marked, "probability_bar")
+    over_bar = facts.along(marked, "probability_bar")
     assert over_bar.groupby("model")["entropy_rate"].unique().map(list).to_dict() == {"a": [0.01], "b": [0.02]}
-    over_rate = coverage_facts.along(marked, "entropy_rate")
+    over_rate = facts.along(marked, "entropy_rate")
     assert set(over_rate["probability_bar"]) == {0.95}
     assert len(over_rate) == 2 * len(RATES)
-    unknown = coverage_facts.along(marked.assign(own=False), "probability_bar")
+    unknown = facts.along(marked.assign(own=False), "probability_bar")
     assert set(unknown["entropy_rate"]) == {0.01}
 
 
 def test_a_curve_is_drawn_over_its_null_with_the_own_point_ringed(marked: pd.DataFrame) -> None:
-    spec = charts.curve_chart(coverage_facts.along(marked, "entropy_rate"), "entropy_rate", "coverage").to_dict()
+    spec = charts.curve_chart(facts.along(marked, "entropy_rate"), "entropy_rate", "coverage").to_dict()
     band, mean, line, own = spec["layer"]
     assert band["encoding"]["y"]["field"] == "null_coverage_low"
     assert band["encoding"]["y2"]["field"] == "null_coverage_high"
@@ -239,14 +238,12 @@ def test_a_task_in_words_has_null_and_replication_beside_it() -> None:
         "null_coverage_low": 0.05, "null_coverage_high": 0.2, "null_n_class_specific_mean": 2.5, "n_shuffles": 200,
         "shuffled": "clips", "replicated_share": 1.0, "replicated_share_all_pairs": 0.12,
     }  # fmt: skip
-    (told,) = coverage_facts.sentences(pd.DataFrame([row]))
+    (told,) = facts.sentences(pd.DataFrame([row]))
     assert told == (
         "**a\\*b** covers **1 of 20** classes with 1 neuron; with shuffled labels 1 to 4 classes and 2.5 neurons (mean "
         "of 200 shuffles of clips). On test clips 100% of its pairs hold, of all pairs 12%."
     )
-    (bare,) = coverage_facts.sentences(
-        pd.DataFrame([{**row, "null_coverage_mean": np.nan, "replicated_share": np.nan}])
-    )
+    (bare,) = facts.sentences(pd.DataFrame([{**row, "null_coverage_mean": np.nan, "replicated_share": np.nan}]))
     assert bare.endswith("that says little.")
 
 
@@ -255,6 +252,6 @@ def test_small_classes_and_other_selectors_are_named() -> None:
         {"class_name": ["bee", "dog"], "n_clips": [6, 40], "n_aape": [0, 0], "n_lape": [2, 0], "n_calibrated": [0, 0],
          "q_value": [0.1, np.nan], "n_top": [5, 0], "entropy_q_value": [0.01, np.nan]}
     )  # fmt: skip
-    table = coverage_facts.class_table(classes, "calibrated")
+    table = facts.class_table(classes, "calibrated")
     assert table["small"].tolist() == ["yes", "no"]
     assert table["others"].tolist() == ["lape 2", "none"]

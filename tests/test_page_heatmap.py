@@ -17,8 +17,8 @@ from scipy.stats import poisson
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from dashboard import heatmap_facts, neuron_picture
-from dashboard.charts import heatmap as charts
+from dashboard.pages.heatmap import charts, facts
+from dashboard.pages.heatmap import picture as neuron_picture
 from db.connection.open import open_store
 from db.reads import heatmap, study
 from tests import pages
@@ -95,40 +95,40 @@ def test_classes_are_ordered_by_group_and_else_as_they_come() -> None:
         }
     )  # fmt: skip
     classes = ["60", "61", "72"]
-    assert heatmap_facts.groupings(groups, classes) == ["octave", "letter"]
-    order = heatmap_facts.in_groups(classes, groups, "letter")
+    assert facts.groupings(groups, classes) == ["octave", "letter"]
+    order = facts.in_groups(classes, groups, "letter")
     assert order.classes == ("60", "72", "61")
     assert order.groups == ("C", "D")
-    assert heatmap_facts.colours(order)[0] == heatmap_facts.colours(order)[1] != heatmap_facts.colours(order)[2]
-    assert heatmap_facts.in_groups([*classes, "new"], groups, "octave").group_of is None
-    assert heatmap_facts.in_groups(classes, groups, None).classes == tuple(classes)
+    assert facts.colours(order)[0] == facts.colours(order)[1] != facts.colours(order)[2]
+    assert facts.in_groups([*classes, "new"], groups, "octave").group_of is None
+    assert facts.in_groups(classes, groups, None).classes == tuple(classes)
 
 
 @pytest.mark.parametrize("mean", [0.0, 1e-6, 0.02, 0.03, 0.7, 2.5, 30.0, 650.0])
 def test_the_limit_of_a_cell_is_that_of_a_poisson_count(mean: float) -> None:
     counts = pd.DataFrame({"n_neurons": [0], "expected_null": [mean / 2]})
-    limit = heatmap_facts.beside_null(counts, 10.0, 20.0)["limit"].iloc[0]
+    limit = facts.beside_null(counts, 10.0, 20.0)["limit"].iloc[0]
     assert limit == poisson.ppf(0.975, mean)
 
 
 def test_a_cell_stands_only_beyond_its_limit_and_never_without_a_null() -> None:
     counts = pd.DataFrame({"n_neurons": [3, 4], "expected_null": [0.5, 0.5]})
-    judged = heatmap_facts.beside_null(counts, 1.0, 2.0)  # its part of the high: 1; Poisson's 97.5 %: 3
+    judged = facts.beside_null(counts, 1.0, 2.0)  # its part of the high: 1; Poisson's 97.5 %: 3
     assert judged["limit"].tolist() == [3, 3]
     assert judged["stands"].tolist() == [False, True]
     assert judged["above"].tolist() == [2.5, 3.5]
-    unknown = heatmap_facts.beside_null(counts.assign(expected_null=np.nan), np.nan, np.nan)
+    unknown = facts.beside_null(counts.assign(expected_null=np.nan), np.nan, np.nan)
     assert not unknown["stands"].any()
     assert unknown["limit"].isna().all()
-    assert heatmap_facts.beside_null(counts.assign(expected_null=0.0), 0.0, 0.0)["stands"].all()
+    assert facts.beside_null(counts.assign(expected_null=0.0), 0.0, 0.0)["stands"].all()
 
 
 def test_what_the_null_gives_is_drawn_grey_and_zero_is_not(engine: Engine) -> None:
     counts = study.layer_class_counts(engine, "nano-ssl", "rooms-event", "lape")
-    cells = heatmap_facts.beside_null(counts, 9.6, 48.0)
+    cells = facts.beside_null(counts, 9.6, 48.0)
     assert cells["limit"].unique().tolist() == [3]  # 48 / 6 layers / 8 classes = 1
     groups = heatmap.class_groups(engine, "rooms-event")
-    order = heatmap_facts.in_groups(list(dict.fromkeys(counts["class_name"])), groups, "group")
+    order = facts.in_groups(list(dict.fromkeys(counts["class_name"])), groups, "group")
     spec = charts.count_heatmap(cells, (1, "dog"), False, order, "above").to_dict()
     grey = [part for part in spec["layer"] if any("stands" in str(step) for step in part.get("transform", []))]
     assert len(grey) == 1

@@ -20,8 +20,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.encoders.nano import NanoConfig, NanoEncoder, NanoViT
 from core.recording.listen import hear
-from dashboard import listen_facts, live
-from dashboard.charts import listen as charts
+from dashboard.pages.listen import charts, model
+from dashboard.pages.listen import facts as listen_facts
 from db.connection.open import open_store
 from db.reads import listen
 from tests import drawn_charts
@@ -169,7 +169,7 @@ def encoder() -> NanoEncoder:
 def listening(store: Path, encoder: NanoEncoder, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The made-up store with a model behind it."""
     monkeypatch.setenv("ATLAS_DB", str(store))
-    monkeypatch.setattr(live, "_encoder", lambda *a: encoder)
+    monkeypatch.setattr(model, "_encoder", lambda *a: encoder)
     return store
 
 
@@ -242,7 +242,7 @@ def said(app: AppTest, kind: str) -> str:
 def test_nothing_is_loaded_before_there_is_a_sound(store: Path) -> None:
     code = (
         "import sys; from streamlit.testing.v1 import AppTest; app = AppTest.from_file('dashboard/app.py',"
-        "default_timeout=60); app.switch_page('views/listen.py'); app.run(); assert not app.exception; "
+        "default_timeout=60); app.switch_page('pages/listen/listen.py'); app.run(); assert not app.exception; "
         "assert 'Record, upload' in app.info[0].value; print(*({'torch', 'core.recording.listen'} & set(sys.modules)))"
     )
     environment = {"ATLAS_DB": str(store), "PATH": "", "HOME": str(store.parent)}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dashboard import neuron_facts
+from dashboard.pages.neuron import facts
 from db.connection.open import open_store
 from db.reads import neuron_evidence as evidence
 from db.reads import neurons
@@ -115,7 +115,7 @@ def test_the_cause_tells_estimates_the_check_and_that_sets_are_sets(
 def test_neighbours_stand_beside_what_chance_gives(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = show(store, monkeypatch, **HERE, part="alike")
     shown = app.dataframe[0].value
-    assert len(shown) == neuron_facts.MOST_ALIKE
+    assert len(shown) == facts.MOST_ALIKE
     assert shown["correlation"].is_monotonic_decreasing
     assert (LAYER, NEURON) not in set(zip(shown["layer"], shown["neuron"], strict=True))
     assert "Of neurons drawn from the whole model one in 40 correlates with it above" in said(app)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dashboard import facts, overview_facts
-from dashboard.charts import overview as charts
+from dashboard.pages.overview import facts as overview_facts
+from dashboard.shared.charts import by_task as charts
+from dashboard.shared.text import facts
 from db.connection.open import open_store
 from db.reads import coverage, study
 from tests import pages

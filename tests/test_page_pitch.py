@@ -13,8 +13,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from dashboard import pitch_facts
-from dashboard.charts import pitch as charts
+from dashboard.pages.pitch import charts, facts
 from db.connection.open import open_store
 from db.reads import pitch
 from tests import drawn_charts, pages
@@ -192,7 +191,7 @@ def test_every_statement_can_be_asked_again(engine: Engine) -> None:
 
 @pytest.mark.parametrize(("midi", "name"), [(60, "C4"), (69, "A4"), (61, "C♯4"), (21, "A0"), (108, "C8")])
 def test_notes_have_their_names(midi: int, name: str) -> None:
-    assert pitch_facts.note_name(midi) == name
+    assert facts.note_name(midi) == name
 
 
 def _counts(counts: dict[tuple[int, int], int]) -> pd.DataFrame:
@@ -200,16 +199,16 @@ def _counts(counts: dict[tuple[int, int], int]) -> pd.DataFrame:
 
 
 def _played(*notes: int) -> pd.DataFrame:
-    return pitch_facts.with_notes(pd.DataFrame({"class_name": [str(n) for n in notes], "n_clips": 10}))
+    return facts.with_notes(pd.DataFrame({"class_name": [str(n) for n in notes], "n_clips": 10}))
 
 
 def test_notes_are_counted_beside_their_share() -> None:
-    rows = pitch_facts.by_note(_counts({(0, 60): 30, (1, 60): 10, (1, 72): 60}), _played(60, 64, 72, 76))
+    rows = facts.by_note(_counts({(0, 60): 30, (1, 60): 10, (1, 72): 60}), _played(60, 64, 72, 76))
     assert list(rows["n_neurons"]) == [40, 0, 60, 0]
     assert list(rows["expected"]) == [25, 25, 25, 25]
     assert (rows["low"] < 25).all()
     assert rows["low"].iloc[0] == 17  # binomial(100, 1/4), 2.5th percentile
-    folded = pitch_facts.by_pitch_class(rows)
+    folded = facts.by_pitch_class(rows)
     assert list(folded["name"].iloc[[0, 4]]) == ["C", "E"]
     assert list(folded["n_neurons"].iloc[[0, 4]]) == [100, 0]
     assert folded["times"].iloc[0] == 2
@@ -217,14 +216,14 @@ def test_notes_are_counted_beside_their_share() -> None:
 
 
 def test_layers_are_marked_where_they_exceed_chance() -> None:
-    cells = pitch_facts.by_layer(_counts({(0, 60): 50, (0, 62): 1, (3, 60): 1}), _played(60, 62, 64))
+    cells = facts.by_layer(_counts({(0, 60): 50, (0, 62): 1, (3, 60): 1}), _played(60, 62, 64))
     assert len(cells) == 6
     marked = cells[cells["beyond"]]
     assert list(zip(marked["layer"], marked["note"], strict=True)) == [(0, 60)]
 
 
 def test_a_class_that_is_no_note_is_left_out() -> None:
-    assert list(pitch_facts.with_notes(pd.DataFrame({"class_name": ["9", "C4", "10"], "n_clips": 1}))["note"]) == [
+    assert list(facts.with_notes(pd.DataFrame({"class_name": ["9", "C4", "10"], "n_clips": 1}))["note"]) == [
         9,
         10,
     ]
@@ -232,17 +231,17 @@ def test_a_class_that_is_no_note_is_left_out() -> None:
 
 def test_the_same_preference_agrees_wholly() -> None:
     notes = np.arange(48, 84)
-    same = pitch_facts.agreement(pd.DataFrame({"preferred_a": notes, "preferred_b": notes, "n_neurons": 5}))
+    same = facts.agreement(pd.DataFrame({"preferred_a": notes, "preferred_b": notes, "n_neurons": 5}))
     assert same is not None
     assert same.n_neurons == 180
     assert same.rank_correlation[0] == pytest.approx(1)
     assert same.same == (1, 1, 1)
     assert same.same_by_chance == pytest.approx((36 + 2 * 35) / 36**2)
-    up = pitch_facts.agreement(pd.DataFrame({"preferred_a": notes, "preferred_b": notes + 12, "n_neurons": 5}))
+    up = facts.agreement(pd.DataFrame({"preferred_a": notes, "preferred_b": notes + 12, "n_neurons": 5}))
     assert up is not None
     assert up.octave[0] == 1
     assert up.same[0] == 0
-    assert "One or two octaves apart: **100%**" in pitch_facts.agreement_sentence(up)
+    assert "One or two octaves apart: **100%**" in facts.agreement_sentence(up)
 
 
 def test_rank_correlation_is_spearmans() -> None:
@@ -252,7 +251,7 @@ def test_rank_correlation_is_spearmans() -> None:
     a = rng.integers(48, 60, 300)
     b = np.clip(a + rng.integers(-6, 7, 300), 48, 60)
     pairs = pd.DataFrame({"preferred_a": a, "preferred_b": b}).groupby(["preferred_a", "preferred_b"]).size()
-    found = pitch_facts.agreement(pairs.rename("n_neurons").reset_index())
+    found = facts.agreement(pairs.rename("n_neurons").reset_index())
     assert found is not None
     value, low, high = found.rank_correlation
     assert value == pytest.approx(spearmanr(a, b).statistic)
@@ -260,20 +259,20 @@ def test_rank_correlation_is_spearmans() -> None:
 
 
 def test_too_few_neurons_are_not_compared() -> None:
-    assert pitch_facts.agreement(pd.DataFrame({"preferred_a": [60], "preferred_b": [60], "n_neurons": [9]})) is None
+    assert facts.agreement(pd.DataFrame({"preferred_a": [60], "preferred_b": [60], "n_neurons": [9]})) is None
 
 
 def test_sentences_put_chance_beside_the_count() -> None:
     indices = pd.DataFrame({"octave_index": [0.1, 0.5, -0.2], "verdict": ["holds 0", "over 0", "under 0"],
                             "n_neurons": [50, 40, 10]})  # fmt: skip
-    told = pitch_facts.octave_sentence(indices)
+    told = facts.octave_sentence(indices)
     assert "**40** of 100" in told
     assert "below 0 for 10" in told
     assert "about 2 each" in told
     widths = pd.DataFrame({"bandwidth": [2.0, 4.0, np.nan], "n_neurons": [3, 3, 7]})
-    assert "Unknown for 7" in pitch_facts.bandwidth_sentence(widths)
-    assert "No bandwidth is known" in pitch_facts.bandwidth_sentence(widths[2:])
-    assert pitch_facts.span(pd.Series([0.25, 0.25])) == "25.0%"
+    assert "Unknown for 7" in facts.bandwidth_sentence(widths)
+    assert "No bandwidth is known" in facts.bandwidth_sentence(widths[2:])
+    assert facts.span(pd.Series([0.25, 0.25])) == "25.0%"
 
 
 def test_the_keyboard_has_its_black_keys_where_they_belong() -> None:
@@ -290,17 +289,17 @@ def test_the_keyboard_has_its_black_keys_where_they_belong() -> None:
 def test_charts_are_valid() -> None:
     notes = _played(60, 64, 72, 76)
     counts = _counts({(0, 60): 30, (1, 72): 60})
-    rows = pitch_facts.by_note(counts, notes)
-    curve = pitch_facts.named_curve(
+    rows = facts.by_note(counts, notes)
+    curve = facts.named_curve(
         pd.DataFrame({"task": ["a", "a"], "class_name": ["60", "64"], "activation_probability": [0.1, 0.4]})
     )
-    pairs = pitch_facts.named_pairs(pd.DataFrame({"preferred_a": [60], "preferred_b": [72], "n_neurons": [2]}))
+    pairs = facts.named_pairs(pd.DataFrame({"preferred_a": [60], "preferred_b": [72], "n_neurons": [2]}))
     octave = pd.DataFrame({"octave_index": [0.1], "verdict": ["over 0"], "n_neurons": [2]})
     width = pd.DataFrame({"bandwidth": [2.25], "n_neurons": [2]})
     for chart in (
         charts.keyboard(rows, 60), charts.tuning_curves(curve, ("a",), (64, np.nan, np.nan)),
-        charts.layer_notes(pitch_facts.by_layer(counts, notes)),
-        charts.wheel(pitch_facts.by_pitch_class(rows), 2.5, "#3A78B8"), charts.octave_chart(octave),
+        charts.layer_notes(facts.by_layer(counts, notes)),
+        charts.wheel(facts.by_pitch_class(rows), 2.5, "#3A78B8"), charts.octave_chart(octave),
         charts.bandwidth_chart(width), charts.preferred_scatter(pairs, "a", "b"),
     ):  # fmt: skip
         assert json.loads(chart.to_json())["datasets"]

@@ -15,8 +15,7 @@ from scipy.stats import norm
 from sqlalchemy import Engine
 
 from core.scoring.sharing import shared_neurons
-from dashboard import sharing_facts
-from dashboard.charts import sharing as charts
+from dashboard.pages.sharing import charts, facts
 from db.connection.open import open_store
 from db.reads import clips, sharing, study
 from db.reads.named import NAMED
@@ -45,11 +44,11 @@ def pairs() -> pd.DataFrame:
     mask[0, :300] = True
     mask[1, 20:320] = True
     mask[2, 320:620] = True
-    return sharing_facts.judged(shared_neurons("aape", [("t", ["a", "b", "c", "d"], mask)], {("t", "a", "b")}).pairs)
+    return facts.judged(shared_neurons("aape", [("t", ["a", "b", "c", "d"], mask)], {("t", "a", "b")}).pairs)
 
 
 def test_the_figures_are_those_of_the_named_queries() -> None:
-    for query, tasks in [*sharing_facts.ACROSS.values(), *sharing_facts.WITHIN.values()]:
+    for query, tasks in [*facts.ACROSS.values(), *facts.WITHIN.values()]:
         sql = NAMED[query][1]
         named = sql.split("task_a IN (")[1].split(")")[0]
         assert named == ", ".join(f"'{task}'" for task in tasks)
@@ -57,19 +56,19 @@ def test_the_figures_are_those_of_the_named_queries() -> None:
 
 def test_figures_are_resolved_against_the_store() -> None:
     tasks = ["demo-notes-octave", "demo-synth-octave", "esc50", "gtzan"]
-    assert sharing_facts.figures(tasks) == {
+    assert facts.figures(tasks) == {
         "Octaves": ("demo-synth-octave", "demo-notes-octave"), "Genres": ("gtzan", "gtzan")
     }  # fmt: skip
-    assert "events (two of esc50" in sharing_facts.missing(tasks).replace("\\", "")
-    assert "genres" not in sharing_facts.missing(tasks)
-    assert sharing_facts.figures([]) == {}
+    assert "events (two of esc50" in facts.missing(tasks).replace("\\", "")
+    assert "genres" not in facts.missing(tasks)
+    assert facts.figures([]) == {}
 
 
 def test_pairs_are_judged_on_both_sides(pairs: pd.DataFrame) -> None:
     verdict = {(row.class_a, row.class_b): row.verdict for row in pairs.itertuples()}
     assert verdict == {
-        ("a", "b"): sharing_facts.MORE, ("a", "c"): sharing_facts.FEWER, ("b", "c"): sharing_facts.FEWER,
-        **{(name, "d"): sharing_facts.NO_NEURONS for name in "abc"},
+        ("a", "b"): facts.MORE, ("a", "c"): facts.FEWER, ("b", "c"): facts.FEWER,
+        **{(name, "d"): facts.NO_NEURONS for name in "abc"},
     }  # fmt: skip
     ratios = pairs.set_index(["class_a", "class_b"])["log2_ratio"]
     assert ratios["a", "b"] == pytest.approx(np.log2(280 / 90))
@@ -82,30 +81,30 @@ def test_q_of_fewer_is_the_normal_tail_of_the_log_odds_corrected() -> None:
         "n_a": 9, "n_b": 9, "n_shared": 1, "expected": 4.0, "q_value": 1.0, "odds_ratio": [0.6, 0.1, 2.0],
         "odds_low": [0.3, 0.05, 1.0], "odds_high": [1.2, 0.2, 4.0],
     })  # fmt: skip
-    judged = sharing_facts.judged(rows)
-    error = np.log(4) / (2 * sharing_facts.Z_95)
+    judged = facts.judged(rows)
+    error = np.log(4) / (2 * facts.Z_95)
     p = norm.cdf(np.log([0.6, 0.1, 2.0]) / error)
     assert judged["q_fewer"].tolist() == pytest.approx([p[0] * 3 / 2, p[1] * 3, p[2]])
-    assert judged["verdict"].tolist() == [sharing_facts.AS_CHANCE, sharing_facts.FEWER, sharing_facts.AS_CHANCE]
+    assert judged["verdict"].tolist() == [facts.AS_CHANCE, facts.FEWER, facts.AS_CHANCE]
 
 
 def test_within_a_task_the_matrix_is_whole(pairs: pd.DataFrame) -> None:
-    cells = sharing_facts.matrix(pairs, within=True)
+    cells = facts.matrix(pairs, within=True)
     counts = cells.pivot(index="class_a", columns="class_b", values="n_shared")
     assert (counts.to_numpy() == counts.to_numpy().T).all()
     assert counts.to_numpy()[0, 1] == 280
     assert np.diag(counts).tolist() == [300, 300, 300, 0]
     swapped = cells[(cells["class_a"] == "d") & (cells["class_b"] == "a")].iloc[0]
     assert (swapped["n_a"], swapped["n_b"]) == (0, 300)
-    assert sharing_facts.matrix(pairs, within=False) is pairs
-    assert sharing_facts.most_telling(cells, "a", 2) == ["a", "b"]
+    assert facts.matrix(pairs, within=False) is pairs
+    assert facts.most_telling(cells, "a", 2) == ["a", "b"]
 
 
 def test_what_is_contained_by_definition_is_never_the_clearest(pairs: pd.DataFrame) -> None:
     assert pairs.loc[0, "nested"] == 1
-    assert sharing_facts.clearest(pairs) == (None, None)
-    assert sharing_facts.clearest(pairs.assign(nested=0)) == ("a", "b")
-    told = sharing_facts.sentences(pairs, within=True)
+    assert facts.clearest(pairs) == (None, None)
+    assert facts.clearest(pairs.assign(nested=0)) == ("a", "b")
+    told = facts.sentences(pairs, within=True)
     assert told == [
         "Of 3 pairs of classes that have neurons, **1** share more than chance gives (q < 0.05) and **2** fewer."
     ]
@@ -116,39 +115,39 @@ def test_same_names_in_two_tasks_are_told_apart_from_different_ones() -> None:
     mask[0, :40] = mask[1, 40:80] = True
     names = ["<b>low</b>", "high"]
     both = shared_neurons("aape", [("s", names, mask), ("n", names, mask)]).pairs
-    across = sharing_facts.judged(both[both["task_a"] != both["task_b"]])
-    told = sharing_facts.sentences(across, within=False)
+    across = facts.judged(both[both["task_a"] != both["task_b"]])
+    told = facts.sentences(across, within=False)
     assert "**2 of 2** share more than chance; of different names: **0 of 2**" in told[1]
     assert "\\<b\\>low" in told[2] or "high of s" in told[2]
     assert "share **40** neurons where 3.2 are expected by chance" in told[2]
 
 
 def test_the_network_joins_what_shares_more(pairs: pd.DataFrame) -> None:
-    nodes, edges = sharing_facts.network(pairs, ["a", "b", "c", "d"])
+    nodes, edges = facts.network(pairs, ["a", "b", "c", "d"])
     assert nodes["class_name"].tolist() == ["a", "b"]
     (edge,) = edges.to_dict("records")
     assert (edge["x"], edge["y"]) == tuple(nodes.loc[0, ["x", "y"]])
     assert edge["log_odds"] == pytest.approx(np.log(edge["odds_ratio"]))
-    nodes, edges = sharing_facts.network(pairs.assign(verdict=sharing_facts.AS_CHANCE), ["a", "b"])
+    nodes, edges = facts.network(pairs.assign(verdict=facts.AS_CHANCE), ["a", "b"])
     assert nodes.empty
     assert edges.empty
 
 
 def test_linked_nodes_lie_nearer_than_others_and_none_on_another() -> None:
     edges = np.array([[0, 1], [1, 2], [0, 2], [3, 4], [4, 5], [3, 5]])
-    place = sharing_facts.layout(6, edges, np.ones(6))
+    place = facts.layout(6, edges, np.ones(6))
     distance = np.linalg.norm(place[:, None] - place[None], axis=2)
     linked = [distance[a, b] for a, b in edges]
     assert max(linked) < distance[:3, 3:].min()
     assert min(linked) > 0.02
     assert place.min() >= 0
     assert place.max() <= 1
-    assert np.array_equal(place, sharing_facts.layout(6, edges, np.ones(6)))
-    assert sharing_facts.layout(0, np.empty((0, 2), dtype=int), np.empty(0)).shape == (0, 2)
+    assert np.array_equal(place, facts.layout(6, edges, np.ones(6)))
+    assert facts.layout(0, np.empty((0, 2), dtype=int), np.empty(0)).shape == (0, 2)
 
 
 def test_the_matrix_colours_only_what_stands_and_marks_what_is_contained(pairs: pd.DataFrame) -> None:
-    cells = sharing_facts.matrix(pairs, within=True)
+    cells = facts.matrix(pairs, within=True)
     names = ("a", "b", "c", "d")
     spec = charts.sharing_matrix(cells, names, names, ("t", "t"), ("a", "b")).to_dict()
     coloured, grey, _, contained = spec["layer"]
@@ -164,7 +163,7 @@ def test_the_matrix_colours_only_what_stands_and_marks_what_is_contained(pairs: 
 
 
 def test_the_network_is_drawn_with_groups_or_without(pairs: pd.DataFrame) -> None:
-    nodes, edges = sharing_facts.network(pairs, ["a", "b", "c"])
+    nodes, edges = facts.network(pairs, ["a", "b", "c"])
     lines, points, _ = charts.class_network(nodes, edges, {"a": "x", "b": "y"}, ("b", "a")).to_dict()["layer"]
     assert points["encoding"]["color"]["scale"]["domain"] == ["x", "y"]
     assert lines["encoding"]["strokeDash"]["condition"]["test"] == "datum.nested == 1"

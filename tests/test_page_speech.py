@@ -15,8 +15,7 @@ from scipy.cluster.hierarchy import cophenet, linkage
 from scipy.spatial.distance import pdist, squareform
 from sqlalchemy import Engine
 
-from dashboard import speech_facts
-from dashboard.charts import speech as charts
+from dashboard.pages.speech import charts, facts
 from db.connection.open import open_store
 from db.reads import preferences
 from tests import drawn_charts, pages
@@ -161,14 +160,14 @@ def test_preferring_neurons_are_counted(engine: Engine) -> None:
     assert list(rows["n_prefer"]) == [10, 0]
     assert list(rows["n_shun"]) == [0, 10]
     assert list(rows["n_known"]) == [20, 20]
-    assert list(speech_facts.with_chance(rows.reset_index())["by_chance"]) == [0.5, 0.5]
+    assert list(facts.with_chance(rows.reset_index())["by_chance"]) == [0.5, 0.5]
 
 
 def test_the_strongest_come_first(engine: Engine) -> None:
     rows = preferences.strongest(engine, MODEL, GENDER, "calibrated", ("male", "female"), 3)
     assert list(rows["class_name"]) == ["male"] * 3 + ["female"] * 3
     assert list(rows["neuron"]) == [19, 17, 15, 18, 16, 14]
-    verdicts = speech_facts.settled(rows)["verdict"]
+    verdicts = facts.settled(rows)["verdict"]
     assert list(verdicts) == ["holds 0"] * 3 + ["leaves 0"] * 3
     assert rows.attrs["sql"].count("SELECT task_class.name") == 2
 
@@ -218,27 +217,27 @@ def test_counts_stand_in_for_a_missing_log_odds() -> None:
             "tokens": [20.0, 20], "fired_all": [13.0, 3], "tokens_all": [50.0, 50],
         }
     )  # fmt: skip
-    filled = speech_facts.filled_from_counts(rows, one_label=True)
+    filled = facts.filled_from_counts(rows, one_label=True)
     assert filled["log_odds_b"].iloc[0] == pytest.approx(np.log(9.5 / 11.5) - np.log(4.5 / 26.5))
     assert list(filled["log_odds_b"].iloc[1:]) == [-2]
     assert list(filled["kind"]) == ["no interval", "one holds 0"]
-    assert list(speech_facts.filled_from_counts(rows, one_label=False)["neuron"]) == [6]
+    assert list(facts.filled_from_counts(rows, one_label=False)["neuron"]) == [6]
 
 
 def test_signs_agree_beside_chance() -> None:
     rng = np.random.default_rng(0)
     a = rng.normal(size=200)
-    same = speech_facts.sign_agreement(a, a)
+    same = facts.sign_agreement(a, a)
     assert same is not None
     assert same.n_agree == 200
     assert same.low == pytest.approx(200 / (200 + 1.96**2))  # Wilson's, all of n
     assert 0.4 < same.by_chance < 0.6
-    assert speech_facts.agreement_sentence(same, "a*b").endswith("More than chance gives.")
-    assert r"a\*b" in speech_facts.agreement_sentence(same, "a*b")
-    other = speech_facts.sign_agreement(a, rng.normal(size=200))
+    assert facts.agreement_sentence(same, "a*b").endswith("More than chance gives.")
+    assert r"a\*b" in facts.agreement_sentence(same, "a*b")
+    other = facts.sign_agreement(a, rng.normal(size=200))
     assert other is not None
-    assert speech_facts.agreement_sentence(other, "x").endswith("No more than chance gives.")
-    assert speech_facts.sign_agreement(a[:0], a[:0]) is None
+    assert facts.agreement_sentence(other, "x").endswith("No more than chance gives.")
+    assert facts.sign_agreement(a[:0], a[:0]) is None
 
 
 def _square(values: list[list[float]], names: str) -> pd.DataFrame:
@@ -249,7 +248,7 @@ TWO_PAIRS = _square([[0, 0.2, 1, 1], [0.2, 0, 1, 1], [1, 1, 0, 0.4], [1, 1, 0.4,
 
 
 def test_a_tree_joins_what_is_close() -> None:
-    grown = speech_facts.tree(TWO_PAIRS)
+    grown = facts.tree(TWO_PAIRS)
     assert grown is not None
     assert grown.cophenetic == pytest.approx(1)  # these distances are a tree's
     assert grown.by_chance < 0.95
@@ -258,33 +257,33 @@ def test_a_tree_joins_what_is_close() -> None:
     order = "".join(grown.leaves["class_name"])
     assert {order[:2], order[2:]} in ({"ab", "cd"}, {"ba", "cd"}, {"ab", "dc"}, {"ba", "dc"})
     assert set(grown.branches.loc[grown.branches["height"] == 0, "place"]) == {0, 1, 2, 3}
-    assert speech_facts.tree(TWO_PAIRS.iloc[:2, :2]) is None
+    assert facts.tree(TWO_PAIRS.iloc[:2, :2]) is None
 
 
 def test_the_heights_of_a_tree_tell_its_cophenetic_correlation() -> None:
     points = np.random.default_rng(3).normal(size=(9, 3))
     flat = pdist(points)
-    grown = speech_facts.tree(pd.DataFrame(squareform(flat), index=list("abcdefghi"), columns=list("abcdefghi")))
+    grown = facts.tree(pd.DataFrame(squareform(flat), index=list("abcdefghi"), columns=list("abcdefghi")))
     assert grown is not None
     assert grown.cophenetic == pytest.approx(np.corrcoef(flat, cophenet(linkage(flat, "average")))[0, 1])
 
 
 def test_families_that_lie_closer_are_told() -> None:
     of_class = dict(zip("abcd", "xxyy", strict=True))
-    together = speech_facts.compare_families(TWO_PAIRS, speech_facts.Families("family", of_class, ours=False))
+    together = facts.compare_families(TWO_PAIRS, facts.Families("family", of_class, ours=False))
     assert together is not None
     assert together.within == pytest.approx(0.3)
     assert together.across == pytest.approx(1)
     assert together.p_value == pytest.approx(1 / 3, abs=0.05)  # one of three ways to pair four
     alone = dict(zip("abcd", "wxyz", strict=True))
-    assert speech_facts.compare_families(TWO_PAIRS, speech_facts.Families("family", alone, ours=False)) is None
+    assert facts.compare_families(TWO_PAIRS, facts.Families("family", alone, ours=False)) is None
 
 
 def test_distances() -> None:
     profiles = pd.DataFrame(
         {"class_name": list("aaabbbccc"), "neuron_id": [1, 2, 3] * 3, "log_odds": [1, 2, 3, 2, 4, 6, 3, 2, 1]}
     )
-    square = speech_facts.profile_distances(profiles)
+    square = facts.profile_distances(profiles)
     assert square.loc["a", "b"] == pytest.approx(0)
     assert square.loc["a", "c"] == pytest.approx(2)
     overlaps = pd.DataFrame(
@@ -293,11 +292,11 @@ def test_distances() -> None:
             "n_b": [20, 10, 10, 0], "n_shared": [10, 2, 2, 0], "expected": [2.0, 2.0, 2.0, 0.0],
         }
     )  # fmt: skip
-    square = speech_facts.overlap_distances(overlaps)
+    square = facts.overlap_distances(overlaps)
     assert list(square.index) == ["a", "b", "c"]  # d has no neurons
     assert square.loc["a", "b"] == 0  # one contains the other
     assert square.loc["c", "a"] == 1  # as by chance
-    assert speech_facts.overlap_distances(overlaps[:0]).empty
+    assert facts.overlap_distances(overlaps[:0]).empty
 
 
 def test_families_are_found() -> None:
@@ -308,9 +307,9 @@ def test_families_are_found() -> None:
             "family": ["p", "p", "q", "r", "r", "r", "1", "2", "3"],
         }
     )
-    found = speech_facts.find_families(told, "language", ["x", "y", "z"])
+    found = facts.find_families(told, "language", ["x", "y", "z"])
     assert [(family.name, family.ours) for family in found] == [("family", False)]
-    (arousal,) = speech_facts.find_families(told[:0], "emotion", ["Anger", "sadness", "disgust"])
+    (arousal,) = facts.find_families(told[:0], "emotion", ["Anger", "sadness", "disgust"])
     assert arousal.ours
     assert arousal.of_class == {"Anger": "high", "sadness": "low", "disgust": "not placed"}
 
@@ -322,7 +321,7 @@ def test_confounds_are_told_in_words() -> None:
          ("level", "", np.nan, np.nan, np.nan, np.nan, "")], columns=columns,
     )  # fmt: skip
     explained = pd.DataFrame({"explained_by": ["", "level"], "n_pairs": [7, 3]})
-    lines = speech_facts.confound_lines(probes, explained, "clips within voice", "calibrated")
+    lines = facts.confound_lines(probes, explained, "clips within voice", "calibrated")
     assert len(lines) == 3
     assert "spectrum alone (39% [30%, 50%])" in lines[0]
     assert "3 of 10 pairs" in lines[1]
@@ -331,17 +330,17 @@ def test_confounds_are_told_in_words() -> None:
 
 
 def test_charts_are_valid() -> None:
-    rows = speech_facts.settled(
+    rows = facts.settled(
         pd.DataFrame({"layer": [0], "neuron": [3], "log_odds": [1.0], "ci_low": [0.2], "ci_high": [2.0], "chosen": [1]})
     )
-    counts = speech_facts.with_chance(
+    counts = facts.with_chance(
         pd.DataFrame({"class_name": ["a"], "n_clips": 5, "n_neurons": 40, "n_known": 40, "n_prefer": 3, "n_shun": 2})
     )
     points = pd.DataFrame(
         {"label": ["x"], "log_odds_a": [1.0], "low_a": [0.5], "high_a": [2.0], "log_odds_b": [1.0], "low_b": [np.nan],
          "high_b": [np.nan], "kind": ["no interval"]}
     )  # fmt: skip
-    grown = speech_facts.tree(TWO_PAIRS)
+    grown = facts.tree(TWO_PAIRS)
     assert grown is not None
     leaves = grown.leaves.assign(family=["x", "x", "y", "not placed"])
     for chart in (

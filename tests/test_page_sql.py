@@ -10,9 +10,8 @@ import pytest
 from sqlalchemy import inspect
 from streamlit.testing.v1 import AppTest
 
-from dashboard import sql_facts
-from dashboard.charts import answer as charts
-from dashboard.sql_facts import Drawing
+from dashboard.pages.sql import charts, facts
+from dashboard.pages.sql.facts import Drawing
 from db.connection.open import open_store
 from db.reads.named import NAMED, PAPER
 from db.reads.view_meanings import VIEW_MEANINGS, columns, meaning
@@ -31,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def at_hand(store: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("ATLAS_DB", str(store))
     app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30)
-    return app.switch_page("views/sql.py")
+    return app.switch_page("pages/sql/sql.py")
 
 
 def opened(at_hand: AppTest, **state: str) -> AppTest:
@@ -59,12 +58,12 @@ def test_every_view_and_column_is_explained_and_nothing_else() -> None:
 
 
 def test_columns_common_to_all_views_are_explained_where_a_statement_names_none() -> None:
-    examples = [sql for _, sql in NAMED.values() if not sql_facts.views_of(sql)]
+    examples = [sql for _, sql in NAMED.values() if not facts.views_of(sql)]
     assert examples
-    assert {sql_facts.meaning_of(name, sql) for sql in examples for name in ("model", "task")} == {
-        sql_facts.meaning_of(name, "SELECT * FROM task_coverage") for name in ("model", "task")
+    assert {facts.meaning_of(name, sql) for sql in examples for name in ("model", "task")} == {
+        facts.meaning_of(name, "SELECT * FROM task_coverage") for name in ("model", "task")
     }
-    assert sql_facts.meaning_of("n_something", "SELECT 1 AS n_something") == ""
+    assert facts.meaning_of("n_something", "SELECT 1 AS n_something") == ""
 
 
 def test_the_docs_name_every_view() -> None:
@@ -73,10 +72,10 @@ def test_the_docs_name_every_view() -> None:
 
 
 def test_the_papers_questions_come_first() -> None:
-    assert sql_facts.examples()[: len(PAPER)] == list(PAPER)
-    assert sorted(sql_facts.examples()) == sorted(NAMED)
-    assert sql_facts.example_of(NAMED["coverage"][1] + "\n") == "coverage"
-    assert sql_facts.example_of("SELECT 1") is None
+    assert facts.examples()[: len(PAPER)] == list(PAPER)
+    assert sorted(facts.examples()) == sorted(NAMED)
+    assert facts.example_of(NAMED["coverage"][1] + "\n") == "coverage"
+    assert facts.example_of("SELECT 1") is None
 
 
 # --- what is made of an answer
@@ -96,7 +95,7 @@ def test_the_papers_questions_come_first() -> None:
     ],
 )  # fmt: skip
 def test_the_guess_of_a_chart(frame: dict[str, list[object]], drawing: Drawing | None) -> None:
-    assert sql_facts.guess(pd.DataFrame(frame)) == drawing
+    assert facts.guess(pd.DataFrame(frame)) == drawing
 
 
 def test_rows_of_one_place_are_averaged_and_lose_their_interval() -> None:
@@ -105,8 +104,8 @@ def test_rows_of_one_place_are_averaged_and_lose_their_interval() -> None:
     assert rows.loc["a", ["value", "rows"]].tolist() == [2.0, 2]
     assert pd.isna(rows.loc["a", "low"])
     assert rows.loc["b", ["value", "low", "high"]].tolist() == [5.0, 4.0, 6.0]
-    assert "mean" in sql_facts.remarks(frame, "bar", "delta", "t", "")[0]
-    assert sql_facts.remarks(frame.iloc[1:], "bar", "delta", "t", "") == ["Grey: from ci low to ci high."]
+    assert "mean" in facts.remarks(frame, "bar", "delta", "t", "")[0]
+    assert facts.remarks(frame.iloc[1:], "bar", "delta", "t", "") == ["Grey: from ci low to ci high."]
 
 
 ODD = pd.DataFrame({
@@ -115,28 +114,28 @@ ODD = pd.DataFrame({
 })  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", sql_facts.KINDS)
+@pytest.mark.parametrize("kind", facts.KINDS)
 @pytest.mark.parametrize("x", ["a.b[0]", "n", "value"])
 @pytest.mark.parametrize("y", ["f", "n layers", "p0"])
 @pytest.mark.parametrize("colour", ["", "a.b[0]", "f"])
 def test_any_columns_can_be_drawn(kind: str, x: str, y: str, colour: str) -> None:
     spec = charts.answer_chart(ODD, kind, x, y, colour).to_dict(validate=True)
     assert spec["datasets"]
-    assert sql_facts.remarks(ODD, kind, x, y, colour) is not None
+    assert facts.remarks(ODD, kind, x, y, colour) is not None
 
 
 def test_a_chart_holds_no_more_rows_than_it_says() -> None:
     frame = pd.DataFrame({"x": range(charts.MOST_ROWS + 5), "y": 1.0})
     (rows,) = charts.answer_chart(frame, "point", "x", "y").to_dict()["datasets"].values()
     assert len(rows) == charts.MOST_ROWS
-    assert f"{charts.MOST_ROWS:,}" in sql_facts.remarks(frame, "point", "x", "y", "")[0]
+    assert f"{charts.MOST_ROWS:,}" in facts.remarks(frame, "point", "x", "y", "")[0]
 
 
 def test_neurons_are_linked_with_their_names_quoted() -> None:
     frame = pd.DataFrame({"model": ["a&b=<c>"], "layer": [1], "neuron": [2], "lift": [3.0]})
-    assert sql_facts.with_links(frame)["open"].tolist() == ["neuron?model=a%26b%3D%3Cc%3E&layer=1&neuron=2"]
+    assert facts.with_links(frame)["open"].tolist() == ["neuron?model=a%26b%3D%3Cc%3E&layer=1&neuron=2"]
     assert "open" not in frame
-    assert sql_facts.with_links(frame[["model"]]) is not None and "open" not in sql_facts.with_links(frame[["model"]])
+    assert facts.with_links(frame[["model"]]) is not None and "open" not in facts.with_links(frame[["model"]])
 
 
 # --- the page
@@ -145,10 +144,10 @@ def test_neurons_are_linked_with_their_names_quoted() -> None:
 def test_the_page_opens_with_an_answer_and_a_chart(at_hand: AppTest) -> None:
     app = opened(at_hand)
     assert not app.error and not app.warning
-    assert app.text_area[0].value == sql_facts.DEFAULT
+    assert app.text_area[0].value == facts.DEFAULT
     assert len(app.dataframe[0].value) == 12  # two models, six tasks
     assert app.get("vega_lite_chart")
-    assert asked(app, "sql") == sql_facts.DEFAULT
+    assert asked(app, "sql") == facts.DEFAULT
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -220,7 +219,7 @@ def test_a_cut_answer_is_told(at_hand: AppTest) -> None:
 
 def test_a_statement_too_long_for_a_link_still_runs(at_hand: AppTest) -> None:
     app = opened(at_hand)
-    statement = f"SELECT 7 AS seven -- {'x' * sql_facts.LONGEST_IN_ADDRESS}"
+    statement = f"SELECT 7 AS seven -- {'x' * facts.LONGEST_IN_ADDRESS}"
     app.text_area[0].set_value(statement).run()
     assert not app.exception
     assert "sql" not in app.query_params

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 import run_analysis
-from dashboard import data
+from dashboard.shared import data
 from db.connection.open import open_store
 from db.copy import copy_store
 from db.reads.frames import frame
@@ -24,9 +24,7 @@ from tests.small_study import RESULT_VIEWS, make_dataset, results, run
 from tests.synthetic_store import build_store
 from tests.tiny_study import MODEL, write_study
 
-VIEW_FILES = sorted(
-    path.stem for path in (Path(__file__).resolve().parents[1] / "dashboard" / "views").glob("[a-z]*.py")
-)
+VIEW_FILES = sorted(path.name for path in (Path(__file__).resolve().parents[1] / "dashboard" / "pages").glob("[a-z]*"))
 
 
 @pytest.fixture(scope="module")

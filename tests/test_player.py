@@ -16,8 +16,8 @@ from streamlit.runtime.media_file_manager import MediaFileManager
 from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
 
-from dashboard.components import clip, player
-from dashboard.components.player import Overlay, Track, stored_track
+from dashboard.shared.player import clip, player
+from dashboard.shared.player.player import Overlay, Track, stored_track
 
 SAMPLE_RATE = 16000
 
@@ -152,7 +152,7 @@ def test_a_sound_that_fails_later_is_a_reason(root: Path) -> None:
 
 APP = """
 import streamlit as st
-from dashboard.components.player import Track, player, stored_track
+from dashboard.shared.player.player import Track, player, stored_track
 folder = {root!r}
 tracks = [stored_track(folder, f"{{number}}.wav", f"clip {{number}}") for number in range(3)]
 tracks.append(stored_track(folder, "gone.wav", "gone"))

@@ -14,9 +14,9 @@ import pytest
 import run_analysis
 from core.datasets import InputError
 from core.run import options
-from dashboard import report_page
-from dashboard.report import write_report
-from dashboard.report_findings import _both_ways, _preferred
+from dashboard.report import html as report_page
+from dashboard.report.findings import _both_ways, _preferred
+from dashboard.report.write import write_report
 from db.connection.open import StoreError, open_store
 from tests.synthetic_store import build_store
 from tests.tiny_study import write_study

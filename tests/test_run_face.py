@@ -16,7 +16,7 @@ import pytest
 
 from core.progress import progress as faces
 from core.progress.event_log import EVENTS
-from dashboard.appendix import in_short, write_summary
+from dashboard.report.appendix import in_short, write_summary
 from db.connection.open import open_store
 from tests.screen import Screen
 from tests.small_study import QUICK, make_dataset, query, run

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from dashboard import uploads
+from dashboard.pages.listen import uploads
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.charts.common import layered
-from dashboard.charts.vega_lite import vega_lite
+from dashboard.shared.charts.common import layered
+from dashboard.shared.charts.vega_lite import vega_lite
 from tests.drawn_charts import check, svg, watch
 from tests.pages import show
 from tests.synthetic_store import build_store

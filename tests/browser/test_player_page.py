@@ -26,8 +26,8 @@ import io, sys
 import numpy as np
 import streamlit as st
 sys.path.insert(0, {root!r})
-from dashboard.components import player as module
-from dashboard.components.player import Overlay, Track, player, stored_track
+from dashboard.shared import player as module
+from dashboard.shared.player.player import Overlay, Track, player, stored_track
 
 module.BUDGET_SECONDS = 0  # every track but the selected one is made when it is chosen
 st.set_page_config(layout="wide")

@@ -1,0 +1,82 @@
+"""Charts that only the report has."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from dashboard.shared.charts.common import class_axis, class_order, layered, legend, model_names, model_scale
+from dashboard.shared.theme import HIGHLIGHT, MEAN_COLOUR, NULL_COLOUR
+
+
+def shared_chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """Neurons that two classes share; a dot marks what is beyond chance (q < 0.05).
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``class_a``, ``class_b``, ``n_shared``, ``q_value``; one pair of tasks of one model.
+    """
+    rows_of, columns_of = class_order(frame["class_a"]), class_order(frame["class_b"])
+    base = alt.Chart(frame).encode(
+        x=alt.X("class_b:N", title=None, sort=columns_of, axis=class_axis(columns_of)),
+        y=alt.Y("class_a:N", title=None, sort=rows_of, axis=alt.Axis(labelLimit=160)),
+    )
+    cells = base.mark_rect().encode(
+        color=alt.Color(
+            "n_shared:Q",
+            scale=alt.Scale(domain=[0, max(int(frame["n_shared"].max()), 1)]),
+            legend=alt.Legend(title="Shared neurons"),
+        )
+    )
+    dots = base.transform_filter("datum.q_value < 0.05").mark_point(filled=True, size=22, opacity=1, color=HIGHLIGHT)
+    side = 34 if max(len(rows_of), len(columns_of)) <= 14 else 12
+    return layered(layer=[cells, dots], width=side * len(columns_of), height=side * len(rows_of))
+
+
+def pitch_chart(frame: pd.DataFrame) -> alt.Chart:
+    """How many pitch neurons prefer each MIDI note, a line a model and task.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``model``, ``task``, ``preferred_pitch``.
+    """
+    counts = frame.dropna(subset="preferred_pitch").groupby(["model", "task", "preferred_pitch"]).size()
+    models = model_names(frame)
+    return (
+        alt.Chart(counts.rename("n").reset_index())
+        .mark_line(point=alt.OverlayMarkDef(size=25), strokeWidth=1.5)
+        .encode(
+            x=alt.X("preferred_pitch:Q", title="Preferred pitch (MIDI note)", scale=alt.Scale(zero=False)),
+            y=alt.Y("n:Q", title="Neurons"),
+            color=alt.Color("model:N", scale=model_scale(models), legend=legend()),
+            strokeDash=alt.StrokeDash(
+                "task:N",
+                legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeColor=MEAN_COLOUR),
+            ),
+        )
+        .properties(height=220)
+    )
+
+
+def self_chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """What each class loses by its own neurons, with interval and random sets; grey where q is not below 0.05.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``label`` (one a row), ``self_delta``, ``self_low``, ``self_high``, ``self_q_value``, ``self_control_delta``.
+    """
+    y = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=280, grid=False))
+    colour = alt.condition("datum.self_q_value < 0.05", alt.value(HIGHLIGHT), alt.value(NULL_COLOUR))
+    percent = alt.Axis(format="+.0%", tickCount=7)
+    base = alt.Chart(frame).encode(y=y)
+    interval = base.mark_rule(strokeWidth=1.5).encode(
+        x=alt.X("self_low:Q", title="Change of the class's own accuracy", axis=percent),
+        x2=alt.X2("self_high:Q"),
+        color=colour,
+    )
+    point = base.mark_point(filled=True, size=55, opacity=1).encode(x=alt.X("self_delta:Q"), color=colour)
+    controls = base.mark_tick(thickness=3, size=13, color=MEAN_COLOUR).encode(x=alt.X("self_control_delta:Q"))
+    return layered(layer=[controls, interval, point], height=20 * len(frame) + 40)

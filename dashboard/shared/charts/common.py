@@ -1,0 +1,125 @@
+"""What all charts share: order of classes, axes, scales, legends; pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from dashboard.shared.theme import MODEL_COLOURS, NULL_COLOUR
+
+# Checking every part of every chart against the schema took a third of a page's time; tests/test_charts.py
+# checks them once. For the same reason channels are written as ``x=alt.X("share:Q")``, not ``x="share:Q"`` (each
+# text makes Altair hash all its schemas), and a chart's height goes into ``layered(...)``, not into
+# ``.properties(...)``, which copies all layers four times.
+alt.utils.schemapi.disable_debug_mode()
+
+Chart = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart
+
+LABEL_LIMIT = 130  # pixels; longer names end in dots
+NULL_NAME = "shuffled-label null"
+CHANCE_NAME = "chance"
+CONTROL_NAME = "random controls"
+
+
+def layered(layer: Sequence[alt.Chart | alt.LayerChart], **of_all: Any) -> alt.LayerChart:
+    """Charts over each other, as ``alt.LayerChart``, which copies every layer four times to join data and parameters.
+
+    `dashboard.shared.charts.vega_lite` writes them as they are.
+    """
+    chart = alt.LayerChart(**of_all)
+    chart.layer = list(layer)
+    return chart
+
+
+def class_order(names: Iterable[str]) -> list[str]:
+    """Class names in reading order: numbers by value, other names as they come.
+
+    Examples
+    --------
+    >>> class_order(["10", "9", "9"])
+    ['9', '10']
+    >>> class_order(["rain", "dog"])
+    ['rain', 'dog']
+    """
+    unique = list(dict.fromkeys(names))
+    try:
+        return sorted(unique, key=float)
+    except ValueError:
+        return unique
+
+
+def _fits(names: Sequence[str]) -> bool:
+    """Whether the labels fit side by side in half a narrow page."""
+    return max(map(len, names), default=0) * len(names) * 7 + 8 * len(names) < 260
+
+
+def class_axis(names: Sequence[str]) -> alt.Axis:
+    """Labels level where they fit, upright where they would not."""
+    angle = 0 if _fits(names) else -90
+    return alt.Axis(labelAngle=angle, labelLimit=LABEL_LIMIT, labelOverlap=True)
+
+
+def axis_height(names: Sequence[str]) -> int:
+    """Pixels that the labels of `class_axis` take, to be added to a chart's height."""
+    longest = max(map(len, names), default=0)
+    return 30 if _fits(names) else min(6 * longest, LABEL_LIMIT) + 20
+
+
+def model_names(frame: pd.DataFrame) -> list[str]:
+    """Models by name, so that each keeps its colour from chart to chart."""
+    return sorted(set(frame["model"]))
+
+
+def legend_scale(models: Sequence[str], reference: str) -> alt.Scale:
+    """One colour a model, and grey for what they are to be read against."""
+    scale = model_scale(models)
+    return alt.Scale(domain=[*models, reference], range=[*scale.range, NULL_COLOUR])
+
+
+def legend(names: Sequence[str] = ()) -> alt.Legend:
+    """Above the chart, two entries a row; one where long ``names`` would be cut in half a page's width."""
+    columns = 1 if any(sum(map(len, names[i : i + 2])) > 32 for i in range(0, len(names), 2)) else 2
+    return alt.Legend(title=None, orient="top", labelLimit=220, columns=columns, symbolOpacity=1)
+
+
+def kinds_legend(names: Sequence[str], title: str | None = None, orient: Any = "top", **how: Any) -> alt.Legend:
+    """Above the chart, or at ``orient``: in a row where its width holds it, else in columns; one on a phone, where
+    names are long.
+    """
+    lengths = [min(len(name), 34) for name in names] or [0]
+    row = sum(26 + 6.5 * length for length in lengths)  # pixels
+    column = 26 + 6.5 * (sum(lengths) + max(lengths)) / len(lengths)
+    # Of the chart with its axes: that of the plot alone changes while Vega lays it out, and a legend was cut off.
+    width = "((containerSize()[0] || 700) - 80)"
+    columns = alt.ExprRef(f"{width} >= {row:.0f} ? {len(lengths)} : max(1, floor({width} / {column:.0f}))")
+    return alt.Legend(title=title, orient=orient, labelLimit=220, symbolOpacity=1, columns=columns, **how)
+
+
+def by_task(frame: pd.DataFrame, reference: str) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:
+    """Shared encodings of charts with a row a task, and in it a line a model."""
+    models = model_names(frame)
+    y = alt.Y("task:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, labelOverlap=False, grid=False))
+    offset = alt.YOffset("model:N", sort=models)
+    color = alt.Color("model:N", scale=legend_scale(models, reference), legend=legend([*models, reference]))
+    height = frame["task"].nunique() * max(22, 10 * len(models) + 4) + 20 * len(models) + 130  # axis and legend
+    return y, offset, color, height
+
+
+def share_axis(field: str, title: str) -> alt.X:
+    return alt.X(field, title=title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=5))
+
+
+def either(channel: Callable[..., Any], test: str, yes: object, no: object) -> Any:
+    """One value of an encoding where ``test`` holds, another elsewhere.
+
+    As ``alt.condition``, which Altair would look up among all its classes.
+    """
+    return channel(no, condition={"test": test, "value": yes})
+
+
+def model_scale(models: Sequence[str]) -> alt.Scale:
+    """One colour a model."""
+    return alt.Scale(domain=list(models), range=[MODEL_COLOURS[i % len(MODEL_COLOURS)] for i in range(len(models))])

@@ -1,0 +1,178 @@
+"""Charts on the page: built once for what they show, drawn many times, and handed out as pictures.
+
+Altair takes tens of milliseconds to build a chart; its Vega-Lite is kept and handed out as it is. Rows stay in
+frames from the store to the browser: written out as Vega-Lite they would take longer than the rest of the page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import altair
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import streamlit as st
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard.shared import share
+from dashboard.shared.charts.common import Chart
+from dashboard.shared.charts.vega_lite import vega_lite
+from dashboard.shared.data import key_of, name_of
+
+_FRAMES: ContextVar[list[pd.DataFrame] | None] = ContextVar("frames", default=None)
+"""Frames of the chart that is being built; None: rows are to be written out."""
+
+
+class _Rows(pd.DataFrame):
+    """A frame that prints in no time: Altair names the views of a chart by what their data prints."""
+
+    @property
+    def _constructor(self) -> type[_Rows]:
+        return _Rows
+
+    def __repr__(self) -> str:
+        return f"rows {id(self)}"
+
+
+def _kept(data: Any = None, **_: Any) -> Any:
+    """Take a chart's frame aside and leave its name in the Vega-Lite."""
+    if data is None:
+        return _kept
+    frames = _FRAMES.get()
+    if frames is None or not isinstance(data, pd.DataFrame):
+        return altair.to_values(data)
+    place = next((i for i, frame in enumerate(frames) if frame is data), len(frames))
+    if place == len(frames):
+        frames.append(data)
+    return {"name": f"rows-{place}"}
+
+
+altair.data_transformers.register("frames", _kept)
+altair.data_transformers.enable("frames")
+
+PICTURE_WIDTH = 640  # pixels of a chart that is as wide as its place
+VEGA_LITE = altair.SCHEMA_VERSION.lstrip("v").rsplit(".", 1)[0]
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A chart ready for the browser.
+
+    Attributes
+    ----------
+    text : str
+        Vega-Lite as JSON, without rows.
+    rows : dict of str to bytes
+        Its ``datasets`` as Arrow streams.
+    """
+
+    text: str
+    rows: dict[str, bytes]
+
+    def for_browser(self) -> dict[str, Any]:
+        """Vega-Lite as Streamlit takes it, its own from then on."""
+        return {**json.loads(self.text), "datasets": dict(self.rows)}
+
+
+def specification(build: Callable[..., Chart], *given: Any) -> Specification:
+    """Return the chart ``build(*given)`` for the browser, built once."""
+    return _specification(key=key_of(name_of(build), given), _build=build, _given=given)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _specification(*, key: str, _build: Callable[..., Chart], _given: tuple[Any, ...]) -> Specification:
+    del key
+    frames: list[pd.DataFrame] = []
+    token = _FRAMES.set(frames)
+    try:
+        spec = vega_lite(_build(*(_Rows(part) if isinstance(part, pd.DataFrame) else part for part in _given)))
+    finally:
+        _FRAMES.reset(token)
+    # Not Altair's own theme: the page has another, which would push the first label of a row of bands aside.
+    spec["config"] = {"axisBand": {"labelFlush": False}}
+    # In SVG a gradient is addressed through the page's address, and lost when that changes.
+    spec["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
+    text = json.dumps(spec)
+    return Specification(text, {f"rows-{place}": _drawn(frame, text) for place, frame in enumerate(frames)})
+
+
+def _drawn(frame: pd.DataFrame, text: str) -> bytes:
+    """The columns that a chart's Vega-Lite speaks of, as an Arrow stream, without what pandas would tell of them."""
+    # A name that JSON or Vega-Lite would escape is not looked for.
+    used = [name for name in frame if not str(name).isidentifier() or not str(name).isascii() or str(name) in text]
+    table = pa.table({str(name): _column(frame[name]) for name in used or frame})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _column(values: pd.Series) -> pa.Array:
+    """Numbers, truth or text, in types that the browser reads like any other; infinity is missing."""
+    if isinstance(values.dtype, pd.StringDtype):
+        return pa.array(values.array).cast(pa.string())
+    found = values.to_numpy()
+    if found.dtype.kind == "f":
+        return pa.array(found, mask=~np.isfinite(found))
+    try:
+        return pa.array(found, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # names beside numbers
+        return pa.array([None if pd.isna(one) else str(one) for one in found])
+
+
+def chart(
+    build: Callable[..., Chart],
+    *given: Any,
+    alt: str,
+    name: str = "",
+    data: pd.DataFrame | None = None,
+    place: DeltaGenerator | None = None,
+    **how: Any,
+) -> Any:
+    """Draw the chart that a function of `dashboard.shared.charts` builds, with what can be taken away below it.
+
+    Parameters
+    ----------
+    build : callable
+        Pure: the same arguments, the same chart.
+    *given
+        Its arguments; hashable, or frames.
+    alt : str
+        The chart in words.
+    name : str
+        Of the files to take away, unique on the page; without it there are none.
+    data : DataFrame, optional
+        The rows to take away, as they were read; default the first frame given.
+    place : DeltaGenerator, optional
+        Where to draw; by default where the page stands.
+    **how
+        As of ``st.vega_lite_chart``; with ``on_select`` the selection is returned.
+    """
+    spec = specification(build, *given)
+    area = (place or st).container(gap="xxsmall")
+    event = area.vega_lite_chart(spec.for_browser(), alt=alt, **how)
+    if name:
+        rows = data if data is not None else next(part for part in given if isinstance(part, pd.DataFrame))
+        share.take_away(name, rows, lambda kind: picture(spec, kind), place=area)
+    return event
+
+
+def picture(made: Specification, kind: str) -> bytes:
+    """Return a chart as a picture on white ground; ``kind`` is ``svg`` or ``png``."""
+    # Here, not above: it starts a JavaScript engine, which only those who take a picture away need.
+    import vl_convert
+
+    spec = json.loads(made.text)
+    whole = {"width": PICTURE_WIDTH, **spec} if "layer" in spec or "mark" in spec else spec
+    frames = {name: convert_arrow_bytes_to_pandas_df(rows) for name, rows in made.rows.items()}
+    rows = {name: json.loads(frame.to_json(orient="records")) for name, frame in frames.items()}
+    text = json.dumps({**whole, "background": "white", "datasets": rows})
+    if kind == "svg":
+        return str(vl_convert.vegalite_to_svg(text, vl_version=VEGA_LITE)).encode()
+    return bytes(vl_convert.vegalite_to_png(text, vl_version=VEGA_LITE, scale=2))

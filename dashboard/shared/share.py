@@ -1,0 +1,87 @@
+"""What every page offers to take away: a link that reopens it, its rows, its pictures, its SQL."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard.shared import address
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
+
+
+def link(page: str, state: Mapping[str, object | None]) -> None:
+    """Write ``state`` to the address and offer the link that reopens the page in it."""
+    address.write(state)
+    with st.popover("Link", icon=":material/link:", help="A link that reopens this very view."):
+        st.caption("This link reopens the page as it stands:")
+        st.code(address.permalink(page, state), language=None, wrap_lines=True)
+
+
+def take_away(
+    name: str,
+    rows: pd.DataFrame,
+    picture: Callable[[str], bytes] | None = None,
+    place: DeltaGenerator | None = None,
+) -> None:
+    """Offer rows as CSV and Parquet, a chart as SVG and PNG, and the SQL that found the rows.
+
+    Parameters
+    ----------
+    name : str
+        Of the files, unique on the page.
+    rows : DataFrame
+        As read from the store: ``attrs["sql"]`` is the statement.
+    picture : callable, optional
+        Takes ``svg`` or ``png``.
+    place : DeltaGenerator, optional
+    """
+    key = f"take_{name}"
+    menu = (place or st).popover(
+        "Take away", icon=":material/download:", type="tertiary", key=key, on_change="rerun",
+        help="The rows as CSV or Parquet, the picture as SVG or PNG, the SQL behind it.",
+    )  # fmt: skip
+    if not menu.open:  # what nobody opens need not be made
+        return
+    kinds: dict[str, Callable[[], bytes]] = {"csv": lambda: csv(rows), "parquet": lambda: parquet(rows)}
+    if picture is not None:
+        kinds |= {"svg": lambda: picture("svg"), "png": lambda: picture("png")}
+    with menu:
+        with st.container(horizontal=True):
+            for kind, make in kinds.items():
+                st.download_button(
+                    kind.upper() if kind != "parquet" else "Parquet", make, file_name=f"{name}.{kind}",
+                    key=f"{key}_{kind}", on_click="ignore",
+                )  # fmt: skip
+        sql = rows.attrs.get("sql")
+        if sql:
+            st.caption("The rows come from this statement:")
+            st.code(sql, language="sql", height=min(300, 40 + 21 * len(sql.splitlines())))
+            st.page_link("pages/sql/sql.py", label="Open in SQL", icon=":material/database:", query_params={"sql": sql})
+
+
+def csv(rows: pd.DataFrame) -> bytes:
+    """Return rows as CSV in which no text is a formula to a spreadsheet (an apostrophe goes before it)."""
+
+    def harmless(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        value = value.replace("\r\n", "\n").replace("\r", "\n")  # pandas quotes no \r, at which a new row would begin
+        return f"'{value}" if value.startswith(_FORMULA) else value
+
+    safe = rows.rename(columns=harmless)
+    for column in safe.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in safe.dtypes]]:
+        safe[column] = safe[column].map(harmless)
+    return safe.to_csv(index=False).encode()
+
+
+def parquet(rows: pd.DataFrame) -> bytes:
+    """Return rows as a Parquet file."""
+    buffer = io.BytesIO()
+    rows.to_parquet(buffer, index=False)
+    return buffer.getvalue()

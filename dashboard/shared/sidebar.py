@@ -1,0 +1,79 @@
+"""The sidebar: which model, dataset, task and selector the pages show, kept in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard.shared import address, data, presets
+from dashboard.shared import store as stores
+from dashboard.shared.text import words
+from db.reads import study
+
+ALL_DATASETS = "all datasets"
+PARTS = ("model", "dataset", "task", "preset")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the sidebar chose; a part that the page does not show is the remembered or first one.
+
+    ``dataset`` None stands for all; ``task`` is always one of ``tasks``, the scored tasks of ``model``
+    in ``dataset``.
+    """
+
+    store: data.Store
+    models: tuple[str, ...]
+    model: str
+    dataset: str | None
+    tasks: tuple[str, ...]
+    task: str
+    preset: str
+    shown: tuple[str, ...]
+
+    @property
+    def state(self) -> dict[str, str | None]:
+        """What the address must say of it."""
+        return {name: getattr(self, name) for name in self.shown}
+
+
+def choose(show: Sequence[str] = PARTS, clears: Sequence[str] = (), clears_model: Sequence[str] = ()) -> Scope:
+    """Show the sidebar's selectors and return what they say; ends the page where nothing is scored.
+
+    Parameters
+    ----------
+    show : sequence of str
+        Which of `PARTS` matter to the page.
+    clears : sequence of str
+        Names of the page's own state that another model, dataset or task makes void.
+    clears_model : sequence of str
+        Those that another model makes void.
+    """
+    store = stores.require()
+    models = [str(name) for name in data.read(store, study.models)["name"]]
+    model = address.choice("model", models, models[0])
+    scored = data.read(store, study.tasks, model)
+    datasets = list(dict.fromkeys(scored["dataset"]))
+    dataset = address.choice("dataset", [*datasets, ALL_DATASETS], ALL_DATASETS) if "dataset" in show else ALL_DATASETS
+    of_dataset = scored if dataset == ALL_DATASETS else scored[scored["dataset"] == dataset]
+    tasks = [str(name) for name in of_dataset["task"]]
+    if not tasks:
+        st.info(f"No task has been scored for {words.plain(model)}.")
+        st.code(f"{stores.COMMAND} --model {model}", language="bash")
+        st.stop()
+    task = address.choice("task", tasks, tasks[0])
+    preset = presets.choose()
+    with st.sidebar:
+        if "model" in show:
+            address.select("Model", "model", models, model, clears=("dataset", "task", *clears, *clears_model))
+        if "dataset" in show:
+            address.select("Dataset", "dataset", [ALL_DATASETS, *datasets], dataset, clears=("task", *clears))
+        if "task" in show:
+            address.select("Task", "task", tasks, task, clears=clears)
+        if "preset" in show:
+            presets.select(preset)
+            st.caption(presets.MEANING[preset])
+    of = None if dataset == ALL_DATASETS else dataset
+    return Scope(store, tuple(models), model, of, tuple(tasks), task, preset, tuple(show))

@@ -1,0 +1,53 @@
+"""The store at hand, or what to do where there is none."""
+
+from __future__ import annotations
+
+import os
+
+import streamlit as st
+
+from dashboard.shared import data
+from db.connection.open import StoreError
+from db.reads import study
+
+COMMAND = "python run_analysis.py --tasks all"
+
+
+def require() -> data.Store:
+    """Return the store that the pages read, or end the page with the next step to take."""
+    store = data.locate()
+    if store.path is not None and not os.path.exists(store.path):
+        _next_step(
+            "No store yet",
+            f"The atlas reads its numbers from `{store.path.absolute()}`, which does not exist.",
+            store.shown,
+        )
+    try:
+        empty = data.read(store, study.is_empty)
+    except StoreError as error:
+        show_error(error)
+        st.stop()
+    if empty:
+        _next_step(
+            "Nothing measured yet", f"The store `{store.shown}` holds no results.",
+            store.shown,
+        )  # fmt: skip
+    return store
+
+
+def _next_step(title: str, reason: str, location: str) -> None:
+    """Say what is missing and the command that makes it; ends the page."""
+    st.title("Audio neuron atlas")
+    st.info(f"{reason} This command measures the demo and writes it:", title=title)
+    command = COMMAND if location == data.DEFAULT_STORE else f"{COMMAND} --db {location}"
+    st.code(command, language="bash")
+    st.caption(
+        "Another store: `streamlit run dashboard/app.py -- --db PATH`, or the environment "
+        "variable `ATLAS_DB`. Reload this page when the command is done."
+    )
+    st.stop()
+
+
+def show_error(error: StoreError) -> None:
+    """Show the one line of a store that cannot be read."""
+    st.error(str(error), title="The store cannot be read")

@@ -45,7 +45,7 @@ from core.recording import activations, traces
 from core.run import inputs
 from core.run.stages import ablate
 from core.scoring import sharing
-from tests.small_study import QUICK, make_dataset
+from tests.support.small_study import QUICK, make_dataset
 
 STAGES = ("scan", "extract", "traces", "score", "attribution", "ablate", "share")
 NOT_COMPARED = {"run_id", "stage_id", "started_at", "finished_at"}

@@ -2,9 +2,9 @@
 
     python -m benchmarks.fuzz --files 10000
 
-Sound files are made by soundfile and then damaged (``tests/mutants_sound.py``); the other kinds are those of
-``tests/fuzz_targets.py``. Each kind runs in worker processes of its own under a watchdog, so that a library that dies
-or never returns is counted and the next input follows. The same seed and number make the same input:
+Sound files are made by soundfile and then damaged (``tests/support/mutants_sound.py``); the other kinds are those of
+``tests/support/fuzz_targets.py``. Each kind runs in worker processes of its own under a watchdog, so that a library
+that dies or never returns is counted and the next input follows. The same seed and number make the same input:
 ``--kind flac --only 17`` runs one again, here.
 """
 
@@ -24,8 +24,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fuzz_outcome import TAKEN
-from tests.fuzz_targets import SOUNDS, TARGETS
+from tests.support.fuzz_outcome import TAKEN
+from tests.support.fuzz_targets import SOUNDS, TARGETS
 
 ROOT = Path(__file__).resolve().parents[1]
 HANGS = 5.0

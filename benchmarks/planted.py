@@ -29,7 +29,7 @@ from core.encoders.hooks import record
 from core.evidence.exchange import Exchange
 from core.evidence.permutation import ClipCounts, evidence
 from core.results import FloatArray, IntArray
-from tests.planted import FRAME, SAMPLE_RATE, ToyBlock, ToyEncoder
+from tests.support.planted import FRAME, SAMPLE_RATE, ToyBlock, ToyEncoder
 
 N_CLASSES = 6
 CONFOUNDING = {"weak": (0.25, 0.1), "strong": (0.6, 2.0)}

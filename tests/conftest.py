@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import URL, Engine
 
 from db.connection.open import open_store
-from tests import postgres_server
+from tests.support import postgres_server
 
 
 @pytest.fixture

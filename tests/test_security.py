@@ -22,8 +22,8 @@ from dashboard.shared import address, share
 from dashboard.shared.player import clip
 from dashboard.shared.text import words
 from db.connection.open import open_store
-from tests import synthetic_store
-from tests.pages import open_page
+from tests.support import synthetic_store
+from tests.support.pages import open_page
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = tomllib.loads((ROOT / "dashboard" / ".streamlit" / "config.toml").read_text())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.synthetic_store import build_store
+from tests.support.synthetic_store import build_store
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext

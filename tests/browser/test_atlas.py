@@ -15,7 +15,6 @@ from urllib.parse import urlencode
 import pandas as pd
 import pytest
 
-from tests import synthetic_store
 from tests.browser.driver import (
     ATLAS,
     MARKS,
@@ -31,6 +30,7 @@ from tests.browser.driver import (
     wait_until,
     watch,
 )
+from tests.support import synthetic_store
 
 pytestmark = MARKS
 

@@ -25,7 +25,7 @@ from tests.browser.driver import (
     wait_until,
     watch,
 )
-from tests.small_study import RATE, run, write_manifest
+from tests.support.small_study import RATE, run, write_manifest
 
 pytestmark = MARKS
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dashboard.shared.theme import MODEL_COLOURS, NULL_COLOUR
 
-# Checking every part of every chart against the schema took a third of a page's time; tests/test_charts.py
+# Checking every part of every chart against the schema took a third of a page's time; tests/dashboard/test_charts.py
 # checks them once. For the same reason channels are written as ``x=alt.X("share:Q")``, not ``x="share:Q"`` (each
 # text makes Altair hash all its schemas), and a chart's height goes into ``layered(...)``, not into
 # ``.properties(...)``, which copies all layers four times.

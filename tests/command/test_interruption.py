@@ -1,0 +1,303 @@
+"""A run that is stopped, killed or out of disk keeps what is finished, and the same command goes on from there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, event
+
+from core.encoders.nano import NanoEncoder
+from core.recording import activations
+from tests.support.small_study import QUICK, clips_passed, make_dataset, query, results, run
+
+pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
+
+ROOT = Path(__file__).parents[2]
+SCORE = ("--stages", "extract,score")
+
+DRIVER = """
+import os, signal, sys
+import run_analysis
+from core.encoders.nano import NanoEncoder
+batches, sign = int(sys.argv[1]), getattr(signal, sys.argv[2])
+forward = NanoEncoder.forward
+def counting(self, batch):
+    global batches
+    batches -= 1
+    if batches < 0:
+        os.kill(os.getpid(), sign)
+    return forward(self, batch)
+NanoEncoder.forward = counting
+sys.exit(run_analysis.main(sys.argv[3:]))
+"""
+
+INTERRUPTED_IMPORT = """
+import os, runpy, signal, sys
+class Interrupt:
+    def find_spec(self, name, *rest):
+        if name == 'pandas':
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ['run_analysis.py', '--list']
+runpy.run_path('run_analysis.py', run_name='__main__')
+"""
+
+
+@pytest.fixture(scope="module")
+def pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("data") / "pets")
+
+
+@pytest.fixture(scope="module")
+def whole_db(pets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a run without interruption."""
+    db = tmp_path_factory.mktemp("whole") / "atlas.db"
+    assert run("--data-dir", pets, "--db", db, *SCORE) == 0
+    return db
+
+
+@pytest.fixture(scope="module")
+def whole(whole_db: Path) -> dict[str, list[Any]]:
+    """What a run without interruption stores."""
+    return results(whole_db)
+
+
+def rows_done(db: Path) -> list[int]:
+    (file,) = db.with_suffix(".files").rglob("done.npy")
+    return [int(v) for v in np.load(file)]
+
+
+def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+
+
+def interrupt_at_batch(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a real SIGINT arrive in the middle of a forward pass."""
+    forward = NanoEncoder.forward
+    left = [number]
+
+    def interrupted(self: NanoEncoder, batch: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return forward(self, batch)
+
+    monkeypatch.setattr(NanoEncoder, "forward", interrupted)
+
+
+def test_ctrl_c_keeps_finished_batches_and_the_same_command_goes_on(
+    pets: Path,
+    whole: dict[str, list[Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    db = tmp_path / "atlas.db"
+    interrupt_at_batch(3, monkeypatch)
+    assert run("--data-dir", pets, "--db", db, *SCORE) == 130
+    told = capsys.readouterr()
+    assert "stopped; what is finished is kept, the same command goes on from here" in told.out
+    assert told.err == ""
+    assert rows_done(db) == [1] * 16 + [0] * 8
+    assert query(db, "SELECT status FROM runs") == [("stopped",)]
+    monkeypatch.undo()
+    with clips_passed(monkeypatch) as passes:
+        assert run("--data-dir", pets, "--db", db, *SCORE) == 0
+    assert passes == [8, *[8] * 3]  # what was left, then the traces
+    assert results(db) == whole
+    assert query(db, "SELECT status FROM runs ORDER BY run_id") == [("stopped",), ("done",)]
+
+
+def test_ctrl_c_while_traces_are_taken_leaves_none_of_them(
+    pets: Path, whole: dict[str, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = tmp_path / "atlas.db"
+    interrupt_at_batch(3 + 2, monkeypatch)
+    assert run("--data-dir", pets, "--db", db, *SCORE) == 130
+    monkeypatch.undo()
+    assert query(db, "SELECT COUNT(*) FROM top_clip") == [(4608 * 8,)]
+    assert query(db, "SELECT COUNT(*) FROM clip_pattern") == [(0,)]
+    with clips_passed(monkeypatch) as passes:
+        assert run("--data-dir", pets, "--db", db, *SCORE) == 0
+    assert passes == [8] * 3
+    assert results(db) == whole
+    assert [path.name for path in tmp_path.rglob("*") if path.name.startswith("tmp")] == []
+
+
+def test_ctrl_c_during_scoring_keeps_scored_tasks(
+    pets: Path, whole: dict[str, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.probes import fit as probe
+
+    fit = probe.fit
+
+    def interrupted(task: str, *rest: Any) -> Any:
+        if task == "pets-hand":
+            os.kill(os.getpid(), signal.SIGINT)
+        return fit(task, *rest)
+
+    db = tmp_path / "atlas.db"
+    monkeypatch.setattr(probe, "fit", interrupted)
+    assert run("--data-dir", pets, "--db", db, *SCORE) == 130
+    kept = query(db, "SELECT task, COUNT(*) FROM probe_accuracy GROUP BY task")
+    assert [task for task, _ in kept] == ["pets-kind"]
+    monkeypatch.setattr(probe, "fit", fit)
+    assert run("--data-dir", pets, "--db", db, *SCORE) == 0
+    assert results(db) == whole
+
+
+def test_killed_run_does_not_repeat_finished_batches(
+    pets: Path, whole: dict[str, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = tmp_path / "atlas.db"
+    killed = python(DRIVER, 2, "SIGKILL", *QUICK, "--data-dir", pets, "--db", db, *SCORE)
+    assert killed.returncode == -signal.SIGKILL
+    assert rows_done(db) == [1] * 16 + [0] * 8
+    assert query(db, "SELECT status FROM runs") == [("running",)]
+    with clips_passed(monkeypatch) as passes:
+        assert run("--data-dir", pets, "--db", db, *SCORE) == 0
+    assert passes == [8, *[8] * 3]  # what was left, then the traces
+    assert results(db) == whole
+    assert query(db, "SELECT status FROM runs ORDER BY run_id") == [("stopped",), ("done",)]
+
+
+def test_ctrl_c_while_libraries_load_shows_no_traceback() -> None:
+    stopped = python(INTERRUPTED_IMPORT)
+    assert stopped.returncode in (-signal.SIGINT, 130)
+    assert stopped.stderr == ""
+
+
+def test_command_ends_with_the_exit_code_and_one_line_on_stderr(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "run_analysis.py", "--data-dir", str(tmp_path / "no"), "--db", str(tmp_path / "a.db")],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert ended.stderr == f"error: --data-dir {tmp_path / 'no'}: no such folder; give the folder that holds datasets\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_scan_that_is_stopped_keeps_what_it_read(pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.datasets import audio
+
+    load = audio.load
+    read: list[str] = []
+
+    def interrupted(path: Path, rate: int) -> Any:
+        read.append(path.name)
+        if len(read) == 12:
+            os.kill(os.getpid(), signal.SIGINT)
+        return load(path, rate)
+
+    monkeypatch.setattr(audio, "load", interrupted)
+    one_thread = ("--data-dir", pets, "--db", tmp_path / "atlas.db", "--stages", "extract", "--workers", 1)
+    assert run(*one_thread) == 130
+    (cache,) = (tmp_path / "atlas.files" / "scans").glob("*.csv")
+    n_kept = len(cache.read_text().splitlines()) - 1
+    assert 0 < n_kept <= len(read)
+    read[:] = ["not to be stopped again"] * 12
+    assert run(*one_thread) == 0
+    assert len(read) - 12 == (24 - n_kept) + 2 * 24  # the rest of the scan, every file for counts and for traces
+
+
+def test_full_disk_when_space_is_reserved(
+    pets: Path,
+    whole: dict[str, list[Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    db = tmp_path / "atlas.db"
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(activations.os, "posix_fallocate", full)
+        assert run("--data-dir", pets, "--db", db, *SCORE) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: No space left on device, 0.1 MB needed in one file (")
+    assert "positive.npy); what is finished is kept, the same command goes on from here\n" in told
+    assert list(tmp_path.rglob("*.part")) == []
+    assert run("--data-dir", pets, "--db", db, *SCORE) == 0
+    assert results(db) == whole
+
+
+@pytest.mark.parametrize("share", [0.4, 0.9])
+def test_full_disk_when_the_store_is_written(
+    pets: Path, whole_db: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], share: float
+) -> None:
+    db = tmp_path / "atlas.db"
+    pages = int(share * query(whole_db, "PRAGMA page_count")[0][0])
+
+    def limit(connection: Any, _record: Any) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own way to run out of space
+
+    event.listen(Engine, "connect", limit)
+    try:
+        assert run("--data-dir", pets, "--db", db, *SCORE) == 1
+    finally:
+        event.remove(Engine, "connect", limit)
+    assert capsys.readouterr().err == (
+        "error: atlas.db: the disk is full; free some space and run again, it goes on from here\n"
+    )
+    assert run("--data-dir", pets, "--db", db, *SCORE) == 0
+    assert results(db) == results(whole_db)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MB, where one can be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if sys.platform != "linux" or os.geteuid() != 0 or mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", disk):
+        pytest.skip("no file system can be mounted here")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def mount(*arguments: object) -> int:
+    return subprocess.run(["mount", *map(str, arguments)], capture_output=True).returncode
+
+
+def test_disk_that_is_really_full(
+    pets: Path,
+    whole: dict[str, list[Any]],
+    small_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    db = small_disk / "atlas.db"
+    arguments = ("--data-dir", pets, "--db", db, *SCORE)
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(1_000_000))
+    assert run(*arguments) == 2  # asked for before anything is computed
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "needed, 0." in told and "MB free in" in told
+    assert not list(db.with_suffix(".files").rglob("done.npy"))
+    monkeypatch.setattr("core.run.disk_space.ask", lambda *_: "")  # another program may take what was free
+    assert run(*arguments) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "No space left on device" in told or "the disk is full" in told
+    ballast.unlink()
+    assert run(*arguments) == 1  # the matrices fit now, the store does not
+    assert "atlas.db: the disk is full" in capsys.readouterr().err
+    assert sum(rows_done(db)) == 24
+    assert mount("-o", "remount,size=64m", small_disk) == 0
+    with clips_passed(monkeypatch) as passes:
+        assert run(*arguments) == 0
+    assert passes == [8] * 3  # the traces; what was recorded is not recorded again
+    assert results(db) == whole

@@ -1,0 +1,77 @@
+"""The disk is asked for before anything is computed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import run_analysis
+from core.datasets import InputError
+from core.datasets.manifest import read
+from core.datasets.scan import Scan, scan
+from core.encoders import load_encoder
+from core.recording import activations
+from core.run import disk_space
+from core.run.config import AnalysisConfig
+from tests.support.planted import scan_tones
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def free_of(n: int) -> Callable[[object], Usage]:
+    return lambda place: Usage(10**12, 0, n)
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Scan:
+    return scan_tones(tmp_path_factory.mktemp("data"))
+
+
+def test_need_is_what_extraction_then_takes(tones: Scan, tmp_path: Path) -> None:
+    encoder, config = load_encoder("nano-ssl"), AnalysisConfig()
+    need = disk_space.needed(config, encoder, tones, tones.dataset.attributes, "float32", tmp_path)
+    made = activations.open_activations(encoder, tones, tmp_path, config.padding, "float32")
+    on_disk = sum(f.stat().st_size for f in made.folder.iterdir())
+    assert need.matrices <= on_disk <= need.matrices + 6 * 128, "headers of six files"
+    assert need.traces == encoder.n_neurons * 14 * activations.most_tokens(encoder, tones, config.padding)
+    assert need.answers > 0 and need.store > need.traces
+    assert need.total == need.matrices + need.store + max(need.traces, need.answers)
+    again = disk_space.needed(config, encoder, tones, tones.dataset.attributes, "float32", tmp_path)
+    assert again == disk_space.Need(), "the matrices are there"
+    assert disk_space.ask(config, [encoder], [(tones, ("tone",))], tmp_path) == ""
+
+
+def test_too_little_is_told_with_numbers(tones: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, data = load_encoder("nano-ssl"), [(tones, tones.dataset.attributes)]
+    need = disk_space.needed(AnalysisConfig(), encoder, *data[0], "float32", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", free_of(need.total))
+    told = disk_space.ask(AnalysisConfig(), [encoder], data, tmp_path / "not" / "there")
+    assert told == f"disk: {need} needed, {disk_space.size(need.total)} free in {tmp_path}"
+    monkeypatch.setattr(shutil, "disk_usage", free_of(need.total - 1))
+    with pytest.raises(InputError, match=r"disk: .* \(matrices .*\) needed, .* free in .*; free some, give --db"):
+        disk_space.ask(AnalysisConfig(), [encoder], data, tmp_path)
+    on_server = disk_space.needed(
+        AnalysisConfig(db="postgresql+psycopg://host/atlas"), encoder, *data[0], "float32", tmp_path
+    )
+    assert on_server.store == 0 and on_server.matrices == need.matrices
+
+
+def test_run_stops_before_anything_is_computed(
+    tones: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", free_of(1000))
+    db = tmp_path / "a.db"
+    options = ["--data-dir", str(tones.dataset.root), "--model", "nano-ssl", "--db", str(db)]
+    assert run_analysis.main(options) == 2
+    told = capfd.readouterr().err.split()
+    assert " ".join(told).startswith("error: disk: ") and "1.0 kB free" in " ".join(told)
+    assert not (tmp_path / "a.files" / "activations").exists()
+    assert scan(read(tones.dataset.root), tmp_path / "s.csv").content_key == tones.content_key

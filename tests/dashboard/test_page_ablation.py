@@ -1,0 +1,234 @@
+"""The Ablation page and its queries on made-up stores."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sqlalchemy import Engine
+
+from core.results import Ablation, Attributions
+from db.connection.open import open_store
+from db.reads import ablation as queries
+from db.reads.frames import frame
+from db.writes.store import Store
+from tests.support.pages import asked, open_page, said
+from tests.support.synthetic_store import DATASETS, build_store
+
+EVENTS = DATASETS["rooms"]["event"]
+N_NEURONS = 384
+show = partial(open_page, "ablation")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The made-up study of two models; of one task more operations, attributions and specificity too."""
+    folder = tmp_path_factory.mktemp("store")
+    path = build_store(folder / "atlas.db", audio_root=folder / "audio")
+    engine = open_store(path)
+    writer = Store(engine)
+    model = int(frame(engine, "SELECT id FROM model WHERE name = 'nano-ssl'")["id"].iloc[0])
+    run = int(frame(engine, "SELECT MAX(id) AS id FROM run WHERE model_name = 'nano-ssl'")["id"].iloc[0])
+    known = queries.effects(engine, "nano-ssl", "rooms-event", "top 1%", "scale", 0.0)
+    more = []
+    for operation, gain in (("keep", None), ("mean", None), ("scale", 0.5)):
+        for target, rows in known.groupby("target"):
+            effects = rows.rename(columns={"affected_class": "class_name"}).reset_index(drop=True)
+            more.append(
+                Ablation(
+                    "rooms-event", "top 1%", str(target), gain, np.array([1, 2]), effects,
+                    np.zeros((3, len(effects))), operation,
+                )
+            )  # fmt: skip
+    writer.write_ablations(run, "more", model, "rooms-event", more)
+    neurons = pd.DataFrame(
+        [(c, n, 0.001 * ((n * 7 + c) % N_NEURONS), 0.01, 3) for c in range(len(EVENTS)) for n in range(N_NEURONS)],
+        columns=["class_index", "neuron_index", "attribution", "standard_error", "n_clips"],
+    )
+    checks = pd.DataFrame(
+        {"class_index": [0, 1, 2], "neuron_index": [3, 5, 9], "attribution": [0.1, 0.2, 0.0],
+         "measured": [0.2, 0.3, 0.1], "in_highest": [1, 1, 0]}
+    )  # fmt: skip
+    summary = {"n_clips": 16, "n_checked": 3, "n_clips_checked": 8, "spearman_all": 0.9, "spearman_random": np.nan,
+               "spearman_highest": 1.0}  # fmt: skip
+    writer.write_attributions(run, "shares", model, Attributions("rooms-event", EVENTS, neurons, checks, summary))
+    specific = pd.DataFrame(
+        [("nano-ssl", "rooms", "rooms-event", "top 1%", "scale", 0.0, -0.1, -0.02, 0.08, 0.01, 0.2, 8, 4.0)],
+        columns=["model", "dataset", "task", "selection", "operation", "gain", "self_effect", "cross_effect",
+                 "specificity", "ci_low", "ci_high", "n_classes", "n_neurons"],
+    )  # fmt: skip
+    writer.write_specificity(run, "specific", model, specific)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def engine(store: Path) -> Engine:
+    return open_store(store, read_only=True)
+
+
+def test_what_was_ablated_is_listed(engine: Engine) -> None:
+    found = queries.ablated(engine, "nano-ssl", "rooms-event")
+    settings = {(s, o, None if pd.isna(g) else g) for s, o, g in
+                found[["selection", "operation", "gain"]].itertuples(index=False)}  # fmt: skip
+    assert {
+        ("top 1%", "scale", 0.0),
+        ("top 1%", "scale", 0.5),
+        ("top 1%", "keep", None),
+        ("top 5%", "scale", 0.0),
+    } <= settings
+    row = found[(found["selection"] == "top 1%") & (found["gain"] == 0)].iloc[0]
+    assert (row["n_targets"], row["n_neurons"]) == (8, 4)
+
+
+def test_effects_are_of_one_way_to_choose_and_change(engine: Engine) -> None:
+    for operation, gain in (("scale", 0.0), ("scale", 2.0), ("keep", None)):
+        found = queries.effects(engine, "nano-ssl", "rooms-event", "top 1%", operation, gain)
+        assert len(found) == 8 * 9
+        assert set(found["operation"]) == {operation}
+        assert found["gain"].isna().all() if gain is None else set(found["gain"]) == {gain}
+
+
+def test_own_effects_are_of_the_targets_class_and_of_all_clips(engine: Engine) -> None:
+    found = queries.own_effects(engine, "nano-ssl", "rooms-event", "top 1%")
+    assert len(found) == 5 * 8 * 2
+    assert (found["affected_class"].isna() | (found["affected_class"] == found["target"])).all()
+
+
+def test_controls_are_counted_beside_their_effects(engine: Engine) -> None:
+    place = ("nano-ssl", "rooms-event", "top 1%")
+    kept = queries.controls(engine, *place, "keep")
+    assert kept[["target", "affected_class", "delta", "n_draws"]].to_numpy().tolist() == [
+        [name, name, 0.0, 3] for name in sorted(EVENTS)
+    ]
+    silenced = queries.controls(engine, *place, "scale", 0.0, target="dog")
+    assert set(silenced["target"]) == {"dog"}
+    assert set(silenced["affected_class"].dropna()) == set(EVENTS)
+    assert silenced["n_draws"].sum() == 5 * 9
+    rows = queries.effects(engine, *place, "scale", 0.0)
+    own = rows[(rows["target"] == "dog") & (rows["affected_class"] == "rain")]["control_delta_mean"].iloc[0]
+    assert silenced[silenced["affected_class"] == "rain"]["delta"].mean() == pytest.approx(own)
+    whole = queries.controls(engine, *place, "keep", whole=True)
+    assert whole["affected_class"].isna().all() and len(whole) == 8
+
+
+def test_the_strongest_neurons_of_a_class_come_first(engine: Engine) -> None:
+    assert queries.attributed_classes(engine, "nano-ssl", "rooms-event") == list(EVENTS)
+    assert queries.attributed_classes(engine, "nano-sl", "rooms-event") == []
+    top = queries.top_attributed(engine, "nano-ssl", "rooms-event", EVENTS[2], n=3)
+    flat = sorted(range(N_NEURONS), key=lambda n: -((n * 7 + 2) % N_NEURONS))[:3]
+    assert (top["layer"] * 64 + top["neuron"]).tolist() == flat
+    assert top["attribution"].tolist() == pytest.approx([0.383, 0.382, 0.381])
+    assert top["standard_error"].tolist() == pytest.approx([0.01] * 3)
+
+
+def test_the_strongest_neurons_come_in_the_order_of_an_index(engine: Engine) -> None:
+    sql = queries.top_attributed(engine, "nano-ssl", "rooms-event", "dog").attrs["sql"]
+    plan = " ".join(frame(engine, "EXPLAIN QUERY PLAN " + sql)["detail"])
+    assert (
+        "neuron_attribution_value USING INDEX ix_neuron_attribution_value_class (attribution_id=? AND class_id=?"
+        in plan
+    )
+
+
+def test_the_page_shows_effects_flips_doses_and_shares(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_DB", str(store))
+    app = show(model="nano-ssl", task="rooms-event")
+    assert not app.exception and not app.warning and not app.error
+    assert {heading.value for heading in app.subheader} == {
+        "Whose neurons cost whom", "Beside random neurons", "Clips that flipped", "Dose", "Needed, and enough?",
+        "Which choice is most specific?", "Every neuron's share",
+    }  # fmt: skip
+    assert len(app.get("vega_lite_chart")) == 6
+    assert "of 64 effects stand" in said(app)
+    assert "**2 clips** are called by another class" in said(app)
+    assert "8.0 points more than the others do (95 % interval 1.0 to 20.0)" in said(app)
+    assert "3 neurons were really taken out" in said(app)
+    assert (asked(app, "selection"), asked(app, "gain")) == ("top 1%", "0")
+
+
+def test_the_address_restores_the_page(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_DB", str(store))
+    state = {"model": "nano-ssl", "task": "rooms-event", "selection": "top 1%", "gain": "keep", "target": "siren",
+             "beside": "target", "attributed": "rain"}  # fmt: skip
+    app = show(**state)
+    assert not app.exception and not app.warning
+    assert {name: asked(app, name) for name in state} == state
+    assert app.selectbox(key="select_target").value == "siren"
+    assert app.selectbox(key="select_attributed").value == "rain"
+    assert "Which flips" not in said(app)
+    assert "No test clip changed its class by the neurons of siren" in said(app)
+    app.selectbox(key="select_gain").select("2").run()
+    assert not app.exception
+    assert (asked(app, "gain"), asked(app, "target")) == ("2", "siren")
+    app.selectbox(key="select_selection").select("top 5%").run()
+    assert not app.exception and not app.warning
+    assert asked(app, "gain") == "0"
+
+
+@pytest.mark.parametrize(("name", "value"), [("selection", "best"), ("gain", "7"), ("target", "nobody")])
+def test_unknown_values_in_the_address_are_told(
+    name: str, value: str, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATLAS_DB", str(store))
+    app = show(model="nano-ssl", task="rooms-event", **{name: value})
+    assert not app.exception
+    assert len(app.warning) == 1 and f"{name} “{value}”" in app.warning[0].value
+
+
+def test_a_model_without_attributions_and_specificity_opens(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_DB", str(store))
+    app = show(model="nano-sl", task="voices-emotion")
+    assert not app.exception and not app.error
+    assert "No attribution was computed" in said(app)
+    assert "Not computed: it needs" in said(app)
+    assert "Needed, and enough?" not in [heading.value for heading in app.subheader]
+
+
+def partial(path: Path, *statements: str) -> Path:
+    engine = open_store(build_store(path, models=["nano-ssl"]))
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    return path
+
+
+def test_a_store_without_ablations_says_how_to_make_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_DB", str(partial(tmp_path / "atlas.db", "DELETE FROM ablation")))
+    app = show(task="rooms-event")
+    assert not app.exception and not app.error
+    assert "Nothing was ablated for rooms\\-event" in app.info[0].value
+    assert app.code[0].value.endswith("--tasks rooms-event --model nano-ssl --stages ablate")
+
+
+def test_a_store_without_controls_flips_and_q_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = "control_delta_mean = NULL, control_delta_low = NULL, control_delta_high = NULL, n_controls = 0"
+    path = partial(
+        tmp_path / "atlas.db", "DELETE FROM ablation_control", "DELETE FROM ablation_flip",
+        f"UPDATE ablation_effect SET {nothing}, q_value = NULL",
+    )  # fmt: skip
+    monkeypatch.setenv("ATLAS_DB", str(path))
+    app = show(task="rooms-event")
+    assert not app.exception and not app.error
+    assert "No random controls were run" in said(app)
+    assert "was not kept in this run" in said(app)
+
+
+def test_targets_that_are_no_class_are_shown_over_all_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = partial(tmp_path / "atlas.db", "UPDATE ablation SET target = 'set of ' || target")
+    monkeypatch.setenv("ATLAS_DB", str(path))
+    app = show(task="rooms-event")
+    assert not app.exception and not app.error
+    assert "No target is a class of the task" in said(app)
+
+
+def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_store(tmp_path / "empty.db").dispose()
+    monkeypatch.setenv("ATLAS_DB", str(tmp_path / "empty.db"))
+    app = show()
+    assert not app.exception
+    assert app.code[0].value.startswith("python run_analysis.py")

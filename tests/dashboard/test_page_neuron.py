@@ -1,0 +1,230 @@
+"""The neuron's page: sounds, classes, worth, cause, neighbours."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dashboard.pages.neuron import facts
+from db.connection.open import open_store
+from db.reads import neuron_evidence as evidence
+from db.reads import neurons
+from tests.support import pages
+from tests.support.pages import asked, said
+from tests.support.synthetic_store import build_store
+
+MODEL, TASK = "nano-ssl", "rooms-event"
+LAYER, NEURON, FLAT = 2, 7, 135
+show = partial(pages.show, "neuron")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up store in which one neuron has evidence of every kind."""
+    folder = tmp_path_factory.mktemp("store")
+    path = build_store(folder / "atlas.db", models=[MODEL], audio_root=folder / "audio")
+    with closing(sqlite3.connect(path)) as connection:
+        of_task = f"SELECT mt.id FROM model_task mt JOIN task ON task.id = mt.task_id WHERE task.name = '{TASK}'"
+        (owner,) = connection.execute(of_task).fetchone()
+        classes = [row[0] for row in connection.execute(
+            f"SELECT tc.id FROM task_class tc JOIN task ON task.id = tc.task_id WHERE task.name = '{TASK}'"
+        )]  # fmt: skip
+        (own,) = connection.execute("SELECT id FROM neuron WHERE flat_index = ?", (FLAT,)).fetchone()
+        connection.executemany(
+            "INSERT INTO selector_score VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (owner, own + step, c, 1000 - step, 100 - step, 9000 - step, 50 - step, 40 - step)
+                for c in classes
+                for step in range(4)
+            ],
+        )
+        connection.execute("INSERT INTO neuron_confound VALUES (?, ?, 6000, NULL, -100)", (owner, own))
+        connection.execute(
+            "INSERT INTO attribution VALUES (1, 1, (SELECT id FROM task WHERE name = ?), 1, NULL, 9, 30, 8, 0.9, 0.8,"
+            " 0.7)",
+            (TASK,),
+        )
+        connection.executemany(
+            "INSERT INTO neuron_attribution_value VALUES (1, ?, ?, ?, 100000, 2)",
+            [(own, c, 500_000 - 200_000 * place) for place, c in enumerate(classes)],
+        )
+        connection.execute("INSERT INTO attribution_check_value VALUES (1, ?, ?, 0.5, 0.625, 1)", (own, classes[0]))
+        connection.executemany(
+            "INSERT INTO neuron_preference VALUES (?, ?, ?, ?, ?, ?)",
+            [(owner, own, c, 1.0 - place, 0.5 - place, 1.5 - place) for place, c in enumerate(classes)],
+        )
+        connection.execute("UPDATE neuron_entropy SET p_value = 0.0001, q_value = 0.002 WHERE neuron_id = ?", (own,))
+        selection = f"SELECT id FROM selection WHERE preset = 'calibrated' AND model_task_id = ({of_task})"
+        connection.execute(
+            f"DELETE FROM class_specific_neuron WHERE neuron_id = ? AND selection_id = ({selection})", (own,)
+        )
+        connection.execute(
+            f"INSERT INTO class_specific_neuron (selection_id, neuron_id, class_id, lift, p_value, q_value, replicated,"
+            f" lift_low, lift_high, explained_by) VALUES (({selection}), ?, ?, 4.25, 1e-7, 0.003, 1, 3.5, 5, 'level')",
+            (own, classes[2]),
+        )
+        connection.commit()
+    return path
+
+
+HERE = {"model": MODEL, "task": TASK, "layer": str(LAYER), "neuron": str(NEURON), "preset": "calibrated"}
+
+
+def test_a_neuron_is_told_with_lift_interval_q_and_entropy(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(store, monkeypatch, **HERE)
+    assert not app.warning
+    text_of_page = said(app)
+    assert "class-specific for dog (4.2× [3.5, 5.0], q 0.003)" in text_of_page
+    assert "lower than shuffled labels give (q 0.002)" in text_of_page
+    assert "cannot be told from level" in text_of_page
+    assert "**level +0.60**" in text_of_page  # beyond what 80 clips give by chance
+    assert "among 3 others that fire" in text_of_page
+    assert asked(app, "part") == "worth"
+    assert asked(app, "clips") == "rooms"
+
+
+def test_parts_that_nobody_opens_are_not_read(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> pd.DataFrame:
+        raise AssertionError("read")
+
+    for name in ("attribution", "attribution_check", "alike", "any_profiles", "tuning", "preferences"):
+        monkeypatch.setattr(evidence, name, fail)
+    show(store, monkeypatch, **HERE)
+
+
+def test_the_cause_tells_estimates_the_check_and_that_sets_are_sets(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = show(store, monkeypatch, **HERE, part="cause")
+    told = said(app)
+    assert "**0.80** over neurons drawn at random" in told
+    assert "fell by **0.625** logits, the estimate was 0.500" in told
+    other = said(show(store, monkeypatch, **{**HERE, "neuron": "8"}, part="cause"))
+    assert "No attribution was computed" in other
+    listed = neurons.neuron_ablations(open_store(store, read_only=True), MODEL, 5, 63)
+    expected = "No ablated set contains this neuron" if listed.empty else "Sets of"
+    assert expected in said(show(store, monkeypatch, **{**HERE, "layer": "5", "neuron": "63"}, part="cause"))
+
+
+def test_neighbours_stand_beside_what_chance_gives(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(store, monkeypatch, **HERE, part="alike")
+    shown = app.dataframe[0].value
+    assert len(shown) == facts.MOST_ALIKE
+    assert shown["correlation"].is_monotonic_decreasing
+    assert (LAYER, NEURON) not in set(zip(shown["layer"], shown["neuron"], strict=True))
+    assert "Of neurons drawn from the whole model one in 40 correlates with it above" in said(app)
+    few = show(store, monkeypatch, **{**HERE, "task": "rooms-place"}, part="alike")
+    assert "2 classes are too few" in said(few)
+
+
+def test_the_clips_come_from_the_chosen_dataset(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(store, monkeypatch, **HERE)
+    assert asked(app, "clips") == "rooms"
+    chosen = show(store, monkeypatch, **HERE, clips="notes")
+    assert asked(chosen, "clips") == "notes"
+    of_sidebar = show(store, monkeypatch, **HERE, dataset="rooms")
+    assert "clips" not in of_sidebar.query_params
+    assert asked(of_sidebar, "dataset") == "rooms"
+    wrong = show(store, monkeypatch, **HERE, clips="nowhere")
+    assert "clips “nowhere”" in wrong.warning[0].value
+
+
+def test_previous_next_and_any_stay_in_the_list(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_store(store, read_only=True)
+    found = evidence.specific_neurons(engine, MODEL, TASK, "calibrated", "dog")
+    app = show(store, monkeypatch, **HERE, class_="dog")
+    buttons = {button.label: button for button in app.button}
+    listed = sorted(found.loc[found["layer"] == LAYER, "neuron"])
+    place = listed.index(NEURON)
+    assert buttons["Next"].disabled == (place == len(listed) - 1)
+    assert buttons["Previous"].disabled == (place == 0)
+    buttons["Any"].click().run()
+    assert not app.exception
+    at = (int(asked(app, "layer")), int(asked(app, "neuron")))
+    assert at in set(zip(found["layer"], found["neuron"], strict=True))
+    assert asked(app, "class") == "dog"
+
+
+def test_another_task_keeps_the_neuron(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(store, monkeypatch, **HERE, clips="rooms")
+    app.selectbox(key="select_task").select("notes-family").run()
+    assert not app.exception
+    assert (asked(app, "layer"), asked(app, "neuron")) == (str(LAYER), str(NEURON))
+    assert asked(app, "clips") == "notes"
+
+
+@pytest.mark.parametrize("part", ["worth", "cause", "alike"])
+def test_a_store_with_scores_only_says_what_it_lacks(
+    part: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(store, tmp_path / "atlas.db")
+    with closing(sqlite3.connect(tmp_path / "atlas.db")) as connection:
+        for table in (
+            "top_clip", "contrast_clip", "clip_pattern", "activation_quantile", "model_dataset", "ablation_control",
+            "ablation_effect", "ablation_neuron", "ablation_flip", "ablation", "selector_score", "neuron_confound",
+            "neuron_attribution_value", "attribution_check_value", "attribution", "neuron_preference", "pitch_tuning",
+            "class_specific_neuron", "selection",
+        ):  # fmt: skip
+            connection.execute(f"DELETE FROM {table}")
+        connection.commit()
+    app = show(tmp_path / "atlas.db", monkeypatch, **HERE, part=part)
+    told = said(app)
+    assert "No clips are stored for this neuron" in told
+    assert f"python run_analysis.py --tasks all --model {MODEL}" in [code.value for code in app.code]
+    lacks = {
+        "worth": ("No scores of other selectors", "was not measured in this task"),
+        "cause": ("No attribution was computed", "No ablated set contains"),
+        "alike": ("stored for class-specific neurons only",),
+    }
+    assert all(words in told for words in lacks[part])
+
+
+def test_clips_without_patterns_are_played_without_an_overlay(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(store, tmp_path / "atlas.db")
+    with closing(sqlite3.connect(tmp_path / "atlas.db")) as connection:
+        connection.execute("DELETE FROM clip_pattern")
+        connection.commit()
+    assert "is not stored for this neuron" in said(show(tmp_path / "atlas.db", monkeypatch, **HERE))
+    assert "is not stored for this neuron" not in said(show(store, monkeypatch, **HERE))
+
+
+@pytest.mark.parametrize("part", ["worth", "cause", "alike"])
+def test_a_neuron_that_never_fires_has_a_page(
+    part: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(store, tmp_path / "atlas.db")
+    with closing(sqlite3.connect(tmp_path / "atlas.db")) as connection:
+        dead = f"(SELECT id FROM neuron WHERE flat_index = {FLAT})"
+        connection.execute(f"UPDATE activation_probability SET positive_count = 0 WHERE neuron_id = {dead}")
+        connection.execute(
+            "UPDATE neuron_entropy SET entropy = NULL, entropy_rank = NULL, top_class_id = NULL, p_value = NULL,"
+            f" q_value = NULL, max_probability = 0 WHERE neuron_id = {dead}"
+        )
+        connection.execute(f"DELETE FROM class_specific_neuron WHERE neuron_id = {dead}")
+        connection.commit()
+    told = said(show(tmp_path / "atlas.db", monkeypatch, **HERE, part=part))
+    assert "It never fires in rooms\\-event." in told
+
+
+def test_names_from_the_store_stay_text(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(store, tmp_path / "atlas.db")
+    with closing(sqlite3.connect(tmp_path / "atlas.db")) as connection:
+        connection.execute("UPDATE task_class SET name = '<b>[x](http://a)</b>' WHERE name = 'dog'")
+        connection.commit()
+    told = said(show(tmp_path / "atlas.db", monkeypatch, **HERE))
+    assert "\\<b\\>\\[x\\]\\(http\\://a\\)\\</b\\>" in told
+    assert "<b>" not in told
+
+
+def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_store(tmp_path / "empty.db").dispose()
+    app = show(tmp_path / "empty.db", monkeypatch)
+    assert app.code[0].value.startswith("python run_analysis.py")

@@ -1,0 +1,96 @@
+"""What a number is worth, through the store into its public views; migration of older stores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+from db.connection.open import migrate, open_store
+from db.schema.views.evidence import EVIDENCE_VIEWS
+from db.writes.store import Store
+from tests.support.tiny_study import SCORES, rows, write_study
+
+OF_TASK = ("tiny", "pets", "pets-animal")
+EXPECTED: dict[str, list[tuple[object, ...]]] = {
+    "coverage_curves": [(*OF_TASK, "aape", 0.01, 0.95, 1, 0.5, 1, 0.25, 0.0, 0.5, 0.5, 0.0, 1.0, 200)],
+    "selector_scores": [
+        (*OF_TASK, "cat", 0, 0, -2.5, 0.25, None, None, -1.0),
+        (*OF_TASK, "dog", 1, 0, 0.125, -0.5, 0.75, 1.5, 1.0),
+    ],
+    "selector_agreement": [(*OF_TASK, "auroc", "mad", 0.5, 1.0, 0.25, 2)],
+    "selection_stability": [(*OF_TASK, "lape", 10, 1, 7.5, 0.5, 0.25, 0.75, 0.125, None, 5, 0.5, 0.0)],
+    "confound_probes": [
+        (*OF_TASK, "level", "", "accuracy", 0.75, 0.5, 1.0, 0.5, 4, "over chance", ""),
+        (*OF_TASK, "model, groups mixed", "place", None, None, None, None, None, 0, "", "one group"),
+    ],
+    "neuron_confounds": [(*OF_TASK, 0, 1, -0.5, None, 0.0)],
+    "neuron_tuning": [(*OF_TASK, 0, 0, 0.5, 0.125, 60, 58.0, 62.5, 61.0, 60.0, 62.0, 3.5, None, None, 0.25, 0.0, 0.5)],
+    "neuron_preferences": [(*OF_TASK, "cat", 1, 0, -0.5, -1.0, 0.0)],
+    "ablation_specificity": [(*OF_TASK, "top 1%", "mean", None, 2.0, 2, -0.5, 0.0, 0.5, None, None)],
+    "neuron_attribution": [(*OF_TASK, "dog", 1, 0, 0.5, 0.25, 3, 1.0, None, 0.5, 1)],
+    "attribution_checks": [(*OF_TASK, "dog", 1, 0, 0.5, 0.75, 1, 2)],
+}
+
+
+@pytest.mark.parametrize("view", EVIDENCE_VIEWS)
+def test_view_holds_what_was_written(engine: Engine, view: str) -> None:
+    write_study(engine)
+    assert sorted(rows(engine, f"SELECT * FROM {view}"), key=repr) == EXPECTED[view]
+
+
+def test_scores_written_again_replace_their_tables(engine: Engine) -> None:
+    model_id = write_study(engine)
+    none = pd.DataFrame(columns=SCORES.tables["neuron_preference"].columns)
+    fewer = replace(SCORES, tables={**SCORES.tables, "neuron_preference": none}, curve=pd.DataFrame())
+    Store(engine).write_scores(1, "tiny/score again", model_id, fewer)
+    assert rows(engine, "SELECT COUNT(*) FROM neuron_preferences") == [(0,)]
+    assert rows(engine, "SELECT COUNT(*) FROM coverage_curves") == [(0,)]
+    assert len(rows(engine, "SELECT * FROM selector_scores")) == 2
+
+
+def test_nulls_and_intervals_stand_beside_their_numbers(engine: Engine) -> None:
+    write_study(engine)
+    assert rows(
+        engine,
+        "SELECT layer, neuron, entropy_p_value, entropy_q_value FROM neuron_selectivity WHERE preset = 'aape'"
+        " ORDER BY layer, neuron",
+    ) == [(0, 0, 0.01, 0.02), (0, 1, None, None), (1, 0, 0.5, 0.5)]
+    assert rows(engine, "SELECT DISTINCT shuffled FROM task_coverage") == [("clips within place",)]
+    assert rows(engine, "SELECT odds_ratio, odds_low, odds_high FROM shared_neurons") == [(0.5, 0.25, None)]
+    assert rows(
+        engine,
+        "SELECT operation, gain, beyond_control, beyond_control_low, n_activity_controls, group_ci_low, n_heads"
+        " FROM ablation_effects WHERE affected_class = 'cat'",
+    ) == [("scale", 0.0, -0.625, -1.0, 0, -0.75, 6)]
+
+
+def test_older_store_keeps_its_ablations_when_the_table_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    older = create_engine(f"sqlite:///{path}")
+    with older.begin() as connection:
+        migrate(connection, "0003")
+        for statement in (
+            "INSERT INTO model VALUES (1, 'tiny', 'w', 1, 1, 1, 16000, 9, '', '')",
+            "INSERT INTO dataset VALUES (1, 'pets', '/', 'c', 'ours', '', '', '')",
+            "INSERT INTO attribute VALUES (1, 1, 0, 'animal')",
+            "INSERT INTO task VALUES (1, 1, 1, 'pets-animal')",
+            "INSERT INTO run (id, model_name, started_at, status, config_json, seed, code_version, versions_json,"
+            " device) VALUES (1, 'tiny', '', 'done', '{}', 0, '', '{}', 'cpu')",
+            "INSERT INTO ablation VALUES (7, 1, 1, 1, NULL, 'top 1%', 'cat', 0.5, 1)",
+            "INSERT INTO ablation_neuron VALUES (7, 1)",
+            "INSERT INTO ablation_effect (ablation_id, position, n_clips, delta, n_controls)"
+            " VALUES (7, 0, 4, -0.25, 0)",
+        ):
+            connection.execute(text(statement))
+    older.dispose()
+    engine = open_store(path)
+    assert rows(engine, "SELECT target, operation, gain, delta, beyond_control FROM ablation_effects") == [
+        ("cat", "scale", 0.5, -0.25, None)
+    ]
+    assert rows(engine, "SELECT COUNT(*) FROM ablation_neuron") == [(1,)]
+    assert rows(engine, "PRAGMA foreign_key_check") == [] and rows(engine, "PRAGMA foreign_keys") == [(1,)]
+    engine.dispose()

@@ -1,0 +1,359 @@
+"""Opening the store: migrations, refusals in words, read-only, the lock of a run."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.exc import IntegrityError
+
+from db.connection.open import (
+    DiskError,
+    StoreError,
+    exclusive_run,
+    migrate,
+    open_store,
+    schema_version,
+    sqlite_path,
+    store_files_dir,
+    translate_errors,
+)
+from db.schema.scores import Base
+from db.schema.views.study import VIEWS
+from db.writes.store import Store
+from tests.support import older_store
+from tests.support.tiny_study import DATASET, MODEL, write_study
+
+
+def pragma(engine: Engine, name: str) -> object:
+    with engine.connect() as connection:
+        return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+
+def test_new_store_has_tables_views_and_pragmas(tmp_path: Path) -> None:
+    engine = open_store(tmp_path / "atlas.db")
+    assert set(inspect(engine).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
+    assert set(inspect(engine).get_view_names()) == set(VIEWS)
+    assert pragma(engine, "journal_mode") == "wal"
+    assert pragma(engine, "foreign_keys") == 1
+    assert pragma(engine, "synchronous") == 1
+    assert pragma(engine, "busy_timeout") == 60_000
+    assert pragma(open_store(tmp_path / "atlas.db", read_only=True), "busy_timeout") == 5_000
+
+
+def test_migrations_make_the_declared_tables() -> None:
+    with open_store(":memory:").connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_large_tables_have_no_rowid() -> None:
+    engine = open_store(":memory:")
+    with engine.connect() as connection, pytest.raises(Exception, match="no such column: rowid"):
+        connection.exec_driver_sql("SELECT rowid FROM activation_probability")
+
+
+@pytest.mark.parametrize("form", ["{path}", "sqlite:///{path}"])
+def test_path_and_url_open_the_same_store(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "at las%20#?.db" if form == "{path}" else tmp_path / "atlas.db"
+    given = form.format(path=path)
+    Store(open_store(given)).register_model(MODEL)
+    assert path.exists()
+    with open_store(given, read_only=True).connect() as connection:
+        assert connection.execute(text("SELECT name FROM model")).scalar() == "tiny"
+
+
+def test_opening_again_keeps_everything(tmp_path: Path) -> None:
+    first = open_store(tmp_path / "atlas.db")
+    write_study(first)
+    again = open_store(tmp_path / "atlas.db", create=False)
+    assert schema_version(again) == schema_version(first) != ""
+    with again.connect() as connection:
+        assert connection.execute(text("SELECT COUNT(*) FROM runs")).scalar() == 1
+
+
+def test_foreign_keys_are_enforced() -> None:
+    with open_store(":memory:").begin() as connection, pytest.raises(IntegrityError):
+        connection.execute(text("INSERT INTO layer VALUES (7, 0, 3)"))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM model",
+        "CREATE TABLE extra (x)",
+        "PRAGMA user_version = 3",
+        "ATTACH DATABASE '{folder}/other.db' AS other",
+    ],
+)
+def test_read_only_refuses_writes(tmp_path: Path, statement: str) -> None:
+    write_study(open_store(tmp_path / "atlas.db"))
+    engine = open_store(tmp_path / "atlas.db", read_only=True)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = OFF")  # mode=ro holds even so
+        with pytest.raises(Exception, match="readonly|too many attached"):
+            connection.exec_driver_sql(statement.format(folder=tmp_path))
+    assert not (tmp_path / "other.db").exists()
+    with pytest.raises(StoreError, match="atlas.db: opened for reading only"):
+        Store(engine).register_model(MODEL)
+
+
+def test_newer_schema_is_refused(tmp_path: Path) -> None:
+    engine = open_store(tmp_path / "atlas.db")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for read_only in (True, False):
+        with pytest.raises(StoreError, match=r"atlas\.db: written by a newer version.*9999"):
+            open_store(tmp_path / "atlas.db", read_only=read_only)
+
+
+def test_empty_file_becomes_a_store_only_by_a_writer(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    path.touch()
+    with pytest.raises(StoreError, match="atlas.db: empty; bring it up to date with: python run"):
+        open_store(path, read_only=True)
+    assert schema_version(open_store(path)) != ""
+
+
+def test_older_schema_is_migrated_only_by_a_writer(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    older = create_engine(f"sqlite:///{path}")
+    with older.begin() as connection:
+        migrate(connection, "0001")
+    older.dispose()
+    for options in ({"read_only": True}, {"create": False}):
+        with pytest.raises(StoreError, match="atlas.db: written by an older version; bring it"):
+            open_store(path, **options)
+    write_study(open_store(path))
+
+
+def test_older_store_keeps_its_results_and_learns_of_several_labels(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    older = create_engine(f"sqlite:///{path}")
+    with older.begin() as connection:
+        migrate(connection, "0002")
+    with older.begin() as connection:
+        for statement in (
+            *older_store.STUDY,
+            "INSERT INTO probe VALUES (1, 1, 1, 1, NULL, '{}', '')",
+            "INSERT INTO probe_score VALUES (1, 0, 'test', NULL, 4, 0.75, 0.5)",
+        ):
+            connection.exec_driver_sql(statement)
+    older.dispose()
+    engine = open_store(path)
+    with engine.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert connection.execute(text("SELECT value FROM clip_labels")).all() == [("cat",)]
+        assert connection.execute(text("SELECT accuracy, metric FROM probe_accuracy")).all() == [(0.75, "accuracy")]
+        assert connection.execute(text("SELECT n_shared, nested FROM shared_neurons")).all() == [(1, 0)]
+        connection.execute(text("INSERT INTO clip_label VALUES (1, 1, 'kitten', NULL)"))
+        with pytest.raises(Exception, match="no such column: rowid"):
+            connection.exec_driver_sql("SELECT rowid FROM clip_label")
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM clip"))
+        assert connection.execute(text("SELECT COUNT(*) FROM clip_label")).scalar() == 0
+
+
+def test_older_store_keeps_its_labels_and_learns_of_splits_of_attributes(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    older = create_engine(f"sqlite:///{path}")
+    with older.begin() as connection:
+        migrate(connection, "0003")
+    with older.begin() as connection:
+        for statement in (
+            f"INSERT INTO dataset VALUES (1, '{DATASET.name}', '', '{DATASET.content_key}', 'official', '', '', '')",
+            "INSERT INTO attribute VALUES (1, 1, 0, 'animal'), (2, 1, 1, 'place')",
+            "INSERT INTO clip VALUES (1, 1, 0, 'train/a.wav', 'train', 1.5), (2, 1, 1, 'train/b.wav', 'train', 2)",
+            "INSERT INTO clip VALUES (3, 1, 2, 'test/c.wav', 'test', 0.5)",
+            "INSERT INTO clip_label VALUES (1, 1, 'cat'), (1, 2, 'home'), (2, 1, 'dog'), (3, 1, 'cat')",
+        ):
+            connection.exec_driver_sql(statement)
+    older.dispose()
+    engine = open_store(path)
+    asked = "SELECT clip_id, attribute, value, split FROM clip_labels ORDER BY clip_id, attribute"
+    before = [(1, "animal", "cat", "train"), (1, "place", "home", "train"), (2, "animal", "dog", "train"),
+              (3, "animal", "cat", "test")]  # fmt: skip
+    with engine.connect() as connection:
+        assert connection.execute(text(asked)).all() == before
+    own = ({"animal": "test"}, {"animal": "valid", "place": "test"}, {"animal": "train"})
+    clips = tuple(replace(clip, splits=splits) for clip, splits in zip(DATASET.clips, own, strict=True))
+    Store(engine).register_dataset(replace(DATASET, clips=clips))
+    with engine.connect() as connection:
+        assert connection.execute(text(asked)).all() == [
+            (1, "animal", "cat", "test"), before[1], (2, "animal", "dog", "valid"), (3, "animal", "cat", "train"),
+        ]  # fmt: skip
+
+
+def test_older_store_keeps_its_top_clips_and_gains_the_tables_of_sound(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    older = create_engine(f"sqlite:///{path}")
+    with older.begin() as connection:
+        migrate(connection, "0005")
+    with older.begin() as connection:
+        for statement in (
+            "INSERT INTO dataset VALUES (1, 'pets', '/pets', 'key', 'official', '', '', '')",
+            "INSERT INTO clip VALUES (1, 1, 0, 'a.wav', 'test', 1.5)",
+            "INSERT INTO model VALUES (1, 'tiny', 'weights-1', 2, 3, 1, 16000, 1, '', '')",
+            "INSERT INTO layer VALUES (1, 0, 2), (1, 1, 1)",
+            "INSERT INTO neuron VALUES (1, 1, 0, 0, 0)",
+            "INSERT INTO run VALUES (1, 'tiny', '', '', 'done', '{}', 0, '', '{}', 'cpu', 1, 1, 1, '[]')",
+            "INSERT INTO model_dataset VALUES (1, 1, 1, 1, NULL)",
+            "INSERT INTO top_clip VALUES (1, 1, 1, 1, 0.5, 0.25)",
+        ):
+            connection.exec_driver_sql(statement)
+    older.dispose()
+    engine = open_store(path)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        asked = text("SELECT kind, rank, path, mean_activation FROM neuron_clips")
+        assert connection.execute(asked).all() == [("top", 1, "a.wav", 0.25)]
+        assert connection.execute(text("SELECT COUNT(*) FROM token_grid")).scalar() == 0
+    assert Store(engine).register_model(MODEL) == 1
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT layer, n_bands FROM token_grid")).all() == [(0, 2), (1, 1)]
+        connection.execute(text("INSERT INTO clip_pattern VALUES (1, 1, 'blob')"))
+        connection.execute(text("DELETE FROM dataset"))
+        assert connection.execute(text("SELECT COUNT(*) FROM clip_pattern")).scalar() == 0
+
+
+def test_not_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    path.write_text("file,split\n" * 200)
+    with pytest.raises(StoreError, match="atlas.db: not an SQLite database; give --db another"):
+        open_store(path)
+    assert path.read_text() == "file,split\n" * 200
+
+
+def test_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE photos (x)")
+    other.close()
+    with pytest.raises(StoreError, match="not one of this program .it holds photos"):
+        open_store(path)
+
+
+def test_missing_folder_missing_store_and_folder_as_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="its folder does not exist"):
+        open_store(tmp_path / "no" / "atlas.db")
+    with pytest.raises(StoreError, match="no store there; make one with"):
+        open_store(tmp_path / "atlas.db", create=False)
+    with pytest.raises(StoreError, match="no store there; make one with"):
+        open_store(tmp_path / "atlas.db", read_only=True)
+    with pytest.raises(StoreError, match="is a folder; give --db a file"):
+        open_store(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unusable_url() -> None:
+    with pytest.raises(StoreError, match="not a database URL"):
+        open_store("nonsense://atlas")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_no_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(StoreError, match="no permission to write"):
+            open_store(tmp_path / "atlas.db")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_no_permission_where_not_even_root_may_write() -> None:
+    folder = Path("/proc/self")
+    if not folder.is_dir():
+        pytest.skip("no /proc here")
+    with pytest.raises(StoreError, match="atlas.db"):
+        open_store(folder / "atlas.db")
+
+
+def test_locked_store(tmp_path: Path) -> None:
+    engine = open_store(tmp_path / "atlas.db")
+    other = sqlite3.connect(tmp_path / "atlas.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    pragma(engine, "busy_timeout = 20")
+    with pytest.raises(StoreError, match="atlas.db: locked by another run or program"):
+        Store(engine).register_model(MODEL)
+    other.execute("ROLLBACK")
+    assert Store(engine).register_model(MODEL) == 1
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    engine = open_store(tmp_path / "atlas.db")
+    pragma(engine, "max_page_count = 1")  # SQLite's own way to run out of space
+    store = Store(engine)
+    wide = type(MODEL)("wide", "w", (4000,) * 12, 16000)
+    with pytest.raises(DiskError, match="the disk is full; free some space"):
+        store.register_model(wide)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT COUNT(*) FROM model")).scalar() == 0
+
+
+def test_other_errors_pass_through() -> None:
+    with pytest.raises(Exception, match="syntax error") as caught, translate_errors("atlas.db"):
+        sqlite3.connect(":memory:").execute("SELEC 1")
+    assert not isinstance(caught.value, StoreError)
+
+
+def test_reading_beside_a_writer(tmp_path: Path) -> None:
+    writer = open_store(tmp_path / "atlas.db")
+    reader = open_store(tmp_path / "atlas.db", read_only=True)
+    with writer.begin() as connection:
+        connection.execute(text("INSERT INTO layer SELECT 1, 0, 1 WHERE 0"))
+        with reader.connect() as reading:
+            assert reading.execute(text("SELECT COUNT(*) FROM runs")).scalar() == 0
+
+
+def test_paths_of_a_store(tmp_path: Path) -> None:
+    assert store_files_dir(tmp_path / "atlas.db") == tmp_path / "atlas.files"
+    assert store_files_dir(f"sqlite:///{tmp_path}/atlas.db") == tmp_path / "atlas.files"
+    assert store_files_dir("postgresql://user:secret@host/atlas") == Path("atlas.files")
+    assert store_files_dir(":memory:") == Path("memory.files")
+    assert sqlite_path("sqlite:///some/atlas.db") == Path("some/atlas.db").absolute()
+    assert sqlite_path(":memory:") is None
+    assert sqlite_path("sqlite://") is None
+
+
+def test_second_run_is_refused_and_told_who_holds_the_store(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    told = rf"another run \(pid {os.getpid()}, host .*atlas.db"
+    with exclusive_run(path), pytest.raises(StoreError, match=told), exclusive_run(path):
+        pass
+    with exclusive_run(str(path)):
+        pass
+
+
+def test_lock_goes_with_a_killed_process(tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    code = (
+        "import sys, time\nfrom db.writes.store import exclusive_run\n"
+        "with exclusive_run(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)"
+    )
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], cwd=root, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StoreError, match=f"pid {holder.pid}"), exclusive_run(path):
+            pass
+        holder.kill()
+    with exclusive_run(path):
+        pass
+
+
+def test_lock_in_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="its folder does not exist"), exclusive_run(tmp_path / "no/a.db"):
+        pass
+
+
+def test_lock_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "atlas.db.lock").mkdir()
+    with pytest.raises(StoreError, match=r"atlas.db.lock: cannot be written"), exclusive_run(tmp_path / "atlas.db"):
+        pass

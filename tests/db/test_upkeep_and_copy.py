@@ -1,0 +1,145 @@
+"""Looking a store over, and copying one from engine to engine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from db import copy, upkeep
+from db.connection.open import exclusive_run, open_store
+from db.reads.frames import frame
+from db.schema.scores import Base
+from db.writes.store import Store
+from tests.support.tiny_study import DATASET, MODEL, write_study
+
+
+@pytest.fixture
+def atlas(tmp_path: Path) -> Path:
+    """A small store, with some pages that nothing uses."""
+    path = tmp_path / "atlas.db"
+    engine = open_store(path)
+    write_study(engine)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE waste (text TEXT)"))
+        connection.execute(text("INSERT INTO waste VALUES (:text)"), [{"text": "x" * 4000}] * 200)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE waste"))
+    engine.dispose()
+    return path
+
+
+def contents(location: str) -> dict[str, list[tuple[object, ...]]]:
+    engine = open_store(location, read_only=True)
+    found = {}
+    for table in Base.metadata.sorted_tables:
+        keys = ", ".join(column.name for column in table.primary_key)
+        columns = ", ".join(column.name for column in table.columns)
+        rows = frame(engine, f"SELECT {columns} FROM {table.name} ORDER BY {keys}")
+        found[table.name] = [tuple(None if v != v else v for v in row) for row in rows.itertuples(index=False)]
+    engine.dispose()
+    return found
+
+
+def test_a_whole_store_gets_statistics_and_gives_space_back(atlas: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, size = contents(str(atlas)), atlas.stat().st_size
+    assert upkeep.main([str(atlas)]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("atlas.db: whole, 0.") and "MB given back), statistics taken" in told
+    assert atlas.stat().st_size < size - 500_000
+    assert contents(str(atlas)) == before
+    engine = open_store(atlas, read_only=True)
+    assert "model_task" in set(frame(engine, "SELECT tbl FROM sqlite_stat1")["tbl"])
+    engine.dispose()
+    assert upkeep.main([str(atlas)]) == 0
+    assert "given back" not in capsys.readouterr().out
+
+
+def test_a_damaged_file_is_named(atlas: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    upkeep.look_over(atlas)
+    data = bytearray(atlas.read_bytes())
+    for start in range(8 * 4096, len(data), 4096):  # the schema stays, so that it opens
+        data[start : start + 64] = os.urandom(64)
+    atlas.write_bytes(data)
+    assert upkeep.main([str(atlas)]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: atlas.db: damaged") and "restore a copy" in line and line.count("\n") == 1
+
+
+def test_rows_without_their_owner_are_named(atlas: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = open_store(atlas)
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        driver.execute("PRAGMA foreign_keys=OFF")
+        driver.execute("DELETE FROM probe")
+        driver.execute("PRAGMA foreign_keys=ON")
+    engine.dispose()
+    assert upkeep.main([str(atlas)]) == 2
+    assert "damaged (rows of probe_score belong to a probe that is gone)" in capsys.readouterr().err
+
+
+def test_upkeep_waits_for_no_run_and_makes_nothing(atlas: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with exclusive_run(atlas):
+        assert upkeep.main([str(atlas)]) == 2
+    assert "another run" in capsys.readouterr().err
+    assert upkeep.main([str(atlas.with_name("none.db"))]) == 2
+    assert "no store there" in capsys.readouterr().err
+    assert not atlas.with_name("none.db").exists()
+    assert upkeep.main([]) == 2
+    assert "expected one store" in capsys.readouterr().err
+
+
+def test_upkeep_of_a_server(postgres_store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = open_store(postgres_store)
+    write_study(engine)
+    assert upkeep.main([postgres_store]) == 0
+    told = capsys.readouterr().out
+    assert "MB, rows that were replaced made free, statistics taken" in told and ":***@" in told
+    known = frame(engine, "SELECT relname FROM pg_stat_user_tables WHERE last_vacuum IS NOT NULL")
+    assert "activation_probability" in set(known["relname"])
+    engine.dispose()
+
+
+def test_there_and_back_is_the_same(
+    atlas: Path, tmp_path: Path, postgres_store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert copy.main([str(atlas), postgres_store]) == 0
+    told = capsys.readouterr().out
+    assert "activation_probability              6 rows" in told and ":***@" in told
+    assert copy.main([postgres_store, str(tmp_path / "back.db")]) == 0
+    assert contents(str(atlas)) == contents(postgres_store) == contents(str(tmp_path / "back.db"))
+    # New rows go on where those copied end.
+    engine = open_store(postgres_store)
+    write_study(engine)
+    write_study(engine, "another")
+    ids = frame(engine, "SELECT first_neuron_id FROM model ORDER BY id")
+    assert list(ids["first_neuron_id"]) == [1, 4]
+    engine.dispose()
+
+
+def test_copy_into_a_store_that_holds_something_is_refused(
+    atlas: Path, tmp_path: Path, postgres_store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = open_store(postgres_store)
+    Store(engine).register_model(MODEL)
+    engine.dispose()
+    for arguments, told in (
+        ([str(atlas), postgres_store], "holds results already; copy into a store that is new or empty"),
+        ([str(tmp_path / "none.db"), postgres_store], "no store there"),
+        ([str(atlas)], "expected two stores"),
+    ):
+        assert copy.main(arguments) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_a_copy_that_fails_leaves_nothing(atlas: Path, postgres_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise OSError("cut off")
+
+    monkeypatch.setattr(copy, "_number_on", fails)
+    with pytest.raises(OSError, match="cut off"):
+        list(copy.copy_store(str(atlas), postgres_store))
+    assert all(rows == [] for rows in contents(postgres_store).values())
+    assert DATASET.name  # the store is as new, so that the next copy is taken

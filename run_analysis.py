@@ -36,7 +36,7 @@ from core.distributed.team import lead_or_follow
 from core.encoders import Encoder
 from core.encoders.device import ablate_clips_for
 from core.probes import fit
-from core.progress.progress import Face, Update
+from core.progress.progress import Progress, Update
 from core.progress.time_left import Part
 from core.recording import activations, checksums, traces
 from core.recording.activations import Activations
@@ -60,7 +60,7 @@ class Study:
     """One model of a run: what every stage needs, and what it leaves to be told at the end."""
 
     config: AnalysisConfig
-    face: Face
+    progress: Progress
     store: Store
     files: Path
     encoder: Encoder
@@ -100,7 +100,7 @@ class Study:
     @contextmanager
     def stage(self, name: str, label: str, total: int, unit: str) -> Iterator[Update]:
         """A timed stage that shows how far it is."""
-        with self.timer(name), self.face.stage(label, total, unit) as update:
+        with self.timer(name), self.progress.stage(label, total, unit) as update:
             yield update
 
     def key(self, name: str, content_key: str, *settings: object) -> str:
@@ -127,7 +127,7 @@ class Study:
         """Tell something at the end, once."""
         if text not in self.notes:
             self.notes.append(text)
-            self.face.note(text)
+            self.progress.note(text)
 
     def finish(self, status: str) -> None:
         if self._run_id is not None:
@@ -141,43 +141,43 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
     """The command line, on the first of the ranks."""
-    with Face(inputs.output(), inputs.output(stderr=True)) as face:
+    with Progress(inputs.output(), inputs.output(stderr=True)) as progress:
         try:
             config, show_list, report_path, log_path = options.parse(argv)
             if show_list:
-                inputs.show_list(config, face.console)
+                inputs.show_list(config, progress.console)
                 return 0
             if report_path:
                 from dashboard.report.write import write_report  # charts and page, which a study does without
 
-                face.print(f"{write_report(config.db, report_path)} written")
+                progress.print(f"{write_report(config.db, report_path)} written")
                 return 0
-            inputs.open_log(face, log_path, config)
-            return face.finish(run(config, face, ranks))
+            inputs.open_log(progress, log_path, config)
+            return progress.finish(run(config, progress, ranks))
         except KeyboardInterrupt as stop:
             told = " ".join(["stopped", *stop.args])
-            face.print(f"{told}; what is finished is kept, the same command goes on from here")
-            return face.finish(130)
+            progress.print(f"{told}; what is finished is kept, the same command goes on from here")
+            return progress.finish(130)
         except (OSError, InputError, StoreError) as error:
-            face.error(inputs.in_words(error))
-            return face.finish(1 if isinstance(error, OSError) else 2)  # the disk's errors, the store's among them
+            progress.error(inputs.in_words(error))
+            return progress.finish(1 if isinstance(error, OSError) else 2)  # the disk's errors, the store's among them
 
 
-def run(config: AnalysisConfig, face: Face, ranks: Ranks) -> int:
+def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
     """The study, step by step."""
     started = time.monotonic()
-    face.begin(config.as_dict(), inputs.versions())
+    progress.begin(config.as_dict(), inputs.versions())
     encoders = load.load(ranks, config)
-    face.watch(str(encoders[0].device))
-    tasks = inputs.tasks(config, face)
+    progress.watch(str(encoders[0].device))
+    tasks = inputs.tasks(config, progress)
     for line in report.shared_recordings([dataset for dataset, _ in tasks]):
-        face.warn(line)
+        progress.warn(line)
 
-    with face.live(), exclusive_run(config.db, [encoder.name for encoder in encoders]):
+    with progress.live(), exclusive_run(config.db, [encoder.name for encoder in encoders]):
         store = Store(open_store(config.db))
         model_ids = [store.register_model(stages.model_record(encoder)) for encoder in encoders]
         files = store_files_dir(config.db)
-        scans = [inputs.scan_dataset(dataset, of, files, config, face) for dataset, of in tasks]
+        scans = [inputs.scan_dataset(dataset, of, files, config, progress) for dataset, of in tasks]
         for scan in scans:
             if config.limit:
                 inputs.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
@@ -185,24 +185,24 @@ def run(config: AnalysisConfig, face: Face, ranks: Ranks) -> int:
             load.hold(ranks, scan)
         data = [(scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)]
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
-        face.plan([encoder.name for encoder in encoders], parts, config.stages)
+        progress.plan([encoder.name for encoder in encoders], parts, config.stages)
         if told := disk_space.ask(config, encoders, data, files):
-            face.print(told, "dim")
+            progress.print(told, "dim")
         studies = [
-            study_model(Study(config, face, store, files, encoder, model_id, ranks), data)
+            study_model(Study(config, progress, store, files, encoder, model_id, ranks), data)
             for encoder, model_id in zip(encoders, model_ids, strict=True)
         ]
-        summarise(store, config, face, files)
-    return inputs.tell_end(face, config, studies, time.monotonic() - started)
+        summarise(store, config, progress, files)
+    return inputs.tell_end(progress, config, studies, time.monotonic() - started)
 
 
 def study_model(study: Study, data: Sequence[tuple[Scan, Sequence[str]]]) -> Study:
     """One model over all datasets; a dataset or task that fails does not stop the others."""
-    encoder, face = study.encoder, study.face
-    face.print(f"\n{encoder.name}: {encoder.n_neurons:,} neurons in {encoder.n_layers} layers", "bold")
-    face.print(f"  {encoder.description}; licence: {encoder.licence or 'not known'}", "dim")
+    encoder, progress = study.encoder, study.progress
+    progress.print(f"\n{encoder.name}: {encoder.n_neurons:,} neurons in {encoder.n_layers} layers", "bold")
+    progress.print(f"  {encoder.description}; licence: {encoder.licence or 'not known'}", "dim")
     try:
-        with face.at(model=encoder.name):
+        with progress.at(model=encoder.name):
             for scan, attributes in data:
                 with inputs.keep_going(study, scan.dataset.name, dataset=scan.dataset.name):
                     matrices = extract(study, scan)
@@ -224,7 +224,7 @@ def extract(study: Study, scan: Scan) -> Activations:
     """One forward pass over a dataset: counts of positive tokens per clip and neuron, embeddings."""
     config, encoder, name = study.config, study.encoder, scan.dataset.name
     matrices = activations.open_activations(encoder, scan, study.files, config.padding, study.precision)
-    checksums.check(matrices, study.face.warn)
+    checksums.check(matrices, study.progress.warn)
     if not matrices.complete:
         if "extract" not in config.stages:
             raise InputError(f"{name} has no activations of {encoder.name} yet; add extract to --stages")
@@ -293,7 +293,7 @@ def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) 
         raise InputError(f"{task} is not scored with these settings yet; add score to --stages")
     if not done(probe_key):
         study.store.write_probe(study.run_id, probe_key, study.model_id, heads.result)
-        study.face.print(f"  {task} · linear head: {fit.describe(heads.result)}")
+        study.progress.print(f"  {task} · linear head: {fit.describe(heads.result)}")
     if to_attribute and heads.parts:
         attribute_neurons(study, scan, attribute, heads, attribution_key)
     refit = cache(lambda: stages.refit_heads(config, scan, matrices, attribute, heads))
@@ -316,8 +316,8 @@ def score(
     with study.stage("score", "score", stages.n_steps_of_score(config), "steps") as update:
         scores = stages.score(config, scan, matrices, attribute, counts, heads, update)
     for warning in scores.warnings:
-        study.face.warn(warning, indent=4)
-    study.face.print(f"    {verdicts.verdict(scores)}")
+        study.progress.warn(warning, indent=4)
+    study.progress.print(f"    {verdicts.verdict(scores)}")
     study.store.write_scores(study.run_id, key, study.model_id, scores)
 
 
@@ -390,13 +390,13 @@ def compare_selections(study: Study) -> None:
                 study.note(line)
 
 
-def summarise(store: Store, config: AnalysisConfig, face: Face, files: Path) -> None:
+def summarise(store: Store, config: AnalysisConfig, progress: Progress, files: Path) -> None:
     """The study in tables: what this run asked for to the user, all of the store to a file beside it."""
     from dashboard.report.appendix import in_short, write_summary  # what the page shares, needed here alone
 
     path = files / "summary.md"
     write_summary(store.engine, path, config.shown_db)
-    face.summarise(*in_short(store.engine, *face.outlook.names), path)
+    progress.summarise(*in_short(store.engine, *progress.time_left.names), path)
 
 
 if __name__ == "__main__":

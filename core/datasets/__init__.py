@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from core.datasets import audiofolder, index, manifest
-from core.datasets.base import Clip, Dataset, InputError
+from core.datasets import audiofolder, manifest
+from core.datasets.base import Clip, Dataset, InputError, storable
 from core.datasets.published.base import Options, Published
 from core.datasets.published.cremad import CremaD
 from core.datasets.published.esc50 import ESC50
@@ -72,27 +72,20 @@ def find(data_dirs: Sequence[Path], options: Options | None = None) -> list[Data
 
 def _below(folder: Path, options: Options, depth: int, class_folders: bool = True) -> list[Dataset]:
     """The folder as a dataset, and what is in those of its sub-folders that are not part of it."""
+    root = folder.resolve()
     if manifest.recognise(folder):
-        return [_read_manifest(folder, options)]
-    here = [index.listed(p.name, folder, options, p.read) for p in PUBLISHED if p.recognise(folder)]
+        return [storable(manifest.read(root, options.seed))]
+    here = [storable(p.read(root, options)) for p in PUBLISHED if p.recognise(folder)]
     class_folders = class_folders and not here
     if class_folders and audiofolder.split_folders(folder) and audiofolder.recognise(folder):
-        return [_read_folders(folder, options)]
+        return [storable(audiofolder.read(root, options.seed))]
     taken = {clip.path.partition("/")[0] for dataset in here for clip in dataset.clips}
     for inside in _sub_folders(folder) if depth else []:
         if inside.name not in taken:
             here += _below(inside, options, depth - 1, class_folders)
     if class_folders and not here and audiofolder.recognise(folder):
-        return [_read_folders(folder, options)]
+        return [storable(audiofolder.read(root, options.seed))]
     return here
-
-
-def _read_manifest(folder: Path, options: Options) -> Dataset:
-    return index.listed("manifest", folder, options, lambda root, given: manifest.read(root, given.seed))
-
-
-def _read_folders(folder: Path, options: Options) -> Dataset:
-    return index.listed("audiofolder", folder, options, lambda root, given: audiofolder.read(root, given.seed))
 
 
 def _sub_folders(folder: Path) -> list[Path]:

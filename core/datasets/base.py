@@ -17,6 +17,7 @@ import numpy as np
 
 from core.datasets.splits import draw_splits, own_splits
 from core.results import Problem
+from core.untrusted_text import harmless, is_storable
 
 SPLITS = ("train", "valid", "test")
 
@@ -162,6 +163,26 @@ class Dataset:
         if splits is None:
             return self
         return replace(self, clips=tuple(Clip(c.path, s, c.labels) for c, s in zip(self.clips, splits, strict=True)))
+
+
+def storable(dataset: Dataset) -> Dataset:
+    """Without files whose names are no UTF-8: neither a database nor a terminal takes such names.
+
+    Raises
+    ------
+    InputError
+        If the folder itself has such a name.
+    """
+    if not is_storable(str(dataset.root)):
+        raise InputError(f"{dataset.root}: the folder's path is no UTF-8; rename it")
+    odd = [clip.path for clip in dataset.clips if not is_storable(clip.path)]
+    problems = tuple(
+        p if is_storable(p.path + p.reason) else replace(p, path=harmless(p.path), reason=harmless(p.reason))
+        for p in (*dataset.problems, *(Problem(path, "has a name that is no UTF-8; rename it") for path in odd))
+    )
+    if odd:
+        dataset = dataset.only([clip for clip in dataset.clips if is_storable(clip.path)]).drawn_again()
+    return replace(dataset, problems=problems)
 
 
 def shuffled_labels(dataset: Dataset, seed: int) -> Dataset:

@@ -1,4 +1,4 @@
-"""What loaders of datasets share: walking folders, reading tables, what is looked at."""
+"""What loaders of datasets share: walking folders, reading tables, the cache."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -21,36 +19,13 @@ from core.results import Problem
 Row = Mapping[str, str]
 _LFS_POINTER = b"version https://git-lfs"
 
-Stamp = tuple[int, int, int]
-"""Time of change, time of change of the entry, size; all -1 where there is nothing."""
-_looked_at: ContextVar[dict[str, Stamp] | None] = ContextVar("looked_at", default=None)
 
-
-def stamp(path: str) -> Stamp:
-    """What tells cheaply that a file, or the list of a folder's entries, has changed."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return -1, -1, -1
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
-
-
-def look_at(path: str | Path) -> None:
-    """Note that what is being listed depends on this file or folder, there or not; to be told before reading it."""
-    looked_at = _looked_at.get()
-    if looked_at is not None and str(path) not in looked_at:
-        looked_at[str(path)] = stamp(str(path))
-
-
-@contextmanager
-def noting() -> Iterator[dict[str, Stamp]]:
-    """Everything that is looked at inside, with its stamp from before."""
-    looked_at: dict[str, Stamp] = {}
-    token = _looked_at.set(looked_at)
-    try:
-        yield looked_at
-    finally:
-        _looked_at.reset(token)
+def cache_folder() -> Path:
+    """The user's cache of this project: ``ATLAS_CACHE``, or in ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    if "ATLAS_CACHE" in os.environ:
+        return Path(os.environ["ATLAS_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "audio-neuron-atlas"
 
 
 def walk(root: Path, suffixes: Collection[str] = (".wav",)) -> Iterator[str]:
@@ -79,7 +54,6 @@ def walk(root: Path, suffixes: Collection[str] = (".wav",)) -> Iterator[str]:
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    look_at(folder)
     with os.scandir(folder) as entries:
         return iter(sorted(entries, key=_name_of))
 
@@ -89,7 +63,6 @@ _name_of = attrgetter("name")
 
 def some_names(folder: Path, limit: int = 200) -> list[str]:
     """Names of a few entries of a folder, hidden ones left out; none where it cannot be read."""
-    look_at(folder)
     try:
         with os.scandir(folder) as entries:
             return [name for name in (entry.name for entry in islice(entries, limit)) if not name.startswith(".")]
@@ -109,7 +82,6 @@ def read_rows(
     InputError
         If the file cannot be read or lacks one of ``columns``.
     """
-    look_at(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             refuse_nul(path)
@@ -133,7 +105,6 @@ def read_lines(path: Path) -> list[str]:
     InputError
         If the file cannot be read as text.
     """
-    look_at(path)
     try:
         refuse_nul(path)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -158,7 +129,6 @@ def read_json(path: Path, what: str, object_hook: Callable[[dict[str, Any]], Any
     InputError
         If the file cannot be read, or ``object_hook`` does not find what it looks for.
     """
-    look_at(path)
     try:
         content = path.read_bytes()
         if _NO_CHARACTER.search(content):
@@ -192,7 +162,6 @@ def refuse_nul(path: Path) -> None:
 
 def is_lfs_pointer(path: Path) -> bool:
     """Whether the file is a Git LFS pointer in place of its content."""
-    look_at(path)
     try:
         with path.open("rb") as file:
             return file.read(len(_LFS_POINTER)) == _LFS_POINTER
@@ -206,7 +175,6 @@ def evar_file(evar_dir: Path | None, *parts: str) -> Path | None:
         return None
     for base in (evar_dir / "evar", evar_dir):
         path = base.joinpath(*parts)
-        look_at(path)
         if path.is_file():
             return path
     return None

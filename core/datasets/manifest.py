@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from core.datasets.base import SPLITS, Clip, Dataset, InputError
-from core.datasets.files import look_at, refuse_nul
+from core.datasets.files import refuse_nul
 from core.results import Problem
 
 FILE = "manifest.csv"
@@ -53,7 +53,6 @@ def read(
         If the file cannot be read, lacks the column ``file``, has no attribute or no row.
     """
     path = folder / FILE
-    look_at(path)
     table = _table(path)
     attributes = tuple(c for c in table.columns if c not in ("file", "split"))
     problems: list[Problem] = []

@@ -11,7 +11,7 @@ import pandas as pd
 
 from core.datasets import audio
 from core.datasets.base import Dataset
-from core.datasets.index import cache_folder
+from core.datasets.files import cache_folder
 from core.datasets.scan import Scan
 from core.results import Problem
 

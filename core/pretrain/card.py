@@ -21,7 +21,7 @@ from core.datasets.demo import corpora
 from core.datasets.scan import Scan, scan
 from core.encoders import nano
 from core.probes import fit
-from core.progress.progress import Face
+from core.progress.progress import Progress
 from core.recording.activations import Activations, extract, open_activations
 from core.scoring import scores as scoring
 from core.selectivity.presets import SelectionSettings
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     encoders["untrained"] = nano.untrained_like(next(iter(encoders.values())))
     header = ["task", "log-mel mean", "log-mel mean and deviation", *encoders]
     tables: dict[str, list[list[str]]] = {"accuracy": [], "calibrated": []}
-    for dataset in corpora.datasets(Face(console)):
+    for dataset in corpora.datasets(Progress(console)):
         scanned = scan(dataset, args.work / "scans" / f"{dataset.name}.csv")
         mels = log_mel_statistics(scanned)
         matrices = {}

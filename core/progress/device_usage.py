@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
+import psutil
 
 GB = 1e9
-_STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True)
-class Usage:
+class DeviceUsage:
     """One look at a device; None where it is not told.
 
     Attributes
@@ -26,8 +20,7 @@ class Usage:
     device : str
         ``cuda:0``, ``mps`` or ``cpu``.
     memory_bytes, memory_total_bytes : int or None
-        On CUDA of the whole device, others' processes included; else of this process (at its largest, where
-        the present size is not told), beside the machine's.
+        On CUDA of the whole device, others' processes included; else of this process, beside the machine's.
     utilisation_percent : float or None
         Of the device (CUDA), or the processor time of this process, 100 for each core that is busy all the time.
     """
@@ -38,17 +31,17 @@ class Usage:
     utilisation_percent: float | None = None
 
     def __str__(self) -> str:
-        told = [self.device]
+        parts = [self.device]
         if self.memory_bytes is not None:
             of = f" of {self.memory_total_bytes / GB:.1f}" if self.memory_total_bytes else ""
-            told.append(f"{self.memory_bytes / GB:.1f}{of} GB")
+            parts.append(f"{self.memory_bytes / GB:.1f}{of} GB")
         if self.utilisation_percent is not None:
-            cores = f" of {os.cpu_count() or 1} cores" if self.device == "cpu" else " busy"
-            told.append(f"{self.utilisation_percent:.0f} %{cores}")
-        return ", ".join(told)
+            cores = f" of {psutil.cpu_count() or 1} cores" if self.device == "cpu" else " busy"
+            parts.append(f"{self.utilisation_percent:.0f} %{cores}")
+        return ", ".join(parts)
 
 
-class Meter:
+class DeviceMonitor:
     """Looks at a device, at most once a second.
 
     Parameters
@@ -60,54 +53,33 @@ class Meter:
 
     def __init__(self, device: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.device, self._clock = device, clock
-        self._seen = -1.0, Usage(device)
-        self._processor = clock(), time.process_time()
+        self._seen = -1.0, DeviceUsage(device)
+        self._process = psutil.Process()
+        self._process.cpu_percent()  # each call tells of the time since the one before
 
-    def read(self) -> Usage:
+    def read(self) -> DeviceUsage:
         """The device as it is now, or was less than a second ago."""
         now = self._clock()
         when, usage = self._seen
         if when < 0 or now - when >= 1:
-            usage = _cuda(self.device) if self.device.startswith("cuda") else self._process(now)
+            usage = _cuda(self.device) if self.device.startswith("cuda") else self._of_process()
             self._seen = now, usage
         return usage
 
-    def _process(self, now: float) -> Usage:
-        (since, spent), processor = self._processor, time.process_time()
-        self._processor = now, processor
-        percent = round(100 * (processor - spent) / (now - since), 1) if now > since else None
-        return Usage(self.device, _resident(), _machine(), percent)
+    def _of_process(self) -> DeviceUsage:
+        resident, installed = self._process.memory_info().rss, psutil.virtual_memory().total
+        return DeviceUsage(self.device, resident, installed, self._process.cpu_percent())
 
 
-def _cuda(device: str) -> Usage:
+def _cuda(device: str) -> DeviceUsage:
     import torch  # loaded long before by whoever runs a model; options and --help do without
 
     try:
         free, total = torch.cuda.mem_get_info(device)
     except (RuntimeError, ValueError):
-        return Usage(device)
+        return DeviceUsage(device)
     try:
         busy: float | None = torch.cuda.utilization(device)
     except Exception:  # needs nvidia-ml-py and a driver that answers; each fails in its own way
         busy = None
-    return Usage(device, total - free, total, busy)
-
-
-def _resident() -> int | None:
-    """Memory of this process in bytes."""
-    try:
-        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        pass
-    if resource is None:
-        return None
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest if os.uname().sysname == "Darwin" else largest * 1024
-
-
-def _machine() -> int | None:
-    """Memory of the machine in bytes."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
+    return DeviceUsage(device, total - free, total, busy)

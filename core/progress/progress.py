@@ -1,6 +1,6 @@
 """What a run shows and writes of itself: lines, a live table in a terminal, and events for programs.
 
-All that a run tells goes through one `Face`. In a terminal its table stays below the lines; elsewhere
+All that a run tells goes through one `Progress`. In a terminal its table stays below the lines; elsewhere
 there is a line for each finished stage. With a log, every telling is an event too (`core.progress.event_log`).
 """
 
@@ -25,9 +25,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from core.progress.device_usage import Meter
+from core.progress.device_usage import DeviceMonitor
 from core.progress.event_log import EventLog
-from core.progress.time_left import PASSES, Outlook, Part, Place
+from core.progress.time_left import PASSES, Part, Place, TimeLeft
 from core.results import Problem
 
 Update = Callable[[int], None]
@@ -50,7 +50,10 @@ _NAMED = 100
 
 @dataclass
 class Stage:
-    """A stage that runs: how much of it is done, and how fast it goes."""
+    """A stage that runs: how much of it is done, and how fast it goes.
+
+    rich estimates a rate too, but its stays as it was in a standstill, and is none where a step takes over a minute.
+    """
 
     name: str
     total: int
@@ -83,7 +86,7 @@ class Stage:
         return max(self.total - self.done, 0) / rate if rate else None
 
 
-class Face:
+class Progress:
     """Everything a run tells, to people and to programs.
 
     Parameters
@@ -103,11 +106,11 @@ class Face:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.console, self.errors = console, errors or console
-        self.place, self.outlook, self.bad = Place(), Outlook(), 0
+        self.place, self.time_left, self.bad = Place(), TimeLeft(), 0
         self.notes: list[str] = []
         self.failures: list[str] = []
         self._clock, self._started = clock, clock()
-        self._meter = Meter("cpu", clock)
+        self._device = DeviceMonitor("cpu", clock)
         self._log: EventLog | None = None
         self._stage: Stage | None = None
         self._last, self._n_stages = "", 0
@@ -180,7 +183,7 @@ class Face:
         if path == "-":
             self.console.stderr = True
 
-    def __enter__(self) -> Face:
+    def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
@@ -196,11 +199,11 @@ class Face:
 
     def watch(self, device: str) -> None:
         """Tell how busy this device is."""
-        self._meter = Meter(device, self._clock)
+        self._device = DeviceMonitor(device, self._clock)
 
     def plan(self, models: Sequence[str], parts: Sequence[Part], stages: Sequence[str]) -> None:
         """What the run is to do."""
-        self.outlook = Outlook(models, parts, "extract" in stages, "score" in stages or "ablate" in stages)
+        self.time_left = TimeLeft(models, parts, "extract" in stages, "score" in stages or "ablate" in stages)
 
     def finish(self, exit_code: int) -> int:
         """The run ends; the last event. Returns the exit code."""
@@ -252,7 +255,7 @@ class Face:
         try:
             yield
             if place.get("task") and self._n_stages > stages:
-                self.outlook.did_task(self.place.model, self._clock() - started)
+                self.time_left.did_task(self.place.model, self._clock() - started)
         finally:
             self.place = before
 
@@ -262,14 +265,14 @@ class Face:
         label = f"{self.place.task or self.place.dataset} · {name}"
         started = self._clock()
         stage = self._stage = Stage(name, total, unit, started, logged=started)
-        self._tell("stage_started", **self._progress(stage))
+        self._tell("stage_started", **self._stage_fields(stage))
 
         def update(done: int) -> None:
             now = self._clock()
             stage.reach(done, now)
             if self._log and now - stage.logged >= LOG_EVERY:
                 stage.logged = now
-                self._tell("progress", **self._progress(stage))
+                self._tell("progress", **self._stage_fields(stage))
 
         try:
             yield update
@@ -277,22 +280,22 @@ class Face:
             self._stage, self._last, self._n_stages = None, name, self._n_stages + 1
         seconds, n = self._clock() - stage.started, stage.done - (stage.first or 0)
         if name in PASSES and n:
-            self.outlook.passed(self.place.model, name, seconds / n)
+            self.time_left.passed(self.place.model, name, seconds / n)
         rate = f", {n / seconds:,.0f} {unit}/s" if n and seconds > 0.05 else ""
         self.print(f"  {label}: {stage.done:,} {unit} in {seconds:.1f} s{rate}")
         ended = {"rate": round(n / seconds, 3) if n and seconds else None, "seconds_left": 0.0}
-        self._tell("stage_finished", **self._progress(stage) | ended, seconds=round(seconds, 3))
+        self._tell("stage_finished", **self._stage_fields(stage) | ended, seconds=round(seconds, 3))
 
-    def _progress(self, stage: Stage) -> dict[str, Any]:
+    def _stage_fields(self, stage: Stage) -> dict[str, Any]:
         """How far a stage is, for an event."""
         now = self._clock()
         rate, left = stage.rate(now), stage.seconds_left(now)
-        whole = self.outlook.seconds_left(self.place, stage.name, left)
+        whole = self.time_left.seconds_left(self.place, stage.name, left)
         return {
             "stage": stage.name, "done": stage.done, "total": stage.total, "unit": stage.unit,
             "rate": rate and round(rate, 3), "seconds_left": left and round(left, 1),
             "run_seconds_left_at_least": whole and round(whole[0], 1), "bad_files": self.bad,
-            **vars(self._meter.read()),
+            **vars(self._device.read()),
         }  # fmt: skip
 
     def _tell(self, event: str, **fields: Any) -> None:
@@ -315,7 +318,7 @@ class Face:
     def table(self) -> RenderableType:
         """Where the run is, as the live table shows it."""
         now, stage, place = self._clock(), self._stage, vars(self.place)
-        numbers = self.outlook.numbered(self.place)
+        numbers = self.time_left.numbered(self.place)
         table = Table(show_header=False, box=box.ROUNDED, border_style="dim", expand=True)
         table.add_column(style="dim", no_wrap=True)
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
@@ -334,9 +337,9 @@ class Face:
             table.add_row("left", Text(_duration(left)))
         else:
             table.add_row("stage", _cell(f"after {self._last}" if self._last else "beginning"))
-        table.add_row("device", Text(str(self._meter.read())))
+        table.add_row("device", Text(str(self._device.read())))
         table.add_row("bad files", Text(f"{self.bad:,}"))
-        whole = self.outlook.seconds_left(self.place, stage.name if stage else "", left if stage else None)
+        whole = self.time_left.seconds_left(self.place, stage.name if stage else "", left if stage else None)
         about = f", {'about' if whole[1] else 'at least'} {_duration(whole[0])} left" if whole else ""
         table.add_row("whole run", Text(f"{_duration(now - self._started)} so far{about}"))
         return table

@@ -29,7 +29,7 @@ PASSES = ("extract", "traces")
 
 
 @dataclass
-class Outlook:
+class TimeLeft:
     """What a run is to do, and how long of it took how long.
 
     Attributes

@@ -22,7 +22,7 @@ from core.datasets.published.base import Options
 from core.datasets.scan import Scan, scan
 from core.encoders import known_encoders
 from core.encoders.m2d import download
-from core.progress.progress import Face
+from core.progress.progress import Progress
 from core.run.config import AnalysisConfig
 from core.scoring.scores import NothingToTell
 from core.untrusted_text import harmless, one_line, user_path
@@ -39,11 +39,11 @@ PACKAGES = (
 )
 
 
-def tasks(config: AnalysisConfig, face: Face) -> list[tuple[Dataset, tuple[str, ...]]]:
+def tasks(config: AnalysisConfig, progress: Progress) -> list[tuple[Dataset, tuple[str, ...]]]:
     """Datasets with the attributes to run; the embedded demo, still to be made, where no folder is given."""
     chosen, left_out = choose_tasks(_found(config), config.tasks)
     for line in left_out:
-        face.warn(f"left out: {line}")
+        progress.warn(f"left out: {line}")
     if not chosen:
         raise InputError("no task to run; --list shows what was found, --tasks NAME runs any of it")
     return chosen
@@ -57,20 +57,22 @@ def _found(config: AnalysisConfig) -> list[Dataset]:
     return corpora.planned()
 
 
-def scan_dataset(dataset: Dataset, attributes: Sequence[str], files: Path, config: AnalysisConfig, face: Face) -> Scan:
+def scan_dataset(
+    dataset: Dataset, attributes: Sequence[str], files: Path, config: AnalysisConfig, progress: Progress
+) -> Scan:
     """Look at every file once, making the demo's first; tell what is left out by name."""
     if not config.data_dirs:
-        dataset = corpora.datasets(face, {dataset.name})[0]
+        dataset = corpora.datasets(progress, {dataset.name})[0]
     if config.limit:
         dataset = dataset.only(draw_evenly(dataset, attributes, config.limit, config.seed))
-    with face.at(dataset=dataset.name), face.stage("files", len(dataset.clips)) as update:
+    with progress.at(dataset=dataset.name), progress.stage("files", len(dataset.clips)) as update:
         scanned = scan(dataset, files / "scans" / f"{dataset.name}.csv", config.workers, update)
     if config.length == "unit":
         scanned = replace(scanned, unit_seconds=dataset.unit_seconds)
     if config.shuffle_labels:
         scanned = replace(scanned, dataset=shuffled_labels(scanned.dataset, config.seed))
-    with face.at(dataset=dataset.name):
-        tell_of(scanned, files / "reports" / f"{dataset.name}.csv", config, face)
+    with progress.at(dataset=dataset.name):
+        tell_of(scanned, files / "reports" / f"{dataset.name}.csv", config, progress)
     if not scanned.dataset.clips:
         raise InputError(
             f"{dataset.name} in {dataset.root} has no usable clip; first reason: {scanned.problems[0].reason}"
@@ -78,7 +80,7 @@ def scan_dataset(dataset: Dataset, attributes: Sequence[str], files: Path, confi
     return scanned
 
 
-def tell_of(scanned: Scan, path: Path, config: AnalysisConfig, face: Face) -> None:
+def tell_of(scanned: Scan, path: Path, config: AnalysisConfig, progress: Progress) -> None:
     """What a dataset holds, and what is wrong with it, before anything is computed.
 
     Raises
@@ -91,19 +93,19 @@ def tell_of(scanned: Scan, path: Path, config: AnalysisConfig, face: Face) -> No
         return
     hours = f"{scanned.files['seconds'].sum() / 3600:.2g} hours"
     for line in report.summary(dataset, hours):
-        face.print(f"    {line}", "dim")
+        progress.print(f"    {line}", "dim")
     if dataset.split_origin == "ours":
-        face.print(f"    its split is ours, drawn with seed {config.seed}")
+        progress.print(f"    its split is ours, drawn with seed {config.seed}")
     report.write_problems(scanned.problems, path)
     for line in dataset.notes:
-        face.warn(line, indent=4)
+        progress.warn(line, indent=4)
     bad, unexpected = report.problems(scanned.problems, path), [*dataset.unexpected, *report.duplicates(scanned)]
-    face.bad_files(scanned.problems, bad, str(path))
+    progress.bad_files(scanned.problems, bad, str(path))
     for line in unexpected:
-        face.warn(line, indent=4)
+        progress.warn(line, indent=4)
     amiss = [*bad, *unexpected]
     if config.length == "unit" and dataset.unit_seconds is None:
-        face.warn(f"--length unit: {dataset.name} has no unit length; clips keep their own", indent=4)
+        progress.warn(f"--length unit: {dataset.name} has no unit length; clips keep their own", indent=4)
     if config.strict and amiss:
         more = f" (and {len(amiss) - 1} more)" if len(amiss) > 1 else ""
         raise InputError(f"--strict: {amiss[0]}{more}")
@@ -177,7 +179,7 @@ def output(*, stderr: bool = False) -> Console:
     return _Terminal(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
 
-def open_log(face: Face, path: str, config: AnalysisConfig) -> None:
+def open_log(progress: Progress, path: str, config: AnalysisConfig) -> None:
     """Let the run be logged (``--log-json``), where it is asked for.
 
     Raises
@@ -188,7 +190,7 @@ def open_log(face: Face, path: str, config: AnalysisConfig) -> None:
     if not path:
         return
     try:
-        face.log_to(path, (config.db, config.shown_db))
+        progress.log_to(path, (config.db, config.shown_db))
     except OSError as error:
         raise InputError(
             f"--log-json {path}: cannot be written ({error.strerror or error}); give a file in a folder that exists, "
@@ -217,7 +219,7 @@ def refuse_to_lose(config: AnalysisConfig, scan: Scan, stored: Collection[str]) 
 class Tally(Protocol):
     """What `keep_going` and `tell_end` need of a study."""
 
-    face: Face
+    progress: Progress
     notes: list[str]
     failures: list[str]
 
@@ -238,7 +240,7 @@ def keep_going(study: Tally, name: str, **place: str) -> Iterator[None]:
     A task with nothing to tell apart is no failure. Errors of the disk or the user's input, and Ctrl-C, are passed on:
     the next task would meet them too.
     """
-    with study.face.at(**place):
+    with study.progress.at(**place):
         try:
             yield
         except (InputError, OSError):
@@ -248,7 +250,7 @@ def keep_going(study: Tally, name: str, **place: str) -> Iterator[None]:
         except Exception as error:
             text = str(error).strip().splitlines()
             study.failures.append(f"{name}: {type(error).__name__}: {text[0] if text else ''}")
-            study.face.fail(study.failures[-1])
+            study.progress.fail(study.failures[-1])
 
 
 def together(notes: Sequence[str]) -> list[str]:
@@ -266,19 +268,19 @@ def together(notes: Sequence[str]) -> list[str]:
     return [f"{', '.join(of)}: {message}" if of else message for message, of in names.items()]
 
 
-def tell_end(face: Face, config: AnalysisConfig, studies: Sequence[Tally], seconds: float) -> int:
+def tell_end(progress: Progress, config: AnalysisConfig, studies: Sequence[Tally], seconds: float) -> int:
     """Say what was left out, what failed and how to look at the rest; returns the exit code."""
     notes = together([note for study in studies for note in study.notes])
     failures = [failure for study in studies for failure in study.failures]
-    face.print()
+    progress.print()
     for note in notes:
-        face.print(note, "yellow")
+        progress.print(note, "yellow")
     if failures:
-        face.errors.print(f"{len(failures)} failed: {'; '.join(failures)}", style="red")
+        progress.errors.print(f"{len(failures)} failed: {'; '.join(failures)}", style="red")
     if not any(study.did_anything for study in studies) and not failures:
-        face.print(f"everything asked for is already in {config.shown_db}; nothing was changed")
+        progress.print(f"everything asked for is already in {config.shown_db}; nothing was changed")
     else:
-        face.print(f"done in {seconds / 60:.1f} min; results are in {config.shown_db}")
+        progress.print(f"done in {seconds / 60:.1f} min; results are in {config.shown_db}")
     shown = "" if config.db == AnalysisConfig().db else f" -- --db {config.shown_db}"
-    face.print(f"look at them with: streamlit run dashboard/app.py{shown}")
+    progress.print(f"look at them with: streamlit run dashboard/app.py{shown}")
     return 1 if failures else 0

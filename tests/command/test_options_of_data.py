@@ -15,7 +15,7 @@ from core.datasets.manifest import read
 from core.datasets.published.base import Options
 from core.datasets.published.voxceleb1 import VoxCeleb1
 from core.datasets.scan import scan
-from core.progress.progress import Face
+from core.progress.progress import Progress
 from core.run import inputs
 from core.run.config import AnalysisConfig
 from tests.support import replicas_speech_music, small_study, tiny_m2d
@@ -79,7 +79,7 @@ def test_strict_stops_before_computing_where_something_is_amiss(
 
 def test_strict_takes_a_note_for_no_fault_and_another_number_of_clips_for_one(clean: Path, tmp_path: Path) -> None:
     looked = scan(read(clean), tmp_path / "scan.csv")
-    config, face = AnalysisConfig(strict=True), Face(inputs.output())
+    config, progress = AnalysisConfig(strict=True), Progress(inputs.output())
     for told, faulty in (
         ({"notes": ("pets: purr",)}, False),
         ({"unexpected": ("pets: 24 clips found, 9 published",)}, True),
@@ -87,7 +87,7 @@ def test_strict_takes_a_note_for_no_fault_and_another_number_of_clips_for_one(cl
         changed = replace(looked, dataset=replace(looked.dataset, **told))  # type: ignore[arg-type]
         stopped = pytest.raises(InputError, match="--strict: pets: 24 clips") if faulty else nullcontext()
         with stopped:
-            inputs.tell_of(changed, tmp_path / "report.csv", config, face)
+            inputs.tell_of(changed, tmp_path / "report.csv", config, progress)
 
 
 def test_unit_length_is_said_to_be_unknown_of_own_data(

@@ -17,7 +17,7 @@ from core.datasets.files import read_json, read_lines, read_rows, walk
 from core.datasets.published.vocalsound import age_group
 from core.datasets.published.voxforge import ADDRESSES
 from core.encoders.device import choose_device
-from core.progress.progress import Face
+from core.progress.progress import Progress
 from core.run.config import AnalysisConfig
 from core.run.inputs import in_words, output
 from core.untrusted_text import harmless, is_storable, one_line, user_path
@@ -184,8 +184,8 @@ def test_a_terminal_obeys_no_name_and_knows_every_character(monkeypatch: pytest.
 
 
 def test_an_error_is_one_line_whatever_it_names(capsys: pytest.CaptureFixture[str]) -> None:
-    with Face(output(), output(stderr=True)) as face:
-        face.error(in_words(InputError("a\nb\r\x1b[31m\u2028c")))
+    with Progress(output(), output(stderr=True)) as progress:
+        progress.error(in_words(InputError("a\nb\r\x1b[31m\u2028c")))
     assert capsys.readouterr().err == "error: a b \\x1b[31m c\n"
 
 

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 from core.datasets import manifest
 from core.datasets.base import Clip, Dataset, InputError
 from core.datasets.demo.synthesis.corpus import MissingDemoPackage, corpora, is_written, write
-from core.datasets.index import cache_folder
+from core.datasets.files import cache_folder
 
 if TYPE_CHECKING:
-    from core.progress.progress import Face
+    from core.progress.progress import Progress
 
 SOUND_SEED = 0
 """The embedded models were never shown clips of this seed's test split; so it is not an option."""
 
 
-def datasets(face: Face, wanted: Collection[str] | None = None) -> list[Dataset]:
+def datasets(progress: Progress, wanted: Collection[str] | None = None) -> list[Dataset]:
     """Make what is not made yet, and read it.
 
     Parameters
     ----------
-    face : Face
+    progress : Progress
         Shows the progress.
     wanted : collection of str, optional
         Names of the datasets; all by default.
@@ -40,7 +40,7 @@ def datasets(face: Face, wanted: Collection[str] | None = None) -> list[Dataset]
         try:
             if not is_written(corpus, root, SOUND_SEED):
                 n_clips = len(corpus.specs(SOUND_SEED))
-                with face.at(dataset=corpus.name), face.stage("making sound", n_clips) as update:
+                with progress.at(dataset=corpus.name), progress.stage("making sound", n_clips) as update:
                     write(corpus, root, SOUND_SEED, progress=update)
         except MissingDemoPackage as error:
             raise InputError(str(error)) from error

@@ -122,10 +122,6 @@ class Published(ABC):
     def listing(self, root: Path, options: Options) -> Listing:
         """List the clips; audio is not opened but for its first bytes where pointers are known to occur.
 
-        What is opened or walked without a function of `core.datasets.files` is told to `files.look_at` before,
-        so that an index of the listing is made anew when it changes; the folder, its sub-folders and what is no
-        sound in them are known to it.
-
         Raises
         ------
         InputError

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from core.datasets.base import SPLITS, Clip
-from core.datasets.files import look_at, mismatches, not_the_list, read_json, some_names
+from core.datasets.files import mismatches, not_the_list, read_json, some_names
 from core.datasets.published.base import Listing, Options, Published
 from core.results import Problem
 
@@ -82,7 +82,6 @@ class NSynth(Published):
 
 
 def _on_disk(folder: Path) -> set[str]:
-    look_at(folder)
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.datasets.base import Clip, InputError
 from core.datasets.derive import LANGUAGE_FAMILIES
-from core.datasets.files import check_splits, evar_file, look_at, mismatches, read_rows, some_names, walk
+from core.datasets.files import check_splits, evar_file, mismatches, read_rows, some_names, walk
 from core.datasets.published.base import Listing, Options, Published
 from core.datasets.splits import own_splits
 from core.results import Problem
@@ -145,7 +145,6 @@ def _languages(root: Path, folders: Mapping[str, object], of_evar: Mapping[str, 
 
 
 def _readme_language(path: Path) -> str:
-    look_at(path)
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             match = README_LANGUAGE.search(file.read(LONGEST_README))

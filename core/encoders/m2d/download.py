@@ -71,7 +71,7 @@ def url(name: str) -> str:
 
 def cache_folder() -> Path:
     """Where fetched archives are kept; one that was put here by hand is found too."""
-    from core.datasets.demo.corpora import cache_folder as ours
+    from core.datasets.files import cache_folder as ours
 
     return ours() / "m2d"
 

@@ -22,6 +22,7 @@ from core.evidence.permutation import WORTH_THREADS
 from core.probes import refits
 from core.probes.fit import Part, Probe
 from core.probes.linear import LinearHead
+from core.progress.progress import Update
 from core.recording.activations import Activations
 from core.results import Ablation, Attributions, ModelRecord, TaskScores
 from core.run.config import FEWER_CONTROLS, AnalysisConfig
@@ -34,8 +35,6 @@ ATTRIBUTED_CLIPS, CHECK_CLIPS = 5, 2
 """Clips of a class that attributions take at least, and on which they are checked."""
 N_RANDOM, N_HIGHEST = 200, 50
 """Neurons for which they are."""
-
-Progress = Callable[[int], None]
 
 
 def model_record(encoder: Encoder) -> ModelRecord:
@@ -59,7 +58,7 @@ def score(
     attribute: str,
     counts: scoring.TaskCounts,
     heads: Probe,
-    progress: Progress,
+    progress: Update,
 ) -> TaskScores:
     """Entropy and class-specific neurons by every preset, beside their nulls and all that tells what they are worth."""
     settings = config.selections(scan.dataset.entropy_rate)
@@ -97,7 +96,7 @@ def attribute_neurons(
     parts: Sequence[Part],
     batch_size: int,
     precision: str,
-    progress: Progress,
+    progress: Update,
 ) -> Attributions:
     """Every neuron's attribution, and the check by taking some out.
 
@@ -135,7 +134,7 @@ class Sweep:
     n_passes: int
 
     def run(
-        self, encoder: Encoder, scan: Scan, folder: Path, progress: Progress, ask: Callable[..., None] = ask_all
+        self, encoder: Encoder, scan: Scan, folder: Path, progress: Update, ask: Callable[..., None] = ask_all
     ) -> list[Ablation]:
         """What each target lost; answers lie in ``folder`` meanwhile, filled by ``ask``."""
         return ablate.ablate(

@@ -392,10 +392,10 @@ def compare_selections(study: Study) -> None:
 
 def summarise(store: Store, config: AnalysisConfig, progress: Progress, files: Path) -> None:
     """The study in tables: what this run asked for to the user, all of the store to a file beside it."""
-    from dashboard.report.appendix import in_short, write_summary  # what the page shares, needed here alone
+    from dashboard.report.terminal import in_short
+    from dashboard.report.write import write_summary  # what the page shares, needed here alone
 
-    path = files / "summary.md"
-    write_summary(store.engine, path, config.shown_db)
+    path = write_summary(store.engine, files / "summary.md", config.shown_db)
     progress.summarise(*in_short(store.engine, *progress.time_left.names), path)
 
 

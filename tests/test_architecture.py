@@ -186,7 +186,7 @@ def test_nothing_that_was_read_is_run_as_code() -> None:
 def test_report_and_summary_are_the_only_page_code_that_the_command_loads_and_lazily() -> None:
     path = ROOT / "run_analysis.py"
     named_anywhere = {m for m in imports(path) if within(m, "dashboard")}
-    summary = {"dashboard.report.appendix.in_short", "dashboard.report.appendix.write_summary"}
+    summary = {"dashboard.report.terminal.in_short", "dashboard.report.write.write_summary"}
     assert named_anywhere == {"dashboard.report.write.write_report"} | summary
     at_the_top = ast.Module(
         [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Import | ast.ImportFrom)], []

@@ -1,11 +1,14 @@
-"""Charts that only the report has."""
+"""The charts of the report: `CHARTS` by name, those that only it has here."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import altair as alt
 import pandas as pd
 
-from dashboard.shared.charts.common import class_axis, class_order, layered, legend, model_names, model_scale
+from dashboard.shared.charts import by_task
+from dashboard.shared.charts.common import Chart, class_axis, class_order, layered, legend, model_names, model_scale
 from dashboard.shared.theme import HIGHLIGHT, MEAN_COLOUR, NULL_COLOUR
 
 
@@ -66,17 +69,28 @@ def self_chart(frame: pd.DataFrame) -> alt.LayerChart:
     Parameters
     ----------
     frame : DataFrame
-        ``label`` (one a row), ``self_delta``, ``self_low``, ``self_high``, ``self_q_value``, ``self_control_delta``.
+        ``label`` (one a row), ``delta``, ``ci_low``, ``ci_high``, ``q_value``, ``control_delta_mean``.
     """
     y = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=280, grid=False))
-    colour = alt.condition("datum.self_q_value < 0.05", alt.value(HIGHLIGHT), alt.value(NULL_COLOUR))
+    colour = alt.condition("datum.q_value < 0.05", alt.value(HIGHLIGHT), alt.value(NULL_COLOUR))
     percent = alt.Axis(format="+.0%", tickCount=7)
     base = alt.Chart(frame).encode(y=y)
     interval = base.mark_rule(strokeWidth=1.5).encode(
-        x=alt.X("self_low:Q", title="Change of the class's own accuracy", axis=percent),
-        x2=alt.X2("self_high:Q"),
+        x=alt.X("ci_low:Q", title="Change of the class's own accuracy", axis=percent),
+        x2=alt.X2("ci_high:Q"),
         color=colour,
     )
-    point = base.mark_point(filled=True, size=55, opacity=1).encode(x=alt.X("self_delta:Q"), color=colour)
-    controls = base.mark_tick(thickness=3, size=13, color=MEAN_COLOUR).encode(x=alt.X("self_control_delta:Q"))
+    point = base.mark_point(filled=True, size=55, opacity=1).encode(x=alt.X("delta:Q"), color=colour)
+    controls = base.mark_tick(thickness=3, size=13, color=MEAN_COLOUR).encode(x=alt.X("control_delta_mean:Q"))
     return layered(layer=[controls, interval, point], height=20 * len(frame) + 40)
+
+
+CHARTS: dict[str, Callable[..., Chart]] = {
+    "coverage": by_task.coverage_chart,
+    "counts": by_task.count_chart,
+    "layers": by_task.layer_chart,
+    "heads": by_task.probe_chart,
+    "shared": shared_chart,
+    "pitch": pitch_chart,
+    "own classes": self_chart,
+}

@@ -1,27 +1,30 @@
-"""HTML of the report: text, tables and figures as strings; every name is escaped here."""
+"""The sections as one HTML file that needs nothing else, figures as inline SVG; every name is escaped here."""
 
 from __future__ import annotations
 
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from html import escape
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
 import altair
 import pandas as pd
 import vl_convert
+from markdown_it import MarkdownIt
 
-from dashboard.shared.charts.common import Chart
-from dashboard.shared.text.numbers import number
+from dashboard.report.charts import CHARTS
+from dashboard.report.parts import NOTHING, Figure, Part, Section, Table, cell
 
 MOST_ROWS = 400
 WIDTH = 620  # pixels of a chart: an A4 page between its margins
 _VEGA_LITE = altair.SCHEMA_VERSION.lstrip("v").rsplit(".", 1)[0]
 _CONFIG = Path(__file__).parents[1] / ".streamlit" / "config.toml"
+_MARKDOWN = MarkdownIt("commonmark", {"html": False})
 # What Vega names its gradients and clips, in every picture anew; in one document they must differ.
 _IDS = re.compile(r'(\bid="|url\(#|href="#)((?:gradient|clip|pattern)[\w-]*)')
 
@@ -52,10 +55,37 @@ td.n, th.n { text-align: right; } td.n, td.k { white-space: nowrap; }
 tr.grey td { color: #626b70; }
 pre { font-size: .78rem; white-space: pre-wrap; overflow-wrap: anywhere; background: #f5f7f8; padding: .7rem .9rem;
   columns: 2 16em; }
-.none { color: #626b70; font-style: italic; }
+pre code { font: inherit; }
+em { color: #626b70; }
 @media print { body { font-size: 10pt; max-width: none; padding: 0; } .wide { overflow: visible; }
   table { font-size: 7.6pt; } a { color: inherit; text-decoration: none; } }
 """
+
+
+def html(parts: Sequence[Section], title: str, lead: str) -> str:
+    """Write the whole file: sections with their figures drawn, below a title, a sentence and the contents."""
+    figures = count(1)
+    headings = [(f"s{n}", f"{n}. {text(part.title)}") for n, part in enumerate(parts, 1)]
+    contents = "".join(f'<a href="#{name}">{heading}</a>' for name, heading in headings)
+    body = "".join(
+        f'<section id="{name}"><h2>{heading}</h2>\n{"".join(_part(one, figures) for one in part.parts)}</section>\n'
+        for (name, heading), part in zip(headings, parts, strict=True)
+    )
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{text(title)}</title><style>{STYLE}</style></head>\n<body>\n<h1>{text(title)}</h1>\n"
+        f'<p class="lead">{text(lead)}</p>\n<nav aria-label="Contents">{contents}</nav>\n{body}</body></html>\n'
+    )
+
+
+def _part(part: Part, figures: Iterator[int]) -> str:
+    """Write a part of a section; figures are numbered through the document."""
+    if isinstance(part, str):
+        return str(_MARKDOWN.render(part))
+    return _table(part) if isinstance(part, Table) else _figure(part, next(figures))
 
 
 def text(value: object) -> str:
@@ -63,56 +93,28 @@ def text(value: object) -> str:
     return escape(str(value), quote=True)
 
 
-def paragraph(*sentences: str, style: str = "") -> str:
-    """Write sentences, escaped; ``**name**`` becomes bold."""
-    shown = _marked(" ".join(sentences))
-    return f"<p{f' class={chr(34)}{style}{chr(34)}' if style else ''}>{shown}</p>\n"
-
-
-def bullets(lines: Sequence[str]) -> str:
-    """Write a list; ``**name**`` becomes bold."""
-    return "<ul>\n" + "".join(f"<li>{_marked(line)}</li>\n" for line in lines) + "</ul>\n" if lines else ""
-
-
-def _marked(line: str) -> str:
-    """Turn the Markdown that `dashboard.shared.text.facts` writes (bold, and names with backslashes) into HTML."""
-    bold = re.sub(r"(?<!\\)\*\*(.+?)(?<!\\)\*\*", r"<b>\1</b>", escape(line, quote=False))
-    return re.sub(r"\\([^\w\s])", r"\1", bold)
-
-
-def table(
-    frame: pd.DataFrame, caption: str, columns: Mapping[str, str], grey: pd.Series | None = None, most: int = MOST_ROWS
-) -> str:
-    """Write a table.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Numbers are written here: whole ones with separators, others with three digits.
-    caption : str
-    columns : mapping
-        Column to heading, in order; those that the frame lacks are left out.
-    grey : Series of bool, optional
-        Rows that are not significant.
-    most : int
-        Rows; how many more there are is told.
-    """
-    shown = {name: heading for name, heading in columns.items() if name in frame}
-    right = {name for name in shown if pd.api.types.is_numeric_dtype(frame[name]) or _is_numbers(frame[name])}
-    head = "".join(f"<th{' class=n' if name in right else ''}>{text(label)}</th>" for name, label in shown.items())
+def _table(table: Table) -> str:
+    """Write a table; numbers stand to the right, rows that are not beyond chance are grey."""
+    shown = table.rows.head(MOST_ROWS)[list(table.columns)]
+    right = [pd.api.types.is_numeric_dtype(shown[name]) or _is_numbers(shown[name]) for name in shown]
+    head = "".join(
+        f"<th{' class=n' if of_numbers else ''}>{text(heading)}</th>"
+        for heading, of_numbers in zip(table.columns.values(), right, strict=True)
+    )
     rows = []
-    for n, row in enumerate(frame.head(most)[list(shown)].itertuples(index=False)):
-        cells = "".join(
-            f"<td{_style(name in right, written)}>{written}</td>"
-            for name, written in zip(shown, map(cell, row), strict=True)
-        )
-        rows.append(f"<tr{' class=grey' if grey is not None and bool(grey.iloc[n]) else ''}>{cells}</tr>")
-    more = f" The first {most:,} of {len(frame):,} rows." if len(frame) > most else ""
+    greys = table.grey or repeat(False)  # of all rows, also of those that are not shown
+    for row, grey in zip(shown.itertuples(index=False), greys, strict=False):
+        written = [text(cell(value)) for value in row]
+        cells = "".join(f"<td{_style(n, one)}>{one}</td>" for n, one in zip(right, written, strict=True))
+        rows.append(f"<tr{' class=grey' if grey else ''}>{cells}</tr>")
+    caption = [table.caption, f"Grey rows: {table.greyed}." if any(table.grey) else "", table.cut(MOST_ROWS)]
     body = "\n".join(rows)
     return (
-        f'<figure class="table"><figcaption>{text(caption + more)}</figcaption><div class="wide"><table>'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div></figure>\n"
-    )
+        f'<figure class="table"><figcaption>{text(" ".join(filter(None, caption)))}</figcaption>'
+        + (f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>' if rows
+           else f"<em>{NOTHING}</em>")
+        + "</figure>\n"
+    )  # fmt: skip
 
 
 def _style(right: bool, written: str) -> str:
@@ -125,17 +127,6 @@ def _is_numbers(column: pd.Series) -> bool:
     return bool(len(filled)) and bool(filled.str.fullmatch(r"[−\d.,%\s\[\]to–+e]*\d[−\d.,%\s\[\]to–+e]*|–").all())
 
 
-def cell(value: Any) -> str:
-    """Write one value of a table."""
-    if value is None or (isinstance(value, float) and value != value) or value is pd.NA:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, (int, float)) or hasattr(value, "dtype"):
-        return number(float(value))
-    return text(value)
-
-
 @cache
 def _colours() -> dict[str, Any]:
     """The page's own scales, which its charts leave to the theme."""
@@ -144,47 +135,18 @@ def _colours() -> dict[str, Any]:
     return {"ramp": ramp, "heatmap": ramp, "diverging": diverging}
 
 
-class Figures:
-    """Pictures of one document, numbered."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, chart: Chart, caption: str) -> str:
-        """Draw a chart as inline SVG with its caption."""
-        self.count += 1
-        spec: dict[str, Any] = chart.to_dict()
-        if "layer" in spec or "mark" in spec:
-            spec.setdefault("width", WIDTH)
-        spec["config"] = {
-            "background": "white",
-            "range": _colours(),
-            "axis": {"gridColor": "#e4e9ec", "domainColor": "#7d8990", "tickColor": "#7d8990"},
-            "view": {"stroke": "#e4e9ec"},
-        }
-        svg = str(vl_convert.vegalite_to_svg(json.dumps(spec, default=str), vl_version=_VEGA_LITE))
-        svg = _IDS.sub(rf"\1f{self.count}-\2", svg)
-        label = f"Figure {self.count}. {caption}"
-        told = text(label)
-        return f'<figure><div role="img" aria-label="{told}">{svg}</div><figcaption>{told}</figcaption></figure>\n'
-
-
-def document(title: str, lead: str, sections: Sequence[tuple[str, str]]) -> str:
-    """Write the whole file; ``sections`` are (heading, HTML)."""
-    names = [f"s{number}" for number in range(1, len(sections) + 1)]
-    contents = "".join(
-        f'<a href="#{name}">{number}. {text(heading)}</a>'
-        for number, (name, (heading, _)) in enumerate(zip(names, sections, strict=True), 1)
-    )
-    body = "".join(
-        f'<section id="{name}"><h2>{number}. {text(heading)}</h2>\n{html}</section>\n'
-        for number, (name, (heading, html)) in enumerate(zip(names, sections, strict=True), 1)
-    )
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{text(title)}</title><style>{STYLE}</style></head>\n<body>\n<h1>{text(title)}</h1>\n"
-        f'<p class="lead">{text(lead)}</p>\n<nav aria-label="Contents">{contents}</nav>\n{body}</body></html>\n'
-    )
+def _figure(figure: Figure, number: int) -> str:
+    """Draw a chart as inline SVG with its caption."""
+    spec: dict[str, Any] = CHARTS[figure.chart](*figure.frames).to_dict()
+    if "layer" in spec or "mark" in spec:
+        spec.setdefault("width", WIDTH)
+    spec["config"] = {
+        "background": "white",
+        "range": _colours(),
+        "axis": {"gridColor": "#e4e9ec", "domainColor": "#7d8990", "tickColor": "#7d8990"},
+        "view": {"stroke": "#e4e9ec"},
+    }
+    svg = str(vl_convert.vegalite_to_svg(json.dumps(spec, default=str), vl_version=_VEGA_LITE))
+    svg = _IDS.sub(rf"\1f{number}-\2", svg)
+    told = text(f"Figure {number}. {figure.caption}")
+    return f'<figure><div role="img" aria-label="{told}">{svg}</div><figcaption>{told}</figcaption></figure>\n'

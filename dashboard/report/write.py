@@ -1,25 +1,27 @@
-"""The report: what a store holds, as one HTML file that needs nothing else.
+"""What a store holds, in two files: the report as HTML with figures, and the summary of a run as Markdown.
 
-``python run_analysis.py --report out.html``. Figures are inline SVG; every number stands beside its
-null, its interval or its controls.
+``python run_analysis.py --report out.html`` writes the first, every run ends with the second. Both tell the same
+sections.
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard.report import findings
-from dashboard.report import study as report_study
-from dashboard.report.html import Figures, document
+from dashboard.report import findings, study, tables
+from dashboard.report.markdown import markdown
+from dashboard.report.parts import Section, bullets
+from dashboard.shared.presets import MEANING, TERMS
 from db.connection.open import StoreError, open_store, shown, store_name
+from db.reads import report
 from db.reads import study as queries
 
 
@@ -43,6 +45,8 @@ def write_report(store: str | Path, path: str | Path) -> Path:
     StoreError
         With one line: no store, nothing in it, or a path that cannot be written.
     """
+    from dashboard.report.html import html  # charts, which a study does without
+
     target = Path(os.path.expanduser(path)).absolute()
     _check(target)
     engine = open_store(store, read_only=True, create=False)
@@ -50,19 +54,42 @@ def write_report(store: str | Path, path: str | Path) -> Path:
         if queries.is_empty(engine):
             raise StoreError(f"{store_name(engine)}: holds no results to report; measure some with: "
                              f"python run_analysis.py --db {shown(store)}")  # fmt: skip
-        html = report_html(engine, shown(store))
+        lead = f"Report of the store {shown(store)}, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        told = html(sections(engine), "Audio neuron atlas", f"{lead} by version {program_version()}.")
     except SQLAlchemyError as error:
         raise StoreError(f"{shown(store)}: could not be read: {getattr(error, 'orig', None) or error}") from error
     finally:
         engine.dispose()
     try:
-        with NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, suffix=".part", delete=False) as file:
-            file.write(html)
-        Path(file.name).chmod(0o644)
-        os.replace(file.name, target)
+        _replace(target, told)
     except OSError as error:
         raise StoreError(f"{target}: cannot be written ({error.strerror}); give --report another path") from error
     return target
+
+
+def write_summary(engine: Engine, path: Path, name: str) -> Path:
+    """Write the summary of a store and return its path; an older file is replaced, whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; names it.
+    """
+    told = markdown(sections(engine), f"Summary of {name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, told)
+    return path
+
+
+def _replace(path: Path, told: str) -> None:
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_text(told, encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:  # a full disk does not say which file it meant
+        with suppress(OSError):
+            part.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _check(target: Path) -> None:
@@ -75,27 +102,25 @@ def _check(target: Path) -> None:
         raise StoreError(f"{target}: no permission to write there; give --report another path")
 
 
-def report_html(engine: Engine, name: str) -> str:
-    """Return the report as HTML."""
-    figures = Figures()
-    study, found = report_study, findings
-    sections = [
-        ("In short", study.in_short(engine)),
-        ("What was studied", study.studied(engine)),
-        ("Coverage: how many classes have neurons of their own", study.coverage(engine, figures)),
-        ("Class-specific neurons by layer", study.by_layer(engine, figures)),
-        ("Linear heads", study.heads(engine, figures)),
-        ("Neurons that classes share", found.sharing(engine, figures)),
-        ("Pitch tuning and preferences", found.tuning(engine, figures)),
-        ("Ablation", found.ablation(engine, figures)),
-        ("Confounds and warnings", found.confounds(engine)),
-        ("What was not measured", found.missing(engine)),
-        ("Words and rules", study.terms()),
-        ("How to cite", found.citing(engine, program_version())),
-    ]
-    when = datetime.now(UTC)
-    lead = f"Report of the store {name}, written {when:%Y-%m-%d %H:%M} UTC by version {program_version()}."
-    return document("Audio neuron atlas", lead, sections)
+def sections(engine: Engine) -> list[Section]:
+    """Everything that a store says of its study."""
+    coverage, runs = report.all_coverage(engine), queries.runs(engine)
+    standing = report.named(engine, "effects that stand")
+    parts = {
+        "In short": study.in_short(engine, coverage, len(standing)),
+        "What was studied": study.studied(engine, coverage, runs),
+        "Coverage: how many classes have neurons of their own": study.coverage(coverage),
+        "Class-specific neurons by layer": study.by_layer(engine, coverage),
+        "Linear heads": study.heads(engine),
+        "Neurons that classes share": findings.sharing(engine),
+        "Pitch tuning and preferences": findings.tuning(engine),
+        "Ablation": findings.ablation(engine, standing),
+        "Confounds and warnings": findings.confounds(engine),
+        "What was not measured": findings.missing(tables.lacks(engine, coverage, runs)),
+        "Words and rules": [bullets(f"**{word}**: {meaning}" for word, meaning in {**MEANING, **TERMS}.items())],
+        "How to cite": [bullets(findings.sources(engine, program_version()))],
+    }
+    return [Section(title, list(told)) for title, told in parts.items()]
 
 
 def program_version() -> str:

@@ -1,10 +1,6 @@
-"""What the selection presets mean, and the words that every page explains alike."""
+"""What the selection presets mean, and the words that every page and report explains alike."""
 
 from __future__ import annotations
-
-import streamlit as st
-
-from dashboard.shared import address
 
 MEANING = {
     "calibrated": (
@@ -35,21 +31,3 @@ TERMS = {
     "q": "p after Benjamini-Hochberg correction over all (class, neuron) pairs of the task.",
     "replicated": ("Whether the rate is at least twice the other classes' mean on held-out test clips too."),
 }
-
-
-def choose() -> str:
-    """Return the preset that the address asks for, ``calibrated`` where it does not say."""
-    return address.choice("preset", list(MEANING), next(iter(MEANING)))
-
-
-def select(preset: str) -> None:
-    """Show the preset selector; beside it, `MEANING` says what the chosen one means."""
-    key = address.show("select_preset", preset)
-    st.segmented_control(
-        "Selector",
-        list(MEANING),
-        key=key,
-        required=True,
-        on_change=address.on_change("preset", key),
-        help="How class-specific neurons are chosen. All three are stored side by side.",
-    )

@@ -64,7 +64,7 @@ def choose(show: Sequence[str] = PARTS, clears: Sequence[str] = (), clears_model
         st.code(f"{stores.COMMAND} --model {model}", language="bash")
         st.stop()
     task = address.choice("task", tasks, tasks[0])
-    preset = presets.choose()
+    preset = address.choice("preset", list(presets.MEANING), next(iter(presets.MEANING)))
     with st.sidebar:
         if "model" in show:
             address.select("Model", "model", models, model, clears=("dataset", "task", *clears, *clears_model))
@@ -73,7 +73,20 @@ def choose(show: Sequence[str] = PARTS, clears: Sequence[str] = (), clears_model
         if "task" in show:
             address.select("Task", "task", tasks, task, clears=clears)
         if "preset" in show:
-            presets.select(preset)
-            st.caption(presets.MEANING[preset])
+            _select_preset(preset)
     of = None if dataset == ALL_DATASETS else dataset
     return Scope(store, tuple(models), model, of, tuple(tasks), task, preset, tuple(show))
+
+
+def _select_preset(preset: str) -> None:
+    """Show the preset selector, and below it what the chosen one means."""
+    key = address.show("select_preset", preset)
+    st.segmented_control(
+        "Selector",
+        list(presets.MEANING),
+        key=key,
+        required=True,
+        on_change=address.on_change("preset", key),
+        help="How class-specific neurons are chosen. All three are stored side by side.",
+    )
+    st.caption(presets.MEANING[preset])

@@ -89,3 +89,8 @@ def own_effects(engine: Engine) -> pd.DataFrame:
         ORDER BY task, model, selection, operation, gain, target
         """,
     )
+
+
+def n_effects(engine: Engine) -> int:
+    """Return how many effects the view ``ablation_effects`` holds."""
+    return int(frame(engine, "SELECT COUNT(*) AS n FROM ablation_effects")["n"].iloc[0])

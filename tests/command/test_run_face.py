@@ -16,7 +16,8 @@ import pytest
 
 from core.progress import progress as faces
 from core.progress.event_log import EVENTS
-from dashboard.report.appendix import in_short, write_summary
+from dashboard.report.terminal import in_short
+from dashboard.report.write import write_summary
 from db.connection.open import open_store
 from tests.command.test_interruption import DRIVER, ROOT, interrupt_at_batch, python
 from tests.support.screen import Screen
@@ -134,17 +135,18 @@ def test_summary_holds_the_stores_numbers(studied: Path) -> None:
         db, "SELECT task, accuracy, chance FROM probe_accuracy WHERE split = 'test' AND class_name IS NULL"
     ):
         (row,) = [line for line in text.splitlines() if line.startswith(f"| {task} | nano-ssl | accuracy |")]
-        assert f"| {accuracy * 100:.0f} % |" in row and row.endswith(f"| {chance * 100:.0f} % |")
+        assert f"| {accuracy * 100:.0f} % |" in row and row.split(" | ")[-2] == f"{chance * 100:.0f} %"
     columns = "task, preset, n_classes_covered, n_classes, n_class_specific, null_coverage_low, null_coverage_high"
     for task, preset, covered, n, neurons, low, high in query(db, f"SELECT {columns} FROM task_coverage"):
-        (row,) = [line for line in text.splitlines() if line.startswith(f"| {task} | nano-ssl | {preset} |")]
+        of_preset = text.partition(f"Coverage by {preset}. ")[2].partition("\n#")[0]
+        (row,) = [line for line in of_preset.splitlines() if line.startswith(f"| {task} | nano-ssl |")]
         assert f"| {covered} of {n} |" in row and f"| {neurons:,} |" in row
         assert f"| {low * 100:.0f} % to {high * 100:.0f} % |" in row
     own = query(db, "SELECT task, target, n_neurons, n_clips FROM ablation_effects WHERE affected_class = target")
     assert len(own) == 3
     for task, target, n_neurons, n_clips in own:
         assert f"| {task} | nano-ssl | {target} | top 1%, silenced | {n_neurons} | {n_clips} |" in text
-    for told in ("bad.wav", "train 12, valid 3, test 9", "shuffles 3", "q\\_max 0.05", "fewer than 10 selection clips",
+    for told in ("bad.wav", "train 12, valid 3, test 9", "shuffles: 3", "q\\_max 0.05", "fewer than 10 selection clips",
                  "pets-hand | ablation", "torch"):  # fmt: skip
         assert told in text, told
     assert "nan" not in text.replace("nano", "").lower()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,13 +16,16 @@ import pytest
 import run_analysis
 from core.datasets import InputError
 from core.run import options
-from dashboard.report import html as report_page
 from dashboard.report.findings import _both_ways, _preferred
-from dashboard.report.write import write_report
+from dashboard.report.html import MOST_ROWS, html
+from dashboard.report.markdown import markdown
+from dashboard.report.parts import Figure, Section, Table, cell
+from dashboard.report.write import sections, write_report
 from db.connection.open import StoreError, open_store
 from tests.support.synthetic_store import build_store
 from tests.support.tiny_study import write_study
 
+ROOT = Path(__file__).resolve().parents[2]
 EVIL = '<script>alert("x")</script> & **b** \'"'
 
 
@@ -116,6 +121,13 @@ def test_a_partial_store_says_what_is_missing(tmp_path: Path) -> None:
         assert said in text
 
 
+def test_the_summary_loads_no_charts() -> None:
+    code = "import sys, dashboard.report.write, dashboard.report.terminal; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert "dashboard.report.findings" in loaded.split()
+    assert {"altair", "streamlit", "vl_convert", "torch", "markdown_it"} & set(loaded.split()) == set()
+
+
 def test_the_command_writes_it_and_runs_no_study(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,21 +179,63 @@ def test_the_option_is_refused_when_empty() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(None, "–"), (float("nan"), "–"), (3, "3"), (12345, "12,345"), (-0.5, "−0.5"), (True, "yes"), ("<b>", "&lt;b&gt;"),
+    [(None, "–"), (float("nan"), "–"), (3, "3"), (12345, "12,345"), (-0.5, "−0.5"), (True, "yes"), ("<b>", "<b>"),
      (float("inf"), "inf"), (1.23456, "1.23")],
 )  # fmt: skip
 def test_cells(value: object, shown: str) -> None:
-    assert report_page.cell(value) == shown
+    assert cell(value) == shown
+
+
+def written(*parts: str | Table) -> tuple[str, str]:
+    """As HTML and as Markdown, below the section's title."""
+    one = [Section("Title", parts)]
+    return html(one, "", "").partition("</h2>\n")[2], markdown(one, "").partition("Title\n\n")[2]
 
 
 def test_tables_are_cut_and_say_so() -> None:
-    html = report_page.table(pd.DataFrame({"a": range(7)}), "Numbers.", {"a": "A", "b": "B"}, most=5)
-    assert html.count("<tr>") == 6 and "The first 5 of 7 rows." in html and "B" not in html
+    rows = pd.DataFrame({"a": range(2000), "b": "<|>"})
+    as_html, as_markdown = written(Table("Numbers.", rows, {"b": "B", "a": "A|"}, [False, True] * 1000, "not sure"))
+    assert as_html.count("<tr>") + as_html.count("<tr class=grey>") == MOST_ROWS + 1
+    assert as_html.count("<tr class=grey>") == MOST_ROWS / 2
+    assert "Numbers. Grey rows: not sure. The first 400 of 2,000 rows; the store holds all." in as_html
+    assert "<td class=k>&lt;|&gt;</td><td class=n>399</td>" in as_html
+    lines = as_markdown.splitlines()
+    assert lines[:5] == ["Numbers.", "", "| B | A\\| |", "| --- | --- |", "| \\<\\|\\> | 0 |"]
+    assert lines[-3:] == ["| \\<\\|\\> | 999 |", "", "The first 1,000 of 2,000 rows; the store holds all."]
 
 
-def test_markdown_of_facts_becomes_html() -> None:
-    line = "**a\\*\\*b**: x\\-y \\<script\\>"
-    assert report_page.bullets([line]) == "<ul>\n<li><b>a**b</b>: x-y &lt;script&gt;</li>\n</ul>\n"
+def test_tables_without_rows_say_so() -> None:
+    as_html, as_markdown = written(Table("Numbers.", pd.DataFrame({"a": []}), {"a": "A"}))
+    assert "Nothing to list." in as_html and "<table>" not in as_html
+    assert as_markdown == "Numbers.\n\nNothing to list.\n"
+
+
+def test_markdown_of_sentences_becomes_html() -> None:
+    line = "- **a\\*\\*b**: x\\-y \\<script\\>"
+    as_html, as_markdown = written(line, "*none*", "    a: <b>")
+    assert as_html.startswith("<ul>\n<li><strong>a**b</strong>: x-y &lt;script&gt;</li>\n</ul>\n")
+    assert "<em>none</em>" in as_html and "<pre><code>a: &lt;b&gt;\n</code></pre>" in as_html
+    assert as_markdown == f"{line}\n\n*none*\n\n    a: <b>\n"
+
+
+def test_both_files_tell_the_same_sections(store: Path, report: Path) -> None:
+    engine = open_store(store, read_only=True)
+    told = sections(engine)
+    engine.dispose()
+    text, summary = " ".join(read(report).text.split()), markdown(told, "atlas.db")
+    unmarked = re.sub(r"\\(\W|_)", r"\1", summary)
+    for number, section in enumerate(told, 1):
+        assert f"{number}. {section.title}" in text and f"\n## {number}. {section.title}\n" in summary
+        for part in section.parts:
+            if isinstance(part, Table):
+                assert part.caption in text and part.caption in unmarked
+                shown = part.rows.head(MOST_ROWS)[list(part.columns)]
+                for value in {cell(value) for row in shown.itertuples(index=False) for value in row}:
+                    assert " ".join(value.split()) in text and " ".join(value.split()) in unmarked
+            elif isinstance(part, Figure):
+                assert part.caption in text and part.caption not in summary
+            else:
+                assert part in summary
 
 
 def test_preferred_classes_and_pairs_both_ways() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
 
@@ -24,9 +26,6 @@ def share(value: float) -> str:
     return "–" if pd.isna(value) else f"{value * 100:.0f} %"
 
 
-def between(low: float, high: float, as_share: bool = False) -> str:
+def between(low: float, high: float, write: Callable[[float], str] = number) -> str:
     """Write an interval."""
-    if pd.isna(low) or pd.isna(high):
-        return "–"
-    write = share if as_share else number
-    return f"{write(low)} to {write(high)}"
+    return "–" if pd.isna(low) or pd.isna(high) else f"{write(low)} to {write(high)}"

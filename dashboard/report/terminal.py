@@ -1,0 +1,106 @@
+"""The study in short, as a terminal shows it at the end of a run; loads no charts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import pandas as pd
+from sqlalchemy import Engine
+
+from dashboard.report import tables
+from db.reads import report, study
+
+_LACKS = 5
+_WHERE = ("db", "data_dirs", "evar_dir", "weights", "model", "models", "tasks")
+"""Settings that say where things lie, or what the other lines tell."""
+
+
+def in_short(engine: Engine, models: Collection[str], tasks: Collection[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What a terminal has room for.
+
+    Parameters
+    ----------
+    models, tasks : collection of str
+        Those that are shown.
+
+    Returns
+    -------
+    DataFrame, DataFrame
+        What was studied (``what``, ``told``), and a row a task and model.
+    """
+    coverage, runs = report.all_coverage(engine), study.runs(engine)
+    lacks = tables.lacks(engine, coverage, runs)
+    lines = [
+        *_of_models_and_datasets(engine, models, tasks),
+        *_of_runs(runs[runs["model"].isin(models)]),
+        *_of_lacks(lacks[lacks["model"].isin(models) & lacks["task"].isin([*tasks, ""])]),
+    ]
+    found = coverage[coverage["model"].isin(models) & coverage["task"].isin(tasks)]
+    return pd.DataFrame(lines, columns=["what", "told"]), _results(engine, tables.one_preset(found))
+
+
+def _of_models_and_datasets(
+    engine: Engine, models: Collection[str], tasks: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    found = tables.models(engine)
+    for row in found[found["name"].isin(models)].to_dict("records"):
+        size = f"{row['n_neurons']:,} neurons in {row['n_layers']:,} layers"
+        yield "model", f"{row['name']}: {size}, weights {row['weights']}"
+    found, of_tasks = tables.datasets(engine), study.tasks(engine)
+    for row in found[found["name"].isin(of_tasks[of_tasks["task"].isin(tasks)]["dataset"])].to_dict("records"):
+        size = f"{row['n_clips']:,} clips, {row['hours']} hours, {row['splits']} ({row['split_origin']})"
+        yield "dataset", f"{row['name']}: {size}; {row['n_problems']:,} left out"
+
+
+def _of_runs(runs: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Settings and versions of the newest run of each model, equal ones once; time of all."""
+    newest = runs.drop_duplicates("model")
+    for what, column in (("settings", "config_json"), ("versions", "versions_json")):
+        told = newest[column].map(lambda given: tables.in_line(given, without=_WHERE))
+        for line, of in newest.groupby(told, sort=False):
+            yield what, str(line) if len(of) == len(newest) else f"{', '.join(of['model'])}: {line}"
+    for model, of in runs.groupby("model", sort=False):
+        spent = ", ".join(f"{name.removeprefix('seconds_')} {_seconds(of[name].sum())}" for name in tables.SECONDS)
+        device = ", ".join(dict.fromkeys(of["device"].astype(str)))
+        yield "time", f"{model}: {spent} ({len(of)} {'run' if len(of) == 1 else 'runs'}, {device})"
+
+
+def _of_lacks(lacks: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    for model, task, lack in lacks.head(_LACKS).itertuples(index=False):
+        yield "missing", f"{model}, {task}: {lack}"
+    if len(lacks) > _LACKS:
+        yield "missing", f"and {len(lacks) - _LACKS:,} more"
+
+
+def _results(engine: Engine, found: pd.DataFrame) -> pd.DataFrame:
+    """Head, coverage and ablation of each task and model, each beside its chance."""
+    heads = tables.heads(engine)[["task", "model", "accuracy", "chance", "ci_low", "ci_high"]]
+    effects = tables.mean_effects(report.own_effects(engine)).drop_duplicates(["task", "model"])
+    effects = effects.rename(columns={"ci_low": "delta_low", "ci_high": "delta_high"})
+    both = found.merge(heads, "left", ["task", "model"]).merge(effects, "left", ["task", "model"])
+    return pd.DataFrame(
+        {
+            "Task": both["task"], "Model": both["model"],
+            "Head": _around(both, "accuracy", "ci"), "Chance": _around(both, "chance"),
+            "Covered": _around(both, "coverage"), "Null": _around(both, "null_coverage_mean", "null_coverage"),
+            "Own class": _around(both, "delta", "delta"),
+            "Random": _around(both, "control_delta_mean", "control_delta"), "Stand": both["stand"].fillna("–"),
+        }
+    )  # fmt: skip
+
+
+def _around(frame: pd.DataFrame, value: str, ends: str = "") -> list[str]:
+    """Percent, with the interval from ``ends``_low to ``ends``_high where it is known; short."""
+    values = [_percent(one) for one in frame[value]]
+    if not ends:
+        return values
+    low, high = ([_percent(one) for one in frame[f"{ends}_{end}"]] for end in ("low", "high"))
+    return [v if a == "–" else f"{v} ({a}, {b})" for v, a, b in zip(values, low, high, strict=True)]
+
+
+def _percent(value: float) -> str:
+    return "–" if pd.isna(value) else f"{round(100 * value)}".replace("-", "−")
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.0f} s" if value >= 10 else f"{value:.1f} s"

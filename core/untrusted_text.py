@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from pathlib import Path
 
@@ -41,6 +42,18 @@ def is_storable(text: str) -> bool:
 def user_path(given: str | Path) -> Path:
     """A path with ``~`` written out; as it is where there is no such user."""
     return Path(os.path.expanduser(given))
+
+
+def without_password(location: str) -> str:
+    """A store's place as messages, pages and the store itself may show it: without a secret of its URL.
+
+    Works by the text alone, so that a URL which no library can read is covered too; in doubt it hides more. What is
+    no URL (a file's path) stays as it is.
+    """
+    if "://" not in location:
+        return location
+    hidden = re.sub(r"([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", r"\1***", location, flags=re.IGNORECASE)
+    return re.sub(r"(://(?!/)[^:]*):.*@", r"\1:***@", hidden, flags=re.DOTALL)
 
 
 def _is_harmful(character: str) -> bool:

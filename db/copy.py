@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, LargeBinary, func, select, text
 
 from db.connection.open import StoreError, exclusive_run, open_store, shown, store_name, translate_errors
-from db.schema.scores import Base, Dataset, Model, Run
+from db.metadata import METADATA
+from db.schema.study import Base, Dataset, Model, Run
 from db.writes.rows import analyze, bulk_insert
 
 _ROWS_AT_ONCE = 50_000
@@ -41,7 +42,7 @@ def copy_store(origin: str, target: str) -> Iterator[tuple[str, int]]:
                     translate_errors(name), destination.begin() as writer,
                 ):  # fmt: skip
                     _refuse_full(writer, name)
-                    for table in Base.metadata.sorted_tables:
+                    for table in METADATA.sorted_tables:
                         yield table.name, _copy_table(reader, writer, table.name)
                     if destination.dialect.name == "postgresql":
                         _number_on(writer)
@@ -62,7 +63,7 @@ def _refuse_full(writer: Connection, name: str) -> None:
 def _copy_table(reader: Connection, writer: Connection, name: str) -> int:
     """Copy a table's rows in the order of its key; return how many there are."""
     (mapped,) = (mapper.class_ for mapper in Base.registry.mappers if mapper.class_.__tablename__ == name)
-    table = Base.metadata.tables[name]
+    table = METADATA.tables[name]
     at_once = _BLOBS_AT_ONCE if any(isinstance(c.type, LargeBinary) for c in table.columns) else _ROWS_AT_ONCE
     found = reader.execution_options(yield_per=at_once).execute(select(table).order_by(*table.primary_key))
     n_rows = 0
@@ -74,7 +75,7 @@ def _copy_table(reader: Connection, writer: Connection, name: str) -> int:
 
 def _number_on(writer: Connection) -> None:
     """Let each table's next id follow those copied."""
-    for table in Base.metadata.sorted_tables:
+    for table in METADATA.sorted_tables:
         if "id" in table.columns:
             sequence: Any = writer.execute(
                 text("SELECT pg_get_serial_sequence(:name, 'id')"), {"name": table.name}

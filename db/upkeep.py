@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from db.connection.open import StoreError, exclusive_run, open_store, store_name, translate_errors
-from db.schema.scores import Base
+from db.metadata import METADATA
 from db.writes.rows import analyze
 
 _WORTH_GIVING_BACK = 0.05  # of the file
@@ -78,7 +78,7 @@ def _number(connection: Connection, pragma: str) -> int:
 def _server(engine: Engine) -> str:
     """PostgreSQL checks its own pages and gives space back for new rows; VACUUM does the latter at once."""
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.exec_driver_sql(f"VACUUM (ANALYZE) {', '.join(Base.metadata.tables)}")
+        connection.exec_driver_sql(f"VACUUM (ANALYZE) {', '.join(METADATA.tables)}")
         size = connection.exec_driver_sql("SELECT pg_database_size(current_database())").scalar_one()
     return f"{size / _MEGABYTE:,.1f} MB, rows that were replaced made free, statistics taken"
 

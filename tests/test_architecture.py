@@ -65,8 +65,12 @@ def test_core_knows_neither_store_nor_page() -> None:
     assert offenders("core", may=("core",), never=(*OURS, *outside)) == []
 
 
-def test_store_knows_of_core_only_its_records() -> None:
-    assert offenders("db", may=("db", "core.results")) == []
+SMALL = ("core.results", "core.untrusted_text")
+"""What the store may know of core: the records, and how a text that others wrote is shown. Both need no torch."""
+
+
+def test_store_knows_of_core_only_its_records_and_texts() -> None:
+    assert offenders("db", may=("db", *SMALL)) == []
     assert offenders("db", never=("torch", "torchaudio", "streamlit")) == []
 
 
@@ -106,7 +110,7 @@ def top_level_imports(node: ast.stmt) -> list[str]:
 def test_core_and_store_meet_in_run_analysis_alone() -> None:
     joining = []
     for path in [*sources(*PACKAGES), *ROOT.glob("*.py")]:
-        seen = [m for m in imports(path) if not within(m, "core.results")]
+        seen = [m for m in imports(path) if not within(m, *SMALL)]
         if any(within(m, "core") for m in seen) and any(within(m, "db") for m in seen):
             joining.append(named(path))
     assert joining == ["run_analysis.py"]
@@ -116,8 +120,10 @@ def test_core_init_is_empty() -> None:
     assert (ROOT / "core/__init__.py").read_text() == ""
 
 
-def test_records_need_no_torch() -> None:
-    assert not any(within(m, "torch", "torchaudio") for m in imports(ROOT / "core/results.py"))
+@pytest.mark.parametrize("module", SMALL)
+def test_records_and_texts_need_nothing_else_of_ours_and_no_torch(module: str) -> None:
+    named_there = list(imports((ROOT / module.replace(".", "/")).with_suffix(".py")))
+    assert not any(within(m, *OURS, "torch", "torchaudio") for m in named_there)
 
 
 @pytest.mark.parametrize("package", ["db", "dashboard"])

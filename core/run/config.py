@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -12,7 +11,7 @@ from core.ablation.operations import WORDS, Operation
 from core.ablation.targets import MAX_PAIRS, Choice
 from core.datasets.base import InputError
 from core.selectivity.presets import PRESETS, SelectionSettings, parse_activity
-from core.untrusted_text import user_path
+from core.untrusted_text import user_path, without_password
 
 Padding = Literal["exclude", "include"]
 STAGES = ("extract", "score", "ablate")
@@ -241,8 +240,7 @@ class AnalysisConfig:
     @property
     def shown_db(self) -> str:
         """The store, without a URL's password."""
-        without = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", self.db)
-        return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", r"\1***", without)
+        return without_password(self.db)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values, for the store."""

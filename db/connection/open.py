@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from core.untrusted_text import without_password
 from db.connection.errors import DiskError, StoreError
 from db.connection.postgres import (
     ServerError,
@@ -31,6 +31,7 @@ from db.connection.postgres import (
     server_message,
     server_url,
 )
+from db.metadata import METADATA
 
 try:
     import fcntl
@@ -70,7 +71,7 @@ def open_store(url_or_path: str | Path, *, read_only: bool = False, create: bool
     path = sqlite_path(url)
     if path is not None:
         _check_file(path, read_only=read_only, create=create)
-    name = path.name if path else url.render_as_string(hide_password=True)
+    name = path.name if path else shown(url)
     engine = _engine(url, path, read_only=read_only)
     try:
         with translate_errors(name):
@@ -100,10 +101,9 @@ def sqlite_path(url_or_path: str | Path | URL) -> Path | None:
     return Path(os.path.expanduser(str(url.database))).absolute()
 
 
-def shown(location: str | Path) -> str:
-    """Return a store's place as messages and pages may show it: without a password or other secret in its URL."""
-    without = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", str(location))
-    return re.sub(r"(?i)([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", r"\1***", without)
+def shown(location: str | Path | URL) -> str:
+    """Return a store's place as messages and pages may show it (`core.untrusted_text.without_password`)."""
+    return without_password(str(location))
 
 
 def store_name(engine: Engine) -> str:
@@ -111,7 +111,7 @@ def store_name(engine: Engine) -> str:
     database = engine.url.database
     if engine.dialect.name == "sqlite":
         return Path(database).name if database else ":memory:"
-    return engine.url.render_as_string(hide_password=True)
+    return shown(engine.url)
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def exclusive_run(store_path: str | Path, models: Sequence[str] = ()) -> Iterato
     path, url = sqlite_path(store_path), _url(store_path)
     if url.get_backend_name() == "postgresql":
         with ExitStack() as held:
-            with translate_errors(name := url.render_as_string()):
+            with translate_errors(name := shown(url)):
                 held.enter_context(hold_models(url, name, models))
             yield
         return
@@ -184,12 +184,16 @@ def schema_version(engine: Engine) -> str:
         return _revision(connection) or ""
 
 
-def migrate(connection: Connection, revision: str = "head") -> None:
-    """Bring the tables and views behind ``connection`` up to ``revision`` (the newest)."""
+def _migrate(connection: Connection, revision: str | None) -> None:
+    """Make the tables and views of an empty database, or bring those at ``revision`` up to date."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    if revision is None:
+        METADATA.create_all(connection)
+        command.stamp(config, "head")
+    else:
+        command.upgrade(config, "head")
 
 
 def _holder(lock_path: Path) -> str:
@@ -284,6 +288,7 @@ def _bring_up_to_date(engine: Engine, name: str, *, may_migrate: bool) -> None:
     """Check the store's revision against this code's, and migrate if allowed."""
     script = ScriptDirectory(str(_MIGRATIONS))
     known = {revision.revision for revision in script.walk_revisions()}
+    newest, oldest = script.get_current_head(), str(script.get_base())
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             check_server(connection, name)
@@ -293,12 +298,17 @@ def _bring_up_to_date(engine: Engine, name: str, *, may_migrate: bool) -> None:
         raise StoreError(
             f"{name}: a database, but not one of this program (it holds {tables[0]}); give --db another path"
         )
+    if revision is not None and revision < oldest:
+        raise StoreError(
+            f"{name}: written by a version before 0.1.0 (schema {revision}, this code reads {oldest} and newer) and "
+            "left as it is; run the analysis anew with another --db"
+        )
     if revision is not None and revision not in known:
         raise StoreError(
             f"{name}: written by a newer version of this program (schema {revision}, this code "
-            f"knows {script.get_current_head()}); update the program or give --db another path"
+            f"knows {newest}); update the program or give --db another path"
         )
-    if revision == script.get_current_head():
+    if revision == newest:
         return
     if not may_migrate:
         raise StoreError(
@@ -311,8 +321,8 @@ def _bring_up_to_date(engine: Engine, name: str, *, may_migrate: bool) -> None:
             connection.connection.execute("PRAGMA foreign_keys=OFF")
         with connection.begin():
             one_at_a_time(connection)
-            if _revision(connection) != script.get_current_head():
-                migrate(connection)
+            if (revision := _revision(connection)) != newest:  # another process may have been here first
+                _migrate(connection, revision)
         if engine.dialect.name == "sqlite":
             connection.connection.execute("PRAGMA foreign_keys=ON")
 

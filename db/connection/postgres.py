@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, String, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 
+from core.untrusted_text import without_password
 from db.connection.errors import StoreError
 
 try:
@@ -96,7 +97,7 @@ def server_engine(url: URL, *, read_only: bool = False, **options: Any) -> Engin
         )  # fmt: skip
     except ModuleNotFoundError as error:
         raise StoreError(
-            f"{url.render_as_string()}: PostgreSQL needs psycopg; install it with: pip install 'psycopg[binary]'"
+            f"{without_password(str(url))}: PostgreSQL needs psycopg; install it with: pip install 'psycopg[binary]'"
         ) from error
 
     @event.listens_for(engine, "connect")
@@ -129,18 +130,6 @@ def server_message(name: str, problem: str) -> str | None:
             return f"{name}: no such database; make it with createdb, or check the URL"
         return f"{name}: no such user on the server; make it with createuser, or check the URL"
     return next((f"{name}: {line}" for sign, line in _PROBLEMS.items() if sign in problem), None)
-
-
-def text_in_byte_order(connection: Connection) -> None:
-    """Let every text column sort as in SQLite, whatever the database's language: the same order of rows on both."""
-    for table in inspect(connection).get_table_names():
-        changes = [
-            f'ALTER COLUMN "{column["name"]}" TYPE VARCHAR COLLATE "C"'
-            for column in inspect(connection).get_columns(table)
-            if isinstance(column["type"], String) and column["type"].collation != "C"
-        ]
-        if changes and table != "alembic_version":
-            connection.exec_driver_sql(f'ALTER TABLE "{table}" {", ".join(changes)}')
 
 
 def one_at_a_time(connection: Connection) -> None:

@@ -6,14 +6,15 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import aliased
 
 from core.results import SpecificSet
-from db.schema import scores as m
+from db.schema.scores import ClassSpecificNeuron, ClassTotal, ModelTask, Selection
+from db.schema.study import Clip, ClipLabel, Dataset, Model, Neuron, Task, TaskClass
 
 
 def stored_clips(engine: Engine, dataset: str) -> set[str]:
     """Paths of the clips that the store holds of a dataset."""
     with engine.connect() as connection:
-        statement = select(m.Clip.path).join(m.Dataset, m.Dataset.id == m.Clip.dataset_id)
-        return set(connection.execute(statement.where(m.Dataset.name == dataset)).scalars())
+        statement = select(Clip.path).join(Dataset, Dataset.id == Clip.dataset_id)
+        return set(connection.execute(statement.where(Dataset.name == dataset)).scalars())
 
 
 def specific_sets(engine: Engine, model: str) -> list[SpecificSet]:
@@ -32,26 +33,26 @@ def specific_sets(engine: Engine, model: str) -> list[SpecificSet]:
     nested = _nested_classes(engine)
     with engine.connect() as connection:
         selections = connection.execute(
-            select(m.Selection.id, m.Selection.preset, m.Task.name, m.ModelTask.id)
-            .join(m.ModelTask, m.ModelTask.id == m.Selection.model_task_id)
-            .join(m.Model, m.Model.id == m.ModelTask.model_id)
-            .join(m.Task, m.Task.id == m.ModelTask.task_id)
-            .where(m.Model.name == model)
-            .order_by(m.Selection.preset, m.Task.name)
+            select(Selection.id, Selection.preset, Task.name, ModelTask.id)
+            .join(ModelTask, ModelTask.id == Selection.model_task_id)
+            .join(Model, Model.id == ModelTask.model_id)
+            .join(Task, Task.id == ModelTask.task_id)
+            .where(Model.name == model)
+            .order_by(Selection.preset, Task.name)
         ).all()
         sets = []
         for selection, preset, task, model_task in selections:
             classes = connection.execute(
-                select(m.TaskClass.id, m.TaskClass.name)
-                .join(m.ClassTotal, m.ClassTotal.class_id == m.TaskClass.id)
-                .where(m.ClassTotal.model_task_id == model_task)
-                .order_by(m.TaskClass.position)
+                select(TaskClass.id, TaskClass.name)
+                .join(ClassTotal, ClassTotal.class_id == TaskClass.id)
+                .where(ClassTotal.model_task_id == model_task)
+                .order_by(TaskClass.position)
             ).all()
             position = {key: i for i, (key, _) in enumerate(classes)}
             pairs = connection.execute(
-                select(m.ClassSpecificNeuron.class_id, m.Neuron.flat_index)
-                .join(m.Neuron, m.Neuron.id == m.ClassSpecificNeuron.neuron_id)
-                .where(m.ClassSpecificNeuron.selection_id == selection)
+                select(ClassSpecificNeuron.class_id, Neuron.flat_index)
+                .join(Neuron, Neuron.id == ClassSpecificNeuron.neuron_id)
+                .where(ClassSpecificNeuron.selection_id == selection)
             ).all()
             found = sorted((position[key], flat) for key, flat in pairs)
             names = tuple(name for _, name in classes)
@@ -69,22 +70,22 @@ def _positions(names: tuple[str, ...], pairs: set[tuple[str, str]]) -> tuple[tup
 
 def _nested_classes(engine: Engine) -> dict[str, set[tuple[str, str]]]:
     """For each task whose clips have several labels: (class, another that every clip of it has too)."""
-    of_attribute = m.Task.attribute_id == m.ClipLabel.attribute_id
-    other = aliased(m.ClipLabel)
-    both = (other.clip_id == m.ClipLabel.clip_id) & (other.attribute_id == m.ClipLabel.attribute_id)
-    sizes = select(m.Task.name, m.ClipLabel.value, func.count()).join(m.ClipLabel, of_attribute)
+    of_attribute = Task.attribute_id == ClipLabel.attribute_id
+    other = aliased(ClipLabel)
+    both = (other.clip_id == ClipLabel.clip_id) & (other.attribute_id == ClipLabel.attribute_id)
+    sizes = select(Task.name, ClipLabel.value, func.count()).join(ClipLabel, of_attribute)
     together = (
-        select(m.Task.name, m.ClipLabel.value, other.value, func.count())
-        .join(m.ClipLabel, of_attribute)
-        .join(other, both & (other.value != m.ClipLabel.value))
-        .group_by(m.Task.name, m.ClipLabel.value, other.value)
+        select(Task.name, ClipLabel.value, other.value, func.count())
+        .join(ClipLabel, of_attribute)
+        .join(other, both & (other.value != ClipLabel.value))
+        .group_by(Task.name, ClipLabel.value, other.value)
     )
     nested: dict[str, set[tuple[str, str]]] = {}
     with engine.connect() as connection:
         met = connection.execute(together).all()
         size = {}
         if met:
-            grouped = sizes.where(m.Task.name.in_({task for task, *_ in met})).group_by(m.Task.name, m.ClipLabel.value)
+            grouped = sizes.where(Task.name.in_({task for task, *_ in met})).group_by(Task.name, ClipLabel.value)
             size = {(task, name): n for task, name, n in connection.execute(grouped)}
     for task, inner, outer, n in met:
         if n == size[task, inner]:

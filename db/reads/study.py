@@ -1,8 +1,6 @@
-"""Every read of the store: each function takes an engine and returns a DataFrame or small values.
+"""Reads of models, tasks and classes: each function takes an engine and returns a DataFrame or small values.
 
-Here is what concerns models, tasks and classes; single neurons and clips are in
-`db.reads.neurons`, and named here as well. Tasks come in order of name, layers and neurons in
-order of index, classes in the order of their task.
+Tasks come in order of name, layers and neurons in order of index, classes in the order of their task.
 """
 
 from __future__ import annotations
@@ -14,40 +12,6 @@ from sqlalchemy import Engine
 
 from db.connection.open import schema_version
 from db.reads.frames import frame, only_if
-from db.reads.neurons import (
-    neuron,
-    neuron_ablations,
-    neuron_classes,
-    neuron_selectivity,
-    probabilities,
-)
-
-__all__ = [
-    "ablation_effects",
-    "cell_neurons",
-    "change_stamp",
-    "coverage",
-    "datasets",
-    "is_empty",
-    "layer_class_counts",
-    "layers",
-    "models",
-    "neuron",
-    "neuron_ablations",
-    "neuron_classes",
-    "neuron_selectivity",
-    "presets",
-    "probabilities",
-    "probe",
-    "problems",
-    "runs",
-    "selection_settings",
-    "shared",
-    "skipped_probes",
-    "store_facts",
-    "tasks",
-    "warnings",
-]
 
 
 def is_empty(engine: Engine) -> bool:

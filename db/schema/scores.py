@@ -1,109 +1,11 @@
-"""The store's tables (SQLAlchemy 2, declarative).
-
-They may change from version to version; what people script against are the views (``db/schema/views/study.py``).
-
-Three choices hold throughout. Keys are integers, and a model's neurons carry consecutive ids
-(``neuron.id = model.first_neuron_id + flat index``), so that a count matrix becomes rows without
-a lookup. The large tables are ``WITHOUT ROWID``, ordered as the pages read them. They reference
-only the row that owns them, not ``neuron`` or ``task_class``: those references would need an index
-each to delete a neuron or a class in reasonable time, and double the store.
-"""
+"""Tables of scores, probes, ablations and shared neurons."""
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.schema.evidence import (
-    TABLES,
-    Attribution,
-    AttributionCheck,
-    ConfoundProbe,
-    NeuronAttribution,
-    NeuronConfound,
-    NeuronPreference,
-    PitchTuning,
-    SelectionCurve,
-    SelectorPair,
-    SelectorScore,
-    Specificity,
-    Stability,
-)
-from db.schema.sound import (
-    ActivationQuantile,
-    ClipPattern,
-    ContrastClip,
-    ModelDataset,
-    TokenGrid,
-    TopClip,
-)
-from db.schema.study import (
-    Attribute,
-    Base,
-    Clip,
-    ClipLabel,
-    Dataset,
-    Layer,
-    Model,
-    Neuron,
-    Problem,
-    Run,
-    Stage,
-    Task,
-    TaskClass,
-    owner,
-    stage_mark,
-)
-
-__all__ = [
-    "TABLES",
-    "Ablation",
-    "AblationControl",
-    "AblationEffect",
-    "AblationFlip",
-    "AblationNeuron",
-    "ActivationProbability",
-    "ActivationQuantile",
-    "Attribute",
-    "Attribution",
-    "AttributionCheck",
-    "Base",
-    "ClassSpecificNeuron",
-    "ClassTotal",
-    "Clip",
-    "ClipLabel",
-    "ClipPattern",
-    "ConfoundProbe",
-    "ContrastClip",
-    "Dataset",
-    "Layer",
-    "Model",
-    "ModelDataset",
-    "ModelTask",
-    "Neuron",
-    "NeuronAttribution",
-    "NeuronConfound",
-    "NeuronEntropy",
-    "NeuronPreference",
-    "PitchTuning",
-    "Probe",
-    "ProbeScore",
-    "Problem",
-    "Run",
-    "Selection",
-    "SelectionCurve",
-    "SelectorPair",
-    "SelectorScore",
-    "SharedNeuron",
-    "Sharing",
-    "Specificity",
-    "Stability",
-    "Stage",
-    "Task",
-    "TaskClass",
-    "TokenGrid",
-    "TopClip",
-]
+from db.schema.study import Base, owner, stage_mark
 
 
 class ModelTask(Base):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+TEXT = String().with_variant(String(collation="C"), "postgresql")
+"""Text that sorts by its bytes, as SQLite's does, whatever the database's language: the same order of rows on both."""
 
 
 class Base(DeclarativeBase):
-    """Common base; ``Base.metadata`` knows every table. Text sorts by its bytes, as SQLite's does."""
+    """Common base of all tables (`db.metadata` has them all)."""
 
-    type_annotation_map = {str: String().with_variant(String(collation="C"), "postgresql")}
+    type_annotation_map = {str: TEXT, float: Double()}
 
 
 def owner(column: str) -> ForeignKey:

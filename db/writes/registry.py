@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 
-from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 
 from core.results import DatasetRecord, ModelRecord
 from db.connection.open import StoreError
 from db.connection.postgres import one_at_a_time, others_at_work
-from db.schema import scores as m
+from db.schema.evidence import Attribution, Specificity
+from db.schema.scores import Ablation, ModelTask, Probe, Sharing
+from db.schema.sound import ActivationQuantile, ModelDataset
+from db.schema.study import Attribute, Clip, ClipLabel, Dataset, Layer, Model, Neuron, Problem, Stage, Task
 from db.writes.rows import bulk_insert, insert_row, next_id
 from db.writes.sound import write_grids
 
@@ -31,12 +34,12 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
         "description": record.description,
         "licence": record.licence,
     }
-    found = connection.execute(select(m.Model.id, m.Model.weights_key).where(m.Model.name == record.name)).first()
+    found = connection.execute(select(Model.id, Model.weights_key).where(Model.name == record.name)).first()
     if found is not None:
-        statement = select(m.Layer.width).where(m.Layer.model_id == found.id)
-        widths = connection.execute(statement.order_by(m.Layer.layer)).scalars()
+        statement = select(Layer.width).where(Layer.model_id == found.id)
+        widths = connection.execute(statement.order_by(Layer.layer)).scalars()
         if found.weights_key == record.weights_key and tuple(widths) == record.layer_widths:
-            connection.execute(update(m.Model).where(m.Model.id == found.id).values(**descriptive))
+            connection.execute(update(Model).where(Model.id == found.id).values(**descriptive))
             write_grids(connection, int(found.id), record.grids)
             return int(found.id)
         raise StoreError(
@@ -44,10 +47,10 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
             f"{record.weights_key[:12]}...); keep them apart with another --db, or for M2D by naming each checkpoint: "
             "--model m2d:CHECKPOINT"
         )
-    first_neuron = next_id(connection, m.Neuron)
+    first_neuron = next_id(connection, Neuron)
     model_id = insert_row(
         connection,
-        m.Model,
+        Model,
         name=record.name,
         weights_key=record.weights_key,
         n_layers=len(record.layer_widths),
@@ -57,14 +60,14 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
     )
     bulk_insert(
         connection,
-        m.Layer,
+        Layer,
         ("model_id", "layer", "width"),
         [(model_id, layer, width) for layer, width in enumerate(record.layer_widths)],
     )
     places = ((x, y) for x, width in enumerate(record.layer_widths) for y in range(width))
     bulk_insert(
         connection,
-        m.Neuron,
+        Neuron,
         ("id", "model_id", "layer", "neuron", "flat_index"),
         ((first_neuron + flat, model_id, x, y, flat) for flat, (x, y) in enumerate(places)),
     )
@@ -82,7 +85,7 @@ def write_dataset(connection: Connection, record: DatasetRecord) -> int:
         "source": record.source,
         "licence": record.licence,
     }
-    found = connection.execute(select(m.Dataset.id, m.Dataset.content_key).where(m.Dataset.name == record.name)).first()
+    found = connection.execute(select(Dataset.id, Dataset.content_key).where(Dataset.name == record.name)).first()
     if found is not None and found.content_key != record.content_key:
         if others := others_at_work(connection):
             raise StoreError(
@@ -94,47 +97,46 @@ def write_dataset(connection: Connection, record: DatasetRecord) -> int:
         found = None
     if found is not None:
         dataset = int(found.id)
-        connection.execute(update(m.Dataset).where(m.Dataset.id == dataset).values(**descriptive))
-        _add_splits(connection, dataset, record)
+        connection.execute(update(Dataset).where(Dataset.id == dataset).values(**descriptive))
     else:
         dataset = insert_row(
             connection,
-            m.Dataset,
+            Dataset,
             name=record.name,
             content_key=record.content_key,
             **descriptive,
         )
         _insert_clips(connection, dataset, record)
-    of_dataset = m.Problem.dataset_id == dataset
-    columns = select(m.Problem.dataset_id, m.Problem.path, m.Problem.reason)
-    known = [tuple(row) for row in connection.execute(columns.where(of_dataset).order_by(m.Problem.id))]
+    of_dataset = Problem.dataset_id == dataset
+    columns = select(Problem.dataset_id, Problem.path, Problem.reason)
+    known = [tuple(row) for row in connection.execute(columns.where(of_dataset).order_by(Problem.id))]
     problems = [(dataset, problem.path, problem.reason) for problem in record.problems]
     if problems != known:
-        connection.execute(delete(m.Problem).where(of_dataset))
-        bulk_insert(connection, m.Problem, ("dataset_id", "path", "reason"), problems)
+        connection.execute(delete(Problem).where(of_dataset))
+        bulk_insert(connection, Problem, ("dataset_id", "path", "reason"), problems)
     return dataset
 
 
 def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -> None:
     """Insert a dataset's attributes, clips and labels."""
     attributes = {
-        name: insert_row(connection, m.Attribute, dataset_id=dataset, position=position, name=name)
+        name: insert_row(connection, Attribute, dataset_id=dataset, position=position, name=name)
         for position, name in enumerate(record.attributes)
     }
     bulk_insert(
         connection,
-        m.Clip,
+        Clip,
         ("dataset_id", "position", "path", "split", "duration_seconds"),
         (
             (dataset, position, clip.path, clip.split, float(clip.duration_seconds))
             for position, clip in enumerate(record.clips)
         ),
     )
-    statement = select(m.Clip.id).where(m.Clip.dataset_id == dataset).order_by(m.Clip.position)
+    statement = select(Clip.id).where(Clip.dataset_id == dataset).order_by(Clip.position)
     ids = connection.execute(statement).scalars().all()
     bulk_insert(
         connection,
-        m.ClipLabel,
+        ClipLabel,
         ("clip_id", "attribute_id", "value", "split"),
         (
             (clip_id, key, value, clip.splits.get(name))
@@ -143,26 +145,6 @@ def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -
             for value in _values(clip.labels.get(name, ""))
         ),
     )
-
-
-def _add_splits(connection: Connection, dataset: int, record: DatasetRecord) -> None:
-    """Fill in the splits that attributes have of their own, where an older version stored the dataset without."""
-    own = {name for clip in record.clips for name in clip.splits}
-    of_dataset = select(m.Attribute.id).where(m.Attribute.dataset_id == dataset)
-    known = select(m.ClipLabel.split).where(m.ClipLabel.attribute_id.in_(of_dataset), m.ClipLabel.split.is_not(None))
-    if not own or connection.execute(known.limit(1)).first() is not None:
-        return
-    statement = select(m.Attribute.name, m.Attribute.id).where(m.Attribute.dataset_id == dataset)
-    attributes = {name: key for name, key in connection.execute(statement) if name in own}
-    ids = connection.execute(select(m.Clip.id).where(m.Clip.dataset_id == dataset).order_by(m.Clip.position)).scalars()
-    one = (m.ClipLabel.clip_id == bindparam("clip")) & (m.ClipLabel.attribute_id == bindparam("of"))
-    rows = [
-        {"clip": clip_id, "of": attributes[name], "now": split}
-        for clip_id, clip in zip(ids, record.clips, strict=True)
-        for name, split in clip.splits.items()
-        if name in attributes
-    ]
-    connection.execute(update(m.ClipLabel).where(one).values(split=bindparam("now")), rows)
 
 
 def _values(label: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -175,17 +157,17 @@ def _forget_dataset(connection: Connection, dataset: int) -> None:
 
     What classes share was found over all datasets together, so it goes too.
     """
-    tasks = select(m.Task.id).where(m.Task.dataset_id == dataset)
-    of_tasks = (m.ModelTask, m.Probe, m.Attribution, m.Ablation, m.Specificity)
+    tasks = select(Task.id).where(Task.dataset_id == dataset)
+    of_tasks = (ModelTask, Probe, Attribution, Ablation, Specificity)
     former = [select(table.stage_id).where(table.task_id.in_(tasks)) for table in of_tasks]
-    former.append(select(m.ModelDataset.stage_id).where(m.ModelDataset.dataset_id == dataset))
-    traced = select(m.ModelDataset.id).where(m.ModelDataset.dataset_id == dataset)
-    former.append(select(m.ActivationQuantile.stage_id).where(m.ActivationQuantile.model_dataset_id.in_(traced)))
-    sharing = select(m.ModelTask.model_id).where(m.ModelTask.task_id.in_(tasks))
-    former.append(select(m.Sharing.stage_id).where(m.Sharing.model_id.in_(sharing)))
-    connection.execute(delete(m.Stage).where(or_(*(m.Stage.id.in_(ids) for ids in former))))
-    connection.execute(delete(m.Sharing).where(m.Sharing.model_id.in_(sharing)))
-    connection.execute(delete(m.Dataset).where(m.Dataset.id == dataset))
+    former.append(select(ModelDataset.stage_id).where(ModelDataset.dataset_id == dataset))
+    traced = select(ModelDataset.id).where(ModelDataset.dataset_id == dataset)
+    former.append(select(ActivationQuantile.stage_id).where(ActivationQuantile.model_dataset_id.in_(traced)))
+    sharing = select(ModelTask.model_id).where(ModelTask.task_id.in_(tasks))
+    former.append(select(Sharing.stage_id).where(Sharing.model_id.in_(sharing)))
+    connection.execute(delete(Stage).where(or_(*(Stage.id.in_(ids) for ids in former))))
+    connection.execute(delete(Sharing).where(Sharing.model_id.in_(sharing)))
+    connection.execute(delete(Dataset).where(Dataset.id == dataset))
 
 
 def forget_stages(connection: Connection, model_id: int, dataset: int) -> None:
@@ -193,12 +175,12 @@ def forget_stages(connection: Connection, model_id: int, dataset: int) -> None:
 
     What classes share and how specific selections are have marks that depend on the results themselves.
     """
-    tasks = select(m.Task.id).where(m.Task.dataset_id == dataset)
+    tasks = select(Task.id).where(Task.dataset_id == dataset)
     former = [
         select(table.stage_id).where(table.model_id == model_id, table.task_id.in_(tasks))
-        for table in (m.ModelTask, m.Probe, m.Attribution, m.Ablation)
+        for table in (ModelTask, Probe, Attribution, Ablation)
     ]
-    owners = (m.ModelDataset.model_id == model_id) & (m.ModelDataset.dataset_id == dataset)
-    traced = m.ActivationQuantile.model_dataset_id.in_(select(m.ModelDataset.id).where(owners))
-    former += [select(m.ModelDataset.stage_id).where(owners), select(m.ActivationQuantile.stage_id).where(traced)]
-    connection.execute(delete(m.Stage).where(or_(*(m.Stage.id.in_(ids) for ids in former))))
+    owners = (ModelDataset.model_id == model_id) & (ModelDataset.dataset_id == dataset)
+    traced = ActivationQuantile.model_dataset_id.in_(select(ModelDataset.id).where(owners))
+    former += [select(ModelDataset.stage_id).where(owners), select(ActivationQuantile.stage_id).where(traced)]
+    connection.execute(delete(Stage).where(or_(*(Stage.id.in_(ids) for ids in former))))

@@ -16,7 +16,8 @@ from sqlalchemy import BigInteger, Connection, Insert, Integer, func, insert, se
 from core.results import IntArray
 from db.connection.open import StoreError
 from db.connection.postgres import one_at_a_time
-from db.schema.scores import Attribute, Base, Dataset, Model, Task, TaskClass
+from db.metadata import METADATA
+from db.schema.study import Attribute, Base, Dataset, Model, Task, TaskClass
 
 _CHUNK_ROWS = 100_000
 _ROWS_A_STATEMENT = 64
@@ -131,7 +132,7 @@ def analyze(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA analysis_limit=1000")
         connection.exec_driver_sql("ANALYZE")
     else:
-        connection.exec_driver_sql(f"ANALYZE {', '.join(Base.metadata.tables)}")
+        connection.exec_driver_sql(f"ANALYZE {', '.join(METADATA.tables)}")
 
 
 def next_id(connection: Connection, table: type[Base]) -> int:

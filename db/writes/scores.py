@@ -9,8 +9,22 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, select
 
-from core.results import Ablation, IntArray, Selection, TaskScores
-from db.schema import scores as m
+from core import results
+from core.results import Ablation, IntArray, TaskScores
+from db.schema.evidence import TABLES
+from db.schema.scores import (
+    AblationControl,
+    AblationEffect,
+    AblationFlip,
+    AblationNeuron,
+    ActivationProbability,
+    ClassSpecificNeuron,
+    ClassTotal,
+    ModelTask,
+    NeuronEntropy,
+    Selection,
+)
+from db.schema.study import Clip, Task
 from db.writes.frames import insert_frame
 from db.writes.rows import (
     bulk_insert,
@@ -72,7 +86,7 @@ def insert_scores(connection: Connection, ids: Mapping[str, int], first_neuron: 
     keys = np.array([known[name] for name in scores.class_names], dtype=np.int64)
     model_task = insert_row(
         connection,
-        m.ModelTask,
+        ModelTask,
         **ids,
         n_clips=int(np.sum(scores.n_clips_per_class)) if scores.n_clips is None else scores.n_clips,
         n_classes=len(keys),
@@ -82,14 +96,14 @@ def insert_scores(connection: Connection, ids: Mapping[str, int], first_neuron: 
     sizes, tokens = (np.asarray(each).tolist() for each in (scores.n_clips_per_class, scores.token_counts))
     bulk_insert(
         connection,
-        m.ClassTotal,
+        ClassTotal,
         ("model_task_id", "class_id", "n_clips", "token_count"),
         zip(repeat(model_task), keys.tolist(), sizes, tokens, strict=False),
     )
     insert_counts(connection, model_task, first_neuron, keys, scores.positive_counts)
     bulk_insert(
         connection,
-        m.NeuronEntropy,
+        NeuronEntropy,
         (
             "model_task_id",
             "neuron_id",
@@ -106,7 +120,7 @@ def insert_scores(connection: Connection, ids: Mapping[str, int], first_neuron: 
         insert_selection(connection, model_task, first_neuron, keys, selection)
     for name, frame in {**scores.tables, "selection_curve": scores.curve}.items():
         if len(frame):
-            insert_frame(connection, m.TABLES[name], model_task, frame, first_neuron, keys)
+            insert_frame(connection, TABLES[name], model_task, frame, first_neuron, keys)
 
 
 def insert_counts(
@@ -127,7 +141,7 @@ def insert_counts(
         rows[:, 2] = np.tile(keys[order], len(block))
         rows[:, 3] = block.ravel()
         insert_whole_numbers(
-            connection, m.ActivationProbability, ("model_task_id", "neuron_id", "class_id", "positive_count"), rows
+            connection, ActivationProbability, ("model_task_id", "neuron_id", "class_id", "positive_count"), rows
         )
 
 
@@ -160,14 +174,14 @@ def insert_selection(
     model_task: int,
     first_neuron: int,
     keys: IntArray,
-    selection: Selection,
+    selection: results.Selection,
 ) -> None:
     """Insert what one preset chose, with its counts."""
     pairs, null = selection.pairs, selection.null
     checked = pairs["replicated"].dropna()
     owner = insert_row(
         connection,
-        m.Selection,
+        Selection,
         model_task_id=model_task,
         preset=selection.preset,
         settings_json=to_json(dict(selection.settings)),
@@ -191,7 +205,7 @@ def insert_selection(
     explained = pairs["explained_by"].tolist() if "explained_by" in pairs else unknown
     bulk_insert(
         connection,
-        m.ClassSpecificNeuron,
+        ClassSpecificNeuron,
         ("selection_id", "neuron_id", "class_id", *_PAIR_NUMBERS, "explained_by"),
         sorted(
             zip(repeat(owner), neurons.tolist(), classes.tolist(), *numbers, explained, strict=False),
@@ -203,10 +217,7 @@ def insert_selection(
 def clips_of_task(connection: Connection, task: int) -> IntArray:
     """Ids of the clips of a task's dataset, in order."""
     statement = (
-        select(m.Clip.id)
-        .join(m.Task, m.Task.dataset_id == m.Clip.dataset_id)
-        .where(m.Task.id == task)
-        .order_by(m.Clip.position)
+        select(Clip.id).join(Task, Task.dataset_id == Clip.dataset_id).where(Task.id == task).order_by(Clip.position)
     )
     return np.array(connection.execute(statement).scalars().all(), dtype=np.int64)
 
@@ -217,7 +228,7 @@ def insert_ablation(
     """Insert an ablation's neurons, effects, controls and flipped clips; ``clips`` are those of `clips_of_task`."""
     bulk_insert(
         connection,
-        m.AblationNeuron,
+        AblationNeuron,
         ("ablation_id", "neuron_id"),
         zip(
             repeat(owner),
@@ -230,7 +241,7 @@ def insert_ablation(
     known = class_ids(connection, task, [name for name in names if name is not None])
     bulk_insert(
         connection,
-        m.AblationEffect,
+        AblationEffect,
         ("ablation_id", "position", "class_id", *_EFFECT_NUMBERS),
         [
             (owner, position, None if name is None else known[name]) + mapping_row(row, _EFFECT_NUMBERS)
@@ -239,7 +250,7 @@ def insert_ablation(
     )
     bulk_insert(
         connection,
-        m.AblationControl,
+        AblationControl,
         ("ablation_id", "draw", "position", "delta"),
         [
             (owner, draw, position, delta)
@@ -258,4 +269,4 @@ def insert_ablation(
             strict=False,
         )
         columns = ("ablation_id", "clip_id", "predicted_before", "predicted_after")
-        bulk_insert(connection, m.AblationFlip, columns, sorted(flipped))
+        bulk_insert(connection, AblationFlip, columns, sorted(flipped))

@@ -7,9 +7,11 @@ from itertools import islice, repeat
 import numpy as np
 from sqlalchemy import Connection, delete, select
 
-from core.results import ClipTraces, IntArray, TokenGrid, TopClips
-from db.schema import scores as m
+from core import results
+from core.results import ClipTraces, IntArray, TopClips
 from db.schema.patterns import encode
+from db.schema.sound import ActivationQuantile, ClipPattern, ContrastClip, TokenGrid, TopClip
+from db.schema.study import Clip
 from db.writes.rows import bulk_insert, insert_flat, insert_row, nullable, to_json
 
 _BLOBS_AT_ONCE = 1024
@@ -17,7 +19,7 @@ _BLOBS_AT_ONCE = 1024
 
 def clips_of_dataset(connection: Connection, dataset: int) -> IntArray:
     """Ids of a dataset's clips, in order."""
-    statement = select(m.Clip.id).where(m.Clip.dataset_id == dataset).order_by(m.Clip.position)
+    statement = select(Clip.id).where(Clip.dataset_id == dataset).order_by(Clip.position)
     return np.array(connection.execute(statement).scalars().all(), dtype=np.int64)
 
 
@@ -28,7 +30,7 @@ def insert_top_clips(
     neuron, rank = np.nonzero(found.clip_index >= 0)
     bulk_insert(
         connection,
-        m.ContrastClip if kind else m.TopClip,
+        ContrastClip if kind else TopClip,
         ("model_dataset_id", "neuron_id", *(["kind"] if kind else []), "rank", "clip_id", "activation_rate",
          "mean_activation"),
         zip(
@@ -48,7 +50,7 @@ def insert_traces(
     connection: Connection, owner: int, stage_id: int, first_neuron: int, clips: IntArray, traces: ClipTraces
 ) -> None:
     """Insert contrast clips, patterns and quantiles in place of those of the same model and dataset."""
-    for table in (m.ContrastClip, m.ClipPattern, m.ActivationQuantile):
+    for table in (ContrastClip, ClipPattern, ActivationQuantile):
         connection.execute(delete(table).where(table.model_dataset_id == owner))
     for kind, found in traces.contrast.items():
         insert_top_clips(connection, owner, first_neuron, clips, found, kind)
@@ -58,10 +60,10 @@ def insert_traces(
         for neuron, patterns in block:
             known = [(int(clips[p.clip_index]), p.peak, p.strength) for p in patterns]
             values += [owner, first_neuron + neuron, encode(known)]
-        insert_flat(connection, m.ClipPattern, ("model_dataset_id", "neuron_id", "patterns"), values)
+        insert_flat(connection, ClipPattern, ("model_dataset_id", "neuron_id", "patterns"), values)
     insert_row(
         connection,
-        m.ActivationQuantile,
+        ActivationQuantile,
         model_dataset_id=owner,
         stage_id=stage_id,
         levels_json=to_json(list(traces.levels)),
@@ -69,12 +71,12 @@ def insert_traces(
     )
 
 
-def write_grids(connection: Connection, model_id: int, grids: tuple[TokenGrid, ...]) -> None:
+def write_grids(connection: Connection, model_id: int, grids: tuple[results.TokenGrid, ...]) -> None:
     """Store which patch of time and frequency the tokens of each layer are, in place of what is known."""
-    connection.execute(delete(m.TokenGrid).where(m.TokenGrid.model_id == model_id))
+    connection.execute(delete(TokenGrid).where(TokenGrid.model_id == model_id))
     bulk_insert(
         connection,
-        m.TokenGrid,
+        TokenGrid,
         ("model_id", "layer", "n_bands", "column_seconds", "span_seconds", "chunk_seconds", "chunk_columns",
          "band_edges_json"),
         [

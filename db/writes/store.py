@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, Engine, delete, select, update
 
+from core import results
 from core.results import (
-    Ablation,
     Attributions,
     ClipTraces,
     DatasetRecord,
@@ -25,8 +25,11 @@ from core.results import (
     TaskScores,
     TopClips,
 )
-from db.connection.open import StoreError, exclusive_run, store_name, translate_errors
-from db.schema import scores as m
+from db.connection.open import StoreError, store_name, translate_errors
+from db.schema.evidence import Attribution, AttributionCheck, NeuronAttribution, Specificity
+from db.schema.scores import Ablation, ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
+from db.schema.sound import ActivationQuantile, ModelDataset
+from db.schema.study import Run, Stage, Task, TaskClass
 from db.writes.frames import insert_frame
 from db.writes.registry import forget_stages, write_dataset, write_model
 from db.writes.rows import (
@@ -46,8 +49,6 @@ from db.writes.rows import (
 )
 from db.writes.scores import clips_of_task, insert_ablation, insert_scores
 from db.writes.sound import clips_of_dataset, insert_top_clips, insert_traces
-
-__all__ = ["Store", "exclusive_run"]
 
 _SCORE_VALUES = ("split", "n_clips", "accuracy", "chance", "metric")
 _SHARED_NUMBERS = (
@@ -93,9 +94,9 @@ class Store:
         StoreError
             If the store holds other weights or widths under the same name.
         """
-        of_it = m.Run.model_name == model.name
+        of_it = Run.model_name == model.name
         with self._transaction() as connection:
-            connection.execute(update(m.Run).where(of_it, m.Run.status == "running").values(status="stopped"))
+            connection.execute(update(Run).where(of_it, Run.status == "running").values(status="stopped"))
             return write_model(connection, model)
 
     def register_dataset(self, dataset: DatasetRecord) -> int:
@@ -120,7 +121,7 @@ class Store:
         with self._transaction() as connection:
             return insert_row(
                 connection,
-                m.Run,
+                Run,
                 model_name=model_name,
                 started_at=now(),
                 status="running",
@@ -153,7 +154,7 @@ class Store:
             if stage in seconds:
                 values[f"seconds_{stage}"] = float(seconds[stage])
         with self._transaction() as connection:
-            connection.execute(update(m.Run).where(m.Run.id == run_id).values(**values))
+            connection.execute(update(Run).where(Run.id == run_id).values(**values))
         with self._transaction() as connection:
             analyze(connection)
 
@@ -165,7 +166,7 @@ class Store:
     def is_done(self, key: str) -> bool:
         """Return whether the stage ``key`` is complete in the store."""
         with translate_errors(self._name), self.engine.connect() as connection:
-            found = connection.execute(select(m.Stage.id).where(m.Stage.key == key)).scalar()
+            found = connection.execute(select(Stage.id).where(Stage.key == key)).scalar()
         return found is not None
 
     def write_scores(self, run_id: int, stage_key: str, model_id: int, scores: TaskScores) -> None:
@@ -178,9 +179,7 @@ class Store:
                     f"positive_counts of {scores.task} have shape {scores.positive_counts.shape}, expected {expected}"
                 )
             task = ensure_task(connection, scores.dataset, scores.attribute, scores.task)
-            _remove(
-                connection, m.ModelTask, m.ModelTask.model_id == model_id, m.ModelTask.task_id == task, keep=stage_id
-            )
+            _remove(connection, ModelTask, ModelTask.model_id == model_id, ModelTask.task_id == task, keep=stage_id)
             ids = {"model_id": model_id, "task_id": task, "run_id": run_id, "stage_id": stage_id}
             insert_scores(connection, ids, first_neuron, scores)
 
@@ -189,12 +188,12 @@ class Store:
         with self._stage(run_id, stage_key, "top_clips") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             dataset = dataset_id(connection, top_clips.dataset)
-            which = m.ModelDataset.model_id == model_id, m.ModelDataset.dataset_id == dataset
-            former = select(m.ModelDataset.id).where(*which)
-            _remove(connection, m.ActivationQuantile, m.ActivationQuantile.model_dataset_id.in_(former), keep=stage_id)
-            _remove(connection, m.ModelDataset, *which, keep=stage_id)
+            which = ModelDataset.model_id == model_id, ModelDataset.dataset_id == dataset
+            former = select(ModelDataset.id).where(*which)
+            _remove(connection, ActivationQuantile, ActivationQuantile.model_dataset_id.in_(former), keep=stage_id)
+            _remove(connection, ModelDataset, *which, keep=stage_id)
             ids = {"model_id": model_id, "dataset_id": dataset, "run_id": run_id, "stage_id": stage_id}
-            owner = insert_row(connection, m.ModelDataset, **ids)
+            owner = insert_row(connection, ModelDataset, **ids)
             insert_top_clips(connection, owner, first_neuron, clips_of_dataset(connection, dataset), top_clips)
 
     def write_traces(self, run_id: int, stage_key: str, model_id: int, traces: ClipTraces) -> None:
@@ -202,13 +201,13 @@ class Store:
         with self._stage(run_id, stage_key, "traces") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             dataset = dataset_id(connection, traces.dataset)
-            statement = select(m.ModelDataset.id).where(
-                m.ModelDataset.model_id == model_id, m.ModelDataset.dataset_id == dataset
+            statement = select(ModelDataset.id).where(
+                ModelDataset.model_id == model_id, ModelDataset.dataset_id == dataset
             )
             owner = connection.execute(statement).scalar()
             if owner is None:
                 raise StoreError(f"dataset {traces.dataset} has no top clips of the model; write them first")
-            _remove(connection, m.ActivationQuantile, m.ActivationQuantile.model_dataset_id == owner, keep=stage_id)
+            _remove(connection, ActivationQuantile, ActivationQuantile.model_dataset_id == owner, keep=stage_id)
             insert_traces(connection, owner, stage_id, first_neuron, clips_of_dataset(connection, dataset), traces)
 
     def write_probe(self, run_id: int, stage_key: str, model_id: int, probe: ProbeResult) -> None:
@@ -217,14 +216,14 @@ class Store:
             task = task_id(connection, probe.task)
             _remove(
                 connection,
-                m.Probe,
-                m.Probe.model_id == model_id,
-                m.Probe.task_id == task,
+                Probe,
+                Probe.model_id == model_id,
+                Probe.task_id == task,
                 keep=stage_id,
             )
             owner = insert_row(
                 connection,
-                m.Probe,
+                Probe,
                 model_id=model_id,
                 task_id=task,
                 run_id=run_id,
@@ -237,7 +236,7 @@ class Store:
             known = class_ids(connection, task, [name for name in names if name is not None])
             bulk_insert(
                 connection,
-                m.ProbeScore,
+                ProbeScore,
                 ("probe_id", "position", "class_id", *_SCORE_VALUES),
                 [
                     (owner, position, None if name is None else known[name]) + mapping_row(row, _SCORE_VALUES)
@@ -250,14 +249,14 @@ class Store:
         with self._stage(run_id, stage_key, "attribution") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             task = task_id(connection, found.task)
-            which = m.Attribution.model_id == model_id, m.Attribution.task_id == task
-            _remove(connection, m.Attribution, *which, keep=stage_id)
+            which = Attribution.model_id == model_id, Attribution.task_id == task
+            _remove(connection, Attribution, *which, keep=stage_id)
             ids = {"model_id": model_id, "task_id": task, "run_id": run_id, "stage_id": stage_id}
-            owner = insert_row(connection, m.Attribution, **ids, **mapping_values(found.summary))
+            owner = insert_row(connection, Attribution, **ids, **mapping_values(found.summary))
             known = class_ids(connection, task, found.class_names)
             classes = np.array([known[name] for name in found.class_names], dtype=np.int64)
-            insert_frame(connection, m.NeuronAttribution, owner, found.neurons, first_neuron, classes)
-            insert_frame(connection, m.AttributionCheck, owner, found.checks, first_neuron, classes)
+            insert_frame(connection, NeuronAttribution, owner, found.neurons, first_neuron, classes)
+            insert_frame(connection, AttributionCheck, owner, found.checks, first_neuron, classes)
 
     def write_ablations(
         self,
@@ -265,7 +264,7 @@ class Store:
         stage_key: str,
         model_id: int,
         task: str,
-        ablations: Sequence[Ablation],
+        ablations: Sequence[results.Ablation],
         of: tuple[str, str, float | None] | None = None,
     ) -> None:
         """Store ablations of one (model, task), replacing those of the same selection, operation and gain.
@@ -274,7 +273,7 @@ class Store:
         ----------
         run_id, model_id : int
         stage_key, task : str
-        ablations : sequence of Ablation
+        ablations : sequence of results.Ablation
         of : tuple, optional
             Selection, operation and gain that were asked for, where nothing could be ablated.
         """
@@ -286,18 +285,18 @@ class Store:
             for selection, operation, gain in asked:
                 _remove(
                     connection,
-                    m.Ablation,
-                    m.Ablation.model_id == model_id,
-                    m.Ablation.task_id == key,
-                    m.Ablation.selection == selection,
-                    m.Ablation.operation == operation,
-                    m.Ablation.gain.is_(None) if gain is None else m.Ablation.gain == gain,
+                    Ablation,
+                    Ablation.model_id == model_id,
+                    Ablation.task_id == key,
+                    Ablation.selection == selection,
+                    Ablation.operation == operation,
+                    Ablation.gain.is_(None) if gain is None else Ablation.gain == gain,
                     keep=stage_id,
                 )
             for ablation in ablations:
                 owner = insert_row(
                     connection,
-                    m.Ablation,
+                    Ablation,
                     model_id=model_id,
                     task_id=key,
                     run_id=run_id,
@@ -313,30 +312,28 @@ class Store:
     def write_specificity(self, run_id: int, stage_key: str, model_id: int, frame: pd.DataFrame) -> None:
         """Store the rows of `core.selectivity.agreement.specificity`, in place of all of the model's."""
         with self._stage(run_id, stage_key, "specificity") as (connection, stage_id):
-            _remove(connection, m.Specificity, m.Specificity.model_id == model_id, keep=stage_id)
+            _remove(connection, Specificity, Specificity.model_id == model_id, keep=stage_id)
             for row in frame.drop(columns=["model", "dataset"]).to_dict("records"):
                 task = task_id(connection, row.pop("task"))
                 values = mapping_values({str(name): value for name, value in row.items()})
-                insert_row(connection, m.Specificity, model_id=model_id, task_id=task, stage_id=stage_id, **values)
+                insert_row(connection, Specificity, model_id=model_id, task_id=task, stage_id=stage_id, **values)
 
     def write_shared(self, run_id: int, stage_key: str, model_id: int, shared: Sequence[SharedNeurons]) -> None:
         """Store the neurons that classes share, over all tasks of a model, preset by preset."""
         with self._stage(run_id, stage_key, "share") as (connection, stage_id):
-            statement = select(m.Task.name, m.TaskClass.name, m.TaskClass.id).join(
-                m.TaskClass, m.TaskClass.task_id == m.Task.id
-            )
+            statement = select(Task.name, TaskClass.name, TaskClass.id).join(TaskClass, TaskClass.task_id == Task.id)
             known = {(task, name): key for task, name, key in connection.execute(statement)}
             for record in shared:
                 _remove(
                     connection,
-                    m.Sharing,
-                    m.Sharing.model_id == model_id,
-                    m.Sharing.preset == record.preset,
+                    Sharing,
+                    Sharing.model_id == model_id,
+                    Sharing.preset == record.preset,
                     keep=stage_id,
                 )
                 owner = insert_row(
                     connection,
-                    m.Sharing,
+                    Sharing,
                     model_id=model_id,
                     run_id=run_id,
                     stage_id=stage_id,
@@ -344,7 +341,7 @@ class Store:
                 )
                 bulk_insert(
                     connection,
-                    m.SharedNeuron,
+                    SharedNeuron,
                     ("sharing_id", "class_a_id", "class_b_id", *_SHARED_NUMBERS),
                     [
                         (
@@ -367,8 +364,8 @@ class Store:
     def _stage(self, run_id: int, key: str, name: str) -> Iterator[tuple[Connection, int]]:
         """Begin a transaction that marks the stage ``key`` done; yield it and the stage's id."""
         with self._transaction() as connection:
-            connection.execute(delete(m.Stage).where(m.Stage.key == key))
-            stage_id = insert_row(connection, m.Stage, key=key, run_id=run_id, name=name, finished_at=now())
+            connection.execute(delete(Stage).where(Stage.key == key))
+            stage_id = insert_row(connection, Stage, key=key, run_id=run_id, name=name, finished_at=now())
             yield connection, stage_id
 
 
@@ -382,5 +379,5 @@ def _known_class(known: Mapping[tuple[str, str], int], task: str, name: str) -> 
 def _remove(connection: Connection, table: Any, *which: ColumnElement[bool], keep: int) -> None:
     """Delete results, what belongs to them, and the marks of the stages that wrote them."""
     former = select(table.stage_id).where(*which, table.stage_id.is_not(None))
-    connection.execute(delete(m.Stage).where(m.Stage.id.in_(former), m.Stage.id != keep))
+    connection.execute(delete(Stage).where(Stage.id.in_(former), Stage.id != keep))
     connection.execute(delete(table).where(*which))

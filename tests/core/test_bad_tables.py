@@ -248,6 +248,17 @@ def test_an_unknown_user_is_a_folder_that_is_not_there() -> None:
             "postgresql://host/atlas?user=ann&password=a&sslmode=require",
             "postgresql://host/atlas?user=ann&password=***&sslmode=require",
         ),
+        ("postgresql://ann%40x:a%2Fb@host/atlas", "postgresql://ann%40x:***@host/atlas"),
+        ("postgresql://ann@corp:hidden@host/atlas", "postgresql://ann@corp:***@host/atlas"),
+        ("postgresql://:hidden@host/atlas", "postgresql://:***@host/atlas"),
+        ("postgresql://ann:a\nb@host/atlas", "postgresql://ann:***@host/atlas"),
+        ("postgresql://ann@[::1]:5432/atlas", "postgresql://ann@[::1]:5432/atlas"),
+        ("postgresql://ann:a?b&c@host/atlas?SSLPassword=d", "postgresql://ann:***@host/atlas?SSLPassword=***"),
+        ("postgresql://host:5432/atlas?sslpassword=a@b:c", "postgresql://host:5432/atlas?sslpassword=***"),
+        ("postgresql://ann:hidden@host:port/atlas", "postgresql://ann:***@host:port/atlas"),
+        ("://ann:hidden@", "://ann:***@"),
+        ("sqlite:///a:b@c.db", "sqlite:///a:b@c.db"),
+        ("folder?token=1/a:b@c.db", "folder?token=1/a:b@c.db"),
     ],
 )
 def test_no_password_is_shown(db: str, shown: str) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from core.scoring.sharing import shared_neurons
 from dashboard.pages.sharing import charts, facts
 from db.connection.open import open_store
-from db.reads import clips, sharing, study
+from db.reads import clips, neurons, sharing, study
 from db.reads.named import NAMED
 from tests.support import pages
 from tests.support.pages import asked
@@ -178,7 +178,7 @@ def test_the_list_holds_the_neurons_of_both_classes(engine: Engine) -> None:
     assert len(listed) == row["n_shared"] > 0
     assert listed[["lift_a", "lift_b"]].min(axis=1).is_monotonic_decreasing
     first = listed.iloc[0]
-    of_neuron = study.neuron(engine, "nano-ssl", int(first["layer"]), int(first["neuron"])).set_index(
+    of_neuron = neurons.neuron(engine, "nano-ssl", int(first["layer"]), int(first["neuron"])).set_index(
         ["task", "class_name"]
     )["activation_probability"]
     assert first["probability_a"] == of_neuron["notes-pitch", row["class_a"]]

@@ -1,15 +1,13 @@
-"""What a number is worth, through the store into its public views; migration of older stores."""
+"""What a number is worth, through the store into its public views."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine
 
-from db.connection.open import migrate, open_store
 from db.schema.views.evidence import EVIDENCE_VIEWS
 from db.writes.store import Store
 from tests.support.tiny_study import SCORES, rows, write_study
@@ -66,31 +64,3 @@ def test_nulls_and_intervals_stand_beside_their_numbers(engine: Engine) -> None:
         "SELECT operation, gain, beyond_control, beyond_control_low, n_activity_controls, group_ci_low, n_heads"
         " FROM ablation_effects WHERE affected_class = 'cat'",
     ) == [("scale", 0.0, -0.625, -1.0, 0, -0.75, 6)]
-
-
-def test_older_store_keeps_its_ablations_when_the_table_is_made_anew(tmp_path: Path) -> None:
-    path = tmp_path / "atlas.db"
-    older = create_engine(f"sqlite:///{path}")
-    with older.begin() as connection:
-        migrate(connection, "0003")
-        for statement in (
-            "INSERT INTO model VALUES (1, 'tiny', 'w', 1, 1, 1, 16000, 9, '', '')",
-            "INSERT INTO dataset VALUES (1, 'pets', '/', 'c', 'ours', '', '', '')",
-            "INSERT INTO attribute VALUES (1, 1, 0, 'animal')",
-            "INSERT INTO task VALUES (1, 1, 1, 'pets-animal')",
-            "INSERT INTO run (id, model_name, started_at, status, config_json, seed, code_version, versions_json,"
-            " device) VALUES (1, 'tiny', '', 'done', '{}', 0, '', '{}', 'cpu')",
-            "INSERT INTO ablation VALUES (7, 1, 1, 1, NULL, 'top 1%', 'cat', 0.5, 1)",
-            "INSERT INTO ablation_neuron VALUES (7, 1)",
-            "INSERT INTO ablation_effect (ablation_id, position, n_clips, delta, n_controls)"
-            " VALUES (7, 0, 4, -0.25, 0)",
-        ):
-            connection.execute(text(statement))
-    older.dispose()
-    engine = open_store(path)
-    assert rows(engine, "SELECT target, operation, gain, delta, beyond_control FROM ablation_effects") == [
-        ("cat", "scale", 0.5, -0.25, None)
-    ]
-    assert rows(engine, "SELECT COUNT(*) FROM ablation_neuron") == [(1,)]
-    assert rows(engine, "PRAGMA foreign_key_check") == [] and rows(engine, "PRAGMA foreign_keys") == [(1,)]
-    engine.dispose()

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, event, text
 
 from core.results import ProbeResult
 from db.connection.open import open_store
-from db.reads import coverage, study
+from db.reads import coverage, neurons, study
 from db.reads.frames import frame
 from db.writes.store import Store
 from tests.support.synthetic_store import N_NEURONS, build_store
@@ -56,6 +56,14 @@ ASKED: dict[str, Any] = {
 }
 
 
+QUERIES: list[Callable[..., Any]] = [
+    function
+    for module in (study, neurons)
+    for name, function in inspect.getmembers(module, inspect.isfunction)
+    if function.__module__ == module.__name__ and not name.startswith("_")
+]
+
+
 @pytest.fixture
 def tiny() -> Iterator[Engine]:
     engine = open_store(":memory:")
@@ -72,9 +80,8 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine.dispose()
 
 
-def ask(name: str, engine: Engine, **also: Any) -> Any:
+def ask(function: Callable[..., Any], engine: Engine, **also: Any) -> Any:
     """Call a query with those of ``ASKED`` that it requires."""
-    function: Callable[..., Any] = getattr(study, name)
     required = [
         parameter.name
         for parameter in list(inspect.signature(function).parameters.values())[1:]
@@ -97,9 +104,9 @@ def test_view_begins_with_the_promised_columns(tiny: Engine, view: str) -> None:
     assert [column for column in columns if column in promised] == promised
 
 
-@pytest.mark.parametrize("name", study.__all__)
-def test_query_has_the_same_columns_on_an_empty_store(synthetic: Engine, name: str) -> None:
-    full, empty = ask(name, synthetic), ask(name, open_store(":memory:"))
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.__name__)
+def test_query_has_the_same_columns_on_an_empty_store(synthetic: Engine, query: Callable[..., Any]) -> None:
+    full, empty = ask(query, synthetic), ask(query, open_store(":memory:"))
     if not isinstance(full, pd.DataFrame):
         return
     assert len(full) > 0
@@ -169,13 +176,13 @@ def test_cell_neurons(tiny: Engine) -> None:
 
 
 def test_probabilities_of_chosen_neurons(tiny: Engine) -> None:
-    found = listed(study.probabilities(tiny, "tiny", "pets-animal", 0, [1, 0]))
+    found = listed(neurons.probabilities(tiny, "tiny", "pets-animal", 0, [1, 0]))
     assert found == [(0, "cat", 0.5), (0, "dog", 0.0), (1, "cat", 0.0), (1, "dog", 0.0)]
-    assert study.probabilities(tiny, "tiny", "pets-animal", 0, []).empty
+    assert neurons.probabilities(tiny, "tiny", "pets-animal", 0, []).empty
 
 
 def test_neuron(tiny: Engine) -> None:
-    assert listed(study.neuron(tiny, "tiny", 1, 0)) == [
+    assert listed(neurons.neuron(tiny, "tiny", 1, 0)) == [
         ("pets", "pets-animal", "cat", 0.2, 4, 20, 2),
         ("pets", "pets-animal", "dog", 0.2, 2, 10, 1),
     ]
@@ -183,14 +190,14 @@ def test_neuron(tiny: Engine) -> None:
 
 def test_neuron_selectivity(tiny: Engine) -> None:
     columns = ("preset", "is_class_specific", "classes", "q_value", "entropy_rank", "n_neurons")
-    assert listed(study.neuron_selectivity(tiny, "tiny", 1, 0), *columns) == [
+    assert listed(neurons.neuron_selectivity(tiny, "tiny", 1, 0), *columns) == [
         ("aape", 0, "", None, 2.0, 3),
         ("calibrated", 1, "dog", 0.04, 2.0, 3),
         ("lape", 0, "", None, 2.0, 3),
     ]
-    silent = study.neuron_selectivity(tiny, "tiny", 0, 1)
+    silent = neurons.neuron_selectivity(tiny, "tiny", 0, 1)
     assert silent[["entropy", "entropy_rank", "top_class"]].isna().all(axis=None)
-    found = listed(study.neuron_classes(tiny, "tiny", 0, 0), "preset", "class_name", "q_value")
+    found = listed(neurons.neuron_classes(tiny, "tiny", 0, 0), "preset", "class_name", "q_value")
     assert found == [("aape", "cat", None), ("calibrated", "cat", 0.01)]
 
 
@@ -201,10 +208,10 @@ def test_ablations_of_a_study_and_of_a_neuron(tiny: Engine) -> None:
     assert len(study.ablation_effects(tiny, "tiny", "pets-animal", "aape")) == 2
     assert study.ablation_effects(tiny, "tiny", task="unknown").empty
     columns = ("selection", "affected_class", "delta", "control_delta_high")
-    of_first = listed(study.neuron_ablations(tiny, "tiny", 0, 0), *columns)
+    of_first = listed(neurons.neuron_ablations(tiny, "tiny", 0, 0), *columns)
     assert of_first == [("top 1%", None, -0.25, 0.25), ("top 1%", "cat", -0.5, 0.25)]
-    assert set(study.neuron_ablations(tiny, "tiny", 1, 0)["selection"]) == {"aape", "top 1%"}
-    assert study.neuron_ablations(tiny, "tiny", 0, 1).empty
+    assert set(neurons.neuron_ablations(tiny, "tiny", 1, 0)["selection"]) == {"aape", "top 1%"}
+    assert neurons.neuron_ablations(tiny, "tiny", 0, 1).empty
 
 
 def test_shared_either_way_round(synthetic: Engine) -> None:
@@ -253,19 +260,19 @@ def test_made_up_study_is_whole(synthetic: Engine) -> None:
 
 
 PAGE_QUERIES = [
-    "cell_neurons",
-    "neuron",
-    "neuron_ablations",
-    "neuron_classes",
-    "neuron_selectivity",
-    "probabilities",
+    study.cell_neurons,
+    neurons.neuron,
+    neurons.neuron_ablations,
+    neurons.neuron_classes,
+    neurons.neuron_selectivity,
+    neurons.probabilities,
 ]
 LARGE = ("activation_probability", "neuron_entropy", "top_clip", "contrast_clip", "class_specific_neuron", "neuron")
 
 
 @pytest.mark.parametrize("analysed", [True, False])
-@pytest.mark.parametrize("name", PAGE_QUERIES)
-def test_pages_reach_large_tables_by_an_index(tmp_path: Path, name: str, analysed: bool) -> None:
+@pytest.mark.parametrize("query", PAGE_QUERIES, ids=lambda query: query.__name__)
+def test_pages_reach_large_tables_by_an_index(tmp_path: Path, query: Callable[..., Any], analysed: bool) -> None:
     engine = open_store(tmp_path / "atlas.db")
     write_study(engine, "nano-ssl")
     with engine.begin() as connection:
@@ -289,7 +296,7 @@ def test_pages_reach_large_tables_by_an_index(tmp_path: Path, name: str, analyse
 
     reader = open_store(tmp_path / "atlas.db", read_only=True)
     event.listen(reader, "before_cursor_execute", explain)
-    ask(name, reader)
+    ask(query, reader)
     assert any("USING" in step for step in plans)
     scanned = [step for step in plans if step.startswith("SCAN") and step.split()[1] in LARGE]
     assert scanned == []

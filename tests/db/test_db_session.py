@@ -4,31 +4,26 @@ import os
 import sqlite3
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from db.connection.open import (
     DiskError,
     StoreError,
     exclusive_run,
-    migrate,
     open_store,
     schema_version,
     sqlite_path,
     store_files_dir,
     translate_errors,
 )
-from db.schema.scores import Base
+from db.metadata import METADATA
 from db.schema.views.study import VIEWS
 from db.writes.store import Store
-from tests.support import older_store
-from tests.support.tiny_study import DATASET, MODEL, write_study
+from tests.support.tiny_study import MODEL, write_study
 
 
 def pragma(engine: Engine, name: str) -> object:
@@ -38,18 +33,13 @@ def pragma(engine: Engine, name: str) -> object:
 
 def test_new_store_has_tables_views_and_pragmas(tmp_path: Path) -> None:
     engine = open_store(tmp_path / "atlas.db")
-    assert set(inspect(engine).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
+    assert set(inspect(engine).get_table_names()) == {*METADATA.tables, "alembic_version"}
     assert set(inspect(engine).get_view_names()) == set(VIEWS)
     assert pragma(engine, "journal_mode") == "wal"
     assert pragma(engine, "foreign_keys") == 1
     assert pragma(engine, "synchronous") == 1
     assert pragma(engine, "busy_timeout") == 60_000
     assert pragma(open_store(tmp_path / "atlas.db", read_only=True), "busy_timeout") == 5_000
-
-
-def test_migrations_make_the_declared_tables() -> None:
-    with open_store(":memory:").connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
 def test_large_tables_have_no_rowid() -> None:
@@ -118,107 +108,6 @@ def test_empty_file_becomes_a_store_only_by_a_writer(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="atlas.db: empty; bring it up to date with: python run"):
         open_store(path, read_only=True)
     assert schema_version(open_store(path)) != ""
-
-
-def test_older_schema_is_migrated_only_by_a_writer(tmp_path: Path) -> None:
-    path = tmp_path / "atlas.db"
-    older = create_engine(f"sqlite:///{path}")
-    with older.begin() as connection:
-        migrate(connection, "0001")
-    older.dispose()
-    for options in ({"read_only": True}, {"create": False}):
-        with pytest.raises(StoreError, match="atlas.db: written by an older version; bring it"):
-            open_store(path, **options)
-    write_study(open_store(path))
-
-
-def test_older_store_keeps_its_results_and_learns_of_several_labels(tmp_path: Path) -> None:
-    path = tmp_path / "atlas.db"
-    older = create_engine(f"sqlite:///{path}")
-    with older.begin() as connection:
-        migrate(connection, "0002")
-    with older.begin() as connection:
-        for statement in (
-            *older_store.STUDY,
-            "INSERT INTO probe VALUES (1, 1, 1, 1, NULL, '{}', '')",
-            "INSERT INTO probe_score VALUES (1, 0, 'test', NULL, 4, 0.75, 0.5)",
-        ):
-            connection.exec_driver_sql(statement)
-    older.dispose()
-    engine = open_store(path)
-    with engine.begin() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
-        assert connection.execute(text("SELECT value FROM clip_labels")).all() == [("cat",)]
-        assert connection.execute(text("SELECT accuracy, metric FROM probe_accuracy")).all() == [(0.75, "accuracy")]
-        assert connection.execute(text("SELECT n_shared, nested FROM shared_neurons")).all() == [(1, 0)]
-        connection.execute(text("INSERT INTO clip_label VALUES (1, 1, 'kitten', NULL)"))
-        with pytest.raises(Exception, match="no such column: rowid"):
-            connection.exec_driver_sql("SELECT rowid FROM clip_label")
-    with engine.begin() as connection:
-        connection.execute(text("DELETE FROM clip"))
-        assert connection.execute(text("SELECT COUNT(*) FROM clip_label")).scalar() == 0
-
-
-def test_older_store_keeps_its_labels_and_learns_of_splits_of_attributes(tmp_path: Path) -> None:
-    path = tmp_path / "atlas.db"
-    older = create_engine(f"sqlite:///{path}")
-    with older.begin() as connection:
-        migrate(connection, "0003")
-    with older.begin() as connection:
-        for statement in (
-            f"INSERT INTO dataset VALUES (1, '{DATASET.name}', '', '{DATASET.content_key}', 'official', '', '', '')",
-            "INSERT INTO attribute VALUES (1, 1, 0, 'animal'), (2, 1, 1, 'place')",
-            "INSERT INTO clip VALUES (1, 1, 0, 'train/a.wav', 'train', 1.5), (2, 1, 1, 'train/b.wav', 'train', 2)",
-            "INSERT INTO clip VALUES (3, 1, 2, 'test/c.wav', 'test', 0.5)",
-            "INSERT INTO clip_label VALUES (1, 1, 'cat'), (1, 2, 'home'), (2, 1, 'dog'), (3, 1, 'cat')",
-        ):
-            connection.exec_driver_sql(statement)
-    older.dispose()
-    engine = open_store(path)
-    asked = "SELECT clip_id, attribute, value, split FROM clip_labels ORDER BY clip_id, attribute"
-    before = [(1, "animal", "cat", "train"), (1, "place", "home", "train"), (2, "animal", "dog", "train"),
-              (3, "animal", "cat", "test")]  # fmt: skip
-    with engine.connect() as connection:
-        assert connection.execute(text(asked)).all() == before
-    own = ({"animal": "test"}, {"animal": "valid", "place": "test"}, {"animal": "train"})
-    clips = tuple(replace(clip, splits=splits) for clip, splits in zip(DATASET.clips, own, strict=True))
-    Store(engine).register_dataset(replace(DATASET, clips=clips))
-    with engine.connect() as connection:
-        assert connection.execute(text(asked)).all() == [
-            (1, "animal", "cat", "test"), before[1], (2, "animal", "dog", "valid"), (3, "animal", "cat", "train"),
-        ]  # fmt: skip
-
-
-def test_older_store_keeps_its_top_clips_and_gains_the_tables_of_sound(tmp_path: Path) -> None:
-    path = tmp_path / "atlas.db"
-    older = create_engine(f"sqlite:///{path}")
-    with older.begin() as connection:
-        migrate(connection, "0005")
-    with older.begin() as connection:
-        for statement in (
-            "INSERT INTO dataset VALUES (1, 'pets', '/pets', 'key', 'official', '', '', '')",
-            "INSERT INTO clip VALUES (1, 1, 0, 'a.wav', 'test', 1.5)",
-            "INSERT INTO model VALUES (1, 'tiny', 'weights-1', 2, 3, 1, 16000, 1, '', '')",
-            "INSERT INTO layer VALUES (1, 0, 2), (1, 1, 1)",
-            "INSERT INTO neuron VALUES (1, 1, 0, 0, 0)",
-            "INSERT INTO run VALUES (1, 'tiny', '', '', 'done', '{}', 0, '', '{}', 'cpu', 1, 1, 1, '[]')",
-            "INSERT INTO model_dataset VALUES (1, 1, 1, 1, NULL)",
-            "INSERT INTO top_clip VALUES (1, 1, 1, 1, 0.5, 0.25)",
-        ):
-            connection.exec_driver_sql(statement)
-    older.dispose()
-    engine = open_store(path)
-    with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
-        asked = text("SELECT kind, rank, path, mean_activation FROM neuron_clips")
-        assert connection.execute(asked).all() == [("top", 1, "a.wav", 0.25)]
-        assert connection.execute(text("SELECT COUNT(*) FROM token_grid")).scalar() == 0
-    assert Store(engine).register_model(MODEL) == 1
-    with engine.begin() as connection:
-        assert connection.execute(text("SELECT layer, n_bands FROM token_grid")).all() == [(0, 2), (1, 1)]
-        connection.execute(text("INSERT INTO clip_pattern VALUES (1, 1, 'blob')"))
-        connection.execute(text("DELETE FROM dataset"))
-        assert connection.execute(text("SELECT COUNT(*) FROM clip_pattern")).scalar() == 0
 
 
 def test_not_a_database(tmp_path: Path) -> None:
@@ -332,7 +221,7 @@ def test_second_run_is_refused_and_told_who_holds_the_store(tmp_path: Path) -> N
 def test_lock_goes_with_a_killed_process(tmp_path: Path) -> None:
     path = tmp_path / "atlas.db"
     code = (
-        "import sys, time\nfrom db.writes.store import exclusive_run\n"
+        "import sys, time\nfrom db.connection.open import exclusive_run\n"
         "with exclusive_run(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)"
     )
     root = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, text
 
 from core.results import ClipRecord, ModelRecord, NeuronPattern, ProbeResult, Problem, TaskScores
 from db.connection.open import StoreError
+from db.metadata import METADATA
 from db.reads.pipeline import specific_sets
-from db.schema.scores import Base
 from db.schema.views.study import VIEWS
 from db.writes.store import Store
 from tests.support.tiny_study import (
@@ -34,8 +34,7 @@ STAGES = ("score", "top_clips", "traces", "probe", "attribution", "ablate", "spe
 def counts(engine: Engine) -> dict[str, int]:
     with engine.connect() as connection:
         return {
-            table: connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one()
-            for table in Base.metadata.tables
+            table: connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one() for table in METADATA.tables
         }
 
 

@@ -11,11 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, inspect, make_url, text
+from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 import run_analysis
@@ -24,14 +20,10 @@ from core.run.config import AnalysisConfig
 from db.connection import open
 from db.connection import postgres as server
 from db.connection.open import StoreError, exclusive_run, open_store, store_files_dir
-from db.connection.postgres import text_in_byte_order
 from db.reads import study
 from db.reads.frames import frame
-from db.schema.scores import Base
-from db.schema.views.study import VIEWS, create_views, drop_views
 from db.writes.registry import write_dataset
 from db.writes.store import Store
-from tests.support import older_store
 from tests.support.postgres_server import PASSWORD, database, execute
 from tests.support.synthetic_store import DATASETS, N_NEURONS, build_store
 from tests.support.tiny_study import DATASET, MODEL, SCORES, write_study
@@ -52,46 +44,6 @@ def test_every_way_to_write_the_url_is_psycopg_3(postgres_store: str) -> None:
     for url in ("postgresql+asyncpg://host/db", "mysql://host/db"):
         with pytest.raises(StoreError, match=r"not a database URL that this program reads; expected a file"):
             open_store(url)
-
-
-def test_migrations_go_back_and_forth_and_keep_what_is_there(postgres_store: str) -> None:
-    revisions = list(ScriptDirectory(str(ROOT / "db" / "migrations")).walk_revisions())  # the newest first
-    engine = open_store(postgres_store)
-    with engine.begin() as connection:
-        assert set(VIEWS) == set(inspect(connection).get_view_names())
-        drop_views(connection)
-        with Operations.context(MigrationContext.configure(connection)):
-            for revision in revisions:
-                revision.module.downgrade()
-            assert inspect(connection).get_table_names() == ["alembic_version"]
-            for revision in reversed(revisions):
-                revision.module.upgrade()
-                if revision.revision == "0002":
-                    for statement in OF_AN_OLDER_STORE:
-                        connection.exec_driver_sql(statement)
-        text_in_byte_order(connection)
-        create_views(connection)
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
-        found = {
-            view: connection.exec_driver_sql(f"SELECT {columns} FROM {view}").all()
-            for view, columns in {
-                "clip_labels": "value, split", "ablation_effects": "target, operation, gain, delta",
-                "shared_neurons": "n_shared, nested",
-            }.items()
-        }  # fmt: skip
-    assert found == {
-        "clip_labels": [("cat", "test")],
-        "ablation_effects": [("cat", "scale", 0.5, -0.25)],
-        "shared_neurons": [(1, 0)],
-    }
-    engine.dispose()
-
-
-OF_AN_OLDER_STORE = (
-    *older_store.STUDY,
-    "INSERT INTO ablation VALUES (7, 1, 1, 1, NULL, 'top 1%%', 'cat', 0.5, 1)",
-    "INSERT INTO ablation_effect (ablation_id, position, n_clips, delta, n_controls) VALUES (7, 0, 4, -0.25, 0)",
-)
 
 
 @pytest.mark.parametrize(
@@ -333,3 +285,12 @@ def test_a_password_is_never_shown(password: str) -> None:
         assert shown == "postgresql+psycopg://me:***@host/atlas"
     assert open.shown("postgresql://me@host:5432/atlas") == "postgresql://me@host:5432/atlas"
     assert open.shown("atlas.db") == "atlas.db"
+
+
+def test_messages_name_a_store_without_the_secrets_of_its_options() -> None:
+    url = "postgresql+psycopg://me:hidden@localhost:1/atlas?sslpassword=hidden&sslmode=disable"
+    with pytest.raises(StoreError, match="the server does not answer") as caught:
+        open_store(url)
+    told = "postgresql+psycopg://me:***@localhost:1/atlas?sslmode=disable&sslpassword=***"
+    assert str(caught.value).startswith(told)
+    assert open.store_name(create_engine(url)) == told

@@ -22,7 +22,8 @@ from db.reads.frames import frame
 from db.reads.named import NAMED
 from db.reads.pitch import ORDERS
 from db.reads.view_meanings import columns
-from db.schema import scores as m
+from db.schema.evidence import NeuronConfound, NeuronPreference, PitchTuning, SelectorScore
+from db.schema.study import Base
 from db.schema.views.study import VIEWS
 from db.writes.frames import insert_frame
 from tests.support.postgres_server import database
@@ -126,18 +127,18 @@ def write_evidence(engine: Engine) -> None:
             ).to_frame(index=False)
             n = len(grid)
             some = np.arange(0, N_NEURONS, 2)
-            pitch = [c.name for c in m.PitchTuning.__table__.columns][2:]
+            pitch = [c.name for c in PitchTuning.__table__.columns][2:]
             tuned = pd.DataFrame({name: drawn(len(some), 40) for name in pitch}).assign(
                 neuron_index=some, peak_rate=0.5, floor_rate=rng.integers(0, 3, len(some)) / 8,
                 preferred_pitch=rng.integers(58, 63, len(some)),
             )  # fmt: skip
             tables = {
-                m.SelectorScore: grid.assign(
+                SelectorScore: grid.assign(
                     **{name: drawn(n) for name in ("mad", "cas", "auroc", "d_prime", "selectivity_index")}
                 ),
-                m.NeuronPreference: grid.assign(log_odds=drawn(n, 4), ci_low=drawn(n), ci_high=drawn(n)),
-                m.PitchTuning: tuned,
-                m.NeuronConfound: pd.DataFrame({"neuron_index": range(N_NEURONS)}).assign(
+                NeuronPreference: grid.assign(log_odds=drawn(n, 4), ci_low=drawn(n), ci_high=drawn(n)),
+                PitchTuning: tuned,
+                NeuronConfound: pd.DataFrame({"neuron_index": range(N_NEURONS)}).assign(
                     **{name: drawn(N_NEURONS) for name in ("rho_level", "rho_duration", "rho_silence")}
                 ),
             }
@@ -214,7 +215,7 @@ def test_tables_are_alike(sqlite: Engine, postgresql: Engine) -> None:
     def kind(of: Any) -> str:
         return "whole" if "INT" in str(of) else "text" if "CHAR" in str(of) else "other"
 
-    for table in m.Base.metadata.tables:
+    for table in Base.metadata.tables:
         told = [
             {c["name"]: (c["nullable"], kind(c["type"])) for c in look_into(engine).get_columns(table)}
             for engine in (sqlite, postgresql)

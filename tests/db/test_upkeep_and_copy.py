@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from db import copy, upkeep
 from db.connection.open import exclusive_run, open_store
+from db.metadata import METADATA
 from db.reads.frames import frame
-from db.schema.scores import Base
 from db.writes.store import Store
 from tests.support.tiny_study import DATASET, MODEL, write_study
 
@@ -34,7 +34,7 @@ def atlas(tmp_path: Path) -> Path:
 def contents(location: str) -> dict[str, list[tuple[object, ...]]]:
     engine = open_store(location, read_only=True)
     found = {}
-    for table in Base.metadata.sorted_tables:
+    for table in METADATA.sorted_tables:
         keys = ", ".join(column.name for column in table.primary_key)
         columns = ", ".join(column.name for column in table.columns)
         rows = frame(engine, f"SELECT {columns} FROM {table.name} ORDER BY {keys}")

@@ -12,6 +12,7 @@ from dashboard.shared import address, data, draw, page, presets, share, sidebar,
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
 from db.reads import heatmap, study
+from db.reads import neurons as neuron_queries
 
 MOST_ROWS = 40
 ALL_CLASSES = "all classes"
@@ -140,7 +141,7 @@ def cell_neurons() -> None:
     strongest = [int(neuron) for neuron in dict.fromkeys(found["neuron"])]
     n_left_out = max(len(strongest) - MOST_ROWS, 0)
     strongest = strongest[:MOST_ROWS]
-    probabilities = data.read(store, study.probabilities, model, task, layer, tuple(strongest))
+    probabilities = data.read(store, neuron_queries.probabilities, model, task, layer, tuple(strongest))
     wide = probabilities.pivot(index="neuron", columns="class_name", values="activation_probability")
     ordered = [int(wide.index[i]) for i in heatmaps.cluster_order(wide.to_numpy(float))]
     note = f" {n_left_out:,} with weaker evidence are left out." if n_left_out else ""

@@ -12,7 +12,7 @@ from dashboard.shared import address, data, draw, page, presets, share, sidebar,
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
 from db.reads import neuron_evidence as evidence
-from db.reads import study
+from db.reads import neurons, study
 
 ANY_CLASS = "any class"
 PARTS = {
@@ -85,9 +85,9 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.space("stretch")
     link_slot = st.container(width="content")
 
-answers = data.read(store, study.neuron, model, layer, neuron)
-selectivity = data.read(store, study.neuron_selectivity, model, layer, neuron)
-pairs = data.read(store, study.neuron_classes, model, layer, neuron)
+answers = data.read(store, neurons.neuron, model, layer, neuron)
+selectivity = data.read(store, neurons.neuron_selectivity, model, layer, neuron)
+pairs = data.read(store, neurons.neuron_classes, model, layer, neuron)
 pairs = pairs[pairs["preset"] == preset]
 standing = selectivity[selectivity["task"] == task]
 st.markdown(

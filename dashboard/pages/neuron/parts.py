@@ -15,7 +15,7 @@ from dashboard.pages.neuron import facts as neuron_facts
 from dashboard.pages.pitch import facts as pitch_facts
 from dashboard.shared import address, data, draw, presets, share, tables
 from dashboard.shared.text import facts, words
-from db.reads import ablation, study
+from db.reads import ablation, neurons
 from db.reads import neuron_evidence as evidence
 
 N_SCORED = 3  # classes whose selector scores are placed
@@ -191,7 +191,7 @@ def _ablations(one: One) -> None:
         help="What happened when whole sets of neurons, this one among them, were changed; beside random sets of the "
         "same size. It is said of the sets, not of this neuron.",
     )
-    ablations = data.read(one.store, study.neuron_ablations, one.model, *one.place)
+    ablations = data.read(one.store, neurons.neuron_ablations, one.model, *one.place)
     if ablations.empty:
         st.caption("No ablated set contains this neuron.")
         return
@@ -293,7 +293,7 @@ def _neighbours(one: One) -> None:
 
 
 def _profiles(one: One, found: pd.DataFrame, ids: tuple[int, ...]) -> None:
-    own = data.read(one.store, study.probabilities, one.model, one.task, one.layer, (one.neuron,))
+    own = data.read(one.store, neurons.probabilities, one.model, one.task, one.layer, (one.neuron,))
     others = data.read(one.store, evidence.profiles, one.model, one.task, ids)
     rows = pd.concat([own.assign(layer=one.layer), others], ignore_index=True)
     order = [one.place, *zip(found["layer"], found["neuron"], strict=True)]

@@ -1,6 +1,7 @@
 """Stores of earlier versions: opened, brought up to date without losing a row, read, and written on.
 
-``stores/schema_0008.sql`` is `tests.support.tiny_study.write_study` as the last version with eight migrations stored it.
+``stores/schema_0008.sql`` is `tests.support.tiny_study.write_study` as the last version with eight migrations
+stored it.
 """
 
 from __future__ import annotations

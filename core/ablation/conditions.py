@@ -15,11 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from core.ablation.answers import Answers
-from core.datasets.base import InputError
 from core.datasets.scan import Scan
 from core.distributed.ranks import ALONE, Ranks
 from core.encoders.base import Batch, Encoder, Padding
-from core.encoders.device import out_of_memory
+from core.encoders.device import no_memory, out_of_memory
 from core.encoders.hooks import Change, change_conditions, keep, layer_starts
 from core.probes.linear import LinearHead
 from core.recording.activations import Waveforms, autocast, read_ahead
@@ -170,11 +169,7 @@ class _Sweep:
                 if not out_of_memory(error):
                     raise
                 if self.n_copies == 1 and len(sounds) == 1:
-                    seconds = len(sounds[0]) / self.encoder.sample_rate
-                    raise InputError(
-                        f"{self.encoder.name} on {self.encoder.device} has no memory to ablate one clip of "
-                        f"{seconds:,.0f} s; cut long files, or use --device cpu"
-                    ) from error
+                    raise no_memory(self.encoder, sounds[0], "to ablate") from error
             if self.encoder.device.type == "cuda":
                 torch.cuda.empty_cache()
             if self.n_copies == 1:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import gcd
 from pathlib import Path
 
@@ -18,10 +20,11 @@ import torch
 import torchaudio
 from numpy.typing import NDArray
 
+from core.datasets.files import LFS_POINTER
+
 EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au"})
 NOT_READ = frozenset({".m4a", ".mp4", ".aac", ".wma", ".opus", ".amr", ".webm", ".ape"})
 """Sound that is told of where it lies among files that are read."""
-_LFS_POINTER = b"version https://git-lfs"
 MOST_VALUES = 1 << 29
 """Samples of all channels of a file, and of the mono sound at any rate: 1.5 hours of stereo at 48 kHz, 2 GiB."""
 RATES = (100, 10_000_000)
@@ -65,16 +68,10 @@ def load(path: Path, sample_rate: int) -> NDArray[np.float32]:
         If the file is missing, empty, unreadable, has no samples, tells of too many, or holds NaN or infinity.
     """
     _check_is_file(path)
-    try:
-        _wait_for(path)
-        with soundfile.SoundFile(path) as file:
-            rate = file.samplerate
-            _check_header(path, file.frames, file.channels, rate)
-            samples = file.read(dtype="float32", always_2d=True)
-    except BadAudio:
-        raise
-    except _UNREADABLE as error:
-        raise BadAudio(_reason(path, error)) from error
+    with _reasons(path), soundfile.SoundFile(path) as file:
+        rate = file.samplerate
+        _check_header(path, file.frames, file.channels, rate)
+        samples = file.read(dtype="float32", always_2d=True)
     if samples.shape[0] == 0:
         raise BadAudio("holds no samples")
     missing = _missing_bytes(path)
@@ -119,17 +116,24 @@ def seconds(path: Path) -> float:
         As `load`, as far as the header tells.
     """
     _check_is_file(path)
-    try:
-        _wait_for(path)
+    with _reasons(path):
         info = soundfile.info(path)
         _check_header(path, info.frames, info.channels, info.samplerate)
+    if info.frames == 0:
+        raise BadAudio("holds no samples")
+    return info.frames / info.samplerate
+
+
+@contextmanager
+def _reasons(path: Path) -> Iterator[None]:
+    """Wait for a file; what keeps it from being read is told as `BadAudio`."""
+    try:
+        _wait_for(path)
+        yield
     except BadAudio:
         raise
     except _UNREADABLE as error:
         raise BadAudio(_reason(path, error)) from error
-    if info.frames == 0:
-        raise BadAudio("holds no samples")
-    return info.frames / info.samplerate
 
 
 def _check_is_file(path: Path) -> None:
@@ -198,10 +202,10 @@ def _reason(path: Path, error: Exception) -> str:
         if path.stat().st_size == 0:
             return "file is empty (0 bytes)"
         with path.open("rb") as file:
-            start = file.read(len(_LFS_POINTER))
+            start = file.read(len(LFS_POINTER))
     except OSError as problem:
         return f"cannot be read ({problem.strerror})"
-    if start == _LFS_POINTER:
+    if start == LFS_POINTER:
         return "is a Git LFS pointer, not audio; run 'git lfs pull' in its repository"
     text = str(error).split(": ")[-1].strip().rstrip(".")
     return f"cannot be read as audio ({text})"

@@ -17,7 +17,7 @@ from core.datasets.base import SPLITS, InputError
 from core.results import Problem
 
 Row = Mapping[str, str]
-_LFS_POINTER = b"version https://git-lfs"
+LFS_POINTER = b"version https://git-lfs"
 
 
 def cache_folder() -> Path:
@@ -164,7 +164,7 @@ def is_lfs_pointer(path: Path) -> bool:
     """Whether the file is a Git LFS pointer in place of its content."""
     try:
         with path.open("rb") as file:
-            return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+            return file.read(len(LFS_POINTER)) == LFS_POINTER
     except OSError:
         return False
 

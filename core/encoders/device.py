@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from core.datasets.base import InputError
 from core.encoders.base import Encoder
@@ -71,6 +72,14 @@ def batch_size_for(encoder: Encoder, wanted: int, seconds: float) -> int:
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether the device, or the machine, had no room for a batch."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def no_memory(encoder: Encoder, clip: NDArray[np.float32], purpose: str = "for") -> InputError:
+    """That a single clip is too long for the memory."""
+    return InputError(
+        f"{encoder.name} on {encoder.device} has no memory {purpose} one clip of "
+        f"{len(clip) / encoder.sample_rate:,.0f} s; cut long files, or use --device cpu"
+    )
 
 
 def ablate_clips_for(device: torch.device, wanted: int | None) -> int:

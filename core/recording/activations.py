@@ -37,7 +37,7 @@ from core.datasets import readers as reading
 from core.datasets.base import InputError
 from core.datasets.scan import Scan, is_unchanged
 from core.encoders.base import Encoder, Padding
-from core.encoders.device import out_of_memory
+from core.encoders.device import no_memory, out_of_memory
 from core.encoders.hooks import Counts, record
 from core.recording import checksums
 
@@ -280,10 +280,7 @@ def in_halves(
         if not out_of_memory(error):
             raise
         if len(waveforms) == 1:
-            raise InputError(
-                f"{encoder.name} on {encoder.device} has no memory for one clip of "
-                f"{len(waveforms[0]) / encoder.sample_rate:,.0f} s; cut long files, or use --device cpu"
-            ) from error
+            raise no_memory(encoder, waveforms[0]) from error
     if encoder.device.type == "cuda":
         torch.cuda.empty_cache()
     half = len(waveforms) // 2

@@ -22,6 +22,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from core.encoders import base
+from core.progress import console
+from core.recording import extract as extract_
+from core.recording import top_clips
+from core.run import listing, outcome, versions
+from core.run.stages import attribute as attribute_
+from core.run.stages import extract as extract_
+from core.run.stages import score as score_
+from core.run.stages import trace as trace_
+from core.scoring import counts as counts_
+
 if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process without a traceback
     _on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -29,23 +40,21 @@ import numpy as np
 
 from core.ablation import targets
 from core.ablation.operations import Operation
+from core.ablation.specificity import specificity
 from core.datasets import InputError, report
 from core.datasets.scan import Scan
 from core.distributed.ranks import Ranks
 from core.distributed.team import lead_or_follow
 from core.encoders import Encoder
-from core.encoders.device import ablate_clips_for
 from core.probes import fit
 from core.progress.progress import Progress, Update
 from core.progress.time_left import Part
-from core.recording import activations, checksums, traces
+from core.recording import activations, checksums
 from core.recording.activations import Activations
 from core.run import disk_space, inputs, load, options, verdicts
-from core.run.config import AnalysisConfig
+from core.run.config import AnalysisConfig, ablate_clips_for
 from core.run.stages import ablate as stages
-from core.scoring import scores as scoring
 from core.scoring import sharing
-from core.selectivity.agreement import specificity
 from db.connection.open import StoreError, exclusive_run, open_store, store_files_dir
 from db.reads import study as queries
 from db.reads.pipeline import specific_sets, stored_clips
@@ -78,7 +87,7 @@ class Study:
         if self._run_id is None:
             config = {**self.config.as_dict(), "model": self.encoder.name}
             self._run_id = self.store.start_run(
-                self.encoder.name, config, self.config.seed, inputs.code_version(), inputs.versions(),
+                self.encoder.name, config, self.config.seed, versions.code_version(), versions.versions(),
                 str(self.encoder.device),
             )  # fmt: skip
         return self._run_id
@@ -141,11 +150,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
     """The command line, on the first of the ranks."""
-    with Progress(inputs.output(), inputs.output(stderr=True)) as progress:
+    with Progress(console.output(), console.output(stderr=True)) as progress:
         try:
             config, show_list, report_path, log_path = options.parse(argv)
             if show_list:
-                inputs.show_list(config, progress.console)
+                listing.show_list(config, progress.console)
                 return 0
             if report_path:
                 from dashboard.report.write import write_report  # charts and page, which a study does without
@@ -159,14 +168,14 @@ def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
             progress.print(f"{told}; what is finished is kept, the same command goes on from here")
             return progress.finish(130)
         except (OSError, InputError, StoreError) as error:
-            progress.error(inputs.in_words(error))
+            progress.error(outcome.in_words(error))
             return progress.finish(1 if isinstance(error, OSError) else 2)  # the disk's errors, the store's among them
 
 
 def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
     """The study, step by step."""
     started = time.monotonic()
-    progress.begin(config.as_dict(), inputs.versions())
+    progress.begin(config.as_dict(), versions.versions())
     encoders = load.load(ranks, config)
     progress.watch(str(encoders[0].device))
     tasks = inputs.tasks(config, progress)
@@ -175,7 +184,7 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
 
     with progress.live(), exclusive_run(config.db, [encoder.name for encoder in encoders]):
         store = Store(open_store(config.db))
-        model_ids = [store.register_model(stages.model_record(encoder)) for encoder in encoders]
+        model_ids = [store.register_model(base.model_record(encoder)) for encoder in encoders]
         files = store_files_dir(config.db)
         scans = [inputs.scan_dataset(dataset, of, files, config, progress) for dataset, of in tasks]
         for scan in scans:
@@ -193,7 +202,7 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
             for encoder, model_id in zip(encoders, model_ids, strict=True)
         ]
         summarise(store, config, progress, files)
-    return inputs.tell_end(progress, config, studies, time.monotonic() - started)
+    return outcome.tell_end(progress, config, studies, time.monotonic() - started)
 
 
 def study_model(study: Study, data: Sequence[tuple[Scan, Sequence[str]]]) -> Study:
@@ -204,12 +213,12 @@ def study_model(study: Study, data: Sequence[tuple[Scan, Sequence[str]]]) -> Stu
     try:
         with progress.at(model=encoder.name):
             for scan, attributes in data:
-                with inputs.keep_going(study, scan.dataset.name, dataset=scan.dataset.name):
+                with outcome.keep_going(study, scan.dataset.name, dataset=scan.dataset.name):
                     matrices = extract(study, scan)
                     for task, attribute in ((scan.dataset.task(a), a) for a in attributes):
-                        with inputs.keep_going(study, task, task=task):
+                        with outcome.keep_going(study, task, task=task):
                             study_task(study, scan, matrices, attribute)
-            with inputs.keep_going(study, "shared neurons"):
+            with outcome.keep_going(study, "shared neurons"):
                 share(study)
                 compare_selections(study)
     except BaseException as error:
@@ -229,16 +238,16 @@ def extract(study: Study, scan: Scan) -> Activations:
         if "extract" not in config.stages:
             raise InputError(f"{name} has no activations of {encoder.name} yet; add extract to --stages")
         with study.stage("extract", "extract", len(matrices.done), "clips") as update:
-            load.extract(
+            extract_.extract(
                 study.ranks, encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision,
                 config.workers, update,
             )  # fmt: skip
         if study.precision != "float32":
-            study.note(activations.changed_by_precision(encoder, scan, config.padding, study.precision))
+            study.note(extract_.changed_by_precision(encoder, scan, config.padding, study.precision))
     checksums.settle(matrices, study.files, lambda: study.store.forget_stages(study.model_id, name))
     key = study.key("top_clips", scan.content_key)
     if not study.store.is_done(key):
-        study.store.write_top_clips(study.run_id, key, study.model_id, scoring.top_clips(scan, matrices))
+        study.store.write_top_clips(study.run_id, key, study.model_id, top_clips.top_clips(scan, matrices))
     trace(study, scan, matrices)
     return matrices
 
@@ -248,9 +257,9 @@ def trace(study: Study, scan: Scan, matrices: Activations) -> None:
     config, key = study.config, study.key("traces", scan.content_key)
     if "extract" not in config.stages or study.store.is_done(key):
         return
-    chosen = traces.choose(scan.dataset.name, matrices)
+    chosen = top_clips.choose(scan.dataset.name, matrices)
     with study.stage("extract", "traces", len(np.unique(chosen.clips)), "clips") as update:
-        found = load.trace(
+        found = trace_.trace(
             study.ranks, study.encoder, scan, matrices, study.batch_size(scan), config.padding, study.precision,
             config.workers, update, chosen,
         )  # fmt: skip
@@ -284,7 +293,7 @@ def study_task(study: Study, scan: Scan, matrices: Activations, attribute: str) 
     if not to_score and not to_ablate and not to_attribute:
         return
 
-    counts = scoring.count(scan, matrices, attribute, config.event, config.selection_splits())
+    counts = counts_.count(scan, matrices, attribute, config.event, config.selection_splits())
     with study.timer("score"):
         heads = fit.fit_task(scan, attribute, np.asarray(matrices.embeddings))
     if to_score and not done(score_key):
@@ -307,14 +316,14 @@ def score(
     scan: Scan,
     matrices: Activations,
     attribute: str,
-    counts: scoring.TaskCounts,
+    counts: counts_.TaskCounts,
     heads: fit.Probe,
     key: str,
 ) -> None:
     """Entropy and class-specific neurons by every preset, each beside its null and what it is worth."""
     config = study.config
-    with study.stage("score", "score", stages.n_steps_of_score(config), "steps") as update:
-        scores = stages.score(config, scan, matrices, attribute, counts, heads, update)
+    with study.stage("score", "score", score_.n_steps_of_score(config), "steps") as update:
+        scores = score_.score(config, scan, matrices, attribute, counts, heads, update)
     for warning in scores.warnings:
         study.progress.warn(warning, indent=4)
     study.progress.print(f"    {verdicts.verdict(scores)}")
@@ -324,10 +333,12 @@ def score(
 def attribute_neurons(study: Study, scan: Scan, attribute: str, heads: fit.Probe, key: str) -> None:
     """What the linear head would lose without each single neuron, by its gradient; checked on some."""
     config, encoder = study.config, study.encoder
-    parts = stages.some_test_clips(config, encoder, scan, attribute, heads, stages.ATTRIBUTED_CLIPS)
-    n_steps, batch_size = stages.n_steps_of_attribution(encoder, parts), study.batch_size(scan)
+    parts = attribute_.some_test_clips(config, encoder, scan, attribute, heads, attribute_.ATTRIBUTED_CLIPS)
+    n_steps, batch_size = attribute_.n_steps_of_attribution(encoder, parts), study.batch_size(scan)
     with study.stage("ablate", "attribute", n_steps, "passes") as update:
-        found = stages.attribute_neurons(config, encoder, scan, attribute, parts, batch_size, study.precision, update)
+        found = attribute_.attribute_neurons(
+            config, encoder, scan, attribute, parts, batch_size, study.precision, update
+        )
     study.store.write_attributions(study.run_id, key, study.model_id, found)
 
 
@@ -336,7 +347,7 @@ def ablate(
     scan: Scan,
     matrices: Activations,
     attribute: str,
-    counts: scoring.TaskCounts,
+    counts: counts_.TaskCounts,
     heads: fit.Probe,
     refit: Callable[[], list[list[fit.LinearHead]]],
     choice: targets.Choice,
@@ -358,7 +369,7 @@ def ablate(
         return
     folder = study.files / "ablations" / key
     with study.stage("ablate", f"ablate {choice} {operation}", sweep.n_passes, "passes") as update:
-        found = sweep.run(encoder, scan, folder, update, load.asker(study.ranks))
+        found = sweep.run(encoder, scan, folder, update, stages.asker(study.ranks))
     if fewer := stages.fewer_controls(sweep, found):
         study.note(fewer)
     study.store.write_ablations(study.run_id, key, study.model_id, task, found)

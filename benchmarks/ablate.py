@@ -29,12 +29,13 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.extract import SECONDS, TITLES, Batches, head, load, make_batches, synchronise  # noqa: E402
 from core.ablation import conditions  # noqa: E402
 from core.ablation.answers import Answers  # noqa: E402
-from core.ablation.conditions import Passes  # noqa: E402
 from core.ablation.operations import Operation  # noqa: E402
+from core.arrays.neurons import layer_starts  # noqa: E402
 from core.encoders import Encoder  # noqa: E402
 from core.encoders.device import batch_size_for, choose_device  # noqa: E402
-from core.encoders.hooks import Change, layer_starts  # noqa: E402
+from core.encoders.hooks import Change  # noqa: E402
 from core.probes.linear import LinearHead  # noqa: E402
+from core.recording.passes import Passes  # noqa: E402
 from core.results import IntArray  # noqa: E402
 
 CLIPS = {"nano": 64, "m2d": 8}

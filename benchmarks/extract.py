@@ -28,6 +28,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.recording import extract
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -37,7 +39,8 @@ from core.encoders import Encoder, load_encoder  # noqa: E402
 from core.encoders.device import batch_size_for, choose_device  # noqa: E402
 from core.encoders.m2d.checkpoint import encoder_shapes  # noqa: E402
 from core.recording import activations  # noqa: E402
-from core.recording.activations import Activations, Waveforms  # noqa: E402
+from core.recording.activations import Activations  # noqa: E402
+from core.recording.waveforms import Waveforms  # noqa: E402
 
 SECONDS = {"nano": 2.0, "m2d": 3.0}
 CLIPS = {"nano": 640, "m2d": 24}
@@ -101,7 +104,7 @@ def bare(encoder: Encoder, batches: Batches, _: Activations) -> None:
 
 def ours(encoder: Encoder, batches: Batches, to: Activations) -> None:
     """(b) counts, means and embeddings of every clip, written to their files."""
-    for _ in activations.fill(encoder, to, batches):
+    for _ in extract.fill(encoder, to, batches):
         pass
 
 

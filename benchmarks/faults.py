@@ -43,7 +43,7 @@ from core.ablation.answers import Answers
 from core.datasets import scan
 from core.recording import activations, traces
 from core.run import inputs
-from core.run.stages import ablate
+from core.run.stages import attribute
 from core.scoring import sharing
 from tests.support.small_study import QUICK, make_dataset
 
@@ -359,7 +359,10 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write what was found here too")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    ablate.N_RANDOM, ablate.N_HIGHEST = 20, 5  # neurons taken out to check attributions: most of a small run's time
+    attribute.N_RANDOM, attribute.N_HIGHEST = (
+        20,
+        5,
+    )  # neurons taken out to check attributions: most of a small run's time
     rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)

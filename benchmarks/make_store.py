@@ -19,6 +19,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from core.ablation.specificity import specificity
 from core.evidence.curves import COLUMNS as CURVE
 from core.results import (
     Ablation,
@@ -36,7 +37,6 @@ from core.results import (
     TopClips,
 )
 from core.scoring.sharing import share_all
-from core.selectivity.agreement import specificity
 from db.connection.open import open_store
 from db.reads import study
 from db.reads.pipeline import specific_sets

@@ -34,18 +34,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.recording import top_clips
+from core.run.stages import score as score_
+from core.scoring.counts import count
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from core.arrays.blocks import WORTH_THREADS
 from core.arrays.threads import one_thread
 from core.datasets import manifest
 from core.datasets.scan import _COLUMNS, _FEATURES, Scan, _write_cache, scan
-from core.evidence.permutation import WORTH_THREADS
 from core.probes import fit
-from core.recording import traces
 from core.recording.activations import Activations, open_map
 from core.results import ClipTraces, ModelRecord
 from core.run.config import AnalysisConfig
-from core.run.stages import ablate
 from core.scoring import scores as scoring
 from db.connection.open import open_store
 from db.reads.pipeline import stored_clips
@@ -147,7 +149,7 @@ def register(study: Study, times: Times) -> None:
 def top(study: Study, times: Times) -> None:
     scanned, matrices, store = study.scan, study.activations(), study.store()
     with timing(times, "top clips"):
-        found = scoring.top_clips(scanned, matrices)
+        found = top_clips.top_clips(scanned, matrices)
     with timing(times, "top clips into the store"):
         store.write_top_clips((model := study.model(store))[1], "top", model[0], found)
 
@@ -155,16 +157,16 @@ def top(study: Study, times: Times) -> None:
 def contrasts(study: Study, times: Times) -> None:
     matrices, store = study.activations(), study.store()
     with timing(times, "middle and silent clips, quantiles"):
-        found = traces.choose("scale", matrices)
+        found = top_clips.choose("scale", matrices)
     with timing(times, "these into the store"):
-        made = ClipTraces("scale", found.contrast, iter(()), traces.LEVELS, found.quantiles)
+        made = ClipTraces("scale", found.contrast, iter(()), top_clips.LEVELS, found.quantiles)
         store.write_traces((model := study.model(store))[1], "traces", model[0], made)
 
 
 def score(study: Study, times: Times) -> None:
     scanned, matrices, config = study.scan, study.activations(), study.config
     with one_thread(study.n_neurons < WORTH_THREADS), timing(times, "counts by class, evidence"):
-        counts = scoring.count(scanned, matrices, "kind", config.event, config.selection_splits())
+        counts = count(scanned, matrices, "kind", config.event, config.selection_splits())
     n = config.shuffles
     with one_thread(study.n_neurons < WORTH_THREADS), timing(times, f"three presets, {n} shuffles"):
         settings = config.selections(None)
@@ -178,7 +180,7 @@ def worth(study: Study, times: Times) -> None:
     scanned, matrices, config = study.scan, study.activations(), replace(study.config, shuffles=0)
     with timing(times, f"linear head ({FEATURES} features)"):
         heads = fit.fit_task(scanned, "kind", matrices.embeddings)
-    counts = scoring.count(scanned, matrices, "kind", config.event, config.selection_splits())
+    counts = count(scanned, matrices, "kind", config.event, config.selection_splits())
     began: list[float] = [time.process_time()]
     names = ("", "", "intervals", "confounds", "stability: 10 halves", "folds", "other selectors", "preferences")
 
@@ -188,7 +190,7 @@ def worth(study: Study, times: Times) -> None:
             times[f"beside the scores: {names[len(began) - 1]}"] = began[-1] - began[-2]
 
     tick(0)
-    ablate.score(config, scanned, matrices, "kind", counts, heads, tick)
+    score_.score(config, scanned, matrices, "kind", counts, heads, tick)
 
 
 def pages(study: Study, times: Times) -> None:

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.evidence.exchange import Exchange
-from core.evidence.permutation import ClipCounts, benjamini_hochberg, evidence
+from core.evidence.fdr import benjamini_hochberg
+from core.evidence.permutation import ClipCounts, evidence
 from core.evidence.shuffles import shuffled_null
-from core.selectivity.presets import Mask, SelectionSettings, entropy, select
+from core.results import Mask
+from core.selectivity.presets import SelectionSettings, entropy, select
 
 SETTINGS = [SelectionSettings("aape"), SelectionSettings("lape"), SelectionSettings("calibrated")]
 TOKENS = 250

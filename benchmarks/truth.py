@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.planted import Planted, p_values, planted_counts, planted_sound  # noqa: E402
 from benchmarks.recordings import DEALT, Recorded, recorded_counts  # noqa: E402
-from core.evidence.permutation import significant  # noqa: E402
+from core.evidence.fdr import significant  # noqa: E402
 from core.results import FloatArray  # noqa: E402
 from core.selectivity.presets import SelectionSettings, entropy, select  # noqa: E402
 from core.selectivity.selectors import SELECTORS, selector_scores  # noqa: E402

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+Mask = NDArray[np.bool_]
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from core.ablation.answers import Answers
-from core.ablation.conditions import Asked, Passes, ask_all
+from core.ablation.conditions import Asked, ask_all
 from core.ablation.controls import Cells, draw_controls
 from core.ablation.effects import Resamples, compare, correct_for_many, flips, hits
 from core.ablation.operations import Operation
@@ -24,8 +24,8 @@ from core.datasets.scan import Scan
 from core.encoders.base import Encoder
 from core.probes.fit import Part, Probe
 from core.probes.linear import LinearHead
-from core.results import Ablation, FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.recording.passes import Passes
+from core.results import Ablation, FloatArray, IntArray, Mask
 
 __all__ = ["Known", "Plan", "Setting", "Target", "ablate", "choose_targets"]
 

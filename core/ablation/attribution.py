@@ -22,16 +22,17 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
-from core.ablation.conditions import Pass, Passes, run, whole_pass
+from core.ablation.conditions import Pass, run, whole_pass
+from core.arrays.neurons import layer_starts
 from core.datasets.scan import Scan
 from core.encoders.base import Batch, Encoder
 from core.encoders.device import out_of_memory
-from core.encoders.hooks import Change, keep, layer_starts
+from core.encoders.hooks import Change, keep
 from core.probes.fit import Part
 from core.probes.linear import LinearHead
-from core.recording.activations import Waveforms, autocast, in_halves, read_ahead
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.recording.passes import Passes, autocast, in_halves
+from core.recording.waveforms import Waveforms, read_ahead
+from core.results import FloatArray, IntArray, Mask
 
 T = TypeVar("T")
 

@@ -15,39 +15,19 @@ import torch
 from numpy.typing import NDArray
 
 from core.ablation.answers import Answers
+from core.arrays.neurons import layer_starts
 from core.datasets.scan import Scan
 from core.distributed.ranks import ALONE, Ranks
-from core.encoders.base import Batch, Encoder, Padding
+from core.encoders.base import Batch, Encoder
 from core.encoders.device import no_memory, out_of_memory
-from core.encoders.hooks import Change, change_conditions, keep, layer_starts
+from core.encoders.hooks import Change, change_conditions, keep
 from core.probes.linear import LinearHead
-from core.recording.activations import Waveforms, autocast, read_ahead
+from core.recording.passes import Passes, autocast
+from core.recording.waveforms import Waveforms, read_ahead
 from core.results import IntArray
 
 _ENOUGH_BATCHES = 4
 """For each rank; with fewer the ranks share each batch, condition by condition, so that none is idle."""
-
-
-@dataclass(frozen=True)
-class Passes:
-    """How the forward passes run.
-
-    Attributes
-    ----------
-    batch_size : int
-        Clips read and prepared together.
-    rows_per_pass : int
-        Chunks of audio times conditions in one forward pass; halved where memory does not suffice.
-    padding, precision : str
-        As in extraction.
-    workers : int
-    """
-
-    batch_size: int = 32
-    rows_per_pass: int = 64
-    padding: Padding = "exclude"
-    precision: str = "float32"
-    workers: int = 2
 
 
 def first_layers(changes: Sequence[Change], layer_widths: Sequence[int]) -> list[int]:

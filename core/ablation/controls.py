@@ -14,9 +14,8 @@ from zlib import crc32
 import numpy as np
 
 from core.ablation.targets import Target
-from core.encoders.hooks import layer_starts
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.arrays.neurons import layer_starts
+from core.results import FloatArray, IntArray, Mask
 
 FAMILIES = ("layer", "activity")
 N_BINS = 10

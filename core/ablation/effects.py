@@ -16,9 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
-from core.evidence.permutation import benjamini_hochberg
-from core.results import Ablation, FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.evidence.fdr import benjamini_hochberg
+from core.results import Ablation, FloatArray, IntArray, Mask
 
 N_RESAMPLES = 1000
 """Of the bootstrap."""

@@ -13,9 +13,9 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from core.encoders.hooks import Change, layer_starts
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.arrays.neurons import layer_starts
+from core.encoders.hooks import Change
+from core.results import FloatArray, IntArray, Mask
 
 WORDS = {"mean": "set to the mean", "keep": "alone in their layers"}
 

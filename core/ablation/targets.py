@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from core.datasets.base import InputError
-from core.encoders.hooks import layer_starts
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import PRESETS, Mask
+from core.arrays.neurons import layer_starts
+from core.errors import InputError
+from core.results import FloatArray, IntArray, Mask
+from core.selectivity.presets import PRESETS
 from core.selectivity.selectors import SELECTORS
 from core.untrusted_text import user_path
 

@@ -7,10 +7,11 @@ the fewer. Numbers do not depend on how wide a block is: each neuron's are its o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ NUMBERS = 2**24
 PANEL_BYTES = 2**28
 """What is kept of a matrix while its blocks are read one after the other: a row of the disk holds many neurons."""
 THREADS = 2
+WORTH_THREADS = 16 * MOST_NEURONS
+"""Neurons from which threads gain more than they cost."""
 
 Index = slice | NDArray[np.integer]
 
@@ -201,3 +204,21 @@ def lowest(values: FloatArray, k: int, kth: FloatArray) -> IntArray:
             near = np.arange(len(of_row))
         found[row] = near[np.argsort(of_row[near], kind="stable")[:k]]
     return found
+
+
+def in_blocks(n_neurons: int, work: Callable[[slice], object], n_units: int = 1) -> None:
+    """Call ``work`` for blocks of neurons, two at a time where they are many; narrow ones where it takes all units."""
+    at_once = neurons_at_once(n_units)
+    with mapping(n_neurons if at_once == MOST_NEURONS else WORTH_THREADS) as map_over:
+        for _ in map_over(work, slices(n_neurons, at_once)):
+            pass
+
+
+@contextmanager
+def mapping(n_neurons: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """`map`, in threads where there are many neurons."""
+    if n_neurons < WORTH_THREADS:
+        yield map
+        return
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield pool.map

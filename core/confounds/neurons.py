@@ -12,8 +12,7 @@ from scipy.stats import rankdata
 
 from core.arrays.blocks import Matrix, Rows, neurons_at_once, slices
 from core.datasets.scan import Scan
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.results import FloatArray, IntArray, Mask
 
 _ALPHA = 0.05
 _KNOTS = np.linspace(-0.8, 0.8, 8)

@@ -6,16 +6,16 @@ without what the task is about; and so can a neuron.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.datasets.scan import BAND_FEATURES, Scan
+from core.datasets.groups import group_attributes
+from core.datasets.levels import BAND_FEATURES
+from core.datasets.scan import Scan
+from core.evidence.intervals import wilson
 from core.probes import fit
-from core.results import ProbeResult
-from core.selectivity.presets import Mask
+from core.results import Mask, ProbeResult
 
 FEATURES = {
     "level": ("level_db", "peak_db"),
@@ -25,19 +25,6 @@ FEATURES = {
     "spectrum": BAND_FEATURES,
 }
 """What each head sees of a clip: columns of `core.datasets.scan.Scan.files`."""
-GROUPS = (
-    "speaker",
-    "voice",
-    "actor",
-    "singer",
-    "instrument",
-    "source",
-    "recording",
-    "session",
-    "tone",
-    "patch",
-)
-"""Attribute names that say where a clip comes from."""
 AS_GOOD, OVER_CHANCE = "as good as the model", "over chance"
 _COLUMNS = ["feature", "group", "metric", "accuracy", "chance", "n_clips", "ci_low", "ci_high", "mark", "reason"]
 
@@ -129,14 +116,6 @@ def _row(feature: str, result: ProbeResult, group: str = "", reason: str = "") -
             "ci_low": low, "ci_high": high, "reason": reason}  # fmt: skip
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """95 % interval of a share of ``n`` (Wilson 1927)."""
-    z2 = 1.959964**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
-    return float(centre - half), float(centre + half)
-
-
 def well_over_chance(row: dict[str, object] | pd.Series) -> bool:
     """Whether a row lies over chance by 0.1 and by three standard deviations of a guess; not on under 20 clips."""
     accuracy, chance, n_clips = (float(row[k]) for k in ("accuracy", "chance", "n_clips"))  # type: ignore[arg-type]
@@ -173,15 +152,6 @@ def apart_and_mixed(scan: Scan, attribute: str, embeddings: NDArray[np.float32],
             for how, halves in (("apart", apart), ("mixed", mixed))
         ]
     return rows
-
-
-def group_attributes(scan: Scan, attribute: str) -> Iterator[tuple[str, NDArray[np.str_]]]:
-    """Attributes other than ``attribute`` that say where a clip comes from, and each clip's value, empty without."""
-    for group in scan.dataset.attributes:
-        named = group in scan.dataset.groups or any(group == g or group.endswith(f"_{g}") for g in GROUPS)
-        # An attribute read in a split of its own (gender, by speaker) names no origin.
-        if group != attribute and named and group not in scan.dataset.split_of:
-            yield group, np.array([clip.labels.get(group, "") for clip in scan.dataset.clips])
 
 
 def _halves(

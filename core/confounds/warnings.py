@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.confounds.probes import feature_probe, group_attributes, well_over_chance
+from core.confounds.probes import feature_probe, well_over_chance
+from core.datasets.groups import group_attributes
 from core.datasets.scan import Scan
-from core.selectivity.presets import Mask
+from core.results import Mask
 
 SMALL_CLASS = 10
 

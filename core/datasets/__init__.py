@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from core.datasets import audiofolder, manifest
-from core.datasets.base import Clip, Dataset, InputError, storable
+from core.datasets.base import Clip, Dataset, storable
 from core.datasets.published.base import Options, Published
 from core.datasets.published.cremad import CremaD
 from core.datasets.published.esc50 import ESC50
@@ -22,6 +22,7 @@ from core.datasets.published.urbansound8k import UrbanSound8K
 from core.datasets.published.vocalsound import VocalSound
 from core.datasets.published.voxceleb1 import VoxCeleb1
 from core.datasets.published.voxforge import VoxForge
+from core.errors import InputError
 
 PUBLISHED: tuple[Published, ...] = (
     ESC50(), GISE51(), VoxForge(), VoxCeleb1(), CremaD(), GTZAN(), NSynth(), Surge(), UrbanSound8K(), SpeechCommands(),

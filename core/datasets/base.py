@@ -16,14 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from core.datasets.splits import draw_splits, own_splits
+from core.errors import InputError
 from core.results import Problem
 from core.untrusted_text import harmless, is_storable
 
 SPLITS = ("train", "valid", "test")
-
-
-class InputError(ValueError):
-    """A user's mistake: one clear line that names the thing, what was expected and the next step."""
 
 
 @dataclass(frozen=True, slots=True)

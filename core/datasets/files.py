@@ -13,7 +13,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from core.datasets.base import SPLITS, InputError
+from core.datasets.base import SPLITS
+from core.errors import InputError
 from core.results import Problem
 
 Row = Mapping[str, str]

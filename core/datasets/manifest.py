@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from core.datasets.base import SPLITS, Clip, Dataset, InputError
+from core.datasets.base import SPLITS, Clip, Dataset
 from core.datasets.files import refuse_nul
+from core.errors import InputError
 from core.results import Problem
 
 FILE = "manifest.csv"

@@ -21,19 +21,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.fft import rfft
 
 from core.datasets import audio, folds
-from core.datasets import readers as reading
-from core.datasets.base import Clip, Dataset, InputError
-from core.recording import checksums
+from core.datasets.base import Clip, Dataset
+from core.datasets.levels import BAND_FEATURES, LEVEL_FEATURES, SAMPLE_RATE, _levels, spectrum
+from core.datasets.readers import SECONDS, Readers, seconds_for, too_long
+from core.errors import InputError
+from core.files import is_file_as_written, naming, replace_file
 from core.results import ClipRecord, DatasetRecord, Problem
 
-SAMPLE_RATE, FRAME = 16_000, 400
-SILENCE_DBFS = -60.0
-LEVEL_FEATURES = ("seconds", "level_db", "peak_db", "active_share")
-BAND_FEATURES = tuple(f"band_{i:02d}" for i in range(16))
-"""Mean spectrum of a clip."""
 _FEATURES = [*LEVEL_FEATURES, *BAND_FEATURES]
 _COLUMNS = ["path", "size", "mtime_ns", "sha256", *_FEATURES, "reason"]
 Row = dict[str, object]
@@ -42,7 +38,6 @@ _SAVE_EVERY, _STAMPS_AT_ONCE = 2000, 1000
 _NO_STAMPS = np.zeros((0, 2), dtype=np.int64)
 _PASSING = ("took longer than ", "cannot be read (")
 """How reasons begin that may be gone the next time; such files are looked at again."""
-_WINDOW, _HOP, _FLOOR_DB = 1024, 768, -120.0
 _CACHE_LOCK, _log = threading.Lock(), logging.getLogger(__name__)
 
 
@@ -204,10 +199,10 @@ def scan(dataset: Dataset, cache: Path, workers: int = 2, progress: Callable[[in
     paths = list(dict.fromkeys(clip.path for clip in dataset.clips))
     rows: dict[str, Row] = {}
     try:
-        with reading.Readers(workers) as readers:
+        with Readers(workers) as readers:
             parts = [paths[start : start + _STAMPS_AT_ONCE] for start in range(0, len(paths), _STAMPS_AT_ONCE)]
             asked = readers.map(
-                lambda part: _stamps(dataset.root, part), parts, lambda _: reading.SECONDS,
+                lambda part: _stamps(dataset.root, part), parts, lambda _: SECONDS,
                 lambda part: _no_answer(dataset.root, part),
             )  # fmt: skip
             stamps = np.concatenate([*asked] or [_NO_STAMPS])
@@ -219,8 +214,8 @@ def scan(dataset: Dataset, cache: Path, workers: int = 2, progress: Callable[[in
                 readers.map(
                     lambda i: _look(dataset.root, paths[i], *stamps[i].tolist()),
                     some,
-                    lambda i: reading.seconds_for(stamps[i, 0]),
-                    lambda i: _row(paths[i], int(stamps[i, 0]), int(stamps[i, 1]), reading.too_long(stamps[i, 0])),
+                    lambda i: seconds_for(stamps[i, 0]),
+                    lambda i: _row(paths[i], int(stamps[i, 0]), int(stamps[i, 1]), too_long(stamps[i, 0])),
                 )
                 for some in ahead
             )
@@ -268,7 +263,7 @@ def _are_known(known: pd.DataFrame, paths: Sequence[str], stamps: NDArray[np.int
 
 def _no_answer(root: Path, paths: Sequence[str]) -> NDArray[np.int64]:
     raise InputError(
-        f"{root}: sizes of files ({paths[0]} and after) took longer than {reading.SECONDS:,.0f} s to ask for; "
+        f"{root}: sizes of files ({paths[0]} and after) took longer than {SECONDS:,.0f} s to ask for; "
         "see whether its disk or network share answers, and run again"
     )
 
@@ -293,60 +288,6 @@ def _look(root: Path, path: str, size: int, mtime_ns: int) -> Row:
     except OSError as error:
         row["reason"] = f"cannot be read ({error.strerror})"
     return row
-
-
-def _levels(waveform: NDArray[np.float32]) -> dict[str, float]:
-    def db(value: float) -> float:
-        return round(20 * np.log10(max(value, 1e-8)), 3)
-
-    padded = np.pad(waveform, (0, -len(waveform) % FRAME))
-    frames = np.sqrt(np.mean(padded.reshape(-1, FRAME) ** 2, axis=1))
-    return {
-        "seconds": len(waveform) / SAMPLE_RATE,
-        "level_db": db(float(np.sqrt(np.mean(waveform**2)))),
-        "peak_db": db(float(np.abs(waveform).max())),
-        "active_share": round(float(np.mean(frames > 10 ** (SILENCE_DBFS / 20))), 4),
-    }
-
-
-def _band_edges() -> NDArray[np.int64]:
-    """FFT bin at which each band begins, and the one after the last; equal steps in mel, 50 Hz to 8 kHz."""
-    low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (50, SAMPLE_RATE / 2))
-    hertz = 700 * (10 ** (np.linspace(low, high, len(BAND_FEATURES) + 1) / 2595) - 1)
-    return np.ceil(hertz * _WINDOW / SAMPLE_RATE - 1e-9).astype(np.int64)
-
-
-_HANN = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
-_EDGES = _band_edges()
-
-
-def spectrum(waveform: NDArray[np.float32]) -> dict[str, float]:
-    """Power in each of 16 bands of equal width in mel from 50 Hz to 8 kHz, averaged over a clip.
-
-    In dB: a sine of amplitude 1 has -3 dB in its band; together the bands have the clip's mean square. The power
-    is averaged before the logarithm, so that silence shifts all bands by the same.
-
-    Parameters
-    ----------
-    waveform : ndarray of float32, shape (n_samples,)
-        At 16 kHz.
-
-    Returns
-    -------
-    dict of str to float
-        ``band_00`` to ``band_15``; at least -120 dB, which a silent clip has everywhere.
-    """
-    padded = np.pad(waveform, (_WINDOW - _HOP, _WINDOW))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
-    power = np.zeros(_WINDOW // 2 + 1)
-    for start in range(0, len(frames), 1024):
-        spectra = rfft(frames[start : start + 1024] * _HANN, axis=1)
-        power += (spectra.real**2 + spectra.imag**2).sum(axis=0, dtype=np.float64)
-    # A sample's squared windows sum to 3/8 of window / hop in the mean; twice for the negative frequencies.
-    per_frame = 0.375 * _WINDOW / _HOP * _WINDOW * len(waveform)
-    bands = np.add.reduceat(power[: _EDGES[-1]], _EDGES[:-1]) * 2 / per_frame
-    in_db = 10 * np.log10(np.maximum(bands, 10 ** (_FLOOR_DB / 10)))
-    return {name: round(float(value), 2) for name, value in zip(BAND_FEATURES, in_db, strict=True)}
 
 
 def _split_good_and_bad(dataset: Dataset, by_path: pd.DataFrame) -> Scan:
@@ -376,7 +317,7 @@ def _with_rows(known: pd.DataFrame, rows: Mapping[str, Row]) -> pd.DataFrame:
 def _read_cache(path: Path) -> pd.DataFrame:
     """A row for each file by its path; none where the file is missing or damaged."""
     try:
-        if not checksums.is_file_as_written(path):
+        if not is_file_as_written(path):
             _log.warning("%s is not as it was written; all files are looked at again", path)
             raise ValueError
         text = dict.fromkeys(("path", "sha256", "reason"), str)
@@ -397,6 +338,6 @@ def _read_cache(path: Path) -> pd.DataFrame:
 def _write_cache(path: Path, known: pd.DataFrame) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    with checksums.naming(path):
+    with naming(path):
         known[~known["reason"].str.startswith(_PASSING)].to_csv(part, errors="surrogateescape")
-        checksums.replace_file(part, path)
+        replace_file(part, path)

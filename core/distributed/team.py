@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from core.datasets.base import InputError
 from core.distributed.ranks import Job, Ranks
+from core.errors import InputError
 
 if TYPE_CHECKING:
     from torch import device as Device

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from core.datasets.base import InputError
 from core.encoders import nano
 from core.encoders.base import Batch, Encoder
+from core.errors import InputError
 
 __all__ = ["Batch", "Encoder", "known_encoders", "load_encoder"]
 

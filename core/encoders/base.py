@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.results import TokenGrid
+from core.results import ModelRecord, TokenGrid
 
 Padding = Literal["exclude", "include"]
 
@@ -192,3 +192,12 @@ def mean_over_clips(values: Tensor, weights: Tensor, batch: Batch) -> Tensor:
     total = values.new_zeros(batch.n_clips, values.shape[1]).index_add_(0, batch.clip, values)
     weight = values.new_zeros(batch.n_clips).index_add_(0, batch.clip, weights.to(values.dtype))
     return total / weight[:, None]
+
+
+def model_record(encoder: Encoder) -> ModelRecord:
+    """What the store keeps of an encoder."""
+    n_parameters = sum(p.numel() for p in encoder.module.parameters())
+    return ModelRecord(
+        encoder.name, encoder.weights_key, encoder.layer_widths, encoder.sample_rate, n_parameters,
+        encoder.description, encoder.licence, tuple(encoder.token_grid(layer) for layer in range(encoder.n_layers)),
+    )  # fmt: skip

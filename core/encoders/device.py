@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.datasets.base import InputError
 from core.encoders.base import Encoder
 from core.encoders.hooks import record
+from core.errors import InputError
 
 _CLIPS_ON_CPU, _TOKENS_ON_CPU = 32, 16_384
 _CLIPS_ON_CUDA, _CLIPS_TRIED, _SHARE_OF_MEMORY = 1024, 4, 0.5
@@ -80,17 +80,3 @@ def no_memory(encoder: Encoder, clip: NDArray[np.float32], purpose: str = "for")
         f"{encoder.name} on {encoder.device} has no memory {purpose} one clip of "
         f"{len(clip) / encoder.sample_rate:,.0f} s; cut long files, or use --device cpu"
     )
-
-
-def ablate_clips_for(device: torch.device, wanted: int | None) -> int:
-    """Test clips of a task that are ablated, 0 = all: on a CPU, ablation is what takes the time."""
-    if wanted is not None:
-        return wanted
-    return 60 if device.type == "cpu" else 0
-
-
-def control_families_for(device: torch.device, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Families of controls: on a CPU those matched in layer alone, unless the user says otherwise."""
-    if wanted is not None:
-        return wanted
-    return ("layer",) if device.type == "cpu" else ("layer", "activity")

@@ -16,13 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from core.arrays.neurons import Neuron, layer_starts
 from core.encoders.base import Batch, Encoder
 
 _VALUES_AT_ONCE = {True: 2**19, False: 2**27}
 """Activations summed together on a CPU (True), where they should stay in the cache, and elsewhere."""
-
-Neuron = tuple[int, int]
-"""(layer, index), both from 0."""
 
 
 @dataclass
@@ -197,15 +195,3 @@ def keep(encoder: Encoder, layers: Collection[int]) -> Iterator[dict[int, Tensor
 
             hooks.callback(encoder.projections[layer].register_forward_pre_hook(hook).remove)
         yield kept
-
-
-def layer_starts(layer_widths: Sequence[int]) -> NDArray[np.int64]:
-    """Flat index of each layer's first neuron, and one past the last; shape (n_layers + 1,)."""
-    return np.concatenate([[0], np.cumsum(layer_widths)]).astype(np.int64)
-
-
-def to_neurons(flat: NDArray[np.integer], layer_widths: Sequence[int]) -> list[Neuron]:
-    """Flat indices to (layer, index) pairs."""
-    starts = layer_starts(layer_widths)
-    layers = np.searchsorted(starts, flat, side="right") - 1
-    return [(int(layer), int(i - starts[layer])) for layer, i in zip(layers, flat, strict=True)]

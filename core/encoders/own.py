@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.datasets.base import InputError
 from core.encoders.base import Encoder
 from core.encoders.hooks import record
+from core.errors import InputError
 from core.untrusted_text import user_path
 
 DOCS = "see docs/encoders.md"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from core.datasets.base import InputError
+from core.errors import InputError
 
 
 def mlp_projections(blocks: Sequence[nn.Module], widths: int | Sequence[int], n_layers: int) -> list[nn.Linear]:

@@ -29,10 +29,10 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import remove_parametrizations
 from torchaudio.pipelines import Wav2Vec2Bundle
 
-from core.datasets.base import InputError
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.m2d.files import check_claims, content
 from core.encoders.structure import mlp_projections
+from core.errors import InputError
 from core.results import TokenGrid
 
 CHUNK_SECONDS = 30

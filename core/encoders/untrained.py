@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
-from core.datasets.base import InputError
 from core.encoders import nano
 from core.encoders.base import Encoder
+from core.errors import InputError
 
 STD = 0.02
 _FACTORS = ("const", "scale", "gamma")

@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.results import FloatArray, IntArray, Mask
 
 
 @dataclass(frozen=True)

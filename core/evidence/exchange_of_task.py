@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.confounds.probes import group_attributes
+from core.datasets.groups import group_attributes
 from core.datasets.scan import Scan
 from core.evidence.exchange import Exchange
-from core.results import IntArray
-from core.selectivity.presets import Mask
+from core.results import IntArray, Mask
 
 WEAK = 0.001
 """Classes whose p cannot be smaller are warned of: to pass at q < 0.05 a fiftieth of all pairs would have to."""

@@ -19,8 +19,7 @@ from scipy.sparse import csr_array
 from scipy.stats import t as student_t
 
 from core.arrays.blocks import Matrix, neurons_at_once, slices
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.results import FloatArray, IntArray, Mask
 
 _PRIOR_UNITS = 4.0
 """Units that the variance over all classes is worth beside a class's own."""
@@ -248,3 +247,11 @@ def _spreads(
         return width
 
     return half_width(variance, a**4 * mine + rest), half_width(of_own, a**4 * mine), half_width(of_others, rest)
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """95 % interval of a share of ``n`` (Wilson 1927)."""
+    z2 = 1.959964**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    return float(centre - half), float(centre + half)

@@ -13,48 +13,25 @@ its exact p instead (`core.evidence.tails`); one that a few units dominate, a ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from core.arrays.blocks import MOST_NEURONS, THREADS, Matrix, neurons_at_once, slices
+from core.arrays.blocks import Matrix, in_blocks
 from core.evidence.exchange import Exchange
+from core.evidence.fdr import significant
 from core.evidence.heavy_units import Lumps, raised
 from core.evidence.tails import Sparse, pearson3_upper_tail
 from core.evidence.units import Units
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.results import FloatArray, IntArray, Mask
 
 _CONSTANT = 1e-9
 """Variance over units up to which a neuron counts as the same in every one."""
 _TO_RAISE = 0.1
 """A p below this is held against the conditional tail of `core.evidence.heavy_units`."""
-WORTH_THREADS = 16 * MOST_NEURONS
-"""Neurons from which threads gain more than they cost."""
-
-
-def in_blocks(n_neurons: int, work: Callable[[slice], object], n_units: int = 1) -> None:
-    """Call ``work`` for blocks of neurons, two at a time where they are many; narrow ones where it takes all units."""
-    at_once = neurons_at_once(n_units)
-    with mapping(n_neurons if at_once == MOST_NEURONS else WORTH_THREADS) as map_over:
-        for _ in map_over(work, slices(n_neurons, at_once)):
-            pass
-
-
-@contextmanager
-def mapping(n_neurons: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """`map`, in threads where there are many neurons."""
-    if n_neurons < WORTH_THREADS:
-        yield map
-        return
-    with ThreadPoolExecutor(THREADS) as pool:
-        yield pool.map
 
 
 @dataclass(frozen=True)
@@ -226,35 +203,6 @@ def evidence(counts: ClipCounts, positive: FloatArray, members: Mask) -> tuple[F
     p[:, counts.sparse.neuron] = 1.0
     p[class_index, neuron] = exact
     return z, p
-
-
-def benjamini_hochberg(p_values: FloatArray) -> FloatArray:
-    """False discovery rate q of each p (Benjamini and Hochberg 1995); any shape, NaN stay NaN."""
-    # SciPy's false_discovery_control multiplies by n / rank, rounded: of 5.9 million q 41 % came out otherwise, by one
-    # or two units in the last place. `significant` compares exactly these, and stored q are compared bit by bit.
-    p = np.asarray(p_values, dtype=np.float64)
-    q = np.full(p.shape, np.nan)
-    known = ~np.isnan(p)
-    values = p[known]
-    order = np.argsort(values)
-    ranked = values[order] * len(values) / np.arange(1, len(values) + 1)
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(np.minimum.accumulate(ranked[::-1])[::-1], 1.0)
-    q[known] = adjusted
-    return q
-
-
-def significant(p_values: FloatArray, alpha: float, n_tests: int = 0) -> Mask:
-    """Those with q < alpha, without computing every q.
-
-    ``n_tests`` is the number of all p, where those that are not given are over alpha.
-    """
-    flat = p_values.ravel()
-    small = np.sort(flat[flat < alpha])
-    below = np.flatnonzero(small * (n_tests or flat.size) / np.arange(1, small.size + 1) < alpha)
-    if below.size == 0:
-        return np.zeros(p_values.shape, dtype=bool)
-    return p_values <= small[below[-1]]
 
 
 def significant_pairs(

@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaincc
 
+from core.arrays.blocks import in_blocks, mapping
 from core.evidence.curves import COLUMNS, Grid, band
-from core.evidence.permutation import ClipCounts, Moments, benjamini_hochberg, in_blocks, mapping, significant_pairs
+from core.evidence.fdr import benjamini_hochberg
+from core.evidence.permutation import ClipCounts, Moments, significant_pairs
 from core.evidence.tails import pearson3_upper_tail
-from core.results import FloatArray, IntArray, NullSummary
-from core.selectivity.presets import Mask, SelectionSettings, entropy, lift
+from core.results import FloatArray, IntArray, Mask, NullSummary
+from core.selectivity.presets import SelectionSettings, entropy, lift
 
 _ENOUGH = 10
 """So many shuffles as low, and their share is p; with fewer a fitted tail is."""

@@ -17,10 +17,11 @@ from scipy.stats import spearmanr
 from core.arrays.blocks import Matrix, Rows, add_up
 from core.datasets import folds
 from core.evidence.exchange import Exchange
+from core.evidence.fdr import benjamini_hochberg
 from core.evidence.intervals import sampling_units
-from core.evidence.permutation import ClipCounts, benjamini_hochberg, evidence
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask, SelectionSettings, entropy, lift, select
+from core.evidence.permutation import ClipCounts, evidence
+from core.results import FloatArray, IntArray, Mask
+from core.selectivity.presets import SelectionSettings, entropy, lift, select
 
 _TRIES = 50
 """Draws of two halves until every class that can be is in both."""

@@ -10,8 +10,7 @@ from scipy.special import gammainc, gammaincc, ndtr
 from core.arrays.blocks import neurons_at_once, slices
 from core.evidence.exchange import Exchange
 from core.evidence.units import Units
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.results import FloatArray, IntArray, Mask
 
 MOST_UNITS = 8
 """A neuron that fires in at most so many units, and not in most, is sparse: 2**8 subsets can be looked at."""

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from core.arrays.blocks import Index, Matrix, Rows, add_up
 from core.evidence.exchange import Exchange
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.results import FloatArray, IntArray, Mask
 
 HELD_BYTES = 2**30
 """Counts up to this size are held as floats: a class's sums over all units are then one matrix product."""

@@ -22,8 +22,10 @@ from core.datasets.scan import Scan, scan
 from core.encoders import nano
 from core.probes import fit
 from core.progress.progress import Progress
-from core.recording.activations import Activations, extract, open_activations
-from core.scoring import scores as scoring
+from core.recording.activations import Activations, open_activations
+from core.recording.extract import extract
+from core.scoring.counts import count
+from core.scoring.scores import masks, replication
 from core.selectivity.presets import SelectionSettings
 
 TASKS = {
@@ -56,9 +58,9 @@ def accuracy(scanned: Scan, attribute: str, embeddings: NDArray[np.float32]) -> 
 
 def evidence(scanned: Scan, attribute: str, matrices: Activations) -> str:
     """Neurons and classes under ``calibrated``, and of those pairs the share that holds on test clips."""
-    counts = scoring.count(scanned, matrices, attribute, "positive", ("train", "valid"))
-    (mask,) = scoring.masks(counts, [SelectionSettings("calibrated")])
-    holds, all_pairs = scoring.replication(counts, 2.0)
+    counts = count(scanned, matrices, attribute, "positive", ("train", "valid"))
+    (mask,) = masks(counts, [SelectionSettings("calibrated")])
+    holds, all_pairs = replication(counts, 2.0)
     held = np.nanmean(holds[mask]) if mask.any() else np.nan
     return (
         f"{mask.any(0).sum()} neurons, {mask.any(1).sum()}/{len(mask)} classes, hold {held:.2f} (all {all_pairs:.2f})"

@@ -19,8 +19,7 @@ from core.datasets import folds
 from core.datasets.scan import Scan
 from core.probes.linear import STRENGTHS, Learner, LinearHead, OneVsRest, Softmax, choose
 from core.probes.measures import N_SHUFFLES, Accuracy, Measure, Precision, average_precisions
-from core.results import IntArray, ProbeResult
-from core.selectivity.presets import Mask
+from core.results import IntArray, Mask, ProbeResult
 
 __all__ = ["STRENGTHS", "LinearHead", "Part", "Probe", "describe", "fit", "fit_several", "fit_task"]
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.results import FloatArray, IntArray, Mask
 
 N_SHUFFLES = 20
 Rows = list[dict[str, object]]

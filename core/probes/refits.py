@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from core.datasets.scan import Scan
 from core.probes.fit import Probe, rounds
 from core.probes.linear import Learner, LinearHead, OneVsRest, Softmax, choose
-from core.results import IntArray
-from core.selectivity.presets import Mask
+from core.results import IntArray, Mask
 
 
 def refit_heads(

@@ -21,34 +21,29 @@ import math
 import os
 import platform
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import DTypeLike, NDArray
 
-from core.datasets import audio
-from core.datasets import readers as reading
-from core.datasets.base import InputError
-from core.datasets.scan import Scan, is_unchanged
+from core.datasets.scan import Scan
 from core.encoders.base import Encoder, Padding
-from core.encoders.device import no_memory, out_of_memory
-from core.encoders.hooks import Counts, record
+from core.encoders.hooks import Counts
+from core.errors import InputError
+from core.files import _BYTES_AT_ONCE
 from core.recording import checksums
+
+MATRICES = ("positive", "total", "tokens", "embeddings")
 
 FORMAT = 1
 """Raised when what is written here changes meaning, so that old files are not taken for new."""
 
-_READ_AHEAD = 2
-"""Batches that are read while one is worked on."""
 
-T = TypeVar("T")
-Waveforms = list[NDArray[np.float32]]
 Result = tuple[NDArray[np.int64], Counts, torch.Tensor]
 """Rows, what their pass counted, their embeddings."""
 
@@ -63,7 +58,7 @@ class Activations:
     tokens: NDArray[np.int32]
     embeddings: NDArray[np.float32]
     done: NDArray[np.uint8]
-    sums: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((0, len(checksums.MATRICES)), dtype=np.uint32))
+    sums: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((0, len(MATRICES)), dtype=np.uint32))
 
     @property
     def complete(self) -> bool:
@@ -95,7 +90,7 @@ def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: P
     if not all(is_whole(folder / f"{name}.npy", *shape) for name, shape in shapes.items()):
         (folder / "done.npy").unlink(missing_ok=True)
     maps = {name: open_map(folder / f"{name}.npy", *shape) for name, shape in shapes.items()}
-    of_sums = folder / "sums.npy", (len(maps["done"]), len(checksums.MATRICES)), np.uint32
+    of_sums = folder / "sums.npy", (len(maps["done"]), len(MATRICES)), np.uint32
     if maps["done"].any() and not is_whole(*of_sums):
         checksums.write_anew(of_sums[0], Activations(folder, **maps))
     return Activations(folder, **maps, sums=open_map(*of_sums))
@@ -183,195 +178,17 @@ def most_tokens(encoder: Encoder, scan: Scan, padding: Padding) -> int:
     return int(batch.counted.sum())
 
 
-def extract(
-    encoder: Encoder,
-    scan: Scan,
-    activations: Activations,
-    batch_size: int,
-    padding: Padding = "exclude",
-    precision: str = "float32",
-    workers: int = 2,
-    progress: Callable[[int], None] | None = None,
-    batches: Sequence[NDArray[np.int64]] | None = None,
-) -> None:
-    """Fill the rows that are not done yet.
-
-    Parameters
-    ----------
-    batch_size : int
-        Clips in one forward pass.
-    precision : str
-        ``float32`` or ``bfloat16`` (autocast).
-    progress : callable, optional
-        Called with the number of clips done so far.
-    batches : sequence of ndarray, optional
-        Some of `missing_batches`, where other processes fill the others.
-    """
-    batches = missing_batches(activations, batch_size) if batches is None else batches
-    n_done = len(activations.done) - sum(map(len, batches))
-    if progress:
-        progress(n_done)
-    waveforms = read_ahead(scan, batches, encoder.sample_rate, workers)
-    for n in fill(encoder, activations, zip(batches, waveforms, strict=True), padding, precision):
-        n_done += n
-        if progress:
-            progress(n_done)
-
-
-def missing_batches(activations: Activations, batch_size: int) -> list[NDArray[np.int64]]:
-    """Batches with a row that is not done yet, each whole.
-
-    So a clip always meets the same others: what they are can change the last bits of its results.
-    """
-    n_clips = len(activations.done)
-    every = (np.arange(i, min(i + batch_size, n_clips)) for i in range(0, n_clips, batch_size))
-    return [batch for batch in every if not activations.done[batch].all()]
-
-
-def fill(
-    encoder: Encoder,
-    activations: Activations,
-    batches: Iterable[tuple[NDArray[np.int64], Waveforms]],
-    padding: Padding = "exclude",
-    precision: str = "float32",
-) -> Iterator[int]:
-    """Pass batches (rows, waveforms) through the encoder into the matrices; tells of how many clips, as it goes."""
-    waiting: list[Result] = []
-    try:
-        for index, waveforms in batches:
-            ready, waiting = waiting, list(_passes(encoder, index, waveforms, padding, precision))
-            # On a GPU the passes above still run while the results of the batch before them are written.
-            if encoder.device.type == "cpu":
-                ready, waiting = waiting, []
-            if ready:
-                yield _write(activations, ready)
-    finally:  # an error in one batch loses no other
-        n_last = _write(activations, waiting)
-    if n_last:
-        yield n_last
-    for name in (*checksums.MATRICES, "sums", "done"):
-        cast(np.memmap, getattr(activations, name)).flush()
-
-
-def _passes(
-    encoder: Encoder, index: NDArray[np.int64], waveforms: Waveforms, padding: Padding, precision: str
-) -> Iterator[Result]:
-    """Forward passes over a batch of clips, counted."""
-
-    def once(index: NDArray[np.int64], waveforms: Waveforms) -> Result:
-        batch = encoder.prepare(waveforms, padding)
-        with torch.inference_mode(), autocast(encoder, precision), record(encoder, batch) as counts:
-            return index, counts, encoder.forward(batch)
-
-    return in_halves(encoder, index, waveforms, once)
-
-
-def in_halves(
-    encoder: Encoder,
-    index: NDArray[np.int64],
-    waveforms: Waveforms,
-    once: Callable[[NDArray[np.int64], Waveforms], T],
-) -> Iterator[T]:
-    """What one pass over a batch gives if it fits into memory, else what passes over its halves give."""
-    try:
-        yield once(index, waveforms)
-        return
-    except RuntimeError as error:
-        if not out_of_memory(error):
-            raise
-        if len(waveforms) == 1:
-            raise no_memory(encoder, waveforms[0]) from error
-    if encoder.device.type == "cuda":
-        torch.cuda.empty_cache()
-    half = len(waveforms) // 2
-    yield from in_halves(encoder, index[:half], waveforms[:half], once)
-    yield from in_halves(encoder, index[half:], waveforms[half:], once)
-
-
-def _write(activations: Activations, results: Sequence[Result]) -> int:
-    """Store what passes gave; returns of how many clips."""
-    for index, counts, embeddings in results:
-        activations.done[index] = 0  # a row that is written again is not done meanwhile
-        for column, values in enumerate((counts.positive, counts.total, counts.tokens, embeddings.float())):
-            matrix = getattr(activations, checksums.MATRICES[column])
-            rows = values.cpu().numpy().astype(matrix.dtype, copy=False)
-            matrix[index] = rows
-            activations.sums[index, column] = checksums.of_rows(index, rows)
-        activations.done[index] = 1
-    return sum(len(index) for index, _, _ in results)
-
-
-@torch.inference_mode()
-def changed_by_precision(encoder: Encoder, scan: Scan, padding: Padding, precision: str, n_clips: int = 32) -> str:
-    """How many counts of a few clips differ from those in float32, in words."""
-    some = np.linspace(0, len(scan.dataset.clips) - 1, min(n_clips, len(scan.dataset.clips))).astype(np.int64)
-    (waveforms,) = read_ahead(scan, [some], encoder.sample_rate, 2)
-    positive = []
-    for each in ("float32", precision):
-        passes = _passes(encoder, some, waveforms, padding, each)
-        positive.append(torch.cat([counts.positive for _, counts, _ in passes]))
-    differ = (positive[0] != positive[1]).float().mean().item()
-    moved = (positive[0] - positive[1]).abs().sum().item() / max(positive[0].sum().item(), 1)
-    return (
-        f"{scan.dataset.name}: in {precision} {differ:.1%} of the counts of {len(some)} clips differ from float32, "
-        f"by {moved:.2%} of all positive tokens"
-    )
-
-
-def read_ahead(scan: Scan, batches: Sequence[NDArray[np.int64]], sample_rate: int, workers: int) -> Iterator[Waveforms]:
-    """Waveforms of each batch of clips; the next batches are read while one is worked on.
-
-    Raises
-    ------
-    BadAudio
-        If a file is no longer what the scan found, or takes too long to read; names it.
-    """
-    root = scan.dataset.root
-    paths, sizes, times = (scan.files[column].to_numpy() for column in ("path", "size", "mtime_ns"))
-    again = "run the same command again to go on with the files as they are now"
-
-    def late(i: int) -> NDArray[np.float32]:
-        scan.look_again(str(paths[i]))
-        raise audio.BadAudio(f"{root / paths[i]} {reading.too_long(sizes[i])}; {again}")
-
-    def read(i: int) -> NDArray[np.float32]:
-        path, size, mtime_ns = str(paths[i]), int(sizes[i]), int(times[i])
-        try:
-            waveform = audio.load(root / path, sample_rate)
-        except audio.BadAudio as error:
-            scan.look_again(path)
-            raise audio.BadAudio(f"{root / path} was readable when the run began: {error}; {again}") from error
-        if not is_unchanged(root, path, size, mtime_ns):
-            raise audio.BadAudio(f"{root / path} was changed while the run read it; {again}")
-        if scan.unit_seconds:
-            return unit_length(waveform, round(scan.unit_seconds * sample_rate), path, scan.dataset.clips[i].split)
-        return waveform
-
-    with reading.Readers(workers) as readers:
-
-        def begin(batch: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
-            return readers.map(read, batch, lambda i: reading.seconds_for(sizes[i]), late)
-
-        ahead = deque(begin(batch) for batch in batches[:_READ_AHEAD])
-        for number in range(len(batches)):
-            current = list(ahead.popleft())
-            ahead.extend(begin(batch) for batch in batches[number + _READ_AHEAD :][:1])
-            yield current
-
-
-def unit_length(waveform: NDArray[np.float32], n_samples: int, path: str, split: str) -> NDArray[np.float32]:
-    """Crop or fill with zeros as EVAR does: train and valid clips from a random start, others from theirs.
-
-    The start depends on the path alone, so that every run hears the same.
-    """
-    spare = len(waveform) - n_samples
-    if spare <= 0:
-        return np.pad(waveform, (0, -spare))
-    number = int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "big")
-    start = number % (spare + 1) if split in ("train", "valid") else 0
-    return waveform[start : start + n_samples]
-
-
-def autocast(encoder: Encoder, precision: str) -> torch.autocast:
-    """Autocast to bfloat16 where asked for, else nothing."""
-    return torch.autocast(encoder.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+def _done_rows(activations: Activations, name: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.generic]]]:
+    """Rows that are done and where they are, some at a time; read, not mapped, so that memory stays small."""
+    matrix = cast(np.memmap, getattr(activations, name))
+    matrix.flush()
+    row_bytes = max(1, matrix.nbytes // max(1, len(matrix)))
+    at_once = max(1, _BYTES_AT_ONCE // row_bytes)
+    with (activations.folder / f"{name}.npy").open("rb") as file:
+        file.seek(matrix.offset)
+        for start in range(0, len(matrix), at_once):
+            n_rows = min(at_once, len(matrix) - start)
+            rows = np.fromfile(file, matrix.dtype, n_rows * (row_bytes // matrix.itemsize)).reshape(n_rows, -1)
+            done = np.flatnonzero(activations.done[start : start + n_rows])
+            if len(done):
+                yield start + done, rows[done] if len(done) < n_rows else rows

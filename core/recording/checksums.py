@@ -13,19 +13,18 @@ from __future__ import annotations
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.recording.activations import MATRICES, _done_rows
+
 if TYPE_CHECKING:
     from core.recording.activations import Activations
 
-MATRICES = ("positive", "total", "tokens", "embeddings")
-_BYTES_AT_ONCE = 1 << 23
 
 Sums = NDArray[np.uint32]
 
@@ -96,76 +95,12 @@ def settle(activations: Activations, store_files: Path, forget: Callable[[], Non
     before.unlink()
 
 
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Errors of a disk that is full name what was written: Python's own name no file once it is open."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is not None or error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def replace_file(part: Path, path: Path) -> None:
-    """Put ``part`` in the place of ``path``, and its checksum beside it.
-
-    The former checksum stays valid too: a stop between the two steps leaves the former file.
-    """
-    beside = _beside(path)
-    former = beside.read_text().split()[-1:] if beside.exists() else []
-    new = beside.with_suffix(".crc.part")
-    new.write_text("\n".join([*former, _of_file(part)]))
-    os.replace(new, beside)
-    os.replace(part, path)
-
-
-def is_file_as_written(path: Path) -> bool:
-    """Whether a file has the checksum that `replace_file` gave it; one that has none passes.
-
-    Raises
-    ------
-    OSError
-        If it is not there or cannot be read.
-    """
-    found, beside = _of_file(path), _beside(path)
-    return not beside.exists() or found in beside.read_text().split()
-
-
-def _beside(path: Path) -> Path:
-    return path.with_suffix(path.suffix + ".crc")
-
-
-def _of_file(path: Path) -> str:
-    found = 0
-    with path.open("rb") as file:
-        while block := file.read(_BYTES_AT_ONCE):
-            found = zlib.crc32(block, found)
-    return f"{found:08x}"
-
-
 def _told(path: Path, rows: NDArray[np.int64], n_rows: int) -> str:
     which = f"rows {rows[0]} to {rows[-1]}" if len(rows) > 1 else f"row {rows[0]}"
     return (
         f"{path}: {len(rows):,} of {n_rows:,} rows are not as they were written ({which}): "
         "the disk or another program changed them; they are computed again"
     )
-
-
-def _done_rows(activations: Activations, name: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.generic]]]:
-    """Rows that are done and where they are, some at a time; read, not mapped, so that memory stays small."""
-    matrix = cast(np.memmap, getattr(activations, name))
-    matrix.flush()
-    row_bytes = max(1, matrix.nbytes // max(1, len(matrix)))
-    at_once = max(1, _BYTES_AT_ONCE // row_bytes)
-    with (activations.folder / f"{name}.npy").open("rb") as file:
-        file.seek(matrix.offset)
-        for start in range(0, len(matrix), at_once):
-            n_rows = min(at_once, len(matrix) - start)
-            rows = np.fromfile(file, matrix.dtype, n_rows * (row_bytes // matrix.itemsize)).reshape(n_rows, -1)
-            done = np.flatnonzero(activations.done[start : start + n_rows])
-            if len(done):
-                yield start + done, rows[done] if len(done) < n_rows else rows
 
 
 def _before(activations: Activations) -> Path:

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.datasets.base import InputError
 from core.encoders import load_encoder, nano
 from core.encoders.base import Encoder, Padding
 from core.encoders.hooks import keep, record
 from core.encoders.untrained import untrained
+from core.errors import InputError
 from core.recording.traces import clip_cells
 from core.results import TokenGrid
 

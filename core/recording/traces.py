@@ -19,89 +19,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.arrays.blocks import Rows, lowest, neurons_at_once, slices
+from core.arrays.neurons import layer_starts
 from core.datasets.scan import Scan
 from core.encoders.base import Batch, Encoder, Padding
-from core.encoders.hooks import layer_starts
-from core.recording.activations import Activations, Waveforms, autocast, in_halves, read_ahead
-from core.recording.checksums import naming
-from core.results import ClipTraces, NeuronPattern, TokenGrid, TopClips
-from core.scoring.scores import N_TOP_CLIPS
+from core.files import naming
+from core.recording.activations import Activations
+from core.recording.passes import autocast, in_halves
+from core.recording.top_clips import LEVELS, Chosen, Index, choose
+from core.recording.waveforms import Waveforms, read_ahead
+from core.results import ClipTraces, NeuronPattern, TokenGrid
 
-N_MIDDLE, N_SILENT = 3, 3
-LEVELS = (*(percent / 100 for percent in range(0, 100, 5)), 0.99, 1.0)
 _CELLS_AT_ONCE = 2**22
 """Tokens of (clip, neuron) pairs that are gathered together, some 24 bytes each."""
-
-Index = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The clips of every neuron.
-
-    Attributes
-    ----------
-    clips : ndarray of int, shape (n_neurons, n)
-        Positions in the dataset: top, then middle, then silent; no clip twice.
-    contrast : dict of str to TopClips
-        ``middle`` and ``silent`` among them.
-    quantiles : ndarray of float32, shape (n_neurons, n_levels)
-    """
-
-    clips: Index
-    contrast: dict[str, TopClips]
-    quantiles: NDArray[np.float32]
-
-
-def choose(dataset: str, activations: Activations) -> Chosen:
-    """Top, middle and silent clips by mean activation, over the clips that have counted tokens.
-
-    Silent are the lowest of what the top leaves, middle those of the rest that are nearest to the median;
-    a small dataset has fewer of them, or none.
-    """
-    heard = np.flatnonzero(activations.tokens > 0)
-    n_neurons, n_clips = activations.positive.shape[1], len(heard)
-    total = Rows(activations.total, heard)
-    n_top = min(N_TOP_CLIPS, n_clips)
-    n_silent = min(N_SILENT, n_clips - n_top)
-    n_middle = min(N_MIDDLE, n_clips - n_top - n_silent)
-    tokens = activations.tokens[heard]
-    clips = np.empty((n_neurons, n_top + n_middle + n_silent), dtype=np.int64)
-    mean, rate = np.empty(clips.shape), np.empty(clips.shape)
-    quantiles = np.empty((n_neurons, len(LEVELS)), dtype=np.float32)
-    for block in slices(n_neurons, neurons_at_once(n_clips, 4)):
-        means = np.ascontiguousarray((total[:, block] / tokens[:, None]).T)
-        quantiles[block] = np.quantile(means, LEVELS, axis=1).T
-        found = _contrasts(means, n_top, n_middle, n_silent)
-        clips[block] = heard[found]
-        mean[block] = np.take_along_axis(means, found, axis=1)
-        fired = activations.positive[heard[found], np.arange(n_neurons)[block, None]]
-        rate[block] = fired / tokens[found]
-    parts = {"middle": slice(n_top, n_top + n_middle), "silent": slice(n_top + n_middle, None)}
-    contrast = {kind: TopClips(dataset, clips[:, of], rate[:, of], mean[:, of]) for kind, of in parts.items()}
-    return Chosen(clips, contrast, quantiles)
-
-
-def _contrasts(means: NDArray[np.float64], n_top: int, n_middle: int, n_silent: int) -> Index:
-    """Top, middle and silent positions of each row of means (n_neurons, n_clips); of equal means the first are higher.
-
-    The silent ones begin with the lowest, the middle ones with the nearest to the median.
-    """
-    n = means.shape[1]
-    ordered = np.sort(means, axis=1)
-    top = lowest(-means, n_top, -ordered[:, n - n_top] if n_top else ordered[:, 0])
-    last = lowest(means[:, ::-1], n_silent, ordered[:, n_silent - 1])  # of the lowest the last
-    silent = n - 1 - last
-    median = np.median(ordered, axis=1)
-    middle = np.empty((len(means), n_middle), dtype=np.int64)
-    for row in range(len(means) if n_middle else 0):
-        distance = np.abs(means[row] - median[row])
-        distance[top[row]] = distance[silent[row]] = np.inf
-        limit = np.partition(distance, n_middle - 1)[n_middle - 1]
-        near = np.flatnonzero(distance <= limit)
-        middle[row] = near[np.lexsort((near, -means[row, near], distance[near]))][:n_middle]
-    return np.concatenate([top, middle, silent], axis=1)
 
 
 def find_patterns(

@@ -6,10 +6,12 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import torch
+
 from core.ablation.controls import FAMILIES
 from core.ablation.operations import WORDS, Operation
 from core.ablation.targets import MAX_PAIRS, Choice
-from core.datasets.base import InputError
+from core.errors import InputError
 from core.selectivity.presets import PRESETS, SelectionSettings, parse_activity
 from core.untrusted_text import user_path, without_password
 
@@ -254,3 +256,17 @@ def _one_of(option: str, values: tuple[str, ...], known: tuple[str, ...]) -> Non
             raise InputError(f"{option} '{value}' is not known; expected {', '.join(known)}")
     if not values:
         raise InputError(f"{option} is empty; expected {', '.join(known)}")
+
+
+def ablate_clips_for(device: torch.device, wanted: int | None) -> int:
+    """Test clips of a task that are ablated, 0 = all: on a CPU, ablation is what takes the time."""
+    if wanted is not None:
+        return wanted
+    return 60 if device.type == "cpu" else 0
+
+
+def control_families_for(device: torch.device, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Families of controls: on a CPU those matched in layer alone, unless the user says otherwise."""
+    if wanted is not None:
+        return wanted
+    return ("layer",) if device.type == "cpu" else ("layer", "activity")

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from core.datasets.base import InputError
 from core.datasets.scan import Scan
 from core.encoders.base import Encoder
-from core.encoders.device import ablate_clips_for, control_families_for
-from core.recording.activations import folder_of, is_whole, most_tokens, n_bytes, shapes_of
-from core.recording.checksums import MATRICES
-from core.recording.traces import N_MIDDLE, N_SILENT
-from core.run.config import AnalysisConfig
-from core.scoring.scores import N_TOP_CLIPS
+from core.errors import InputError
+from core.recording.activations import MATRICES, folder_of, is_whole, most_tokens, n_bytes, shapes_of
+from core.recording.top_clips import N_MIDDLE, N_SILENT, N_TOP_CLIPS
+from core.run.config import AnalysisConfig, ablate_clips_for, control_families_for
 
 STORE_BYTES = 93
 """Of the store for each class and neuron: 1.16 GB for 12.5 million (`benchmarks/make_store.py`), all tables."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from core.ablation import specificity
 from core.results import Selection, TaskScores
-from core.selectivity import agreement
 
 
 def verdict(scores: TaskScores) -> str:
@@ -37,7 +37,7 @@ def _counted(selection: Selection, n_classes: int) -> str:
 def most_specific(effects: pd.DataFrame, seed: int) -> list[str]:
     """Which way to choose neurons costs their own class most beyond the others, where several were ablated."""
     lines = []
-    for row in agreement.most_specific(effects, seed).to_dict("records"):
+    for row in specificity.most_specific(effects, seed).to_dict("records"):
         sure = row["ci_low"] > 0
         interval = f" [{row['ci_low']:.3f}, {row['ci_high']:.3f}]" if row["ci_low"] == row["ci_low"] else ""
         lines.append(

@@ -23,7 +23,7 @@ from core.evidence.intervals import lift_intervals
 from core.evidence.stability import across_folds, over_split_seeds, split_half
 from core.recording.activations import Activations
 from core.results import ProbeResult, Selection, TaskScores
-from core.scoring.scores import TaskCounts, events
+from core.scoring.counts import TaskCounts, events
 from core.selectivity.agreement import agreement
 from core.selectivity.pitch_tuning import pitch_tuning
 from core.selectivity.preferences import preferences

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import hypergeom
 
-from core.evidence.permutation import benjamini_hochberg
-from core.results import FloatArray, IntArray, SharedNeurons, SpecificSet
-from core.selectivity.presets import Mask
+from core.evidence.fdr import benjamini_hochberg
+from core.results import FloatArray, IntArray, Mask, SharedNeurons, SpecificSet
 
 
 def shared_neurons(

@@ -11,8 +11,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from core.arrays.blocks import Matrix, Rows, neurons_at_once, slices
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask
+from core.results import FloatArray, IntArray, Mask
 
 
 def preferences(

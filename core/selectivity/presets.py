@@ -17,13 +17,11 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from core.results import FloatArray, IntArray
+from core.results import FloatArray, IntArray, Mask
 
 Preset = Literal["aape", "lape", "calibrated"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

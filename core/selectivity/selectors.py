@@ -32,8 +32,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.arrays.blocks import Matrix, neurons_at_once, slices
-from core.results import FloatArray, IntArray
-from core.selectivity.presets import Mask, SelectionSettings, entropy, kth_smallest
+from core.results import FloatArray, IntArray, Mask
+from core.selectivity.presets import SelectionSettings, entropy, kth_smallest
 
 SELECTORS = ("aape", "lape", "lap", "mad", "cas", "auroc", "d_prime", "selectivity_index")
 

@@ -310,7 +310,7 @@ class Store:
                 insert_ablation(connection, owner, first_neuron, key, clips, ablation)
 
     def write_specificity(self, run_id: int, stage_key: str, model_id: int, frame: pd.DataFrame) -> None:
-        """Store the rows of `core.selectivity.agreement.specificity`, in place of all of the model's."""
+        """Store the rows of `core.ablation.specificity.specificity`, in place of all of the model's."""
         with self._stage(run_id, stage_key, "specificity") as (connection, stage_id):
             _remove(connection, Specificity, Specificity.model_id == model_id, keep=stage_id)
             for row in frame.drop(columns=["model", "dataset"]).to_dict("records"):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from core.recording import top_clips as top_clips_
 from db.connection import open
 from db.connection.open import StoreError, open_store
 from db.writes import rows as db_rows
@@ -89,7 +90,7 @@ def test_run_at_a_locked_store_loses_nothing(
 
     pets, db = make_dataset(tmp_path / "pets", 12), tmp_path / "atlas.db"
     monkeypatch.setattr(open, "_BUSY_TIMEOUT_MS", {"reader": 100, "writer": 100})
-    top_clips, holders = scores.top_clips, []
+    top_clips, holders = top_clips_.top_clips, []
 
     def locked(*given: Any) -> Any:
         holders.append(hold(db, 3.0))

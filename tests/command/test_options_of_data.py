@@ -15,6 +15,7 @@ from core.datasets.manifest import read
 from core.datasets.published.base import Options
 from core.datasets.published.voxceleb1 import VoxCeleb1
 from core.datasets.scan import scan
+from core.progress import console
 from core.progress.progress import Progress
 from core.run import inputs
 from core.run.config import AnalysisConfig
@@ -79,7 +80,7 @@ def test_strict_stops_before_computing_where_something_is_amiss(
 
 def test_strict_takes_a_note_for_no_fault_and_another_number_of_clips_for_one(clean: Path, tmp_path: Path) -> None:
     looked = scan(read(clean), tmp_path / "scan.csv")
-    config, progress = AnalysisConfig(strict=True), Progress(inputs.output())
+    config, progress = AnalysisConfig(strict=True), Progress(console.output())
     for told, faulty in (
         ({"notes": ("pets: purr",)}, False),
         ({"unexpected": ("pets: 24 clips found, 9 published",)}, True),

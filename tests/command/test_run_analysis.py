@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from core.run import inputs
+from core.run import outcome
 from db.schema.views.study import VIEWS
 from tests.support.small_study import (
     RATE,
@@ -350,4 +350,4 @@ def test_names_are_printed_as_they_are(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_what_holds_for_several_is_said_once() -> None:
     notes = ["pets: no head", "the disk is slow", "birds: 3 files: left out", "cats: no head", "pets: no head"]
-    assert inputs.together(notes) == ["pets, cats: no head", "the disk is slow", "birds: 3 files: left out"]
+    assert outcome.together(notes) == ["pets, cats: no head", "the disk is slow", "birds: 3 files: left out"]

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from core.ablation import ablate
 from core.ablation.ablate import Known, Setting
 from core.ablation.answers import Answers
-from core.ablation.conditions import Passes, ask
+from core.ablation.conditions import ask
 from core.ablation.operations import Operation
 from core.ablation.targets import Target
+from core.arrays.neurons import to_neurons
 from core.datasets.scan import Scan
 from core.encoders import Encoder, load_encoder
-from core.encoders.hooks import Change, scale, to_neurons
+from core.encoders.hooks import Change, scale
 from core.probes.fit import LinearHead, Part, Probe
-from core.recording.activations import read_ahead
+from core.recording.passes import Passes
+from core.recording.waveforms import read_ahead
 from core.results import ProbeResult
 from tests.support.planted import planted_encoder, planted_neurons, scan_tones, scan_without_files
 

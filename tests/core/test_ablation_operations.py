@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from core.ablation.answers import Answers
-from core.ablation.conditions import Passes, ask, first_layers
+from core.ablation.conditions import ask, first_layers
 from core.ablation.operations import Operation, others_of_layers, per_token
-from core.datasets.base import InputError
 from core.datasets.scan import Scan
 from core.encoders.base import Encoder
 from core.encoders.hooks import Change, change_conditions
-from core.recording.activations import read_ahead
+from core.errors import InputError
+from core.recording.passes import Passes
+from core.recording.waveforms import read_ahead
 from core.run.config import AnalysisConfig
 from tests.support.planted import ToyEncoder, planted_encoder, random_encoder, scan_tones
 

@@ -12,12 +12,12 @@ from torch import Tensor
 from core.ablation import ablate
 from core.ablation.ablate import Known, Setting
 from core.ablation.answers import Answers
-from core.ablation.conditions import Passes
 from core.ablation.targets import Target
 from core.datasets.scan import Scan
 from core.encoders.base import Batch
 from core.probes.fit import Part
 from core.probes.linear import LinearHead
+from core.recording.passes import Passes
 from tests.support.planted import ToyEncoder, planted_encoder, scan_tones
 
 RNG = np.random.default_rng(3)

@@ -20,15 +20,9 @@ from core.encoders import load_encoder
 from core.encoders.base import Batch, Encoder
 from core.encoders.device import batch_size_for
 from core.encoders.nano import NanoEncoder
-from core.recording.activations import (
-    Activations,
-    changed_by_precision,
-    extract,
-    key,
-    open_activations,
-    read_ahead,
-    unit_length,
-)
+from core.recording.activations import Activations, key, open_activations
+from core.recording.extract import changed_by_precision, extract
+from core.recording.waveforms import read_ahead, unit_length
 from tests.support.small_study import RATE, clips_passed, make_dataset, sound
 
 

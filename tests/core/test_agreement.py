@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from core.selectivity.agreement import agreement, most_specific, specificity
+from core.ablation.specificity import most_specific, specificity
+from core.selectivity.agreement import agreement
 
 NAN = float("nan")
 

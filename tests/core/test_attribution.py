@@ -15,12 +15,13 @@ from scipy.stats import spearmanr
 
 from core.ablation import attribution
 from core.ablation.attribution import attribute, check
-from core.ablation.conditions import Passes
-from core.datasets.base import InputError
+from core.arrays.neurons import to_neurons
 from core.encoders import Encoder, load_encoder
-from core.encoders.hooks import scale, to_neurons
+from core.encoders.hooks import scale
+from core.errors import InputError
 from core.probes.fit import Part
 from core.probes.linear import LinearHead
+from core.recording.passes import Passes
 from tests.core.test_encoders import NAMES, load
 from tests.support.planted import ToyBlock, ToyEncoder, planted_encoder, planted_neurons, random_encoder, scan_tones
 

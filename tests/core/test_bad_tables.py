@@ -17,9 +17,10 @@ from core.datasets.files import read_json, read_lines, read_rows, walk
 from core.datasets.published.vocalsound import age_group
 from core.datasets.published.voxforge import ADDRESSES
 from core.encoders.device import choose_device
+from core.progress.console import output
 from core.progress.progress import Progress
 from core.run.config import AnalysisConfig
-from core.run.inputs import in_words, output
+from core.run.outcome import in_words
 from core.untrusted_text import harmless, is_storable, one_line, user_path
 from tests.support import replicas_events, replicas_speech_music
 from tests.support.small_study import query, run

@@ -13,12 +13,13 @@ from core.arrays import blocks
 from core.datasets.scan import Scan
 from core.evidence import permutation, stability, units
 from core.probes import fit
-from core.recording import traces
+from core.recording import top_clips
 from core.recording.activations import Activations
 from core.results import TaskScores
 from core.run.config import AnalysisConfig
-from core.run.stages import ablate
+from core.run.stages import score
 from core.scoring import scores
+from core.scoring.counts import count
 from tests.support.planted import scan_without_files
 
 N_CLIPS, N_NEURONS = 160, 37
@@ -70,10 +71,10 @@ def force_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def scored(scan: Scan, activations: Activations, event: str) -> TaskScores:
     config = AnalysisConfig(shuffles=SHUFFLES, event=event)
-    counts = scores.count(scan, activations, "pitch", event, config.selection_splits())
+    counts = count(scan, activations, "pitch", event, config.selection_splits())
     assert (counts.clips.units.held is None) == (units.HELD_BYTES == 0)
     heads = fit.fit_task(scan, "pitch", activations.embeddings)
-    return ablate.score(config, replace(scan), activations, "pitch", counts, heads, lambda done: None)
+    return score.score(config, replace(scan), activations, "pitch", counts, heads, lambda done: None)
 
 
 def assert_same(found: object, expected: object, name: str = "") -> None:
@@ -115,14 +116,14 @@ def test_scores_do_not_depend_on_how_much_is_read_at_once(
 
 def test_clips_do_not_depend_on_how_much_is_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scan, activations = study(tmp_path)
-    expected = scores.top_clips(scan, activations), traces.choose("made", activations)
+    expected = top_clips.top_clips(scan, activations), top_clips.choose("made", activations)
     means = activations.total / activations.tokens[:, None]
-    best = np.argsort(-means, axis=0, kind="stable")[: scores.N_TOP_CLIPS]
+    best = np.argsort(-means, axis=0, kind="stable")[: top_clips.N_TOP_CLIPS]
     assert np.array_equal(expected[0].clip_index, best.T)
-    assert np.array_equal(expected[1].clips[:, : scores.N_TOP_CLIPS], best.T)
+    assert np.array_equal(expected[1].clips[:, : top_clips.N_TOP_CLIPS], best.T)
     force_small_blocks(monkeypatch)
-    assert_fields_same(scores.top_clips(scan, activations), expected[0])
-    found = traces.choose("made", activations)
+    assert_fields_same(top_clips.top_clips(scan, activations), expected[0])
+    found = top_clips.choose("made", activations)
     assert np.array_equal(found.clips, expected[1].clips)
     assert np.array_equal(found.quantiles, expected[1].quantiles)
 

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.confounds.probes import FEATURES, confound_probes, group_attributes, task_confounds, wilson
-from core.datasets.scan import BAND_FEATURES, LEVEL_FEATURES, Scan
+from core.confounds.probes import FEATURES, confound_probes, task_confounds
+from core.datasets.groups import group_attributes
+from core.datasets.levels import BAND_FEATURES, LEVEL_FEATURES
+from core.datasets.scan import Scan
+from core.evidence.intervals import wilson
 from core.probes import fit
 from tests.support.planted import scan_without_files
 

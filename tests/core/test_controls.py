@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.ablation.controls import Cells, draw_controls, round_to_sum
 from core.ablation.targets import Target
-from core.encoders.hooks import layer_starts
+from core.arrays.neurons import layer_starts
 
 WIDTHS = (5, 7, 4)
 LAYERS = Cells.layers(WIDTHS)

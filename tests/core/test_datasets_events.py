@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.datasets.base import Dataset, InputError
+from core.datasets.base import Dataset
 from core.datasets.published.base import Options, Published
 from core.datasets.published.esc50 import ESC50
 from core.datasets.published.fsd50k import FSD50K
@@ -17,6 +17,7 @@ from core.datasets.published.gtzan import GTZAN
 from core.datasets.published.speech_commands import WORDS, SpeechCommands
 from core.datasets.published.urbansound8k import UrbanSound8K
 from core.datasets.scan import scan
+from core.errors import InputError
 from tests.support.replicas_events import REPLICAS, sound, table
 
 LOADERS: dict[str, Published] = {

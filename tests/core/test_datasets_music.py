@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.datasets.base import InputError
 from core.datasets.published import cremad, nsynth, surge, vocalsound
 from core.datasets.splits import own_splits
+from core.errors import InputError
 from tests.support.datasets_on_disk import LOADERS, copy, evar, parts_of, problems, read, splits, values
 from tests.support.replicas_speech_music import REPLICAS
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from core.datasets.base import InputError
 from core.datasets.files import match_rows, read_lines
 from core.datasets.published.gtzan import GENRES, track_of
 from core.datasets.published.speech_commands import speaker_of
+from core.errors import InputError
 from core.results import Problem
 from tests.core.test_datasets_events import read
 from tests.support.replicas_events import table

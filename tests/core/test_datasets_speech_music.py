@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.datasets.base import InputError
 from core.datasets.files import mismatches
 from core.datasets.published import cremad, nsynth, voxceleb1, voxforge
 from core.datasets.scan import scan
+from core.errors import InputError
 from core.results import Problem
 from tests.support.datasets_on_disk import LOADERS, copy, evar, parts_of, problems, read, splits, values
 from tests.support.replicas_speech_music import REPLICAS, tone

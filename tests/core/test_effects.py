@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from core.ablation.effects import Resamples, compare, control_p, correct_for_many, hits, mcnemar, paired_interval
-from core.evidence.permutation import benjamini_hochberg
+from core.evidence.fdr import benjamini_hochberg
 from core.results import Ablation
 
 

@@ -14,9 +14,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from core.arrays.neurons import to_neurons
 from core.datasets import InputError
 from core.encoders import Encoder, known_encoders, load_encoder
-from core.encoders.hooks import Counts, keep, record, scale, to_neurons
+from core.encoders.hooks import Counts, keep, record, scale
 from core.encoders.nano import NanoConfig, NanoViT, sincos_positions
 from tests.support import tiny_m2d, tiny_own, tiny_torchaudio
 

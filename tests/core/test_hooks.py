@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from core.arrays.neurons import layer_starts, to_neurons
 from core.encoders import Encoder
 from core.encoders.base import Padding
-from core.encoders.hooks import Counts, layer_starts, record, scale, scale_conditions, to_neurons
+from core.encoders.hooks import Counts, record, scale, scale_conditions
 from tests.support.planted import ToyBlock, ToyEncoder, random_encoder
 
 # Tokens of two samples. LONG: (1, 2), (-1, 3), (0.5, padding); SHORT: (4, -5).

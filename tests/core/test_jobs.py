@@ -11,17 +11,20 @@ import pytest
 import torch
 
 from core.ablation.answers import Answers
-from core.ablation.conditions import Asked, Passes, ask_all
-from core.datasets.base import InputError
+from core.ablation.conditions import Asked, ask_all
 from core.datasets.manifest import read
 from core.datasets.scan import Scan, scan
 from core.distributed.ranks import Job, Ranks
 from core.encoders import Encoder, load_encoder
 from core.encoders.hooks import Change
+from core.errors import InputError
 from core.probes.linear import LinearHead
-from core.recording import activations, traces
+from core.recording import activations, extract, top_clips, traces
+from core.recording.passes import Passes
 from core.run import load
 from core.run.config import AnalysisConfig
+from core.run.stages import ablate, trace
+from core.run.stages import extract as extract_
 from tests.support.planted import planted_encoder, scan_tones
 from tests.support.small_study import make_dataset
 
@@ -72,17 +75,17 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
 def test_extraction_and_traces_in_shares(nano: Encoder, pets: Scan, tmp_path: Path, world: int) -> None:
     alone = activations.open_activations(nano, pets, tmp_path / "alone", "exclude", "float32")
-    activations.extract(nano, pets, alone, batch_size=3)
+    extract.extract(nano, pets, alone, batch_size=3)
     expected = traces.trace(nano, pets, alone, 3)
     shared = activations.open_activations(nano, pets, tmp_path / "shared", "exclude", "float32")
     ranks, told = team(world, nano, pets), list[int]()
-    load.extract(ranks, nano, pets, shared, 3, "exclude", "float32", 1, told.append)
+    extract_.extract(ranks, nano, pets, shared, 3, "exclude", "float32", 1, told.append)
     assert told[0] == 0
     assert told[-1] == 16
     assert told == sorted(told)
-    chosen = traces.choose("pets", shared)
+    chosen = top_clips.choose("pets", shared)
     (shared.folder / "traces-9.part").write_bytes(b"of a run that was killed")
-    found = load.trace(ranks, nano, pets, shared, 3, "exclude", "float32", 1, told.append, chosen)
+    found = trace.trace(ranks, nano, pets, shared, 3, "exclude", "float32", 1, told.append, chosen)
     for (one, ours), (other, theirs) in zip(found.patterns, expected.patterns, strict=True):
         assert one == other
         assert [(p.clip_index, p.peak) for p in ours] == [(p.clip_index, p.peak) for p in theirs]
@@ -113,7 +116,7 @@ def test_answers_in_shares(tones: Scan, tmp_path: Path, world: int, batch_size: 
     shared = opened("shared")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Answers, "write", once)
-        ask = load.asker(team(world, encoder, tones))
+        ask = ablate.asker(team(world, encoder, tones))
         ask(encoder, tones, parts, CHANGES, passes, shared, [1, 4, 2])
         assert shared.n_done == 3 * len(clips)
         ask(encoder, tones, parts, CHANGES, passes, shared, range(8))
@@ -135,11 +138,11 @@ def test_every_rank_has_conditions_where_batches_are_few(tones: Scan, tmp_path: 
 def test_a_batch_with_a_row_missing_is_passed_whole(nano: Encoder, pets: Scan, tmp_path: Path) -> None:
     matrices = activations.open_activations(nano, pets, tmp_path, "exclude", "float32")
     matrices.done[[4, 5, 6, 7, 9]] = 1
-    assert [rows.tolist() for rows in activations.missing_batches(matrices, 4)] == [
+    assert [rows.tolist() for rows in extract.missing_batches(matrices, 4)] == [
         [0, 1, 2, 3], [8, 9, 10, 11], [12, 13, 14, 15],
     ]  # fmt: skip
     matrices.done[:] = 1
-    assert activations.missing_batches(matrices, 4) == []
+    assert extract.missing_batches(matrices, 4) == []
 
 
 def test_batch_size_is_the_least(nano: Encoder) -> None:
@@ -185,9 +188,9 @@ def test_file_systems_that_lose_rows_are_refused(tmp_path: Path) -> None:
         f"/dev/sda / ext4 rw 0 0\nhome:/x {tmp_path}/home nfs4 rw 0 0\nfs {tmp_path}/home/scratch lustre rw 0 0\n"
     )
     for place in ("", "home/scratch/a"):
-        load._refuse_unsafe(tmp_path / place, mounts)
+        extract_._refuse_unsafe(tmp_path / place, mounts)
     with pytest.raises(InputError, match="is on nfs4, where rows that several machines write to one file get lost"):
-        load._refuse_unsafe(tmp_path / "home/atlas.files", mounts)
+        extract_._refuse_unsafe(tmp_path / "home/atlas.files", mounts)
 
 
 def test_a_folder_that_another_machine_does_not_see_is_named(tmp_path: Path) -> None:

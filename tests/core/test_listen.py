@@ -11,10 +11,10 @@ import torch
 
 from core.datasets import audio
 from core.datasets.audio import BadAudio
-from core.datasets.base import InputError
 from core.encoders import load_encoder, nano
 from core.encoders.hooks import keep, record
 from core.encoders.untrained import untrained
+from core.errors import InputError
 from core.recording import listen
 from core.results import TokenGrid
 from tests.support import tiny_own

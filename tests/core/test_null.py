@@ -14,15 +14,8 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm, pearson3, skew
 
 from core.evidence.exchange import Exchange
-from core.evidence.permutation import (
-    ClipCounts,
-    Moments,
-    benjamini_hochberg,
-    evidence,
-    significant,
-    significant_pairs,
-    standardised,
-)
+from core.evidence.fdr import benjamini_hochberg, significant
+from core.evidence.permutation import ClipCounts, Moments, evidence, significant_pairs, standardised
 from core.evidence.tails import MOST_UNITS, pearson3_upper_tail
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from core.evidence.exchange import Exchange
-from core.evidence.permutation import ClipCounts, Moments, benjamini_hochberg, evidence, significant_pairs
+from core.evidence.fdr import benjamini_hochberg
+from core.evidence.permutation import ClipCounts, Moments, evidence, significant_pairs
 from core.evidence.shuffles import shuffled_null
 from core.selectivity.presets import SelectionSettings, activation_probabilities, entropy, select
 from tests.core.test_null import evidence_of, one_hot, sparse_clips

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from core.datasets.base import InputError
+from core.arrays.neurons import to_neurons
 from core.encoders import Encoder, known_encoders, load_encoder
 from core.encoders.base import Padding
-from core.encoders.hooks import Counts, record, scale, to_neurons
+from core.encoders.hooks import Counts, record, scale
+from core.errors import InputError
 from tests.support import tiny_own
 
 

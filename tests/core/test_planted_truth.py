@@ -12,9 +12,10 @@ from core.ablation import ablate
 from core.datasets.scan import Scan
 from core.encoders import Encoder
 from core.probes import fit
-from core.recording import activations
+from core.recording import activations, extract
 from core.results import Ablation, NullSummary, Selection, TaskScores
-from core.scoring import scores as scoring
+from core.scoring.counts import TaskCounts, count
+from core.scoring.scores import masks, score
 from core.selectivity.presets import SelectionSettings
 from tests.support.planted import CLASSES, CLIPS, TONES, planted_encoder, planted_neurons, scan_tones
 
@@ -34,7 +35,7 @@ class Study:
 
     encoder: Encoder
     scan: Scan
-    counts: scoring.TaskCounts
+    counts: TaskCounts
     scores: TaskScores
     head: fit.Probe
 
@@ -54,9 +55,9 @@ class Study:
 def run(folder: Path, shuffle_labels: int | None = None) -> Study:
     encoder, scanned = planted_encoder(), scan_tones(folder, shuffle_labels)
     matrices = activations.open_activations(encoder, scanned, folder, "exclude", "float32")
-    activations.extract(encoder, scanned, matrices, batch_size=32)
-    counts = scoring.count(scanned, matrices, "tone", "positive", SPLITS)
-    scores = scoring.score(scanned, "tone", counts, SETTINGS, n_shuffles=100, seed=0)
+    extract.extract(encoder, scanned, matrices, batch_size=32)
+    counts = count(scanned, matrices, "tone", "positive", SPLITS)
+    scores = score(scanned, "tone", counts, SETTINGS, n_shuffles=100, seed=0)
     head = fit.fit_task(scanned, "tone", np.asarray(matrices.embeddings))
     return Study(encoder, scanned, counts, scores, head)
 
@@ -74,7 +75,7 @@ def shuffled(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture(scope="module")
 def ablated(true: Study) -> dict[tuple[str, str], Ablation]:
     """By selection and target: the neurons that ``calibrated`` chose, and a ladder step of as many."""
-    mask = scoring.masks(true.counts, SETTINGS[:1])[0]
+    mask = masks(true.counts, SETTINGS[:1])[0]
     names, z, p = true.counts.names, true.counts.z, true.counts.p
     targets = ablate.choose_targets("calibrated", None, names, z, p, mask)
     targets += ablate.choose_targets("top 5%", 0.05, names, z, p, None)

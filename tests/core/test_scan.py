@@ -15,7 +15,8 @@ import pytest
 import soundfile
 
 from core.datasets import Clip, Dataset, audio, folds
-from core.datasets.scan import BAND_FEATURES, Scan, scan, spectrum
+from core.datasets.levels import BAND_FEATURES, spectrum
+from core.datasets.scan import Scan, scan
 from tests.support.small_study import RATE, sound
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from core.evidence.permutation import benjamini_hochberg
+from core.evidence.fdr import benjamini_hochberg
 from core.results import SpecificSet
 from core.scoring.sharing import odds_ratio, share_all, shared_neurons
 

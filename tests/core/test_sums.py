@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core import files
 from core.ablation.answers import Answers
-from core.recording import checksums
+from core.recording import activations, checksums
 from tests.support.small_study import clips_passed, make_dataset, query, results, run
 
 SCORE = ("--stages", "extract,score", "--tasks", "pets-kind")
@@ -65,7 +66,7 @@ def twice(pets: Path, whole: Path) -> None:
 
 
 @pytest.mark.usefixtures("twice")
-@pytest.mark.parametrize(("name", "place"), zip(checksums.MATRICES, (0.0, 1.0, 0.4, 0.7), strict=True))
+@pytest.mark.parametrize(("name", "place"), zip(activations.MATRICES, (0.0, 1.0, 0.4, 0.7), strict=True))
 def test_flipped_bit_is_told_of_and_only_its_batch_computed_again(
     pets: Path,
     whole: Path,
@@ -94,7 +95,7 @@ def test_flipped_bit_is_told_of_and_only_its_batch_computed_again(
 
 
 def test_matrix_that_is_cut_off_is_made_anew(pets: Path, whole: Path, study: Path) -> None:
-    for name in (*checksums.MATRICES, "done"):
+    for name in (*activations.MATRICES, "done"):
         content = matrix(study, name).read_bytes()
         matrix(study, name).write_bytes(content[: len(content) // 2])
         assert run("--data-dir", pets, "--db", study, *SCORE) == 0
@@ -191,8 +192,8 @@ def test_file_and_checksum_are_replaced_so_that_a_stop_between_is_no_damage(
     path, part = tmp_path / "a.csv", tmp_path / "a.part"
     for content in ("first", "second"):
         part.write_text(content)
-        checksums.replace_file(part, path)
-        assert checksums.is_file_as_written(path)
+        files.replace_file(part, path)
+        assert files.is_file_as_written(path)
     part.write_text("third")
     replace = checksums.os.replace
     with monkeypatch.context() as patch:
@@ -200,11 +201,11 @@ def test_file_and_checksum_are_replaced_so_that_a_stop_between_is_no_damage(
             checksums.os, "replace", lambda a, b: replace(a, b) if b != path else exec("raise KeyboardInterrupt")
         )
         with pytest.raises(KeyboardInterrupt):
-            checksums.replace_file(part, path)
+            files.replace_file(part, path)
     assert path.read_text() == "second"
-    assert checksums.is_file_as_written(path)
+    assert files.is_file_as_written(path)
     path.write_text("Second")
-    assert not checksums.is_file_as_written(path)
+    assert not files.is_file_as_written(path)
 
 
 def test_any_changed_answer_is_asked_for_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

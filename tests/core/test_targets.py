@@ -18,7 +18,7 @@ from core.ablation.targets import (
     top_by_score,
 )
 from core.ablation.targets import Target as T
-from core.datasets.base import InputError
+from core.errors import InputError
 from core.run.config import AnalysisConfig
 
 WIDTHS = (5, 7, 4)

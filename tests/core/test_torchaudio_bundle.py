@@ -17,10 +17,10 @@ import torchaudio
 from safetensors.torch import save_file
 from torch import nn
 
-from core.datasets.base import InputError
 from core.encoders import load_encoder
 from core.encoders.hooks import Counts, record, scale
 from core.encoders.torchaudio_bundle import BundleEncoder, _about, add_bundle, bundles
+from core.errors import InputError
 from tests.support import tiny_torchaudio as tiny
 
 KINDS = tuple(tiny.KINDS)

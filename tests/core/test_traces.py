@@ -18,10 +18,10 @@ from core.datasets.manifest import read
 from core.datasets.scan import Scan, scan
 from core.encoders import load_encoder
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
-from core.recording import traces
-from core.recording.activations import Activations, extract, open_activations
+from core.recording import top_clips, traces
+from core.recording.activations import Activations, open_activations
+from core.recording.extract import extract
 from core.results import ClipTraces, TokenGrid
-from core.scoring import scores
 from tests.support.small_study import make_dataset, write_manifest
 
 RATE, HALF, CHUNK = 100, 5, 40
@@ -115,7 +115,7 @@ def test_known_activations_are_laid_out_by_band_and_time(steps: Scan, tmp_path: 
 
 def test_each_neuron_has_its_top_middle_and_silent_clips_once(steps: Scan, tmp_path: Path) -> None:
     matrices, found = traced(Toy(), steps, tmp_path)
-    top = scores.top_clips(steps, matrices)
+    top = top_clips.top_clips(steps, matrices)
     for neuron, patterns in found.patterns:
         kinds = (top, found.contrast["middle"], found.contrast["silent"])
         clips = [p.clip_index for p in patterns]
@@ -136,7 +136,7 @@ def random_activations(n_clips: int, n_neurons: int, seed: int = 0) -> Any:
 def test_clips_are_chosen_as_by_brute_force(n_clips: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "NUMBERS", 3 * 4 * n_clips)
     given = random_activations(n_clips, 7)
-    found = traces.choose("made", given)
+    found = top_clips.choose("made", given)
     heard = [clip for clip in range(n_clips) if given.tokens[clip]]
     assert 0 < len(heard) < n_clips or n_clips == 5
     for neuron in range(7):
@@ -154,10 +154,10 @@ def test_clips_are_chosen_as_by_brute_force(n_clips: int, monkeypatch: pytest.Mo
             rate = [given.positive[clip, neuron] / given.tokens[clip] for clip in clips]
             np.testing.assert_allclose(found.contrast[kind].activation_rate[neuron], rate)
         np.testing.assert_allclose(
-            found.quantiles[neuron], np.quantile(list(mean.values()), traces.LEVELS), rtol=1e-5, atol=1e-6
+            found.quantiles[neuron], np.quantile(list(mean.values()), top_clips.LEVELS), rtol=1e-5, atol=1e-6
         )
-    assert traces.LEVELS[0] == 0
-    assert traces.LEVELS[-2:] == (0.99, 1.0)
+    assert top_clips.LEVELS[0] == 0
+    assert top_clips.LEVELS[-2:] == (0.99, 1.0)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from benchmarks.planted import (
 from benchmarks.recordings import DEALT, recorded_counts
 from core.encoders import load_encoder
 from core.evidence.exchange import Exchange
-from core.evidence.permutation import significant
+from core.evidence.fdr import significant
 
 MAKES = [planted_counts, planted_sound]
 

@@ -114,7 +114,7 @@ def _listed(root: Path, evar: Path | None = None) -> str:
     """Find, list and describe what lies in a folder, as ``--list`` and the beginning of a run do."""
     from core.datasets import InputError, Options, choose_tasks, find, report
     from core.datasets.base import draw_evenly
-    from core.run.inputs import output
+    from core.progress.console import output
     from core.untrusted_text import one_line
 
     try:

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 
 from core.datasets import manifest
 from core.datasets.base import Clip, Dataset
-from core.datasets.scan import BAND_FEATURES, LEVEL_FEATURES, Scan, scan
+from core.datasets.levels import BAND_FEATURES, LEVEL_FEATURES
+from core.datasets.scan import Scan, scan
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 
 SAMPLE_RATE = 16_000

@@ -15,11 +15,11 @@ from typing import Any
 
 import run_analysis
 from core.ablation.answers import Answers
-from core.recording import activations
+from core.recording import extract
 
 
 def watch(path: str, seconds: float) -> None:
-    write, answer = activations._write, Answers.write
+    write, answer = extract._write, Answers.write
 
     def log(line: object) -> None:
         with open(path, "a") as file:
@@ -36,7 +36,7 @@ def watch(path: str, seconds: float) -> None:
         answer(self, conditions, clips, values)
         log(f"ask {len(conditions) * len(clips)}")
 
-    activations._write, Answers.write = slow_write, slow_answer  # type: ignore[method-assign]
+    extract._write, Answers.write = slow_write, slow_answer  # type: ignore[method-assign]
     log(os.getpid())
 
 

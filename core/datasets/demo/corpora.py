@@ -6,9 +6,10 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from core.datasets import manifest
-from core.datasets.base import Clip, Dataset, InputError
+from core.datasets.base import Clip, Dataset
 from core.datasets.demo.synthesis.corpus import MissingDemoPackage, corpora, is_written, write
 from core.datasets.files import cache_folder
+from core.errors import InputError
 
 if TYPE_CHECKING:
     from core.progress.progress import Progress

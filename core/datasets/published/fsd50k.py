@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.datasets.base import Clip, InputError
+from core.datasets.base import Clip
 from core.datasets.files import match_rows, read_rows, walk
 from core.datasets.published.base import Listing, Options, Published
+from core.errors import InputError
 from core.results import Problem
 
 DEV, EVAL = "FSD50K.dev_audio", "FSD50K.eval_audio"

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from core.datasets.base import Clip, InputError
+from core.datasets.base import Clip
 from core.datasets.files import evar_file, evar_splits, read_lines, some_names, walk
 from core.datasets.published.base import Listing, Options, Published
 from core.datasets.splits import own_splits
+from core.errors import InputError
 from core.results import Problem
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")

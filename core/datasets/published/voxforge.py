@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.datasets.base import Clip, InputError
+from core.datasets.base import Clip
 from core.datasets.derive import LANGUAGE_FAMILIES
 from core.datasets.files import check_splits, evar_file, mismatches, read_rows, some_names, walk
 from core.datasets.published.base import Listing, Options, Published
 from core.datasets.splits import own_splits
+from core.errors import InputError
 from core.results import Problem
 
 ARCHIVE = re.compile(r"(?P<speaker>[^/]+?)-\d{8}[^/]*")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.datasets.base import InputError
 from core.encoders.base import Encoder
+from core.errors import InputError
 
 FAMILIES = {
     "whisper": "whisper",

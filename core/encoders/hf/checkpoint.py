@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from core.datasets.base import InputError
+from core.errors import InputError
 from core.untrusted_text import one_line, user_path
 
 FETCHED = ["*.json", "README.md", "model.safetensors", "model-*-of-*.safetensors"]

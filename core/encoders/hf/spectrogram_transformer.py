@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import ASTConfig, ASTFeatureExtractor, ASTModel
 
-from core.datasets.base import InputError
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.hf.base import HuggingFaceEncoder, cut_frames, pad, sound_and_counted
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
 from core.encoders.mel import band_edges
+from core.errors import InputError
 from core.results import TokenGrid
 
 SPECIAL = 2

@@ -14,10 +14,10 @@ from torch import Tensor
 from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperNetwork
 
-from core.datasets.base import InputError
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.hf.base import HuggingFaceEncoder, cut, pad, sound_and_counted
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
+from core.errors import InputError
 from core.results import TokenGrid
 
 STRIDE = 2

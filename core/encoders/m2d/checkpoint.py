@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from core.datasets.base import InputError
 from core.encoders.m2d.files import Source, opened, printable, tensors_of
+from core.errors import InputError
 
 PREFIXES = ("", "backbone.", "module.ar.runtime.backbone.")
 """Of the encoder's tensors: as trained; saved by the portable or runtime class; fine-tuned in EVAR."""

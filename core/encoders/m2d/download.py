@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from core.datasets.base import InputError
+from core.errors import InputError
 
 RELEASES = "https://github.com/nttcslab/m2d/releases/download"
 PAPER = "m2d_vit_base-80x608p16x16-221006-mr7"

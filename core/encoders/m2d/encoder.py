@@ -21,13 +21,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.datasets.base import InputError
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.m2d import download
 from core.encoders.m2d.checkpoint import HEAD_WIDTH, Checkpoint, Layout, read
 from core.encoders.mel import band_edges, to_hz, to_mel
 from core.encoders.nano import Mlp
 from core.encoders.structure import mlp_projections
+from core.errors import InputError
 from core.results import TokenGrid
 
 F_MIN = 50.0

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from core.datasets.base import InputError
+from core.errors import InputError
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
 MOST_BYTES = 8 << 30

@@ -3,121 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from core.ablation import ablate, attribution, targets
+from core.ablation import ablate, conditions, targets
 from core.ablation.ablate import ALPHA
-from core.ablation.conditions import Passes, ask_all
+from core.ablation.answers import Answers
+from core.ablation.conditions import Asked, ask_all
 from core.ablation.operations import Operation, per_token
 from core.arrays.blocks import Rows
-from core.arrays.threads import one_thread
 from core.datasets.scan import Scan
+from core.distributed.ranks import Ranks
 from core.encoders.base import Encoder
-from core.encoders.device import ablate_clips_for, control_families_for
+from core.encoders.hooks import Change
 from core.evidence.exchange_of_task import group_of_clips
-from core.evidence.permutation import WORTH_THREADS
 from core.probes import refits
 from core.probes.fit import Part, Probe
 from core.probes.linear import LinearHead
 from core.progress.progress import Update
 from core.recording.activations import Activations
-from core.results import Ablation, Attributions, ModelRecord, TaskScores
-from core.run.config import FEWER_CONTROLS, AnalysisConfig
-from core.scoring import context
-from core.scoring import scores as scoring
-from core.selectivity.presets import Mask
+from core.recording.passes import Passes
+from core.results import Ablation, Mask
+from core.run.config import FEWER_CONTROLS, AnalysisConfig, control_families_for
+from core.run.stages.attribute import some_test_clips
+from core.scoring.counts import TaskCounts
+from core.scoring.scores import masks
 from core.selectivity.selectors import selector_scores
-
-ATTRIBUTED_CLIPS, CHECK_CLIPS = 5, 2
-"""Clips of a class that attributions take at least, and on which they are checked."""
-N_RANDOM, N_HIGHEST = 200, 50
-"""Neurons for which they are."""
-
-
-def model_record(encoder: Encoder) -> ModelRecord:
-    """What the store keeps of an encoder."""
-    n_parameters = sum(p.numel() for p in encoder.module.parameters())
-    return ModelRecord(
-        encoder.name, encoder.weights_key, encoder.layer_widths, encoder.sample_rate, n_parameters,
-        encoder.description, encoder.licence, tuple(encoder.token_grid(layer) for layer in range(encoder.n_layers)),
-    )  # fmt: skip
-
-
-def n_steps_of_score(config: AnalysisConfig) -> int:
-    """Shuffles and parts of `score`."""
-    return config.shuffles + context.N_PARTS
-
-
-def score(
-    config: AnalysisConfig,
-    scan: Scan,
-    matrices: Activations,
-    attribute: str,
-    counts: scoring.TaskCounts,
-    heads: Probe,
-    progress: Update,
-) -> TaskScores:
-    """Entropy and class-specific neurons by every preset, beside their nulls and all that tells what they are worth."""
-    settings = config.selections(scan.dataset.entropy_rate)
-    with one_thread(matrices.positive.shape[1] < WORTH_THREADS):
-        scores = scoring.score(
-            scan, attribute, counts, settings, config.shuffles, config.seed, config.selection_splits(), progress
-        )
-        scores = context.with_worth(
-            scan, matrices, attribute, counts, scores, settings, heads.result, config.event, config.seed,
-            lambda done: progress(config.shuffles + done),
-        )  # fmt: skip
-    left_out = ablate.too_few_clips(scan, attribute, counts.names, config.min_test_clips)
-    return replace(scores, warnings=(*scores.warnings, left_out)) if left_out else scores
-
-
-def some_test_clips(
-    config: AnalysisConfig, encoder: Encoder, scan: Scan, attribute: str, heads: Probe, least: int
-) -> list[Part]:
-    """The heads with the test clips that are run: at least so many a class, where a limit is set."""
-    members, _ = scan.members(attribute)
-    limit = ablate_clips_for(encoder.device, config.ablate_clips)
-    return ablate.draw_parts(heads.parts, members, limit, least, config.seed)
-
-
-def n_steps_of_attribution(encoder: Encoder, parts: Sequence[Part]) -> int:
-    """Clips, and clips with one neuron taken out, that `attribute_neurons` runs at most."""
-    return sum(len(part.clips) for part in parts) + min(N_RANDOM + N_HIGHEST, encoder.n_neurons) * CHECK_CLIPS
-
-
-def attribute_neurons(
-    config: AnalysisConfig,
-    encoder: Encoder,
-    scan: Scan,
-    attribute: str,
-    parts: Sequence[Part],
-    batch_size: int,
-    precision: str,
-    progress: Update,
-) -> Attributions:
-    """Every neuron's attribution, and the check by taking some out.
-
-    A batch is a quarter of what extraction takes: the graph of a block is held beside its activations.
-    """
-    members, names = scan.members(attribute)
-    passes = Passes(max(1, batch_size // 4), batch_size, config.padding, precision, config.workers)
-    neurons = attribution.attribute(encoder, scan, parts, members, passes, progress)
-    n_clips = sum(len(part.clips) for part in parts)
-    checks, summary = attribution.check(
-        encoder, scan, parts, members, neurons, passes, N_RANDOM, N_HIGHEST, CHECK_CLIPS, config.seed,
-        lambda done: progress(n_clips + done),
-    )  # fmt: skip
-    told = {
-        "n_clips": n_clips,
-        "n_checked": len(checks),
-        "n_clips_checked": summary["n_clips"],
-        **{name: summary[name] for name in ("spearman_all", "spearman_random", "spearman_highest")},
-    }
-    checks = checks.assign(in_highest=checks["in_highest"].astype(np.int64))
-    return Attributions(scan.dataset.task(attribute), tuple(names), neurons, checks, told)
 
 
 @dataclass(frozen=True)
@@ -173,7 +88,7 @@ def prepare_ablation(
     scan: Scan,
     matrices: Activations,
     attribute: str,
-    counts: scoring.TaskCounts,
+    counts: TaskCounts,
     heads: Probe,
     choice: targets.Choice,
     operation: Operation,
@@ -217,15 +132,59 @@ def _material(
     encoder: Encoder,
     scan: Scan,
     matrices: Activations,
-    counts: scoring.TaskCounts,
+    counts: TaskCounts,
     choice: targets.Choice,
 ) -> targets.Material:
     """What targets are chosen from."""
     mask, scores = None, {}
     if choice.kind == "preset":
         settings = [s for s in config.selections(scan.dataset.entropy_rate) if s.preset == choice.name]
-        (mask,) = scoring.masks(counts, settings)
+        (mask,) = masks(counts, settings)
     if choice.kind == "selector":
         positive, total = (Rows(of, counts.chosen) for of in (matrices.positive, matrices.total))
         scores = selector_scores(positive, total, np.asarray(matrices.tokens[counts.chosen]), counts.members)
     return targets.Material(counts.names, counts.z, counts.p, encoder.layer_widths, mask, scores)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Answers of heads under some conditions."""
+
+    encoder: str
+    dataset: str
+    folder: Path
+    parts: Sequence[Asked]
+    changes: Sequence[Change]
+    passes: Passes
+    conditions: Sequence[int]
+    done: NDArray[np.uint8]
+
+    def run(self, ranks: Ranks, told: Callable[[], None]) -> None:
+        answers = Answers.reopen(self.folder)
+        conditions.ask_all(
+            ranks.held["encoder", self.encoder], ranks.held["scan", self.dataset], self.parts, self.changes,
+            self.passes, answers, self.conditions, told, Answers(answers.values, answers.sums, self.done), ranks,
+        )  # fmt: skip
+
+
+def asker(ranks: Ranks) -> Callable[..., None]:
+    """`core.ablation.conditions.ask_all` with all ranks, for answers that lie in a folder."""
+    return partial(_ask_all, ranks)
+
+
+def _ask_all(
+    ranks: Ranks,
+    encoder: Encoder,
+    scan: Scan,
+    parts: Sequence[Asked],
+    changes: Sequence[Change],
+    passes: Passes,
+    answers: Answers,
+    which: Sequence[int],
+    progress: Callable[[], None] | None = None,
+) -> None:
+    assert answers.folder is not None, "other ranks find the answers in a folder"
+    folder, done = answers.folder.absolute(), np.array(answers.done)
+    ranks.do(Ask(encoder.name, scan.dataset.name, folder, parts, changes, passes, which, done), progress)
+    # Nothing is left, unless a rank had so little memory that it halved batches which others took part in.
+    conditions.ask_all(encoder, scan, parts, changes, passes, answers, which, progress)

@@ -1,0 +1,59 @@
+"""Files that are replaced whole, with a checksum beside them, and errors of a full disk that name the file."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_BYTES_AT_ONCE = 1 << 23
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of a disk that is full name what was written: Python's own name no file once it is open."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def replace_file(part: Path, path: Path) -> None:
+    """Put ``part`` in the place of ``path``, and its checksum beside it.
+
+    The former checksum stays valid too: a stop between the two steps leaves the former file.
+    """
+    beside = _beside(path)
+    former = beside.read_text().split()[-1:] if beside.exists() else []
+    new = beside.with_suffix(".crc.part")
+    new.write_text("\n".join([*former, _of_file(part)]))
+    os.replace(new, beside)
+    os.replace(part, path)
+
+
+def is_file_as_written(path: Path) -> bool:
+    """Whether a file has the checksum that `replace_file` gave it; one that has none passes.
+
+    Raises
+    ------
+    OSError
+        If it is not there or cannot be read.
+    """
+    found, beside = _of_file(path), _beside(path)
+    return not beside.exists() or found in beside.read_text().split()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_suffix(path.suffix + ".crc")
+
+
+def _of_file(path: Path) -> str:
+    found = 0
+    with path.open("rb") as file:
+        while block := file.read(_BYTES_AT_ONCE):
+            found = zlib.crc32(block, found)
+    return f"{found:08x}"

@@ -1,0 +1,26 @@
+"""The terminal that a run writes to."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+from rich.console import Console
+
+from core.untrusted_text import harmless
+
+
+class _Terminal(Console):
+    """Names of files and classes hold any character: none of them is obeyed, and none ends the program."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*(harmless(part) if isinstance(part, str) else part for part in objects), **how)
+
+
+def output(*, stderr: bool = False) -> Console:
+    """A console that prints text as it is, but for what a terminal would obey."""
+    stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # a terminal may not know every character
+    return _Terminal(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)

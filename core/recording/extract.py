@@ -1,0 +1,131 @@
+"""One forward pass a clip: counts of positive tokens, sums and embeddings into the matrices beside the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from core.datasets.scan import Scan
+from core.encoders.base import Encoder, Padding
+from core.encoders.hooks import record
+from core.recording import checksums
+from core.recording.activations import MATRICES, Activations, Result
+from core.recording.passes import autocast, in_halves
+from core.recording.waveforms import Waveforms, read_ahead
+
+
+def extract(
+    encoder: Encoder,
+    scan: Scan,
+    activations: Activations,
+    batch_size: int,
+    padding: Padding = "exclude",
+    precision: str = "float32",
+    workers: int = 2,
+    progress: Callable[[int], None] | None = None,
+    batches: Sequence[NDArray[np.int64]] | None = None,
+) -> None:
+    """Fill the rows that are not done yet.
+
+    Parameters
+    ----------
+    batch_size : int
+        Clips in one forward pass.
+    precision : str
+        ``float32`` or ``bfloat16`` (autocast).
+    progress : callable, optional
+        Called with the number of clips done so far.
+    batches : sequence of ndarray, optional
+        Some of `missing_batches`, where other processes fill the others.
+    """
+    batches = missing_batches(activations, batch_size) if batches is None else batches
+    n_done = len(activations.done) - sum(map(len, batches))
+    if progress:
+        progress(n_done)
+    waveforms = read_ahead(scan, batches, encoder.sample_rate, workers)
+    for n in fill(encoder, activations, zip(batches, waveforms, strict=True), padding, precision):
+        n_done += n
+        if progress:
+            progress(n_done)
+
+
+def missing_batches(activations: Activations, batch_size: int) -> list[NDArray[np.int64]]:
+    """Batches with a row that is not done yet, each whole.
+
+    So a clip always meets the same others: what they are can change the last bits of its results.
+    """
+    n_clips = len(activations.done)
+    every = (np.arange(i, min(i + batch_size, n_clips)) for i in range(0, n_clips, batch_size))
+    return [batch for batch in every if not activations.done[batch].all()]
+
+
+def fill(
+    encoder: Encoder,
+    activations: Activations,
+    batches: Iterable[tuple[NDArray[np.int64], Waveforms]],
+    padding: Padding = "exclude",
+    precision: str = "float32",
+) -> Iterator[int]:
+    """Pass batches (rows, waveforms) through the encoder into the matrices; tells of how many clips, as it goes."""
+    waiting: list[Result] = []
+    try:
+        for index, waveforms in batches:
+            ready, waiting = waiting, list(_passes(encoder, index, waveforms, padding, precision))
+            # On a GPU the passes above still run while the results of the batch before them are written.
+            if encoder.device.type == "cpu":
+                ready, waiting = waiting, []
+            if ready:
+                yield _write(activations, ready)
+    finally:  # an error in one batch loses no other
+        n_last = _write(activations, waiting)
+    if n_last:
+        yield n_last
+    for name in (*MATRICES, "sums", "done"):
+        cast(np.memmap, getattr(activations, name)).flush()
+
+
+def _passes(
+    encoder: Encoder, index: NDArray[np.int64], waveforms: Waveforms, padding: Padding, precision: str
+) -> Iterator[Result]:
+    """Forward passes over a batch of clips, counted."""
+
+    def once(index: NDArray[np.int64], waveforms: Waveforms) -> Result:
+        batch = encoder.prepare(waveforms, padding)
+        with torch.inference_mode(), autocast(encoder, precision), record(encoder, batch) as counts:
+            return index, counts, encoder.forward(batch)
+
+    return in_halves(encoder, index, waveforms, once)
+
+
+def _write(activations: Activations, results: Sequence[Result]) -> int:
+    """Store what passes gave; returns of how many clips."""
+    for index, counts, embeddings in results:
+        activations.done[index] = 0  # a row that is written again is not done meanwhile
+        for column, values in enumerate((counts.positive, counts.total, counts.tokens, embeddings.float())):
+            matrix = getattr(activations, MATRICES[column])
+            rows = values.cpu().numpy().astype(matrix.dtype, copy=False)
+            matrix[index] = rows
+            activations.sums[index, column] = checksums.of_rows(index, rows)
+        activations.done[index] = 1
+    return sum(len(index) for index, _, _ in results)
+
+
+@torch.inference_mode()
+def changed_by_precision(encoder: Encoder, scan: Scan, padding: Padding, precision: str, n_clips: int = 32) -> str:
+    """How many counts of a few clips differ from those in float32, in words."""
+    some = np.linspace(0, len(scan.dataset.clips) - 1, min(n_clips, len(scan.dataset.clips))).astype(np.int64)
+    (waveforms,) = read_ahead(scan, [some], encoder.sample_rate, 2)
+    positive = []
+    for each in ("float32", precision):
+        passes = _passes(encoder, some, waveforms, padding, each)
+        positive.append(torch.cat([counts.positive for _, counts, _ in passes]))
+    differ = (positive[0] != positive[1]).float().mean().item()
+    moved = (positive[0] - positive[1]).abs().sum().item() / max(positive[0].sum().item(), 1)
+    return (
+        f"{scan.dataset.name}: in {precision} {differ:.1%} of the counts of {len(some)} clips differ from float32, "
+        f"by {moved:.2%} of all positive tokens"
+    )

@@ -1,0 +1,91 @@
+"""How a run ends: what failed, what is told, the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from core.datasets import InputError
+from core.progress.progress import Progress
+from core.run.config import AnalysisConfig
+from core.scoring.counts import NothingToTell
+from core.untrusted_text import one_line
+
+
+def in_words(error: Exception) -> str:
+    """An error that ends the run, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return one_line(f"{error.strerror}{where}; what is finished is kept, the same command goes on from here")
+    return one_line(str(error))
+
+
+class Tally(Protocol):
+    """What `keep_going` and `tell_end` need of a study."""
+
+    progress: Progress
+    notes: list[str]
+    failures: list[str]
+
+    def note(self, text: str) -> None:
+        """Tell something at the end, once."""
+        ...
+
+    @property
+    def did_anything(self) -> bool:
+        """Whether any stage had something to do."""
+        ...
+
+
+@contextmanager
+def keep_going(study: Tally, name: str, **place: str) -> Iterator[None]:
+    """Note a failure of one dataset or task, at a ``place`` of the run, and go on with the next.
+
+    A task with nothing to tell apart is no failure. Errors of the disk or the user's input, and Ctrl-C, are passed on:
+    the next task would meet them too.
+    """
+    with study.progress.at(**place):
+        try:
+            yield
+        except (InputError, OSError):
+            raise
+        except NothingToTell as error:
+            study.note(f"{name}: not scored, {error}")
+        except Exception as error:
+            text = str(error).strip().splitlines()
+            study.failures.append(f"{name}: {type(error).__name__}: {text[0] if text else ''}")
+            study.progress.fail(study.failures[-1])
+
+
+def together(notes: Sequence[str]) -> list[str]:
+    """Say each thing once, with the names of all that it holds for.
+
+    Examples
+    --------
+    >>> together(["pets: no head", "birds: 3 files left out", "cats: no head", "pets: no head"])
+    ['pets, cats: no head', 'birds: 3 files left out']
+    """
+    names: dict[str, list[str]] = {}
+    for note in dict.fromkeys(notes):
+        name, found, message = note.partition(": ")
+        names.setdefault(message if found else note, []).extend([name] if found else [])
+    return [f"{', '.join(of)}: {message}" if of else message for message, of in names.items()]
+
+
+def tell_end(progress: Progress, config: AnalysisConfig, studies: Sequence[Tally], seconds: float) -> int:
+    """Say what was left out, what failed and how to look at the rest; returns the exit code."""
+    notes = together([note for study in studies for note in study.notes])
+    failures = [failure for study in studies for failure in study.failures]
+    progress.print()
+    for note in notes:
+        progress.print(note, "yellow")
+    if failures:
+        progress.errors.print(f"{len(failures)} failed: {'; '.join(failures)}", style="red")
+    if not any(study.did_anything for study in studies) and not failures:
+        progress.print(f"everything asked for is already in {config.shown_db}; nothing was changed")
+    else:
+        progress.print(f"done in {seconds / 60:.1f} min; results are in {config.shown_db}")
+    shown = "" if config.db == AnalysisConfig().db else f" -- --db {config.shown_db}"
+    progress.print(f"look at them with: streamlit run dashboard/app.py{shown}")
+    return 1 if failures else 0

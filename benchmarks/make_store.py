@@ -17,6 +17,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.results import Sharing, Specificity
+from tests.support.records import ablations_of
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.ablation.specificity import specificity
@@ -117,12 +120,14 @@ def write_model(
             store.write_attributions(run_id, f"{key}/{attribute}/attribution", model_id, attributions(scores, rng))
             for selection, gain in (("top 1%", 0.0), ("top 1%", 2.0), ("mad 1%", 0.0)):
                 found = list(ablations(scores, selection, gain, n_neurons, rng))
-                store.write_ablations(run_id, f"{key}/{attribute}/{selection}/{gain}", model_id, scores.task, found)
+                store.write_ablations(
+                    run_id, f"{key}/{attribute}/{selection}/{gain}", model_id, ablations_of(scores.task, found)
+                )
             print(f"  {name} {scores.task}", flush=True)
     shared = share_all(specific_sets(store.engine, name), n_neurons)
-    store.write_shared(run_id, f"{name}/share", model_id, shared)
+    store.write_shared(run_id, f"{name}/share", model_id, Sharing(shared))
     effects = study.ablation_effects(store.engine, name)
-    store.write_specificity(run_id, f"{name}/specificity", model_id, specificity(effects, 0))
+    store.write_specificity(run_id, f"{name}/specificity", model_id, Specificity(specificity(effects, 0)))
     store.finish_run(run_id, "done", {"extract": 1.0, "score": 1.0, "ablate": 1.0})
 
 

@@ -34,6 +34,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.datasets.task import Task
 from core.recording import top_clips
 from core.run.stages import score as score_
 from core.scoring.counts import count
@@ -166,11 +167,11 @@ def contrasts(study: Study, times: Times) -> None:
 def score(study: Study, times: Times) -> None:
     scanned, matrices, config = study.scan, study.activations(), study.config
     with one_thread(study.n_neurons < WORTH_THREADS), timing(times, "counts by class, evidence"):
-        counts = count(scanned, matrices, "kind", config.event, config.selection_splits())
+        counts = count(Task(scanned, "kind"), matrices, config.event, config.selection_splits())
     n = config.shuffles
     with one_thread(study.n_neurons < WORTH_THREADS), timing(times, f"three presets, {n} shuffles"):
         settings = config.selections(None)
-        scores = scoring.score(scanned, "kind", counts, settings, n, 0, config.selection_splits())
+        scores = scoring.score(Task(scanned, "kind"), counts, settings, n, 0)
     store = study.store()
     with timing(times, "scores into the store"):
         store.write_scores((model := study.model(store))[1], "score", model[0], scores)
@@ -179,8 +180,8 @@ def score(study: Study, times: Times) -> None:
 def worth(study: Study, times: Times) -> None:
     scanned, matrices, config = study.scan, study.activations(), replace(study.config, shuffles=0)
     with timing(times, f"linear head ({FEATURES} features)"):
-        heads = fit.fit_task(scanned, "kind", matrices.embeddings)
-    counts = count(scanned, matrices, "kind", config.event, config.selection_splits())
+        heads = fit.fit_task(Task(scanned, "kind"), matrices.embeddings)
+    counts = count(Task(scanned, "kind"), matrices, config.event, config.selection_splits())
     began: list[float] = [time.process_time()]
     names = ("", "", "intervals", "confounds", "stability: 10 halves", "folds", "other selectors", "preferences")
 
@@ -190,7 +191,7 @@ def worth(study: Study, times: Times) -> None:
             times[f"beside the scores: {names[len(began) - 1]}"] = began[-1] - began[-2]
 
     tick(0)
-    score_.score(config, scanned, matrices, "kind", counts, heads, tick)
+    score_.score(Task(config, scanned), matrices, "kind", counts, heads)
 
 
 def pages(study: Study, times: Times) -> None:

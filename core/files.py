@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_BYTES_AT_ONCE = 1 << 23
+BYTES_AT_ONCE = 1 << 23
 
 
 @contextmanager
@@ -54,6 +54,6 @@ def _beside(path: Path) -> Path:
 def _of_file(path: Path) -> str:
     found = 0
     with path.open("rb") as file:
-        while block := file.read(_BYTES_AT_ONCE):
+        while block := file.read(BYTES_AT_ONCE):
             found = zlib.crc32(block, found)
     return f"{found:08x}"

@@ -7,7 +7,7 @@ nats, accuracies and probabilities are shares in [0, 1], times are in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -400,3 +400,32 @@ class SpecificSet:
     class_names: tuple[str, ...]
     pairs: tuple[tuple[int, int], ...]
     nested: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Ablations:
+    """All ablations of one task by one selection, operation and gain; none where nothing could be ablated."""
+
+    task: str
+    selection: str
+    operation: str
+    gain: float | None
+    ablations: Sequence[Ablation]
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """The neurons that classes share, over all tasks of a model, preset by preset."""
+
+    presets: Sequence[SharedNeurons]
+
+
+@dataclass(frozen=True)
+class Specificity:
+    """Self less cross effect of every selection of a model; rows of `core.ablation.specificity.specificity`."""
+
+    rows: pd.DataFrame
+
+
+Record = TopClips | ClipTraces | TaskScores | ProbeResult | Attributions | Ablations | Sharing | Specificity
+"""What a stage gives to the store."""

@@ -10,24 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from core.ablation.answers import Answers
-from core.ablation.conditions import Asked, ask_all
+from core.ablation.conditions import Asked, Inquiry, ask_all
 from core.ablation.controls import Cells, draw_controls
-from core.ablation.effects import Resamples, compare, correct_for_many, flips, hits
+from core.ablation.effects import Controls, Resamples, compare, correct_for_many, flips, hits
 from core.ablation.operations import Operation
 from core.ablation.targets import Target, choose_targets
-from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.encoders.base import Encoder
 from core.probes.fit import Part, Probe
 from core.probes.linear import LinearHead
 from core.recording.passes import Passes
 from core.results import Ablation, FloatArray, IntArray, Mask
 
-__all__ = ["Known", "Plan", "Setting", "Target", "ablate", "choose_targets"]
+__all__ = ["Known", "Part", "Plan", "Setting", "Sweep", "Target", "choose_targets"]
 
 
 ALPHA = 0.05
@@ -83,16 +84,16 @@ class Known:
     groups: IntArray | None = None
 
 
-def classes_with_clips(scan: Scan, attribute: str, least: int) -> set[str]:
+def classes_with_clips(task: Task, least: int) -> set[str]:
     """Classes that have at least so many test clips (and at least one)."""
-    members, names = scan.members(attribute)
-    sizes = members[scan.tested(attribute)].sum(axis=0)
+    members, names = task.members, task.class_names
+    sizes = members[task.tested].sum(axis=0)
     return {name for name, n in zip(names, sizes, strict=True) if n >= max(least, 1)}
 
 
-def too_few_clips(scan: Scan, attribute: str, chosen: Sequence[str], least: int) -> str:
+def too_few_clips(task: Task, chosen: Sequence[str], least: int) -> str:
     """What is left out of the ablation for want of test clips, in words; empty if nothing is."""
-    enough = classes_with_clips(scan, attribute, least)
+    enough = classes_with_clips(task, least)
     without = [name for name in chosen if name not in enough]
     if not without:
         return ""
@@ -159,13 +160,6 @@ def why_not(probe: Probe, targets: Sequence[Target]) -> str:
     return ""
 
 
-def n_conditions(
-    targets: Sequence[Target], layer_widths: Sequence[int], setting: Setting, known: Known | None = None
-) -> int:
-    """Sets of neurons to run: targets and all their controls."""
-    return len(Plan.of(targets, layer_widths, setting, known or Known()).sets)
-
-
 @dataclass(frozen=True)
 class Plan:
     """Sets of neurons to run: each target's, then the controls'.
@@ -217,93 +211,112 @@ class Plan:
         return Plan(self.sets, cut(self.controls), cut(self.activity_controls))
 
 
-def ablate(
-    encoder: Encoder,
-    scan: Scan,
-    parts: Sequence[Part],
-    members: Mask,
-    class_names: Sequence[str],
-    task: str,
-    targets: Sequence[Target],
-    setting: Setting,
-    progress: Callable[[int], None] | None = None,
-    known: Known | None = None,
-    folder: Path | None = None,
-    ask: Callable[..., None] = ask_all,
-) -> list[Ablation]:
+@dataclass(frozen=True)
+class Sweep:
     """Change each target's neurons and its controls', and compare the heads' answers clip by clip.
 
-    Parameters
+    Attributes
     ----------
+    encoder : Encoder
+    task : Task
     parts : sequence of Part
         Heads, each with the clips that it is tested on; one, or one a fold.
-    members : ndarray of bool, shape (n_clips, n_classes)
-        Which classes each clip of the dataset has.
     targets : sequence of Target
-    progress : callable, optional
-        Called with the number of forward passes (clips times conditions) done.
-    known : Known, optional
-    folder : Path, optional
-        Where answers lie until the caller removes it; an ablation that finds them there goes on from them. It
-        must be a folder of its own for whatever the result depends on.
-    ask : callable, optional
-        In place of `core.ablation.conditions.ask_all`, as which it is called.
-
-    Returns
-    -------
-    list of Ablation, one a target
+    setting : Setting
+    known : Known
     """
-    known = known or Known()
-    plan = Plan.of(targets, encoder.layer_widths, setting, known)
-    changes = [setting.operation.change(s, encoder.layer_widths, known.means) for s in plan.sets]
-    clips = np.concatenate([part.clips for part in parts])
-    of_clips = members[clips]
-    n_best, n_heads = int(of_clips.sum(axis=1).max()), 1 + len(known.refits[0] if known.refits else ())
-    answers = Answers.open(folder, n_heads, len(changes), len(clips), n_best)
-    resamples = Resamples.of(of_clips, None if known.groups is None else known.groups[clips], setting.seed)
 
-    asked = [Asked(part.clips, [part.head, *(known.refits[i] if known.refits else ())]) for i, part in enumerate(parts)]
+    encoder: Encoder
+    task: Task
+    parts: Sequence[Part]
+    targets: Sequence[Target]
+    setting: Setting
+    known: Known = field(default_factory=Known)
 
-    def run(plan: Plan) -> list[Ablation]:
-        told = None if progress is None else lambda: progress(answers.n_done)
-        ask(encoder, scan, asked, changes, setting.passes, answers, plan.conditions, told)
-        return _told(task, targets, setting.operation, plan, answers, clips, of_clips, class_names, resamples)
+    @cached_property
+    def plan(self) -> Plan:
+        """All sets of neurons to run."""
+        return Plan.of(self.targets, self.encoder.layer_widths, self.setting, self.known)
 
-    if 0 < setting.fewer_controls < max(setting.n_controls, setting.n_activity_controls):
-        found = run(plan.with_fewer(setting.fewer_controls))
-        if not any((ablation.effects["q_value"] < ALPHA).any() for ablation in found):
-            return found
-    return run(plan)
+    @cached_property
+    def clips(self) -> IntArray:
+        """Positions in the dataset of the clips that are run."""
+        return np.concatenate([part.clips for part in self.parts])
 
+    @property
+    def n_passes(self) -> int:
+        """Forward passes, clips times conditions."""
+        return len(self.clips) * len(self.plan.sets)
 
-def _told(
-    task: str,
-    targets: Sequence[Target],
-    operation: Operation,
-    plan: Plan,
-    answers: Answers,
-    clips: IntArray,
-    of_clips: Mask,
-    class_names: Sequence[str],
-    resamples: Resamples,
-) -> list[Ablation]:
-    """What the answers tell of each target."""
-    before = hits(answers.values[:, -1], of_clips)
-    results = []
-    for i, target in enumerate(targets):
-        effects, control_deltas = compare(
-            before,
-            hits(answers.values[:, i], of_clips),
-            hits(answers.values[0, plan.controls[i]], of_clips),
-            of_clips,
-            class_names,
-            hits(answers.values[0, plan.activity_controls[i]], of_clips),
-            resamples,
-        )
-        results.append(
-            Ablation(
-                task, target.selection, target.name, operation.gain, target.neurons, effects, control_deltas,
-                operation.name, flips(answers.values[0, -1], answers.values[0, i], clips, of_clips, class_names),
+    def run(
+        self,
+        progress: Callable[[int], None] | None = None,
+        folder: Path | None = None,
+        ask: Callable[..., None] = ask_all,
+    ) -> list[Ablation]:
+        """What each target lost.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with the number of forward passes done.
+        folder : Path, optional
+            Where answers lie until the caller removes it; an ablation that finds them there goes on from them. It
+            must be a folder of its own for whatever the result depends on.
+        ask : callable, optional
+            In place of `core.ablation.conditions.ask_all`, as which it is called.
+
+        Returns
+        -------
+        list of Ablation, one a target
+        """
+        setting, known, layer_widths = self.setting, self.known, self.encoder.layer_widths
+        changes = [setting.operation.change(s, layer_widths, known.means) for s in self.plan.sets]
+        n_best, n_heads = int(self._members.sum(axis=1).max()), 1 + len(known.refits[0] if known.refits else ())
+        answers = Answers.open(folder, n_heads, len(changes), len(self.clips), n_best)
+        asked = [
+            Asked(part.clips, [part.head, *(known.refits[i] if known.refits else ())])
+            for i, part in enumerate(self.parts)
+        ]
+
+        def run(plan: Plan) -> list[Ablation]:
+            told = None if progress is None else lambda: progress(answers.n_done)
+            inquiry = Inquiry(changes, plan.conditions, answers, setting.passes)
+            ask(self.encoder, self.task.scan, asked, inquiry, told)
+            return self._effects(plan, answers)
+
+        if 0 < setting.fewer_controls < max(setting.n_controls, setting.n_activity_controls):
+            found = run(self.plan.with_fewer(setting.fewer_controls))
+            if not any((ablation.effects["q_value"] < ALPHA).any() for ablation in found):
+                return found
+        return run(self.plan)
+
+    @cached_property
+    def _members(self) -> Mask:
+        """Which classes each clip that is run has."""
+        return self.task.members[self.clips]
+
+    @cached_property
+    def _resamples(self) -> Resamples:
+        groups = self.known.groups
+        return Resamples.of(self._members, None if groups is None else groups[self.clips], self.setting.seed)
+
+    def _effects(self, plan: Plan, answers: Answers) -> list[Ablation]:
+        """What the answers tell of each target."""
+        members, class_names, operation = self._members, self.task.class_names, self.setting.operation
+        before = hits(answers.values[:, -1], members)
+        results = []
+        for i, target in enumerate(self.targets):
+            after, first_head = hits(answers.values[:, i], members), answers.values[0]
+            controls = Controls(
+                hits(first_head[plan.controls[i]], members), hits(first_head[plan.activity_controls[i]], members)
             )
-        )  # fmt: skip
-    return correct_for_many(results)
+            effects, control_deltas = compare(before, after, controls, members, class_names, self._resamples)
+            flipped = flips(first_head[-1], first_head[i], self.clips, members, class_names)
+            results.append(
+                Ablation(
+                    self.task.name, target.selection, target.name, operation.gain, target.neurons, effects,
+                    control_deltas, operation.name, flipped,
+                )
+            )  # fmt: skip
+        return correct_for_many(results)

@@ -113,14 +113,27 @@ def _examined(parts: Sequence[Part], members: Mask) -> list[_Examined]:
     return found
 
 
-def attribute(
-    encoder: Encoder,
-    scan: Scan,
-    parts: Sequence[Part],
-    members: Mask,
-    passes: Passes,
-    progress: Callable[[int], None] | None = None,
-) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Sample:
+    """On what attributions are checked.
+
+    Attributes
+    ----------
+    n_random, n_highest : int
+        Neurons; fewer where the encoder has fewer.
+    n_clips : int
+        Clips of a class, at most.
+    seed : int
+    """
+
+    n_random: int = 200
+    n_highest: int = 50
+    n_clips: int = 4
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Attribution:
     """Gradient times activation of the linear head's margin, for all neurons and classes.
 
     The attribution of a neuron in a clip is the sum over all tokens, those of padding and class tokens too,
@@ -133,53 +146,124 @@ def attribute(
     have several classes it is the mean of the logits of the clip's classes, others not subtracted, and
     counts for each of them.
 
-    Each batch runs forward once; then, from the last block to the first, each block again with its graph,
-    which is freed at once: memory is that of one block, time about three forward passes.
-
-    Parameters
+    Attributes
     ----------
+    encoder : Encoder
+    scan : Scan
     parts : sequence of Part
         Heads, each with the clips that it is tested on; one, or one a fold.
     members : ndarray of bool, shape (n_clips, n_classes)
         Which classes each clip of the dataset has.
     passes : Passes
-    progress : callable, optional
-        Called with the number of clips done.
-
-    Returns
-    -------
-    DataFrame
-        One row for each class that a clip could be examined for, and neuron, in that order:
-        ``class_index``, ``neuron_index``; ``attribution``, mean over the class's clips, in logits;
-        ``standard_error`` of that mean over clips (NaN for one clip); ``n_clips``. Clips whose classes are
-        all unknown to their head are left out.
-
-    Raises
-    ------
-    InputError
-        If there is no memory for one clip.
     """
 
-    def work(some: _Examined, batch: Batch) -> FloatArray:
-        with _frozen(encoder.module):
-            return _clip_attributions(encoder, batch, some).cpu().numpy().astype(np.float64)
+    encoder: Encoder
+    scan: Scan
+    parts: Sequence[Part]
+    members: Mask
+    passes: Passes
 
-    n_classes = members.shape[1]
-    n_clips = np.zeros(n_classes, dtype=np.int64)
-    total = np.zeros((n_classes, encoder.n_neurons))
-    squares = np.zeros_like(total)
-    done = 0
-    for part in _examined(parts, members):
-        of_head = part.head.class_index
-        for some, values in part.each(encoder, scan, passes, work):
-            of_class = some.own.T.astype(np.float64)
-            n_clips[of_head] += some.own.sum(axis=0)
-            total[of_head] += of_class @ values
-            squares[of_head] += of_class @ values**2
-            done += len(some.clips)
-            if progress:
-                progress(done)
-    return _table(n_clips, total, squares)
+    def of_neurons(self, progress: Callable[[int], None] | None = None) -> pd.DataFrame:
+        """Every neuron's attribution for every class.
+
+        Each batch runs forward once; then, from the last block to the first, each block again with its graph,
+        which is freed at once: memory is that of one block, time about three forward passes.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with the number of clips done.
+
+        Returns
+        -------
+        DataFrame
+            One row for each class that a clip could be examined for, and neuron, in that order:
+            ``class_index``, ``neuron_index``; ``attribution``, mean over the class's clips, in logits;
+            ``standard_error`` of that mean over clips (NaN for one clip); ``n_clips``. Clips whose classes are
+            all unknown to their head are left out.
+
+        Raises
+        ------
+        InputError
+            If there is no memory for one clip.
+        """
+
+        def work(some: _Examined, batch: Batch) -> FloatArray:
+            with _frozen(self.encoder.module):
+                return _clip_attributions(self.encoder, batch, some).cpu().numpy().astype(np.float64)
+
+        n_classes = self.members.shape[1]
+        n_clips = np.zeros(n_classes, dtype=np.int64)
+        total = np.zeros((n_classes, self.encoder.n_neurons))
+        squares = np.zeros_like(total)
+        done = 0
+        for part in _examined(self.parts, self.members):
+            of_head = part.head.class_index
+            for some, values in part.each(self.encoder, self.scan, self.passes, work):
+                of_class = some.own.T.astype(np.float64)
+                n_clips[of_head] += some.own.sum(axis=0)
+                total[of_head] += of_class @ values
+                squares[of_head] += of_class @ values**2
+                done += len(some.clips)
+                if progress:
+                    progress(done)
+        return _table(n_clips, total, squares)
+
+    def check(
+        self, attributions: pd.DataFrame, sample: Sample, progress: Callable[[int], None] | None = None
+    ) -> tuple[pd.DataFrame, dict[str, float]]:
+        """Set single neurons to 0, one at a time, and see whether the margin loses what `of_neurons` said.
+
+        Each neuron is examined for the class for which its attribution is strongest (largest absolute value),
+        on some of that class's clips. The highest are the neurons whose strongest attribution is largest, the
+        others are drawn at random from all the rest.
+
+        Parameters
+        ----------
+        attributions : DataFrame
+            From `of_neurons`.
+        sample : Sample
+        progress : callable, optional
+            Called with the number of clips times neurons done.
+
+        Returns
+        -------
+        checked : DataFrame
+            One row a neuron: ``class_index``, ``neuron_index``, ``attribution``, ``measured`` (mean loss of the
+            margin over the clips, in logits), ``in_highest``.
+        summary : dict
+            Spearman's rank correlation of attribution and measured loss, ``spearman_random``,
+            ``spearman_highest`` and ``spearman_all`` (NaN where one of them does not vary), and ``n_clips``,
+            the clips that were run.
+
+        Raises
+        ------
+        InputError
+            If there is no memory for one clip.
+        """
+        rng = np.random.default_rng(sample.seed)
+        checked = _choose(attributions, sample, rng)
+        classes = checked["class_index"].to_numpy()
+        neurons = checked["neuron_index"].to_numpy()
+        examined = _examined(self.parts, self.members)
+        measured, clips, done = np.zeros(len(checked)), set[int](), 0
+        for c in np.unique(classes):
+            rows = np.flatnonzero(classes == c)
+            losses = []
+            for drawn in _draw(examined, c, sample.n_clips, rng):
+                clips.update(drawn.clips.tolist())
+                work = partial(_losses, self.encoder, neurons[rows], self.passes.rows_per_pass)
+                for _, lost in drawn.each(self.encoder, self.scan, self.passes, work):
+                    losses.append(lost)
+                    done += lost.size
+                    if progress:
+                        progress(done)
+            measured[rows] = np.concatenate(losses, axis=1).mean(axis=1)
+        checked.insert(3, "measured", measured)
+        highest = checked["in_highest"].to_numpy()
+        groups = {"random": ~highest, "highest": highest, "all": np.ones(len(checked), dtype=bool)}
+        summary = {f"spearman_{name}": _rank_correlation(checked[which]) for name, which in groups.items()}
+        return checked, {**summary, "n_clips": len(clips)}
 
 
 def _table(n_clips: IntArray, total: FloatArray, squares: FloatArray) -> pd.DataFrame:
@@ -244,88 +328,14 @@ def _frozen(module: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def check(
-    encoder: Encoder,
-    scan: Scan,
-    parts: Sequence[Part],
-    members: Mask,
-    attribution: pd.DataFrame,
-    passes: Passes,
-    n_random: int = 200,
-    n_highest: int = 50,
-    n_clips: int = 4,
-    seed: int = 0,
-    progress: Callable[[int], None] | None = None,
-) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Set single neurons to 0, one at a time, and see whether the margin loses what `attribute` said.
-
-    Each neuron is examined for the class for which its attribution is strongest (largest absolute value),
-    on some of that class's clips. The highest are the neurons whose strongest attribution is largest, the
-    others are drawn at random from all the rest.
-
-    Parameters
-    ----------
-    parts, members
-        As in `attribute`, the same clips.
-    attribution : DataFrame
-        From `attribute`.
-    passes : Passes
-    n_random, n_highest : int
-        Neurons; fewer where the encoder has fewer.
-    n_clips : int
-        Clips of a class, at most.
-    seed : int
-    progress : callable, optional
-        Called with the number of clips times neurons done.
-
-    Returns
-    -------
-    checked : DataFrame
-        One row a neuron: ``class_index``, ``neuron_index``, ``attribution``, ``measured`` (mean loss of the
-        margin over the clips, in logits), ``in_highest``.
-    summary : dict
-        Spearman's rank correlation of attribution and measured loss, ``spearman_random``,
-        ``spearman_highest`` and ``spearman_all`` (NaN where one of them does not vary), and ``n_clips``,
-        the clips that were run.
-
-    Raises
-    ------
-    InputError
-        If there is no memory for one clip.
-    """
-    rng = np.random.default_rng(seed)
-    checked = _choose(attribution, n_random, n_highest, rng)
-    classes = checked["class_index"].to_numpy()
-    neurons = checked["neuron_index"].to_numpy()
-    examined = _examined(parts, members)
-    measured, clips, done = np.zeros(len(checked)), set[int](), 0
-    for c in np.unique(classes):
-        rows = np.flatnonzero(classes == c)
-        losses = []
-        for drawn in _draw(examined, c, n_clips, rng):
-            clips.update(drawn.clips.tolist())
-            work = partial(_losses, encoder, neurons[rows], passes.rows_per_pass)
-            for _, lost in drawn.each(encoder, scan, passes, work):
-                losses.append(lost)
-                done += lost.size
-                if progress:
-                    progress(done)
-        measured[rows] = np.concatenate(losses, axis=1).mean(axis=1)
-    checked.insert(3, "measured", measured)
-    highest = checked["in_highest"].to_numpy()
-    groups = {"random": ~highest, "highest": highest, "all": np.ones(len(checked), dtype=bool)}
-    summary = {f"spearman_{name}": _rank_correlation(checked[which]) for name, which in groups.items()}
-    return checked, {**summary, "n_clips": len(clips)}
-
-
-def _choose(attribution: pd.DataFrame, n_random: int, n_highest: int, rng: np.random.Generator) -> pd.DataFrame:
+def _choose(attribution: pd.DataFrame, sample: Sample, rng: np.random.Generator) -> pd.DataFrame:
     """The neurons to check, each with the class for which its attribution is strongest."""
     strength = attribution["attribution"].abs()
     rows = strength.groupby(attribution["neuron_index"]).idxmax().to_numpy()
     rows = rows[np.argsort(-strength[rows].to_numpy(), kind="stable")]
-    others = np.sort(rng.permutation(rows[n_highest:])[:n_random])
-    chosen = attribution.loc[np.concatenate([rows[:n_highest], others])].reset_index(drop=True)
-    chosen["in_highest"] = chosen.index < n_highest
+    others = np.sort(rng.permutation(rows[sample.n_highest :])[: sample.n_random])
+    chosen = attribution.loc[np.concatenate([rows[: sample.n_highest], others])].reset_index(drop=True)
+    chosen["in_highest"] = chosen.index < sample.n_highest
     return chosen[["class_index", "neuron_index", "attribution", "in_highest"]]
 
 

@@ -8,7 +8,7 @@ write (`_after_first`). Conditions run together, as copies of the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -37,36 +37,57 @@ def first_layers(changes: Sequence[Change], layer_widths: Sequence[int]) -> list
     return [int(layer) for layer in np.searchsorted(starts, lowest, side="right") - 1]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Heads and the clips on which they are asked: positions in the dataset. All heads see the same embeddings."""
+
+    clips: IntArray
+    heads: Sequence[LinearHead]
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What heads are asked under, and where their answers go.
+
+    Attributes
+    ----------
+    changes : sequence of Change
+    conditions : sequence of int
+        Which of the changes to run; no change at all is always one more.
+    answers : Answers
+        To be filled: as many heads and clips, and one condition more than changes; what is done is left alone.
+    passes : Passes
+    before : Answers, optional
+        Those that were there when the ranks began, by which all see the same that is missing.
+    """
+
+    changes: Sequence[Change]
+    conditions: Sequence[int]
+    answers: Answers
+    passes: Passes
+    before: Answers | None = None
+
+    def of(self, clips: slice) -> Inquiry:
+        """The same for some of the clips."""
+        before = None if self.before is None else self.before.of(clips)
+        return replace(self, answers=self.answers.of(clips), before=before)
+
+
 @torch.inference_mode()
 def ask(
     encoder: Encoder,
     scan: Scan,
-    clips: IntArray,
-    changes: Sequence[Change],
-    heads: Sequence[LinearHead],
-    passes: Passes,
-    answers: Answers,
-    conditions: Sequence[int],
+    asked: Asked,
+    inquiry: Inquiry,
     progress: Callable[[], None] | None = None,
-    before: Answers | None = None,
     ranks: Ranks = ALONE,
 ) -> None:
-    """Each head's best classes of every clip under every change, and without any; what is done is left alone.
+    """Each head's best classes of every clip under every change, and without any.
 
     Parameters
     ----------
-    clips : ndarray of int, shape (n_clips,)
-        Positions in the dataset.
-    heads : sequence of LinearHead
-        All see the same embeddings.
-    answers : Answers
-        To be filled: as many heads and clips, and one condition more than changes.
-    conditions : sequence of int
-        Which of the changes to run.
     progress : callable, optional
         Called after each forward pass.
-    before : Answers, optional
-        Those that were there when the ranks began, by which all see the same that is missing.
     ranks : Ranks
         This process among others, which do the rest: other batches, or where those are few other conditions.
 
@@ -75,45 +96,33 @@ def ask(
     InputError
         If there is no memory for one clip.
     """
-    before = before or answers.as_now()
-    everything = [*conditions, len(changes)]
+    passes, clips = inquiry.passes, asked.clips
+    before = inquiry.before or inquiry.answers.as_now()
+    everything = [*inquiry.conditions, len(inquiry.changes)]
     places = [np.arange(i, min(i + passes.batch_size, len(clips))) for i in range(0, len(clips), passes.batch_size)]
     places = [place for place in places if before.missing(everything, place)]
     if len(places) >= _ENOUGH_BATCHES * ranks.world:
         places, ranks = list(ranks.mine(places)), ALONE
-    sweep = _Sweep(encoder, changes, heads, passes, answers, conditions, progress, before, ranks)
+    sweep = _Sweep(encoder, asked.heads, replace(inquiry, before=before), progress, ranks)
     waveforms = read_ahead(scan, [clips[place] for place in places], encoder.sample_rate, passes.workers)
     for place, sounds in zip(places, waveforms, strict=True):
         sweep.fit_in(place, sounds)
         sweep.number += 1
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Heads and the clips on which they are asked: positions in the dataset."""
-
-    clips: IntArray
-    heads: Sequence[LinearHead]
-
-
 def ask_all(
     encoder: Encoder,
     scan: Scan,
     parts: Sequence[Asked],
-    changes: Sequence[Change],
-    passes: Passes,
-    answers: Answers,
-    conditions: Sequence[int],
+    inquiry: Inquiry,
     progress: Callable[[], None] | None = None,
-    before: Answers | None = None,
     ranks: Ranks = ALONE,
 ) -> None:
     """`ask` part after part; answers are of all parts' clips in order."""
-    start, before = 0, before or answers.as_now()
+    start, inquiry = 0, replace(inquiry, before=inquiry.before or inquiry.answers.as_now())
     for part in parts:
         these = slice(start, start := start + len(part.clips))
-        ask(encoder, scan, part.clips, changes, part.heads, passes, answers.of(these), conditions, progress,
-            before.of(these), ranks)  # fmt: skip
+        ask(encoder, scan, part, inquiry.of(these), progress, ranks)
 
 
 class _Sweep:
@@ -122,21 +131,18 @@ class _Sweep:
     def __init__(
         self,
         encoder: Encoder,
-        changes: Sequence[Change],
         heads: Sequence[LinearHead],
-        passes: Passes,
-        answers: Answers,
-        conditions: Sequence[int],
+        inquiry: Inquiry,
         progress: Callable[[], None] | None,
-        before: Answers,
         ranks: Ranks,
     ) -> None:
-        self.before, self.ranks, self.number = before, ranks, 0  # of the batch
-        self.encoder, self.changes, self.heads = encoder, changes, heads
-        self.passes, self.answers, self.progress = passes, answers, progress
-        self.first_layer = [*first_layers(changes, encoder.layer_widths), encoder.n_layers]
-        self.order = sorted(conditions, key=lambda i: self.first_layer[i])
-        self.rows_per_pass = passes.rows_per_pass
+        self.ranks, self.number = ranks, 0  # of the batch
+        self.encoder, self.changes, self.heads = encoder, inquiry.changes, heads
+        self.passes, self.answers, self.progress = inquiry.passes, inquiry.answers, progress
+        self.before = inquiry.before or inquiry.answers.as_now()
+        self.first_layer = [*first_layers(inquiry.changes, encoder.layer_widths), encoder.n_layers]
+        self.order = sorted(inquiry.conditions, key=lambda i: self.first_layer[i])
+        self.rows_per_pass = inquiry.passes.rows_per_pass
         self.n_copies = 1  # of the pass that runs
 
     def fit_in(self, place: IntArray, sounds: Waveforms) -> None:

@@ -132,13 +132,28 @@ def _rows(members: Mask) -> list[tuple[int, IntArray]]:
     return rows + [(i, np.flatnonzero(members[:, i])) for i in range(n_classes) if members[:, i].any()]
 
 
+@dataclass(frozen=True)
+class Controls:
+    """From `hits`, the first head's, with each control changed in place of the target.
+
+    Attributes
+    ----------
+    of_layer : ndarray of bool, shape (n_controls, n_clips, n_classes + 1)
+        Matched in layer.
+    of_activity : ndarray of bool, the same shape
+        Matched in layer and activity.
+    """
+
+    of_layer: NDArray[np.bool_]
+    of_activity: NDArray[np.bool_]
+
+
 def compare(
     before: NDArray[np.bool_],
     after: NDArray[np.bool_],
-    controls: NDArray[np.bool_],
+    controls: Controls,
     members: Mask,
     class_names: Sequence[str],
-    activity_controls: NDArray[np.bool_] | None = None,
     resamples: Resamples | None = None,
 ) -> tuple[pd.DataFrame, FloatArray]:
     """Paired differences in accuracy, for all clips and for each class that has clips.
@@ -147,8 +162,7 @@ def compare(
     ----------
     before, after : ndarray of bool, shape (n_heads, n_clips, n_classes + 1)
         From `hits`, without and with the ablation; the first head is the one that counts.
-    controls, activity_controls : ndarray of bool, shape (n_controls, n_clips, n_classes + 1)
-        The first head's, with each control changed in place of the target.
+    controls : Controls
     members : ndarray of bool, shape (n_clips, n_classes)
         Which classes each clip has.
     resamples : Resamples, optional
@@ -160,14 +174,13 @@ def compare(
         As in `core.results.Ablation`; ``q_value`` is still NaN.
     control_deltas : ndarray, shape (n_controls, n_rows)
     """
-    activity_controls = controls[:0] if activity_controls is None else activity_controls
     rows, deltas = [], []
     for number, (column, clips) in enumerate(_rows(members)):
         b, a = before[:, clips, column], after[:, clips, column]
-        beside = controls[:, clips, column]
+        beside = controls.of_layer[:, clips, column]
         told = _paired(b[0], a[0])
         control = beside.mean(axis=1) - b[0].mean()
-        active = activity_controls[:, clips, column].mean(axis=1) - b[0].mean()
+        active = controls.of_activity[:, clips, column].mean(axis=1) - b[0].mean()
         change = a[0].astype(np.float64) - b[0]
         beyond = a[0] - beside.mean(axis=0) if len(beside) else np.full(len(clips), np.nan)
         weights = resamples.weights[number] if resamples else None

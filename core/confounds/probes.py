@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.datasets.groups import group_attributes
 from core.datasets.levels import BAND_FEATURES
 from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.evidence.intervals import wilson
 from core.probes import fit
 from core.results import Mask, ProbeResult
@@ -30,8 +31,7 @@ _COLUMNS = ["feature", "group", "metric", "accuracy", "chance", "n_clips", "ci_l
 
 
 def confound_probes(
-    scan: Scan,
-    attribute: str,
+    task: Task,
     embeddings: NDArray[np.float32] | None = None,
     own: ProbeResult | None = None,
     seed: int = 0,
@@ -63,7 +63,7 @@ def confound_probes(
         itself well over chance (by 0.1 and three standard deviations), else empty; ``reason`` says why a row
         has no accuracy.
     """
-    rows = [feature_probe(scan, attribute, feature) for feature in FEATURES]
+    rows = [feature_probe(task, feature) for feature in FEATURES]
     if own is not None:
         bar = _row("model", own)
         for row in rows:
@@ -73,16 +73,16 @@ def confound_probes(
         for row in rows:
             row["mark"] = OVER_CHANCE if well_over_chance(row) else ""
     if embeddings is not None:
-        rows += apart_and_mixed(scan, attribute, embeddings, seed)
+        rows += apart_and_mixed(task, embeddings, seed)
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def feature_probe(scan: Scan, attribute: str, feature: str) -> dict[str, object]:
+def feature_probe(task: Task, feature: str) -> dict[str, object]:
     """The row of `confound_probes` for one key of `FEATURES`, without its ``mark``; fitted once, whatever the model."""
-    key = ("feature probe", attribute, feature)
-    if key not in scan.memo:
-        scan.memo[key] = _row(feature, _fit(scan, attribute, _with_squares(scan, FEATURES[feature])))
-    return dict(scan.memo[key])
+    key = ("feature probe", task.attribute, feature)
+    if key not in task.scan.memo:
+        task.scan.memo[key] = _row(feature, _fit(task, _with_squares(task.scan, FEATURES[feature])))
+    return dict(task.scan.memo[key])
 
 
 def _with_squares(scan: Scan, columns: tuple[str, ...]) -> NDArray[np.float32]:
@@ -92,16 +92,12 @@ def _with_squares(scan: Scan, columns: tuple[str, ...]) -> NDArray[np.float32]:
     return squared
 
 
-def _fit(
-    scan: Scan, attribute: str, features: NDArray[np.float32], splits: NDArray[np.str_] | None = None
-) -> ProbeResult:
+def _fit(task: Task, features: NDArray[np.float32], splits: NDArray[np.str_] | None = None) -> ProbeResult:
     """The task's head on some features; in the splits given, or the attribute's own."""
-    task, splits = scan.dataset.task(attribute), scan.splits(attribute) if splits is None else splits
-    if attribute in scan.dataset.multilabel:
-        members, names = scan.members(attribute)
-        return fit.fit_several(task, features, members, splits, names).result
-    labels, names = scan.labels(attribute)
-    return fit.fit(task, features, labels, splits, names).result
+    splits = task.splits if splits is None else splits
+    if task.attribute in task.dataset.multilabel:
+        return fit.fit_several(task.name, features, task.members, splits, task.class_names).result
+    return fit.fit(task.name, features, task.labels, splits, task.class_names).result
 
 
 def _row(feature: str, result: ProbeResult, group: str = "", reason: str = "") -> dict[str, object]:
@@ -131,24 +127,24 @@ def _mark(row: dict[str, object], own: dict[str, object]) -> str:
     return OVER_CHANCE if well_over_chance(row) else ""
 
 
-def apart_and_mixed(scan: Scan, attribute: str, embeddings: NDArray[np.float32], seed: int) -> list[dict[str, object]]:
+def apart_and_mixed(task: Task, embeddings: NDArray[np.float32], seed: int) -> list[dict[str, object]]:
     """How well the model's head does on groups it has not seen, and on groups it has; two rows a group attribute.
 
     Clips are dealt into two halves, each of which is tested by a head of the other: once with each group whole
     in one half, once with the same number of every class drawn over groups at random. The heads have the middle
     regularisation. Classes of a single group cannot be asked and are left out of both.
     """
-    members, _ = scan.members(attribute)
+    members = task.members
     rows = []
-    for name, of_clip in group_attributes(scan, attribute):
+    for name, of_clip in group_attributes(task):
         apart, reason = _halves(members, name, of_clip, np.random.default_rng(seed))
         if apart is None:
-            nothing = ProbeResult(scan.dataset.task(attribute), pd.DataFrame(), skipped=reason)
+            nothing = ProbeResult(task.name, pd.DataFrame(), skipped=reason)
             rows += [_row(f"model, groups {how}", nothing, name) for how in ("apart", "mixed")]
             continue
         mixed = _redealt(apart, members, np.random.default_rng([seed, 1]))
         rows += [
-            _row(f"model, groups {how}", _fit(scan, attribute, embeddings, halves), name, reason)
+            _row(f"model, groups {how}", _fit(task, embeddings, halves), name, reason)
             for how, halves in (("apart", apart), ("mixed", mixed))
         ]
     return rows

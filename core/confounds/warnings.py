@@ -6,13 +6,13 @@ import numpy as np
 
 from core.confounds.probes import feature_probe, well_over_chance
 from core.datasets.groups import group_attributes
-from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.results import Mask
 
 SMALL_CLASS = 10
 
 
-def warnings(scan: Scan, attribute: str, chosen: Mask) -> list[str]:
+def warnings(task: Task, chosen: Mask) -> list[str]:
     """Reasons for care with one task, in words.
 
     Parameters
@@ -23,7 +23,7 @@ def warnings(scan: Scan, attribute: str, chosen: Mask) -> list[str]:
         Selection clips.
     """
     found = []
-    members, names = scan.members(attribute)
+    members, names = task.members, task.class_names
     sizes = members[chosen].sum(axis=0)
     small = [f"{name} ({n})" for name, n in zip(names, sizes, strict=True) if 0 < n < SMALL_CLASS]
     if small:
@@ -31,16 +31,16 @@ def warnings(scan: Scan, attribute: str, chosen: Mask) -> list[str]:
     absent = [name for name, n in zip(names, sizes, strict=True) if n == 0]
     if absent:
         found.append(f"no selection clip, left out: {_some(absent)}")
-    level = _level_tells(scan, attribute)
+    level = _level_tells(task)
     if level:
         found.append(level)
-    found += _groups_cross(scan, attribute, members)
+    found += _groups_cross(task, members)
     return found
 
 
-def _level_tells(scan: Scan, attribute: str) -> str:
+def _level_tells(task: Task) -> str:
     """Whether duration, level, peak and silence alone tell the class on test clips."""
-    told = feature_probe(scan, attribute, "level+duration+silence")
+    told = feature_probe(task, "level+duration+silence")
     if not well_over_chance(told):
         return ""
     return (
@@ -49,10 +49,10 @@ def _level_tells(scan: Scan, attribute: str) -> str:
     )
 
 
-def _groups_cross(scan: Scan, attribute: str, members: Mask) -> list[str]:
+def _groups_cross(task: Task, members: Mask) -> list[str]:
     found = []
-    held_out = scan.in_splits("test", attribute=attribute)
-    for group, values in group_attributes(scan, attribute):
+    held_out = task.in_splits("test")
+    for group, values in group_attributes(task):
         known = (values != "") & members.any(axis=1)
         groups, of_clip = np.unique(values[known], return_inverse=True)
         clip, class_index = np.nonzero(members[known])
@@ -63,8 +63,8 @@ def _groups_cross(scan: Scan, attribute: str, members: Mask) -> list[str]:
         crossing = set(values[known & held_out]) & set(values[known & ~held_out])
         if crossing:
             found.append(
-                f"each {group} has one {attribute}, and {len(crossing)} of {len(groups)} occur in both "
-                f"selection and test clips: a neuron for the {group} passes for one for the {attribute}"
+                f"each {group} has one {task.attribute}, and {len(crossing)} of {len(groups)} occur in both "
+                f"selection and test clips: a neuron for the {group} passes for one for the {task.attribute}"
             )
     return found
 

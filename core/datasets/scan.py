@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from core.datasets import audio, folds
+from core.datasets import audio
 from core.datasets.base import Clip, Dataset
 from core.datasets.levels import BAND_FEATURES, LEVEL_FEATURES, SAMPLE_RATE, _levels, spectrum
 from core.datasets.readers import SECONDS, Readers, seconds_for, too_long
@@ -124,49 +124,10 @@ class Scan:
         several = {a: self.dataset.values(clip, a) for a in self.dataset.multilabel if a in clip.labels}
         return {**clip.labels, **several}
 
-    def labels(self, attribute: str) -> tuple[NDArray[np.int64], list[str]]:
-        """Class index of each clip (-1 without a label), and the class names in order.
-
-        Raises
-        ------
-        ValueError
-            Where a clip may have several labels: `members` tells them.
-        """
-        if attribute in self.dataset.multilabel:
-            raise ValueError(f"clips of {self.dataset.name} may have several labels of {attribute}; ask members")
-        names = self.dataset.classes(attribute)
-        index = {name: i for i, name in enumerate(names)}
-        return np.array([index.get(c.labels.get(attribute, ""), -1) for c in self.dataset.clips]), names
-
     @cached_property
     def memo(self) -> dict[object, dict[str, object]]:
         """What was worked out from the clips and labels alone, for the models to come."""
         return {}
-
-    def members(self, attribute: str) -> tuple[NDArray[np.bool_], list[str]]:
-        """Which classes each clip has, shape (n_clips, n_classes), and the class names in order."""
-        dataset = self.dataset
-        names = dataset.classes(attribute)
-        index = {name: i for i, name in enumerate(names)}
-        members = np.zeros((len(dataset.clips), len(names)), dtype=bool)
-        for i, clip in enumerate(dataset.clips):
-            for value in dataset.values(clip, attribute):
-                members[i, index[value]] = True
-        return members, names
-
-    def splits(self, attribute: str | None = None) -> NDArray[np.str_]:
-        """Split of each clip: the attribute's own where it has one, else the clip's."""
-        own = self.dataset.split_of.get(attribute) if attribute else None
-        return np.array([c.split for c in self.dataset.clips] if own is None else own, dtype=np.str_)
-
-    def in_splits(self, *splits: str, attribute: str | None = None) -> NDArray[np.bool_]:
-        """Which clips are in one of train, valid and test; of folds the last is test, the others are train."""
-        return np.isin(folds.roles(self.splits(attribute)), splits)
-
-    def tested(self, attribute: str) -> NDArray[np.bool_]:
-        """Which clips a linear head is told on that has not seen them: the test clips, with folds those of any."""
-        splits = self.splits(attribute)
-        return np.isin(splits, folds.names(splits.tolist()) or ["test"])
 
 
 _NO_SPLITS: dict[str, str] = {}

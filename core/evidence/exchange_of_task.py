@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from core.datasets.groups import group_attributes
-from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.evidence.exchange import Exchange
 from core.results import IntArray, Mask
 
@@ -15,7 +15,7 @@ WEAK = 0.001
 """Classes whose p cannot be smaller are warned of: to pass at q < 0.05 a fiftieth of all pairs would have to."""
 
 
-def exchange_of(scan: Scan, attribute: str, chosen: Mask) -> Exchange:
+def exchange_of(task: Task, chosen: Mask) -> Exchange:
     """What may be exchanged in a task, from the first group attribute that is of use.
 
     Clips of a group that holds several classes are dealt within it. Groups of one class (of one set
@@ -32,9 +32,9 @@ def exchange_of(scan: Scan, attribute: str, chosen: Mask) -> Exchange:
     chosen : ndarray of bool, shape (n_clips,)
         Clips that are looked at; the result speaks of these.
     """
-    members, _ = scan.members(attribute)
+    members = task.members
     members = members[chosen]
-    found = _groups(scan, attribute, chosen)
+    found = _groups(task, chosen)
     if found is None:
         return Exchange.of_clips(len(members))
     name, group = found
@@ -46,16 +46,17 @@ def exchange_of(scan: Scan, attribute: str, chosen: Mask) -> Exchange:
     if whole.all() and np.bincount(kind_of_group).max() == 1:
         return Exchange.of_clips(
             len(members),
-            f"clips (each {attribute} is one {name}: nothing tells them apart)",
-            f"each {attribute} is one {name}: a neuron for the {name} and one for the {attribute} cannot be told apart",
+            f"clips (each {task.attribute} is one {name}: nothing tells them apart)",
+            f"each {task.attribute} is one {name}: a neuron for the {name} and one for the {task.attribute} cannot be "
+            "told apart",
         )
-    return _restricted(members, group, whole, name, attribute)
+    return _restricted(members, group, whole, name, task.attribute)
 
 
-def group_of_clips(scan: Scan, attribute: str, chosen: Mask | None = None) -> IntArray | None:
+def group_of_clips(task: Task, chosen: Mask | None = None) -> IntArray | None:
     """Group of each chosen clip (of all), by the attribute that `exchange_of` takes; one without it is its own."""
-    every = np.ones(len(scan.dataset.clips), dtype=bool)
-    found = _groups(scan, attribute, every if chosen is None else chosen)
+    every = np.ones(len(task.dataset.clips), dtype=bool)
+    found = _groups(task, every if chosen is None else chosen)
     return None if found is None else found[1]
 
 
@@ -89,10 +90,10 @@ def _restricted(members: Mask, group: IntArray, whole: Mask, name: str, attribut
     return replace(exchange, warning=warning)
 
 
-def _groups(scan: Scan, attribute: str, chosen: Mask) -> tuple[str, IntArray] | None:
+def _groups(task: Task, chosen: Mask) -> tuple[str, IntArray] | None:
     """Name of the group attribute, and the group of each chosen clip; a clip without one is its own."""
-    declared = scan.dataset.groups
-    for name, of_clip in sorted(group_attributes(scan, attribute), key=lambda found: found[0] not in declared):
+    declared = task.dataset.groups
+    for name, of_clip in sorted(group_attributes(task), key=lambda found: found[0] not in declared):
         values = of_clip[chosen]
         known = values != ""
         if 2 <= len(np.unique(values[known])) < known.sum():

@@ -19,11 +19,13 @@ from rich.console import Console
 from core.datasets import audio
 from core.datasets.demo import corpora
 from core.datasets.scan import Scan, scan
+from core.datasets.task import Task
 from core.encoders import nano
 from core.probes import fit
 from core.progress.progress import Progress
 from core.recording.activations import Activations, open_activations
 from core.recording.extract import extract
+from core.recording.passes import Passes
 from core.scoring.counts import count
 from core.scoring.scores import masks, replication
 from core.selectivity.presets import SelectionSettings
@@ -48,17 +50,16 @@ def log_mel_statistics(scanned: Scan) -> NDArray[np.float32]:
     return np.stack(rows)
 
 
-def accuracy(scanned: Scan, attribute: str, embeddings: NDArray[np.float32]) -> float:
+def accuracy(task: Task, embeddings: NDArray[np.float32]) -> float:
     """Test accuracy of the linear head."""
-    labels, names = scanned.labels(attribute)
-    splits = np.array([clip.split for clip in scanned.dataset.clips])
-    rows = fit.fit(scanned.dataset.task(attribute), embeddings, labels, splits, names).result.rows
+    splits = np.array([clip.split for clip in task.dataset.clips])
+    rows = fit.fit(task.name, embeddings, task.labels, splits, task.class_names).result.rows
     return float(rows[(rows["split"] == "test") & rows["class_name"].isna()]["accuracy"].iloc[0])
 
 
-def evidence(scanned: Scan, attribute: str, matrices: Activations) -> str:
+def evidence(task: Task, matrices: Activations) -> str:
     """Neurons and classes under ``calibrated``, and of those pairs the share that holds on test clips."""
-    counts = count(scanned, matrices, attribute, "positive", ("train", "valid"))
+    counts = count(task, matrices, "positive", ("train", "valid"))
     (mask,) = masks(counts, [SelectionSettings("calibrated")])
     holds, all_pairs = replication(counts, 2.0)
     held = np.nanmean(holds[mask]) if mask.any() else np.nan
@@ -83,12 +84,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         matrices = {}
         for name, encoder in encoders.items():
             matrices[name] = open_activations(encoder, scanned, args.work, "exclude", "float32")
-            extract(encoder, scanned, matrices[name], batch_size=32)
+            extract(encoder, scanned, matrices[name], Passes(batch_size=32))
         for attribute in TASKS[dataset.name]:
-            task = dataset.task(attribute)
+            task = Task(scanned, attribute)
             scores = [mels[:, :80], mels, *(np.asarray(m.embeddings) for m in matrices.values())]
-            tables["accuracy"].append([task, *(f"{accuracy(scanned, attribute, e):.2f}" for e in scores)])
-            tables["calibrated"].append([task, "", "", *(evidence(scanned, attribute, m) for m in matrices.values())])
+            tables["accuracy"].append([task.name, *(f"{accuracy(task, e):.2f}" for e in scores)])
+            tables["calibrated"].append([task.name, "", "", *(evidence(task, m) for m in matrices.values())])
     for title, rows in tables.items():
         console.print(f"\n{title}\n", highlight=False)
         for row in [header, ["---"] * len(header), *rows]:

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.datasets import folds
-from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.probes.linear import STRENGTHS, Learner, LinearHead, OneVsRest, Softmax, choose
 from core.probes.measures import N_SHUFFLES, Accuracy, Measure, Precision, average_precisions
 from core.results import IntArray, Mask, ProbeResult
@@ -55,14 +55,11 @@ class _Round:
     test: Mask
 
 
-def fit_task(scan: Scan, attribute: str, embeddings: NDArray[np.float32]) -> Probe:
+def fit_task(task: Task, embeddings: NDArray[np.float32]) -> Probe:
     """`fit` or `fit_several`, as the attribute asks for."""
-    task, splits = scan.dataset.task(attribute), scan.splits(attribute)
-    if attribute in scan.dataset.multilabel:
-        members, names = scan.members(attribute)
-        return fit_several(task, embeddings, members, splits, names)
-    labels, names = scan.labels(attribute)
-    return fit(task, embeddings, labels, splits, names)
+    if task.attribute in task.dataset.multilabel:
+        return fit_several(task.name, embeddings, task.members, task.splits, task.class_names)
+    return fit(task.name, embeddings, task.labels, task.splits, task.class_names)
 
 
 def fit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.probes.fit import Probe, rounds
 from core.probes.linear import Learner, LinearHead, OneVsRest, Softmax, choose
 from core.results import IntArray, Mask
@@ -13,8 +13,7 @@ from core.results import IntArray, Mask
 
 def refit_heads(
     probe: Probe,
-    scan: Scan,
-    attribute: str,
+    task: Task,
     embeddings: NDArray[np.float32],
     n: int,
     seed: int,
@@ -39,12 +38,12 @@ def refit_heads(
     list of lists of LinearHead
         ``n`` for each of ``probe.parts``.
     """
-    members, _ = scan.members(attribute)
+    members = task.members
     labelled: Mask = np.asarray(members.any(axis=1))
-    several = attribute in scan.dataset.multilabel
+    several = task.attribute in task.dataset.multilabel
     strengths = probe.result.settings.get("C")
     found = []
-    for number, turn in enumerate(rounds(scan.splits(attribute), labelled)[: len(probe.parts)]):
+    for number, turn in enumerate(rounds(task.splits, labelled)[: len(probe.parts)]):
         strength = strengths[turn.name] if isinstance(strengths, dict) else strengths
         assert isinstance(strength, float)
         train = np.flatnonzero(turn.train)

@@ -35,8 +35,7 @@ from core.datasets.scan import Scan
 from core.encoders.base import Encoder, Padding
 from core.encoders.hooks import Counts
 from core.errors import InputError
-from core.files import _BYTES_AT_ONCE
-from core.recording import checksums
+from core.files import BYTES_AT_ONCE
 
 MATRICES = ("positive", "total", "tokens", "embeddings")
 
@@ -77,7 +76,8 @@ def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: P
     """Open the matrices, making them where they are not there yet.
 
     Disk space is reserved at once: writing to a map whose disk is full would kill the process.
-    If one of the files is gone or damaged, the rows count as not done.
+    If one of the files is gone or damaged, the rows count as not done. Matrices of older code come without
+    checksums: `core.recording.checksums.with_sums` adds them.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: P
     maps = {name: open_map(folder / f"{name}.npy", *shape) for name, shape in shapes.items()}
     of_sums = folder / "sums.npy", (len(maps["done"]), len(MATRICES)), np.uint32
     if maps["done"].any() and not is_whole(*of_sums):
-        checksums.write_anew(of_sums[0], Activations(folder, **maps))
+        return Activations(folder, **maps)
     return Activations(folder, **maps, sums=open_map(*of_sums))
 
 
@@ -178,12 +178,12 @@ def most_tokens(encoder: Encoder, scan: Scan, padding: Padding) -> int:
     return int(batch.counted.sum())
 
 
-def _done_rows(activations: Activations, name: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.generic]]]:
+def done_rows(activations: Activations, name: str) -> Iterator[tuple[NDArray[np.int64], NDArray[np.generic]]]:
     """Rows that are done and where they are, some at a time; read, not mapped, so that memory stays small."""
     matrix = cast(np.memmap, getattr(activations, name))
     matrix.flush()
     row_bytes = max(1, matrix.nbytes // max(1, len(matrix)))
-    at_once = max(1, _BYTES_AT_ONCE // row_bytes)
+    at_once = max(1, BYTES_AT_ONCE // row_bytes)
     with (activations.folder / f"{name}.npy").open("rb") as file:
         file.seek(matrix.offset)
         for start in range(0, len(matrix), at_once):

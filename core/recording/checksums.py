@@ -14,17 +14,13 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.recording.activations import MATRICES, _done_rows
-
-if TYPE_CHECKING:
-    from core.recording.activations import Activations
-
+from core.recording.activations import MATRICES, Activations, done_rows, open_map
 
 Sums = NDArray[np.uint32]
 
@@ -47,13 +43,17 @@ def of_rows(index: NDArray[np.int64], rows: NDArray[np.generic]) -> Sums:
     return np.array([zlib.crc32(row.data, i) for i, row in zip(index.tolist(), flat, strict=True)], dtype=np.uint32)
 
 
-def write_anew(path: Path, activations: Activations) -> None:
-    """Checksums of the rows that are done, as they are: for matrices that have none yet."""
+def with_sums(activations: Activations) -> Activations:
+    """The same with checksums of the rows that are done, as they are, where matrices have none yet."""
+    if len(activations.sums) == len(activations.done):
+        return activations
+    path = activations.folder / "sums.npy"
     sums = np.zeros((len(activations.done), len(MATRICES)), dtype=np.uint32)
     for column, name in enumerate(MATRICES):
-        for index, rows in _done_rows(activations, name):
+        for index, rows in done_rows(activations, name):
             sums[index, column] = of_rows(index, rows)
     _save(path, sums)
+    return replace(activations, sums=open_map(path, sums.shape, sums.dtype))
 
 
 def check(activations: Activations, tell: Callable[[str], None]) -> None:
@@ -62,7 +62,7 @@ def check(activations: Activations, tell: Callable[[str], None]) -> None:
     for column, name in enumerate(MATRICES):
         differ = [
             index[of_rows(index, rows) != activations.sums[index, column]]
-            for index, rows in _done_rows(activations, name)
+            for index, rows in done_rows(activations, name)
         ]
         found = np.concatenate([np.zeros(0, dtype=np.int64), *differ])
         if len(found):

@@ -14,7 +14,7 @@ from core.encoders.base import Encoder, Padding
 from core.encoders.hooks import record
 from core.recording import checksums
 from core.recording.activations import MATRICES, Activations, Result
-from core.recording.passes import autocast, in_halves
+from core.recording.passes import Passes, autocast, in_halves
 from core.recording.waveforms import Waveforms, read_ahead
 
 
@@ -22,10 +22,7 @@ def extract(
     encoder: Encoder,
     scan: Scan,
     activations: Activations,
-    batch_size: int,
-    padding: Padding = "exclude",
-    precision: str = "float32",
-    workers: int = 2,
+    passes: Passes,
     progress: Callable[[int], None] | None = None,
     batches: Sequence[NDArray[np.int64]] | None = None,
 ) -> None:
@@ -33,21 +30,18 @@ def extract(
 
     Parameters
     ----------
-    batch_size : int
-        Clips in one forward pass.
-    precision : str
-        ``float32`` or ``bfloat16`` (autocast).
+    passes : Passes
     progress : callable, optional
         Called with the number of clips done so far.
     batches : sequence of ndarray, optional
         Some of `missing_batches`, where other processes fill the others.
     """
-    batches = missing_batches(activations, batch_size) if batches is None else batches
+    batches = missing_batches(activations, passes.batch_size) if batches is None else batches
     n_done = len(activations.done) - sum(map(len, batches))
     if progress:
         progress(n_done)
-    waveforms = read_ahead(scan, batches, encoder.sample_rate, workers)
-    for n in fill(encoder, activations, zip(batches, waveforms, strict=True), padding, precision):
+    waveforms = read_ahead(scan, batches, encoder.sample_rate, passes.workers)
+    for n in fill(encoder, activations, zip(batches, waveforms, strict=True), passes.padding, passes.precision):
         n_done += n
         if progress:
             progress(n_done)

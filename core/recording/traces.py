@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from core.arrays.neurons import layer_starts
 from core.datasets.scan import Scan
-from core.encoders.base import Batch, Encoder, Padding
+from core.encoders.base import Batch, Encoder
 from core.files import naming
 from core.recording.activations import Activations
-from core.recording.passes import autocast, in_halves
+from core.recording.passes import Passes, autocast, in_halves
 from core.recording.top_clips import LEVELS, Chosen, Index, choose
 from core.recording.waveforms import Waveforms, read_ahead
 from core.results import ClipTraces, NeuronPattern, TokenGrid
@@ -33,64 +33,12 @@ _CELLS_AT_ONCE = 2**22
 """Tokens of (clip, neuron) pairs that are gathered together, some 24 bytes each."""
 
 
-def find_patterns(
-    encoder: Encoder,
-    scan: Scan,
-    clips: Index,
-    folder: Path,
-    batches: Sequence[Index],
-    padding: Padding,
-    precision: str,
-    workers: int,
-    progress: Callable[[int], None] | None = None,
-    name: str | None = None,
-) -> Found:
-    """Look where the neurons fire in some of their clips.
-
-    Parameters
-    ----------
-    clips : ndarray of int, shape (n_neurons, n)
-        Of every neuron.
-    folder : Path
-        Where what is found lies, in a file without a name unless ``name`` is given.
-    batches : sequence of ndarray of int
-        Clips that are passed together.
-    progress : callable, optional
-        Called with the number of clips done so far.
-    """
-    found = Found.open(encoder, clips, len(scan.dataset.clips), folder, name)
-
-    def once(index: Index, waveforms: Waveforms) -> list[_LayerPart]:
-        batch = encoder.prepare(waveforms, padding)
-        with torch.inference_mode(), autocast(encoder, precision), _gather(encoder, batch, found.of(index)) as parts:
-            encoder.forward(batch)
-        return parts
-
-    n_done = 0
-    for index, waveforms in zip(batches, read_ahead(scan, batches, encoder.sample_rate, workers), strict=True):
-        n_halves = 0
-        for parts in in_halves(encoder, index, waveforms, once):
-            for part in parts:
-                with naming(folder):
-                    found.add(index[n_halves:], part)
-            n_halves += parts[0].n_clips
-        n_done += len(index)
-        if progress:
-            progress(n_done)
-    return found
-
-
 def trace(
     encoder: Encoder,
     scan: Scan,
     activations: Activations,
-    batch_size: int,
-    padding: Padding = "exclude",
-    precision: str = "float32",
-    workers: int = 2,
+    passes: Passes,
     progress: Callable[[int], None] | None = None,
-    chosen: Chosen | None = None,
-    find: Callable[..., Found] = find_patterns,
 ) -> ClipTraces:
     """Choose the clips of every neuron and look where in them it fires.
 
@@ -98,20 +46,65 @@ def trace(
     ----------
     activations : Activations
         Complete.
-    batch_size : int
-        Clips in one forward pass.
+    passes : Passes
     progress : callable, optional
         Called with the number of clips done so far.
-    chosen : Chosen, optional
-        From `choose`, where it is known already.
-    find : callable, optional
-        In place of `find_patterns`, as which it is called.
     """
-    chosen = chosen or choose(scan.dataset.name, activations)
+    chosen = choose(scan.dataset.name, activations)
+    found = Found.open(encoder, chosen.clips, len(scan.dataset.clips), activations.folder)
+    find_patterns(encoder, scan, found, batches_of(chosen, passes.batch_size), passes, progress)
+    return traces_of(scan.dataset.name, chosen, found)
+
+
+def batches_of(chosen: Chosen, batch_size: int) -> list[Index]:
+    """The clips that some neuron wants, in batches."""
     clips = np.unique(chosen.clips)
-    batches = [clips[i : i + batch_size] for i in range(0, len(clips), batch_size)]
-    found = find(encoder, scan, chosen.clips, activations.folder, batches, padding, precision, workers, progress)
-    return ClipTraces(scan.dataset.name, chosen.contrast, found.read(), LEVELS, chosen.quantiles)
+    return [clips[i : i + batch_size] for i in range(0, len(clips), batch_size)]
+
+
+def traces_of(dataset: str, chosen: Chosen, found: Found) -> ClipTraces:
+    """The record of what was chosen and found; read once, which closes the file."""
+    return ClipTraces(dataset, chosen.contrast, found.read(), LEVELS, chosen.quantiles)
+
+
+def find_patterns(
+    encoder: Encoder,
+    scan: Scan,
+    found: Found,
+    batches: Sequence[Index],
+    passes: Passes,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Look where the neurons fire in some of their clips.
+
+    Parameters
+    ----------
+    found : Found
+        Open, to be filled.
+    batches : sequence of ndarray of int
+        Clips that are passed together.
+    progress : callable, optional
+        Called with the number of clips done so far.
+    """
+
+    def once(index: Index, waveforms: Waveforms) -> list[_LayerPart]:
+        batch, wanted = encoder.prepare(waveforms, passes.padding), found.of(index)
+        with torch.inference_mode(), autocast(encoder, passes.precision), _gather(encoder, batch, wanted) as parts:
+            encoder.forward(batch)
+        return parts
+
+    n_done = 0
+    waveforms_of = read_ahead(scan, batches, encoder.sample_rate, passes.workers)
+    for index, waveforms in zip(batches, waveforms_of, strict=True):
+        n_halves = 0
+        for parts in in_halves(encoder, index, waveforms, once):
+            for part in parts:
+                with naming(found.folder):
+                    found.add(index[n_halves:], part)
+            n_halves += parts[0].n_clips
+        n_done += len(index)
+        if progress:
+            progress(n_done)
 
 
 @dataclass(frozen=True)
@@ -150,9 +143,14 @@ class Found:
     offset: Index
     peak: NDArray[np.float32]
     file: IO[bytes]
+    folder: Path
 
     @classmethod
-    def open(cls, encoder: Encoder, clips: Index, n_clips: int, folder: Path, name: str | None) -> Found:
+    def open(cls, encoder: Encoder, clips: Index, n_clips: int, folder: Path, name: str | None = None) -> Found:
+        """Nothing found yet, for the clips of every neuron (n_neurons, n) in a dataset of so many.
+
+        What will be found lies in ``folder``, in a file without a name unless ``name`` is given.
+        """
         starts, flat = layer_starts(encoder.layer_widths), clips.ravel()
         layers = np.repeat(np.arange(encoder.n_layers), encoder.layer_widths)
         return cls(
@@ -166,6 +164,7 @@ class Found:
             np.full(flat.shape, -1, dtype=np.int64),
             np.zeros(flat.shape, dtype=np.float32),
             open(folder / name, "w+b") if name else tempfile.TemporaryFile(dir=folder),
+            folder,
         )
 
     def of(self, index: Index) -> _Wanted:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.encoders.base import Encoder
 from core.errors import InputError
 from core.recording.activations import MATRICES, folder_of, is_whole, most_tokens, n_bytes, shapes_of
@@ -74,17 +75,17 @@ def needed(
     return Need(
         matrices=sum(n_bytes(*shape) for shape in missing.values()) + n_bytes((n_clips, len(MATRICES)), np.uint32),
         traces=traces,
-        answers=max((_answers(config, encoder, scan, a) for a in attributes), default=0),
+        answers=max((_answers(config, encoder, Task(scan, a)) for a in attributes), default=0),
         store=scores + traces if _is_file(config.db) else 0,  # which keeps the traces, compressed
     )
 
 
-def _answers(config: AnalysisConfig, encoder: Encoder, scan: Scan, attribute: str) -> int:
+def _answers(config: AnalysisConfig, encoder: Encoder, task: Task) -> int:
     """One ablation of each class's neurons, with all controls, asked of all heads."""
     if "ablate" not in config.stages or not config.ablate:
         return 0
-    n_classes = len(scan.dataset.classes(attribute))
-    n_tested = int(scan.tested(attribute).sum())
+    n_classes = len(task.class_names)
+    n_tested = int(task.tested.sum())
     limit = ablate_clips_for(encoder.device, config.ablate_clips)
     n_clips = min(n_tested, max(limit, config.min_test_clips * n_classes)) if limit else n_tested
     controls = sum(config.n_controls(control_families_for(encoder.device, config.control_families)))

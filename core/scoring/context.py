@@ -7,7 +7,7 @@ stored counts, means and embeddings; no second pass over the audio.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -17,7 +17,7 @@ from core.arrays.blocks import Rows, Shares
 from core.confounds.neurons import explained_pairs, neuron_confounds
 from core.confounds.probes import confound_probes, task_confounds
 from core.datasets import folds
-from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.evidence.exchange_of_task import exchange_of, group_of_clips
 from core.evidence.intervals import lift_intervals
 from core.evidence.stability import across_folds, over_split_seeds, split_half
@@ -34,83 +34,76 @@ N_HALVES = 5
 """Draws of two halves, and of the split where it is ours."""
 
 
-def with_worth(
-    scan: Scan,
-    activations: Activations,
-    attribute: str,
-    counts: TaskCounts,
-    scores: TaskScores,
-    settings: Sequence[SelectionSettings],
-    own: ProbeResult,
-    event: str,
-    seed: int,
-    progress: Callable[[int], None] | None = None,
-) -> TaskScores:
-    """The scores with what is told beside them: columns of the chosen pairs, tables, warnings.
+N_PARTS = 7
+"""Of `Context.add_to`."""
 
-    Parameters
+
+@dataclass
+class Context:
+    """One task, and what has been found beside its scores so far.
+
+    Attributes
     ----------
+    task : Task
+    activations : Activations
     counts : TaskCounts
-        What ``scores`` were made of.
-    own : ProbeResult
-        The model's linear head.
+        What the scores were made of.
+    settings : sequence of SelectionSettings
     event : str
         As the counts were made.
-    progress : callable, optional
-        Called with the number of parts done, of `N_PARTS`.
-
-    Returns
-    -------
-    TaskScores
-        ``tables`` as the store names them; pairs with ``lift_low``, ``lift_high``, ``p_value_cleaned``,
-        ``explained_by``, and where they apply ``share_of_draws``, ``n_folds_held`` and ``n_folds``.
+    seed : int
     """
-    study = _Beside(scan, activations, attribute, counts, scores, settings, event, seed)
-    parts: list[Callable[[], None]] = [
-        study.intervals, study.confounds, study.stability, study.folds, study.selectors, study.attributes,
-    ]  # fmt: skip
-    assert len(parts) + 1 == N_PARTS
-    for done, part in enumerate(parts, start=1):
-        part()
-        if progress:
-            progress(done)
-    warnings = study.probes(own)
-    selections = tuple(
-        replace(selection, pairs=pairs) for selection, pairs in zip(scores.selections, study.pairs, strict=True)
-    )
-    return replace(
-        scores,
-        selections=selections,
-        tables=study.tables,
-        warnings=(*scores.warnings, *warnings, *_explained(selections)),
-    )
 
+    task: Task
+    activations: Activations
+    counts: TaskCounts
+    settings: Sequence[SelectionSettings]
+    event: str
+    seed: int
+    pairs: list[pd.DataFrame] = field(default_factory=list)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
-N_PARTS = 7
+    def __post_init__(self) -> None:
+        self.positive, self.tokens = events(self.activations, self.counts.chosen, self.event)
+        self.members = self.task.members[:, [self.task.class_names.index(name) for name in self.counts.names]]
+        self.groups = group_of_clips(self.task, self.counts.chosen)
 
+    def add_to(self, scores: TaskScores, own: ProbeResult, progress: Callable[[int], None] | None = None) -> TaskScores:
+        """The scores with what puts them in context: columns of the chosen pairs, tables, warnings.
 
-class _Beside:
-    """One task, and what has been found beside its scores so far."""
+        Parameters
+        ----------
+        scores : TaskScores
+        own : ProbeResult
+            The model's linear head.
+        progress : callable, optional
+            Called with the number of parts done, of `N_PARTS`.
 
-    def __init__(
-        self,
-        scan: Scan,
-        activations: Activations,
-        attribute: str,
-        counts: TaskCounts,
-        scores: TaskScores,
-        settings: Sequence[SelectionSettings],
-        event: str,
-        seed: int,
-    ) -> None:
-        self.scan, self.activations, self.attribute, self.counts = scan, activations, attribute, counts
-        self.settings, self.seed = list(settings), seed
-        self.positive, self.tokens = events(activations, counts.chosen, event)
-        members, names = scan.members(attribute)
-        self.members = members[:, [names.index(name) for name in counts.names]]
-        self.groups = group_of_clips(scan, attribute, counts.chosen)
+        Returns
+        -------
+        TaskScores
+            ``tables`` as the store names them; pairs with ``lift_low``, ``lift_high``, ``p_value_cleaned``,
+            ``explained_by``, and where they apply ``share_of_draws``, ``n_folds_held`` and ``n_folds``.
+        """
         self.pairs = [selection.pairs for selection in scores.selections]
-        self.tables: dict[str, pd.DataFrame] = {}
+        parts: list[Callable[[], None]] = [
+            self.intervals, self.confounds, self.stability, self.folds, self.selectors, self.attributes,
+        ]  # fmt: skip
+        assert len(parts) + 1 == N_PARTS
+        for done, part in enumerate(parts, start=1):
+            part()
+            if progress:
+                progress(done)
+        warnings = self.probes(own)
+        selections = tuple(
+            replace(selection, pairs=pairs) for selection, pairs in zip(scores.selections, self.pairs, strict=True)
+        )
+        return replace(
+            scores,
+            selections=selections,
+            tables=self.tables,
+            warnings=(*scores.warnings, *warnings, *_explained(selections)),
+        )
 
     @property
     def chosen_pairs(self) -> pd.DataFrame:
@@ -136,8 +129,8 @@ class _Beside:
         """Which neurons follow level, duration or silence, and which pairs these explain."""
         chosen = self.counts.chosen
         rates = Shares(self.positive, np.maximum(self.tokens, 1).astype(np.float32))
-        self.tables["neuron_confound"] = neuron_confounds(self.scan, rates, chosen)
-        found = explained_pairs(self.scan, self.positive, self.tokens, self.members, chosen, self.chosen_pairs)
+        self.tables["neuron_confound"] = neuron_confounds(self.task.scan, rates, chosen)
+        found = explained_pairs(self.task.scan, self.positive, self.tokens, self.members, chosen, self.chosen_pairs)
         self._tell(found[["class_index", "neuron_index", "p_value_cleaned", "explained_by"]])
 
     def stability(self) -> None:
@@ -152,7 +145,7 @@ class _Beside:
             masks = [self._mask(pairs) for pairs in self.pairs]
             of_pairs, drawn = over_split_seeds(
                 self.positive, self.tokens, self.members, self._redraw, masks, self.settings,
-                partial(exchange_of, self.scan, self.attribute), N_HALVES, self.seed,
+                partial(exchange_of, self.task), N_HALVES, self.seed,
             )  # fmt: skip
             self.pairs = [
                 pairs.merge(of_pairs[of_pairs["preset"] == setting.preset].drop(columns="preset"), how="left",
@@ -163,11 +156,11 @@ class _Beside:
 
     def _hangs_on_our_split(self) -> bool:
         """Whether another draw of the split would have given other selection clips."""
-        tested = self.scan.in_splits("test", attribute=self.attribute) & self.counts.chosen
-        return not tested.any() and self.scan.dataset.redraw(self.seed, self.attribute) is not None
+        tested = self.task.in_splits("test") & self.counts.chosen
+        return not tested.any() and self.task.dataset.redraw(self.seed, self.task.attribute) is not None
 
     def _redraw(self, seed: int) -> list[str]:
-        splits = self.scan.dataset.redraw(seed, self.attribute)
+        splits = self.task.dataset.redraw(seed, self.task.attribute)
         assert splits is not None
         return splits
 
@@ -178,7 +171,7 @@ class _Beside:
 
     def folds(self) -> None:
         """In how many folds a chosen pair holds."""
-        splits = self.scan.splits(self.attribute)
+        splits = self.task.splits
         if folds.names(splits.tolist()):
             pairs = self.chosen_pairs
             found = across_folds(
@@ -205,7 +198,7 @@ class _Beside:
             Rows(self.positive, chosen), self.tokens[chosen], self.counts.members, self.groups, neurons
         ).rename(columns={"low": "ci_low", "high": "ci_high"})
         self.tables["neuron_preference"] = found
-        if self.attribute.split("_")[-1] == "pitch" and all(name.isdecimal() for name in self.counts.names):
+        if self.task.attribute.split("_")[-1] == "pitch" and all(name.isdecimal() for name in self.counts.names):
             pitches = np.array([int(name) for name in self.counts.names])[self.counts.members.argmax(axis=1)]
             self.tables["pitch_tuning"] = pitch_tuning(
                 Rows(self.positive, chosen), self.tokens[chosen], pitches, neurons, seed=self.seed
@@ -214,7 +207,7 @@ class _Beside:
     def probes(self, own: ProbeResult) -> list[str]:
         """What level, duration, silence and spectrum alone tell, groups apart and mixed; in words what that marks."""
         embeddings = np.asarray(self.activations.embeddings)
-        found = confound_probes(self.scan, self.attribute, embeddings, own, self.seed)
+        found = confound_probes(self.task, embeddings, own, self.seed)
         self.tables["confound_probe"] = found.rename(columns={"group": "group_name"})
         return task_confounds(found)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays.blocks import Above, Matrix, Rows, Shares, add_up, neurons_at_once, slices
-from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.evidence.exchange import Exchange
 from core.evidence.exchange_of_task import exchange_of
 from core.evidence.permutation import ClipCounts, evidence
@@ -36,6 +36,8 @@ class TaskCounts:
     tokens : ndarray of float, shape (n_classes,)
     z, p : ndarray of float, shape (n_classes, n_neurons)
         Evidence under permutation of what ``exchange`` allows.
+    in_selection : ndarray of bool, shape (n_clips,)
+        Which of the dataset's clips are in the selection splits, labelled or not.
     chosen : ndarray of bool, shape (n_clips,)
         Which of the dataset's clips are the selection clips.
     test_positive, test_tokens : the same counts over test clips
@@ -49,6 +51,7 @@ class TaskCounts:
     tokens: FloatArray
     z: FloatArray
     p: FloatArray
+    in_selection: Mask
     chosen: Mask
     test_positive: FloatArray
     test_tokens: FloatArray
@@ -70,9 +73,7 @@ class TaskCounts:
         return self.members[self.exchange.first]
 
 
-def count(
-    scan: Scan, activations: Activations, attribute: str, event: str, selection_splits: Sequence[str]
-) -> TaskCounts:
+def count(task: Task, activations: Activations, event: str, selection_splits: Sequence[str]) -> TaskCounts:
     """Counts by class of one task, and the evidence for each (class, neuron) pair.
 
     Parameters
@@ -87,18 +88,19 @@ def count(
     NothingToTell
         If fewer than two classes have selection clips.
     """
-    members, names = scan.members(attribute)
+    members, names = task.members, task.class_names
     usable = members.any(axis=1) & (activations.tokens > 0)
-    chosen = scan.in_splits(*selection_splits, attribute=attribute) & usable
+    in_selection = task.in_splits(*selection_splits)
+    chosen = in_selection & usable
     present = np.flatnonzero(members[chosen].any(axis=0))
     if len(present) < 2:
         held = f"of class {names[present[0]]} only" if len(present) else "absent"
         raise NothingToTell(f"clips of {' and '.join(selection_splits)} are {held}; at least 2 classes are needed")
     members = members[:, present]
-    test = scan.in_splits("test", attribute=attribute) & members.any(axis=1) & usable
+    test = task.in_splits("test") & members.any(axis=1) & usable
     test &= "test" not in selection_splits
     positive, tokens = events(activations, chosen, event)
-    exchange = exchange_of(scan, attribute, chosen)
+    exchange = exchange_of(task, chosen)
     counts = ClipCounts.of(Rows(positive, chosen), tokens[chosen], exchange)
     of_units = members[chosen][exchange.first]
     by_class, class_tokens = counts.by_class(of_units)
@@ -113,6 +115,7 @@ def count(
         tokens=class_tokens,
         z=z,
         p=p,
+        in_selection=in_selection,
         chosen=chosen,
         test_positive=add_up(Rows(positive, test), most, len(present), of_test.__getitem__),
         test_tokens=of_test.T.astype(np.float64) @ test_tokens,

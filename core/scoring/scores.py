@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.confounds import warnings
-from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.evidence.fdr import benjamini_hochberg
 from core.evidence.shuffles import shuffled_null
 from core.results import FloatArray, IntArray, Mask, Selection, TaskScores
@@ -24,13 +24,11 @@ def masks(counts: TaskCounts, settings: Sequence[SelectionSettings]) -> list[Mas
 
 
 def score(
-    scan: Scan,
-    attribute: str,
+    task: Task,
     counts: TaskCounts,
     settings: Sequence[SelectionSettings],
     n_shuffles: int,
     seed: int,
-    selection_splits: Sequence[str] = ("train", "valid"),
     progress: Callable[[int], None] | None = None,
 ) -> TaskScores:
     """All selections of one task, each beside its null and its check on test clips."""
@@ -44,11 +42,10 @@ def score(
     for setting, mask, summary in zip(settings, masks(counts, settings), null.summaries, strict=True):
         pairs = _pairs(mask, probabilities, entropies, counts.p, q_values, holds)
         selections.append(Selection(setting.preset, setting.in_force(), pairs, summary, all_pairs))
-    chosen = scan.in_splits(*selection_splits, attribute=attribute)
     return TaskScores(
-        dataset=scan.dataset.name,
-        attribute=attribute,
-        task=scan.dataset.task(attribute),
+        dataset=task.dataset.name,
+        attribute=task.attribute,
+        task=task.name,
         class_names=tuple(counts.names),
         n_clips_per_class=counts.sizes,
         positive_counts=positive,
@@ -56,7 +53,7 @@ def score(
         entropy=entropies,
         selections=tuple(selections),
         warnings=tuple(
-            warnings.warnings(scan, attribute, chosen)
+            warnings.warnings(task, counts.in_selection)
             + [w for w in (counts.exchange.warning, *map(_no_better_than_chance, selections)) if w]
         ),
         n_clips=len(counts.members),

@@ -6,12 +6,11 @@ stage goes with them, so that ``is_done`` never promises what is no longer there
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sqlalchemy import ColumnElement, Connection, Engine, delete, select, update
 
 from core import results
@@ -21,7 +20,6 @@ from core.results import (
     DatasetRecord,
     ModelRecord,
     ProbeResult,
-    SharedNeurons,
     TaskScores,
     TopClips,
 )
@@ -169,6 +167,10 @@ class Store:
             found = connection.execute(select(Stage.id).where(Stage.key == key)).scalar()
         return found is not None
 
+    def write(self, run_id: int, stage_key: str, model_id: int, record: results.Record) -> None:
+        """Store what a stage gave, with its mark, in one transaction; replaces what the same stage gave before."""
+        _WRITERS[type(record)](self, run_id, stage_key, model_id, record)
+
     def write_scores(self, run_id: int, stage_key: str, model_id: int, scores: TaskScores) -> None:
         """Store the counts, entropies and selections of one (model, task)."""
         with self._stage(run_id, stage_key, "score") as (connection, stage_id):
@@ -258,26 +260,11 @@ class Store:
             insert_frame(connection, NeuronAttribution, owner, found.neurons, first_neuron, classes)
             insert_frame(connection, AttributionCheck, owner, found.checks, first_neuron, classes)
 
-    def write_ablations(
-        self,
-        run_id: int,
-        stage_key: str,
-        model_id: int,
-        task: str,
-        ablations: Sequence[results.Ablation],
-        of: tuple[str, str, float | None] | None = None,
-    ) -> None:
-        """Store ablations of one (model, task), replacing those of the same selection, operation and gain.
-
-        Parameters
-        ----------
-        run_id, model_id : int
-        stage_key, task : str
-        ablations : sequence of results.Ablation
-        of : tuple, optional
-            Selection, operation and gain that were asked for, where nothing could be ablated.
-        """
-        asked = {(a.selection, a.operation, a.gain) for a in ablations} | ({of} if of else set())
+    def write_ablations(self, run_id: int, stage_key: str, model_id: int, found: results.Ablations) -> None:
+        """Store ablations of one (model, task), replacing those of the same selection, operation and gain."""
+        task, ablations = found.task, found.ablations
+        asked = {(a.selection, a.operation, a.gain) for a in ablations}
+        asked.add((found.selection, found.operation, found.gain))
         with self._stage(run_id, stage_key, "ablate") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             key = task_id(connection, task)
@@ -309,21 +296,21 @@ class Store:
                 )
                 insert_ablation(connection, owner, first_neuron, key, clips, ablation)
 
-    def write_specificity(self, run_id: int, stage_key: str, model_id: int, frame: pd.DataFrame) -> None:
-        """Store the rows of `core.ablation.specificity.specificity`, in place of all of the model's."""
+    def write_specificity(self, run_id: int, stage_key: str, model_id: int, found: results.Specificity) -> None:
+        """Store how selections differ, in place of all of the model's."""
         with self._stage(run_id, stage_key, "specificity") as (connection, stage_id):
             _remove(connection, Specificity, Specificity.model_id == model_id, keep=stage_id)
-            for row in frame.drop(columns=["model", "dataset"]).to_dict("records"):
+            for row in found.rows.drop(columns=["model", "dataset"]).to_dict("records"):
                 task = task_id(connection, row.pop("task"))
                 values = mapping_values({str(name): value for name, value in row.items()})
                 insert_row(connection, Specificity, model_id=model_id, task_id=task, stage_id=stage_id, **values)
 
-    def write_shared(self, run_id: int, stage_key: str, model_id: int, shared: Sequence[SharedNeurons]) -> None:
+    def write_shared(self, run_id: int, stage_key: str, model_id: int, shared: results.Sharing) -> None:
         """Store the neurons that classes share, over all tasks of a model, preset by preset."""
         with self._stage(run_id, stage_key, "share") as (connection, stage_id):
             statement = select(Task.name, TaskClass.name, TaskClass.id).join(TaskClass, TaskClass.task_id == Task.id)
             known = {(task, name): key for task, name, key in connection.execute(statement)}
-            for record in shared:
+            for record in shared.presets:
                 _remove(
                     connection,
                     Sharing,
@@ -381,3 +368,15 @@ def _remove(connection: Connection, table: Any, *which: ColumnElement[bool], kee
     former = select(table.stage_id).where(*which, table.stage_id.is_not(None))
     connection.execute(delete(Stage).where(Stage.id.in_(former), Stage.id != keep))
     connection.execute(delete(table).where(*which))
+
+
+_WRITERS: dict[type, Callable[[Store, int, str, int, Any], None]] = {
+    TopClips: Store.write_top_clips,
+    ClipTraces: Store.write_traces,
+    TaskScores: Store.write_scores,
+    ProbeResult: Store.write_probe,
+    Attributions: Store.write_attributions,
+    results.Ablations: Store.write_ablations,
+    results.Sharing: Store.write_shared,
+    results.Specificity: Store.write_specificity,
+}

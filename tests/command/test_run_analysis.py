@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import soundfile
 
+from core.datasets.task import Task
 from core.run import outcome
 from db.schema.views.study import VIEWS
 from tests.support.small_study import (
@@ -306,7 +307,7 @@ def test_a_task_that_fails_does_not_stop_the_others(
     def failing(scan: Any, attribute: str, *rest: Any) -> Any:
         if attribute == "kind":
             raise ArithmeticError("made to fail\nin two lines")
-        return score(scan, attribute, *rest)
+        return score(Task(scan, attribute), *rest)
 
     monkeypatch.setattr(scores, "score", failing)
     db = tmp_path / "a.db"

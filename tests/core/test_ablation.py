@@ -19,6 +19,7 @@ from core.ablation.operations import Operation
 from core.ablation.targets import Target
 from core.arrays.neurons import to_neurons
 from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.encoders import Encoder, load_encoder
 from core.encoders.hooks import Change, scale
 from core.probes.fit import LinearHead, Part, Probe
@@ -97,14 +98,11 @@ def test_answers_of_an_embedded_encoder_equal_whole_passes(tones: Scan) -> None:
 
 def test_gain_1_is_no_ablation(tones: Scan) -> None:
     encoder = planted_encoder()
-    clips = np.flatnonzero(tones.in_splits("test"))
-    members, names = tones.members("tone")
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
+    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
     rng = np.random.default_rng(2)
     head = LinearHead(np.zeros(5), np.ones(5), rng.normal(size=(5, 5)), np.zeros(5), np.arange(5))
-    found = ablate.ablate(
-        encoder, tones, [Part(clips, head)], members, names, "task", [target([0, 20]), target([41])],
-        Setting(Operation.of(1.0), n_controls=3),
-    )  # fmt: skip
+    found = ablate.Sweep(encoder, Task(tones, "tone"), [Part(clips, head)], [target([0, 20]), target([41])], Setting(Operation.of(1.0), n_controls=3)).run()  # fmt: skip
     for each in found:
         assert (each.effects["delta"] == 0).all()
         assert (each.effects["q_value"] == 1).all()
@@ -114,14 +112,14 @@ def test_gain_1_is_no_ablation(tones: Scan) -> None:
 def test_each_clip_is_asked_of_the_head_of_its_part(tones: Scan) -> None:
     # Two heads that disagree: the second one calls every class by the next one's name.
     encoder = planted_encoder()
-    clips = np.flatnonzero(tones.in_splits("test"))
-    members, names = tones.members("tone")
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
+    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
     one = LinearHead(np.zeros(5), np.ones(5), np.diag([1.0, 1, 1, 1, 0]), np.array([0, 0, 0, 0, 0.1]), np.arange(5))
     two = replace(one, class_index=np.roll(np.arange(5), -1))
     told: list[int] = []
     parts = [Part(clips[::2], one), Part(clips[1::2], two)]
-    (found,) = ablate.ablate(
-        encoder, tones, parts, members, names, "task", [target([5])], Setting(n_controls=2), told.append
+    (found,) = ablate.Sweep(encoder, Task(tones, "tone"), parts, [target([5])], Setting(n_controls=2)).run(
+        progress=told.append
     )
     assert found.effects["accuracy_unablated"].iloc[0] == 0.5
     assert found.effects["n_clips"].iloc[0] == len(clips)
@@ -131,16 +129,13 @@ def test_each_clip_is_asked_of_the_head_of_its_part(tones: Scan) -> None:
 def test_each_target_is_set_beside_its_own_controls(tones: Scan) -> None:
     # The only set of all neurons of a layer is that layer: control and target lose the same.
     encoder = planted_encoder()
-    clips = np.flatnonzero(tones.in_splits("test"))
-    members, names = tones.members("tone")
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
+    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
     # The class is the loudest tone; none where all are silent.
     head = LinearHead(np.zeros(5), np.ones(5), np.diag([1.0, 1, 1, 1, 0]), np.array([0, 0, 0, 0, 0.1]), np.arange(5))
     first, none, layers = np.arange(20), np.array([5]), np.arange(60)
     targets = [target(t.tolist()) for t in (none, first, layers)]
-    found = ablate.ablate(
-        encoder, tones, [Part(clips, head)], members, names, "task", targets,
-        Setting(n_controls=3, control_layers="target"),
-    )  # fmt: skip
+    found = ablate.Sweep(encoder, Task(tones, "tone"), [Part(clips, head)], targets, Setting(n_controls=3, control_layers="target")).run()  # fmt: skip
     deltas = [each.effects["delta"].to_numpy() for each in found]
     assert not deltas[0].any()
     np.testing.assert_array_equal(deltas[2], [-0.8, -1, -1, -1, -1, 0])
@@ -161,13 +156,13 @@ def rates() -> NDArray[np.float64]:
 def test_no_control_family_shows_an_effect_where_there_is_none(tones: Scan) -> None:
     # Only the planted neurons move what the head reads; controls hold none of them.
     encoder = planted_encoder()
-    clips = np.flatnonzero(tones.in_splits("test"))
-    members, names = tones.members("tone")
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
+    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
     targets = [target(neurons, name=name) for name, neurons in planted_neurons().items()]
     setting = Setting(n_controls=20, n_activity_controls=10)
-    found = ablate.ablate(
-        encoder, tones, [Part(clips, LOUDEST)], members, names, "task", targets, setting, known=Known(rate=rates())
-    )
+    found = ablate.Sweep(
+        encoder, Task(tones, "tone"), [Part(clips, LOUDEST)], targets, setting, Known(rate=rates())
+    ).run()
     for each in found:
         own = (each.effects["class_name"] == each.target) | each.effects["class_name"].isna()
         for column in ("control_delta_mean", "control_delta_low", "control_delta_high", "activity_control_delta_mean",
@@ -183,11 +178,9 @@ def test_no_control_family_shows_an_effect_where_there_is_none(tones: Scan) -> N
 
 def test_neurons_that_do_nothing_are_no_different_from_their_controls(tones: Scan) -> None:
     encoder = planted_encoder()
-    clips = np.flatnonzero(tones.in_splits("test"))
-    members, names = tones.members("tone")
-    (found,) = ablate.ablate(
-        encoder, tones, [Part(clips, LOUDEST)], members, names, "task", [target([8, 29])], Setting(n_controls=12),
-    )  # fmt: skip
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
+    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
+    (found,) = ablate.Sweep(encoder, Task(tones, "tone"), [Part(clips, LOUDEST)], [target([8, 29])], Setting(n_controls=12)).run()  # fmt: skip
     idle = found.effects["control_p_value"] >= 1 / 13
     assert idle.all()
     assert (found.effects["control_p_value"] > 0.05).all()
@@ -195,13 +188,13 @@ def test_neurons_that_do_nothing_are_no_different_from_their_controls(tones: Sca
 
 def test_fewer_controls_run_only_where_no_effect_stands(tones: Scan) -> None:
     encoder = planted_encoder()
-    clips = np.flatnonzero(tones.in_splits("test"))
-    members, names = tones.members("tone")
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
+    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
 
     def run(neurons: list[int], setting: Setting) -> tuple[pd.DataFrame, int]:
         told: list[int] = []
-        (found,) = ablate.ablate(
-            encoder, tones, [Part(clips, LOUDEST)], members, names, "task", [target(neurons)], setting, told.append
+        (found,) = ablate.Sweep(encoder, Task(tones, "tone"), [Part(clips, LOUDEST)], [target(neurons)], setting).run(
+            progress=told.append
         )
         return found.effects, told[-1] // len(clips)
 
@@ -217,18 +210,14 @@ def test_fewer_controls_run_only_where_no_effect_stands(tones: Scan) -> None:
 
 def test_permuted_classes_have_the_same_effects(tones: Scan) -> None:
     encoder = planted_encoder()
-    clips = np.flatnonzero(tones.in_splits("test"))
-    members, names = tones.members("tone")
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
+    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
     targets = [target(neurons + [50 + i][: i % 2], name=n) for i, (n, neurons) in enumerate(planted_neurons().items())]
     groups = np.arange(len(members)) // 3
     told = []
     for order in (np.arange(5), np.array([3, 0, 4, 2, 1])):
         head = replace(LOUDEST, class_index=np.argsort(order)[LOUDEST.class_index])
-        found = ablate.ablate(
-            encoder, tones, [Part(clips, head)], members[:, order], [names[i] for i in order], "task",
-            [t for i in order if names[i] in planted_neurons() for t in targets if t.name == names[i]],
-            Setting(n_controls=6, n_activity_controls=3), known=Known(rate=rates(), groups=groups),
-        )  # fmt: skip
+        found = ablate.Sweep(encoder, Task(tones, "tone"), [Part(clips, head)], [t for i in order if names[i] in planted_neurons() for t in targets if t.name == names[i]], Setting(n_controls=6, n_activity_controls=3), Known(rate=rates(), groups=groups)).run()  # fmt: skip
         rows = pd.concat([a.effects.assign(target=a.target) for a in found])
         told.append(rows.fillna({"class_name": "all"}).sort_values(["target", "class_name"], ignore_index=True))
     pd.testing.assert_frame_equal(*told)
@@ -238,17 +227,14 @@ def test_permuted_classes_have_the_same_effects(tones: Scan) -> None:
 def test_refitted_heads_are_asked_of_the_same_passes(tones: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
     # One head is deaf to tone a, one to tone b; taking out a's neurons costs the first nothing.
     encoder = planted_encoder()
-    clips = np.flatnonzero(tones.in_splits("test"))
-    members, names = tones.members("tone")
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
+    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
     deaf = [replace(LOUDEST, weight=LOUDEST.weight * (np.arange(5) != k)) for k in (0, 1)]
     parts = [Part(clips[::2], LOUDEST), Part(clips[1::2], LOUDEST)]
     rows = []
     finish = encoder.finish
     monkeypatch.setattr(encoder, "finish", lambda hidden, batch: rows.append(batch.n_clips) or finish(hidden, batch))
-    (found,) = ablate.ablate(
-        encoder, tones, parts, members, names, "task", [target(planted_neurons()["a"])], Setting(n_controls=2),
-        known=Known(refits=[deaf, deaf]),
-    )  # fmt: skip
+    (found,) = ablate.Sweep(encoder, Task(tones, "tone"), parts, [target(planted_neurons()["a"])], Setting(n_controls=2), Known(refits=[deaf, deaf])).run()  # fmt: skip
     assert sum(rows) == len(clips) * (1 + 1 + 2), "the unchanged network, the target, two controls"
     effects = found.effects.set_index("class_name")
     assert (effects["n_heads"] == 3).all()
@@ -258,15 +244,12 @@ def test_refitted_heads_are_asked_of_the_same_passes(tones: Scan, monkeypatch: p
 
 def test_keeping_only_the_tones_neurons_keeps_the_answers_and_setting_them_to_the_mean_does_not(tones: Scan) -> None:
     encoder = planted_encoder()
-    clips = np.flatnonzero(tones.in_splits("test"))
-    members, names = tones.members("tone")
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
+    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
     every = sorted(i for neurons in planted_neurons().values() for i in neurons)
     deltas = {}
     for word in ("keep", "mean"):
-        (found,) = ablate.ablate(
-            encoder, tones, [Part(clips, LOUDEST)], members, names, "task", [target(every)],
-            Setting(Operation.of(word), n_controls=3), known=Known(means=np.full(60, 0.05)),
-        )  # fmt: skip
+        (found,) = ablate.Sweep(encoder, Task(tones, "tone"), [Part(clips, LOUDEST)], [target(every)], Setting(Operation.of(word), n_controls=3), Known(means=np.full(60, 0.05))).run()  # fmt: skip
         assert (found.operation, found.gain) == (word, None)
         deltas[word] = found.effects["delta"].iloc[0], found.effects["control_delta_mean"].iloc[0]
     assert deltas["keep"] == (0, pytest.approx(-0.8))
@@ -280,11 +263,11 @@ def test_classes_with_too_few_test_clips_are_named() -> None:
     clips = [("test", {"kind": "a"})] * 3 + [("test", {"kind": "b"})] + [("train", {"kind": "c"})] * 9
     scan = scan_without_files(clips, ("kind",))
     names = scan.dataset.classes("kind")
-    assert ablate.classes_with_clips(scan, "kind", 2) == {"a"}
-    assert ablate.classes_with_clips(scan, "kind", 0) == {"a", "b"}
-    assert "ablated: not b, c (fewer than 2 test clips)" in ablate.too_few_clips(scan, "kind", names, 2)
-    assert "ablated: no class (fewer than 4 test clips)" in ablate.too_few_clips(scan, "kind", names, 4)
-    assert ablate.too_few_clips(scan, "kind", ["a"], 2) == ""
+    assert ablate.classes_with_clips(Task(scan, "kind"), 2) == {"a"}
+    assert ablate.classes_with_clips(Task(scan, "kind"), 0) == {"a", "b"}
+    assert "ablated: not b, c (fewer than 2 test clips)" in ablate.too_few_clips(Task(scan, "kind"), names, 2)
+    assert "ablated: no class (fewer than 4 test clips)" in ablate.too_few_clips(Task(scan, "kind"), names, 4)
+    assert ablate.too_few_clips(Task(scan, "kind"), ["a"], 2) == ""
 
 
 def test_test_clips_are_drawn_evenly_over_classes_and_the_same_again() -> None:
@@ -320,8 +303,8 @@ def test_clips_of_parts_and_of_several_classes_are_drawn_once_each() -> None:
 def test_with_folds_all_clips_are_test_clips() -> None:
     clips = [(f"fold {i % 3 + 1}", {"kind": "ab"[i % 2]}) for i in range(12)]
     scan = scan_without_files(clips, ("kind",))
-    assert ablate.classes_with_clips(scan, "kind", 6) == {"a", "b"}
-    assert scan.tested("kind").all()
+    assert ablate.classes_with_clips(Task(scan, "kind"), 6) == {"a", "b"}
+    assert Task(scan, "kind").tested.all()
 
 
 def test_head_at_chance_or_missing_and_targets_missing_are_reasons_not_to_ablate() -> None:

@@ -14,6 +14,7 @@ from core.ablation.ablate import Known, Setting
 from core.ablation.answers import Answers
 from core.ablation.targets import Target
 from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.encoders.base import Batch
 from core.probes.fit import Part
 from core.probes.linear import LinearHead
@@ -48,7 +49,7 @@ class Counted:
 
 def run(encoder: ToyEncoder, scan: Scan, folder: Path | None, stop_after: int | None = None) -> list[ablate.Ablation]:
     """An ablation of 26 clips in two parts, batches of 5, killed after some passes."""
-    members, names = scan.members("tone")
+    members, names = Task(scan, "tone").members, Task(scan, "tone").class_names
     told = []
 
     def progress(n: int) -> None:
@@ -60,7 +61,9 @@ def run(encoder: ToyEncoder, scan: Scan, folder: Path | None, stop_after: int | 
     parts = [Part(clips[:12], HEADS[0]), Part(clips[12:26], HEADS[1])]
     known = Known(refits=[HEADS[2:3], HEADS[3:4]])
     setting = Setting(n_controls=6, passes=Passes(batch_size=5, rows_per_pass=20))
-    return ablate.ablate(encoder, scan, parts, members, names, "task", TARGETS, setting, progress, known, folder)
+    return ablate.Sweep(encoder, Task(scan, "tone"), parts, TARGETS, setting, known).run(
+        progress=progress, folder=folder
+    )
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -106,13 +109,9 @@ def test_progress_goes_on_from_what_was_done(tones: Scan, tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         run(planted_encoder(), tones, tmp_path / "answers", 3)
     told: list[int] = []
-    members, names = tones.members("tone")
-    clips = np.flatnonzero(tones.in_splits("test"))
-    ablate.ablate(
-        planted_encoder(), tones, [Part(clips[:26], HEADS[0])], members, names, "task", TARGETS,
-        Setting(n_controls=6, passes=Passes(batch_size=5)), told.append, Known(refits=[HEADS[1:2]]),
-        tmp_path / "answers",
-    )  # fmt: skip
+    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
+    ablate.Sweep(planted_encoder(), Task(tones, "tone"), [Part(clips[:26], HEADS[0])], TARGETS, Setting(n_controls=6, passes=Passes(batch_size=5)), Known(refits=[HEADS[1:2]])).run(progress=told.append, folder=tmp_path / "answers")  # fmt: skip
     assert told == sorted(told)
     assert told[0] > 5
     assert told[-1] == 26 * N_CONDITIONS

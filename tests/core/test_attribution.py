@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 from core.ablation import attribution
 from core.ablation.attribution import attribute, check
 from core.arrays.neurons import to_neurons
+from core.datasets.task import Task
 from core.encoders import Encoder, load_encoder
 from core.encoders.hooks import scale
 from core.errors import InputError
@@ -304,9 +305,9 @@ def test_every_clip_is_told_on_by_the_head_of_its_fold(sounds: Sounds) -> None:
 
 def test_planted_neurons_lead_for_their_tone(tmp_path_factory: pytest.TempPathFactory) -> None:
     encoder, scan = planted_encoder(), scan_tones(tmp_path_factory.mktemp("attribution"))
-    members, names = scan.members("tone")
+    members, names = Task(scan, "tone").members, Task(scan, "tone").class_names
     head = LinearHead(np.zeros(5), np.ones(5), np.eye(5), np.zeros(5), np.array([names.index(c) for c in "abcd"] + [4]))
-    clips = np.flatnonzero(scan.tested("tone"))
+    clips = np.flatnonzero(Task(scan, "tone").tested)
     found = matrix(attribute(encoder, scan, [Part(clips, head)], members, Passes(batch_size=7)))
     for name, neurons in planted_neurons().items():
         assert set(np.argsort(-found[names.index(name)])[:3]) == set(neurons)

@@ -11,6 +11,7 @@ import pytest
 
 from core.arrays import blocks
 from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.evidence import permutation, stability, units
 from core.probes import fit
 from core.recording import top_clips
@@ -71,10 +72,10 @@ def force_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def scored(scan: Scan, activations: Activations, event: str) -> TaskScores:
     config = AnalysisConfig(shuffles=SHUFFLES, event=event)
-    counts = count(scan, activations, "pitch", event, config.selection_splits())
+    counts = count(Task(scan, "pitch"), activations, event, config.selection_splits())
     assert (counts.clips.units.held is None) == (units.HELD_BYTES == 0)
-    heads = fit.fit_task(scan, "pitch", activations.embeddings)
-    return score.score(config, replace(scan), activations, "pitch", counts, heads, lambda done: None)
+    heads = fit.fit_task(Task(scan, "pitch"), activations.embeddings)
+    return score.score(Task(config, replace(scan)), activations, "pitch", counts, heads)
 
 
 def assert_same(found: object, expected: object, name: str = "") -> None:

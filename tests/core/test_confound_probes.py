@@ -12,6 +12,7 @@ from core.confounds.probes import FEATURES, confound_probes, task_confounds
 from core.datasets.groups import group_attributes
 from core.datasets.levels import BAND_FEATURES, LEVEL_FEATURES
 from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.evidence.intervals import wilson
 from core.probes import fit
 from tests.support.planted import scan_without_files
@@ -31,16 +32,16 @@ def noise(groups: list[str] | None = None, seed: int = 0) -> Scan:
 
 def head(scan: Scan, strength: float, seed: int = 1) -> tuple[np.ndarray, fit.ProbeResult]:
     """Embeddings that tell the class so well, and the model's own head on them."""
-    labels, _ = scan.labels("kind")
+    labels = Task(scan, "kind").labels
     rng = np.random.default_rng(seed)
     embeddings = (strength * np.eye(3)[labels] + rng.normal(size=(N, 3))).astype(np.float32)
-    return embeddings, fit.fit_task(scan, "kind", embeddings).result
+    return embeddings, fit.fit_task(Task(scan, "kind"), embeddings).result
 
 
 def test_noise_tells_nothing_and_marks_nothing() -> None:
     scan = noise()
     embeddings, own = head(scan, 5)
-    found = confound_probes(scan, "kind", embeddings, own).set_index("feature")
+    found = confound_probes(Task(scan, "kind"), embeddings, own).set_index("feature")
     assert list(found.index) == [*FEATURES, "model"]
     assert (found["mark"] == "").all() and (found["n_clips"] == 180).all()
     assert found["accuracy"].drop("model").between(0.2, 0.47).all()
@@ -52,7 +53,7 @@ def test_an_attribute_in_a_split_of_its_own_is_no_group() -> None:
     labels = {"gender": "f", "gender_by_speaker": "f", "speaker": "1"}
     scan = scan_without_files([("train", labels)] * 3, tuple(labels))
     scan = replace(scan, dataset=replace(scan.dataset, split_of={"gender_by_speaker": ("train",) * 3}))
-    assert [name for name, _ in group_attributes(scan, "gender")] == ["speaker"]
+    assert [name for name, _ in group_attributes(Task(scan, "gender"))] == ["speaker"]
 
 
 @pytest.mark.parametrize(
@@ -66,26 +67,26 @@ def test_an_attribute_in_a_split_of_its_own_is_no_group() -> None:
 )
 def test_each_head_sees_its_own_feature_and_classes_in_the_middle_too(column: str, seen_by: set[str]) -> None:
     scan = noise()
-    labels, _ = scan.labels("kind")
+    labels = Task(scan, "kind").labels
     told = np.array([0.0, 1.0, -1.0])[labels] + 0.1 * np.random.default_rng(2).normal(size=N)
     scan = replace(scan, files=scan.files.assign(**{column: told}))
-    found = confound_probes(scan, "kind").set_index("feature")
+    found = confound_probes(Task(scan, "kind")).set_index("feature")
     assert set(found.index[found["accuracy"] > 0.9]) == seen_by == set(found.index[found["mark"] == "over chance"])
 
 
 def test_head_as_good_as_the_model_is_marked_and_told() -> None:
     scan = noise()
-    labels, _ = scan.labels("kind")
+    labels = Task(scan, "kind").labels
     scan = replace(scan, files=scan.files.assign(seconds=labels + 0.35 * np.random.default_rng(2).normal(size=N)))
     _, own = head(scan, 2.5)
-    found = confound_probes(scan, "kind", None, own)
+    found = confound_probes(Task(scan, "kind"), None, own)
     marks = found.set_index("feature")["mark"]
     assert marks["duration"] == "as good as the model" and marks["spectrum"] == ""
     (line,) = task_confounds(found)
     assert "alone tells the class (accuracy 0." in line and "as well as the model" in line
     # A model that is itself at chance has nothing that could be explained.
     _, nothing = head(scan, 0)
-    marks = confound_probes(scan, "kind", None, nothing).set_index("feature")["mark"]
+    marks = confound_probes(Task(scan, "kind"), None, nothing).set_index("feature")["mark"]
     assert marks["duration"] == "over chance" and marks["spectrum"] == ""
 
 
@@ -97,10 +98,10 @@ def test_wilson_by_hand() -> None:
 
 def test_interval_is_of_accuracy_and_several_labels_have_a_mean_average_precision() -> None:
     scan = noise()
-    found = confound_probes(scan, "kind").set_index("feature").loc["level"]
+    found = confound_probes(Task(scan, "kind")).set_index("feature").loc["level"]
     assert (found["ci_low"], found["ci_high"]) == wilson(found["accuracy"], 180)
     several = replace(scan, dataset=replace(scan.dataset, multilabel=("kind",)))
-    found = confound_probes(several, "kind").set_index("feature").loc["level"]
+    found = confound_probes(Task(several, "kind")).set_index("feature").loc["level"]
     assert found["metric"] == "average precision" and np.isnan(found["ci_low"])
 
 
@@ -114,8 +115,8 @@ def test_model_that_knows_voices_fails_where_they_are_kept_apart() -> None:
     names, voice = np.unique(voices(8), return_inverse=True)
     rng = np.random.default_rng(0)
     of_voice = (4 * np.eye(len(names))[voice] + 0.3 * rng.normal(size=(N, len(names)))).astype(np.float32)
-    own = fit.fit_task(scan, "kind", of_voice).result
-    probes = confound_probes(scan, "kind", of_voice, own)
+    own = fit.fit_task(Task(scan, "kind"), of_voice).result
+    probes = confound_probes(Task(scan, "kind"), of_voice, own)
     found = probes.set_index("feature")
     assert found.loc["model, groups mixed", "accuracy"] > 0.95
     assert found.loc["model, groups apart", "accuracy"] < 0.6
@@ -125,7 +126,7 @@ def test_model_that_knows_voices_fails_where_they_are_kept_apart() -> None:
     assert line.startswith("the head knows the voice: accuracy ") and "(chance 0.33)" in line
     # One that knows the class does as well on voices it has not met.
     embeddings, own = head(scan, 6)
-    probes = confound_probes(scan, "kind", embeddings, own)
+    probes = confound_probes(Task(scan, "kind"), embeddings, own)
     assert probes.set_index("feature").loc["model, groups apart", "accuracy"] > 0.95
     assert task_confounds(probes) == []
 
@@ -134,10 +135,10 @@ def test_class_of_one_voice_is_left_out_and_said_so() -> None:
     names = ["a0" if voice[0] == "a" else voice for voice in voices(4)]
     scan = noise(names)
     embeddings, own = head(scan, 6)
-    found = confound_probes(scan, "kind", embeddings, own).set_index("feature").loc["model, groups apart"]
+    found = confound_probes(Task(scan, "kind"), embeddings, own).set_index("feature").loc["model, groups apart"]
     assert found["n_clips"] == 240 and found["reason"] == "1 class(es) of one voice left out"
     only = noise([voice[0] for voice in names])
-    found = confound_probes(only, "kind", embeddings, own).set_index("feature")
+    found = confound_probes(Task(only, "kind"), embeddings, own).set_index("feature")
     assert np.isnan(found.loc["model, groups apart", "accuracy"])
     assert found.loc["model, groups mixed", "reason"] == "0 class(es) with two voice(s) or more"
     assert task_confounds(found.reset_index()) == []
@@ -148,6 +149,6 @@ def test_same_seed_same_table_and_clips_without_a_voice_are_not_asked() -> None:
     names[:30] = [""] * 30
     scan = noise(names)
     embeddings, own = head(scan, 2)
-    first = confound_probes(scan, "kind", embeddings, own, seed=3)
-    pd.testing.assert_frame_equal(first, confound_probes(scan, "kind", embeddings, own, seed=3))
+    first = confound_probes(Task(scan, "kind"), embeddings, own, seed=3)
+    pd.testing.assert_frame_equal(first, confound_probes(Task(scan, "kind"), embeddings, own, seed=3))
     assert first.set_index("feature").loc["model, groups mixed", "n_clips"] == N - 30

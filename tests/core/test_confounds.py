@@ -9,13 +9,14 @@ import pytest
 
 from core.confounds import warnings
 from core.datasets.scan import Scan
+from core.datasets.task import Task
 from tests.support.planted import scan_without_files
 
 SPLITS = ("train", "valid", "test")
 
 
 def warned(scan: Scan, attribute: str = "kind") -> list[str]:
-    return warnings.warnings(scan, attribute, scan.in_splits("train", "valid", attribute=attribute))
+    return warnings.warnings(Task(scan, attribute), Task(scan, attribute).in_splits("train", "valid"))
 
 
 def forty_a_class(**labels: list[str]) -> Scan:
@@ -38,7 +39,7 @@ def test_small_and_absent_classes_are_named() -> None:
 def test_level_or_length_that_tells_the_class_is_warned_of(feature: str) -> None:
     scan = forty_a_class()
     rng = np.random.default_rng(0)
-    labels, _ = scan.labels("kind")
+    labels = Task(scan, "kind").labels
     told = scan.files.assign(**{feature: labels + 0.2 * rng.normal(size=120)})
     (found,) = warned(replace(scan, files=told))
     assert "duration, level and silence alone tell the class: accuracy 1.00 on test clips, chance 0.3" in found
@@ -73,7 +74,7 @@ def test_clips_of_several_labels_are_counted_for_each_and_the_level_is_asked() -
     scan = replace(scan, dataset=replace(scan.dataset, multilabel=("kind",)))
     assert warned(scan) == ["fewer than 10 selection clips: a (9), b (9)", "no selection clip, left out: c"]
     loud = forty_a_class()
-    labels, _ = loud.labels("kind")
+    labels = Task(loud, "kind").labels
     loud = replace(loud, files=loud.files.assign(level_db=labels), dataset=replace(loud.dataset, multilabel=("kind",)))
     (found,) = warned(loud)
     assert "alone tell the class: average precision 1.00" in found

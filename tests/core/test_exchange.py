@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.evidence.exchange import Exchange
 from core.evidence.exchange_of_task import exchange_of
 from tests.support.planted import scan_without_files
@@ -25,7 +26,7 @@ def made(*, groups: tuple[str, ...] = (), multilabel: bool = False, **labels: st
 
 
 def exchange(scan: Scan, attribute: str = "kind") -> Exchange:
-    return exchange_of(scan, attribute, np.ones(len(scan.dataset.clips), dtype=bool))
+    return exchange_of(Task(scan, attribute), np.ones(len(scan.dataset.clips), dtype=bool))
 
 
 def test_clips_are_dealt_where_no_group_is_known() -> None:
@@ -82,7 +83,7 @@ def test_one_group_a_clip_and_one_group_in_all_are_no_groups(voice: str) -> None
 def test_only_the_chosen_clips_are_asked() -> None:
     scan = made(kind="a b a b a b b", voice="1 1 1 2 2 2 3")
     chosen = np.array([True, False, True, False, True, False, True])
-    found = exchange_of(scan, "kind", chosen)
+    found = exchange_of(Task(scan, "kind"), chosen)
     # Of what is chosen voice 1 says a, 2 says a, 3 says b.
     assert found.description == "whole voices"
     assert found.unit.tolist() == [0, 0, 1, 2]

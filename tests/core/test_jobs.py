@@ -14,6 +14,7 @@ from core.ablation.answers import Answers
 from core.ablation.conditions import Asked, ask_all
 from core.datasets.manifest import read
 from core.datasets.scan import Scan, scan
+from core.datasets.task import Task
 from core.distributed.ranks import Job, Ranks
 from core.encoders import Encoder, load_encoder
 from core.encoders.hooks import Change
@@ -76,7 +77,7 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 def test_extraction_and_traces_in_shares(nano: Encoder, pets: Scan, tmp_path: Path, world: int) -> None:
     alone = activations.open_activations(nano, pets, tmp_path / "alone", "exclude", "float32")
     extract.extract(nano, pets, alone, batch_size=3)
-    expected = traces.trace(nano, pets, alone, 3)
+    expected = traces.trace(nano, pets, alone, Passes(3))
     shared = activations.open_activations(nano, pets, tmp_path / "shared", "exclude", "float32")
     ranks, told = team(world, nano, pets), list[int]()
     extract_.extract(ranks, nano, pets, shared, 3, "exclude", "float32", 1, told.append)
@@ -98,7 +99,7 @@ def test_extraction_and_traces_in_shares(nano: Encoder, pets: Scan, tmp_path: Pa
 @pytest.mark.parametrize("world", [1, 2, 5])
 def test_answers_in_shares(tones: Scan, tmp_path: Path, world: int, batch_size: int) -> None:
     encoder = planted_encoder()
-    clips = np.flatnonzero(tones.in_splits("test"))[:33]
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))[:33]
     parts, passes = [Asked(clips[:21], HEADS[:1]), Asked(clips[21:], HEADS[1:])], Passes(batch_size, 2 * batch_size)
 
     def opened(name: str) -> Answers:
@@ -125,7 +126,7 @@ def test_answers_in_shares(tones: Scan, tmp_path: Path, world: int, batch_size: 
 
 
 def test_every_rank_has_conditions_where_batches_are_few(tones: Scan, tmp_path: Path) -> None:
-    clips = np.flatnonzero(tones.in_splits("test"))[:6]
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))[:6]
     for rank in range(3):
         answers = Answers.open(tmp_path / str(rank), 1, len(CHANGES), len(clips), 1)
         ask_all(

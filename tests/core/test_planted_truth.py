@@ -10,6 +10,7 @@ import pytest
 
 from core.ablation import ablate
 from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.encoders import Encoder
 from core.probes import fit
 from core.recording import activations, extract
@@ -56,9 +57,9 @@ def run(folder: Path, shuffle_labels: int | None = None) -> Study:
     encoder, scanned = planted_encoder(), scan_tones(folder, shuffle_labels)
     matrices = activations.open_activations(encoder, scanned, folder, "exclude", "float32")
     extract.extract(encoder, scanned, matrices, batch_size=32)
-    counts = count(scanned, matrices, "tone", "positive", SPLITS)
-    scores = score(scanned, "tone", counts, SETTINGS, n_shuffles=100, seed=0)
-    head = fit.fit_task(scanned, "tone", np.asarray(matrices.embeddings))
+    counts = count(Task(scanned, "tone"), matrices, "positive", SPLITS)
+    scores = score(Task(scanned, "tone"), counts, SETTINGS, n_shuffles=100, seed=0)
+    head = fit.fit_task(Task(scanned, "tone"), np.asarray(matrices.embeddings))
     return Study(encoder, scanned, counts, scores, head)
 
 
@@ -79,11 +80,8 @@ def ablated(true: Study) -> dict[tuple[str, str], Ablation]:
     names, z, p = true.counts.names, true.counts.z, true.counts.p
     targets = ablate.choose_targets("calibrated", None, names, z, p, mask)
     targets += ablate.choose_targets("top 5%", 0.05, names, z, p, None)
-    members, class_names = true.scan.members("tone")
-    found = ablate.ablate(
-        true.encoder, true.scan, true.head.parts, members, class_names, "tones-tone", targets,
-        ablate.Setting(n_controls=20, seed=3),
-    )  # fmt: skip
+    members, class_names = Task(true.scan, "tone").members, Task(true.scan, "tone").class_names
+    found = ablate.Sweep(true.encoder, Task(true.scan, "tone"), true.head.parts, targets, ablate.Setting(n_controls=20, seed=3)).run()  # fmt: skip
     return {(a.selection, a.target): a for a in found}
 
 

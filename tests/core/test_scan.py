@@ -17,6 +17,7 @@ import soundfile
 from core.datasets import Clip, Dataset, audio, folds
 from core.datasets.levels import BAND_FEATURES, spectrum
 from core.datasets.scan import Scan, scan
+from core.datasets.task import Task
 from tests.support.small_study import RATE, sound
 
 
@@ -196,7 +197,7 @@ def test_keys_follow_what_they_stand_for(dataset: Dataset, tmp_path: Path) -> No
 def test_labels_and_splits_in_order(dataset: Dataset, tmp_path: Path) -> None:
     unlabelled = replace(dataset, clips=(replace(dataset.clips[0], labels={}), *dataset.clips[1:]))
     found: Scan = scan(unlabelled, tmp_path / "cache.csv")
-    labels, names = found.labels("kind")
+    labels, names = Task(found, "kind").labels, Task(found, "kind").class_names
     assert names == ["h", "n"]
     assert labels.tolist() == [-1, 0, 1]
     assert found.in_splits("test").tolist() == [False, False, True]
@@ -207,7 +208,7 @@ def test_classes_of_each_clip(dataset: Dataset, tmp_path: Path) -> None:
     labels = ("dog,bark", "broken", "", " bark , dog,bark")
     clips = tuple(replace(c, labels={"kind": k} if k else {}) for c, k in zip(dataset.clips, labels, strict=True))
     found = scan(replace(dataset, clips=clips, multilabel=("kind",)), tmp_path / "cache.csv")
-    members, names = found.members("kind")
+    members, names = Task(found, "kind").members, Task(found, "kind").class_names
     assert names == ["bark", "dog"]
     assert members.tolist() == [[True, True], [False, False], [True, True]]
     assert [c.labels for c in found.record().clips] == [{"kind": ("dog", "bark")}, {}, {"kind": ("bark", "dog")}]
@@ -222,12 +223,12 @@ def test_classes_of_each_clip(dataset: Dataset, tmp_path: Path) -> None:
 def test_attribute_with_a_split_of_its_own(dataset: Dataset, tmp_path: Path) -> None:
     own = replace(dataset, split_of={"kind": ("test", "train", "valid", "")})
     found = scan(own, tmp_path / "cache.csv")
-    assert found.splits("kind").tolist() == ["test", "valid", ""], "the broken file's went with it"
+    assert Task(found, "kind").splits.tolist() == ["test", "valid", ""], "the broken file's went with it"
     assert [clip.splits for clip in found.record().clips] == [{"kind": "test"}, {"kind": "valid"}, {"kind": ""}]
-    assert found.splits("other").tolist() == found.splits().tolist() == ["train", "train", "test"]
-    assert found.in_splits("test", attribute="kind").tolist() == [True, False, False]
-    assert found.in_splits("train", "valid", "test", attribute="kind").tolist() == [True, True, False]
-    assert found.tested("kind").tolist() == [True, False, False]
+    assert Task(found, "other").splits.tolist() == found.splits().tolist() == ["train", "train", "test"]
+    assert Task(found, "kind").in_splits("test").tolist() == [True, False, False]
+    assert Task(found, "kind").in_splits("train", "valid", "test").tolist() == [True, True, False]
+    assert Task(found, "kind").tested.tolist() == [True, False, False]
     assert found.content_key != scan(dataset, tmp_path / "cache.csv").content_key
     other = replace(dataset, split_of={"kind": ("test", "train", "test", "")})
     assert found.content_key != scan(other, tmp_path / "cache.csv").content_key
@@ -239,7 +240,7 @@ def test_folds_in_order_of_their_numbers_the_last_is_the_test_split(dataset: Dat
     assert folds.names(found.splits().tolist()) == ["fold 2", "fold 9", "fold 10"]
     assert found.in_splits("test").tolist() == [True, False, False]
     assert found.in_splits("train").tolist() == [False, True, True]
-    assert found.tested("kind").all()
+    assert Task(found, "kind").tested.all()
     assert folds.names(["train", "fold x", "folder 1"]) == []
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.datasets.scan import Scan
+from core.datasets.task import Task
 from core.evidence.fdr import benjamini_hochberg
 from core.evidence.permutation import evidence
 from core.recording import top_clips
@@ -35,8 +36,13 @@ def study(clips: list = CLIPS) -> tuple[Scan, Activations]:
     return scan, Activations(Path("made"), positive, total, tokens, np.zeros((n, 1), np.float32), np.ones(n, np.uint8))
 
 
+def count_of(made: tuple[Scan, Activations], event: str, splits: tuple[str, ...]) -> counts_.TaskCounts:
+    scan, activations = made
+    return counts_.count(Task(scan, "kind"), activations, event, splits)
+
+
 def count(event: str = "positive", splits: tuple[str, ...] = ("train", "valid")) -> counts_.TaskCounts:
-    return counts_.count(*study(), "kind", event, splits)
+    return count_of(study(), event, splits)
 
 
 def test_positive_event_counts_tokens_of_labelled_selection_clips_by_class() -> None:
@@ -56,7 +62,7 @@ def test_clip_of_several_classes_counts_for_each() -> None:
     labels = ["a,b", "a", "a", "a,b", "b", "b", "b", "b", "c,b", ""]
     clips = [replace(c, labels={"kind": k}) for c, k in zip(scan.dataset.clips, labels, strict=True)]
     scan = replace(scan, dataset=replace(scan.dataset, clips=tuple(clips), multilabel=("kind",)))
-    counts = counts_.count(scan, activations, "kind", "positive", ("train", "valid"))
+    counts = counts_.count(Task(scan, "kind"), activations, "positive", ("train", "valid"))
     assert counts.names == ["a", "b"]
     assert counts.sizes.tolist() == [3, 4]
     assert counts.positive.tolist() == [[21, 18], [11, 9]]
@@ -64,7 +70,7 @@ def test_clip_of_several_classes_counts_for_each() -> None:
     # Test clips: a and b, b, and c with b, of which c is not looked at.
     assert counts.test_positive.tolist() == [[9, 0], [10, 5]]
     assert counts.test_tokens.tolist() == [10, 30]
-    scores = score(scan, "kind", counts, [SelectionSettings("lape", 1.0, 0.5)], 2, 0)
+    scores = score(Task(scan, "kind"), counts, [SelectionSettings("lape", 1.0, 0.5)], 2, 0)
     assert scores.n_clips == 6
     assert scores.n_clips_per_class.tolist() == [3, 4]
 
@@ -73,7 +79,7 @@ def test_split_of_the_attribute_itself_is_the_one_that_counts() -> None:
     scan, activations = study()
     own = ("test", *(c.split for c in scan.dataset.clips[1:]))
     scan = replace(scan, dataset=replace(scan.dataset, split_of={"kind": own}))
-    counts = counts_.count(scan, activations, "kind", "positive", ("train", "valid"))
+    counts = counts_.count(Task(scan, "kind"), activations, "positive", ("train", "valid"))
     assert counts.positive.tolist() == [[13, 12], [3, 3]]
     assert counts.test_positive.tolist() == [[17, 6], [1, 5]]
 
@@ -83,14 +89,14 @@ def test_last_fold_is_the_check_on_what_the_others_chose() -> None:
     folds = [f"fold {k}" for k in (1, 2, 2, 10, 1, 1, 2, 10)]
     clips = [replace(c, split=k) for c, k in zip(scan.dataset.clips, folds, strict=True)]
     scan = replace(scan, dataset=replace(scan.dataset, clips=tuple(clips)))
-    counts = counts_.count(scan, activations, "kind", "positive", ("train", "valid"))
+    counts = counts_.count(Task(scan, "kind"), activations, "positive", ("train", "valid"))
     assert counts.positive.tolist() == [[21, 18], [3, 3]]
     assert counts.test_positive.tolist() == [[9, 0], [1, 5]]
 
 
 def test_evidence_is_that_of_the_selection_clips() -> None:
     counts = count()
-    z, p = evidence(counts.clips, counts.positive, counts.unit_members)
+    z, p = evidence(Task(counts.clips, counts.positive), counts.unit_members)
     np.testing.assert_array_equal(counts.z, z)
     np.testing.assert_array_equal(counts.p, p)
     assert (counts.z[0] > 1.9).all()
@@ -110,7 +116,7 @@ def test_clips_outside_the_selection_do_not_move_the_threshold_of_the_high_event
     scan, activations = study()
     activations.total[9] = 1000  # no label
     activations.total[7] = -1000  # test
-    counts = counts_.count(scan, activations, "kind", "high", ("train", "valid"))
+    counts = counts_.count(Task(scan, "kind"), activations, "high", ("train", "valid"))
     assert counts.positive.tolist() == [[1, 0], [0, 0]]
     assert counts.test_positive.tolist() == [[1, 0], [0, 0]]
 
@@ -118,16 +124,16 @@ def test_clips_outside_the_selection_do_not_move_the_threshold_of_the_high_event
 def test_clip_without_a_token_is_left_out() -> None:
     scan, activations = study()
     activations.tokens[0] = 0
-    counts = counts_.count(scan, activations, "kind", "positive", ("train", "valid"))
+    counts = counts_.count(Task(scan, "kind"), activations, "positive", ("train", "valid"))
     assert counts.sizes.tolist() == [2, 3]
     assert counts.positive[0].tolist() == [13, 12]
 
 
 def test_one_class_is_no_task() -> None:
     with pytest.raises(counts_.NothingToTell, match="^clips of train are of class a only; at least 2 classes are"):
-        counts_.count(*study(CLIPS[:4]), "kind", "positive", ("train",))
+        count_of(study(CLIPS[:4]), "positive", ("train",))
     with pytest.raises(counts_.NothingToTell, match="^clips of fold 9 are absent; at least 2 classes are"):
-        counts_.count(*study(CLIPS[:4]), "kind", "positive", ("fold 9",))
+        count_of(study(CLIPS[:4]), "positive", ("fold 9",))
 
 
 def test_replication_asks_for_twice_the_rate_of_the_others_on_test_clips() -> None:
@@ -140,7 +146,7 @@ def test_replication_asks_for_twice_the_rate_of_the_others_on_test_clips() -> No
 
 def test_replication_is_unknown_where_fewer_than_two_classes_have_test_clips() -> None:
     clips = [c for c in CLIPS if c[:2] != ("test", "b")]
-    holds, share = replication(counts_.count(*study(clips), "kind", "positive", ("train",)), 2.0)
+    holds, share = replication(count_of(study(clips), "positive", ("train",)), 2.0)
     assert np.isnan(holds).all()
     assert np.isnan(share)
 
@@ -166,7 +172,7 @@ def test_masks_use_the_rate_of_false_discoveries_over_all_pairs() -> None:
 def test_scores_hold_counts_pairs_and_their_check() -> None:
     scan, _ = study()
     settings = [SelectionSettings("calibrated", q_max=0.2), SelectionSettings("lape", 1.0, 0.5)]
-    scores = score(scan, "kind", count(), settings, n_shuffles=3, seed=0)
+    scores = score(Task(scan, "kind"), count(), settings, n_shuffles=3, seed=0)
     assert (scores.dataset, scores.attribute, scores.task) == ("made", "kind", "made-kind")
     assert scores.class_names == ("a", "b")
     assert scores.positive_counts.tolist() == [[21, 18], [3, 3]]
@@ -201,8 +207,8 @@ def test_chosen_pairs_that_hold_no_more_often_than_any_are_warned_of() -> None:
             Path("made"), positive, positive.astype(np.float32), np.full(n, 10, np.int32),
             np.zeros((n, 1), np.float32), np.ones(n, np.uint8),
         )  # fmt: skip
-        counts = counts_.count(scan, activations, "kind", "positive", ("train",))
-        scores = score(scan, "kind", counts, [SelectionSettings("calibrated")], 0, 0, ("train",))
+        counts = counts_.count(Task(scan, "kind"), activations, "positive", ("train",))
+        scores = score(Task(scan, "kind"), counts, [SelectionSettings("calibrated")], 0, 0)
         assert len(scores.selections[0].pairs) == 40
         return [w for w in scores.warnings if "no more often" in w]
 
@@ -232,13 +238,13 @@ def test_labels_are_dealt_over_voices_where_each_has_one_class() -> None:
     scan, activations = study()
     clips = [replace(c, labels={**c.labels, "voice": str(v)}) for c, v in zip(scan.dataset.clips, voices, strict=True)]
     scan = replace(scan, dataset=replace(scan.dataset, clips=tuple(clips), attributes=("kind", "voice")))
-    counts = counts_.count(scan, activations, "kind", "positive", ("train", "valid"))
+    counts = counts_.count(Task(scan, "kind"), activations, "positive", ("train", "valid"))
     assert counts.positive.tolist() == [[21, 18], [3, 3]], "what is counted does not depend on it"
     assert counts.sizes.tolist() == [3, 3]
     assert counts.exchange.description == "whole voices"
     assert counts.unit_members.tolist() == [[True, False], [True, False], [False, True], [False, True]]
     assert counts.p.min() >= 1 / 6
-    scores = score(scan, "kind", counts, [SelectionSettings("lape", 1.0, 0.5)], 4, 0)
+    scores = score(Task(scan, "kind"), counts, [SelectionSettings("lape", 1.0, 0.5)], 4, 0)
     assert scores.shuffled == "whole voices"
     assert scores.selections[0].null is not None
     assert scores.selections[0].null.shuffled == "whole voices"
@@ -247,7 +253,7 @@ def test_labels_are_dealt_over_voices_where_each_has_one_class() -> None:
 
 def test_scores_hold_curve_and_p_of_entropies() -> None:
     scan, _ = study()
-    scores = score(scan, "kind", count(), [SelectionSettings("lape", 1.0, 0.5)], 60, 0)
+    scores = score(Task(scan, "kind"), count(), [SelectionSettings("lape", 1.0, 0.5)], 60, 0)
     assert scores.shuffled == "clips"
     assert scores.entropy_p_value is not None
     assert scores.entropy_q_value is not None

@@ -21,6 +21,7 @@ from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.recording import top_clips, traces
 from core.recording.activations import Activations, open_activations
 from core.recording.extract import extract
+from core.recording.passes import Passes
 from core.results import ClipTraces, TokenGrid
 from tests.support.small_study import make_dataset, write_manifest
 
@@ -89,8 +90,8 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Scan:
 
 def traced(encoder: Encoder, found: Scan, folder: Path, batch_size: int = 5) -> tuple[Activations, ClipTraces]:
     matrices = open_activations(encoder, found, folder, "exclude", "float32")
-    extract(encoder, found, matrices, batch_size)
-    return matrices, traces.trace(encoder, found, matrices, batch_size)
+    extract(encoder, found, matrices, Passes(batch_size))
+    return matrices, traces.trace(encoder, found, matrices, Passes(batch_size))
 
 
 def test_known_activations_are_laid_out_by_band_and_time(steps: Scan, tmp_path: Path) -> None:
@@ -216,7 +217,7 @@ def test_blocks_batches_and_lack_of_memory_change_nothing(
     monkeypatch.setattr(nano, "forward", short_of_memory)
     monkeypatch.setattr(traces, "_CELLS_AT_ONCE", 1000)
     told: list[int] = []
-    again = traces.trace(nano, pets, matrices, batch_size=9, progress=told.append)
+    again = traces.trace(nano, pets, matrices, Passes(9), progress=told.append)
     assert told == [9, 16]
     off = []
     for neuron, patterns in again.patterns:

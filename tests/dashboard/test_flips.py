@@ -11,6 +11,7 @@ from core.ablation import ablate
 from core.ablation.ablate import Setting
 from core.ablation.effects import flips
 from core.ablation.targets import Target
+from core.datasets.task import Task
 from core.probes.fit import LinearHead, Part
 from core.results import Ablation
 from db.connection.open import open_store
@@ -18,6 +19,7 @@ from db.reads import ablation as ablation_queries
 from db.reads.frames import frame
 from db.writes.store import Store
 from tests.support.planted import planted_encoder, planted_neurons, scan_tones
+from tests.support.records import ablations_of
 from tests.support.synthetic_store import build_store
 
 NAMES = ("a", "b", "c")
@@ -39,14 +41,11 @@ def test_clips_with_several_labels_have_no_single_answer_to_flip() -> None:
 
 def test_without_a_tones_neurons_its_own_clips_flip_and_no_others(tmp_path: Path) -> None:
     tones = scan_tones(tmp_path)
-    clips = np.flatnonzero(tones.in_splits("test"))
-    members, names = tones.members("tone")
+    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
+    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
     loudest = LinearHead(np.zeros(5), np.ones(5), np.diag([1.0, 1, 1, 1, 0]), np.array([0, 0, 0, 0, 0.1]), np.arange(5))
     parts = [Part(clips[::2], loudest), Part(clips[1::2], loudest)]
-    (found,) = ablate.ablate(
-        planted_encoder(), tones, parts, members, names, "task", [Target("top 1%", "a", planted_neurons()["a"])],
-        Setting(n_controls=2),
-    )  # fmt: skip
+    (found,) = ablate.Sweep(planted_encoder(), Task(tones, "tone"), parts, [Target("top 1%", "a", planted_neurons()["a"])], Setting(n_controls=2)).run()  # fmt: skip
     assert sorted(found.flips["clip_index"]) == [i for i in clips.tolist() if members[i, names.index("a")]]
     assert set(found.flips["predicted_before"]) == {"a"}
     assert "a" not in set(found.flips["predicted_after"])
@@ -80,7 +79,7 @@ def write(path: Path, told: pd.DataFrame, key: str) -> None:
     ablation = Ablation(
         "rooms-event", "top 2%", "dog", 0.0, np.array([3, 5]), effects_of(("dog", "rain")), np.zeros((0, 2)), flips=told
     )
-    store.write_ablations(int(row["id"]), key, model, "rooms-event", [ablation])
+    store.write_ablations(int(row["id"]), key, model, ablations_of("rooms-event", [ablation]))
     engine.dispose()
 
 

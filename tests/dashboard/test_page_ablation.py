@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from core.results import Ablation, Attributions
+from core.results import Ablation, Attributions, Specificity
 from db.connection.open import open_store
 from db.reads import ablation as queries
 from db.reads.frames import frame
 from db.writes.store import Store
 from tests.support.pages import asked, open_page, said
+from tests.support.records import ablations_of
 from tests.support.synthetic_store import DATASETS, build_store
 
 EVENTS = DATASETS["rooms"]["event"]
@@ -43,7 +44,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     np.zeros((3, len(effects))), operation,
                 )
             )  # fmt: skip
-    writer.write_ablations(run, "more", model, "rooms-event", more)
+    writer.write_ablations(run, "more", model, ablations_of("rooms-event", more))
     neurons = pd.DataFrame(
         [(c, n, 0.001 * ((n * 7 + c) % N_NEURONS), 0.01, 3) for c in range(len(EVENTS)) for n in range(N_NEURONS)],
         columns=["class_index", "neuron_index", "attribution", "standard_error", "n_clips"],
@@ -60,7 +61,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         columns=["model", "dataset", "task", "selection", "operation", "gain", "self_effect", "cross_effect",
                  "specificity", "ci_low", "ci_high", "n_classes", "n_neurons"],
     )  # fmt: skip
-    writer.write_specificity(run, "specific", model, specific)
+    writer.write_specificity(run, "specific", model, Specificity(specific))
     engine.dispose()
     return path
 

@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, event, text
 
+from core.datasets.task import Task
 from core.results import ProbeResult
 from db.connection.open import open_store
 from db.reads import coverage, neurons, study
 from db.reads.frames import frame
 from db.writes.store import Store
+from tests.support.records import ablations_of
 from tests.support.synthetic_store import N_NEURONS, build_store
 from tests.support.tiny_study import ABLATION, PROBE, write_study
 
@@ -203,7 +205,7 @@ def test_neuron_selectivity(tiny: Engine) -> None:
 
 def test_ablations_of_a_study_and_of_a_neuron(tiny: Engine) -> None:
     other = replace(ABLATION, selection="aape", neuron_index=ABLATION.neuron_index[:1])
-    Store(tiny).write_ablations(1, "more", 1, "pets-animal", [other])
+    Store(tiny).write_ablations(1, "more", 1, ablations_of("pets-animal", [other]))
     assert len(study.ablation_effects(tiny, "tiny")) == 4
     assert len(study.ablation_effects(tiny, "tiny", "pets-animal", "aape")) == 2
     assert study.ablation_effects(tiny, "tiny", task="unknown").empty
@@ -239,8 +241,8 @@ def test_probe_by_split_and_skipped(tiny: Engine) -> None:
 
 def test_warnings_problems_runs(tiny: Engine) -> None:
     expected = [("tiny", "pets", "pets-animal", "class dog has a single clip")]
-    assert listed(study.warnings(tiny, "tiny")) == expected
-    assert study.warnings(tiny, "unknown").empty
+    assert listed(study.warnings(Task(tiny, "tiny"))) == expected
+    assert study.warnings(Task(tiny, "unknown")).empty
     assert listed(study.problems(tiny)) == [("pets", "train/broken.wav", "cannot be decoded")]
     assert study.runs(tiny)["status"].tolist() == ["done"]
 

@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
-from core.results import ClipRecord, ModelRecord, NeuronPattern, ProbeResult, Problem, TaskScores
+from core.results import ClipRecord, ModelRecord, NeuronPattern, ProbeResult, Problem, Sharing, TaskScores
 from db.connection.open import StoreError
 from db.metadata import METADATA
 from db.reads.pipeline import specific_sets
 from db.schema.views.study import VIEWS
 from db.writes.store import Store
+from tests.support.records import ablations_of
 from tests.support.tiny_study import (
     ABLATION,
     CALIBRATED,
@@ -79,12 +80,12 @@ def test_ablations_replace_those_of_their_selection_and_gain_only(engine: Engine
     model_id = write_study(engine)
     store = Store(engine)
     task = "pets-animal"
-    store.write_ablations(1, "twice", model_id, task, [replace(ABLATION, gain=2.0)])
-    store.write_ablations(1, "dog", model_id, task, [replace(ABLATION, gain=2.0, target="dog")])
+    store.write_ablations(1, "twice", model_id, ablations_of(task, [replace(ABLATION, gain=2.0)]))
+    store.write_ablations(1, "dog", model_id, ablations_of(task, [replace(ABLATION, gain=2.0, target="dog")]))
     found = rows(engine, "SELECT DISTINCT gain, target FROM ablation_effects ORDER BY 1")
     assert found == [(0.0, "cat"), (2.0, "dog")]
     assert [store.is_done(key) for key in ("tiny/ablate", "twice", "dog")] == [True, False, True]
-    store.write_ablations(1, "none", model_id, task, [], (ABLATION.selection, "scale", 2.0))
+    store.write_ablations(1, "none", model_id, ablations_of(task, [], (ABLATION.selection, "scale", 2.0)))
     assert rows(engine, "SELECT DISTINCT gain, target FROM ablation_effects") == [(0.0, "cat")]
     assert [store.is_done(key) for key in ("tiny/ablate", "dog", "none")] == [True, False, True]
 
@@ -246,7 +247,7 @@ def test_unknown_names_say_what_to_do(engine: Engine) -> None:
     with pytest.raises(StoreError, match="task pets-animal is not in the store; write its scores"):
         store.write_probe(run_id, "p", model_id, PROBE)
     with pytest.raises(StoreError, match="class cat of task pets-animal is not in the store"):
-        store.write_shared(run_id, "sh", model_id, [SHARED])
+        store.write_shared(run_id, "sh", model_id, Sharing([SHARED]))
     with pytest.raises(ValueError, match=r"have shape \(2, 2\), expected \(2, 3\)"):
         wrong = replace(SCORES, positive_counts=SCORES.positive_counts[:, :2])
         store.write_scores(run_id, "s", model_id, wrong)

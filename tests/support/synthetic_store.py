@@ -26,12 +26,14 @@ from core.results import (
     Problem,
     Selection,
     SharedNeurons,
+    Sharing,
     TaskScores,
     TokenGrid,
     TopClips,
 )
 from db.connection.open import open_store
 from db.writes.store import Store
+from tests.support.records import ablations_of
 
 LAYER_WIDTHS = (64,) * 6
 N_NEURONS = sum(LAYER_WIDTHS)
@@ -160,11 +162,11 @@ def _write_model(
             store.write_probe(run_id, f"{key}/{task}/probe", model_id, _probe(scores, rng))
             if task != "rooms-place":  # as where a split lacks what a probe needs
                 ablations = _ablations(scores, rng)
-                store.write_ablations(run_id, f"{key}/{task}/ablate", model_id, task, ablations)
+                store.write_ablations(run_id, f"{key}/{task}/ablate", model_id, ablations_of(task, ablations))
             for selection in scores.selections:
                 chosen.setdefault(selection.preset, []).extend(_by_class(scores, selection))
     shared = [SharedNeurons(preset, _shared(sets)) for preset, sets in chosen.items()]
-    store.write_shared(run_id, f"{name}/share", model_id, shared)
+    store.write_shared(run_id, f"{name}/share", model_id, Sharing(shared))
     store.finish_run(run_id, "done", {"extract": 12.5, "score": 3.25, "ablate": 7.0})
 
 

@@ -27,11 +27,14 @@ from core.results import (
     Problem,
     Selection,
     SharedNeurons,
+    Sharing,
+    Specificity,
     TaskScores,
     TokenGrid,
     TopClips,
 )
 from db.writes.store import Store
+from tests.support.records import ablations_of
 
 NAN = float("nan")
 
@@ -332,9 +335,9 @@ def write_study(engine: Engine, model: str = "tiny") -> int:
     store.write_traces(run_id, f"{model}/traces", model_id, TRACES)
     store.write_probe(run_id, f"{model}/probe", model_id, PROBE)
     store.write_attributions(run_id, f"{model}/attribution", model_id, ATTRIBUTIONS)
-    store.write_ablations(run_id, f"{model}/ablate", model_id, "pets-animal", [ABLATION])
-    store.write_specificity(run_id, f"{model}/specificity", model_id, SPECIFICITY)
-    store.write_shared(run_id, f"{model}/share", model_id, [SHARED])
+    store.write_ablations(run_id, f"{model}/ablate", model_id, ablations_of("pets-animal", [ABLATION]))
+    store.write_specificity(run_id, f"{model}/specificity", model_id, Specificity(SPECIFICITY))
+    store.write_shared(run_id, f"{model}/share", model_id, Sharing([SHARED]))
     store.finish_run(run_id, "done", {"extract": 1.0, "score": 2.0, "ablate": 3.0, "other": 4.0})
     return model_id
 

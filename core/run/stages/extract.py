@@ -1,4 +1,4 @@
-"""The stage that records a dataset's activations."""
+"""The stage that records a dataset's activations: one forward pass a clip, each rank its share."""
 
 from __future__ import annotations
 
@@ -9,49 +9,92 @@ from pathlib import Path
 from core.datasets.scan import Scan
 from core.distributed.ranks import Ranks
 from core.encoders import Encoder
-from core.encoders.base import Padding
 from core.errors import InputError
-from core.recording import activations
-from core.recording import extract as extract_
-from core.recording.activations import Activations
-from core.run.stages.trace import Index
+from core.progress.progress import Update
+from core.recording import checksums
+from core.recording.activations import Activations, open_activations, reopen
+from core.recording.extract import changed_by_precision, extract, missing_batches
+from core.recording.passes import Passes
+from core.recording.top_clips import Index, top_clips
+from core.results import TopClips as TopClipsRecord
+from core.run.stages.base import Stage
+from core.run.study import Study
 
 _NOT_SHARED_SAFELY = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
 """File systems where two machines that write neighbouring rows of a map undo each other's: pages go back whole."""
 
 
+def record_activations(study: Study, scan: Scan) -> Activations:
+    """Counts of positive tokens per clip and neuron, and embeddings, beside the store; what is there is not run again.
+
+    Raises
+    ------
+    InputError
+        If they are not there and ``--stages`` does not have ``extract``.
+    """
+    config, encoder, name = study.config, study.encoder, scan.dataset.name
+    matrices = checksums.with_sums(open_activations(encoder, scan, study.files, config.padding, study.precision))
+    checksums.check(matrices, study.progress.warn)
+    if not matrices.complete:
+        if "extract" not in config.stages:
+            raise InputError(f"{name} has no activations of {encoder.name} yet; add extract to --stages")
+        with study.timer("extract"), study.shown("extract", len(matrices.done), "clips") as update:
+            extract_on_ranks(study.ranks, encoder, scan, matrices, study.passes(scan), update)
+        if study.precision != "float32":
+            study.note(changed_by_precision(encoder, scan, config.padding, study.precision))
+    checksums.settle(matrices, study.files, lambda: study.store.forget_stages(study.model_id, name))
+    return matrices
+
+
 @dataclass(frozen=True)
-class Extract:
+class TopClips(Stage):
+    """The clips that each neuron answers to most."""
+
+    part = "extract"
+    study: Study
+    scan: Scan
+    matrices: Activations
+
+    @property
+    def wanted(self) -> bool:
+        """Always: it needs no pass."""
+        return True
+
+    @property
+    def key(self) -> str:
+        return self.study.key("top_clips", self.scan.content_key)
+
+    def run(self) -> TopClipsRecord:
+        return top_clips(self.scan, self.matrices)
+
+
+@dataclass(frozen=True)
+class ExtractJob:
     """Fill the rows of some batches."""
 
     encoder: str
     dataset: str
     folder: Path
     batches: Sequence[Index]
-    batch_size: int
-    padding: Padding
-    precision: str
-    workers: int
+    passes: Passes
 
     def run(self, ranks: Ranks, told: Callable[[], None]) -> None:
-        extract_.extract(
-            ranks.held["encoder", self.encoder], ranks.held["scan", self.dataset], activations.reopen(self.folder),
-            self.batch_size, self.padding, self.precision, self.workers, lambda _: told(), ranks.mine(self.batches),
+        extract(
+            ranks.held["encoder", self.encoder], ranks.held["scan", self.dataset], reopen(self.folder), self.passes,
+            lambda _: told(), ranks.mine(self.batches),
         )  # fmt: skip
 
 
-def extract(
-    ranks: Ranks,
-    encoder: Encoder,
-    scan: Scan,
-    matrices: Activations,
-    batch_size: int,
-    padding: Padding,
-    precision: str,
-    workers: int,
-    progress: Callable[[int], None],
+def extract_on_ranks(
+    ranks: Ranks, encoder: Encoder, scan: Scan, matrices: Activations, passes: Passes, update: Update
 ) -> None:
-    """Fill the rows that are not done yet, each rank its own; as `core.recording.extract.extract`."""
+    """Fill the rows that are not done yet, each rank its own; as `core.recording.extract.extract`.
+
+    Raises
+    ------
+    InputError
+        If several machines do not share the folder, or share it on a file system that loses rows.
+    """
     if ranks.several_machines:
         _refuse_unsafe(matrices.folder, Path("/proc/self/mounts"))
 
@@ -62,14 +105,11 @@ def extract(
         n_done = int(matrices.done.sum())
         if n_done != told:
             told = n_done
-            progress(n_done)
+            update(n_done)
 
     watch()
-    batches = extract_.missing_batches(matrices, batch_size)
-    folder = matrices.folder.absolute()
-    ranks.do(
-        Extract(encoder.name, scan.dataset.name, folder, batches, batch_size, padding, precision, workers), watch
-    )  # fmt: skip
+    folder, batches = matrices.folder.absolute(), missing_batches(matrices, passes.batch_size)
+    ranks.do(ExtractJob(encoder.name, scan.dataset.name, folder, batches, passes), watch)
     watch()
     if not matrices.complete:
         raise InputError(

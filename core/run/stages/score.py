@@ -1,46 +1,83 @@
-"""The stage that scores one task: entropy, selections, nulls, and what stands beside them."""
+"""The stage that scores one task: entropy, selections, nulls, and what stands beside them; and its linear head."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from core.ablation import ablate
+from core.ablation.ablate import too_few_clips
 from core.arrays.blocks import WORTH_THREADS
 from core.arrays.threads import one_thread
-from core.datasets.scan import Scan
-from core.probes.fit import Probe
+from core.probes.fit import describe
 from core.progress.progress import Update
-from core.recording.activations import Activations
-from core.results import TaskScores
-from core.run.config import AnalysisConfig
-from core.scoring import context
-from core.scoring import scores as scoring
-from core.scoring.counts import TaskCounts
+from core.results import ProbeResult, TaskScores
+from core.run import verdicts
+from core.run.stages.task import TaskStage, TaskStudy
+from core.scoring import context, scores
 
 
-def n_steps_of_score(config: AnalysisConfig) -> int:
-    """Shuffles and parts of `score`."""
-    return config.shuffles + context.N_PARTS
+def selection_facts(of: TaskStudy) -> list[object]:
+    """What the choice of neurons depends on, for the keys of stages."""
+    config = of.study.config
+    selections = config.selections(of.task.dataset.entropy_rate)
+    return [config.event, config.selection_splits(), [vars(setting) for setting in selections]]
 
 
-def score(
-    config: AnalysisConfig,
-    scan: Scan,
-    matrices: Activations,
-    attribute: str,
-    counts: TaskCounts,
-    heads: Probe,
-    progress: Update,
-) -> TaskScores:
-    """Entropy and class-specific neurons by every preset, beside their nulls and all that tells what they are worth."""
-    settings = config.selections(scan.dataset.entropy_rate)
-    with one_thread(matrices.positive.shape[1] < WORTH_THREADS):
-        scores = scoring.score(
-            scan, attribute, counts, settings, config.shuffles, config.seed, config.selection_splits(), progress
-        )
-        scores = context.with_worth(
-            scan, matrices, attribute, counts, scores, settings, heads.result, config.event, config.seed,
-            lambda done: progress(config.shuffles + done),
+@dataclass(frozen=True)
+class Score(TaskStage):
+    """Entropy and class-specific neurons by every preset, each beside its null."""
+
+    part = "score"
+    of: TaskStudy
+
+    @property
+    def key(self) -> str:
+        config, task = self.study.config, self.of.task
+        return self.study.key(
+            "score", task.scan.content_key, task.name, selection_facts(self.of), config.shuffles, config.seed,
+            config.min_test_clips,
         )  # fmt: skip
-    left_out = ablate.too_few_clips(scan, attribute, counts.names, config.min_test_clips)
-    return replace(scores, warnings=(*scores.warnings, left_out)) if left_out else scores
+
+    def run(self) -> TaskScores:
+        progress = self.study.progress
+        _ = self.of.counts, self.of.heads
+        with self.study.shown("score", self.study.config.shuffles + context.N_PARTS, "steps") as update:
+            scored = score(self.of, update)
+        for warning in scored.warnings:
+            progress.warn(warning, indent=4)
+        progress.print(f"    {verdicts.verdict(scored)}")
+        return scored
+
+
+def score(of: TaskStudy, update: Update) -> TaskScores:
+    """Entropy and class-specific neurons by every preset, beside their nulls and all that puts them in context."""
+    config, task, counts = of.study.config, of.task, of.counts
+    settings = config.selections(task.dataset.entropy_rate)
+    with one_thread(of.matrices.positive.shape[1] < WORTH_THREADS):
+        scored = scores.score(task, counts, settings, config.shuffles, config.seed, update)
+        beside = context.Context(task, of.matrices, counts, settings, config.event, config.seed)
+        scored = beside.add_to(scored, of.heads.result, lambda done: update(config.shuffles + done))
+    left_out = too_few_clips(task, counts.names, config.min_test_clips)
+    return replace(scored, warnings=(*scored.warnings, left_out)) if left_out else scored
+
+
+@dataclass(frozen=True)
+class Head(TaskStage):
+    """The linear head's accuracy; stored for whatever comes of it."""
+
+    part = "score"
+    of: TaskStudy
+
+    @property
+    def wanted(self) -> bool:
+        """An ablation needs it too."""
+        return {"score", "ablate"} & set(self.study.config.stages) != set()
+
+    @property
+    def key(self) -> str:
+        return self.study.key("probe", self.of.task.scan.content_key, self.of.task.name)
+
+    def run(self) -> ProbeResult:
+        return self.of.heads.result
+
+    def stored(self) -> None:
+        self.study.progress.print(f"  {self.of.task.name} · linear head: {describe(self.of.heads.result)}")

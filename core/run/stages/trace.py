@@ -1,28 +1,55 @@
-"""The stage that records when and where in its clips each neuron fires."""
+"""The stage that records when and where in its clips each neuron fires: one more pass, each rank its share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.datasets.scan import Scan
 from core.distributed.ranks import Ranks
 from core.encoders import Encoder
-from core.encoders.base import Padding
-from core.recording import top_clips, traces
+from core.progress.progress import Update
 from core.recording.activations import Activations
+from core.recording.passes import Passes
+from core.recording.top_clips import Chosen, Index, choose
+from core.recording.traces import Found, FoundElsewhere, batches_of, find_patterns, traces_of
 from core.results import ClipTraces
-
-Index = NDArray[np.int64]
+from core.run.stages.base import Stage
+from core.run.study import Study
 
 
 @dataclass(frozen=True)
-class Find:
+class Trace(Stage):
+    """Top, middle and silent clips of each neuron, and where in them it fires."""
+
+    part = "extract"
+    study: Study
+    scan: Scan
+    matrices: Activations
+
+    @property
+    def key(self) -> str:
+        return self.study.key("traces", self.scan.content_key)
+
+    @cached_property
+    def chosen(self) -> Chosen:
+        """The clips of every neuron."""
+        return choose(self.scan.dataset.name, self.matrices)
+
+    def run(self) -> ClipTraces:
+        study, folder = self.study, self.matrices.folder
+        with study.shown("traces", len(np.unique(self.chosen.clips)), "clips") as update:
+            passes = study.passes(self.scan)
+            found = find_on_ranks(study.ranks, study.encoder, self.scan, (self.chosen, folder), passes, update)
+        return traces_of(self.scan.dataset.name, self.chosen, found)
+
+
+@dataclass(frozen=True)
+class FindJob:
     """Where neurons fire in the clips of some batches; on others than rank 0 into a file of the rank's own."""
 
     encoder: str
@@ -30,11 +57,9 @@ class Find:
     clips: Index
     folder: Path
     batches: Sequence[Index]
-    padding: Padding
-    precision: str
-    workers: int
+    passes: Passes
 
-    def run(self, ranks: Ranks, told: Callable[[], None]) -> traces.Found | traces.FoundElsewhere:
+    def run(self, ranks: Ranks, told: Callable[[], None]) -> Found | FoundElsewhere:
         n_before = 0
 
         def progress(n: int) -> None:
@@ -43,41 +68,26 @@ class Find:
             n_before = n
             told()
 
+        encoder, scan = ranks.held["encoder", self.encoder], ranks.held["scan", self.dataset]
         name = None if ranks.is_first else f"traces-{ranks.rank}.part"
-        found = traces.find_patterns(
-            ranks.held["encoder", self.encoder], ranks.held["scan", self.dataset], self.clips, self.folder,
-            ranks.mine(self.batches), self.padding, self.precision, self.workers, progress, name,
-        )  # fmt: skip
+        found = Found.open(encoder, self.clips, len(scan.dataset.clips), self.folder, name)
+        find_patterns(encoder, scan, found, ranks.mine(self.batches), self.passes, progress)
         return found if ranks.is_first else found.elsewhere()
 
 
-def trace(
-    ranks: Ranks,
-    encoder: Encoder,
-    scan: Scan,
-    matrices: Activations,
-    batch_size: int,
-    padding: Padding,
-    precision: str,
-    workers: int,
-    progress: Callable[[int], None],
-    chosen: top_clips.Chosen,
-) -> ClipTraces:
-    """Look where in their clips the neurons fire, each rank in its own; as `core.recording.traces.trace`."""
-
-    def find(_: Encoder, __: Scan, clips: Index, folder: Path, batches: Sequence[Index], *how: Any) -> traces.Found:
-        folder = folder.absolute()
-        job = Find(encoder.name, scan.dataset.name, clips, folder, batches, padding, precision, workers)
-        try:
-            found, *others = ranks.do(job, lambda: progress(ranks.count()))
-            for other in others:
-                found.take(other)
-        finally:
-            for left_over in folder.glob("traces-*.part"):
-                left_over.unlink()
-        progress(ranks.count())
-        return found
-
-    return traces.trace(
-        encoder, scan, matrices, batch_size, padding, precision, workers, progress, chosen, find
-    )  # fmt: skip
+def find_on_ranks(
+    ranks: Ranks, encoder: Encoder, scan: Scan, wanted: tuple[Chosen, Path], passes: Passes, update: Update
+) -> Found:
+    """Look where in their clips the neurons fire, each rank in its own; ``wanted`` are the clips and where it lies."""
+    chosen, folder = wanted[0], wanted[1].absolute()
+    batches = batches_of(chosen, passes.batch_size)
+    job = FindJob(encoder.name, scan.dataset.name, chosen.clips, folder, batches, passes)
+    try:
+        found, *others = ranks.do(job, lambda: update(ranks.count()))
+        for other in others:
+            found.take(other)
+    finally:
+        for left_over in folder.glob("traces-*.part"):
+            left_over.unlink()
+    update(ranks.count())
+    return found

@@ -1,0 +1,65 @@
+"""What the stages of one task share, computed when the first of them asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from core.ablation.ablate import draw_parts
+from core.datasets.task import Task
+from core.evidence.exchange_of_task import group_of_clips
+from core.probes import fit, refits
+from core.probes.fit import Part
+from core.probes.linear import LinearHead
+from core.recording.activations import Activations
+from core.run.config import ablate_clips_for
+from core.run.stages.base import Stage
+from core.run.study import Study
+from core.scoring.counts import TaskCounts, count
+
+
+@dataclass(frozen=True)
+class TaskStudy:
+    """One task of one model."""
+
+    study: Study
+    task: Task
+    matrices: Activations
+
+    @cached_property
+    def counts(self) -> TaskCounts:
+        """Counts by class, and the evidence for each pair."""
+        config = self.study.config
+        return count(self.task, self.matrices, config.event, config.selection_splits())
+
+    @cached_property
+    def heads(self) -> fit.Probe:
+        """The linear head, or one a fold."""
+        return fit.fit_task(self.task, np.asarray(self.matrices.embeddings))
+
+    @cached_property
+    def refits(self) -> list[list[LinearHead]]:
+        """Heads fitted again on resampled train clips, of whole groups where they are known."""
+        config, groups = self.study.config, group_of_clips(self.task)
+        return refits.refit_heads(
+            self.heads, self.task, self.matrices.embeddings, config.probe_seeds, config.seed, groups
+        )
+
+    def test_clips(self, least: int) -> list[Part]:
+        """The heads with the test clips that are run: at least so many a class, where a limit is set."""
+        config = self.study.config
+        limit = ablate_clips_for(self.study.encoder.device, config.ablate_clips)
+        return draw_parts(self.heads.parts, self.task.members, limit, least, config.seed)
+
+
+class TaskStage(Stage):
+    """A stage of one task."""
+
+    of: TaskStudy
+
+    @property
+    def study(self) -> Study:  # type: ignore[override]
+        """The model and its run."""
+        return self.of.study

@@ -1,7 +1,7 @@
 # make demo       set up and run the whole study on the embedded demo
 # make dashboard  open the page on its results
 # make test       set up and run all tests
-# make lint       formatting, style and types
+# make lint       formatting, style, types, and which room may import which
 # make audit      licences of all dependencies, and their known faults (exit code 3 where the service is not reached)
 PYTHON ?= python3
 VENV := .venv
@@ -24,6 +24,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 audit: $(VENV)/test.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[audit]'

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dashboard.report import findings, study, tables
 from dashboard.report.markdown import markdown
 from dashboard.report.parts import Section, bullets
-from dashboard.shared.presets import MEANING, TERMS
+from dashboard.shared.text.glossary import TERMS
 from db.connection.open import StoreError, open_store, shown, store_name
 from db.reads import report
 from db.reads import study as queries
@@ -117,7 +117,7 @@ def sections(engine: Engine) -> list[Section]:
         "Ablation": findings.ablation(engine, standing),
         "Confounds and warnings": findings.confounds(engine),
         "What was not measured": findings.missing(tables.lacks(engine, coverage, runs)),
-        "Words and rules": [bullets(f"**{word}**: {meaning}" for word, meaning in {**MEANING, **TERMS}.items())],
+        "Words and rules": [bullets(f"**{word}**: {meaning}" for word, meaning in TERMS.items())],
         "How to cite": [bullets(findings.sources(engine, program_version()))],
     }
     return [Section(title, list(told)) for title, told in parts.items()]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.shared.text.glossary import TERMS
+
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "pages"
 
 
@@ -33,3 +35,5 @@ def head(title: str, name: str, intro: str = "") -> None:
 def _explain(name: str) -> None:
     file = PAGES / f"{name}.md"
     st.markdown(file.read_text(encoding="utf-8") if file.is_file() else "The docs are not installed beside the page.")
+    with st.expander("Glossary", icon=":material/dictionary:"):
+        st.markdown("\n".join(f"- **{word}**: {meaning}" for word, meaning in TERMS.items()))

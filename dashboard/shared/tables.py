@@ -8,12 +8,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared.presets import TERMS
+from dashboard.shared.text.glossary import TERMS
 
 COLUMNS: Mapping[str, Any] = {
     "class_name": st.column_config.TextColumn("Class"),
-    "activation_probability": st.column_config.NumberColumn("Probability", format="%.1f%%", help=TERMS["probability"]),
-    "max_probability": st.column_config.NumberColumn("Highest probability", format="%.1f%%", help=TERMS["probability"]),
+    "activation_probability": st.column_config.NumberColumn(
+        "Probability", format="%.1f%%", help=TERMS["activation probability"]
+    ),
+    "max_probability": st.column_config.NumberColumn(
+        "Highest probability", format="%.1f%%", help=TERMS["activation probability"]
+    ),
     "entropy": st.column_config.NumberColumn("Entropy (nats)", format="%.3f", help=TERMS["entropy"]),
     "lift": st.column_config.NumberColumn("Lift", format="%.1f×", help=TERMS["lift"]),
     "p_value": st.column_config.NumberColumn("p", format="%.1e", help=TERMS["p"]),

@@ -7,9 +7,10 @@ import streamlit as st
 
 from dashboard.pages.ablation import attribution, charts
 from dashboard.pages.ablation import facts as told
-from dashboard.shared import address, data, draw, page, presets, share, sidebar, tables
+from dashboard.shared import address, data, draw, page, share, sidebar, tables
 from dashboard.shared.player.player import player, stored_track
 from dashboard.shared.text import words
+from dashboard.shared.text.glossary import TERMS
 from db.reads import ablation as queries
 
 MOST_ROWS = 40  # of the strip
@@ -129,7 +130,7 @@ if details.open:
             column_config={
                 **tables.COLUMNS,
                 "label": "Effect",
-                "q_value": st.column_config.NumberColumn("q", format="%.2g", width=100, help=presets.TERMS["q"]),
+                "q_value": st.column_config.NumberColumn("q", format="%.2g", width=100, help=TERMS["q"]),
                 "n_clips": st.column_config.NumberColumn("Clips", help="Test clips."),
                 "control_p_value": st.column_config.NumberColumn(
                     "p of controls", format="%.2g", help="How often a random set is as far out; least: 1 / (sets + 1)."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dashboard.shared.presets import TERMS
 from dashboard.shared.text import facts
+from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.words import number, plain
 
 SMALL_CLASS = 10  # selection clips; the run warns of the same

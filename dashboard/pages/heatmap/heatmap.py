@@ -8,9 +8,10 @@ import streamlit as st
 from dashboard.pages.heatmap import charts as heatmaps
 from dashboard.pages.heatmap import facts
 from dashboard.pages.heatmap import picture as neuron_picture
-from dashboard.shared import address, data, draw, page, presets, share, sidebar, tables
+from dashboard.shared import address, data, draw, page, share, sidebar, tables
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
+from dashboard.shared.text.glossary import TERMS
 from db.reads import heatmap, study
 from db.reads import neurons as neuron_queries
 
@@ -50,7 +51,7 @@ groupings = facts.groupings(groups, names)
 grouping = address.choice("groups", [*groupings, NO_GROUPS], groupings[0]) if groupings else NO_GROUPS
 order = facts.in_groups(names, groups, None if grouping == NO_GROUPS else grouping)
 
-st.markdown(facts.sentence(of_task.to_dict(), cells["stands"]), help=presets.TERMS["null"])
+st.markdown(facts.sentence(of_task.to_dict(), cells["stands"]), help=TERMS["null"])
 with st.container(horizontal=True, vertical_alignment="bottom"):
     if null_known:
         key = address.show("select_show", shown)
@@ -148,7 +149,7 @@ def cell_neurons() -> None:
     st.caption(
         f"{len(ordered)} neurons over all classes of {words.plain(task)}, like beside like; in per cent.{note} "
         "Click a row to open the neuron.",
-        help=presets.TERMS["probability"],
+        help=TERMS["activation probability"],
     )
     event = draw.chart(
         heatmaps.probability_heatmap,
@@ -251,7 +252,7 @@ if block is not None:
             "link": LINK,
             "top_class": st.column_config.TextColumn("Strongest class", help="Where its probability is highest."),
             "activation": st.column_config.NumberColumn(
-                "Highest probability", format="%.1f%%", help=presets.TERMS["probability"]
+                "Highest probability", format="%.1f%%", help=TERMS["activation probability"]
             ),
             "entropy_q_value": st.column_config.NumberColumn(
                 "q of the entropy", format="%.2g",

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from dashboard.pages.listen import charts, sounds, uploads
 from dashboard.pages.listen import facts as listen_facts
 from dashboard.pages.listen import model as live
-from dashboard.shared import address, data, draw, page, presets, share, sidebar, tables
+from dashboard.shared import address, data, draw, page, share, sidebar, tables
 from dashboard.shared import store as stores
 from dashboard.shared.player.player import Overlay, Track, player
 from dashboard.shared.text import words
+from dashboard.shared.text.glossary import TERMS
 from db.reads import clips, listen
 
 MOST_IN_TABLE, MOST_IN_STRIP, MOST_CLASSES, MOST_COLUMNS = 40, 14, 14, 160
@@ -230,10 +231,10 @@ st.dataframe(
             "Tokens above 0", format="%.0f%%", help="Share of the sound's tokens at which the neuron is active."
         ),
         "classes": st.column_config.ListColumn(
-            "Class-specific for", width="large", help=presets.TERMS["class-specific"]
+            "Class-specific for", width="large", help=TERMS["class-specific"]
         ),
-        "lift": st.column_config.NumberColumn("Lift", format="%.1f×", help=presets.TERMS["lift"] + " Of the first."),
-        "q_value": st.column_config.NumberColumn("q", format="%.2g", help=presets.TERMS["q"] + " Of the first."),
+        "lift": st.column_config.NumberColumn("Lift", format="%.1f×", help=TERMS["lift"] + " Of the first."),
+        "q_value": st.column_config.NumberColumn("q", format="%.2g", help=TERMS["q"] + " Of the first."),
         "mean_activation": st.column_config.NumberColumn("Mean activation", format="%.3g"),
     },
     height=min(38 + 35 * len(top), 388),

@@ -8,9 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.pages.neuron import charts, clips, facts, parts
-from dashboard.shared import address, data, draw, page, presets, share, sidebar, tables
+from dashboard.shared import address, data, draw, page, share, sidebar, tables
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
+from dashboard.shared.text.glossary import TERMS
 from db.reads import neuron_evidence as evidence
 from db.reads import neurons, study
 
@@ -92,8 +93,8 @@ pairs = pairs[pairs["preset"] == preset]
 standing = selectivity[selectivity["task"] == task]
 st.markdown(
     facts.headline(pairs, standing.iloc[0].to_dict() if len(standing) else None, task, preset),
-    help=f"**Class-specific**: {presets.TERMS['class-specific']} **Lift**: {presets.TERMS['lift']} Its 95 % interval "
-    f"stands in brackets. **q**: {presets.TERMS['q']} **Entropy**: {presets.TERMS['entropy']}",
+    help=f"**Class-specific**: {TERMS['class-specific']} **Lift**: {TERMS['lift']} Its 95 % interval "
+    f"stands in brackets. **q**: {TERMS['q']} **Entropy**: {TERMS['entropy']}",
 )
 position = f"number {current_list.index(neuron) + 1} of" if neuron in current_list else "not among"
 st.caption(
@@ -118,7 +119,7 @@ def small_charts(names: list[str]) -> None:
 
 def its_classes() -> None:
     """Activation probability over the classes of every task, the chosen one first."""
-    st.subheader("Which classes it answers to", help=f"**Activation probability**: {presets.TERMS['probability']}")
+    st.subheader("Which classes it answers to", help=f"**Activation probability**: {TERMS['probability']}")
     first, rest = facts.task_order(answers, pairs, task)
     if not first:
         st.caption("No task has been scored for this neuron.")
@@ -172,7 +173,7 @@ def pairs_table() -> None:
         column_config={
             **tables.COLUMNS,
             "task": "Task",
-            "interval": st.column_config.TextColumn("Lift [95 %]", help=presets.TERMS["lift"]),
+            "interval": st.column_config.TextColumn("Lift [95 %]", help=TERMS["lift"]),
             "folds": st.column_config.TextColumn("Held in folds", help="Folds in which the lift is at least 2."),
             "share_of_draws": st.column_config.NumberColumn(
                 "Other draws", format="%.0f%%", help="Of other draws of our split, how many choose the pair again."

@@ -15,6 +15,7 @@ from dashboard.pages.neuron import facts as neuron_facts
 from dashboard.pages.pitch import facts as pitch_facts
 from dashboard.shared import address, data, draw, presets, share, tables
 from dashboard.shared.text import facts, words
+from dashboard.shared.text.glossary import TERMS
 from db.reads import ablation, neurons
 from db.reads import neuron_evidence as evidence
 
@@ -81,7 +82,7 @@ def worth(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.
 def _entropy(one: One, selectivity: pd.DataFrame) -> None:
     st.subheader(
         "How selective, task by task",
-        help=f"**Entropy**: {presets.TERMS['entropy']} Rank 1 has the lowest of the model’s neurons. q: how often "
+        help=f"**Entropy**: {TERMS['entropy']} Rank 1 has the lowest of the model’s neurons. q: how often "
         "shuffled labels give an entropy as low, corrected for the number of neurons.",
     )
     table = neuron_facts.entropies(selectivity)

@@ -7,9 +7,10 @@ import streamlit as st
 
 from dashboard.pages.ablation import charts as ablation_charts
 from dashboard.pages.overview import facts as overview_facts
-from dashboard.shared import address, data, draw, page, presets, share, sidebar, tables
+from dashboard.shared import address, data, draw, page, share, sidebar, tables
 from dashboard.shared.charts import by_task as charts
 from dashboard.shared.text import facts, words
+from dashboard.shared.text.glossary import TERMS
 from db.reads import coverage as coverage_queries
 from db.reads import study
 
@@ -70,7 +71,7 @@ if paper.open:
 
 st.subheader(
     "Coverage and class-specific neurons by task",
-    help="\n\n".join(f"**{name}**: {presets.TERMS[name]}" for name in ("class-specific", "coverage", "null")),
+    help="\n\n".join(f"**{name}**: {TERMS[name]}" for name in ("class-specific", "coverage", "null")),
 )
 if coverage.empty:
     st.caption(f"No task has been scored with the preset {preset}.")

@@ -6,9 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.pages.pitch import charts, facts
-from dashboard.shared import address, data, draw, page, presets, share, sidebar
+from dashboard.shared import address, data, draw, page, share, sidebar
 from dashboard.shared.player import player
 from dashboard.shared.text import words
+from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.theme import MODEL_COLOURS
 from db.reads import clips as clip_queries
 from db.reads import pitch, study
@@ -104,7 +105,7 @@ of_task = coverage[(coverage["model"] == model) & (coverage["task"] == task)]
 chance = of_task["null_n_class_specific_mean"].dropna()
 dealt = tuned.loc[tuned["task"] == task, "shuffled"].iloc[0]
 spoken += f"; with shuffled labels {chance.iloc[0]:,.1f} on average" if len(chance) else "; no null was computed"
-st.markdown(f"{spoken}. Labels were dealt anew by {words.plain(dealt)}.", help=presets.TERMS["null"])
+st.markdown(f"{spoken}. Labels were dealt anew by {words.plain(dealt)}.", help=TERMS["null"])
 
 if n_tuned == 0:
     st.info(

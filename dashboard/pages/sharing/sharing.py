@@ -11,9 +11,10 @@ from dashboard.pages.heatmap import facts
 from dashboard.pages.sharing import charts
 from dashboard.pages.sharing import facts as sharing_facts
 from dashboard.pages.sharing.clips import play
-from dashboard.shared import address, data, draw, page, presets, share, sidebar, tables
+from dashboard.shared import address, data, draw, page, share, sidebar, tables
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
+from dashboard.shared.text.glossary import TERMS
 from db.reads import heatmap, sharing, study
 
 MOST_CLASSES = 60
@@ -188,7 +189,7 @@ shown = listed.assign(
         for layer, neuron in zip(listed["layer"], listed["neuron"], strict=True)
     ]
 )
-probability = presets.TERMS["probability"]
+probability = TERMS["activation probability"]
 st.dataframe(
     tables.percent(shown, "probability_a", "probability_b"),
     hide_index=True,
@@ -207,8 +208,8 @@ st.dataframe(
                     format="%.1f%%",
                     help=probability,
                 ),
-                f"lift_{side}": st.column_config.NumberColumn("Lift", format="%.1f×", help=presets.TERMS["lift"]),
-                f"q_value_{side}": st.column_config.NumberColumn("q", format="%.2g", help=presets.TERMS["q"]),
+                f"lift_{side}": st.column_config.NumberColumn("Lift", format="%.1f×", help=TERMS["lift"]),
+                f"q_value_{side}": st.column_config.NumberColumn("q", format="%.2g", help=TERMS["q"]),
             }.items()
         },
     },

@@ -1,0 +1,63 @@
+"""The words of this project, each with one meaning: behind every page's ``?``, in the report, in docs/glossary.md."""
+
+from __future__ import annotations
+
+TERMS = {
+    "aape": (
+        "The paper's preset, a quota: the 1 or 2 % of neurons of lowest entropy whose probability exceeds a "
+        "bar taken over all neurons."
+    ),
+    "ablation": (
+        "Changing some neurons (times a gain, to their mean, or keeping them alone) and asking the same probe again."
+    ),
+    "activation": "What leaves a neuron's activation function at one token.",
+    "activation probability": (
+        "Share of a class's tokens (patches of time and frequency) at which the neuron's activation is above 0."
+    ),
+    "attribution": (
+        "Gradient times activation of the probe's margin: to first order, what the margin loses without the "
+        "neuron, in logits."
+    ),
+    "calibrated": (
+        "The preset that is a rule of evidence: q < 0.05 on shuffled labels, at least twice the mean of the "
+        "other classes, and at least 2 %."
+    ),
+    "chance": "What a probe or a selection gives where labels say nothing.",
+    "class-specific": "A neuron that one preset assigns to at least one class of the task.",
+    "clip": "One sound file of a dataset, or the cut of it that is a row of the manifest.",
+    "confound": (
+        "Something else that differs between classes (level, duration, silence, speaker, recording) and may "
+        "be what a neuron answers to."
+    ),
+    "control": (
+        "As many other neurons, drawn at random in the same layers (or layers and activity), changed in the same way."
+    ),
+    "coverage": "Share of a task's classes that have at least one class-specific neuron.",
+    "effect": (
+        "What a class loses by an ablation: accuracy ablated less unablated, beside its controls; it stands "
+        "with q < 0.05, an interval without 0, and outside the controls."
+    ),
+    "entropy": (
+        "How evenly a neuron's activation probability spreads over the classes, in nats: 0 = one class only, "
+        "ln(number of classes) = all alike."
+    ),
+    "gain": "Factor on the activations of the neurons that are ablated; 0 silences them, 1 leaves them.",
+    "lape": ("The preset of LAPE's published code, a quota: always 1 % of the neurons, on shuffled labels as well."),
+    "layer": "A block of the encoder, counted from 0.",
+    "lift": "Activation probability in the class over the mean of the other classes.",
+    "neuron": ("One unit of what enters a block's MLP output projection, addressed by layer and index, both from 0."),
+    "null": (
+        "The same selection after the labels were shuffled, many times, within what may be exchanged; bars "
+        "span its 2.5th to 97.5th percentile."
+    ),
+    "p": "Probability of so high a rate, or so large an effect, if the labels meant nothing.",
+    "preset": "A rule that calls neurons class-specific: calibrated, aape or lape.",
+    "probe": "The linear head on frozen embeddings: fitted on train, regularised on valid, told on test.",
+    "q": "p after Benjamini-Hochberg correction over all that was asked together.",
+    "replicated": "Whether the rate is at least twice the other classes' mean on held-out test clips too.",
+    "selector": "A score by which neurons are ranked for a class (mad, AUROC, d-prime, ...), beside the presets.",
+    "split": "Train, valid or test; of folds the last is test and the others are train.",
+    "task": "A dataset read through one of its attributes; its classes are the attribute's values.",
+    "token": "A patch of time and frequency, the unit in which the encoder computes.",
+    "unablated": "Under no change, gain 1.",
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -27,7 +28,7 @@ from db.schema.study import Base
 from db.schema.views.study import VIEWS
 from db.writes.frames import insert_frame
 from tests.support.postgres_server import database
-from tests.support.synthetic_store import N_NEURONS, build_store
+from tests.support.synthetic_store import N_NEURONS
 from tests.support.tiny_study import write_study
 
 MODULES = sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "db" / "reads").glob("[a-z]*.py"))
@@ -85,9 +86,8 @@ NOTHING_THERE = {
 
 
 @pytest.fixture(scope="module")
-def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    path = build_store(tmp_path_factory.mktemp("same") / "atlas.db")
-    engine = open_store(path)
+def sqlite(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    engine = open_store(shutil.copy(synthetic_store, tmp_path_factory.mktemp("same") / "atlas.db"))
     write_study(engine)
     write_evidence(engine)
     yield engine

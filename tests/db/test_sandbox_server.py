@@ -8,21 +8,16 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import URL, create_engine, text
 
-from db.connection.open import open_store
 from db.sandbox.ask import RefusedSQL, run_sql
 from db.schema.views.study import VIEWS
 from tests.support.postgres_server import PASSWORD, database
-from tests.support.tiny_study import write_study
 
 
 @pytest.fixture(scope="module")
-def store(postgres: URL, made_store: str) -> Iterator[str]:
+def store(postgres: URL, made_tiny_store: str) -> Iterator[str]:
     """A small study; the role that asks owns it, so that only the sandbox stands in its way."""
-    with database(postgres, made_store) as url:
-        location = url.render_as_string(hide_password=False)
-        write_study(engine := open_store(location))
-        engine.dispose()
-        yield location
+    with database(postgres, made_tiny_store) as url:
+        yield url.render_as_string(hide_password=False)
 
 
 @pytest.fixture

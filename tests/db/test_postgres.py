@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,7 @@ def test_two_writers_at_once_with_readers_meanwhile(postgres_store: str, one_mod
         )
         wrong += found[found["n_rows"] != found["n_classes"] * N_NEURONS].to_dict("records")
         n_reads += 1
+        time.sleep(0.02)  # the writers' turn
     for writer in writers:
         assert writer.wait() == 0, writer.stderr.read() if writer.stderr else ""
     assert wrong == [] and n_reads > 3

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL, Engine, create_engine, text
 
 from db.sandbox.ask import RefusedSQL, run_sql
 from db.schema.views.study import VIEWS
@@ -20,20 +20,31 @@ def store(postgres: URL, made_tiny_store: str) -> Iterator[str]:
         yield url.render_as_string(hide_password=False)
 
 
-@pytest.fixture
-def unchanged(store: str) -> Iterator[str]:
-    """The store, which must be as it was."""
+@pytest.fixture(scope="module")
+def engine(store: str) -> Iterator[Engine]:
     engine = create_engine(store)
-
-    def counts() -> list[tuple[object, ...]]:
-        with engine.connect() as connection:
-            tables = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars()
-            return [(name, connection.exec_driver_sql(f"SELECT COUNT(*) FROM {name}").scalar()) for name in tables]
-
-    before = counts()
-    yield store
-    assert counts() == before
+    yield engine
     engine.dispose()
+
+
+def counts(engine: Engine) -> list[tuple[object, ...]]:
+    """Each table and how many rows it has."""
+    tables = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")
+    with engine.connect() as connection:
+        each = [f"SELECT '{name}', COUNT(*) FROM {name}" for name in connection.execute(tables).scalars()]
+        return [tuple(row) for row in connection.exec_driver_sql(" UNION ALL ".join(each)).all()]
+
+
+@pytest.fixture(scope="module")
+def before(engine: Engine) -> list[tuple[object, ...]]:
+    return counts(engine)
+
+
+@pytest.fixture
+def unchanged(store: str, engine: Engine, before: list[tuple[object, ...]]) -> Iterator[str]:
+    """The store, which must be as it was."""
+    yield store
+    assert counts(engine) == before
 
 
 def refused(store: str, statement: str, **limits: float) -> str:

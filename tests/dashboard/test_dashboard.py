@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from dashboard.shared.player import clip
 from dashboard.shared.text import words
 from db.connection.open import open_store
 from db.reads import study
+from db.writes.store import Store
 from tests.support.pages import asked, open_page
-from tests.support.synthetic_store import build_store
+from tests.support.tiny_study import MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("overview", "heatmap", "neuron")
@@ -29,9 +31,8 @@ COMMAND = "python run_analysis.py --tasks all"
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("store")
-    return build_store(folder / "atlas.db", audio_root=folder / "audio")
+def store(synthetic_store: Path) -> Path:
+    return synthetic_store
 
 
 @pytest.mark.parametrize("view", PAGES)
@@ -167,9 +168,8 @@ def test_a_missing_store_names_path_and_command(view: str, tmp_path: Path, monke
     assert app.code[0].value.startswith(COMMAND)
 
 
-def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_store(tmp_path / "empty.db").dispose()
-    monkeypatch.setenv("ATLAS_DB", str(tmp_path / "empty.db"))
+def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_DB", str(empty_store))
     app = open_page("overview")
     assert not app.exception
     assert app.code[0].value.startswith(COMMAND)
@@ -184,12 +184,16 @@ def test_a_file_that_is_no_store_gives_one_line(tmp_path: Path, monkeypatch: pyt
     assert "\n" not in app.error[0].value
 
 
-def test_a_store_written_while_open_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = build_store(tmp_path / "atlas.db", models=["nano-ssl"])
+def test_a_store_written_while_open_is_read_anew(
+    one_model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copy(one_model_store, tmp_path / "atlas.db"))
     monkeypatch.setenv("ATLAS_DB", str(path))
     app = open_page("overview")
     assert app.metric[0].value == "1"
-    build_store(path, models=["nano-sl"])
+    engine = open_store(path)
+    Store(engine).register_model(replace(MODEL, name="nano-sl"))
+    engine.dispose()
     app.run()
     assert app.metric[0].value == "2"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from db.reads.frames import frame
 from db.writes.store import Store
 from tests.support.pages import asked, open_page, said
 from tests.support.records import ablations_of
-from tests.support.synthetic_store import DATASETS, build_store
+from tests.support.synthetic_store import DATASETS
 
 EVENTS = DATASETS["rooms"]["event"]
 N_NEURONS = 384
@@ -25,10 +26,9 @@ show = partial(open_page, "ablation")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The made-up study of two models; of one task more operations, attributions and specificity too."""
-    folder = tmp_path_factory.mktemp("store")
-    path = build_store(folder / "atlas.db", audio_root=folder / "audio")
+    path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("ablation") / "atlas.db"))
     engine = open_store(path)
     writer = Store(engine)
     model = int(frame(engine, "SELECT id FROM model WHERE name = 'nano-ssl'")["id"].iloc[0])
@@ -189,8 +189,8 @@ def test_a_model_without_attributions_and_specificity_opens(store: Path, monkeyp
     assert "Needed, and enough?" not in [heading.value for heading in app.subheader]
 
 
-def partial(path: Path, *statements: str) -> Path:
-    engine = open_store(build_store(path, models=["nano-ssl"]))
+def partial(whole: Path, path: Path, *statements: str) -> Path:
+    engine = open_store(shutil.copy(whole, path))
     with engine.begin() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
@@ -198,18 +198,23 @@ def partial(path: Path, *statements: str) -> Path:
     return path
 
 
-def test_a_store_without_ablations_says_how_to_make_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATLAS_DB", str(partial(tmp_path / "atlas.db", "DELETE FROM ablation")))
+def test_a_store_without_ablations_says_how_to_make_them(
+    one_model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = partial(one_model_store, tmp_path / "atlas.db", "DELETE FROM ablation")
+    monkeypatch.setenv("ATLAS_DB", str(path))
     app = show(task="rooms-event")
     assert not app.exception and not app.error
     assert "Nothing was ablated for rooms\\-event" in app.info[0].value
     assert app.code[0].value.endswith("--tasks rooms-event --model nano-ssl --stages ablate")
 
 
-def test_a_store_without_controls_flips_and_q_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_without_controls_flips_and_q_opens(
+    one_model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nothing = "control_delta_mean = NULL, control_delta_low = NULL, control_delta_high = NULL, n_controls = 0"
     path = partial(
-        tmp_path / "atlas.db", "DELETE FROM ablation_control", "DELETE FROM ablation_flip",
+        one_model_store, tmp_path / "atlas.db", "DELETE FROM ablation_control", "DELETE FROM ablation_flip",
         f"UPDATE ablation_effect SET {nothing}, q_value = NULL",
     )  # fmt: skip
     monkeypatch.setenv("ATLAS_DB", str(path))
@@ -219,17 +224,18 @@ def test_a_store_without_controls_flips_and_q_opens(tmp_path: Path, monkeypatch:
     assert "was not kept in this run" in said(app)
 
 
-def test_targets_that_are_no_class_are_shown_over_all_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = partial(tmp_path / "atlas.db", "UPDATE ablation SET target = 'set of ' || target")
+def test_targets_that_are_no_class_are_shown_over_all_clips(
+    one_model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = partial(one_model_store, tmp_path / "atlas.db", "UPDATE ablation SET target = 'set of ' || target")
     monkeypatch.setenv("ATLAS_DB", str(path))
     app = show(task="rooms-event")
     assert not app.exception and not app.error
     assert "No target is a class of the task" in said(app)
 
 
-def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_store(tmp_path / "empty.db").dispose()
-    monkeypatch.setenv("ATLAS_DB", str(tmp_path / "empty.db"))
+def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_DB", str(empty_store))
     app = show()
     assert not app.exception
     assert app.code[0].value.startswith("python run_analysis.py")

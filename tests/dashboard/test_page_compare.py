@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -17,15 +18,14 @@ from db.connection.open import open_store
 from db.reads import coverage
 from tests.support import pages
 from tests.support.pages import said
-from tests.support.synthetic_store import build_store
 
 show = partial(pages.show, "compare")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two models, with tuned neurons and specificity."""
-    path = build_store(tmp_path_factory.mktemp("compare") / "atlas.db")
+    path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("compare") / "atlas.db"))
     with closing(sqlite3.connect(path)) as connection:
         tasks = dict(connection.execute("SELECT name, id FROM task").fetchall())
         connection.executemany(
@@ -109,9 +109,8 @@ def test_runs_differ_in_settings_and_notes(store: Path, monkeypatch: pytest.Monk
     assert notes["said_by"].tolist() == ["run 1"]
 
 
-def test_one_model_alone_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = build_store(tmp_path / "atlas.db", models=["nano-ssl"])
-    app = show(path, monkeypatch)
+def test_one_model_alone_is_told_what_to_do(one_model_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(one_model_store, monkeypatch)
     assert not app.exception
     assert "one model" in said(app)
     assert app.code[0].value.endswith("--model nano-ssl --untrained")

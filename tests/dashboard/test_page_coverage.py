@@ -17,7 +17,6 @@ from db.connection.open import open_store
 from db.reads import coverage
 from tests.support import pages
 from tests.support.pages import said
-from tests.support.synthetic_store import build_store
 
 RATES = (0.005, 0.01, 0.02)
 BARS = (0.9, 0.95)
@@ -25,9 +24,9 @@ show = partial(pages.show, "coverage")
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bare(synthetic_store: Path) -> Path:
     """A store without curves and halves."""
-    return build_store(tmp_path_factory.mktemp("bare") / "atlas.db")
+    return synthetic_store
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +99,8 @@ def test_a_store_without_shuffles_says_so(bare: Path, tmp_path: Path, monkeypatc
     assert "that says little" in said(app)
 
 
-def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_store(tmp_path / "empty.db").dispose()
-    app = show(tmp_path / "empty.db", monkeypatch)
+def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(empty_store, monkeypatch)
     assert not app.exception
     assert app.code[0].value.startswith("python run_analysis.py")
 

@@ -23,16 +23,15 @@ from db.connection.open import open_store
 from db.reads import heatmap, study
 from tests.support import pages
 from tests.support.pages import asked
-from tests.support.synthetic_store import build_store
 
 GROUP = {"bell": "inside", "door": "inside", "cough": "alive", "dog": "alive"}  # the rest: outside
 show = partial(pages.show, "heatmap")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(one_model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with shuffles; events have a group, and places that no group of them shares."""
-    path = build_store(tmp_path_factory.mktemp("store") / "atlas.db", models=["nano-ssl"])
+    path = Path(shutil.copy(one_model_store, tmp_path_factory.mktemp("heatmap") / "atlas.db"))
     with closing(sqlite3.connect(path)) as connection:
         dataset = connection.execute("SELECT id FROM dataset WHERE name = 'rooms'").fetchone()[0]
         event = connection.execute(
@@ -206,7 +205,6 @@ def test_a_selector_that_was_not_run_is_told(store: Path, tmp_path: Path, monkey
     assert "was not run" in app.info[0].value
 
 
-def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_store(tmp_path / "atlas.db").dispose()
-    app = show(tmp_path / "atlas.db", monkeypatch)
+def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(empty_store, monkeypatch)
     assert app.code[0].value.startswith("python run_analysis.py")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -26,7 +27,7 @@ from db.connection.open import open_store
 from db.reads import listen
 from tests.support import drawn_charts
 from tests.support.pages import asked, open_page
-from tests.support.synthetic_store import LAYER_WIDTHS, N_NEURONS, build_store
+from tests.support.synthetic_store import LAYER_WIDTHS, N_NEURONS
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = ("n_neurons", "n_high", "share", "expected", "low", "high", "p_value", "q_value")
@@ -154,9 +155,11 @@ def test_charts_hold_their_rows() -> None:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("store")
-    return build_store(folder / "atlas.db", audio_root=folder / "audio", models=["nano-ssl"])
+def store(one_model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of its own, for its quantiles change; the sounds are those of all."""
+    folder = tmp_path_factory.mktemp("listen")
+    (folder / "audio").symlink_to(one_model_store.parent / "audio")
+    return Path(shutil.copy(one_model_store, folder / "atlas.db"))
 
 
 @pytest.fixture(scope="module")
@@ -253,9 +256,8 @@ def test_nothing_is_loaded_before_there_is_a_sound(store: Path) -> None:
     assert done.stdout.strip() == ""
 
 
-def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_store(tmp_path / "empty.db").dispose()
-    monkeypatch.setenv("ATLAS_DB", str(tmp_path / "empty.db"))
+def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_DB", str(empty_store))
     app = show()
     assert not app.exception
     assert app.code[0].value.startswith("python run_analysis.py")

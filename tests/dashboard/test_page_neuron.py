@@ -17,7 +17,6 @@ from db.reads import neuron_evidence as evidence
 from db.reads import neurons
 from tests.support import pages
 from tests.support.pages import asked, said
-from tests.support.synthetic_store import build_store
 
 MODEL, TASK = "nano-ssl", "rooms-event"
 LAYER, NEURON, FLAT = 2, 7, 135
@@ -25,10 +24,9 @@ show = partial(pages.show, "neuron")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(one_model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up store in which one neuron has evidence of every kind."""
-    folder = tmp_path_factory.mktemp("store")
-    path = build_store(folder / "atlas.db", models=[MODEL], audio_root=folder / "audio")
+    path = Path(shutil.copy(one_model_store, tmp_path_factory.mktemp("neuron") / "atlas.db"))
     with closing(sqlite3.connect(path)) as connection:
         of_task = f"SELECT mt.id FROM model_task mt JOIN task ON task.id = mt.task_id WHERE task.name = '{TASK}'"
         (owner,) = connection.execute(of_task).fetchone()
@@ -224,7 +222,6 @@ def test_names_from_the_store_stay_text(store: Path, tmp_path: Path, monkeypatch
     assert "<b>" not in told
 
 
-def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_store(tmp_path / "empty.db").dispose()
-    app = show(tmp_path / "empty.db", monkeypatch)
+def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(empty_store, monkeypatch)
     assert app.code[0].value.startswith("python run_analysis.py")

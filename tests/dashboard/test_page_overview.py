@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -17,20 +18,19 @@ from db.connection.open import open_store
 from db.reads import coverage, study
 from tests.support import pages
 from tests.support.pages import said
-from tests.support.synthetic_store import build_store
 
 show = partial(pages.show, "overview")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_store(tmp_path_factory.mktemp("overview") / "atlas.db")
+def store(synthetic_store: Path) -> Path:
+    return synthetic_store
 
 
 @pytest.fixture(scope="module")
-def partial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def partial(one_model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store without ablations, probes and shuffles, and with hostile names."""
-    path = build_store(tmp_path_factory.mktemp("partial") / "atlas.db", models=["nano-ssl"])
+    path = Path(shutil.copy(one_model_store, tmp_path_factory.mktemp("partial") / "atlas.db"))
     with closing(sqlite3.connect(path)) as connection:
         for table in ("ablation", "ablation_effect", "ablation_neuron", "ablation_control", "probe", "probe_score"):
             connection.execute(f"DELETE FROM {table}")

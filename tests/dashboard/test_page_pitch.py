@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -18,7 +19,6 @@ from db.connection.open import open_store
 from db.reads import pitch
 from tests.support import drawn_charts, pages
 from tests.support.pages import said
-from tests.support.synthetic_store import build_store
 
 NOTES = (57, 59, 60, 62, 64, 65, 67, 69)  # of the classes A3, B3, C4, ...
 MODEL, TASK, OTHER = "nano-ssl", "notes-pitch", "rooms-event"
@@ -60,9 +60,8 @@ def _make_notes(connection: sqlite3.Connection, task: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pitch")
-    path = build_store(folder / "atlas.db", audio_root=folder / "audio")
+def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("pitch") / "atlas.db"))
     with closing(sqlite3.connect(path)) as connection:
         _make_notes(connection, TASK)
         _make_notes(connection, OTHER)
@@ -123,8 +122,8 @@ def test_what_the_address_cannot_mean_is_told(
     assert [value in warning.value for warning in app.warning] == [True]
 
 
-def test_a_store_without_notes_says_what_brings_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = show(build_store(tmp_path / "atlas.db", models=[MODEL]), monkeypatch)
+def test_a_store_without_notes_says_what_brings_them(one_model_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(one_model_store, monkeypatch)
     assert not app.exception
     assert "demo-notes" in app.info[0].value
     assert "--tasks" in app.code[0].value
@@ -141,9 +140,8 @@ def test_a_tuned_task_whose_classes_are_no_notes_is_not_offered(
     assert "so there is no tuning to show" in app.info[0].value
 
 
-def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_store(tmp_path / "empty.db").dispose()
-    app = show(tmp_path / "empty.db", monkeypatch)
+def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(empty_store, monkeypatch)
     assert not app.exception
     assert app.code
 

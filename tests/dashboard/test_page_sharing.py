@@ -21,15 +21,13 @@ from db.reads import clips, neurons, sharing, study
 from db.reads.named import NAMED
 from tests.support import pages
 from tests.support.pages import asked
-from tests.support.synthetic_store import build_store
 
 show = partial(pages.show, "sharing")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("store")
-    return build_store(folder / "atlas.db", models=["nano-ssl"], audio_root=folder / "audio")
+def store(one_model_store: Path) -> Path:
+    return one_model_store
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +261,6 @@ def test_a_store_without_sharing_says_so(
     assert told in app.info[0].value
 
 
-def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_store(tmp_path / "atlas.db").dispose()
-    app = show(tmp_path / "atlas.db", monkeypatch)
+def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(empty_store, monkeypatch)
     assert app.code[0].value.startswith("python run_analysis.py")

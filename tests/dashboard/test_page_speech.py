@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -20,7 +21,6 @@ from db.connection.open import open_store
 from db.reads import preferences
 from tests.support import drawn_charts, pages
 from tests.support.pages import said
-from tests.support.synthetic_store import build_store
 
 MODEL, EMOTION, GENDER, PLACE = "nano-ssl", "voices-emotion", "voices-gender", "rooms-place"
 show = partial(pages.show, "speech")
@@ -47,9 +47,8 @@ def _prefer(connection: sqlite3.Connection, task: str, n_neurons: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("speech")
-    path = build_store(folder / "atlas.db", audio_root=folder / "audio")
+def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("speech") / "atlas.db"))
     with closing(sqlite3.connect(path)) as connection:
         # The places of the rooms become genders: a second dataset that has them.
         for old, new in (("indoors", "female"), ("outdoors", "male")):
@@ -129,15 +128,17 @@ def test_what_the_address_cannot_mean_is_told(
     assert [value in warning.value for warning in app.warning] == [True]
 
 
-def test_a_store_without_preferences_says_what_brings_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = show(build_store(tmp_path / "atlas.db", models=[MODEL]), monkeypatch)
+def test_a_store_without_preferences_says_what_brings_them(
+    one_model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = show(one_model_store, monkeypatch)
     assert not app.exception
     assert "demo-speech" in app.info[0].value
     assert "--tasks" in app.code[0].value
 
 
-def test_a_store_without_speech_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = build_store(tmp_path / "atlas.db", models=[MODEL])
+def test_a_store_without_speech_says_so(one_model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(shutil.copy(one_model_store, tmp_path / "atlas.db"))
     with closing(sqlite3.connect(path)) as connection:
         _prefer(connection, "rooms-event", 20)
         connection.commit()
@@ -146,9 +147,8 @@ def test_a_store_without_speech_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     assert "No task of this store tells something of speech" in said(app)
 
 
-def test_an_empty_store_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_store(tmp_path / "empty.db").dispose()
-    app = show(tmp_path / "empty.db", monkeypatch)
+def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(empty_store, monkeypatch)
     assert not app.exception
     assert app.code
 

@@ -16,14 +16,13 @@ from db.connection.open import open_store
 from db.reads.named import NAMED, PAPER
 from db.reads.view_meanings import VIEW_MEANINGS, columns, meaning
 from tests.support.pages import asked
-from tests.support.synthetic_store import build_store
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_store(tmp_path_factory.mktemp("store") / "atlas.db")
+def store(synthetic_store: Path) -> Path:
+    return synthetic_store
 
 
 @pytest.fixture
@@ -44,8 +43,8 @@ def opened(at_hand: AppTest, **state: str) -> AppTest:
 # --- what is told of the views
 
 
-def test_every_view_and_column_is_explained_and_nothing_else() -> None:
-    engine = open_store(":memory:")
+def test_every_view_and_column_is_explained_and_nothing_else(empty_store: Path) -> None:
+    engine = open_store(empty_store, read_only=True)
     found = inspect(engine)
     assert set(found.get_view_names()) == set(VIEW_MEANINGS)
     for view, (sentence, own) in VIEW_MEANINGS.items():
@@ -228,9 +227,8 @@ def test_a_statement_too_long_for_a_link_still_runs(at_hand: AppTest) -> None:
     assert any("too long for a link" in caption.value for caption in app.caption)
 
 
-def test_an_empty_store_names_the_command(tmp_path: Path, at_hand: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_store(tmp_path / "empty.db").dispose()
-    monkeypatch.setenv("ATLAS_DB", str(tmp_path / "empty.db"))
+def test_an_empty_store_names_the_command(empty_store: Path, at_hand: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_DB", str(empty_store))
     assert opened(at_hand).code[0].value.startswith("python run_analysis.py")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,15 +22,16 @@ from tests.dashboard import test_page_pitch
 from tests.support.pages import open_page, said
 from tests.support.postgres_server import PASSWORD, database
 from tests.support.small_study import RESULT_VIEWS, make_dataset, results, run
-from tests.support.synthetic_store import build_store
 from tests.support.tiny_study import MODEL, write_study
 
 VIEW_FILES = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "dashboard" / "pages").glob("[a-z]*"))
 
 
 @pytest.fixture(scope="module")
-def store(postgres: URL, made_store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = build_store(tmp_path_factory.mktemp("pages") / "atlas.db")
+def store(
+    postgres: URL, made_store: str, synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("pages") / "atlas.db"))
     engine = open_store(path)
     write_study(engine)
     engine.dispose()

@@ -135,6 +135,7 @@ def test_every_track_has_its_own_name(root: Path) -> None:
 def test_tracks_are_made_until_the_time_is_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tracks = [stored_track(str(root), f"{number}.wav", "") for number in range(3)]
     tracks.append(stored_track(str(root), "gone.wav", ""))
+    monkeypatch.setattr(player, "BUDGET_SECONDS", 60)  # a busy machine is not a failure
     assert sorted(player.render_some(tracks, (0, 0, 1, 2, 3))) == [0, 1, 2]
     monkeypatch.setattr(player, "BUDGET_SECONDS", -1)
     assert sorted(player.render_some(tracks, (0, 2, 1, 3))) == [0, 2], "what is shown and what was asked for, always"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -22,8 +23,6 @@ from dashboard.report.markdown import markdown
 from dashboard.report.parts import Figure, Section, Table, cell
 from dashboard.report.write import sections, write_report
 from db.connection.open import StoreError, open_store
-from tests.support.synthetic_store import build_store
-from tests.support.tiny_study import write_study
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = '<script>alert("x")</script> & **b** \'"'
@@ -53,8 +52,8 @@ def read(path: Path) -> Tags:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = build_store(tmp_path_factory.mktemp("report") / "atlas.db")
+def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("report") / "atlas.db"))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE task_class SET name = ? WHERE name = 'dog'", (EVIL,))
         connection.execute("UPDATE model SET name = ? WHERE name = 'nano-sl'", (f"sl {EVIL}",))
@@ -106,10 +105,8 @@ def test_it_holds_every_section_with_numbers_beside_their_null(report: Path) -> 
     assert "NaN" not in parsed.text and "nan to" not in parsed.text and "None" not in parsed.text
 
 
-def test_a_partial_store_says_what_is_missing(tmp_path: Path) -> None:
-    engine = open_store(tmp_path / "atlas.db")
-    write_study(engine)
-    engine.dispose()
+def test_a_partial_store_says_what_is_missing(tiny_store: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_store, tmp_path / "atlas.db")
     with closing(sqlite3.connect(tmp_path / "atlas.db")) as connection:
         for table in ("ablation_effect", "ablation_control", "ablation_neuron", "ablation", "probe_score", "probe"):
             connection.execute(f"DELETE FROM {table}")

@@ -14,7 +14,6 @@ from dashboard.shared.charts.common import layered
 from dashboard.shared.charts.vega_lite import vega_lite
 from tests.support.drawn_charts import check, svg, watch
 from tests.support.pages import show
-from tests.support.synthetic_store import build_store
 
 STATES: list[tuple[str, dict[str, str], int]] = [
     ("overview", {}, 3),
@@ -32,9 +31,8 @@ STATES: list[tuple[str, dict[str, str], int]] = [
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("store")
-    return build_store(folder / "atlas.db", audio_root=folder / "audio")
+def store(synthetic_store: Path) -> Path:
+    return synthetic_store
 
 
 @pytest.mark.parametrize(("view", "state", "at_least"), STATES)

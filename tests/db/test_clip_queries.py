@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +14,11 @@ from sqlalchemy import Engine, event, text
 from db.connection.open import open_store
 from db.reads import clips as clip_queries
 from db.schema.patterns import VERSION, decode, encode
-from tests.support.synthetic_store import build_store
-from tests.support.tiny_study import write_study
 
 
 @pytest.fixture
-def tiny() -> Iterator[Engine]:
-    engine = open_store(":memory:")
-    write_study(engine)
+def tiny(tiny_store: Path, tmp_path: Path) -> Iterator[Engine]:
+    engine = open_store(shutil.copy(tiny_store, tmp_path / "tiny.db"))
     yield engine
     engine.dispose()
 
@@ -126,8 +125,8 @@ ASKED: dict[Callable[..., object], tuple[Any, ...]] = {
 
 
 @pytest.fixture(scope="module")
-def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return open_store(build_store(tmp_path_factory.mktemp("synthetic") / "atlas.db", ["nano-ssl"]), read_only=True)
+def synthetic(one_model_store: Path) -> Engine:
+    return open_store(one_model_store, read_only=True)
 
 
 @pytest.mark.parametrize("question", ASKED, ids=lambda question: question.__name__)

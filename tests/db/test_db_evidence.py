@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from db.schema.views.evidence import EVIDENCE_VIEWS
 from db.writes.store import Store
-from tests.support.tiny_study import SCORES, rows, write_study
+from tests.support.tiny_study import MODEL_ID, SCORES, rows
 
 OF_TASK = ("tiny", "pets", "pets-animal")
 EXPECTED: dict[str, list[tuple[object, ...]]] = {
@@ -35,32 +35,29 @@ EXPECTED: dict[str, list[tuple[object, ...]]] = {
 
 
 @pytest.mark.parametrize("view", EVIDENCE_VIEWS)
-def test_view_holds_what_was_written(engine: Engine, view: str) -> None:
-    write_study(engine)
-    assert sorted(rows(engine, f"SELECT * FROM {view}"), key=repr) == EXPECTED[view]
+def test_view_holds_what_was_written(tiny_reader: Engine, view: str) -> None:
+    assert sorted(rows(tiny_reader, f"SELECT * FROM {view}"), key=repr) == EXPECTED[view]
 
 
-def test_scores_written_again_replace_their_tables(engine: Engine) -> None:
-    model_id = write_study(engine)
+def test_scores_written_again_replace_their_tables(tiny_engine: Engine) -> None:
     none = pd.DataFrame(columns=SCORES.tables["neuron_preference"].columns)
     fewer = replace(SCORES, tables={**SCORES.tables, "neuron_preference": none}, curve=pd.DataFrame())
-    Store(engine).write_scores(1, "tiny/score again", model_id, fewer)
-    assert rows(engine, "SELECT COUNT(*) FROM neuron_preferences") == [(0,)]
-    assert rows(engine, "SELECT COUNT(*) FROM coverage_curves") == [(0,)]
-    assert len(rows(engine, "SELECT * FROM selector_scores")) == 2
+    Store(tiny_engine).write_scores(1, "tiny/score again", MODEL_ID, fewer)
+    assert rows(tiny_engine, "SELECT COUNT(*) FROM neuron_preferences") == [(0,)]
+    assert rows(tiny_engine, "SELECT COUNT(*) FROM coverage_curves") == [(0,)]
+    assert len(rows(tiny_engine, "SELECT * FROM selector_scores")) == 2
 
 
-def test_nulls_and_intervals_stand_beside_their_numbers(engine: Engine) -> None:
-    write_study(engine)
+def test_nulls_and_intervals_stand_beside_their_numbers(tiny_reader: Engine) -> None:
     assert rows(
-        engine,
+        tiny_reader,
         "SELECT layer, neuron, entropy_p_value, entropy_q_value FROM neuron_selectivity WHERE preset = 'aape'"
         " ORDER BY layer, neuron",
     ) == [(0, 0, 0.01, 0.02), (0, 1, None, None), (1, 0, 0.5, 0.5)]
-    assert rows(engine, "SELECT DISTINCT shuffled FROM task_coverage") == [("clips within place",)]
-    assert rows(engine, "SELECT odds_ratio, odds_low, odds_high FROM shared_neurons") == [(0.5, 0.25, None)]
+    assert rows(tiny_reader, "SELECT DISTINCT shuffled FROM task_coverage") == [("clips within place",)]
+    assert rows(tiny_reader, "SELECT odds_ratio, odds_low, odds_high FROM shared_neurons") == [(0.5, 0.25, None)]
     assert rows(
-        engine,
+        tiny_reader,
         "SELECT operation, gain, beyond_control, beyond_control_low, n_activity_controls, group_ci_low, n_heads"
         " FROM ablation_effects WHERE affected_class = 'cat'",
     ) == [("scale", 0.0, -0.625, -1.0, 0, -0.75, 6)]

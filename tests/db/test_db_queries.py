@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,8 @@ from db.reads import coverage, neurons, study
 from db.reads.frames import frame
 from db.writes.store import Store
 from tests.support.records import ablations_of
-from tests.support.synthetic_store import N_NEURONS, build_store
-from tests.support.tiny_study import ABLATION, PROBE, write_study
+from tests.support.synthetic_store import N_NEURONS
+from tests.support.tiny_study import ABLATION, MODEL_ID, PROBE
 
 # The public views and columns as promised to those who script against them.
 PUBLIC = {
@@ -66,18 +67,30 @@ QUERIES: list[Callable[..., Any]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def tiny(tiny_store: Path) -> Iterator[Engine]:
+    engine = open_store(tiny_store, read_only=True)
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture
-def tiny() -> Iterator[Engine]:
-    engine = open_store(":memory:")
-    write_study(engine)
+def own_tiny(tiny_store: Path, tmp_path: Path) -> Iterator[Engine]:
+    engine = open_store(shutil.copy(tiny_store, tmp_path / "tiny.db"))
     yield engine
     engine.dispose()
 
 
 @pytest.fixture(scope="module")
-def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    path = build_store(tmp_path_factory.mktemp("store") / "atlas.db")
-    engine = open_store(path, read_only=True)
+def empty(empty_store: Path) -> Iterator[Engine]:
+    engine = open_store(empty_store, read_only=True)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def synthetic(synthetic_store: Path) -> Iterator[Engine]:
+    engine = open_store(synthetic_store, read_only=True)
     yield engine
     engine.dispose()
 
@@ -107,19 +120,20 @@ def test_view_begins_with_the_promised_columns(tiny: Engine, view: str) -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.__name__)
-def test_query_has_the_same_columns_on_an_empty_store(synthetic: Engine, query: Callable[..., Any]) -> None:
-    full, empty = ask(query, synthetic), ask(query, open_store(":memory:"))
+def test_query_has_the_same_columns_on_an_empty_store(
+    synthetic: Engine, empty: Engine, query: Callable[..., Any]
+) -> None:
+    full, none = ask(query, synthetic), ask(query, empty)
     if not isinstance(full, pd.DataFrame):
         return
     assert len(full) > 0
-    assert len(empty) == 0
-    assert list(full.columns) == list(empty.columns)
+    assert len(none) == 0
+    assert list(full.columns) == list(none.columns)
     numeric = [column for column in full if pd.api.types.is_float_dtype(full[column])]
-    assert [column for column in numeric if not pd.api.types.is_float_dtype(empty[column])] == []
+    assert [column for column in numeric if not pd.api.types.is_float_dtype(none[column])] == []
 
 
-def test_empty_store_says_so(tiny: Engine) -> None:
-    empty = open_store(":memory:")
+def test_empty_store_says_so(tiny: Engine, empty: Engine) -> None:
     assert study.is_empty(empty) and not study.is_empty(tiny)
     assert study.selection_settings(empty, "m", "t", "aape") is None
     assert study.presets(empty) == []
@@ -203,17 +217,17 @@ def test_neuron_selectivity(tiny: Engine) -> None:
     assert found == [("aape", "cat", None), ("calibrated", "cat", 0.01)]
 
 
-def test_ablations_of_a_study_and_of_a_neuron(tiny: Engine) -> None:
+def test_ablations_of_a_study_and_of_a_neuron(own_tiny: Engine) -> None:
     other = replace(ABLATION, selection="aape", neuron_index=ABLATION.neuron_index[:1])
-    Store(tiny).write_ablations(1, "more", 1, ablations_of("pets-animal", [other]))
-    assert len(study.ablation_effects(tiny, "tiny")) == 4
-    assert len(study.ablation_effects(tiny, "tiny", "pets-animal", "aape")) == 2
-    assert study.ablation_effects(tiny, "tiny", task="unknown").empty
+    Store(own_tiny).write_ablations(1, "more", MODEL_ID, ablations_of("pets-animal", [other]))
+    assert len(study.ablation_effects(own_tiny, "tiny")) == 4
+    assert len(study.ablation_effects(own_tiny, "tiny", "pets-animal", "aape")) == 2
+    assert study.ablation_effects(own_tiny, "tiny", task="unknown").empty
     columns = ("selection", "affected_class", "delta", "control_delta_high")
-    of_first = listed(neurons.neuron_ablations(tiny, "tiny", 0, 0), *columns)
+    of_first = listed(neurons.neuron_ablations(own_tiny, "tiny", 0, 0), *columns)
     assert of_first == [("top 1%", None, -0.25, 0.25), ("top 1%", "cat", -0.5, 0.25)]
-    assert set(neurons.neuron_ablations(tiny, "tiny", 1, 0)["selection"]) == {"aape", "top 1%"}
-    assert neurons.neuron_ablations(tiny, "tiny", 0, 1).empty
+    assert set(neurons.neuron_ablations(own_tiny, "tiny", 1, 0)["selection"]) == {"aape", "top 1%"}
+    assert neurons.neuron_ablations(own_tiny, "tiny", 0, 1).empty
 
 
 def test_shared_either_way_round(synthetic: Engine) -> None:
@@ -229,14 +243,14 @@ def test_shared_either_way_round(synthetic: Engine) -> None:
     assert len(itself) == 8 * 7 / 2
 
 
-def test_probe_by_split_and_skipped(tiny: Engine) -> None:
-    assert listed(study.probe(tiny), "class_name", "accuracy") == [(None, 0.75), ("cat", 1.0)]
-    assert listed(study.probe(tiny, "valid"), "class_name", "accuracy") == [("dog", 0.5)]
-    assert study.skipped_probes(tiny).empty
+def test_probe_by_split_and_skipped(own_tiny: Engine) -> None:
+    assert listed(study.probe(own_tiny), "class_name", "accuracy") == [(None, 0.75), ("cat", 1.0)]
+    assert listed(study.probe(own_tiny, "valid"), "class_name", "accuracy") == [("dog", 0.5)]
+    assert study.skipped_probes(own_tiny).empty
     skipped = ProbeResult("pets-animal", PROBE.rows.iloc[:0], skipped="no valid clips")
-    Store(tiny).write_probe(1, "tiny/probe", 1, skipped)
+    Store(own_tiny).write_probe(1, "tiny/probe", MODEL_ID, skipped)
     expected = [("tiny", "pets", "pets-animal", "no valid clips")]
-    assert listed(study.skipped_probes(tiny, "tiny")) == expected
+    assert listed(study.skipped_probes(own_tiny, "tiny")) == expected
 
 
 def test_warnings_problems_runs(tiny: Engine) -> None:
@@ -274,10 +288,12 @@ LARGE = ("activation_probability", "neuron_entropy", "top_clip", "contrast_clip"
 
 @pytest.mark.parametrize("analysed", [True, False])
 @pytest.mark.parametrize("query", PAGE_QUERIES, ids=lambda query: query.__name__)
-def test_pages_reach_large_tables_by_an_index(tmp_path: Path, query: Callable[..., Any], analysed: bool) -> None:
-    engine = open_store(tmp_path / "atlas.db")
-    write_study(engine, "nano-ssl")
+def test_pages_reach_large_tables_by_an_index(
+    tiny_store: Path, tmp_path: Path, query: Callable[..., Any], analysed: bool
+) -> None:
+    engine = open_store(shutil.copy(tiny_store, tmp_path / "atlas.db"))
     with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE model SET name = 'nano-ssl'")
         # As large as a store gets, as far as the planner knows; or knowing nothing.
         connection.exec_driver_sql("DELETE FROM sqlite_stat1")
         if analysed:

@@ -20,6 +20,7 @@ from tests.support.tiny_study import (
     CALIBRATED,
     DATASET,
     MODEL,
+    MODEL_ID,
     PROBE,
     SCORES,
     SHARED,
@@ -43,16 +44,15 @@ def run(store: Store) -> int:
     return store.start_run("tiny", {}, 0, "0.1.0", {}, "cpu")
 
 
-def test_writing_everything_again_changes_no_row(engine: Engine) -> None:
-    write_study(engine)
+def test_writing_everything_again_changes_no_row(tiny_engine: Engine) -> None:
     views = [view for view in VIEWS if view != "runs"]
     columns = {"ablation_effects": "ablation_id"}
-    before = {view: rows(engine, f"SELECT * FROM {view}") for view in views}
-    numbers = counts(engine)
-    write_study(engine)
-    assert counts(engine) == {**numbers, "run": 2}
+    before = {view: rows(tiny_engine, f"SELECT * FROM {view}") for view in views}
+    numbers = counts(tiny_engine)
+    write_study(tiny_engine)
+    assert counts(tiny_engine) == {**numbers, "run": 2}
     for view in views:
-        after = rows(engine, f"SELECT * FROM {view}")
+        after = rows(tiny_engine, f"SELECT * FROM {view}")
         if view in columns:  # an id of its own, which a replaced ablation may change
             assert len(after) == len(before[view])
         else:
@@ -67,55 +67,51 @@ def test_marks_come_with_their_stage(engine: Engine) -> None:
     assert not store.is_done("tiny/other")
 
 
-def test_other_settings_take_the_former_mark_away(engine: Engine) -> None:
-    model_id = write_study(engine)
-    store = Store(engine)
-    store.write_scores(1, "tiny/score, other settings", model_id, SCORES)
+def test_other_settings_take_the_former_mark_away(tiny_engine: Engine) -> None:
+    store = Store(tiny_engine)
+    store.write_scores(1, "tiny/score, other settings", MODEL_ID, SCORES)
     assert store.is_done("tiny/score, other settings")
     assert not store.is_done("tiny/score")  # its rows are gone
     assert store.is_done("tiny/probe")
 
 
-def test_ablations_replace_those_of_their_selection_and_gain_only(engine: Engine) -> None:
-    model_id = write_study(engine)
-    store = Store(engine)
+def test_ablations_replace_those_of_their_selection_and_gain_only(tiny_engine: Engine) -> None:
+    store = Store(tiny_engine)
     task = "pets-animal"
-    store.write_ablations(1, "twice", model_id, ablations_of(task, [replace(ABLATION, gain=2.0)]))
-    store.write_ablations(1, "dog", model_id, ablations_of(task, [replace(ABLATION, gain=2.0, target="dog")]))
-    found = rows(engine, "SELECT DISTINCT gain, target FROM ablation_effects ORDER BY 1")
+    store.write_ablations(1, "twice", MODEL_ID, ablations_of(task, [replace(ABLATION, gain=2.0)]))
+    store.write_ablations(1, "dog", MODEL_ID, ablations_of(task, [replace(ABLATION, gain=2.0, target="dog")]))
+    found = rows(tiny_engine, "SELECT DISTINCT gain, target FROM ablation_effects ORDER BY 1")
     assert found == [(0.0, "cat"), (2.0, "dog")]
     assert [store.is_done(key) for key in ("tiny/ablate", "twice", "dog")] == [True, False, True]
-    store.write_ablations(1, "none", model_id, ablations_of(task, [], (ABLATION.selection, "scale", 2.0)))
-    assert rows(engine, "SELECT DISTINCT gain, target FROM ablation_effects") == [(0.0, "cat")]
+    store.write_ablations(1, "none", MODEL_ID, ablations_of(task, [], (ABLATION.selection, "scale", 2.0)))
+    assert rows(tiny_engine, "SELECT DISTINCT gain, target FROM ablation_effects") == [(0.0, "cat")]
     assert [store.is_done(key) for key in ("tiny/ablate", "dog", "none")] == [True, False, True]
 
 
-def test_traces_go_with_the_top_clips_they_belong_to(engine: Engine) -> None:
-    model_id = write_study(engine)
-    store = Store(engine)
-    before = counts(engine)
-    store.write_traces(1, "tiny/traces, other settings", model_id, TRACES)
-    assert counts(engine) == before
+def test_traces_go_with_the_top_clips_they_belong_to(tiny_engine: Engine) -> None:
+    store = Store(tiny_engine)
+    before = counts(tiny_engine)
+    store.write_traces(1, "tiny/traces, other settings", MODEL_ID, TRACES)
+    assert counts(tiny_engine) == before
     assert [store.is_done(key) for key in ("tiny/traces", "tiny/traces, other settings")] == [False, True]
-    store.write_top_clips(1, "tiny/top_clips, again", model_id, TOP_CLIPS)
+    store.write_top_clips(1, "tiny/top_clips, again", MODEL_ID, TOP_CLIPS)
     assert not store.is_done("tiny/traces, other settings")
     for table in ("contrast_clip", "clip_pattern", "activation_quantile"):
-        assert counts(engine)[table] == 0
-    assert counts(engine)["top_clip"] == before["top_clip"]
+        assert counts(tiny_engine)[table] == 0
+    assert counts(tiny_engine)["top_clip"] == before["top_clip"]
 
 
-def test_traces_are_whole_or_not_there(engine: Engine) -> None:
-    model_id = write_study(engine)
-    before = counts(engine)
+def test_traces_are_whole_or_not_there(tiny_engine: Engine) -> None:
+    before = counts(tiny_engine)
 
     def broken() -> Iterator[tuple[int, list[NeuronPattern]]]:
         yield 0, []
         raise OSError("disk gone")
 
     with pytest.raises(OSError, match="disk gone"):
-        Store(engine).write_traces(1, "again", model_id, replace(TRACES, patterns=broken()))
-    assert counts(engine) == before
-    assert Store(engine).is_done("tiny/traces")
+        Store(tiny_engine).write_traces(1, "again", MODEL_ID, replace(TRACES, patterns=broken()))
+    assert counts(tiny_engine) == before
+    assert Store(tiny_engine).is_done("tiny/traces")
 
 
 def test_grids_follow_the_model(engine: Engine) -> None:
@@ -129,25 +125,23 @@ def test_grids_follow_the_model(engine: Engine) -> None:
     ]  # fmt: skip
 
 
-def test_second_model_adds(engine: Engine) -> None:
-    write_study(engine)
-    one = counts(engine)
-    write_study(engine, "second")
-    two = counts(engine)
+def test_second_model_adds(tiny_engine: Engine) -> None:
+    one = counts(tiny_engine)
+    write_study(tiny_engine, "second")
+    two = counts(tiny_engine)
     shared = {"dataset", "attribute", "clip", "clip_label", "problem", "task", "task_class"}
     assert {name: n // one[name] for name, n in two.items()} == {name: 1 if name in shared else 2 for name in one}
-    assert all(Store(engine).is_done(f"{name}/score") for name in ("tiny", "second"))
+    assert all(Store(tiny_engine).is_done(f"{name}/score") for name in ("tiny", "second"))
 
 
-def test_registering_again_updates_what_is_descriptive_only(engine: Engine) -> None:
-    model_id = write_study(engine)
-    store = Store(engine)
-    before = counts(engine)
+def test_registering_again_updates_what_is_descriptive_only(tiny_engine: Engine) -> None:
+    store = Store(tiny_engine)
+    before = counts(tiny_engine)
     moved = replace(DATASET, root="/elsewhere", problems=(Problem("x", "y"), Problem("z", "y")))
     assert store.register_dataset(moved) == 1
-    assert store.register_model(replace(MODEL, description="other words")) == model_id
-    assert counts(engine) == {**before, "problem": 2}
-    assert rows(engine, "SELECT root FROM dataset") == [("/elsewhere",)]
+    assert store.register_model(replace(MODEL, description="other words")) == MODEL_ID
+    assert counts(tiny_engine) == {**before, "problem": 2}
+    assert rows(tiny_engine, "SELECT root FROM dataset") == [("/elsewhere",)]
 
 
 def test_same_problems_again_keep_their_rows(engine: Engine) -> None:
@@ -160,29 +154,29 @@ def test_same_problems_again_keep_their_rows(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("changed", [replace(MODEL, weights_key="weights-2"), replace(MODEL, layer_widths=(2, 2))])
-def test_changed_model_of_the_same_name_is_refused_and_nothing_is_lost(engine: Engine, changed: ModelRecord) -> None:
-    write_study(engine)
-    before = counts(engine)
-    store = Store(engine)
+def test_changed_model_of_the_same_name_is_refused_and_nothing_is_lost(
+    tiny_engine: Engine, changed: ModelRecord
+) -> None:
+    before = counts(tiny_engine)
+    store = Store(tiny_engine)
     with pytest.raises(StoreError, match=r"results of 'tiny' with other weights.*another --db"):
         store.register_model(changed)
-    assert counts(engine) == before
+    assert counts(tiny_engine) == before
     assert all(store.is_done(f"tiny/{stage}") for stage in STAGES)
 
 
-def test_changed_dataset_loses_its_results_and_what_classes_share(engine: Engine) -> None:
-    model_id = write_study(engine)
-    store = Store(engine)
+def test_changed_dataset_loses_its_results_and_what_classes_share(tiny_engine: Engine) -> None:
+    store = Store(tiny_engine)
     other = replace(DATASET, name="others", content_key="content-9")
     store.register_dataset(other)
     scores = replace(SCORES, dataset="others", task="others-animal")
-    store.write_scores(1, "others/score", model_id, scores)
+    store.write_scores(1, "others/score", MODEL_ID, scores)
     clips = (*DATASET.clips, ClipRecord("new.wav", "train", 1.0, {"animal": "dog"}))
     store.register_dataset(replace(DATASET, content_key="content-2", clips=clips))
     assert not any(store.is_done(f"tiny/{stage}") for stage in STAGES)
     assert store.is_done("others/score")
-    assert rows(engine, "SELECT DISTINCT task FROM activation_probabilities") == [("others-animal",)]
-    left = counts(engine)
+    assert rows(tiny_engine, "SELECT DISTINCT task FROM activation_probabilities") == [("others-animal",)]
+    left = counts(tiny_engine)
     assert left["clip"] == 3 + 4
     for table in (
         "model_dataset",
@@ -221,14 +215,13 @@ def test_failure_in_the_middle_leaves_nothing(engine: Engine, table: str) -> Non
     assert not store.is_done("score")
 
 
-def test_failure_while_replacing_keeps_the_former(engine: Engine) -> None:
-    model_id = write_study(engine)
-    before = counts(engine)
+def test_failure_while_replacing_keeps_the_former(tiny_engine: Engine) -> None:
+    before = counts(tiny_engine)
     broken = replace(SCORES, selections=(replace(SCORES.selections[0], pairs=pd.DataFrame()),))
     with pytest.raises(KeyError):
-        Store(engine).write_scores(1, "tiny/score", model_id, broken)
-    assert counts(engine) == before
-    assert Store(engine).is_done("tiny/score")
+        Store(tiny_engine).write_scores(1, "tiny/score", MODEL_ID, broken)
+    assert counts(tiny_engine) == before
+    assert Store(tiny_engine).is_done("tiny/score")
 
 
 def test_unknown_names_say_what_to_do(engine: Engine) -> None:
@@ -254,19 +247,17 @@ def test_unknown_names_say_what_to_do(engine: Engine) -> None:
     assert not any(store.is_done(key) for key in ("s", "t", "p", "sh"))
 
 
-def test_one_task_name_for_two_attributes_is_refused(engine: Engine) -> None:
-    model_id = write_study(engine)
+def test_one_task_name_for_two_attributes_is_refused(tiny_engine: Engine) -> None:
     with pytest.raises(StoreError, match="in the store for another dataset or attribute"):
-        Store(engine).write_scores(1, "s", model_id, replace(SCORES, attribute="place"))
+        Store(tiny_engine).write_scores(1, "s", MODEL_ID, replace(SCORES, attribute="place"))
 
 
-def test_skipped_probe_has_no_rows(engine: Engine) -> None:
-    model_id = write_study(engine)
+def test_skipped_probe_has_no_rows(tiny_engine: Engine) -> None:
     skipped = ProbeResult("pets-animal", PROBE.rows.iloc[:0], skipped="no valid clips")
-    Store(engine).write_probe(1, "tiny/probe", model_id, skipped)
-    assert rows(engine, "SELECT * FROM probe_accuracy") == []
-    assert rows(engine, "SELECT skipped FROM probe") == [("no valid clips",)]
-    assert Store(engine).is_done("tiny/probe")
+    Store(tiny_engine).write_probe(1, "tiny/probe", MODEL_ID, skipped)
+    assert rows(tiny_engine, "SELECT * FROM probe_accuracy") == []
+    assert rows(tiny_engine, "SELECT skipped FROM probe") == [("no valid clips",)]
+    assert Store(tiny_engine).is_done("tiny/probe")
 
 
 def test_killed_run_is_told_from_a_running_one(engine: Engine) -> None:
@@ -279,8 +270,7 @@ def test_killed_run_is_told_from_a_running_one(engine: Engine) -> None:
     assert found == [(killed, "stopped", None), (other, "failed", 1.5), (again, "running", None)]
 
 
-def test_class_that_lost_its_clips_stays_out_of_the_task(engine: Engine) -> None:
-    model_id = write_study(engine)
+def test_class_that_lost_its_clips_stays_out_of_the_task(tiny_engine: Engine) -> None:
     one: TaskScores = replace(
         SCORES,
         class_names=("dog",),
@@ -290,9 +280,9 @@ def test_class_that_lost_its_clips_stays_out_of_the_task(engine: Engine) -> None
         selections=SCORES.selections[2:],
         tables={},
     )
-    Store(engine).write_scores(1, "tiny/score", model_id, one)
-    assert rows(engine, "SELECT n_classes, n_clips, coverage FROM task_coverage") == [(1, 1, 0.0)]
-    assert rows(engine, "SELECT DISTINCT class_name FROM activation_probabilities") == [("dog",)]
+    Store(tiny_engine).write_scores(1, "tiny/score", MODEL_ID, one)
+    assert rows(tiny_engine, "SELECT n_classes, n_clips, coverage FROM task_coverage") == [(1, 1, 0.0)]
+    assert rows(tiny_engine, "SELECT DISTINCT class_name FROM activation_probabilities") == [("dog",)]
 
 
 def test_many_rows_in_several_packs(engine: Engine) -> None:
@@ -353,9 +343,8 @@ def test_attribute_with_a_split_of_its_own_is_told_with_it(engine: Engine) -> No
     ]  # fmt: skip
 
 
-def test_classes_within_others_are_found_from_the_clips(engine: Engine) -> None:
-    model_id = write_study(engine)
-    store = Store(engine)
+def test_classes_within_others_are_found_from_the_clips(tiny_engine: Engine) -> None:
+    store = Store(tiny_engine)
     labels = [("bark", "dog"), ("dog",), ("cat", "dog"), ("cat",), ("bark", "dog")]
     clips = tuple(ClipRecord(f"{i}.wav", "train", 1.0, {"sound": v}) for i, v in enumerate(labels))
     store.register_dataset(replace(DATASET, name="yard", attributes=("sound",), clips=clips))
@@ -365,7 +354,7 @@ def test_classes_within_others_are_found_from_the_clips(engine: Engine) -> None:
         token_counts=np.array([20, 40, 20]), n_clips=5,
         selections=(replace(CALIBRATED, pairs=CALIBRATED.pairs.iloc[:0]),),
     )  # fmt: skip
-    store.write_scores(run(store), "yard", model_id, scores)
-    assert rows(engine, "SELECT n_clips FROM task_coverage WHERE task = 'yard-sound'") == [(5,)]
-    nested = {s.task: s.nested for s in specific_sets(engine, "tiny") if s.preset == "calibrated"}
+    store.write_scores(run(store), "yard", MODEL_ID, scores)
+    assert rows(tiny_engine, "SELECT n_clips FROM task_coverage WHERE task = 'yard-sound'") == [(5,)]
+    nested = {s.task: s.nested for s in specific_sets(tiny_engine, "tiny") if s.preset == "calibrated"}
     assert nested == {"pets-animal": (), "yard-sound": ((1, 2),)}

@@ -8,15 +8,14 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from db.writes.store import Store
-from tests.support.tiny_study import SCORES, rows, write_study
+from tests.support.tiny_study import MODEL_ID, SCORES, rows
 
 LN2 = math.log(2)
 
 
-def test_runs(engine: Engine) -> None:
-    write_study(engine)
+def test_runs(tiny_reader: Engine) -> None:
     ((started, finished, *others),) = rows(
-        engine,
+        tiny_reader,
         "SELECT started_at, finished_at, status, model, config_json, code_version, device,"
         " seconds_extract, seconds_score, seconds_ablate FROM runs",
     )
@@ -24,10 +23,9 @@ def test_runs(engine: Engine) -> None:
     assert others == ["done", "tiny", '{"seed": 3}', "0.1.0", "cpu", 1.0, 2.0, 3.0]
 
 
-def test_clip_labels_leave_out_empty_values(engine: Engine) -> None:
-    write_study(engine)
+def test_clip_labels_leave_out_empty_values(tiny_reader: Engine) -> None:
     found = rows(
-        engine,
+        tiny_reader,
         "SELECT dataset, path, split, duration_seconds, attribute, value FROM clip_labels ORDER BY clip_id, attribute",
     )
     assert found == [
@@ -38,10 +36,9 @@ def test_clip_labels_leave_out_empty_values(engine: Engine) -> None:
     ]
 
 
-def test_activation_probabilities(engine: Engine) -> None:
-    write_study(engine)
+def test_activation_probabilities(tiny_reader: Engine) -> None:
     found = rows(
-        engine,
+        tiny_reader,
         "SELECT dataset, task, class_name, layer, neuron, positive_count, token_count,"
         " activation_probability FROM activation_probabilities ORDER BY layer, neuron, class_name",
     )
@@ -55,25 +52,23 @@ def test_activation_probabilities(engine: Engine) -> None:
     ]
 
 
-def test_neuron_selectivity(engine: Engine) -> None:
-    write_study(engine)
+def test_neuron_selectivity(tiny_reader: Engine) -> None:
     sql = (
         "SELECT layer, neuron, entropy, max_probability, top_class, is_class_specific, n_classes,"
         " entropy_rank FROM neuron_selectivity WHERE preset = '{}' ORDER BY layer, neuron"
     )
-    assert rows(engine, sql.format("calibrated")) == [
+    assert rows(tiny_reader, sql.format("calibrated")) == [
         (0, 0, 0.0, 0.5, "cat", 1, 2, 1),
         (0, 1, None, 0.0, None, 0, 2, None),
         (1, 0, LN2, 0.2, "cat", 1, 2, 2),
     ]
-    assert [row[5] for row in rows(engine, sql.format("aape"))] == [1, 0, 0]
-    assert [row[5] for row in rows(engine, sql.format("lape"))] == [0, 0, 0]
+    assert [row[5] for row in rows(tiny_reader, sql.format("aape"))] == [1, 0, 0]
+    assert [row[5] for row in rows(tiny_reader, sql.format("lape"))] == [0, 0, 0]
 
 
-def test_class_specific_neurons(engine: Engine) -> None:
-    write_study(engine)
+def test_class_specific_neurons(tiny_reader: Engine) -> None:
     found = rows(
-        engine,
+        tiny_reader,
         "SELECT preset, class_name, layer, neuron, activation_probability, entropy, lift, p_value,"
         " q_value, replicated FROM class_specific_neurons ORDER BY preset, class_name",
     )
@@ -84,10 +79,9 @@ def test_class_specific_neurons(engine: Engine) -> None:
     ]
 
 
-def test_task_coverage(engine: Engine) -> None:
-    write_study(engine)
+def test_task_coverage(tiny_reader: Engine) -> None:
     found = rows(
-        engine,
+        tiny_reader,
         "SELECT preset, n_clips, n_classes, n_classes_covered, coverage, n_class_specific, n_pairs,"
         " null_coverage_mean, null_coverage_low, null_coverage_high, null_n_class_specific_mean,"
         " n_shuffles, replicated_share, replicated_share_all_pairs FROM task_coverage"
@@ -100,19 +94,17 @@ def test_task_coverage(engine: Engine) -> None:
     ]
 
 
-def test_replicated_share_is_of_the_pairs_that_were_checked(engine: Engine) -> None:
-    model_id = write_study(engine)
+def test_replicated_share_is_of_the_pairs_that_were_checked(tiny_engine: Engine) -> None:
     selection = SCORES.selections[0]
     pairs = pd.concat([selection.pairs, selection.pairs.assign(neuron_index=1, replicated=np.nan)])
     changed = replace(SCORES, selections=(replace(selection, pairs=pairs),))
-    Store(engine).write_scores(1, "again", model_id, changed)
-    assert rows(engine, "SELECT n_pairs, n_class_specific, replicated_share FROM task_coverage") == [(4, 3, 0.5)]
+    Store(tiny_engine).write_scores(1, "again", MODEL_ID, changed)
+    assert rows(tiny_engine, "SELECT n_pairs, n_class_specific, replicated_share FROM task_coverage") == [(4, 3, 0.5)]
 
 
-def test_probe_accuracy(engine: Engine) -> None:
-    write_study(engine)
+def test_probe_accuracy(tiny_reader: Engine) -> None:
     found = rows(
-        engine,
+        tiny_reader,
         "SELECT dataset, task, split, class_name, n_clips, accuracy, chance, metric FROM probe_accuracy",
     )
     assert found == [
@@ -122,10 +114,9 @@ def test_probe_accuracy(engine: Engine) -> None:
     ]
 
 
-def test_ablation_effects(engine: Engine) -> None:
-    write_study(engine)
+def test_ablation_effects(tiny_reader: Engine) -> None:
     found = rows(
-        engine,
+        tiny_reader,
         "SELECT selection, target, affected_class, gain, n_neurons, n_clips, accuracy_unablated,"
         " accuracy_ablated, delta, ci_low, ci_high, p_value, q_value, control_delta_mean,"
         " control_delta_low, control_delta_high, n_controls FROM ablation_effects",
@@ -133,14 +124,13 @@ def test_ablation_effects(engine: Engine) -> None:
     all_clips = (0.0, 2, 4, 0.75, 0.5, -0.25, -0.5, 0.0, 0.5, 0.5, 0.0, -0.25, 0.25, 2)
     cat = (0.0, 2, 2, 1.0, 0.5, -0.5, -1.0, None, 0.25, 0.5, 0.125, 0.0, 0.25, 2)
     assert found == [("top 1%", "cat", None, *all_clips), ("top 1%", "cat", "cat", *cat)]
-    controls = rows(engine, "SELECT position, draw, delta FROM ablation_control ORDER BY 1, 2")
+    controls = rows(tiny_reader, "SELECT position, draw, delta FROM ablation_control ORDER BY 1, 2")
     assert controls == [(0, 0, -0.25), (0, 1, 0.25), (1, 0, 0.0), (1, 1, 0.25)]
 
 
-def test_shared_neurons(engine: Engine) -> None:
-    write_study(engine)
+def test_shared_neurons(tiny_reader: Engine) -> None:
     found = rows(
-        engine,
+        tiny_reader,
         "SELECT model, task_a, class_a, task_b, class_b, n_a, n_b, n_shared, expected, p_value,"
         " q_value, preset, nested FROM shared_neurons",
     )
@@ -148,10 +138,9 @@ def test_shared_neurons(engine: Engine) -> None:
     assert found == [(*names, 1, 1, 0, 1 / 3, 1.0, None, "calibrated", 1)]
 
 
-def test_top_clips(engine: Engine) -> None:
-    write_study(engine)
+def test_top_clips(tiny_reader: Engine) -> None:
     found = rows(
-        engine,
+        tiny_reader,
         "SELECT model, dataset, layer, neuron, rank, path, activation_rate, mean_activation"
         " FROM top_clips ORDER BY layer, neuron, rank",
     )

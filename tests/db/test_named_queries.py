@@ -8,22 +8,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from db.connection.open import open_store
 from db.reads.named import NAMED, main
-from tests.support.tiny_study import write_study
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_every_query_has_a_title_and_runs_on_an_empty_store(name: str, engine: Engine) -> None:
+def test_every_query_has_a_title_and_runs_on_an_empty_store(name: str, empty_reader: Engine) -> None:
     title, sql = NAMED[name]
     assert title and not title.endswith(".")
-    with engine.connect() as connection:
+    with empty_reader.connect() as connection:
         assert connection.execute(text(sql)).all() == []
 
 
-def test_queries_on_a_small_study(engine: Engine) -> None:
-    write_study(engine)
-    with engine.connect() as connection:
+def test_queries_on_a_small_study(tiny_reader: Engine) -> None:
+    with tiny_reader.connect() as connection:
         found = {name: connection.execute(text(sql)).mappings().all() for name, (_, sql) in NAMED.items()}
     assert {(r["preset"], r["coverage"]) for r in found["coverage"]} == {
         ("aape", 0.5), ("calibrated", 1.0), ("lape", 0.0)
@@ -41,10 +38,9 @@ def test_queries_on_a_small_study(engine: Engine) -> None:
     assert (compared["n_tasks"], compared["coverage"], compared["null_coverage"]) == (1, 1.0, 0.25)
 
 
-def test_dead_neurons_are_those_of_no_task_in_models_that_were_scored(engine: Engine) -> None:
-    write_study(engine)
+def test_dead_neurons_are_those_of_no_task_in_models_that_were_scored(tiny_engine: Engine) -> None:
     in_layer = "neuron_id IN (SELECT id FROM neuron WHERE layer = 1)"
-    with engine.begin() as connection:
+    with tiny_engine.begin() as connection:
         connection.execute(text(f"UPDATE neuron_entropy SET max_probability = 0 WHERE {in_layer}"))
         connection.execute(
             text(
@@ -122,16 +118,12 @@ def test_no_query_can_be_taken_for_one_with_parameters() -> None:
     assert not [name for name, (_, sql) in NAMED.items() if ":" in sql or "%" in sql]
 
 
-def test_one_is_printed_as_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "atlas.db"
-    engine = open_store(path)
-    write_study(engine)
-    engine.dispose()
-    assert main([str(path), "coverage"]) == 0
+def test_one_is_printed_as_csv(tiny_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tiny_store), "coverage"]) == 0
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.startswith("model,") and len(rows) == 3
     assert main([]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(NAMED)
-    for wrong in ([str(path)], [str(path), "no such"], [str(tmp_path / "none.db"), "coverage"]):
+    for wrong in ([str(tiny_store)], [str(tiny_store), "no such"], [str(tmp_path / "none.db"), "coverage"]):
         assert main(wrong) == 2
         assert capsys.readouterr().err.startswith("error: ")

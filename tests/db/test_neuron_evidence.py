@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,14 @@ from dashboard.pages.neuron import charts, facts
 from db.connection.open import open_store
 from db.reads import neuron_evidence as evidence
 from db.reads import neurons
-from tests.support.synthetic_store import build_store
-from tests.support.tiny_study import write_study
 
 MODEL, TASK, LAYER, NEURON = "nano-ssl", "rooms-event", 2, 7
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def tiny(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """The study of `tests.support.tiny_study`, in which two more neurons have scores for dog."""
-    engine = open_store(tmp_path_factory.mktemp("tiny") / "atlas.db")
-    write_study(engine)
+    engine = open_store(shutil.copy(tiny_store, tmp_path_factory.mktemp("tiny") / "atlas.db"))
     with engine.begin() as connection:
         dog = connection.execute(text("SELECT id FROM task_class WHERE name = 'dog'")).scalar()
         ids = connection.execute(text("SELECT id FROM neuron ORDER BY flat_index")).scalars().all()
@@ -41,8 +39,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_store(tmp_path_factory.mktemp("store") / "atlas.db", models=[MODEL])
+def store(one_model_store: Path) -> Path:
+    return one_model_store
 
 
 def rows(frame: pd.DataFrame) -> list[tuple[Any, ...]]:

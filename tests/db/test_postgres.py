@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ from db.reads.frames import frame
 from db.writes.registry import write_dataset
 from db.writes.store import Store
 from tests.support.postgres_server import PASSWORD, database, execute
-from tests.support.synthetic_store import DATASETS, N_NEURONS, build_store
-from tests.support.tiny_study import DATASET, MODEL, SCORES, write_study
+from tests.support.synthetic_store import DATASETS, N_NEURONS
+from tests.support.tiny_study import DATASET, MODEL, SCORES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,19 +108,17 @@ def test_reader_makes_nothing_and_is_refused_every_write(empty_database: str, po
     engine.dispose()
 
 
-def test_role_that_may_only_read(postgres_store: str, postgres: URL) -> None:
+def test_role_that_may_only_read(tiny_database: str) -> None:
     """The grants of docs/postgresql.md are enough for the dashboard, and no more."""
-    write_study(writer := open_store(postgres_store))
-    writer.dispose()
     execute(
-        postgres_store,
+        tiny_database,
         "CREATE ROLE reader LOGIN PASSWORD 'read'",
         "GRANT USAGE ON SCHEMA public TO reader",
         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
         "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reader",
     )
     try:
-        location = changed(postgres_store, username="reader", password="read")
+        location = changed(tiny_database, username="reader", password="read")
         engine = open_store(location, read_only=True)
         assert list(study.tasks(engine)["task"]) == ["pets-animal"]
         engine.dispose()
@@ -128,7 +127,7 @@ def test_role_that_may_only_read(postgres_store: str, postgres: URL) -> None:
             Store(engine).start_run("tiny", {}, 0, "", {}, "cpu")
         engine.dispose()
     finally:
-        execute(postgres_store, "DROP OWNED BY reader", "DROP ROLE reader")
+        execute(tiny_database, "DROP OWNED BY reader", "DROP ROLE reader")
 
 
 def test_files_lie_in_the_current_folder() -> None:
@@ -181,7 +180,7 @@ def test_same_model_twice_is_refused_and_others_are_not(postgres_store: str) -> 
         pass
 
 
-def test_two_writers_at_once_with_readers_meanwhile(postgres_store: str, tmp_path: Path) -> None:
+def test_two_writers_at_once_with_readers_meanwhile(postgres_store: str, one_model_store: Path) -> None:
     """Two processes write a model each of the same datasets; readers never see half a stage."""
     code = "import sys\nfrom tests.support.synthetic_store import build_store\nbuild_store(sys.argv[1], [sys.argv[2]])"
     writers = [
@@ -197,6 +196,7 @@ def test_two_writers_at_once_with_readers_meanwhile(postgres_store: str, tmp_pat
         )
         wrong += found[found["n_rows"] != found["n_classes"] * N_NEURONS].to_dict("records")
         n_reads += 1
+        time.sleep(0.02)  # the writers' turn
     for writer in writers:
         assert writer.wait() == 0, writer.stderr.read() if writer.stderr else ""
     assert wrong == [] and n_reads > 3
@@ -207,9 +207,9 @@ def test_two_writers_at_once_with_readers_meanwhile(postgres_store: str, tmp_pat
     assert list(ids["id"]) == [*range(1, 2 * N_NEURONS + 1)]  # each model's neurons on end, none twice
     assert (np.diff(ids["model_id"].to_numpy()) != 0).sum() == 1
     # Written beside each other, the results are those of one after the other.
-    alone = open_store(build_store(tmp_path / "alone.db", ["nano-sl"]), read_only=True)
+    alone = open_store(one_model_store, read_only=True)
     columns = "dataset, task, class_name, layer, neuron, positive_count, token_count"
-    for asked in (f"SELECT {columns} FROM activation_probabilities WHERE model = 'nano-sl' ORDER BY {columns}",):
+    for asked in (f"SELECT {columns} FROM activation_probabilities WHERE model = 'nano-ssl' ORDER BY {columns}",):
         assert frame(alone, asked).equals(frame(engine, asked))
     alone.dispose()
     engine.dispose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -17,16 +18,12 @@ from db.connection.open import StoreError, open_store
 from db.sandbox import ask
 from db.sandbox.ask import Answer, RefusedSQL, run_sql
 from db.sandbox.worker import FUNCTIONS, LONGEST_STATEMENT, Guard, first_word
-from tests.support.tiny_study import write_study
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sandbox") / "a ?store%20#1.db"  # signs that mean something in a URI
-    engine = open_store(path)
-    write_study(engine)
-    engine.dispose()
-    return path
+    return Path(shutil.copy(tiny_store, path))
 
 
 @pytest.fixture
@@ -317,10 +314,9 @@ def test_the_statement_stands_with_the_answer(store: Path) -> None:
     assert (list(empty.frame.columns), len(empty.frame)) == (["model"], 0)
 
 
-def test_a_store_that_is_being_written_can_be_asked(tmp_path: Path) -> None:
-    path = tmp_path / "atlas.db"
+def test_a_store_that_is_being_written_can_be_asked(tiny_store: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(tiny_store, tmp_path / "atlas.db"))
     engine = open_store(path)
-    write_study(engine)
     with engine.connect() as connection:
         connection.exec_driver_sql("UPDATE run SET seed = 99")
         assert only(run_sql(path, "SELECT seed FROM runs")) != 99

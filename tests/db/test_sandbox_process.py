@@ -10,27 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from db.connection.open import open_store
 from db.sandbox import ask
 from db.sandbox.ask import run_sql
-from tests.support.tiny_study import write_study
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sandbox") / "atlas.db"
-    engine = open_store(path)
-    write_study(engine)
-    engine.dispose()
-    return path
-
-
-def asked(store: Path, value: int) -> None:
-    assert run_sql(store, f"SELECT {value} AS value").frame["value"].tolist() == [value]
+def asked(tiny_store: Path, value: int) -> None:
+    assert run_sql(tiny_store, f"SELECT {value} AS value").frame["value"].tolist() == [value]
 
 
 def test_the_next_statement_finds_its_process_waiting_and_each_has_its_own(
-    store: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
     begin = ask._process
@@ -41,33 +30,33 @@ def test_the_next_statement_finds_its_process_waiting_and_each_has_its_own(
 
     ask._ahead.stop()
     monkeypatch.setattr(ask, "_process", noted)
-    asked(store, 1)
+    asked(tiny_store, 1)
     first, waiting = started
     assert first.poll() is not None
     assert waiting.poll() is None
-    asked(store, 2)
+    asked(tiny_store, 2)
     assert waiting.poll() is not None, "it answered one statement and ended"
     assert [process.poll() for process in started[2:]] == [None]
     ask._ahead.stop()
     assert started[2].poll() is not None
 
 
-def test_a_process_that_died_while_it_waited_is_not_asked(store: Path) -> None:
-    asked(store, 1)
+def test_a_process_that_died_while_it_waited_is_not_asked(tiny_store: Path) -> None:
+    asked(tiny_store, 1)
     waiting = ask._ahead._waiting
     assert waiting is not None
     waiting.kill()
     waiting.wait()
-    asked(store, 2)
+    asked(tiny_store, 2)
 
 
-def test_nothing_waits_on_when_the_program_is_killed(store: Path) -> None:
+def test_nothing_waits_on_when_the_program_is_killed(tiny_store: Path) -> None:
     asker = subprocess.Popen(
         [
             sys.executable, "-c",
             "import sys; from db.sandbox import ask; ask.run_sql(sys.argv[1], 'SELECT 1')\n"
             "print(ask._ahead._waiting.pid, flush=True); sys.stdin.read()",
-            str(store),
+            str(tiny_store),
         ],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(ask.__file__).parents[2],
     )  # fmt: skip

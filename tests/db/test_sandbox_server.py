@@ -6,39 +6,45 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL, Engine, create_engine, text
 
-from db.connection.open import open_store
 from db.sandbox.ask import RefusedSQL, run_sql
 from db.schema.views.study import VIEWS
 from tests.support.postgres_server import PASSWORD, database
-from tests.support.tiny_study import write_study
 
 
 @pytest.fixture(scope="module")
-def store(postgres: URL, made_store: str) -> Iterator[str]:
+def store(postgres: URL, made_tiny_store: str) -> Iterator[str]:
     """A small study; the role that asks owns it, so that only the sandbox stands in its way."""
-    with database(postgres, made_store) as url:
-        location = url.render_as_string(hide_password=False)
-        write_study(engine := open_store(location))
-        engine.dispose()
-        yield location
+    with database(postgres, made_tiny_store) as url:
+        yield url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="module")
+def engine(store: str) -> Iterator[Engine]:
+    engine = create_engine(store)
+    yield engine
+    engine.dispose()
+
+
+def counts(engine: Engine) -> list[tuple[object, ...]]:
+    """Each table and how many rows it has."""
+    tables = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")
+    with engine.connect() as connection:
+        each = [f"SELECT '{name}', COUNT(*) FROM {name}" for name in connection.execute(tables).scalars()]
+        return [tuple(row) for row in connection.exec_driver_sql(" UNION ALL ".join(each)).all()]
+
+
+@pytest.fixture(scope="module")
+def before(engine: Engine) -> list[tuple[object, ...]]:
+    return counts(engine)
 
 
 @pytest.fixture
-def unchanged(store: str) -> Iterator[str]:
+def unchanged(store: str, engine: Engine, before: list[tuple[object, ...]]) -> Iterator[str]:
     """The store, which must be as it was."""
-    engine = create_engine(store)
-
-    def counts() -> list[tuple[object, ...]]:
-        with engine.connect() as connection:
-            tables = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars()
-            return [(name, connection.exec_driver_sql(f"SELECT COUNT(*) FROM {name}").scalar()) for name in tables]
-
-    before = counts()
     yield store
-    assert counts() == before
-    engine.dispose()
+    assert counts(engine) == before
 
 
 def refused(store: str, statement: str, **limits: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,10 @@ from tests.support.tiny_study import DATASET, MODEL, write_study
 
 
 @pytest.fixture
-def atlas(tmp_path: Path) -> Path:
+def atlas(tiny_store: Path, tmp_path: Path) -> Path:
     """A small store, with some pages that nothing uses."""
-    path = tmp_path / "atlas.db"
+    path = Path(shutil.copy(tiny_store, tmp_path / "atlas.db"))
     engine = open_store(path)
-    write_study(engine)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE waste (text TEXT)"))
         connection.execute(text("INSERT INTO waste VALUES (:text)"), [{"text": "x" * 4000}] * 200)
@@ -91,10 +91,9 @@ def test_upkeep_waits_for_no_run_and_makes_nothing(atlas: Path, capsys: pytest.C
     assert "expected one store" in capsys.readouterr().err
 
 
-def test_upkeep_of_a_server(postgres_store: str, capsys: pytest.CaptureFixture[str]) -> None:
-    engine = open_store(postgres_store)
-    write_study(engine)
-    assert upkeep.main([postgres_store]) == 0
+def test_upkeep_of_a_server(tiny_database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = open_store(tiny_database)
+    assert upkeep.main([tiny_database]) == 0
     told = capsys.readouterr().out
     assert "MB, rows that were replaced made free, statistics taken" in told and ":***@" in told
     known = frame(engine, "SELECT relname FROM pg_stat_user_tables WHERE last_vacuum IS NOT NULL")

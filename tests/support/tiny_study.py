@@ -38,6 +38,9 @@ from tests.support.records import ablations_of
 
 NAN = float("nan")
 
+MODEL_ID = 1
+"""The model's number in a store that holds this study alone."""
+
 GRIDS = (TokenGrid((50.0, 1000.0, 8000.0), 0.25, 0.5, 1.25, 4), TokenGrid((0.0, 8000.0)))
 """Of layer 0 overlapping columns in chunks that are longer than four of them; of layer 1 nothing is known."""
 

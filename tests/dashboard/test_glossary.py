@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.selectivity.presets import PRESETS
 from dashboard.shared.presets import MEANING
 from dashboard.shared.text.glossary import TERMS
-from tests.support.pages import open_page, said
+from tests.support.pages import said, show
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "glossary.md"
 
@@ -24,8 +25,8 @@ def test_every_preset_has_its_sentence() -> None:
     assert set(MEANING) == set(PRESETS)
 
 
-def test_the_question_mark_shows_them(store: Path) -> None:
-    app: AppTest = open_page("overview")
+def test_the_question_mark_shows_them(synthetic_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app: AppTest = show("overview", synthetic_store, monkeypatch)
     app.button(key="help").click().run()
     assert not app.exception
     shown = said(app)

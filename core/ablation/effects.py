@@ -187,7 +187,6 @@ def compare(
         ci = _percentiles(weights, np.column_stack([change, beyond]))
         if not (resamples and resamples.grouped):
             ci[:, 0] = np.nan
-        of_heads = a.mean(axis=1) - b.mean(axis=1)
         rows.append(
             {
                 "class_name": None if column == len(class_names) else class_names[column],
@@ -203,13 +202,16 @@ def compare(
                 "control_p_value": control_p(told["delta"], control),
                 **_spread("activity_control_delta", active),
                 "n_activity_controls": len(active),
-                "n_heads": len(of_heads),
-                "delta_heads_low": of_heads.min(),
-                "delta_heads_high": of_heads.max(),
+                **_over_heads(a.mean(axis=1) - b.mean(axis=1)),
             }
         )
         deltas.append(control)
     return pd.DataFrame(rows), np.stack(deltas, axis=1)
+
+
+def _over_heads(deltas: FloatArray) -> dict[str, float]:
+    """How the effect ranges over the heads that were fitted again."""
+    return {"n_heads": len(deltas), "delta_heads_low": deltas.min(), "delta_heads_high": deltas.max()}
 
 
 def _paired(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> dict[str, float]:

@@ -147,6 +147,7 @@ def _design(covariates_of_clips: Sequence[FloatArray], n_clips: int) -> FloatArr
     return basis
 
 
+# More than six: the inner loop of `explained_pairs`, apart so that it can be read.
 def _cleaned_p(
     positive: Matrix,
     tokens: IntArray,

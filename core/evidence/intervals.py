@@ -213,6 +213,7 @@ def _effects(design: _Design, moments: _Moments, k: IntArray, column: IntArray, 
     return found
 
 
+# More than six: asked with two pairs of derivatives of the same moments.
 def _spreads(
     design: _Design,
     moments: _Moments,

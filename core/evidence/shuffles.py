@@ -104,18 +104,25 @@ def shuffled_null(
             if progress:
                 progress(n_done)
     own = [np.array(rows) for rows in found]
-    curves = [
-        grid.curve(members.shape[1], grid.points(observed.probabilities, observed.entropies), np.array(null))
-        for grid, null in zip(grids, curve, strict=True)
-        if grid
-    ]
     entropy_p = tally.p(counts.sparse.neuron, counts.sparse.all_in_one(moments.drawn, counts.exchange))
     return Null(
         [_summary(rows, counts.exchange.description) if n_shuffles else None for rows in own],
-        pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(COLUMNS)),
+        _curves(grids, curve, observed, members.shape[1]),
         entropy_p,
         benjamini_hochberg(entropy_p),
     )
+
+
+def _curves(
+    grids: Sequence[Grid | None], null: Sequence[Sequence[FloatArray]], observed: _Point, n_classes: int
+) -> pd.DataFrame:
+    """Coverage over the settings of each grid, beside the same on shuffled labels."""
+    curves = [
+        grid.curve(n_classes, grid.points(observed.probabilities, observed.entropies), np.array(of_null))
+        for grid, of_null in zip(grids, null, strict=True)
+        if grid
+    ]
+    return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(COLUMNS))
 
 
 @dataclass(frozen=True)

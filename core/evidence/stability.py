@@ -63,6 +63,7 @@ def choose(
     return [select(probabilities, setting, entropies, q_values) for setting in settings], entropies
 
 
+# More than six: the clips are three arrays, as everywhere here, and each of the others is varied alone.
 def split_half(
     positive: Matrix,
     tokens: NDArray[np.integer],
@@ -88,9 +89,7 @@ def split_half(
         Group of each clip (negative: not known). Halves hold whole groups if every class has at least two.
     exchange : Exchange, optional
         Of the selection clips.
-    n_halves : int
-        Draws of two halves.
-    seed : int
+    n_halves, seed : int
     progress : callable, optional
         Called with the number of draws done.
 
@@ -123,7 +122,14 @@ def split_half(
             correlation[draw] = _rank_correlation(entropies_a, entropies_b)
         if progress:
             progress(draw + 1)
-    rows = []
+    return _halves_table(settings, agreements, correlation, whole)
+
+
+def _halves_table(
+    settings: Sequence[SelectionSettings], agreements: FloatArray, correlation: FloatArray, whole: bool
+) -> pd.DataFrame:
+    """What `split_half` returns; agreements (n_settings, n_halves, 3), correlation (n_halves,)."""
+    rows, n_halves = [], len(correlation)
     for setting, agreement in zip(settings, agreements, strict=True):
         jaccard, expected, n_pairs = (values[~np.isnan(values)] for values in agreement.T)
         low, high = np.quantile(jaccard, [0.025, 0.975]) if jaccard.size else (np.nan, np.nan)
@@ -226,6 +232,7 @@ def _mean(values: FloatArray) -> float:
     return float(values.mean()) if values.size else np.nan
 
 
+# More than six for the same reason as `split_half`.
 def over_split_seeds(
     positive: Matrix,
     tokens: NDArray[np.integer],
@@ -270,7 +277,7 @@ def over_split_seeds(
         One row for each of ``settings``: ``preset``, ``n_draws``, ``n_pairs``, ``share_of_draws`` (mean over
         the pairs; NaN without any), ``share_expected`` (of as many random neurons a class).
     """
-    again = [np.zeros(mask.shape, dtype=np.int32) for mask in selected]
+    again = [np.zeros(mask.shape, dtype=np.int64) for mask in selected]
     expected = np.zeros(len(settings))
     usable = members.any(axis=1) & (tokens > 0)
     for draw, drawn_seed in enumerate(np.random.SeedSequence(seed).generate_state(n_draws)):
@@ -285,6 +292,17 @@ def over_split_seeds(
             expected[i] += (selected[i][present].sum(axis=1) * mask.sum(axis=1)).sum() / mask.shape[1]
         if progress:
             progress(draw + 1)
+    return _draws_tables(settings, selected, again, expected / n_draws, n_draws)
+
+
+def _draws_tables(
+    settings: Sequence[SelectionSettings],
+    selected: Sequence[Mask],
+    again: Sequence[IntArray],
+    expected: FloatArray,
+    n_draws: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What `over_split_seeds` returns; ``expected`` are pairs that a draw shares by chance, (n_settings,)."""
     tables, rows = [], []
     for setting, mask, times, shared in zip(settings, selected, again, expected, strict=True):
         class_index, neuron_index = np.nonzero(mask)
@@ -292,7 +310,7 @@ def over_split_seeds(
         table = pd.DataFrame({"class_index": class_index, "neuron_index": neuron_index, "share_of_draws": share})
         table.insert(0, "preset", setting.preset)
         tables.append(table)
-        by_chance = shared / n_draws / n_pairs if n_pairs else np.nan
+        by_chance = shared / n_pairs if n_pairs else np.nan
         rows.append((setting.preset, n_draws, n_pairs, _mean(share), by_chance))
     names = ["preset", "n_draws", "n_pairs", "share_of_draws", "share_expected"]
     return pd.concat(tables, ignore_index=True), pd.DataFrame(rows, columns=names)

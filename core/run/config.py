@@ -158,6 +158,15 @@ class AnalysisConfig:
         _one_of("--control-layers", (self.control_layers,), ("task", "target"))
         if self.control_families is not None:
             _one_of("--control-families", self.control_families, FAMILIES)
+        for option, places in (("--db", (self.db,)), ("--data-dir", self.data_dirs)):
+            if not all(place.strip() for place in places):
+                raise InputError(f"{option} is empty; expected a path")
+        self._check_numbers()
+        self._check_ablation()
+        if self.weights and len(self.models) != 1:
+            raise InputError("--weights needs exactly one --model to go with it")
+
+    def _check_numbers(self) -> None:
         for name in (
             "batch_size",
             "shuffles",
@@ -178,17 +187,8 @@ class AnalysisConfig:
             raise InputError(f"--workers is {self.workers}; expected 1 or more")
         if self.workers > MOST_WORKERS:
             raise InputError(f"--workers is {self.workers}; expected at most {MOST_WORKERS:,}")
-        for option, places in (("--db", (self.db,)), ("--data-dir", self.data_dirs)):
-            if not all(place.strip() for place in places):
-                raise InputError(f"{option} is empty; expected a path")
         if self.seed >= 2**63:
             raise InputError(f"--seed is {self.seed}; expected less than 2**63")
-        try:
-            if not self.operations():
-                raise ValueError("nothing")
-        except ValueError as error:
-            given = ",".join(map(str, self.gains)) or "empty"
-            raise InputError(f"--gains is {given}; expected numbers such as 0,0.5, or {' or '.join(WORDS)}") from error
         for name in ("entropy_rate", "probability_bar"):
             share = getattr(self, name)
             if share is not None and not 0 < share <= 1:
@@ -197,6 +197,14 @@ class AnalysisConfig:
             parse_activity(self.activity)
         except ValueError as error:
             raise InputError(f"--activity: {error}") from error
+
+    def _check_ablation(self) -> None:
+        try:
+            if not self.operations():
+                raise ValueError("nothing")
+        except ValueError as error:
+            given = ",".join(map(str, self.gains)) or "empty"
+            raise InputError(f"--gains is {given}; expected numbers such as 0,0.5, or {' or '.join(WORDS)}") from error
         if not self.ablate:
             raise InputError("--ablate is empty; expected top:SHARE or a preset")
         choices = [Choice.of(text) for text in self.ablate]
@@ -209,8 +217,6 @@ class AnalysisConfig:
                 raise InputError(
                     f"--ablate has two that the store would call '{choice}'; give the files different names"
                 )
-        if self.weights and len(self.models) != 1:
-            raise InputError("--weights needs exactly one --model to go with it")
 
     def selections(self, entropy_rate: float | None = None) -> list[SelectionSettings]:
         """Settings of each preset; ``entropy_rate`` is a dataset's own, in force where the user gave none."""

@@ -235,6 +235,7 @@ def level(sound: NDArray[np.float64]) -> NDArray[np.float64]:
     return even_out(kept, strength=1.0, max_gain_db=40.0)
 
 
+# More than six: what tells one note from another.
 def _demo_spec(
     split: str,
     pitch: int,

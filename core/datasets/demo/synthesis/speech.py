@@ -267,6 +267,7 @@ def _sentence(language: str, held_out: bool, rng: np.random.Generator) -> str:
     return " ".join(said)
 
 
+# More than six: what tells one utterance from another.
 def _speech_spec(
     name: str,
     split: str,

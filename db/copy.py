@@ -68,7 +68,7 @@ def _copy_table(reader: Connection, writer: Connection, name: str) -> int:
     found = reader.execution_options(yield_per=at_once).execute(select(table).order_by(*table.primary_key))
     n_rows = 0
     for block in found.partitions():
-        bulk_insert(writer, mapped, [column.name for column in table.columns], map(tuple, block))
+        bulk_insert(writer, mapped, map(tuple, block), [column.name for column in table.columns])
         n_rows += len(block)
     return n_rows
 

@@ -6,6 +6,7 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from db.reads.frames import frame
+from db.schema.evidence import NeuronAttribution, out_of_units
 
 _ABLATION = """
         FROM ablation
@@ -93,7 +94,7 @@ def controls(
     rows = "ablation_effect.class_id IS NULL" if whole else "task_class.name = ablation.target"
     if target is not None:
         rows = "ablation.target = :target"
-    return frame(
+    found = frame(
         engine,
         f"""
         SELECT ablation.target, task_class.name AS affected_class, ablation_control.delta,
@@ -114,6 +115,7 @@ def controls(
         gain=gain,
         target=target,
     )
+    return found.astype({"n_draws": int})
 
 
 def flips(
@@ -224,10 +226,9 @@ def top_attributed(engine: Engine, model: str, task: str, class_name: str, n: in
     """
     return frame(
         engine,
-        """
+        f"""
         SELECT neuron.layer, neuron.neuron,
-               CAST(neuron_attribution_value.attribution AS DOUBLE PRECISION) / 1000000 AS attribution,
-               CAST(neuron_attribution_value.standard_error AS DOUBLE PRECISION) / 1000000 AS standard_error,
+               {out_of_units(NeuronAttribution, "attribution standard_error")},
                neuron_attribution_value.n_clips
         FROM attribution
         JOIN model ON model.id = attribution.model_id

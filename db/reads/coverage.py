@@ -145,14 +145,11 @@ def curves(engine: Engine, task: str, preset: str) -> pd.DataFrame:
 
 def stability(engine: Engine, preset: str) -> pd.DataFrame:
     """Return the view ``selection_stability`` of one preset, all models and tasks."""
-    found = frame(
+    return frame(
         engine,
         "SELECT * FROM selection_stability WHERE preset = :preset ORDER BY task, model",
         preset=preset,
     )
-    measured = ["n_pairs_mean", "jaccard_mean", "jaccard_low", "jaccard_high", "jaccard_expected"]
-    found[measured] = found[measured].astype("float64")  # NaN, where a task has none at all
-    return found
 
 
 def class_counts(engine: Engine, models: Sequence[str], task: str, preset: str) -> pd.DataFrame:

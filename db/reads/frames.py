@@ -13,80 +13,32 @@ from numpy.typing import NDArray
 from sqlalchemy import BindParameter, Dialect, Double, Engine, Integer, String, TextClause, bindparam, text
 from sqlalchemy.types import TypeEngine
 
+from db.metadata import METADATA
+
 # Most answers are some dozens of rows, where Arrow's texts are slower than Python's own: a page took a seventh to two
 # thirds longer with them.
 pd.set_option("mode.string_storage", "python")
 
 _ROWS_AT_ONCE = 500
 
-# A column of NULLs only has no type of its own; these are numbers in every result.
-_NUMBERS = frozenset(
-    {
-        "accuracy",
-        "accuracy_ablated",
-        "accuracy_unablated",
-        "activation_probability",
-        "activation_rate",
-        "activity_control_delta_high",
-        "activity_control_delta_low",
-        "activity_control_delta_mean",
-        "beyond_control",
-        "beyond_control_high",
-        "beyond_control_low",
-        "chance",
-        "ci_high",
-        "ci_low",
-        "control_delta_high",
-        "control_delta_low",
-        "control_delta_mean",
-        "control_p_value",
-        "coverage",
-        "delta",
-        "delta_heads_high",
-        "delta_heads_low",
-        "duration_seconds",
-        "entropy",
-        "entropy_p_value",
-        "entropy_q_value",
-        "entropy_rank",
-        "expected",
-        "expected_null",
-        "gain",
-        "group_ci_high",
-        "group_ci_low",
-        "lift",
-        "lift_high",
-        "lift_low",
-        "max_probability",
-        "mean_activation",
-        "n_activity_controls",
-        "n_folds",
-        "n_folds_held",
-        "n_heads",
-        "null_coverage_high",
-        "null_coverage_low",
-        "null_coverage_mean",
-        "null_n_class_specific_high",
-        "null_n_class_specific_low",
-        "null_n_class_specific_mean",
-        "null_n_pairs_high",
-        "null_n_pairs_low",
-        "null_n_pairs_mean",
-        "odds_high",
-        "odds_low",
-        "odds_ratio",
-        "p_value",
-        "p_value_cleaned",
-        "q_value",
-        "replicated",
-        "replicated_share",
-        "replicated_share_all_pairs",
-        "seconds_ablate",
-        "seconds_extract",
-        "seconds_score",
-        "share_of_draws",
-    }
-)
+_COMPUTED = {"activation_probability", "entropy_p_value", "entropy_q_value", "expected_null"}
+"""Numbers that views and reads work out, or call by a name of their own."""
+
+
+def _numbers() -> frozenset[str]:
+    """Names of columns that hold numbers in every result, even where all are NULL and have no type of their own.
+
+    Those that every table with a column of that name declares as fractions, or as whole numbers that may be NULL.
+    """
+    kinds: dict[str, set[bool]] = {}
+    for table in METADATA.tables.values():
+        for column in table.columns:
+            optional = isinstance(column.type, Integer) and column.nullable and not column.foreign_keys
+            kinds.setdefault(column.name, set()).add(isinstance(column.type, Double) or bool(optional))
+    return frozenset(name for name, kind in kinds.items() if kind == {True}) | _COMPUTED
+
+
+_NUMBERS = _numbers()
 
 
 def frame(engine: Engine, sql: str | TextClause, **parameters: Any) -> pd.DataFrame:

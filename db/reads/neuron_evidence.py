@@ -9,8 +9,9 @@ import pandas as pd
 from sqlalchemy import Engine, bindparam, text
 
 from db.reads.frames import frame, only_if
+from db.schema.evidence import NeuronAttribution, NeuronConfound, SelectorScore, out_of_units
 
-SELECTORS = {"mad": 1_000_000, "cas": 10_000, "auroc": 10_000, "d_prime": 10_000, "selectivity_index": 10_000}
+SELECTORS = ("mad", "cas", "auroc", "d_prime", "selectivity_index")
 """The selectors whose scores are stored, and how many times the score the table holds."""
 
 _NEURON = """(
@@ -114,7 +115,7 @@ def selector_scores(
         ``class_name``, each of `SELECTORS`, ``<selector>_below`` (how many of the compared neurons score lower)
         and ``n_compared`` (those that fire at all).
     """
-    scores = ", ".join(f"CAST(own.{name} AS DOUBLE PRECISION) / {times} AS {name}" for name, times in SELECTORS.items())
+    scores = out_of_units(SelectorScore, " ".join(SELECTORS)).replace("selector_score.", "own.")
     below = ", ".join(
         f"SUM(CASE WHEN other.{name} < own.{name} THEN 1 ELSE 0 END) AS {name}_below" for name in SELECTORS
     )
@@ -137,7 +138,6 @@ def selector_scores(
         engine, statement, model=model, task=task, layer=layer, neuron=neuron, classes=list(classes), step=step
     )
     order = {name: place for place, name in enumerate(classes)}
-    found = found.astype(dict.fromkeys(SELECTORS, "float64"))
     return found.sort_values("class_name", key=lambda names: names.map(order), ignore_index=True)
 
 
@@ -147,9 +147,7 @@ def confounds(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFra
         engine,
         f"""
         SELECT task.name AS task, model_task.n_clips,
-               CAST(neuron_confound.rho_level AS DOUBLE PRECISION) / 10000 AS rho_level,
-               CAST(neuron_confound.rho_duration AS DOUBLE PRECISION) / 10000 AS rho_duration,
-               CAST(neuron_confound.rho_silence AS DOUBLE PRECISION) / 10000 AS rho_silence
+               {out_of_units(NeuronConfound, "rho_level rho_duration rho_silence")}
         FROM model_task
         JOIN model ON model.id = model_task.model_id
         JOIN task ON task.id = model_task.task_id
@@ -161,7 +159,7 @@ def confounds(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFra
         model=model,
         layer=layer,
         neuron=neuron,
-    ).astype(dict.fromkeys(("rho_level", "rho_duration", "rho_silence"), "float64"))
+    )
 
 
 def attribution(engine: Engine, model: str, task: str, layer: int, neuron: int) -> pd.DataFrame:
@@ -170,8 +168,7 @@ def attribution(engine: Engine, model: str, task: str, layer: int, neuron: int) 
         engine,
         f"""
         SELECT task_class.name AS class_name,
-               CAST(neuron_attribution_value.attribution AS DOUBLE PRECISION) / 1000000 AS attribution,
-               CAST(neuron_attribution_value.standard_error AS DOUBLE PRECISION) / 1000000 AS standard_error,
+               {out_of_units(NeuronAttribution, "attribution standard_error")},
                neuron_attribution_value.n_clips
         FROM neuron_attribution_value
         JOIN task_class ON task_class.id = neuron_attribution_value.class_id
@@ -183,7 +180,7 @@ def attribution(engine: Engine, model: str, task: str, layer: int, neuron: int) 
         task=task,
         layer=layer,
         neuron=neuron,
-    ).astype({"attribution": "float64", "standard_error": "float64"})
+    )
 
 
 def attribution_check(engine: Engine, model: str, task: str, layer: int, neuron: int) -> pd.DataFrame:
@@ -209,14 +206,11 @@ def attribution_check(engine: Engine, model: str, task: str, layer: int, neuron:
 
 def tuning(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:
     """Return ``task`` and the measures of the view ``neuron_tuning``; a row a pitch task where it is tuned."""
-    measures = (
-        "preferred_low", "preferred_high", "bandwidth_semitones", "bandwidth_low", "bandwidth_high",
-        "octave_equivalence_index", "oei_low", "oei_high",
-    )  # fmt: skip
     return frame(
         engine,
         f"""
-        SELECT task.name AS task, preferred_pitch, {", ".join(measures)}
+        SELECT task.name AS task, preferred_pitch, preferred_low, preferred_high, bandwidth_semitones, bandwidth_low,
+               bandwidth_high, octave_equivalence_index, oei_low, oei_high
         FROM model_task
         JOIN model ON model.id = model_task.model_id
         JOIN task ON task.id = model_task.task_id
@@ -227,7 +221,7 @@ def tuning(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:
         model=model,
         layer=layer,
         neuron=neuron,
-    ).astype(dict.fromkeys(measures, "float64"))
+    )
 
 
 def preferences(engine: Engine, model: str, task: str, layer: int, neuron: int) -> pd.DataFrame:
@@ -246,7 +240,7 @@ def preferences(engine: Engine, model: str, task: str, layer: int, neuron: int) 
         task=task,
         layer=layer,
         neuron=neuron,
-    ).astype({"log_odds": "float64"})
+    )
 
 
 def alike(engine: Engine, model: str, task: str, preset: str, layer: int, neuron: int, limit: int) -> pd.DataFrame:

@@ -7,11 +7,6 @@ from sqlalchemy import Engine, bindparam, text
 
 from db.reads.frames import frame, only_if
 
-_MEASURES = (
-    "preferred_low", "preferred_high", "bandwidth_semitones", "bandwidth_low", "bandwidth_high",
-    "octave_equivalence_index", "oei_low", "oei_high",
-)  # fmt: skip
-
 _TUNED = """FROM model_task
         JOIN model ON model.id = model_task.model_id
         JOIN task ON task.id = model_task.task_id
@@ -176,7 +171,7 @@ def tuned_neurons(
         preset=preset,
         note=note,
         limit=limit,
-    ).astype(dict.fromkeys(_MEASURES, "float64"))
+    )
 
 
 def preferred_pairs(engine: Engine, model: str, task_a: str, task_b: str, preset: str) -> pd.DataFrame:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Integer, UniqueConstraint, text
+from sqlalchemy import Index, Integer, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.schema.study import Base, owner, stage_mark
+from db.schema.study import Base, OfModelTask, owner, stage_mark
 
 WITHOUT_ROWID = {"sqlite_with_rowid": False}
 
@@ -20,6 +20,12 @@ WITHOUT_ROWID = {"sqlite_with_rowid": False}
 def in_units(times: int) -> Any:
     """Return a column that holds so many times the number, rounded."""
     return mapped_column(Integer, nullable=True, info={"times": times})
+
+
+def out_of_units(table: type[Base], names: str) -> str:
+    """SQL that gives columns made by `in_units` as the numbers they stand for, under their own names."""
+    columns = [table.__table__.columns[name] for name in names.split()]
+    return ", ".join(f"CAST({c} AS DOUBLE PRECISION) / {c.info['times']} AS {c.name}" for c in columns)
 
 
 class SelectionCurve(Base):
@@ -173,17 +179,12 @@ class NeuronPreference(Base):
     ci_high: Mapped[float | None]
 
 
-class Attribution(Base):
+class Attribution(OfModelTask, Base):
     """Every neuron's attribution in a task, and how far real ablations of single neurons bear it out."""
 
     __tablename__ = "attribution"
     __table_args__ = (UniqueConstraint("model_id", "task_id"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model_id: Mapped[int] = mapped_column(owner("model.id"))
-    task_id: Mapped[int] = mapped_column(owner("task.id"), index=True)
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
-    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
     n_clips: Mapped[int]
     n_checked: Mapped[int]
     n_clips_checked: Mapped[int]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.schema.study import Base, owner, stage_mark
+from db.schema.study import Base, OfModelTask, owner, stage_mark
 
 
-class ModelTask(Base):
+class ModelTask(OfModelTask, Base):
     """The scores of one model on one task; ``n_clips`` are the selection clips.
 
     ``shuffled`` says what labels were dealt over for p-values and nulls.
@@ -17,11 +17,6 @@ class ModelTask(Base):
     __tablename__ = "model_task"
     __table_args__ = (UniqueConstraint("model_id", "task_id"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model_id: Mapped[int] = mapped_column(owner("model.id"))
-    task_id: Mapped[int] = mapped_column(owner("task.id"), index=True)
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
-    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
     n_clips: Mapped[int]
     n_classes: Mapped[int]
     warnings_json: Mapped[str]
@@ -128,17 +123,12 @@ class ClassSpecificNeuron(Base):
     explained_by: Mapped[str | None]
 
 
-class Probe(Base):
+class Probe(OfModelTask, Base):
     """The linear head of one model on one task; ``skipped`` is the reason where there is none."""
 
     __tablename__ = "probe"
     __table_args__ = (UniqueConstraint("model_id", "task_id"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model_id: Mapped[int] = mapped_column(owner("model.id"))
-    task_id: Mapped[int] = mapped_column(owner("task.id"), index=True)
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
-    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
     settings_json: Mapped[str]
     skipped: Mapped[str]
 
@@ -162,7 +152,7 @@ class ProbeScore(Base):
     metric: Mapped[str] = mapped_column(server_default="accuracy")
 
 
-class Ablation(Base):
+class Ablation(OfModelTask, Base):
     """One set of neurons changed in one way.
 
     ``operation`` is ``scale`` (by ``gain``), ``mean`` (set to their mean activation) or ``keep`` (all
@@ -172,11 +162,6 @@ class Ablation(Base):
     __tablename__ = "ablation"
     __table_args__ = (UniqueConstraint("model_id", "task_id", "selection", "operation", "gain", "target"),)
 
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model_id: Mapped[int] = mapped_column(owner("model.id"))
-    task_id: Mapped[int] = mapped_column(owner("task.id"), index=True)
-    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
-    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
     selection: Mapped[str]
     target: Mapped[str]
     operation: Mapped[str] = mapped_column(server_default="scale")

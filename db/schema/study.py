@@ -25,6 +25,16 @@ def stage_mark() -> ForeignKey:
     return ForeignKey("stage.id", ondelete="SET NULL")
 
 
+class OfModelTask:
+    """First columns of what was found of one model on one task; ``stage_id`` is of the stage that wrote it."""
+
+    id: Mapped[int] = mapped_column(primary_key=True, sort_order=-1)
+    model_id: Mapped[int] = mapped_column(owner("model.id"), sort_order=-1)
+    task_id: Mapped[int] = mapped_column(owner("task.id"), index=True, sort_order=-1)
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), sort_order=-1)
+    stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True, sort_order=-1)
+
+
 class Model(Base):
     """An encoder with one set of weights."""
 

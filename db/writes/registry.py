@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from sqlalchemy import Connection, delete, or_, select, update
 
@@ -13,7 +14,7 @@ from db.schema.evidence import Attribution, Specificity
 from db.schema.scores import Ablation, ModelTask, Probe, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
 from db.schema.study import Attribute, Clip, ClipLabel, Dataset, Layer, Model, Neuron, Problem, Stage, Task
-from db.writes.rows import bulk_insert, insert_row, next_id
+from db.writes.rows import bulk_insert, clips_of, column_names, insert_row, next_id
 from db.writes.sound import write_grids
 
 _log = logging.getLogger(__name__)
@@ -28,18 +29,13 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
         If the store holds another model of that name.
     """
     one_at_a_time(connection)
-    descriptive = {
-        "sample_rate": record.sample_rate,
-        "n_parameters": record.n_parameters,
-        "description": record.description,
-        "licence": record.licence,
-    }
+    described = _described(Model, record)
     found = connection.execute(select(Model.id, Model.weights_key).where(Model.name == record.name)).first()
     if found is not None:
         statement = select(Layer.width).where(Layer.model_id == found.id)
         widths = connection.execute(statement.order_by(Layer.layer)).scalars()
         if found.weights_key == record.weights_key and tuple(widths) == record.layer_widths:
-            connection.execute(update(Model).where(Model.id == found.id).values(**descriptive))
+            connection.execute(update(Model).where(Model.id == found.id).values(**described))
             write_grids(connection, int(found.id), record.grids)
             return int(found.id)
         raise StoreError(
@@ -51,24 +47,16 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
     model_id = insert_row(
         connection,
         Model,
-        name=record.name,
-        weights_key=record.weights_key,
         n_layers=len(record.layer_widths),
         n_neurons=sum(record.layer_widths),
         first_neuron_id=first_neuron,
-        **descriptive,
+        **described,
     )
-    bulk_insert(
-        connection,
-        Layer,
-        ("model_id", "layer", "width"),
-        [(model_id, layer, width) for layer, width in enumerate(record.layer_widths)],
-    )
+    bulk_insert(connection, Layer, ((model_id, layer, width) for layer, width in enumerate(record.layer_widths)))
     places = ((x, y) for x, width in enumerate(record.layer_widths) for y in range(width))
     bulk_insert(
         connection,
         Neuron,
-        ("id", "model_id", "layer", "neuron", "flat_index"),
         ((first_neuron + flat, model_id, x, y, flat) for flat, (x, y) in enumerate(places)),
     )
     write_grids(connection, model_id, record.grids)
@@ -78,13 +66,7 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
 def write_dataset(connection: Connection, record: DatasetRecord) -> int:
     """Insert, update or replace a dataset; return its id."""
     one_at_a_time(connection)
-    descriptive = {
-        "root": record.root,
-        "split_origin": record.split_origin,
-        "description": record.description,
-        "source": record.source,
-        "licence": record.licence,
-    }
+    described = _described(Dataset, record)
     found = connection.execute(select(Dataset.id, Dataset.content_key).where(Dataset.name == record.name)).first()
     if found is not None and found.content_key != record.content_key:
         if others := others_at_work(connection):
@@ -97,15 +79,9 @@ def write_dataset(connection: Connection, record: DatasetRecord) -> int:
         found = None
     if found is not None:
         dataset = int(found.id)
-        connection.execute(update(Dataset).where(Dataset.id == dataset).values(**descriptive))
+        connection.execute(update(Dataset).where(Dataset.id == dataset).values(**described))
     else:
-        dataset = insert_row(
-            connection,
-            Dataset,
-            name=record.name,
-            content_key=record.content_key,
-            **descriptive,
-        )
+        dataset = insert_row(connection, Dataset, **described)
         _insert_clips(connection, dataset, record)
     of_dataset = Problem.dataset_id == dataset
     columns = select(Problem.dataset_id, Problem.path, Problem.reason)
@@ -113,7 +89,7 @@ def write_dataset(connection: Connection, record: DatasetRecord) -> int:
     problems = [(dataset, problem.path, problem.reason) for problem in record.problems]
     if problems != known:
         connection.execute(delete(Problem).where(of_dataset))
-        bulk_insert(connection, Problem, ("dataset_id", "path", "reason"), problems)
+        bulk_insert(connection, Problem, problems)
     return dataset
 
 
@@ -126,18 +102,15 @@ def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -
     bulk_insert(
         connection,
         Clip,
-        ("dataset_id", "position", "path", "split", "duration_seconds"),
         (
             (dataset, position, clip.path, clip.split, float(clip.duration_seconds))
             for position, clip in enumerate(record.clips)
         ),
     )
-    statement = select(Clip.id).where(Clip.dataset_id == dataset).order_by(Clip.position)
-    ids = connection.execute(statement).scalars().all()
+    ids = clips_of(connection, dataset).tolist()
     bulk_insert(
         connection,
         ClipLabel,
-        ("clip_id", "attribute_id", "value", "split"),
         (
             (clip_id, key, value, clip.splits.get(name))
             for clip_id, clip in zip(ids, record.clips, strict=True)
@@ -145,6 +118,11 @@ def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -
             for value in _values(clip.labels.get(name, ""))
         ),
     )
+
+
+def _described(table: type[Model | Dataset], record: ModelRecord | DatasetRecord) -> dict[str, Any]:
+    """What a record says of itself under the names of the table's columns."""
+    return {name: getattr(record, name) for name in column_names(table) if hasattr(record, name)}
 
 
 def _values(label: str | tuple[str, ...]) -> tuple[str, ...]:

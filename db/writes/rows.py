@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from sqlalchemy import BigInteger, Connection, Insert, Integer, func, insert, select
+from sqlalchemy import BigInteger, Connection, ScalarSelect, func, insert, select
 
 from core.results import IntArray
 from db.connection.open import StoreError
 from db.connection.postgres import one_at_a_time
 from db.metadata import METADATA
-from db.schema.study import Attribute, Base, Dataset, Model, Task, TaskClass
+from db.schema.study import Attribute, Base, Clip, Dataset, Model, Task, TaskClass
 
 _CHUNK_ROWS = 100_000
 _ROWS_A_STATEMENT = 64
@@ -39,16 +38,11 @@ def to_json(value: object) -> str:
     return json.dumps(value, default=other, ensure_ascii=False)
 
 
-def nullable(values: Any) -> list[float | None]:
-    """Return numbers as a list with None for NaN and None."""
-    return [None if x != x else x for x in np.asarray(values, dtype=np.float64).tolist()]
-
-
 def bulk_insert(
     connection: Connection,
     table: type[Base],
-    columns: Sequence[str],
     rows: Iterable[tuple[Any, ...]],
+    columns: Sequence[str] = (),
 ) -> None:
     """Insert many rows, a bounded number at a time.
 
@@ -56,14 +50,25 @@ def bulk_insert(
     ----------
     connection : Connection
     table : declarative class
-    columns : sequence of str
-        Names of what each tuple of ``rows`` holds.
     rows : iterable of tuple
         Python numbers, text and None (no NumPy scalars).
+    columns : sequence of str
+        Names of what each tuple holds; by default the table's in order, without an id that the database gives.
     """
-    remaining = iter(rows)
+    remaining, columns = iter(rows), columns or _given(table)
     while chunk := list(islice(remaining, _CHUNK_ROWS)):
         insert_flat(connection, table, columns, list(chain.from_iterable(chunk)))
+
+
+def column_names(table: type[Base]) -> list[str]:
+    """Names of a table's columns, in order."""
+    return [column.name for column in table.__table__.columns]
+
+
+def _given(table: type[Base]) -> list[str]:
+    """A table's columns without an id that the database gives."""
+    whole: Any = table.__table__
+    return [column.name for column in whole.columns if column is not whole.autoincrement_column]
 
 
 def insert_flat(connection: Connection, table: type[Base], columns: Sequence[str], values: list[Any]) -> None:
@@ -74,11 +79,6 @@ def insert_flat(connection: Connection, table: type[Base], columns: Sequence[str
     """
     if connection.dialect.name == "postgresql":
         n_columns = len(columns)
-        for place, name in enumerate(columns):
-            if isinstance(table.__table__.c[name].type, Integer):  # SQLite stores 1.0 there as 1
-                values[place::n_columns] = [
-                    int(value) if type(value) is float else value for value in values[place::n_columns]
-                ]
         with _copying(connection, table, columns) as copy:
             for start in range(0, len(values), n_columns):
                 copy.write_row(values[start : start + n_columns])
@@ -93,8 +93,9 @@ def insert_flat(connection: Connection, table: type[Base], columns: Sequence[str
             connection.exec_driver_sql(insert_into + ", ".join([row] * n_rows), packs)
 
 
-def insert_whole_numbers(connection: Connection, table: type[Base], columns: Sequence[str], rows: IntArray) -> None:
-    """Insert rows of whole numbers, ``rows`` of shape (n_rows, n_columns), none of them NULL."""
+def insert_whole_numbers(connection: Connection, table: type[Base], rows: IntArray) -> None:
+    """Insert rows of whole numbers, ``rows`` of shape (n_rows, n_columns of the table), none of them NULL."""
+    columns = _given(table)
     if connection.dialect.name != "postgresql":
         insert_flat(connection, table, columns, rows.ravel().tolist())
         return
@@ -121,8 +122,9 @@ def _copying(connection: Connection, table: type[Base], columns: Sequence[str], 
 
 
 def insert_row(connection: Connection, table: type[Base], **values: Any) -> int:
-    """Insert one row and return its id."""
-    statement: Insert = insert(table).values(**values)
+    """Insert one row and return its id; NaN is NULL, NumPy's numbers are as Python's."""
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+    statement = insert(table).values({name: None if value != value else value for name, value in plain.items()})
     return int(connection.execute(statement).inserted_primary_key[0])  # type: ignore[index]
 
 
@@ -151,31 +153,26 @@ def model_shape(connection: Connection, model_id: int) -> tuple[int, int]:
 
 
 def dataset_id(connection: Connection, name: str) -> int:
-    """Return a dataset's id.
-
-    Raises
-    ------
-    StoreError
-        When it has not been registered.
-    """
-    found = connection.execute(select(Dataset.id).where(Dataset.name == name)).scalar()
-    if found is None:
-        raise StoreError(f"dataset {name} is not in the store; register it first")
-    return int(found)
+    """Return a dataset's id; `StoreError` where it has not been registered."""
+    return _id_of(connection, Dataset, name, "register it first")
 
 
 def task_id(connection: Connection, name: str) -> int:
-    """Return a task's id.
+    """Return a task's id; `StoreError` where no scores of it have been written yet."""
+    return _id_of(connection, Task, name, "write its scores first")
 
-    Raises
-    ------
-    StoreError
-        When no scores of it have been written yet.
-    """
-    found = connection.execute(select(Task.id).where(Task.name == name)).scalar()
+
+def _id_of(connection: Connection, table: type[Dataset | Task], name: str, otherwise: str) -> int:
+    found = connection.execute(select(table.id).where(table.name == name)).scalar()
     if found is None:
-        raise StoreError(f"task {name} is not in the store; write its scores first")
+        raise StoreError(f"{table.__tablename__} {name} is not in the store; {otherwise}")
     return int(found)
+
+
+def clips_of(connection: Connection, dataset: int | ScalarSelect[int]) -> IntArray:
+    """Ids of a dataset's clips, in order."""
+    statement = select(Clip.id).where(Clip.dataset_id == dataset).order_by(Clip.position)
+    return np.array(connection.execute(statement).scalars().all(), dtype=np.int64)
 
 
 def ensure_task(connection: Connection, dataset: str, attribute: str, name: str) -> int:
@@ -225,23 +222,3 @@ def class_ids(connection: Connection, task: int, names: Iterable[str]) -> dict[s
         if name not in known:
             known[name] = insert_row(connection, TaskClass, task_id=task, position=len(known), name=name)
     return known
-
-
-def class_name(value: Any) -> str | None:
-    """Return a class name from a DataFrame's cell, None where the row is of all classes."""
-    return None if pd.isna(value) else str(value)
-
-
-def mapping_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same with NaN as None and NumPy numbers as Python's."""
-    return dict(zip(values, mapping_row(values, list(values)), strict=True))
-
-
-def mapping_row(values: Mapping[Any, Any], names: Sequence[str]) -> tuple[Any, ...]:
-    """Return the named values in order, NaN as None and NumPy numbers as Python's."""
-    row = []
-    for name in names:
-        value: Any = values[name]
-        value = value.item() if isinstance(value, np.generic) else value
-        row.append(None if value != value else value)
-    return tuple(row)

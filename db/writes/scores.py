@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import repeat
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-from sqlalchemy import Connection, select
+import pandas as pd
+from sqlalchemy import Connection
 
 from core import results
 from core.results import Ablation, IntArray, TaskScores
@@ -24,59 +23,9 @@ from db.schema.scores import (
     NeuronEntropy,
     Selection,
 )
-from db.schema.study import Clip, Task
 from db.writes.frames import insert_frame
-from db.writes.rows import (
-    bulk_insert,
-    class_ids,
-    class_name,
-    insert_row,
-    insert_whole_numbers,
-    mapping_row,
-    nullable,
-    to_json,
-)
+from db.writes.rows import class_ids, column_names, insert_row, insert_whole_numbers, to_json
 
-_EFFECT_NUMBERS = (
-    "n_clips",
-    "accuracy_unablated",
-    "accuracy_ablated",
-    "delta",
-    "ci_low",
-    "ci_high",
-    "p_value",
-    "q_value",
-    "control_delta_mean",
-    "control_delta_low",
-    "control_delta_high",
-    "n_controls",
-    "control_p_value",
-    "beyond_control",
-    "beyond_control_low",
-    "beyond_control_high",
-    "activity_control_delta_mean",
-    "activity_control_delta_low",
-    "activity_control_delta_high",
-    "n_activity_controls",
-    "group_ci_low",
-    "group_ci_high",
-    "n_heads",
-    "delta_heads_low",
-    "delta_heads_high",
-)
-_PAIR_NUMBERS = (
-    "lift",
-    "p_value",
-    "q_value",
-    "replicated",
-    "lift_low",
-    "lift_high",
-    "share_of_draws",
-    "n_folds_held",
-    "n_folds",
-    "p_value_cleaned",
-)
-_NULL_BANDS = ("n_class_specific_low", "n_class_specific_high", "n_pairs_low", "n_pairs_high")
 _NEURON_BLOCK = 2048
 
 
@@ -93,34 +42,15 @@ def insert_scores(connection: Connection, ids: Mapping[str, int], first_neuron: 
         warnings_json=to_json(list(scores.warnings)),
         shuffled=scores.shuffled,
     )
-    sizes, tokens = (np.asarray(each).tolist() for each in (scores.n_clips_per_class, scores.token_counts))
-    bulk_insert(
-        connection,
-        ClassTotal,
-        ("model_task_id", "class_id", "n_clips", "token_count"),
-        zip(repeat(model_task), keys.tolist(), sizes, tokens, strict=False),
-    )
+    totals = {"class_id": keys, "n_clips": scores.n_clips_per_class, "token_count": scores.token_counts}
+    insert_frame(connection, ClassTotal, pd.DataFrame(totals), model_task_id=model_task)
     insert_counts(connection, model_task, first_neuron, keys, scores.positive_counts)
-    bulk_insert(
-        connection,
-        NeuronEntropy,
-        (
-            "model_task_id",
-            "neuron_id",
-            "entropy",
-            "entropy_rank",
-            "max_probability",
-            "top_class_id",
-            "p_value",
-            "q_value",
-        ),
-        entropy_rows(model_task, first_neuron, keys, scores),
-    )
+    insert_frame(connection, NeuronEntropy, entropies(keys, scores), first_neuron, model_task_id=model_task)
     for selection in scores.selections:
         insert_selection(connection, model_task, first_neuron, keys, selection)
     for name, frame in {**scores.tables, "selection_curve": scores.curve}.items():
         if len(frame):
-            insert_frame(connection, TABLES[name], model_task, frame, first_neuron, keys)
+            insert_frame(connection, TABLES[name], frame, first_neuron, keys, model_task_id=model_task)
 
 
 def insert_counts(
@@ -140,33 +70,28 @@ def insert_counts(
         rows[:, 1] = np.repeat(np.arange(len(block)) + first_neuron + start, n_classes)
         rows[:, 2] = np.tile(keys[order], len(block))
         rows[:, 3] = block.ravel()
-        insert_whole_numbers(
-            connection, ActivationProbability, ("model_task_id", "neuron_id", "class_id", "positive_count"), rows
-        )
+        insert_whole_numbers(connection, ActivationProbability, rows)
 
 
-def entropy_rows(model_task: int, first_neuron: int, keys: IntArray, scores: TaskScores) -> Iterator[tuple[Any, ...]]:
-    """Yield a row a neuron: entropy, its rank (ties by flat index), the strongest class, p and q of the entropy."""
+def entropies(keys: IntArray, scores: TaskScores) -> pd.DataFrame:
+    """A row a neuron: entropy, its rank (ties by flat index), the strongest class, p and q of the entropy."""
     tokens = np.maximum(np.asarray(scores.token_counts), 1)[:, None]
     probability = np.asarray(scores.positive_counts) / tokens  # (n_classes, n_neurons)
     strongest = probability.max(axis=0)
-    top = np.where(strongest > 0, keys[probability.argmax(axis=0)], -1).tolist()
     entropy = np.asarray(scores.entropy, dtype=np.float64)
-    rank = np.empty(len(entropy), dtype=np.int64)
+    rank = np.empty(len(entropy))
     rank[np.argsort(entropy, kind="stable")] = np.arange(1, len(entropy) + 1)  # NaN sorts last
-    unknown = np.full(len(entropy), np.nan)
-    p, q = (nullable(unknown if v is None else v) for v in (scores.entropy_p_value, scores.entropy_q_value))
-    for index, value in enumerate(nullable(entropy)):
-        yield (
-            model_task,
-            first_neuron + index,
-            value,
-            None if value is None else int(rank[index]),
-            float(strongest[index]),
-            None if top[index] < 0 else top[index],
-            p[index],
-            q[index],
-        )
+    return pd.DataFrame(
+        {
+            "neuron_index": np.arange(len(entropy)),
+            "entropy": entropy,
+            "entropy_rank": np.where(np.isnan(entropy), np.nan, rank),
+            "max_probability": strongest,
+            "top_class_id": np.where(strongest > 0, keys[probability.argmax(axis=0)], np.nan),
+            "p_value": np.nan if scores.entropy_p_value is None else scores.entropy_p_value,
+            "q_value": np.nan if scores.entropy_q_value is None else scores.entropy_q_value,
+        }
+    )
 
 
 def insert_selection(
@@ -178,7 +103,7 @@ def insert_selection(
 ) -> None:
     """Insert what one preset chose, with its counts."""
     pairs, null = selection.pairs, selection.null
-    checked = pairs["replicated"].dropna()
+    of_null = [name for name in column_names(Selection) if name.startswith("null_")]
     owner = insert_row(
         connection,
         Selection,
@@ -188,85 +113,52 @@ def insert_selection(
         n_classes_covered=int(pairs["class_index"].nunique()),
         n_class_specific=int(pairs["neuron_index"].nunique()),
         n_pairs=len(pairs),
-        replicated_share=float(checked.mean()) if len(checked) else None,
-        replicated_share_all_pairs=nullable([selection.replicated_share_all_pairs])[0],
+        replicated_share=pairs["replicated"].astype(float).mean(),
+        replicated_share_all_pairs=selection.replicated_share_all_pairs,
         n_shuffles=null.n_shuffles if null else 0,
-        null_coverage_mean=null.coverage_mean if null else None,
-        null_coverage_low=null.coverage_low if null else None,
-        null_coverage_high=null.coverage_high if null else None,
-        null_n_class_specific_mean=null.n_class_specific_mean if null else None,
-        null_n_pairs_mean=null.n_pairs_mean if null else None,
-        **{f"null_{name}": nullable([getattr(null, name)])[0] if null else None for name in _NULL_BANDS},
+        **{name: getattr(null, name.removeprefix("null_"), None) for name in of_null},
     )
-    classes = keys[pairs["class_index"].to_numpy(dtype=np.int64)]
-    neurons = pairs["neuron_index"].to_numpy(dtype=np.int64) + first_neuron
-    unknown = [None] * len(pairs)
-    numbers = [nullable(pairs[name]) if name in pairs else unknown for name in _PAIR_NUMBERS]
-    explained = pairs["explained_by"].tolist() if "explained_by" in pairs else unknown
-    bulk_insert(
-        connection,
-        ClassSpecificNeuron,
-        ("selection_id", "neuron_id", "class_id", *_PAIR_NUMBERS, "explained_by"),
-        sorted(
-            zip(repeat(owner), neurons.tolist(), classes.tolist(), *numbers, explained, strict=False),
-            key=lambda row: row[:3],
-        ),
-    )
+    # What was not asked for (intervals, folds, confounds) has no column.
+    whole = pairs.reindex(columns=pairs.columns.union(column_names(ClassSpecificNeuron)))
+    insert_frame(connection, ClassSpecificNeuron, whole, first_neuron, keys, selection_id=owner)
 
 
-def clips_of_task(connection: Connection, task: int) -> IntArray:
-    """Ids of the clips of a task's dataset, in order."""
-    statement = (
-        select(Clip.id).join(Task, Task.dataset_id == Clip.dataset_id).where(Task.id == task).order_by(Clip.position)
-    )
-    return np.array(connection.execute(statement).scalars().all(), dtype=np.int64)
-
-
-def insert_ablation(
-    connection: Connection, owner: int, first_neuron: int, task: int, clips: IntArray, ablation: Ablation
+def insert_ablations(
+    connection: Connection, first_neuron: int, task: int, clips: IntArray, ablations: Mapping[int, Ablation]
 ) -> None:
-    """Insert an ablation's neurons, effects, controls and flipped clips; ``clips`` are those of `clips_of_task`."""
-    bulk_insert(
-        connection,
-        AblationNeuron,
-        ("ablation_id", "neuron_id"),
-        zip(
-            repeat(owner),
-            np.sort(np.asarray(ablation.neuron_index) + first_neuron).tolist(),
-            strict=False,
-        ),
-    )
-    rows = ablation.effects.to_dict("records")
-    names = [class_name(row["class_name"]) for row in rows]
-    known = class_ids(connection, task, [name for name in names if name is not None])
-    bulk_insert(
-        connection,
-        AblationEffect,
-        ("ablation_id", "position", "class_id", *_EFFECT_NUMBERS),
-        [
-            (owner, position, None if name is None else known[name]) + mapping_row(row, _EFFECT_NUMBERS)
-            for position, (row, name) in enumerate(zip(rows, names, strict=True))
-        ],
-    )
-    bulk_insert(
-        connection,
-        AblationControl,
-        ("ablation_id", "draw", "position", "delta"),
-        [
-            (owner, draw, position, delta)
-            for draw, deltas in enumerate(np.asarray(ablation.control_deltas))
-            for position, delta in enumerate(nullable(deltas))
-        ],
-    )
-    if len(flips := ablation.flips):
-        before, after = flips["predicted_before"].tolist(), flips["predicted_after"].tolist()
-        known = class_ids(connection, task, [*before, *after])
-        flipped = zip(
-            repeat(owner),
-            clips[flips["clip_index"].to_numpy(dtype=np.int64)].tolist(),
-            (known[name] for name in before),
-            (known[name] for name in after),
-            strict=False,
-        )
-        columns = ("ablation_id", "clip_id", "predicted_before", "predicted_after")
-        bulk_insert(connection, AblationFlip, columns, sorted(flipped))
+    """Insert the neurons, effects, controls and flipped clips of ablations, which come by their ids.
+
+    ``clips`` are the ids of the dataset's clips. Each table gets one frame: one for every ablation would cost more
+    than the database does.
+    """
+    if not ablations:
+        return
+    sets = {key: pd.DataFrame({"neuron_index": a.neuron_index}) for key, a in ablations.items()}
+    insert_frame(connection, AblationNeuron, _joined(sets), first_neuron)
+    effects = {key: a.effects.reset_index(drop=True) for key, a in ablations.items()}
+    insert_frame(connection, AblationEffect, of_classes(connection, task, _joined(effects)))
+    insert_frame(connection, AblationControl, _joined({key: _controls(a) for key, a in ablations.items()}))
+    if changed := {key: a.flips for key, a in ablations.items() if len(a.flips)}:
+        flips = _joined(changed)
+        known = class_ids(connection, task, [*flips["predicted_before"], *flips["predicted_after"]])
+        called = {name: flips[name].map(known) for name in ("predicted_before", "predicted_after")}
+        clip = clips[flips["clip_index"].to_numpy(dtype=np.int64)]
+        insert_frame(connection, AblationFlip, flips.assign(clip_id=clip, **called))
+
+
+def _joined(frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """Frames under one another, each with its key as ``ablation_id``; the index is that of each."""
+    return pd.concat(frames, names=["ablation_id"]).reset_index(level="ablation_id")
+
+
+def _controls(ablation: Ablation) -> pd.DataFrame:
+    """A row a control and effect."""
+    draw, position = np.indices(ablation.control_deltas.shape)
+    deltas = {"draw": draw.ravel(), "position": position.ravel(), "delta": ablation.control_deltas.ravel()}
+    return pd.DataFrame(deltas)
+
+
+def of_classes(connection: Connection, task: int, rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with their index as ``position`` and the ``class_id`` of their ``class_name`` (NaN: of all classes)."""
+    known = class_ids(connection, task, rows["class_name"].dropna().unique())
+    return rows.assign(position=rows.index, class_id=rows["class_name"].map(known))

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import islice, repeat
+from itertools import islice
 
 import numpy as np
-from sqlalchemy import Connection, delete, select
+import pandas as pd
+from sqlalchemy import Connection, delete
 
 from core import results
 from core.results import ClipTraces, IntArray, TopClips
 from db.schema.patterns import encode
 from db.schema.sound import ActivationQuantile, ClipPattern, ContrastClip, TokenGrid, TopClip
-from db.schema.study import Clip
-from db.writes.rows import bulk_insert, insert_flat, insert_row, nullable, to_json
+from db.writes.frames import insert_frame
+from db.writes.rows import bulk_insert, insert_row, to_json
 
 _BLOBS_AT_ONCE = 1024
-
-
-def clips_of_dataset(connection: Connection, dataset: int) -> IntArray:
-    """Ids of a dataset's clips, in order."""
-    statement = select(Clip.id).where(Clip.dataset_id == dataset).order_by(Clip.position)
-    return np.array(connection.execute(statement).scalars().all(), dtype=np.int64)
 
 
 def insert_top_clips(
@@ -28,22 +23,16 @@ def insert_top_clips(
 ) -> None:
     """Insert clips of each neuron, best rank first: as top clips, or as contrast of a kind."""
     neuron, rank = np.nonzero(found.clip_index >= 0)
-    bulk_insert(
-        connection,
-        ContrastClip if kind else TopClip,
-        ("model_dataset_id", "neuron_id", *(["kind"] if kind else []), "rank", "clip_id", "activation_rate",
-         "mean_activation"),
-        zip(
-            repeat(owner),
-            (neuron + first_neuron).tolist(),
-            *([repeat(kind)] if kind else []),
-            (rank + 1).tolist(),
-            clips[found.clip_index[neuron, rank]].tolist(),
-            nullable(found.activation_rate[neuron, rank]),
-            nullable(found.mean_activation[neuron, rank]),
-            strict=False,
-        ),
-    )  # fmt: skip
+    rows = {
+        "kind": kind,
+        "neuron_index": neuron,
+        "rank": rank + 1,
+        "clip_id": clips[found.clip_index[neuron, rank]],
+        "activation_rate": found.activation_rate[neuron, rank],
+        "mean_activation": found.mean_activation[neuron, rank],
+    }
+    table = ContrastClip if kind else TopClip
+    insert_frame(connection, table, pd.DataFrame(rows), first_neuron, model_dataset_id=owner)
 
 
 def insert_traces(
@@ -56,11 +45,11 @@ def insert_traces(
         insert_top_clips(connection, owner, first_neuron, clips, found, kind)
     remaining = iter(traces.patterns)
     while block := list(islice(remaining, _BLOBS_AT_ONCE)):
-        values: list[object] = []
+        rows = []
         for neuron, patterns in block:
             known = [(int(clips[p.clip_index]), p.peak, p.strength) for p in patterns]
-            values += [owner, first_neuron + neuron, encode(known)]
-        insert_flat(connection, ClipPattern, ("model_dataset_id", "neuron_id", "patterns"), values)
+            rows.append((owner, first_neuron + neuron, encode(known)))
+        bulk_insert(connection, ClipPattern, rows)
     insert_row(
         connection,
         ActivationQuantile,
@@ -77,8 +66,6 @@ def write_grids(connection: Connection, model_id: int, grids: tuple[results.Toke
     bulk_insert(
         connection,
         TokenGrid,
-        ("model_id", "layer", "n_bands", "column_seconds", "span_seconds", "chunk_seconds", "chunk_columns",
-         "band_edges_json"),
         [
             (model_id, layer, g.n_bands, g.column_seconds, g.span_seconds, g.chunk_seconds, g.chunk_columns,
              to_json(list(g.band_edges_hz)))

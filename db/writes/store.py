@@ -11,10 +11,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+<<<<<<< HEAD
 from sqlalchemy import ColumnElement, Connection, Engine, delete, select, update
+=======
+import pandas as pd
+from sqlalchemy import Connection, Engine, delete, select, update
+>>>>>>> 3dc0aaf (What is written and read takes its columns and their types from the tables)
 
-from core import results
 from core.results import (
+    Ablation,
     Attributions,
     ClipTraces,
     DatasetRecord,
@@ -24,43 +29,27 @@ from core.results import (
     TopClips,
 )
 from db.connection.open import StoreError, store_name, translate_errors
+from db.schema import scores as models
 from db.schema.evidence import Attribution, AttributionCheck, NeuronAttribution, Specificity
-from db.schema.scores import Ablation, ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
+from db.schema.scores import ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
 from db.schema.study import Run, Stage, Task, TaskClass
 from db.writes.frames import insert_frame
 from db.writes.registry import forget_stages, write_dataset, write_model
 from db.writes.rows import (
     analyze,
-    bulk_insert,
     class_ids,
-    class_name,
+    clips_of,
     dataset_id,
     ensure_task,
     insert_row,
-    mapping_row,
-    mapping_values,
     model_shape,
     now,
     task_id,
     to_json,
 )
-from db.writes.scores import clips_of_task, insert_ablation, insert_scores
-from db.writes.sound import clips_of_dataset, insert_top_clips, insert_traces
-
-_SCORE_VALUES = ("split", "n_clips", "accuracy", "chance", "metric")
-_SHARED_NUMBERS = (
-    "n_a",
-    "n_b",
-    "n_shared",
-    "expected",
-    "p_value",
-    "q_value",
-    "nested",
-    "odds_ratio",
-    "odds_low",
-    "odds_high",
-)
+from db.writes.scores import insert_ablations, insert_scores, of_classes
+from db.writes.sound import insert_top_clips, insert_traces
 
 
 class Store:
@@ -181,7 +170,7 @@ class Store:
                     f"positive_counts of {scores.task} have shape {scores.positive_counts.shape}, expected {expected}"
                 )
             task = ensure_task(connection, scores.dataset, scores.attribute, scores.task)
-            _remove(connection, ModelTask, ModelTask.model_id == model_id, ModelTask.task_id == task, keep=stage_id)
+            _remove(connection, ModelTask, stage_id, model_id=model_id, task_id=task)
             ids = {"model_id": model_id, "task_id": task, "run_id": run_id, "stage_id": stage_id}
             insert_scores(connection, ids, first_neuron, scores)
 
@@ -190,119 +179,107 @@ class Store:
         with self._stage(run_id, stage_key, "top_clips") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             dataset = dataset_id(connection, top_clips.dataset)
-            which = ModelDataset.model_id == model_id, ModelDataset.dataset_id == dataset
-            former = select(ModelDataset.id).where(*which)
-            _remove(connection, ActivationQuantile, ActivationQuantile.model_dataset_id.in_(former), keep=stage_id)
-            _remove(connection, ModelDataset, *which, keep=stage_id)
-            ids = {"model_id": model_id, "dataset_id": dataset, "run_id": run_id, "stage_id": stage_id}
-            owner = insert_row(connection, ModelDataset, **ids)
-            insert_top_clips(connection, owner, first_neuron, clips_of_dataset(connection, dataset), top_clips)
+            which = {"model_id": model_id, "dataset_id": dataset}
+            former = connection.execute(select(ModelDataset.id).filter_by(**which)).scalar()
+            _remove(connection, ActivationQuantile, stage_id, model_dataset_id=former)
+            _remove(connection, ModelDataset, stage_id, **which)
+            owner = insert_row(connection, ModelDataset, **which, run_id=run_id, stage_id=stage_id)
+            insert_top_clips(connection, owner, first_neuron, clips_of(connection, dataset), top_clips)
 
     def write_traces(self, run_id: int, stage_key: str, model_id: int, traces: ClipTraces) -> None:
         """Store what each neuron of a model does over one dataset's clips, beside its top clips there."""
         with self._stage(run_id, stage_key, "traces") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             dataset = dataset_id(connection, traces.dataset)
-            statement = select(ModelDataset.id).where(
-                ModelDataset.model_id == model_id, ModelDataset.dataset_id == dataset
-            )
+            statement = select(ModelDataset.id).filter_by(model_id=model_id, dataset_id=dataset)
             owner = connection.execute(statement).scalar()
             if owner is None:
                 raise StoreError(f"dataset {traces.dataset} has no top clips of the model; write them first")
-            _remove(connection, ActivationQuantile, ActivationQuantile.model_dataset_id == owner, keep=stage_id)
-            insert_traces(connection, owner, stage_id, first_neuron, clips_of_dataset(connection, dataset), traces)
+            _remove(connection, ActivationQuantile, stage_id, model_dataset_id=owner)
+            insert_traces(connection, owner, stage_id, first_neuron, clips_of(connection, dataset), traces)
 
     def write_probe(self, run_id: int, stage_key: str, model_id: int, probe: ProbeResult) -> None:
         """Store the accuracies of one (model, task), or why there are none."""
         with self._stage(run_id, stage_key, "probe") as (connection, stage_id):
-            task = task_id(connection, probe.task)
-            _remove(
-                connection,
-                Probe,
-                Probe.model_id == model_id,
-                Probe.task_id == task,
-                keep=stage_id,
-            )
-            owner = insert_row(
-                connection,
-                Probe,
-                model_id=model_id,
-                task_id=task,
-                run_id=run_id,
-                stage_id=stage_id,
-                settings_json=to_json(dict(probe.settings)),
-                skipped=probe.skipped,
-            )
-            rows = probe.rows.to_dict("records")
-            names = [class_name(row["class_name"]) for row in rows]
-            known = class_ids(connection, task, [name for name in names if name is not None])
-            bulk_insert(
-                connection,
-                ProbeScore,
-                ("probe_id", "position", "class_id", *_SCORE_VALUES),
-                [
-                    (owner, position, None if name is None else known[name]) + mapping_row(row, _SCORE_VALUES)
-                    for position, (row, name) in enumerate(zip(rows, names, strict=True))
-                ],
-            )
+            which = {"model_id": model_id, "task_id": task_id(connection, probe.task)}
+            _remove(connection, Probe, stage_id, **which)
+            told = {"settings_json": to_json(dict(probe.settings)), "skipped": probe.skipped}
+            owner = insert_row(connection, Probe, **which, run_id=run_id, stage_id=stage_id, **told)
+            scores = of_classes(connection, which["task_id"], probe.rows.reset_index(drop=True))
+            insert_frame(connection, ProbeScore, scores, probe_id=owner)
 
     def write_attributions(self, run_id: int, stage_key: str, model_id: int, found: Attributions) -> None:
         """Store every neuron's attribution of one (model, task), and the check on it."""
         with self._stage(run_id, stage_key, "attribution") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
-            task = task_id(connection, found.task)
-            which = Attribution.model_id == model_id, Attribution.task_id == task
-            _remove(connection, Attribution, *which, keep=stage_id)
-            ids = {"model_id": model_id, "task_id": task, "run_id": run_id, "stage_id": stage_id}
-            owner = insert_row(connection, Attribution, **ids, **mapping_values(found.summary))
-            known = class_ids(connection, task, found.class_names)
+            which = {"model_id": model_id, "task_id": task_id(connection, found.task)}
+            _remove(connection, Attribution, stage_id, **which)
+            owner = insert_row(connection, Attribution, **which, run_id=run_id, stage_id=stage_id, **found.summary)
+            known = class_ids(connection, which["task_id"], found.class_names)
             classes = np.array([known[name] for name in found.class_names], dtype=np.int64)
-            insert_frame(connection, NeuronAttribution, owner, found.neurons, first_neuron, classes)
-            insert_frame(connection, AttributionCheck, owner, found.checks, first_neuron, classes)
+            for table, rows in ((NeuronAttribution, found.neurons), (AttributionCheck, found.checks)):
+                insert_frame(connection, table, rows, first_neuron, classes, attribution_id=owner)
 
+<<<<<<< HEAD
     def write_ablations(self, run_id: int, stage_key: str, model_id: int, found: results.Ablations) -> None:
         """Store ablations of one (model, task), replacing those of the same selection, operation and gain."""
         task, ablations = found.task, found.ablations
         asked = {(a.selection, a.operation, a.gain) for a in ablations}
         asked.add((found.selection, found.operation, found.gain))
+=======
+    def write_ablations(
+        self,
+        run_id: int,
+        stage_key: str,
+        model_id: int,
+        task: str,
+        ablations: Sequence[Ablation],
+        of: tuple[str, str, float | None] | None = None,
+    ) -> None:
+        """Store ablations of one (model, task), replacing those of the same selection, operation and gain.
+
+        Parameters
+        ----------
+        run_id, model_id : int
+        stage_key, task : str
+        ablations : sequence of Ablation
+        of : tuple, optional
+            Selection, operation and gain that were asked for, where nothing could be ablated.
+        """
+        asked = {(a.selection, a.operation, a.gain) for a in ablations} | ({of} if of else set())
+>>>>>>> 3dc0aaf (What is written and read takes its columns and their types from the tables)
         with self._stage(run_id, stage_key, "ablate") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             key = task_id(connection, task)
-            clips = clips_of_task(connection, key)
+            clips = clips_of(connection, select(Task.dataset_id).where(Task.id == key).scalar_subquery())
+            which = {"model_id": model_id, "task_id": key}
             for selection, operation, gain in asked:
-                _remove(
-                    connection,
-                    Ablation,
-                    Ablation.model_id == model_id,
-                    Ablation.task_id == key,
-                    Ablation.selection == selection,
-                    Ablation.operation == operation,
-                    Ablation.gain.is_(None) if gain is None else Ablation.gain == gain,
-                    keep=stage_id,
-                )
+                how = {"selection": selection, "operation": operation, "gain": gain}
+                _remove(connection, models.Ablation, stage_id, **which, **how)
+            written = {}
             for ablation in ablations:
+                how = {name: getattr(ablation, name) for name in ("selection", "target", "operation", "gain")}
                 owner = insert_row(
-                    connection,
-                    Ablation,
-                    model_id=model_id,
-                    task_id=key,
-                    run_id=run_id,
-                    stage_id=stage_id,
-                    selection=ablation.selection,
-                    target=ablation.target,
-                    operation=ablation.operation,
-                    gain=ablation.gain,
+                    connection, models.Ablation, **which, **how, run_id=run_id, stage_id=stage_id,
                     n_neurons=len(ablation.neuron_index),
-                )
-                insert_ablation(connection, owner, first_neuron, key, clips, ablation)
+                )  # fmt: skip
+                written[owner] = ablation
+            insert_ablations(connection, first_neuron, key, clips, written)
 
     def write_specificity(self, run_id: int, stage_key: str, model_id: int, found: results.Specificity) -> None:
         """Store how selections differ, in place of all of the model's."""
         with self._stage(run_id, stage_key, "specificity") as (connection, stage_id):
+<<<<<<< HEAD
             _remove(connection, Specificity, Specificity.model_id == model_id, keep=stage_id)
             for row in found.rows.drop(columns=["model", "dataset"]).to_dict("records"):
                 task = task_id(connection, row.pop("task"))
                 values = mapping_values({str(name): value for name, value in row.items()})
+=======
+            _remove(connection, Specificity, stage_id, model_id=model_id)
+            for row in frame.drop(columns=["model", "dataset"]).to_dict("records"):
+                values = {str(name): value for name, value in row.items()}
+                task = task_id(connection, values.pop("task"))
+>>>>>>> 3dc0aaf (What is written and read takes its columns and their types from the tables)
                 insert_row(connection, Specificity, model_id=model_id, task_id=task, stage_id=stage_id, **values)
 
     def write_shared(self, run_id: int, stage_key: str, model_id: int, shared: results.Sharing) -> None:
@@ -310,6 +287,7 @@ class Store:
         with self._stage(run_id, stage_key, "share") as (connection, stage_id):
             statement = select(Task.name, TaskClass.name, TaskClass.id).join(TaskClass, TaskClass.task_id == Task.id)
             known = {(task, name): key for task, name, key in connection.execute(statement)}
+<<<<<<< HEAD
             for record in shared.presets:
                 _remove(
                     connection,
@@ -340,6 +318,20 @@ class Store:
                         for row in record.pairs.to_dict("records")
                     ],
                 )
+=======
+            for record in shared:
+                which = {"model_id": model_id, "preset": record.preset}
+                _remove(connection, Sharing, stage_id, **which)
+                owner = insert_row(connection, Sharing, **which, run_id=run_id, stage_id=stage_id)
+                classes = {
+                    f"class_{of}_id": [
+                        _known_class(known, task, name)
+                        for task, name in zip(record.pairs[f"task_{of}"], record.pairs[f"class_{of}"], strict=True)
+                    ]
+                    for of in ("a", "b")
+                }
+                insert_frame(connection, SharedNeuron, record.pairs.assign(**classes), sharing_id=owner)
+>>>>>>> 3dc0aaf (What is written and read takes its columns and their types from the tables)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -363,10 +355,14 @@ def _known_class(known: Mapping[tuple[str, str], int], task: str, name: str) -> 
     return known[task, name]
 
 
-def _remove(connection: Connection, table: Any, *which: ColumnElement[bool], keep: int) -> None:
-    """Delete results, what belongs to them, and the marks of the stages that wrote them."""
-    former = select(table.stage_id).where(*which, table.stage_id.is_not(None))
+def _remove(connection: Connection, table: Any, keep: int, **which: Any) -> None:
+    """Delete the results of which these columns hold these values, what belongs to them, and their stages' marks.
+
+    The mark of the stage ``keep``, which writes them anew, stays.
+    """
+    former = select(table.stage_id).filter_by(**which).where(table.stage_id.is_not(None))
     connection.execute(delete(Stage).where(Stage.id.in_(former), Stage.id != keep))
+<<<<<<< HEAD
     connection.execute(delete(table).where(*which))
 
 
@@ -380,3 +376,6 @@ _WRITERS: dict[type, Callable[[Store, int, str, int, Any], None]] = {
     results.Sharing: Store.write_shared,
     results.Specificity: Store.write_specificity,
 }
+=======
+    connection.execute(delete(table).filter_by(**which))
+>>>>>>> 3dc0aaf (What is written and read takes its columns and their types from the tables)

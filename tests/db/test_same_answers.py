@@ -144,7 +144,7 @@ def write_evidence(engine: Engine) -> None:
                 ),
             }
             for table, rows in tables.items():
-                insert_frame(connection, table, model_task, rows, 1, classes)
+                insert_frame(connection, table, rows, 1, classes, model_task_id=model_task)
 
 
 def askings(function: Callable[..., Any]) -> Iterator[dict[str, Any]]:
@@ -236,3 +236,16 @@ def test_tables_are_alike(sqlite: Engine, postgresql: Engine) -> None:
             for engine in (sqlite, postgresql)
         ]
         assert told[0] == told[1], table
+
+
+def test_numbers_of_every_view_are_numbers_without_rows(empty_database: str) -> None:
+    engine = open_store(empty_database)
+    for view in VIEWS:
+        declared = {column["name"]: str(column["type"]) for column in look_into(engine).get_columns(view)}
+        empty = frame(engine, f"SELECT * FROM {view}")
+        # A mean where sets differ in size; whole elsewhere.
+        fractions = {name for name, kind in declared.items() if "DOUBLE" in kind} - {"n_neurons"}
+        texts = {name for name, kind in declared.items() if "CHAR" in kind}
+        floats = set(empty.columns[empty.dtypes == "float64"])
+        assert fractions <= floats and not floats & texts, view
+    engine.dispose()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from db.schema.evidence import NeuronAttribution, NeuronConfound, SelectorScore, out_of_units
+
 _OF_TASK = "model.name AS model, dataset.name AS dataset, task.name AS task"
 
 _MODEL_TASK = """
@@ -28,11 +30,6 @@ def _columns(table: str, names: str) -> str:
     return ", ".join(f"{table}.{name}" for name in names.split())
 
 
-def _in_units(table: str, names: str, times: int = 10_000) -> str:
-    """Columns that hold so many times the number."""
-    return ", ".join(f"CAST({table}.{name} AS DOUBLE PRECISION) / {times} AS {name}" for name in names.split())
-
-
 def _neuron(table: str) -> str:
     return f"\nJOIN neuron ON neuron.id = {table}.neuron_id"
 
@@ -54,9 +51,7 @@ EVIDENCE_VIEWS: dict[str, str] = {
     "selector_scores": _of_task(
         "selector_score",
         "task_class.name AS class_name, neuron.layer, neuron.neuron, "
-        + _in_units("selector_score", "mad", 1_000_000)
-        + ", "
-        + _in_units("selector_score", "cas auroc d_prime selectivity_index"),
+        + out_of_units(SelectorScore, "mad cas auroc d_prime selectivity_index"),
         _neuron("selector_score") + _class("selector_score"),
     ),
     "selector_agreement": _of_task(
@@ -76,7 +71,7 @@ EVIDENCE_VIEWS: dict[str, str] = {
     ),
     "neuron_confounds": _of_task(
         "neuron_confound",
-        "neuron.layer, neuron.neuron, " + _in_units("neuron_confound", "rho_level rho_duration rho_silence"),
+        "neuron.layer, neuron.neuron, " + out_of_units(NeuronConfound, "rho_level rho_duration rho_silence"),
         _neuron("neuron_confound"),
     ),
     "neuron_tuning": _of_task(
@@ -104,7 +99,7 @@ JOIN task ON task.id = specificity.task_id
 JOIN dataset ON dataset.id = task.dataset_id""",
     "neuron_attribution": f"""
 SELECT {_OF_TASK}, task_class.name AS class_name, neuron.layer, neuron.neuron,
-       {_in_units("neuron_attribution_value", "attribution standard_error", 1_000_000)},
+       {out_of_units(NeuronAttribution, "attribution standard_error")},
        neuron_attribution_value.n_clips, attribution.spearman_all,
        attribution.spearman_random, attribution.spearman_highest, attribution.n_checked
 FROM neuron_attribution_value{_ATTRIBUTION.format(table="neuron_attribution_value")}""",

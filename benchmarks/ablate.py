@@ -99,9 +99,8 @@ def times(encoder: Encoder, batches: Batches, changes: list[Change], repeats: in
     def sweep() -> None:
         answers = Answers.open(None, N_HEADS, len(changes), n_clips, 1)
         with mock.patch.object(conditions, "read_ahead", lambda *_: (waveforms for _, waveforms in batches)):
-            conditions.ask(
-                encoder, None, np.arange(n_clips), changes, heads, Passes(size, size), answers, range(len(changes))
-            )  # type: ignore[arg-type]
+            inquiry = conditions.Inquiry(changes, range(len(changes)), answers, Passes(size, size))
+            conditions.ask(encoder, None, conditions.Asked(np.arange(n_clips), heads), inquiry)  # type: ignore[arg-type]
 
     def whole_sweep() -> None:
         with no_reuse(encoder):

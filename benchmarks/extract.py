@@ -28,8 +28,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.recording import extract
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -38,7 +36,7 @@ from core.datasets.scan import Scan  # noqa: E402
 from core.encoders import Encoder, load_encoder  # noqa: E402
 from core.encoders.device import batch_size_for, choose_device  # noqa: E402
 from core.encoders.m2d.checkpoint import encoder_shapes  # noqa: E402
-from core.recording import activations  # noqa: E402
+from core.recording import activations, extract  # noqa: E402
 from core.recording.activations import Activations  # noqa: E402
 from core.recording.waveforms import Waveforms  # noqa: E402
 

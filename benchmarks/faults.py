@@ -359,10 +359,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write what was found here too")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    attribute.N_RANDOM, attribute.N_HIGHEST = (
-        20,
-        5,
-    )  # neurons taken out to check attributions: most of a small run's time
+    attribute.N_RANDOM, attribute.N_HIGHEST = 20, 5  # neurons taken out as a check: most of a small run's time
     rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)

@@ -17,9 +17,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.results import Sharing, Specificity
-from tests.support.records import ablations_of
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.ablation.specificity import specificity

@@ -24,7 +24,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from core.datasets.task import Task
 from core.encoders import Encoder
 from core.encoders.hooks import record
 from core.evidence.exchange import Exchange
@@ -84,7 +83,7 @@ def p_values(planted: Planted, within_speaker: bool = False) -> FloatArray:
     n_clips = len(planted.tokens)
     dealt = Exchange(np.arange(n_clips), planted.speakers, "within speaker") if within_speaker else None
     counts = ClipCounts.of(planted.positive, planted.tokens, dealt)
-    return evidence(Task(counts, counts.by_class(planted.members)[0]), planted.members)[1]
+    return evidence(counts, counts.by_class(planted.members)[0], planted.members)[1]
 
 
 def planted_counts(class_size: int, noise: float, seed: int = 0, confounding: str = "weak") -> Planted:

@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets.task import Task
 from core.evidence.exchange import Exchange
 from core.evidence.permutation import ClipCounts, evidence
 from core.results import FloatArray, IntArray
@@ -63,7 +62,7 @@ class Recorded:
         """Evidence of every pair, (n_classes, n_neurons)."""
         counts = ClipCounts.of(self.positive, self.tokens, self.exchange)
         members = self.members[self.exchange.first]
-        return evidence(Task(counts, counts.by_class(members)[0]), members)[1]
+        return evidence(counts, counts.by_class(members)[0], members)[1]
 
     def shuffled(self, rng: np.random.Generator) -> Recorded:
         """With labels dealt anew as the null has it: nothing is true."""

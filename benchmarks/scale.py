@@ -34,22 +34,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.datasets.task import Task
-from core.recording import top_clips
-from core.run.stages import score as score_
-from core.scoring.counts import count
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.arrays.blocks import WORTH_THREADS
 from core.arrays.threads import one_thread
 from core.datasets import manifest
 from core.datasets.scan import _COLUMNS, _FEATURES, Scan, _write_cache, scan
+from core.datasets.task import Task
 from core.probes import fit
+from core.recording import top_clips
 from core.recording.activations import Activations, open_map
 from core.results import ClipTraces, ModelRecord
 from core.run.config import AnalysisConfig
+from core.scoring import context
 from core.scoring import scores as scoring
+from core.scoring.counts import count
 from db.connection.open import open_store
 from db.reads.pipeline import stored_clips
 from db.writes.store import Store
@@ -134,7 +133,7 @@ def listing(study: Study, times: Times) -> None:
     with timing(times, "list and scan again: what is known of each file"):
         scanned = study.scan
     with timing(times, "content hash, classes of each clip"):
-        _ = scanned.content_key, scanned.members("kind")
+        _ = scanned.content_key, Task(scanned, "kind").members
 
 
 def register(study: Study, times: Times) -> None:

@@ -16,8 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets.task import Task
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.evidence.exchange import Exchange
@@ -52,7 +50,7 @@ def chosen(positive: NDArray[np.uint8], members: Mask, exchange: Exchange) -> tu
     members = members[exchange.first]
     by_class, tokens = counts.by_class(members)
     probabilities = by_class / tokens[:, None]
-    entropies, q = entropy(probabilities), benjamini_hochberg(evidence(Task(counts, by_class), members)[1])
+    entropies, q = entropy(probabilities), benjamini_hochberg(evidence(counts, by_class, members)[1])
     return counts, sum(int(select(probabilities, setting, entropies, q).sum()) for setting in SETTINGS)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, LargeBinary, func, select, text
 
 from db.connection.open import StoreError, exclusive_run, open_store, shown, store_name, translate_errors
-from db.metadata import METADATA
+from db.schema.metadata import METADATA
 from db.schema.study import Base, Dataset, Model, Run
 from db.writes.rows import analyze, bulk_insert
 

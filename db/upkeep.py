@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from db.connection.open import StoreError, exclusive_run, open_store, store_name, translate_errors
-from db.metadata import METADATA
+from db.schema.metadata import METADATA
 from db.writes.rows import analyze
 
 _WORTH_GIVING_BACK = 0.05  # of the file

@@ -31,7 +31,7 @@ from db.connection.postgres import (
     server_message,
     server_url,
 )
-from db.metadata import METADATA
+from db.schema.metadata import METADATA
 
 try:
     import fcntl

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import BindParameter, Dialect, Double, Engine, Integer, String, TextClause, bindparam, text
 from sqlalchemy.types import TypeEngine
 
-from db.metadata import METADATA
+from db.schema.metadata import METADATA
 
 # Most answers are some dozens of rows, where Arrow's texts are slower than Python's own: a page took a seventh to two
 # thirds longer with them.

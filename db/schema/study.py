@@ -10,7 +10,7 @@ TEXT = String().with_variant(String(collation="C"), "postgresql")
 
 
 class Base(DeclarativeBase):
-    """Common base of all tables (`db.metadata` has them all)."""
+    """Common base of all tables (`db.schema.metadata` has them all)."""
 
     type_annotation_map = {str: TEXT, float: Double()}
 

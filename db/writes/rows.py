@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Connection, ScalarSelect, func, insert, selec
 from core.results import IntArray
 from db.connection.open import StoreError
 from db.connection.postgres import one_at_a_time
-from db.metadata import METADATA
+from db.schema.metadata import METADATA
 from db.schema.study import Attribute, Base, Clip, Dataset, Model, Task, TaskClass
 
 _CHUNK_ROWS = 100_000

@@ -11,15 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-<<<<<<< HEAD
-from sqlalchemy import ColumnElement, Connection, Engine, delete, select, update
-=======
-import pandas as pd
 from sqlalchemy import Connection, Engine, delete, select, update
->>>>>>> 3dc0aaf (What is written and read takes its columns and their types from the tables)
 
+from core import results
 from core.results import (
-    Ablation,
     Attributions,
     ClipTraces,
     DatasetRecord,
@@ -220,34 +215,11 @@ class Store:
             for table, rows in ((NeuronAttribution, found.neurons), (AttributionCheck, found.checks)):
                 insert_frame(connection, table, rows, first_neuron, classes, attribution_id=owner)
 
-<<<<<<< HEAD
     def write_ablations(self, run_id: int, stage_key: str, model_id: int, found: results.Ablations) -> None:
         """Store ablations of one (model, task), replacing those of the same selection, operation and gain."""
         task, ablations = found.task, found.ablations
         asked = {(a.selection, a.operation, a.gain) for a in ablations}
         asked.add((found.selection, found.operation, found.gain))
-=======
-    def write_ablations(
-        self,
-        run_id: int,
-        stage_key: str,
-        model_id: int,
-        task: str,
-        ablations: Sequence[Ablation],
-        of: tuple[str, str, float | None] | None = None,
-    ) -> None:
-        """Store ablations of one (model, task), replacing those of the same selection, operation and gain.
-
-        Parameters
-        ----------
-        run_id, model_id : int
-        stage_key, task : str
-        ablations : sequence of Ablation
-        of : tuple, optional
-            Selection, operation and gain that were asked for, where nothing could be ablated.
-        """
-        asked = {(a.selection, a.operation, a.gain) for a in ablations} | ({of} if of else set())
->>>>>>> 3dc0aaf (What is written and read takes its columns and their types from the tables)
         with self._stage(run_id, stage_key, "ablate") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             key = task_id(connection, task)
@@ -269,17 +241,10 @@ class Store:
     def write_specificity(self, run_id: int, stage_key: str, model_id: int, found: results.Specificity) -> None:
         """Store how selections differ, in place of all of the model's."""
         with self._stage(run_id, stage_key, "specificity") as (connection, stage_id):
-<<<<<<< HEAD
-            _remove(connection, Specificity, Specificity.model_id == model_id, keep=stage_id)
-            for row in found.rows.drop(columns=["model", "dataset"]).to_dict("records"):
-                task = task_id(connection, row.pop("task"))
-                values = mapping_values({str(name): value for name, value in row.items()})
-=======
             _remove(connection, Specificity, stage_id, model_id=model_id)
-            for row in frame.drop(columns=["model", "dataset"]).to_dict("records"):
+            for row in found.rows.drop(columns=["model", "dataset"]).to_dict("records"):
                 values = {str(name): value for name, value in row.items()}
                 task = task_id(connection, values.pop("task"))
->>>>>>> 3dc0aaf (What is written and read takes its columns and their types from the tables)
                 insert_row(connection, Specificity, model_id=model_id, task_id=task, stage_id=stage_id, **values)
 
     def write_shared(self, run_id: int, stage_key: str, model_id: int, shared: results.Sharing) -> None:
@@ -287,39 +252,7 @@ class Store:
         with self._stage(run_id, stage_key, "share") as (connection, stage_id):
             statement = select(Task.name, TaskClass.name, TaskClass.id).join(TaskClass, TaskClass.task_id == Task.id)
             known = {(task, name): key for task, name, key in connection.execute(statement)}
-<<<<<<< HEAD
             for record in shared.presets:
-                _remove(
-                    connection,
-                    Sharing,
-                    Sharing.model_id == model_id,
-                    Sharing.preset == record.preset,
-                    keep=stage_id,
-                )
-                owner = insert_row(
-                    connection,
-                    Sharing,
-                    model_id=model_id,
-                    run_id=run_id,
-                    stage_id=stage_id,
-                    preset=record.preset,
-                )
-                bulk_insert(
-                    connection,
-                    SharedNeuron,
-                    ("sharing_id", "class_a_id", "class_b_id", *_SHARED_NUMBERS),
-                    [
-                        (
-                            owner,
-                            _known_class(known, row["task_a"], row["class_a"]),
-                            _known_class(known, row["task_b"], row["class_b"]),
-                            *mapping_row(row, _SHARED_NUMBERS),
-                        )
-                        for row in record.pairs.to_dict("records")
-                    ],
-                )
-=======
-            for record in shared:
                 which = {"model_id": model_id, "preset": record.preset}
                 _remove(connection, Sharing, stage_id, **which)
                 owner = insert_row(connection, Sharing, **which, run_id=run_id, stage_id=stage_id)
@@ -331,7 +264,6 @@ class Store:
                     for of in ("a", "b")
                 }
                 insert_frame(connection, SharedNeuron, record.pairs.assign(**classes), sharing_id=owner)
->>>>>>> 3dc0aaf (What is written and read takes its columns and their types from the tables)
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -362,8 +294,7 @@ def _remove(connection: Connection, table: Any, keep: int, **which: Any) -> None
     """
     former = select(table.stage_id).filter_by(**which).where(table.stage_id.is_not(None))
     connection.execute(delete(Stage).where(Stage.id.in_(former), Stage.id != keep))
-<<<<<<< HEAD
-    connection.execute(delete(table).where(*which))
+    connection.execute(delete(table).filter_by(**which))
 
 
 _WRITERS: dict[type, Callable[[Store, int, str, int, Any], None]] = {
@@ -376,6 +307,3 @@ _WRITERS: dict[type, Callable[[Store, int, str, int, Any], None]] = {
     results.Sharing: Store.write_shared,
     results.Specificity: Store.write_specificity,
 }
-=======
-    connection.execute(delete(table).filter_by(**which))
->>>>>>> 3dc0aaf (What is written and read takes its columns and their types from the tables)

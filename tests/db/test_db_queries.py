@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, event, text
 
-from core.datasets.task import Task
 from core.results import ProbeResult
 from db.connection.open import open_store
 from db.reads import coverage, neurons, study
@@ -255,8 +254,8 @@ def test_probe_by_split_and_skipped(own_tiny: Engine) -> None:
 
 def test_warnings_problems_runs(tiny: Engine) -> None:
     expected = [("tiny", "pets", "pets-animal", "class dog has a single clip")]
-    assert listed(study.warnings(Task(tiny, "tiny"))) == expected
-    assert study.warnings(Task(tiny, "unknown")).empty
+    assert listed(study.warnings(tiny, "tiny")) == expected
+    assert study.warnings(tiny, "unknown").empty
     assert listed(study.problems(tiny)) == [("pets", "train/broken.wav", "cannot be decoded")]
     assert study.runs(tiny)["status"].tolist() == ["done"]
 

@@ -20,7 +20,7 @@ from db.connection.open import (
     store_files_dir,
     translate_errors,
 )
-from db.metadata import METADATA
+from db.schema.metadata import METADATA
 from db.schema.views.study import VIEWS
 from db.writes.store import Store
 from tests.support.tiny_study import MODEL, write_study

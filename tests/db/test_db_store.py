@@ -10,8 +10,8 @@ from sqlalchemy import Engine, text
 
 from core.results import ClipRecord, ModelRecord, NeuronPattern, ProbeResult, Problem, Sharing, TaskScores
 from db.connection.open import StoreError
-from db.metadata import METADATA
 from db.reads.pipeline import specific_sets
+from db.schema.metadata import METADATA
 from db.schema.views.study import VIEWS
 from db.writes.store import Store
 from tests.support.records import ablations_of

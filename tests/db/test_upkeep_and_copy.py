@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from db import copy, upkeep
 from db.connection.open import exclusive_run, open_store
-from db.metadata import METADATA
 from db.reads.frames import frame
+from db.schema.metadata import METADATA
 from db.writes.store import Store
 from tests.support.tiny_study import DATASET, MODEL, write_study
 

@@ -16,6 +16,7 @@ from dashboard.pages.compare import charts, facts
 from db.connection.open import open_store
 from db.reads import coverage
 from tests.support import pages
+from tests.support.drawn_charts import rows_of
 from tests.support.pages import said
 from tests.support.synthetic_store import build_store
 
@@ -308,5 +309,5 @@ def test_ratios_have_one_middle_and_unclear_specificity_is_grey() -> None:
     spec = charts.specificity_chart(rows, {"a": "#111111", "b": "#222222"}).to_dict()
     point = spec["layer"][2]["encoding"]["fill"]
     assert point["condition"]["test"] == "datum.clear"
-    drawn = [row["specificity"] for part in spec["datasets"].values() for row in part if "specificity" in row]
+    drawn = [row["specificity"] for part in rows_of(spec) for row in part if "specificity" in row]
     assert drawn == pytest.approx([10])

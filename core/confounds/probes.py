@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.datasets.scan import BAND_FEATURES, Scan
 from core.probes import fit
-from core.results import ProbeResult
+from core.results import ProbeResult, wilson
 from core.selectivity.presets import Mask
 
 FEATURES = {
@@ -127,14 +127,6 @@ def _row(feature: str, result: ProbeResult, group: str = "", reason: str = "") -
     chance = float(told["chance"])
     return {**row, "metric": told["metric"], "accuracy": accuracy, "chance": chance, "n_clips": n_clips,
             "ci_low": low, "ci_high": high, "reason": reason}  # fmt: skip
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """95 % interval of a share of ``n`` (Wilson 1927)."""
-    z2 = 1.959964**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
-    return float(centre - half), float(centre + half)
 
 
 def well_over_chance(row: dict[str, object] | pd.Series) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ Mask = NDArray[np.bool_]
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+Shares = TypeVar("Shares", float, pd.Series)
 
 
 @dataclass(frozen=True)
@@ -296,6 +298,21 @@ class ProbeResult:
     rows: pd.DataFrame
     settings: Mapping[str, object] = field(default_factory=dict)
     skipped: str = ""
+
+
+def wilson(share: Shares, n: Shares) -> tuple[Shares, Shares]:
+    """95 % interval of a share of ``n`` such as an accuracy, of one or of a column of them (Wilson 1927).
+
+    Examples
+    --------
+    >>> low, high = wilson(81 / 263, 263)  # Newcombe (1998), table I
+    >>> f"{low:.4f} to {high:.4f}"
+    '0.2553 to 0.3662'
+    """
+    z2 = 1.959964**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    return centre - half, centre + half
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ from core.datasets.groups import group_attributes
 from core.datasets.levels import BAND_FEATURES
 from core.datasets.scan import Scan
 from core.datasets.task import Task
-from core.evidence.intervals import wilson
 from core.probes import fit
-from core.results import Mask, ProbeResult
+from core.results import Mask, ProbeResult, wilson
 
 FEATURES = {
     "level": ("level_db", "peak_db"),

@@ -248,11 +248,3 @@ def _spreads(
         return width
 
     return half_width(variance, a**4 * mine + rest), half_width(of_own, a**4 * mine), half_width(of_others, rest)
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """95 % interval of a share of ``n`` (Wilson 1927)."""
-    z2 = 1.959964**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
-    return float(centre - half), float(centre + half)

@@ -12,7 +12,7 @@ from dashboard.shared.charts.common import Chart, class_axis, class_order, layer
 from dashboard.shared.theme import HIGHLIGHT, MEAN_COLOUR, NULL_COLOUR
 
 
-def shared_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def shared_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Neurons that two classes share; a dot marks what is beyond chance (q < 0.05).
 
     Parameters
@@ -63,7 +63,7 @@ def pitch_chart(frame: pd.DataFrame) -> alt.Chart:
     )
 
 
-def self_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def self_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """What each class loses by its own neurons, with interval and random sets; grey where q is not below 0.05.
 
     Parameters

@@ -49,7 +49,7 @@ def datasets(engine: Engine) -> pd.DataFrame:
 def heads(engine: Engine) -> pd.DataFrame:
     """How linear heads did on all classes together, with intervals."""
     found = study.probe(engine)
-    return facts.with_intervals(found[found["class_name"].isna()])
+    return found[found["class_name"].isna()]
 
 
 def mean_effects(own: pd.DataFrame) -> pd.DataFrame:

@@ -22,22 +22,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.shared import share
 from dashboard.shared.charts.common import Chart
-from dashboard.shared.charts.vega_lite import vega_lite
 from dashboard.shared.data import key_of, name_of
 
 _FRAMES: ContextVar[list[pd.DataFrame] | None] = ContextVar("frames", default=None)
 """Frames of the chart that is being built; None: rows are to be written out."""
-
-
-class _Rows(pd.DataFrame):
-    """A frame that prints in no time: Altair names the views of a chart by what their data prints."""
-
-    @property
-    def _constructor(self) -> type[_Rows]:
-        return _Rows
-
-    def __repr__(self) -> str:
-        return f"rows {id(self)}"
 
 
 def _kept(data: Any = None, **_: Any) -> Any:
@@ -91,7 +79,7 @@ def _specification(*, key: str, _build: Callable[..., Chart], _given: tuple[Any,
     frames: list[pd.DataFrame] = []
     token = _FRAMES.set(frames)
     try:
-        spec = vega_lite(_build(*(_Rows(part) if isinstance(part, pd.DataFrame) else part for part in _given)))
+        spec = {"$schema": altair.SCHEMA_URL, **_build(*_given).to_dict(validate=False)}
     finally:
         _FRAMES.reset(token)
     # Not Altair's own theme: the page has another, which would push the first label of a row of bands aside.

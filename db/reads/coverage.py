@@ -8,6 +8,7 @@ import pandas as pd
 from sqlalchemy import Engine, TextClause, bindparam, text
 
 from db.reads.frames import frame, only_if
+from db.reads.study import with_intervals
 
 _MODEL_TASK = """
         JOIN model_task ON model_task.id = selection.model_task_id
@@ -120,13 +121,21 @@ def ablated_tasks(engine: Engine) -> pd.DataFrame:
 
 
 def probes(engine: Engine) -> pd.DataFrame:
-    """Return model, dataset, task, n_clips, accuracy, chance, metric of every head over all classes, on test clips."""
-    return frame(
-        engine,
-        """
+    """Return how every head did over all classes, on test clips.
+
+    Returns
+    -------
+    DataFrame
+        ``model``, ``dataset``, ``task``, ``n_clips``, ``accuracy``, ``chance``, ``metric``, ``ci_low``, ``ci_high``.
+    """
+    return with_intervals(
+        frame(
+            engine,
+            """
         SELECT model, dataset, task, n_clips, accuracy, chance, metric FROM probe_accuracy
         WHERE split = 'test' AND class_name IS NULL ORDER BY task, model
         """,
+        )
     )
 
 

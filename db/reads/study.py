@@ -10,6 +10,7 @@ import json
 import pandas as pd
 from sqlalchemy import Engine
 
+from core.results import wilson
 from db.connection.open import schema_version
 from db.reads.frames import frame, only_if
 
@@ -153,10 +154,11 @@ def selection_settings(engine: Engine, model: str, task: str, preset: str) -> di
 
 
 def probe(engine: Engine, split: str = "test") -> pd.DataFrame:
-    """Return model, dataset, task, class_name (NaN = all), n_clips, accuracy, chance, metric."""
-    return frame(
-        engine,
-        """
+    """Return model, dataset, task, class_name (NaN = all), n_clips, accuracy, chance, metric, ci_low, ci_high."""
+    return with_intervals(
+        frame(
+            engine,
+            """
         SELECT model.name AS model, dataset.name AS dataset, task.name AS task, task_class.name AS class_name,
                probe_score.n_clips, probe_score.accuracy, probe_score.chance, probe_score.metric
         FROM probe
@@ -168,8 +170,16 @@ def probe(engine: Engine, split: str = "test") -> pd.DataFrame:
         WHERE probe_score.split = :split
         ORDER BY model.name, task.name, probe_score.position
         """,
-        split=split,
+            split=split,
+        )
     )
+
+
+def with_intervals(probe: pd.DataFrame) -> pd.DataFrame:
+    """Add ``ci_low`` and ``ci_high`` (95 %) to heads told by accuracy; an average precision has none."""
+    low, high = wilson(probe["accuracy"], probe["n_clips"].astype("float64"))
+    known = probe["metric"] == "accuracy"
+    return probe.assign(ci_low=low.clip(0, 1).where(known), ci_high=high.clip(0, 1).where(known))
 
 
 def skipped_probes(engine: Engine, model: str | None = None) -> pd.DataFrame:

@@ -13,8 +13,8 @@ from core.datasets.groups import group_attributes
 from core.datasets.levels import BAND_FEATURES, LEVEL_FEATURES
 from core.datasets.scan import Scan
 from core.datasets.task import Task
-from core.evidence.intervals import wilson
 from core.probes import fit
+from core.results import wilson
 from tests.support.planted import scan_without_files
 
 N = 360
@@ -94,6 +94,9 @@ def test_wilson_by_hand() -> None:
     # Newcombe (1998), table I: 81 of 263 is 0.2553 to 0.3662, 0 of 20 is 0 to 0.1611.
     assert wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert wilson(0.0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
+    low, high = wilson(pd.Series([0.5, 1.0, 0.5]), pd.Series([10, 10, 0]))
+    assert low.tolist() == pytest.approx([0.2366, 0.7225, np.nan], abs=1e-4, nan_ok=True)
+    assert high.tolist() == pytest.approx([0.7634, 1.0, np.nan], abs=1e-4, nan_ok=True)
 
 
 def test_interval_is_of_accuracy_and_several_labels_have_a_mean_average_precision() -> None:

@@ -14,6 +14,7 @@ from dashboard.pages.heatmap import charts as heatmaps
 from dashboard.pages.neuron import charts as neuron
 from dashboard.shared.charts import by_task, common
 from dashboard.shared.text import facts
+from tests.support.drawn_charts import rows_of
 
 alt.utils.schemapi.enable_debug_mode()
 
@@ -73,7 +74,7 @@ def test_cluster_order_bears_silent_and_few_rows() -> None:
 
 def test_coverage_is_never_drawn_without_its_null(coverage: pd.DataFrame) -> None:
     spec = by_task.coverage_chart(coverage).to_dict()
-    (rows,) = spec["datasets"].values()
+    (rows,) = rows_of(spec)
     assert {(row["model"], row["task"]) for row in rows} == {("large", "pitch"), ("base", "pitch")}
 
 
@@ -111,7 +112,7 @@ def test_probes_are_told_by_what_was_measured(coverage: pd.DataFrame, metrics: l
     spec = by_task.probe_chart(coverage.assign(accuracy=0.5, chance=0.1, n_clips=9, metric=metrics)).to_dict()
     stem, _, found = spec["layer"]
     assert stem["encoding"]["x"]["title"] == found["encoding"]["x"]["title"] == title
-    (rows,) = spec["datasets"].values()
+    (rows,) = rows_of(spec)
     assert [row["measure"] for row in rows] == [by_task.MEASURES[metric] for metric in metrics]
     assert found["encoding"]["shape"]["scale"]["domain"] == list(dict.fromkeys(row["measure"] for row in rows))
 
@@ -144,9 +145,11 @@ def test_class_bars_draw_the_mean_of_the_classes() -> None:
             "q_value": [np.nan, 0.01], "replicated": ["not tested", "yes"],
         }
     )  # fmt: skip
-    rows, spec = neuron.class_bars(frame)
+    spec = neuron.class_bars(frame)
+    rows = spec["datasets"]["bars"]
     assert rows["class_name"].tolist() == ["9", "10"]
     assert rows["status"].tolist() == ["class-specific", "other"]
+    assert {layer["data"]["name"] for layer in spec["layer"]} == {"bars"}
     bars, _, rule = spec["layer"]
     assert bars["encoding"]["y"]["field"] == "activation_probability"
     assert rule["encoding"]["y"]["aggregate"] == "mean"
@@ -167,7 +170,7 @@ def test_an_ablation_is_told_with_interval_and_controls(effects: pd.DataFrame) -
 
 def test_ablation_chart_draws_points_of_percent(effects: pd.DataFrame) -> None:
     spec = charts.ablation_chart(effects.head(1).assign(label="one")).to_dict()
-    drawn = [row["delta"] for rows in spec["datasets"].values() for row in rows if "delta" in row]
+    drawn = [row["delta"] for rows in rows_of(spec) for row in rows if "delta" in row]
     assert drawn == pytest.approx([-20])
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
+import pytest
+import vl_convert
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 
 from dashboard.shared import draw
+from dashboard.shared.charts.common import Layers, layered
+from tests.support.drawn_charts import check
+from tests.support.pages import show
+from tests.support.synthetic_store import build_store
 
 ROWS = pd.DataFrame(
     {
@@ -22,10 +29,10 @@ ROWS = pd.DataFrame(
 )
 
 
-def two_layers(rows: pd.DataFrame) -> alt.LayerChart:
+def two_layers(rows: pd.DataFrame) -> Layers:
     base = alt.Chart(rows).encode(x=alt.X("name:N"))
     line = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule().encode(y=alt.Y("at:Q"))
-    return alt.LayerChart(layer=[base.mark_bar().encode(y=alt.Y("value:Q")), base.mark_point(), line])
+    return layered([base.mark_bar().encode(y=alt.Y("value:Q")), base.mark_point(), line])
 
 
 def drawn() -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
@@ -69,10 +76,58 @@ def test_the_frame_given_is_left_as_it_was() -> None:
 
 
 def test_outside_the_pages_rows_are_written_out() -> None:
-    (rows,) = alt.Chart(ROWS[["value"]]).mark_bar().to_dict()["datasets"].values()
+    rows = alt.Chart(ROWS[["value"]]).mark_bar().to_dict()["data"]["values"]
     assert rows == [{"value": 1.0}, {"value": None}, {"value": None}]
 
 
 def test_a_picture_holds_the_rows() -> None:
     spec = draw.specification(two_layers, ROWS)
     assert draw.picture(spec, "svg").startswith(b"<svg")
+
+
+def test_a_layer_without_rows_is_drawn_once() -> None:
+    rule = alt.Chart().mark_rule().encode(x=alt.XDatum(3))
+    spec = draw.specification(lambda rows: layered([alt.Chart(rows).mark_point(), rule]), ROWS).for_browser()
+    assert spec["layer"][1]["data"] == {"values": [{}]}
+
+
+def clickable(rows: pd.DataFrame) -> Layers:
+    """A selection two layers deep."""
+    base = alt.Chart(rows).encode(x=alt.X("value:Q"))
+    point = base.mark_point().add_params(alt.selection_point(name="spot", fields=["value"]))
+    return layered([layered([point, base.mark_rule()]), base.mark_tick()])
+
+
+def test_a_selection_works_from_within_the_layers() -> None:
+    spec = draw.specification(clickable, ROWS).for_browser()
+    alt.Root.validate({**spec, "datasets": {}})
+    drawn = vl_convert.vegalite_to_vega({**spec, "datasets": {}}, vl_version=draw.VEGA_LITE)
+    assert "spot" in {signal["name"] for signal in drawn["signals"]}
+
+
+STATES: list[tuple[str, dict[str, str], int]] = [
+    ("overview", {}, 5),
+    ("heatmap", {"task": "rooms-event"}, 3),
+    ("heatmap", {"task": "rooms-event", "layer": "3"}, 3),
+    ("coverage", {"task": "rooms-event"}, 3),
+    ("sharing", {"task": "notes-pitch", "with": "rooms-event"}, 1),
+    ("sharing", {"task": "rooms-event", "with": "rooms-event"}, 1),
+    ("compare", {"task": "rooms-event", "other": "nano-sl"}, 7),
+    ("neuron", {"task": "rooms-event", "layer": "2", "neuron": "7"}, 4),
+    ("neuron", {"task": "rooms-event", "layer": "2", "neuron": "7", "part": "worth"}, 4),
+    ("neuron", {"task": "rooms-event", "layer": "2", "neuron": "7", "part": "cause"}, 4),
+    ("ablation", {"task": "rooms-event"}, 3),
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("store")
+    return build_store(folder / "atlas.db", audio_root=folder / "audio")
+
+
+@pytest.mark.parametrize(("view", "state", "n_charts"), STATES)
+def test_what_pages_draw_is_vega_lite(
+    view: str, state: dict[str, str], n_charts: int, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(show(view, store, monkeypatch, **state), n_charts)

@@ -16,7 +16,9 @@ import pytest
 from dashboard.pages.compare import charts, facts
 from db.connection.open import open_store
 from db.reads import coverage
+from db.reads.study import with_intervals
 from tests.support import pages
+from tests.support.drawn_charts import rows_of
 from tests.support.pages import said
 
 show = partial(pages.show, "compare")
@@ -195,7 +197,7 @@ def test_differences_of_heads_follow_newcombe() -> None:
         {"model": ["a", "b", "a", "b"], "task": ["t", "t", "u", "u"], "accuracy": [48 / 80, 56 / 70, 0.5, 0.6],
          "n_clips": [80, 70, 10, 10], "chance": 0.1, "metric": ["accuracy"] * 2 + ["average precision"] * 2}
     )  # fmt: skip
-    found = facts.probe_differences(probe, "a", "b").set_index("task")
+    found = facts.probe_differences(with_intervals(probe), "a", "b").set_index("task")
     # Newcombe (1998), method 10, example (a): 56/70 - 48/80 = 0.2 [0.0524, 0.3339]
     assert found.loc["t", ["difference", "low", "high"]].tolist() == pytest.approx([0.2, 0.0524, 0.3339], abs=1e-4)
     assert found.loc["u", ["low", "high"]].isna().all()
@@ -307,5 +309,5 @@ def test_ratios_have_one_middle_and_unclear_specificity_is_grey() -> None:
     spec = charts.specificity_chart(rows, {"a": "#111111", "b": "#222222"}).to_dict()
     point = spec["layer"][2]["encoding"]["fill"]
     assert point["condition"]["test"] == "datum.clear"
-    drawn = [row["specificity"] for part in spec["datasets"].values() for row in part if "specificity" in row]
+    drawn = [row["specificity"] for part in rows_of(spec) for row in part if "specificity" in row]
     assert drawn == pytest.approx([10])

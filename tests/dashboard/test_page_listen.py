@@ -265,12 +265,11 @@ def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest
 
 def test_a_clip_of_the_store_is_heard(listening: Path, encoder: NanoEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     with_percentiles(listening, encoder)
-    drawn = drawn_charts.watch(monkeypatch)
     app = show(source="store", clip="5", dataset="rooms", preset="aape")
     assert not app.exception
     assert not app.warning
     assert headings(app) == ["When they answer", "Classes they speak for", "By layer", "The neurons that answer most"]
-    drawn_charts.check(drawn, 3)
+    drawn_charts.check(app, 3)
     assert "96 clips of rooms" in said(app, "markdown")
     rows = app.dataframe[0].value
     assert rows["percentile"].is_monotonic_decreasing

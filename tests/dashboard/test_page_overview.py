@@ -125,19 +125,12 @@ def test_only_heads_over_all_classes_on_test_clips_are_read(store: Path) -> None
     assert set(coverage.ablated_tasks(open_store(store, read_only=True))["task"]) == set(found["task"])
 
 
-def test_wilson_intervals() -> None:
-    limits = facts.wilson(pd.Series([0.5, 1.0, 0.5]), pd.Series([10, 10, 0]))
-    assert limits["ci_low"].tolist()[:2] == pytest.approx([0.2366, 0.7225], abs=1e-4)
-    assert limits["ci_high"].tolist()[:2] == pytest.approx([0.7634, 1.0], abs=1e-4)
-    assert limits.loc[2].isna().all()
-
-
 def test_a_mean_average_precision_has_no_interval() -> None:
     probe = pd.DataFrame(
         {"accuracy": [0.5, 0.5], "n_clips": [10, 10], "metric": ["accuracy", "average precision"], "chance": 0.1,
          "model": "a", "task": ["x", "y"]}
     )  # fmt: skip
-    found = facts.with_intervals(probe)
+    found = study.with_intervals(probe)
     assert found["ci_low"].notna().tolist() == [True, False]
     interval, _, _ = charts.probe_chart(found).to_dict()["layer"]
     assert interval["encoding"]["x"]["field"] == "ci_low"

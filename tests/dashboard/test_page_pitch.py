@@ -75,15 +75,13 @@ def engine(store: Path) -> Engine:
 
 
 def test_the_page_opens_and_counts(store: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = drawn_charts.watch(monkeypatch)
     app = show(store, monkeypatch, model=MODEL)
     assert not app.exception
     assert not app.warning
     counted = pitch.preferred(engine, MODEL, TASK, "calibrated")["n_neurons"].sum()
     assert f"**{counted:,}** neurons are class-specific for some note" in said(app)
     assert "tuned in both" in said(app)
-    assert len(app.get("vega_lite_chart")) == 6 + 7  # curves; keyboard, wheels, octaves, widths, layers, pairs
-    drawn_charts.check(drawn, 6 + 7)
+    drawn_charts.check(app, 6 + 7)  # curves; keyboard, wheels, octaves, widths, layers, pairs
 
 
 def test_a_note_brings_its_neurons_and_sounds(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,4 +298,4 @@ def test_charts_are_valid() -> None:
         charts.wheel(facts.by_pitch_class(rows), 2.5, "#3A78B8"), charts.octave_chart(octave),
         charts.bandwidth_chart(width), charts.preferred_scatter(pairs, "a", "b"),
     ):  # fmt: skip
-        assert json.loads(chart.to_json())["datasets"]
+        assert drawn_charts.rows_of(json.loads(chart.to_json()))

@@ -20,6 +20,7 @@ from db.connection.open import open_store
 from db.reads import clips, neurons, sharing, study
 from db.reads.named import NAMED
 from tests.support import pages
+from tests.support.drawn_charts import rows_of
 from tests.support.pages import asked
 
 show = partial(pages.show, "sharing")
@@ -156,7 +157,7 @@ def test_the_matrix_colours_only_what_stands_and_marks_what_is_contained(pairs: 
     assert "color" not in grey["encoding"]
     assert contained["transform"][0]["filter"] == "datum.nested == 1"
     part = charts.sharing_matrix(cells, ("a",), ("b",), ("t", "t")).to_dict()
-    (rows,) = part["datasets"].values()
+    (rows,) = rows_of(part)
     assert [(row["class_a"], row["class_b"]) for row in rows] == [("a", "b")]
 
 

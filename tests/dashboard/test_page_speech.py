@@ -91,13 +91,11 @@ def test_gender_is_told_with_what_goes_with_it(store: Path, monkeypatch: pytest.
 
 
 def test_emotions_grow_a_tree_with_our_arousal(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = drawn_charts.watch(monkeypatch)
     app = show(store, monkeypatch, model=MODEL, speech_task=EMOTION)
     assert not app.exception
     assert "Cophenetic correlation" in said(app)
     assert "arousal (our grouping" in said(app)
-    assert len(app.get("vega_lite_chart")) == 1 + 6 + 1
-    drawn_charts.check(drawn, 1 + 6 + 1)
+    drawn_charts.check(app, 1 + 6 + 1)
 
 
 def test_a_class_brings_its_sounds(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,4 +345,4 @@ def test_charts_are_valid() -> None:
         charts.dots(rows), charts.preferring(counts), charts.two_tasks(points, "a", "b"),
         charts.tree(grown.leaves, grown.branches), charts.tree(leaves, grown.branches, "family", True),
     ):  # fmt: skip
-        assert json.loads(chart.to_json())["datasets"]
+        assert drawn_charts.rows_of(json.loads(chart.to_json()))

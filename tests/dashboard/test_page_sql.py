@@ -15,6 +15,7 @@ from dashboard.pages.sql.facts import Drawing
 from db.connection.open import open_store
 from db.reads.named import NAMED, PAPER
 from db.reads.view_meanings import VIEW_MEANINGS, columns, meaning
+from tests.support.drawn_charts import rows_of
 from tests.support.pages import asked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,13 +120,13 @@ ODD = pd.DataFrame({
 @pytest.mark.parametrize("colour", ["", "a.b[0]", "f"])
 def test_any_columns_can_be_drawn(kind: str, x: str, y: str, colour: str) -> None:
     spec = charts.answer_chart(ODD, kind, x, y, colour).to_dict(validate=True)
-    assert spec["datasets"]
+    assert rows_of(spec)
     assert facts.remarks(ODD, kind, x, y, colour) is not None
 
 
 def test_a_chart_holds_no_more_rows_than_it_says() -> None:
     frame = pd.DataFrame({"x": range(charts.MOST_ROWS + 5), "y": 1.0})
-    (rows,) = charts.answer_chart(frame, "point", "x", "y").to_dict()["datasets"].values()
+    (rows,) = rows_of(charts.answer_chart(frame, "point", "x", "y").to_dict())
     assert len(rows) == charts.MOST_ROWS
     assert f"{charts.MOST_ROWS:,}" in facts.remarks(frame, "point", "x", "y", "")[0]
 

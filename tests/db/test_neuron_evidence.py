@@ -16,6 +16,7 @@ from dashboard.pages.neuron import charts, facts
 from db.connection.open import open_store
 from db.reads import neuron_evidence as evidence
 from db.reads import neurons
+from tests.support import drawn_charts
 
 MODEL, TASK, LAYER, NEURON = "nano-ssl", "rooms-event", 2, 7
 
@@ -192,7 +193,7 @@ def test_entropies_are_one_row_a_task() -> None:
     assert table["low"].tolist() == [True, False]
     assert table["calibrated"].tolist() == ["x, y", "x, y"]
     spec = charts.entropy_chart(table, 'a"b').to_dict()
-    drawn = next(iter(spec["datasets"].values()))
+    drawn = drawn_charts.rows_of(spec)[0]
     assert [row["task"] for row in drawn] == ["a"]
     bold = [part for part in _texts(spec) if "datum.value" in part]
     assert bold == ['datum.value === "a\\"b"']
@@ -224,7 +225,7 @@ def test_intervals_decide_what_is_grey() -> None:
     assert facts.preferred(odds)["label"].tolist() == ["a", "c"]
     assert facts.preferred(odds)["stands"].tolist() == [False, True]
     spec = charts.interval_chart(shown, "Loss").to_dict()
-    status = [row["status"] for rows in spec["datasets"].values() for row in rows if "status" in row]
+    status = [row["status"] for rows in drawn_charts.rows_of(spec) for row in rows if "status" in row]
     assert status == ["interval without 0", "interval holds 0, or unknown"]
 
 
@@ -289,9 +290,9 @@ def test_lifts_stand_above_bars_only_where_there_is_room() -> None:
             "selected": [i == 1 for i in range(n)], "lift": 2.0, "interval": "–", "q_value": 0.01, "replicated": "no",
         })  # fmt: skip
 
-    few, _ = charts.class_bars(frame(4))
+    few = charts.class_bars(frame(4))["datasets"]["bars"]
     assert few["mark"].tolist() == ["", "2.0×", "", ""]
-    many, _ = charts.class_bars(frame(charts.MOST_NUMBERED + 1))
+    many = charts.class_bars(frame(charts.MOST_NUMBERED + 1))["datasets"]["bars"]
     assert set(many["mark"]) == {""}
     spec = charts.class_chart(frame(4)).to_dict()
     assert [layer["mark"]["type"] for layer in spec["layer"]] == ["bar", "text", "rule"]

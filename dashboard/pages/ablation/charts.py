@@ -18,7 +18,7 @@ PARTS = {"untouched": MEAN_COLOUR, "silenced": MODEL_COLOURS[1], "set to their m
 CHANGE = "Change of accuracy (points)"
 
 
-def ablation_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def ablation_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Accuracy lost or won by each ablation, over the range of its random controls.
 
     Parameters
@@ -94,7 +94,7 @@ def _cell_text(top: float, columns: int, dark: bool) -> dict[str, Any]:
 
 def matrix(
     effects: pd.DataFrame, targets: Sequence[str], classes: Sequence[str], chosen: str = "", dark: bool = False
-) -> alt.LayerChart:
+) -> alt.TopLevelLayerSpec:
     """Which classes each set of neurons costs; a click selects a cell (``cell``).
 
     Colour where the effect stands, grey elsewhere; the target's own class is framed.
@@ -160,7 +160,7 @@ def matrix(
     )
 
 
-def strip(rows: pd.DataFrame, draws: pd.DataFrame, title: str = "Class") -> alt.LayerChart:
+def strip(rows: pd.DataFrame, draws: pd.DataFrame, title: str = "Class") -> alt.TopLevelLayerSpec:
     """Each effect with its interval on what its random controls did, strongest loss first.
 
     Parameters
@@ -205,7 +205,7 @@ def strip(rows: pd.DataFrame, draws: pd.DataFrame, title: str = "Class") -> alt.
     return layered(layer=[layer for layer in layers if layer is not None], height=24 * len(rows) + 100)
 
 
-def dose_curve(rows: pd.DataFrame, chosen: str) -> alt.LayerChart:
+def dose_curve(rows: pd.DataFrame, chosen: str) -> alt.TopLevelLayerSpec:
     """What each gain does to a target's own class: the chosen one beside its controls, the others faint.
 
     Parameters
@@ -246,7 +246,7 @@ def dose_curve(rows: pd.DataFrame, chosen: str) -> alt.LayerChart:
     )
 
 
-def parts_chart(rows: pd.DataFrame) -> alt.LayerChart:
+def parts_chart(rows: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Accuracy on a class without its neurons and with them alone, each over the same done to random sets.
 
     Parameters
@@ -293,7 +293,7 @@ def parts_chart(rows: pd.DataFrame) -> alt.LayerChart:
 SPECIFICITY = {"self_effect": "own class", "cross_effect": "other classes", "specificity": "difference"}
 
 
-def specificity_chart(rows: pd.DataFrame) -> alt.LayerChart:
+def specificity_chart(rows: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """What each way to choose neurons costs their own classes and the others, beyond random sets.
 
     Parameters
@@ -333,7 +333,7 @@ def specificity_chart(rows: pd.DataFrame) -> alt.LayerChart:
     return layered(layer=layers, height=34 * len(points) + 140)
 
 
-def check_chart(rows: pd.DataFrame) -> alt.LayerChart:
+def check_chart(rows: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """What the gradient estimates a class to lose without a neuron, against what it lost when it was taken out.
 
     Parameters

@@ -30,7 +30,7 @@ def _rows(title: str | None = None) -> alt.Y:
     return alt.Y("task:N", title=title, sort=None, axis=alt.Axis(labelLimit=170, labelOverlap=False, grid=False))
 
 
-def coverage_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerChart:
+def coverage_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.TopLevelLayerSpec:
     """Coverage of each task by two models, joined, with each one's interval on shuffled labels above and below.
 
     Parameters
@@ -70,7 +70,7 @@ def coverage_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.Layer
     return layered(layer=[null, join, first, second], height=ROW * frame["task"].nunique() + 85)
 
 
-def probe_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerChart:
+def probe_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.TopLevelLayerSpec:
     """Accuracy of two models' heads in each task, each with its interval, beside chance.
 
     Parameters
@@ -99,7 +99,7 @@ def probe_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerCha
     return layered(layer=[interval, join, chance, found], height=ROW * frame["task"].nunique() + 85)
 
 
-def depth_chart(frame: pd.DataFrame, nulls: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerChart:
+def depth_chart(frame: pd.DataFrame, nulls: pd.DataFrame, colours: Mapping[str, str]) -> alt.TopLevelLayerSpec:
     """Share of each layer's neurons that are class-specific, over the layer's place in its model.
 
     Parameters
@@ -133,7 +133,7 @@ def depth_chart(frame: pd.DataFrame, nulls: pd.DataFrame, colours: Mapping[str, 
     return layered(layer=[lines, dashed], height=300)
 
 
-def class_pairs(frame: pd.DataFrame, colours: Mapping[str, str], classes: Sequence[str]) -> alt.LayerChart:
+def class_pairs(frame: pd.DataFrame, colours: Mapping[str, str], classes: Sequence[str]) -> alt.TopLevelLayerSpec:
     """Neurons of each class of a task in two models, beside what shuffled labels give a class on average.
 
     Parameters
@@ -165,7 +165,7 @@ def class_pairs(frame: pd.DataFrame, colours: Mapping[str, str], classes: Sequen
     return layered(layer=[bars, null], height=240 + axis_height(classes))
 
 
-def sharing_matrix(frame: pd.DataFrame, classes: Sequence[str], dark: bool = False) -> alt.LayerChart:
+def sharing_matrix(frame: pd.DataFrame, classes: Sequence[str], dark: bool = False) -> alt.TopLevelLayerSpec:
     """Shared neurons of the classes of a task over those expected by chance; a dot where q < 0.05.
 
     Parameters
@@ -204,7 +204,7 @@ def sharing_matrix(frame: pd.DataFrame, classes: Sequence[str], dark: bool = Fal
     return layered(layer=[cells, dots], height=side + axis_height(classes))
 
 
-def specificity_chart(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.LayerChart:
+def specificity_chart(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.TopLevelLayerSpec:
     """How much more classes lose by their own neurons than other classes do; unclear ones grey.
 
     Parameters

@@ -174,7 +174,7 @@ with pair.container():
         st.caption("No task has a probe of both.")
     else:
         draw.chart(
-            charts.probe_pairs, facts.with_intervals(probe), colours, name="probes", data=probe,
+            charts.probe_pairs, probe, colours, name="probes", data=probe,
             alt=f"Accuracy of the probes of {model} and {other} by task, with intervals and chance",
         )  # fmt: skip
         st.markdown(compare_facts.probe_sentence(compare_facts.probe_differences(probe, model, other), model, other))

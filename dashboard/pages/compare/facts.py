@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dashboard.shared.text.facts import Q_LIMIT, action, wilson
+from dashboard.shared.text.facts import Q_LIMIT, action
 from dashboard.shared.text.words import number, plain
 
 UNTRAINED = "-untrained"
@@ -104,7 +104,7 @@ def probe_differences(probe: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
     Parameters
     ----------
     probe : DataFrame
-        ``model``, ``task``, ``accuracy``, ``n_clips``, ``chance``, ``metric`` of `paired` models.
+        ``model``, ``task``, ``accuracy``, ``ci_low``, ``ci_high``, ``chance``, ``metric`` of `paired` models.
 
     Returns
     -------
@@ -115,11 +115,9 @@ def probe_differences(probe: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
     left, right = (probe[probe["model"] == name].set_index("task") for name in (a, b))
     right = right.loc[left.index]
     p, q = left["accuracy"], right["accuracy"]
-    of_p, of_q = wilson(p, left["n_clips"]), wilson(q, right["n_clips"])
     difference = q - p
-    low = difference - np.sqrt((q - of_q["ci_low"]) ** 2 + (of_p["ci_high"] - p) ** 2)
-    high = difference + np.sqrt((of_q["ci_high"] - q) ** 2 + (p - of_p["ci_low"]) ** 2)
-    known = (left["metric"] == "accuracy") & (right["metric"] == "accuracy")
+    low = difference - np.sqrt((q - right["ci_low"]) ** 2 + (left["ci_high"] - p) ** 2)
+    high = difference + np.sqrt((right["ci_high"] - q) ** 2 + (p - left["ci_low"]) ** 2)
     return pd.DataFrame(
         {
             "metric": left["metric"],
@@ -127,8 +125,8 @@ def probe_differences(probe: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
             "accuracy_a": p,
             "accuracy_b": q,
             "difference": difference,
-            "low": low.where(known),
-            "high": high.where(known),
+            "low": low,
+            "high": high,
         }
     ).reset_index()
 

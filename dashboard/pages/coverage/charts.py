@@ -17,7 +17,7 @@ SETTINGS = {"entropy_rate": "Neurons kept by entropy", "probability_bar": "Bar: 
 MEASURES = {"coverage": "Coverage", "n_class_specific": "Class-specific neurons"}
 
 
-def curve_chart(frame: pd.DataFrame, setting: str, measure: str) -> alt.LayerChart:
+def curve_chart(frame: pd.DataFrame, setting: str, measure: str) -> alt.TopLevelLayerSpec:
     """What a preset would find at other settings, a line a model over its band on shuffled labels.
 
     Parameters
@@ -56,7 +56,7 @@ def curve_chart(frame: pd.DataFrame, setting: str, measure: str) -> alt.LayerCha
     return layered(layer=[band, mean, line, own], height=280)
 
 
-def replication_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def replication_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Share of the chosen pairs that hold on test clips, beside that of all pairs.
 
     Parameters
@@ -84,7 +84,7 @@ def replication_chart(frame: pd.DataFrame) -> alt.LayerChart:
     return layered(layer=[stem, reference, found], height=height)
 
 
-def stability_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def stability_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Overlap of what is chosen on two halves of the clips, beside that of sets drawn by chance.
 
     Parameters

@@ -104,7 +104,7 @@ def count_heatmap(
     dark: bool = False,
     order: Order | None = None,
     shown: str = "n_neurons",
-) -> alt.LayerChart:
+) -> alt.TopLevelLayerSpec:
     """Class-specific neurons of each layer and class; a click selects a cell (``cell``).
 
     Parameters
@@ -178,7 +178,7 @@ def probability_heatmap(
     highlight: str | None = None,
     dark: bool = False,
     order: Order | None = None,
-) -> alt.LayerChart:
+) -> alt.TopLevelLayerSpec:
     """Activation probability of neurons over classes; a click selects a neuron (``neuron``).
 
     Parameters
@@ -243,7 +243,7 @@ def probability_heatmap(
 
 def neurons_picture(
     picture: Picture, kinds: tuple[str, ...], selected: str | None = None, legend: str = ""
-) -> alt.LayerChart:
+) -> alt.TopLevelLayerSpec:
     """All neurons of a model as one image, a stripe a layer; a click selects a block of neurons (``block``).
 
     Parameters

@@ -16,7 +16,7 @@ _LABEL = 150
 _LEGEND: dict[str, Any] = {"orient": "top", "symbolOpacity": 1, "labelLimit": 260}
 
 
-def class_chart(frame: pd.DataFrame, level: int = 95) -> alt.LayerChart:
+def class_chart(frame: pd.DataFrame, level: int = 95) -> alt.TopLevelLayerSpec:
     """For each class, the share of its neurons that are strongly driven, over what random ones reach.
 
     Parameters
@@ -58,7 +58,7 @@ def class_chart(frame: pd.DataFrame, level: int = 95) -> alt.LayerChart:
     return layered(layer=[random, mean, found], height=22 * len(rows) + 120)
 
 
-def time_chart(frame: pd.DataFrame, chosen: str, seconds: float) -> alt.LayerChart:
+def time_chart(frame: pd.DataFrame, chosen: str, seconds: float) -> alt.TopLevelLayerSpec:
     """Activation of neurons over the clip's time, each against its own peak; a click selects one (``neuron``).
 
     Parameters
@@ -111,7 +111,7 @@ def time_chart(frame: pd.DataFrame, chosen: str, seconds: float) -> alt.LayerCha
     return layered(layer=layers, height=22 * len(names) + 100)
 
 
-def layer_chart(frame: pd.DataFrame, level: int = 95) -> alt.LayerChart:
+def layer_chart(frame: pd.DataFrame, level: int = 95) -> alt.TopLevelLayerSpec:
     """Share of each layer's neurons that are strongly driven, beside that of an average clip.
 
     Parameters

@@ -17,7 +17,7 @@ MOST_NUMBERED = 24
 """With more bars than this, lifts stand in the tooltips only: there is no room above the bars."""
 
 
-def class_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def class_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """One neuron's activation probability over a task's classes, with the classes' mean.
 
     Parameters
@@ -27,23 +27,21 @@ def class_chart(frame: pd.DataFrame) -> alt.LayerChart:
         ``n_clips``, ``selected`` (bool), ``lift``, ``interval`` (text), ``q_value``, ``replicated`` (text).
     """
     rows, classes = _rows(frame)
-    layers = _layers(class_axis(classes).labelAngle, few=len(classes) < 6)
-    return layered(data=rows, layer=layers, height=130 + axis_height(classes))
+    layers = _layers(rows, class_axis(classes).labelAngle, few=len(classes) < 6)
+    return layered(layers, height=130 + axis_height(classes))
 
 
-def class_bars(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Make `class_chart` as rows and Vega-Lite: of the many on a page, the specification is made once.
+def class_bars(frame: pd.DataFrame) -> dict[str, Any]:
+    """Write `class_chart` as Vega-Lite: of the many on a page, the layers are written once.
 
     Returns
     -------
-    rows : DataFrame
-        In the order of the bars.
-    spec : dict
-        Vega-Lite, for ``rows``.
+    dict
+        Its ``datasets`` hold the frame ``bars``, in the order of the bars.
     """
     rows, classes = _rows(frame)
     spec = _bars_spec(class_axis(classes).labelAngle, few=len(classes) < 6)
-    return rows, {**spec, "height": 100 + axis_height(classes)}
+    return {**spec, "height": 100 + axis_height(classes), "datasets": {"bars": rows}}
 
 
 def _rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -65,11 +63,10 @@ def _rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 @cache
 def _bars_spec(angle: int, few: bool) -> dict[str, Any]:
-    spec: dict[str, Any] = layered(layer=_layers(angle, few)).to_dict()
-    return {name: part for name, part in spec.items() if name not in ("config", "data")}
+    return layered(_layers(alt.NamedData(name="bars"), angle, few)).to_dict(validate=False)
 
 
-def _layers(angle: int, few: bool) -> list[alt.Chart]:
+def _layers(rows: pd.DataFrame | alt.NamedData, angle: int, few: bool) -> list[alt.Chart]:
     """Bars, lifts above the marked ones, and the mean; few classes get narrower bars."""
     x = alt.X(
         "class_name:N",
@@ -81,7 +78,7 @@ def _layers(angle: int, few: bool) -> list[alt.Chart]:
     y = alt.Y("activation_probability:Q", title="Probability", stack=None, axis=alt.Axis(format=".1~%", tickCount=3))
     names = ["class-specific", "other"]
     bar = (
-        alt.Chart()
+        alt.Chart(rows)
         .mark_bar()
         .encode(
             x=x,
@@ -102,20 +99,20 @@ def _layers(angle: int, few: bool) -> list[alt.Chart]:
         )
     )
     mark = (
-        alt.Chart()
+        alt.Chart(rows)
         .mark_text(fontSize=11, fontWeight=600, color=HIGHLIGHT)
         .encode(x=x, y=alt.Y("above:Q"), text=alt.Text("mark:N"))
     )
     mean = alt.Y("mean(activation_probability):Q")
     rule = (
-        alt.Chart()
+        alt.Chart(rows)
         .mark_rule(strokeDash=[4, 3], color=NULL_COLOUR, strokeWidth=1.5)
         .encode(y=mean, tooltip=alt.Tooltip(mean.shorthand, title="Mean of classes", format=".2%"))
     )
     return [bar, mark, rule]
 
 
-def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.LayerChart:
+def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.TopLevelLayerSpec:
     """How far a neuron's entropy lies below the most possible in each task, grey where chance gives as much.
 
     Parameters
@@ -135,7 +132,7 @@ def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.LayerChart:
         ),
     )  # fmt: skip
     bar = (
-        alt.Chart()
+        alt.Chart(rows)
         .mark_bar(size=9)
         .encode(
             x=alt.X("below:Q", title="Below the highest possible (nats)", axis=alt.Axis(tickCount=5)),
@@ -157,7 +154,7 @@ def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.LayerChart:
             ],
         )
     )
-    return layered(data=rows, layer=[bar], height=20 * len(rows) + 95)
+    return layered(layer=[bar], height=20 * len(rows) + 95)
 
 
 def _is(name: str) -> str:
@@ -165,7 +162,7 @@ def _is(name: str) -> str:
     return f"datum.value === {json.dumps(name)}"
 
 
-def selector_chart(scores: pd.DataFrame) -> alt.LayerChart:
+def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Where other selectors place a neuron among the model's, class by class.
 
     Parameters
@@ -215,7 +212,7 @@ def selector_chart(scores: pd.DataFrame) -> alt.LayerChart:
     return layered(layer=[middle, point], height=36 * scores["selector"].nunique() + 85)
 
 
-def interval_chart(rows: pd.DataFrame, title: str) -> alt.LayerChart:
+def interval_chart(rows: pd.DataFrame, title: str) -> alt.TopLevelLayerSpec:
     """Values with their 95 % intervals, a row a class, grey where the interval holds 0.
 
     Parameters
@@ -252,7 +249,7 @@ def interval_chart(rows: pd.DataFrame, title: str) -> alt.LayerChart:
     return layered(layer=[zero, line, point], height=22 * len(shown) + 85)
 
 
-def profile_chart(rows: pd.DataFrame) -> alt.LayerChart:
+def profile_chart(rows: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Profiles of neurons over classes, each scaled to its own highest class.
 
     Parameters
@@ -263,7 +260,7 @@ def profile_chart(rows: pd.DataFrame) -> alt.LayerChart:
     classes = class_order(rows["class_name"])
     labels = list(dict.fromkeys(rows["label"]))
     rect = (
-        alt.Chart()
+        alt.Chart(rows)
         .mark_rect()
         .encode(
             x=alt.X("class_name:N", title=None, sort=classes, axis=class_axis(classes)),
@@ -283,4 +280,4 @@ def profile_chart(rows: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )  # fmt: skip
-    return layered(data=rows, layer=[rect], height=18 * len(labels) + axis_height(classes) + 60)
+    return layered(layer=[rect], height=18 * len(labels) + axis_height(classes) + 60)

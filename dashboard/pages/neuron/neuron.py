@@ -111,10 +111,8 @@ def small_charts(names: list[str]) -> None:
         shown = facts.bars(answers[answers["task"] == name], pairs[pairs["task"] == name])
         with grid.container():
             st.markdown(f"**{words.plain(name)}**")
-            drawn, spec = charts.class_bars(shown)
-            st.vega_lite_chart(
-                drawn, spec, key=f"bars_{name}", alt=f"Activation probability over the classes of {name}"
-            )
+            spec = charts.class_bars(shown)
+            st.vega_lite_chart(spec, key=f"bars_{name}", alt=f"Activation probability over the classes of {name}")
 
 
 def its_classes() -> None:

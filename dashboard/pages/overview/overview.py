@@ -153,7 +153,7 @@ with pair.container():
     else:
         draw.chart(
             charts.probe_chart,
-            facts.with_intervals(probe),
+            probe,
             alt="Accuracy, or mean average precision, of each task's probe by model, with interval and chance",
             name="probes",
             data=probe,

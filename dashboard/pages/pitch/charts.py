@@ -66,7 +66,7 @@ def keys(played: pd.DataFrame, chosen: int | None) -> pd.DataFrame:
     return laid.sort_values("black", kind="stable", ignore_index=True)
 
 
-def keyboard(frame: pd.DataFrame, chosen: int | None = None) -> alt.LayerChart:
+def keyboard(frame: pd.DataFrame, chosen: int | None = None) -> alt.TopLevelLayerSpec:
     """A keyboard, and above each key the neurons that prefer its note; a click selects a key (``key``).
 
     Parameters
@@ -127,7 +127,7 @@ def keyboard(frame: pd.DataFrame, chosen: int | None = None) -> alt.LayerChart:
     )
 
 
-def tuning_curves(frame: pd.DataFrame, tasks: tuple[str, ...], preferred: tuple[float, ...]) -> alt.LayerChart:
+def tuning_curves(frame: pd.DataFrame, tasks: tuple[str, ...], preferred: tuple[float, ...]) -> alt.TopLevelLayerSpec:
     """One neuron's rate over the notes of one task or two, with the mean of the notes as reference.
 
     Parameters
@@ -185,7 +185,7 @@ def tuning_curves(frame: pd.DataFrame, tasks: tuple[str, ...], preferred: tuple[
     return layered(layer=[sure, mean, line, mark], height=170)
 
 
-def layer_notes(frame: pd.DataFrame) -> alt.LayerChart:
+def layer_notes(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Share of each layer's tuned neurons that prefer each note; a dot where it is more than chance gives.
 
     Parameters
@@ -216,7 +216,7 @@ def layer_notes(frame: pd.DataFrame) -> alt.LayerChart:
     return layered(layer=[cell, dot.encode(x=alt.X("note:Q", scale=scale))], height=30 * frame["layer"].nunique() + 55)
 
 
-def wheel(frame: pd.DataFrame, top: float, colour: str, dark: bool = False) -> alt.LayerChart:
+def wheel(frame: pd.DataFrame, top: float, colour: str, dark: bool = False) -> alt.TopLevelLayerSpec:
     """Twelve pitch classes around a circle: neurons that prefer each over what chance gives, its range in grey.
 
     Parameters
@@ -293,7 +293,7 @@ def bandwidth_chart(frame: pd.DataFrame) -> alt.Chart:
     )
 
 
-def octave_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def octave_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """How the octave equivalence index is spread, coloured by where its interval lies.
 
     Parameters
@@ -325,7 +325,7 @@ def octave_chart(frame: pd.DataFrame) -> alt.LayerChart:
     return layered(layer=[bars, zero], height=240)
 
 
-def preferred_scatter(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.LayerChart:
+def preferred_scatter(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.TopLevelLayerSpec:
     """Preferred note in one task against that in another: a circle for each pair, as large as its neurons are many.
 
     Parameters

@@ -25,7 +25,7 @@ def sharing_matrix(
     titles: tuple[str, str],
     selected: tuple[str | None, str | None] = (None, None),
     dark: bool = False,
-) -> alt.LayerChart:
+) -> alt.TopLevelLayerSpec:
     """Neurons that classes share, coloured by observed over expected; a click selects a pair (``cell``).
 
     Parameters
@@ -120,7 +120,7 @@ def class_network(
     group_of: Mapping[str, str] | None = None,
     selected: tuple[str | None, str | None] = (None, None),
     dark: bool = False,
-) -> alt.LayerChart:
+) -> alt.TopLevelLayerSpec:
     """Classes of a task, joined where they share more neurons than chance; a click on a line selects it (``edge``).
 
     Parameters

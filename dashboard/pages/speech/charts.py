@@ -18,7 +18,7 @@ def _zero(axis: str) -> alt.Chart:
     return alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(strokeDash=[3, 3], color=MEAN_COLOUR).encode(**encoding)
 
 
-def dots(frame: pd.DataFrame) -> alt.LayerChart:
+def dots(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Log odds of neurons for one class with their intervals, grey where the interval holds 0.
 
     Parameters
@@ -49,7 +49,7 @@ def dots(frame: pd.DataFrame) -> alt.LayerChart:
     return layered(layer=[_zero("x"), interval, point], height=22 * len(frame) + 75)
 
 
-def preferring(frame: pd.DataFrame) -> alt.LayerChart:
+def preferring(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Neurons that surely prefer each class, to the right, and that surely shun it, to the left.
 
     Parameters
@@ -82,7 +82,7 @@ def preferring(frame: pd.DataFrame) -> alt.LayerChart:
     return layered(layer=layers, height=step * len(rows) + 80)
 
 
-def two_tasks(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.LayerChart:
+def two_tasks(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.TopLevelLayerSpec:
     """Log odds of one class in a task against another, a point a neuron.
 
     Parameters
@@ -115,7 +115,7 @@ def two_tasks(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.LayerChart:
 
 def tree(
     leaves: pd.DataFrame, branches: pd.DataFrame, families: str | None = None, dark: bool = False
-) -> alt.LayerChart:
+) -> alt.TopLevelLayerSpec:
     """Classes as leaves, joined at the distance at which they merge.
 
     Parameters

@@ -103,19 +103,26 @@ class SignAgreement:
 
 def sign_agreement(a: NDArray[np.float64], b: NDArray[np.float64], seed: int = 0) -> SignAgreement | None:
     """Measure how often two series of log odds have the same sign; None without any."""
+    from scipy.stats import binomtest  # here: its import takes longer than most pages
+
     first, second = np.sign(a), np.sign(b)
     total = len(first)
     if total == 0:
         return None
     agree = int(np.sum(first == second))
-    share, z = agree / total, 1.96
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    reach = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total)) / (1 + z * z / total)
+    interval = binomtest(agree, total).proportion_ci(method="wilson")
     rng = np.random.default_rng(seed)
     dealt = np.array([np.mean(first == rng.permutation(second)) for _ in range(N_SHUFFLES)])
     low, high = np.quantile(dealt, [0.025, 0.975])
     return SignAgreement(
-        total, agree, share, float(centre - reach), float(centre + reach), float(dealt.mean()), float(low), float(high)
+        total,
+        agree,
+        agree / total,
+        float(interval.low),
+        float(interval.high),
+        float(dealt.mean()),
+        float(low),
+        float(high),
     )
 
 

@@ -26,7 +26,7 @@ _INTERVALS = {
 """Value to the columns between which its interval, or its null's, lies."""
 
 
-def answer_chart(frame: pd.DataFrame, kind: str, x: str, y: str, colour: str = "") -> alt.LayerChart:
+def answer_chart(frame: pd.DataFrame, kind: str, x: str, y: str, colour: str = "") -> alt.TopLevelLayerSpec:
     """Draw an answer.
 
     Where several rows fall on one bar, cell or place of a line, their mean is drawn and the tooltip
@@ -109,7 +109,7 @@ def _value_tips(frame: pd.DataFrame, value: str) -> list[alt.Tooltip]:
     return _tips(*tips, ("rows", "rows (mean of)", True))
 
 
-def _bars(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
+def _bars(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLayerSpec:
     flat = is_number(frame, x)  # bars lie
     value, row = (x, y) if flat else (y, x)
     if not is_number(frame, value):
@@ -140,7 +140,7 @@ def _bars(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
     return layered(layer=[bars, ends], height=size if flat else 260 + axis_height(order))
 
 
-def _lines(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
+def _lines(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLayerSpec:
     if not is_number(frame, y):
         return _points(frame, x, y, colour)
     split = colour if colour and colour not in (x, y) else ""
@@ -164,7 +164,7 @@ def _lines(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
     return layered(layer=[line], height=320)
 
 
-def _points(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
+def _points(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLayerSpec:
     used = list(dict.fromkeys(name for name in (x, y, colour) if name))
     others = [name for name in frame.columns if name not in used][:9]
     fields = {name: f"c{number}" for number, name in enumerate([*used, *others])}
@@ -188,7 +188,7 @@ def _points(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
     return layered(layer=[points], height=few)
 
 
-def _heatmap(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.LayerChart:
+def _heatmap(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLayerSpec:
     value = colour if colour and is_number(frame, colour) and colour not in (x, y) else ""
     counted = frame if value else frame.assign(rows=1.0)
     rows = merged(counted, value or "rows", [x, y])

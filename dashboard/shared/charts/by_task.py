@@ -21,7 +21,7 @@ MEASURES = {"accuracy": "Accuracy", "average precision": "Mean average precision
 """What a probe's number is, as it is stored and as it is shown."""
 
 
-def coverage_chart(frame: pd.DataFrame, pick: str = "") -> alt.LayerChart:
+def coverage_chart(frame: pd.DataFrame, pick: str = "") -> alt.TopLevelLayerSpec:
     """Coverage of each task by each model, over the interval that shuffled labels reach.
 
     A row whose null was not computed is left out: coverage alone says nothing.
@@ -64,7 +64,7 @@ def coverage_chart(frame: pd.DataFrame, pick: str = "") -> alt.LayerChart:
     return layered(layer=[null, mean, found], height=height)
 
 
-def count_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def count_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Class-specific neurons of each task by each model, beside the null's number.
 
     Parameters
@@ -95,7 +95,7 @@ def count_chart(frame: pd.DataFrame) -> alt.LayerChart:
     return layered(layer=[found, spread, null], height=height)
 
 
-def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.LayerChart:
+def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Share of each layer's neurons that are class-specific, a line a model.
 
     Parameters
@@ -156,7 +156,7 @@ def probe_tooltip() -> list[alt.Tooltip]:
     ]
 
 
-def probe_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def probe_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     """Probe accuracy, or what stands in its place, of each task by each model, with chance marked.
 
     Parameters

@@ -12,11 +12,9 @@ from dashboard.shared.theme import MODEL_COLOURS, NULL_COLOUR
 
 # Checking every part of every chart against the schema took a third of a page's time; tests/dashboard/test_charts.py
 # checks them once. For the same reason channels are written as ``x=alt.X("share:Q")``, not ``x="share:Q"`` (each
-# text makes Altair hash all its schemas), and a chart's height goes into ``layered(...)``, not into
-# ``.properties(...)``, which copies all layers four times.
+# text makes Altair hash all its schemas).
 alt.utils.schemapi.disable_debug_mode()
-
-Chart = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart
+alt.data_transformers.consolidate_datasets = False  # `Layers` write their rows themselves
 
 LABEL_LIMIT = 130  # pixels; longer names end in dots
 NULL_NAME = "shuffled-label null"
@@ -24,14 +22,26 @@ CHANCE_NAME = "chance"
 CONTROL_NAME = "random controls"
 
 
-def layered(layer: Sequence[alt.Chart | alt.LayerChart], **of_all: Any) -> alt.LayerChart:
-    """Charts over each other, as ``alt.LayerChart``, which copies every layer four times to join data and parameters.
+class Layers(alt.TopLevelLayerSpec):
+    """Charts over each other, each with its own rows and selections.
 
-    `dashboard.shared.charts.vega_lite` writes them as they are.
+    ``alt.LayerChart`` joins these, for which it copies every layer several times and prints its rows: to write the
+    charts of a page then takes three times as long.
     """
-    chart = alt.LayerChart(**of_all)
-    chart.layer = list(layer)
-    return chart
+
+    def to_dict(
+        self, validate: bool = True, *, ignore: list[str] | None = None, context: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Write Vega-Lite; the layers have no theme and no ``$schema`` of their own."""
+        return super().to_dict(validate, ignore=ignore, context={**(context or {}), "top_level": False})
+
+
+Chart = alt.Chart | alt.TopLevelLayerSpec
+
+
+def layered(layer: Sequence[Chart], **of_all: Any) -> Layers:
+    """Charts over each other."""
+    return Layers(layer=list(layer), **of_all)
 
 
 def class_order(names: Iterable[str]) -> list[str]:

@@ -13,7 +13,6 @@ import pandas as pd
 from dashboard.shared.text.words import listed, plain
 
 Q_LIMIT = 0.05
-_Z = 1.959963984540054  # of a 95 % interval
 
 
 def believable(effects: pd.DataFrame) -> pd.Series:
@@ -173,28 +172,6 @@ def run_notes(runs: pd.DataFrame) -> pd.DataFrame:
             task, _, text = str(note).partition(": ")
             rows.append((str(model), task, text))
     return pd.DataFrame(rows, columns=["model", "task", "missing"]).drop_duplicates(ignore_index=True)
-
-
-def wilson(accuracy: pd.Series, n_clips: pd.Series) -> pd.DataFrame:
-    """95 % interval of a share of clips (Wilson 1927).
-
-    Returns
-    -------
-    DataFrame
-        ``ci_low``, ``ci_high``; NaN where there were no clips.
-    """
-    n = n_clips.astype("float64").where(n_clips > 0)
-    share = accuracy.astype("float64")
-    middle: pd.Series = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half: pd.Series = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
-    return pd.DataFrame({"ci_low": (middle - half).clip(lower=0), "ci_high": (middle + half).clip(upper=1)})
-
-
-def with_intervals(probe: pd.DataFrame) -> pd.DataFrame:
-    """Add ``ci_low`` and ``ci_high`` to heads told by accuracy; a mean average precision has none."""
-    limits = wilson(probe["accuracy"], probe["n_clips"])
-    known = probe["metric"] == "accuracy"
-    return probe.assign(ci_low=limits["ci_low"].where(known), ci_high=limits["ci_high"].where(known))
 
 
 def quota_note(coverage: pd.DataFrame, preset: str) -> str:

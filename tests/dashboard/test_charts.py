@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.pages.ablation import charts
 from dashboard.pages.heatmap import charts as heatmaps
 from dashboard.pages.neuron import charts as neuron
-from dashboard.shared.charts import by_task, common
+from dashboard.shared.charts import ablation, by_task, common
 from dashboard.shared.text import facts
 from tests.support.drawn_charts import rows_of
 
@@ -169,7 +168,7 @@ def test_an_ablation_is_told_with_interval_and_controls(effects: pd.DataFrame) -
 
 
 def test_ablation_chart_draws_points_of_percent(effects: pd.DataFrame) -> None:
-    spec = charts.ablation_chart(effects.head(1).assign(label="one")).to_dict()
+    spec = ablation.ablation_chart(effects.head(1).assign(label="one")).to_dict()
     drawn = [row["delta"] for rows in rows_of(spec) for row in rows if "delta" in row]
     assert drawn == pytest.approx([-20])
 

@@ -41,12 +41,15 @@ def test_clips_with_several_labels_have_no_single_answer_to_flip() -> None:
 
 def test_without_a_tones_neurons_its_own_clips_flip_and_no_others(tmp_path: Path) -> None:
     tones = scan_tones(tmp_path)
-    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
-    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
+    task = Task(tones, "tone")
+    clips = np.flatnonzero(task.in_splits("test"))
     loudest = LinearHead(np.zeros(5), np.ones(5), np.diag([1.0, 1, 1, 1, 0]), np.array([0, 0, 0, 0, 0.1]), np.arange(5))
     parts = [Part(clips[::2], loudest), Part(clips[1::2], loudest)]
-    (found,) = ablate.Sweep(planted_encoder(), Task(tones, "tone"), parts, [Target("top 1%", "a", planted_neurons()["a"])], Setting(n_controls=2)).run()  # fmt: skip
-    assert sorted(found.flips["clip_index"]) == [i for i in clips.tolist() if members[i, names.index("a")]]
+    target = Target("top 1%", "a", planted_neurons()["a"])
+    (found,) = ablate.Sweep(planted_encoder(), task, parts, [target], Setting(n_controls=2)).run()
+    assert sorted(found.flips["clip_index"]) == [
+        i for i in clips.tolist() if task.members[i, task.class_names.index("a")]
+    ]
     assert set(found.flips["predicted_before"]) == {"a"}
     assert "a" not in set(found.flips["predicted_after"])
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dashboard.pages.heatmap import picture as pictures
+from dashboard.shared.charts import groups
 from dashboard.shared.theme import NULL_COLOUR
 
 CLASSES = ("a", "b")
@@ -94,7 +95,7 @@ def test_the_palette_holds_every_shade_of_many_classes() -> None:
         "entropy_q_value": rng.choice([1e-9, 0.9], 4 * 3072),
     })  # fmt: skip
     placed = pictures.arrange(given, classes)
-    colours = pictures.category_colours(len(classes))
+    colours = groups.category_colours(len(classes))
     drawn = pixels(pictures.draw(placed, colours, classes))
     y = placed["stripe"] * (placed["row"].max() + 1 + pictures.GAP) + pictures.GAP // 2 + placed["row"]
     assert np.array_equal(drawn[y, placed["column"]], pictures._colours(placed, colours))
@@ -118,7 +119,7 @@ def test_blocks_hold_every_neuron_once_and_tell_their_classes() -> None:
 
 
 def test_colours_tell_neighbours_apart_however_many() -> None:
-    colours = pictures.category_colours(23)
+    colours = groups.category_colours(23)
     assert len(colours) == 23
     assert all(a != b for a, b in pairwise(colours))
     assert len(set(colours[:10])) == 10

@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.pages.heatmap import charts, facts
 from dashboard.pages.heatmap import picture as neuron_picture
+from dashboard.shared.charts.groups import colours, groupings, in_groups
 from db.connection.open import open_store
 from db.reads import heatmap, study
 from tests.support import pages
@@ -94,13 +95,13 @@ def test_classes_are_ordered_by_group_and_else_as_they_come() -> None:
         }
     )  # fmt: skip
     classes = ["60", "61", "72"]
-    assert facts.groupings(groups, classes) == ["octave", "letter"]
-    order = facts.in_groups(classes, groups, "letter")
+    assert groupings(groups, classes) == ["octave", "letter"]
+    order = in_groups(classes, groups, "letter")
     assert order.classes == ("60", "72", "61")
     assert order.groups == ("C", "D")
-    assert facts.colours(order)[0] == facts.colours(order)[1] != facts.colours(order)[2]
-    assert facts.in_groups([*classes, "new"], groups, "octave").group_of is None
-    assert facts.in_groups(classes, groups, None).classes == tuple(classes)
+    assert colours(order)[0] == colours(order)[1] != colours(order)[2]
+    assert in_groups([*classes, "new"], groups, "octave").group_of is None
+    assert in_groups(classes, groups, None).classes == tuple(classes)
 
 
 @pytest.mark.parametrize("mean", [0.0, 1e-6, 0.02, 0.03, 0.7, 2.5, 30.0, 650.0])
@@ -127,7 +128,7 @@ def test_what_the_null_gives_is_drawn_grey_and_zero_is_not(engine: Engine) -> No
     cells = facts.beside_null(counts, 9.6, 48.0)
     assert cells["limit"].unique().tolist() == [3]  # 48 / 6 layers / 8 classes = 1
     groups = heatmap.class_groups(engine, "rooms-event")
-    order = facts.in_groups(list(dict.fromkeys(counts["class_name"])), groups, "group")
+    order = in_groups(list(dict.fromkeys(counts["class_name"])), groups, "group")
     spec = charts.count_heatmap(cells, (1, "dog"), False, order, "above").to_dict()
     grey = [part for part in spec["layer"] if any("stands" in str(step) for step in part.get("transform", []))]
     assert len(grey) == 1

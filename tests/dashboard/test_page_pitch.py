@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import Engine
 
 from dashboard.pages.pitch import charts, facts
+from dashboard.shared.text.pitch import note_name
 from db.connection.open import open_store
 from db.reads import pitch
 from tests.support import drawn_charts, pages
@@ -187,7 +188,7 @@ def test_every_statement_can_be_asked_again(engine: Engine) -> None:
 
 @pytest.mark.parametrize(("midi", "name"), [(60, "C4"), (69, "A4"), (61, "C♯4"), (21, "A0"), (108, "C8")])
 def test_notes_have_their_names(midi: int, name: str) -> None:
-    assert facts.note_name(midi) == name
+    assert note_name(midi) == name
 
 
 def _counts(counts: dict[tuple[int, int], int]) -> pd.DataFrame:

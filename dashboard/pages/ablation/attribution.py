@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.pages.ablation import charts
-from dashboard.pages.ablation import facts as told
 from dashboard.shared import address, data, draw, share
+from dashboard.shared.text import facts
 from db.reads import ablation as queries
 
 _PAIR_WIDTH = 380  # pixels; narrower parts stand one below the other
@@ -31,7 +31,7 @@ def show(store: data.Store, model: str, task: str, class_name: str = "") -> None
     if summary.empty:
         st.caption("No attribution was computed for this task: it needs a linear head and the stage ablate.")
         return
-    st.markdown(told.trust_sentence(summary.iloc[0].to_dict()))
+    st.markdown(facts.trust_sentence(summary.iloc[0].to_dict()))
     checks = data.read(store, queries.attribution_checks, model, task)
     names = data.read(store, queries.attributed_classes, model, task)
     pair = st.grid(2, min_column_width=_PAIR_WIDTH, gap="large")

@@ -9,75 +9,13 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.shared.charts.common import CONTROL_NAME, axis_height, class_axis, kinds_legend, layered, legend
+from dashboard.shared.charts.ablation import CHANGE, _effect_tooltip, _zero
+from dashboard.shared.charts.common import CONTROL_NAME, axis_height, class_axis, kinds_legend, layered
 from dashboard.shared.theme import HIGHLIGHT, MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
 STANDS, STANDS_NOT = "effect that stands", "effect that does not"
 PARTS = {"untouched": MEAN_COLOUR, "silenced": MODEL_COLOURS[1], "set to their mean": MODEL_COLOURS[4],
          "kept alone": MODEL_COLOURS[0]}  # fmt: skip
-CHANGE = "Change of accuracy (points)"
-
-
-def ablation_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
-    """Accuracy lost or won by each ablation, over the range of its random controls.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        ``label`` (one a row), ``delta``, ``ci_low``, ``ci_high``, ``control_delta_mean``,
-        ``control_delta_low``, ``control_delta_high``, ``n_controls``, ``q_value``.
-    """
-    points = frame.copy()
-    for name in points.columns:
-        if "delta" in name or name.startswith("ci_"):
-            points[name] = points[name] * 100
-    names = ["ablated set", CONTROL_NAME]
-    scale = alt.Scale(domain=names, range=[MODEL_COLOURS[0], NULL_COLOUR])
-    tooltip = [
-        alt.Tooltip("label:N", title="Ablation"),
-        alt.Tooltip("delta:Q", title="Change (points)", format="+.1f"),
-        alt.Tooltip("ci_low:Q", title="95 % interval from", format="+.1f"),
-        alt.Tooltip("ci_high:Q", title="95 % interval to", format="+.1f"),
-        alt.Tooltip("control_delta_mean:Q", title="Controls, mean", format="+.1f"),
-        alt.Tooltip("control_delta_low:Q", title="Controls from", format="+.1f"),
-        alt.Tooltip("control_delta_high:Q", title="Controls to", format="+.1f"),
-        alt.Tooltip("n_controls:Q", title="Controls"),
-        alt.Tooltip("q_value:Q", title="q", format=".2~g"),
-    ]
-    y = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=300, grid=False))
-    base = alt.Chart(points).encode(y=y, tooltip=tooltip)
-    x = alt.X("control_delta_low:Q", title="Change of test accuracy (percentage points)")
-    color = alt.Color("kind:N", scale=scale, legend=legend())
-    drawn = base.transform_calculate(kind=f"'{names[0]}'")
-    random = base.transform_calculate(kind=f"'{CONTROL_NAME}'")
-    controls = random.mark_rule(strokeWidth=10).encode(x=x, x2=alt.X2("control_delta_high:Q"), color=color)
-    middle = base.mark_tick(thickness=2, size=14, color=MEAN_COLOUR).encode(x=alt.X("control_delta_mean:Q"))
-    interval = drawn.mark_rule(strokeWidth=2).encode(x=alt.X("ci_low:Q"), x2=alt.X2("ci_high:Q"), color=color)
-    delta = drawn.mark_point(filled=True, size=75, opacity=1).encode(x=alt.X("delta:Q"), color=color)
-    zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6)
-    height = 34 * points["label"].nunique() + 110  # axis and legend
-    return layered(layer=[zero.encode(x=alt.X("x:Q")), controls, middle, interval, delta], height=height)
-
-
-def _effect_tooltip(first: Sequence[alt.Tooltip]) -> list[alt.Tooltip]:
-    """What is known of one effect, in points."""
-    return [
-        *first,
-        alt.Tooltip("delta:Q", title="Change (points)", format="+.1f"),
-        alt.Tooltip("ci_low:Q", title="95 % interval from", format="+.1f"),
-        alt.Tooltip("ci_high:Q", title="95 % interval to", format="+.1f"),
-        alt.Tooltip("q_value:Q", title="q", format=".2~g"),
-        alt.Tooltip("n_clips:Q", title="Test clips", format=",d"),
-        alt.Tooltip("control_delta_mean:Q", title="Controls, mean", format="+.1f"),
-        alt.Tooltip("control_delta_low:Q", title="Controls from", format="+.1f"),
-        alt.Tooltip("control_delta_high:Q", title="Controls to", format="+.1f"),
-        alt.Tooltip("n_controls:Q", title="Controls"),
-    ]
-
-
-def _zero(axis: str = "x") -> alt.Chart:
-    rule = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6)
-    return rule.encode(x=alt.X("at:Q")) if axis == "x" else rule.encode(y=alt.Y("at:Q"))
 
 
 def _cell_text(top: float, columns: int, dark: bool) -> dict[str, Any]:

@@ -175,16 +175,6 @@ def specific_sentence(specificity: pd.DataFrame) -> str:
     return f"{lead} (95 % interval {interval}{doubt})."
 
 
-def trust_sentence(row: Mapping[Any, Any]) -> str:
-    """Tell how far attributions can be trusted: rank correlation with what was measured."""
-    random, highest = (row[f"spearman_{name}"] for name in ("random", "highest"))
-    return (
-        f"{int(row['n_checked']):,} neurons were really taken out, one at a time, on {int(row['n_clips_checked']):,} "
-        f"clips. Rank correlation of estimate and measurement: **{words.number(random)}** over neurons drawn at "
-        f"random, **{words.number(highest)}** over the strongest (1 = same order, 0 = no relation)."
-    )
-
-
 def flip_kinds(flips: pd.DataFrame) -> pd.DataFrame:
     """Add ``kind``: ``lost`` (was right), ``won`` (is right now), ``other``.
 

@@ -14,15 +14,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dashboard.pages.heatmap.facts import Order
-from dashboard.pages.heatmap.picture import Picture, category_colours
-from dashboard.shared.charts.common import axis_height, class_axis, class_order, either, kinds_legend, layered
+from dashboard.pages.heatmap.picture import Picture
+from dashboard.shared.charts.common import (
+    MOST_NUMBERS,
+    axis_height,
+    class_axis,
+    class_order,
+    either,
+    kinds_legend,
+    layered,
+)
+from dashboard.shared.charts.groups import Order, category_colours
 from dashboard.shared.theme import HIGHLIGHT, NULL_COLOUR
 
 BAND = "group"
 """Label of the row of colours."""
-MOST_NUMBERS = 2500
-"""Cells beyond which no number could be read."""
 _OWN_COLOURS = alt.Resolve(scale=alt.ScaleResolveMap(color="independent"))
 
 

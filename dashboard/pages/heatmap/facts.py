@@ -2,71 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dashboard.pages.heatmap.picture import category_colours
-from dashboard.shared.charts.common import class_order
-
 NULL_LIMIT = 0.975
-
-
-@dataclass(frozen=True)
-class Order:
-    """Classes in the order they are drawn, and which group each belongs to.
-
-    ``attribute`` is empty, and so is ``group_of``, where no attribute of the dataset groups the classes.
-    """
-
-    classes: tuple[str, ...]
-    attribute: str = ""
-    group_of: Mapping[str, str] | None = None
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Groups in the order they are drawn."""
-        return tuple(
-            dict.fromkeys((self.group_of or {}).get(name, "") for name in self.classes) if self.group_of else ()
-        )
-
-
-def in_groups(classes: Sequence[str], groups: pd.DataFrame, attribute: str | None) -> Order:
-    """Order classes by group and, in each, as they come.
-
-    Parameters
-    ----------
-    classes : sequence of str
-    groups : DataFrame
-        ``attribute``, ``class_name``, ``group_name``.
-    attribute : str or None
-        Which grouping; None for none.
-    """
-    chosen = groups[groups["attribute"] == attribute]
-    group_of = dict(zip(chosen["class_name"].astype(str), chosen["group_name"].astype(str), strict=True))
-    if not set(classes) <= set(group_of):
-        return Order(tuple(classes))
-    names = class_order(group_of[name] for name in classes)
-    ordered = sorted(classes, key=lambda name: names.index(group_of[name]))  # stable: as they come within a group
-    return Order(tuple(ordered), str(attribute), {name: group_of[name] for name in ordered})
-
-
-def colours(order: Order) -> tuple[str, ...]:
-    """Return a colour for each class: its group's, or its own where there are no groups."""
-    if order.group_of is None:
-        return tuple(category_colours(len(order.classes)))
-    of_group = dict(zip(order.groups, category_colours(len(order.groups)), strict=True))
-    return tuple(of_group[order.group_of[name]] for name in order.classes)
-
-
-def groupings(groups: pd.DataFrame, classes: Sequence[str]) -> list[str]:
-    """Return the attributes that group the classes, first those that leave them in their order."""
-    found = [str(name) for name in dict.fromkeys(groups["attribute"])]
-    return sorted(found, key=lambda name: in_groups(classes, groups, name).classes != tuple(classes))
 
 
 def beside_null(counts: pd.DataFrame, null_mean: float, null_high: float) -> pd.DataFrame:

@@ -27,7 +27,6 @@ SMALLEST_Q = 1e-300
 FULL = 0.95  # quantile of the neurons that stand from which on a colour is full
 FAINTEST = 0.28  # opacity of the least selective neuron
 OPACITIES = 20  # with the ten colours and grey, fewer shades than a palette holds
-_MORE_COLOURS = ("#7F5B34", "#4BA3C3", "#93AF3C", "#A95A5A")
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,6 @@ class Picture:
     def url(self) -> str:
         """The image itself, as an address."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode()
-
-
-def category_colours(n: int) -> list[str]:
-    """Return ``n`` colours to tell kinds apart; beyond ten they come again, neighbours always differing."""
-    colours = [*MODEL_COLOURS, *_MORE_COLOURS] if n > len(MODEL_COLOURS) else [*MODEL_COLOURS]
-    return [colours[i % len(colours)] for i in range(n)]
 
 
 def picture(neurons: pd.DataFrame, classes: tuple[str, ...], colour_of_class: tuple[str, ...] | None) -> Picture:

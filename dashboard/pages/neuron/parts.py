@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from dashboard.pages.ablation import charts as ablation_charts
-from dashboard.pages.ablation import facts as ablation_facts
 from dashboard.pages.neuron import charts
 from dashboard.pages.neuron import facts as neuron_facts
-from dashboard.pages.pitch import facts as pitch_facts
 from dashboard.shared import address, data, draw, presets, share, tables
-from dashboard.shared.text import facts, words
+from dashboard.shared.charts.ablation import ablation_chart
+from dashboard.shared.text import facts, pitch, words
 from dashboard.shared.text.glossary import TERMS
 from db.reads import ablation, neurons
 from db.reads import neuron_evidence as evidence
@@ -183,7 +181,7 @@ def _attribution(one: One) -> None:
     summary = data.read(one.store, ablation.attribution, one.model, one.task)
     checked = data.read(one.store, evidence.attribution_check, one.model, one.task, *one.place)
     lines = neuron_facts.check_lines(checked) or ["This very neuron was not among them."]
-    st.markdown(" ".join([ablation_facts.trust_sentence(summary.iloc[0].to_dict()), *lines]))
+    st.markdown(" ".join([facts.trust_sentence(summary.iloc[0].to_dict()), *lines]))
 
 
 def _ablations(one: One) -> None:
@@ -204,7 +202,7 @@ def _ablations(one: One) -> None:
     drawn = top.head(MOST_ABLATIONS)
     drawn = drawn.assign(label=[facts.ablation_label(row) for row in drawn.to_dict("records")])
     draw.chart(
-        ablation_charts.ablation_chart, drawn, name=f"ablations_{one.name}", data=ablations,
+        ablation_chart, drawn, name=f"ablations_{one.name}", data=ablations,
         alt="Effects of the sets that contain this neuron, over the range of their controls",
     )  # fmt: skip
     n_stand = int(shown["believable"].sum())
@@ -229,7 +227,7 @@ def alike(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.
     st.subheader("What it prefers")
     tuned = data.read(one.store, evidence.tuning, one.model, *one.place)
     for row in tuned.to_dict("records"):
-        st.markdown(f"{words.plain(row['task'])}: {pitch_facts.neuron_line(row)} (95 % intervals in brackets).")
+        st.markdown(f"{words.plain(row['task'])}: {pitch.neuron_line(row)} (95 % intervals in brackets).")
     odds = neuron_facts.preferred(data.read(one.store, evidence.preferences, one.model, one.task, *one.place))
     if len(odds):
         draw.chart(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard.pages.ablation import charts as ablation_charts
 from dashboard.pages.overview import facts as overview_facts
 from dashboard.shared import address, data, draw, page, share, sidebar, tables
+from dashboard.shared.charts import ablation
 from dashboard.shared.charts import by_task as charts
 from dashboard.shared.text import facts, words
 from dashboard.shared.text.glossary import TERMS
@@ -179,7 +179,7 @@ else:
         )
     pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium", vertical_alignment="center")
     draw.chart(
-        ablation_charts.ablation_chart, biggest.assign(label=biggest["model"]), place=pair, name="strongest_ablations",
+        ablation.ablation_chart, biggest.assign(label=biggest["model"]), place=pair, name="strongest_ablations",
         data=biggest, alt="Largest believable ablation effect of each model, over its random controls",
     )  # fmt: skip
     spoken = pair.container()

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from dashboard.shared import address, tables
 from dashboard.shared.text import words
+from dashboard.shared.text.pitch import PITCH_CLASSES, note_name
 
-PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 BY_CHANCE = 0.025
 """How often one side of a 95 % interval misses the truth."""
 
@@ -47,18 +47,6 @@ COLUMNS: Mapping[str, Any] = {
     "preferred_low": st.column_config.TextColumn("from", help="Lower end of the 95 % interval."),
     "preferred_high": st.column_config.TextColumn("to", help="Upper end of the 95 % interval."),
 }
-
-
-def note_name(midi: float) -> str:
-    """Name a MIDI note.
-
-    Examples
-    --------
-    >>> note_name(60), note_name(61)
-    ('C4', 'C♯4')
-    """
-    number = round(midi)
-    return f"{PITCH_CLASSES[number % 12]}{number // 12 - 1}"
 
 
 def with_notes(classes: pd.DataFrame) -> pd.DataFrame:
@@ -267,25 +255,6 @@ def span(shares: pd.Series) -> str:
     """Write the least and the greatest of some shares, once where they are alike."""
     low, high = f"{shares.min():.1%}", f"{shares.max():.1%}"
     return low if low == high else f"{low} to {high}"
-
-
-def neuron_line(row: Mapping[Any, Any]) -> str:
-    """Tell one neuron's tuning in a line, each number with its interval."""
-
-    def within(name: str, low: str, high: str, unit: str = "") -> str:
-        if pd.isna(row[name]):
-            return "unknown"
-        value, start, end = (words.number(row[column], ".1f") for column in (name, low, high))
-        return f"{value} [{start}, {end}]{unit}"
-
-    sure = ""
-    if pd.notna(row["preferred_low"]):
-        sure = f" [{note_name(row['preferred_low'])}, {note_name(row['preferred_high'])}]"
-    return (
-        f"Prefers **{note_name(row['preferred_pitch'])}**{sure}; bandwidth "
-        f"{within('bandwidth_semitones', 'bandwidth_low', 'bandwidth_high', ' semitones')}; octave index "
-        f"{within('octave_equivalence_index', 'oei_low', 'oei_high')}"
-    )
 
 
 def named_curve(rates: pd.DataFrame) -> pd.DataFrame:

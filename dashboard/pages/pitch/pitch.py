@@ -10,6 +10,7 @@ from dashboard.shared import address, data, draw, page, share, sidebar
 from dashboard.shared.player import player
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
+from dashboard.shared.text.pitch import neuron_line, note_name
 from dashboard.shared.theme import MODEL_COLOURS
 from db.reads import clips as clip_queries
 from db.reads import pitch, study
@@ -56,7 +57,7 @@ task = address.choice("pitch_task", names, scope.task if scope.task in names els
 others = [NO_OTHER, *(name for name in names if name != task)]
 other = address.choice("pitch_other", others, others[-1] if len(others) == 2 else others[0])
 notes = played[task]
-known = {str(note): facts.note_name(note) for note in notes["note"]}
+known = {str(note): note_name(note) for note in notes["note"]}
 note = address.optional("note", list(known))
 midi = None if note is None else int(note)
 
@@ -162,7 +163,7 @@ else:
         with grid.container(border=True, height="stretch"):
             place = {"model": model, "task": task, "preset": preset, "layer": str(layer), "neuron": str(neuron)}
             st.page_link("pages/neuron/neuron.py", label=f"**Layer {layer}, neuron {neuron}**", query_params=place)
-            st.caption(facts.neuron_line(row))
+            st.caption(neuron_line(row))
             best = (row["preferred_pitch"], row["preferred_low"], row["preferred_high"])
             draw.chart(
                 charts.tuning_curves, rates, pair, best, name=f"curve_{model}_{task}_{layer}_{neuron}",

@@ -8,10 +8,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.pages.heatmap.charts import MOST_NUMBERS
-from dashboard.pages.heatmap.picture import category_colours
 from dashboard.pages.sharing.facts import ITSELF, NO_NEURONS
-from dashboard.shared.charts.common import axis_height, class_axis, either, kinds_legend, layered
+from dashboard.shared.charts.common import MOST_NUMBERS, axis_height, class_axis, either, kinds_legend, layered
+from dashboard.shared.charts.groups import category_colours
 from dashboard.shared.theme import HIGHLIGHT, NULL_COLOUR, OTHER_COLOUR
 
 WIDEST = 5.0

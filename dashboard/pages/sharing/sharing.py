@@ -7,12 +7,12 @@ from typing import NoReturn
 import pandas as pd
 import streamlit as st
 
-from dashboard.pages.heatmap import facts
 from dashboard.pages.sharing import charts
 from dashboard.pages.sharing import facts as sharing_facts
 from dashboard.pages.sharing.clips import play
 from dashboard.shared import address, data, draw, page, share, sidebar, tables
 from dashboard.shared.charts.common import class_order
+from dashboard.shared.charts.groups import Order, groupings, in_groups
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
 from db.reads import heatmap, sharing, study
@@ -98,14 +98,14 @@ if (pairs["verdict"] == sharing_facts.NO_NEURONS).all():
     finish()
 
 
-def order_of(name: str, side: str) -> facts.Order:
+def order_of(name: str, side: str) -> Order:
     """Classes of a task as they are drawn: in groups where there are any, the most telling ones where they are many."""
     stand = set(sharing_facts.most_telling(cells, side, MOST_CLASSES))
     column = pd.concat([pairs["class_a"], pairs["class_b"]]) if within else pairs[f"class_{side}"]
     classes = [one for one in class_order(column.unique()) if one in stand]
     groups = data.read(store, heatmap.class_groups, name)
-    found = facts.groupings(groups, classes)
-    return facts.in_groups(classes, groups, found[0] if found else None)
+    found = groupings(groups, classes)
+    return in_groups(classes, groups, found[0] if found else None)
 
 
 cells = sharing_facts.matrix(pairs, within)

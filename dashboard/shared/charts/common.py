@@ -10,6 +10,9 @@ import pandas as pd
 
 from dashboard.shared.theme import MODEL_COLOURS, NULL_COLOUR
 
+MOST_NUMBERS = 2500
+"""Cells beyond which no number could be read."""
+
 # Checking every part of every chart against the schema took a third of a page's time; tests/dashboard/test_charts.py
 # checks them once. For the same reason channels are written as ``x=alt.X("share:Q")``, not ``x="share:Q"`` (each
 # text makes Altair hash all its schemas).

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dashboard.shared.text import words
 from dashboard.shared.text.words import listed, plain
 
 Q_LIMIT = 0.05
@@ -252,3 +253,13 @@ def settings_text(config_json: object) -> str:
     except json.JSONDecodeError:
         return str(config_json)
     return json.dumps(settings, indent=1, ensure_ascii=False)
+
+
+def trust_sentence(row: Mapping[Any, Any]) -> str:
+    """Tell how far attributions can be trusted: rank correlation with what was measured."""
+    random, highest = (row[f"spearman_{name}"] for name in ("random", "highest"))
+    return (
+        f"{int(row['n_checked']):,} neurons were really taken out, one at a time, on {int(row['n_clips_checked']):,} "
+        f"clips. Rank correlation of estimate and measurement: **{words.number(random)}** over neurons drawn at "
+        f"random, **{words.number(highest)}** over the strongest (1 = same order, 0 = no relation)."
+    )

@@ -72,6 +72,7 @@ def own_effects(engine: Engine, model: str, task: str, selection: str) -> pd.Dat
     )
 
 
+# More than six: all that the page's address narrows the rows by.
 def controls(
     engine: Engine,
     model: str,
@@ -118,6 +119,7 @@ def controls(
     return found.astype({"n_draws": int})
 
 
+# More than six: all that the page's address narrows the rows by.
 def flips(
     engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None, target: str
 ) -> pd.DataFrame:

@@ -97,6 +97,7 @@ def specific_neurons(engine: Engine, model: str, task: str, preset: str, class_n
     )
 
 
+# More than six: all that the page's address narrows the rows by.
 def selector_scores(
     engine: Engine, model: str, task: str, layer: int, neuron: int, classes: tuple[str, ...], step: int = 1
 ) -> pd.DataFrame:
@@ -243,6 +244,7 @@ def preferences(engine: Engine, model: str, task: str, layer: int, neuron: int) 
     )
 
 
+# More than six: all that the page's address narrows the rows by.
 def alike(engine: Engine, model: str, task: str, preset: str, layer: int, neuron: int, limit: int) -> pd.DataFrame:
     """Return sums over classes from which to tell how alike other neurons' profiles are.
 

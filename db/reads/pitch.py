@@ -138,6 +138,7 @@ ORDERS = {
 """How `tuned_neurons` may be ordered."""
 
 
+# More than six: all that the page's address narrows the rows by.
 def tuned_neurons(
     engine: Engine, model: str, task: str, preset: str, order: str, note: int | None = None, limit: int = 200
 ) -> pd.DataFrame:

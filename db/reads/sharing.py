@@ -30,6 +30,7 @@ _PROBABILITY = """CAST((
                ) AS DOUBLE PRECISION) / NULLIF({side}.token_count, 0) AS probability_{side}"""
 
 
+# More than six: all that the page's address narrows the rows by.
 def shared_list(
     engine: Engine, model: str, preset: str, task_a: str, class_a: str, task_b: str, class_b: str
 ) -> pd.DataFrame:
@@ -67,6 +68,7 @@ def shared_list(
     return found
 
 
+# More than six: all that the page's address narrows the rows by.
 def clips_of_class(
     engine: Engine, model: str, layer: int, neuron: int, task: str, class_name: str, n: int
 ) -> pd.DataFrame:

@@ -85,17 +85,19 @@ def matrix(
         )
     )
     frame = base.transform_filter("datum.own").mark_rect(fillOpacity=0, stroke=HIGHLIGHT, strokeWidth=1.5)
-    digits = ".0f" if len(classes) > 8 else ".1f"
-    written = f"abs(datum.delta) < 0.05 ? '0' : format(datum.delta, '+{digits}')"
-    text = (
-        base.transform_calculate(text=written)
-        .mark_text(**_cell_text(top, len(classes), dark))
-        .encode(text=alt.Text("text:N"))
-    )
+    text = _deltas(base, top, len(classes), dark)
     return layered(
         layer=[grey, coloured, frame, text.add_params(click)],
         height=step * len(targets) + (30 if short else axis_height(classes)) + 20,
     )
+
+
+def _deltas(base: alt.Chart, top: float, n_classes: int, dark: bool) -> alt.Chart:
+    """The change in points, in every cell that has room."""
+    digits = ".0f" if n_classes > 8 else ".1f"
+    written = f"abs(datum.delta) < 0.05 ? '0' : format(datum.delta, '+{digits}')"
+    text = base.transform_calculate(text=written).mark_text(**_cell_text(top, n_classes, dark))
+    return text.encode(text=alt.Text("text:N"))
 
 
 def strip(rows: pd.DataFrame, draws: pd.DataFrame, title: str = "Class") -> alt.TopLevelLayerSpec:

@@ -132,23 +132,11 @@ def count_heatmap(
     layers = sorted(int(layer) for layer in frame["layer"].unique())
     cells = frame.assign(chosen=(frame["layer"] == selected[0]) & (frame["class_name"] == selected[1]))
     top = float(max(cells[shown].max(), 1))
-    tooltip = [
-        alt.Tooltip("layer:O", title="Layer"),
-        alt.Tooltip("class_name:N", title="Class"),
-        alt.Tooltip("n_neurons:Q", title="Class-specific neurons", format=",d"),
-    ]
-    if "stands" in frame:
-        tooltip += [
-            alt.Tooltip("expected_null:Q", title="Expected by chance (null spread evenly)", format=",.3~g"),
-            alt.Tooltip("above:Q", title="Observed minus expected", format="+,.1f"),
-            alt.Tooltip("limit:Q", title="Most that chance gives (97.5 %)", format=",d"),
-        ]
-    banded = bool(order.groups)
-    rows: list[str | float] = [*([BAND] if banded else []), *layers]
+    rows: list[str | float] = [*([BAND] if (banded := bool(order.groups)) else []), *layers]
     base = alt.Chart(cells).encode(
         x=alt.X("class_name:N", title="Class", sort=classes, axis=class_axis(classes)),
         y=alt.Y("layer:O", title="Layer", scale=alt.Scale(domain=rows), axis=alt.Axis(labelBaseline="middle")),
-        tooltip=tooltip,
+        tooltip=_count_tooltip("stands" in frame),
     )
     title = "Neurons" if shown == "n_neurons" else "Neurons above null"
     click = alt.selection_point(name="cell", fields=["layer", "class_name"], empty=True)
@@ -176,6 +164,21 @@ def count_heatmap(
         drawn.append(_band(order, "layer"))
     height = 26 * len(rows) + axis_height(classes) + (125 if banded else 75)
     return layered(layer=drawn, resolve=_OWN_COLOURS, height=height)
+
+
+def _count_tooltip(beside_null: bool) -> list[alt.Tooltip]:
+    tooltip = [
+        alt.Tooltip("layer:O", title="Layer"),
+        alt.Tooltip("class_name:N", title="Class"),
+        alt.Tooltip("n_neurons:Q", title="Class-specific neurons", format=",d"),
+    ]
+    if beside_null:
+        tooltip += [
+            alt.Tooltip("expected_null:Q", title="Expected by chance (null spread evenly)", format=",.3~g"),
+            alt.Tooltip("above:Q", title="Observed minus expected", format="+,.1f"),
+            alt.Tooltip("limit:Q", title="Most that chance gives (97.5 %)", format=",d"),
+        ]
+    return tooltip
 
 
 def probability_heatmap(
@@ -219,32 +222,28 @@ def probability_heatmap(
             alt.Tooltip("activation_probability:Q", title="Activation probability", format=".1%"),
         ],
     )  # fmt: skip
-    rect = (
-        base.mark_rect(cursor="pointer")
-        .encode(
-            color=alt.Color(
-                "activation_probability:Q",
-                scale=alt.Scale(domain=[0, top]),
-                legend=_gradient("Activation probability", format=".0~%"),
-            )
-        )
-        .add_params(click)
-    )
-    layers: list[alt.Chart] = [rect]
+    colour = alt.Color(
+        "activation_probability:Q", scale=alt.Scale(domain=[0, top]),
+        legend=_gradient("Activation probability", format=".0~%"),
+    )  # fmt: skip
+    layers: list[alt.Chart] = [base.mark_rect(cursor="pointer").encode(color=colour).add_params(click)]
     if len(cells) <= MOST_NUMBERS:
         text = base.mark_text(**cell_text("activation_probability", top, len(classes), 2, dark))
         layers.append(text.encode(text=alt.Text("percent:Q", format=".0f")))
     if highlight in classes:
-        column = pd.DataFrame({"class_name": [highlight]})
-        layers.append(
-            alt.Chart(column)
-            .mark_rect(fillOpacity=0, stroke=HIGHLIGHT, strokeWidth=2)
-            .encode(x=alt.X("class_name:N", sort=classes))
-        )
+        column = alt.Chart(pd.DataFrame({"class_name": [highlight]}))
+        framed = column.mark_rect(fillOpacity=0, stroke=HIGHLIGHT, strokeWidth=2)
+        layers.append(framed.encode(x=alt.X("class_name:N", sort=classes)))
     if banded:
         layers.append(_band(order, "neuron"))
     height = max(step * len(rows) + axis_height(classes) + (125 if banded else 75), 150)
     return layered(layer=layers, resolve=_OWN_COLOURS, height=height)
+
+
+def _image(picture: Picture, x: alt.X, y: alt.Y) -> alt.Chart:
+    whole = {"url": [picture.url], "x": [0], "x2": [picture.n_columns], "y": [0], "y2": [picture.height]}
+    image = alt.Chart(pd.DataFrame(whole)).mark_image(aspect=False, smooth=False)
+    return image.encode(x=x, x2=alt.X2("x2"), y=y, y2=alt.Y2("y2"), url=alt.Url("url:N"))
 
 
 def neurons_picture(
@@ -275,12 +274,7 @@ def neurons_picture(
         ),
     )  # fmt: skip
     x = alt.X("x:Q", title=None, scale=alt.Scale(domain=[0, picture.n_columns], nice=False), axis=None)
-    whole = pd.DataFrame(
-        {"url": [picture.url], "x": [0], "x2": [picture.n_columns], "y": [0], "y2": [picture.height]}
-    )  # fmt: skip
-    image = alt.Chart(whole).mark_image(aspect=False, smooth=False).encode(
-        x=x, x2=alt.X2("x2"), y=y, y2=alt.Y2("y2"), url=alt.Url("url:N")
-    )  # fmt: skip
+    image = _image(picture, x, y)
     click = alt.selection_point(name="block", fields=["block"])
     grid = (
         alt.Chart(blocks)

@@ -9,7 +9,7 @@ from dashboard.pages.heatmap import charts as heatmaps
 from dashboard.pages.heatmap import facts
 from dashboard.pages.heatmap import picture as neuron_picture
 from dashboard.shared import address, data, draw, page, share, sidebar, tables
-from dashboard.shared.charts import groups as groups_
+from dashboard.shared.charts import groups as class_groups
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
@@ -48,9 +48,9 @@ layer = address.number("layer", int(fullest["layer"]), layers[0], layers[-1])
 chosen_class = str(fullest["class_name"]) if untouched else address.optional("class", names)
 shown = address.choice("show", list(SHOWN), "count") if null_known else "count"
 groups = data.read(store, heatmap.class_groups, task)
-groupings = groups_.groupings(groups, names)
+groupings = class_groups.groupings(groups, names)
 grouping = address.choice("groups", [*groupings, NO_GROUPS], groupings[0]) if groupings else NO_GROUPS
-order = groups_.in_groups(names, groups, None if grouping == NO_GROUPS else grouping)
+order = class_groups.in_groups(names, groups, None if grouping == NO_GROUPS else grouping)
 
 st.markdown(facts.sentence(of_task.to_dict(), cells["stands"]), help=TERMS["null"])
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -204,7 +204,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         )  # fmt: skip
 by_class = COLOURS[colour] == "class"
 neurons = data.read(store, heatmap.neuron_entropies, model, task)
-picture = data.derive(neuron_picture.picture, neurons, order.classes, groups_.colours(order) if by_class else None)
+picture = data.derive(neuron_picture.picture, neurons, order.classes, class_groups.colours(order) if by_class else None)
 block = address.optional("block", list(picture.blocks["block"]))
 
 

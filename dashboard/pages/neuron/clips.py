@@ -16,6 +16,7 @@ from db.reads import neuron_evidence as evidence
 from db.reads import study
 
 
+# More than six: the neuron, and the place of its clips in the page's address.
 def show(
     store: data.Store, model: str, task: str, layer: int, neuron: int, dataset: str | None, usual: str
 ) -> str | None:

@@ -55,7 +55,7 @@ def earlier(tmp_path: Path) -> Path:
 def next_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A further migration, which makes a table anew that many others refer to."""
     folder = tmp_path / "migrations"
-    shutil.copytree(Path(open.__file__).parent / "migrations", folder)
+    shutil.copytree(Path(open.__file__).parents[1] / "migrations", folder)
     (folder / "versions" / "0009_next.py").write_text(NEWER)
     monkeypatch.setattr(open, "_MIGRATIONS", folder)
 

@@ -86,7 +86,7 @@ def sharing_matrix(
     coloured = stands.encode(
         color=alt.Color("colour:Q", scale=alt.Scale(domain=[-widest, widest], domainMid=0), legend=_ratio_legend()),
         **frame,
-    ).add_params(click)
+    ).add_params(alt.selection_point(name="cell", fields=["class_a", "class_b"]))
     rest = base.transform_filter("!datum.stands").mark_rect(cursor="pointer", color=NULL_COLOUR)
     void = f"indexof({[NO_NEURONS, ITSELF]!r}, datum.verdict) >= 0"
     grey = rest.encode(opacity=either(alt.OpacityValue, void, 0.12, 0.45), **frame)

@@ -46,7 +46,6 @@ from core.recording import top_clips
 from core.recording.activations import Activations, open_map
 from core.results import ClipTraces, ModelRecord
 from core.run.config import AnalysisConfig
-from core.scoring import context
 from core.scoring import scores as scoring
 from core.scoring.counts import count
 from db.connection.open import open_store

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from core.ablation import ablate
 from core.ablation.ablate import Known, Setting
 from core.ablation.answers import Answers
-from core.ablation.conditions import ask
+from core.ablation.conditions import Asked, Inquiry, ask
 from core.ablation.operations import Operation
 from core.ablation.targets import Target
 from core.arrays.neurons import to_neurons
@@ -25,7 +27,7 @@ from core.encoders.hooks import Change, scale
 from core.probes.fit import LinearHead, Part, Probe
 from core.recording.passes import Passes
 from core.recording.waveforms import read_ahead
-from core.results import ProbeResult
+from core.results import Ablation, IntArray, ProbeResult
 from tests.support.planted import planted_encoder, planted_neurons, scan_tones, scan_without_files
 
 
@@ -51,6 +53,22 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Scan:
     return scan_tones(tmp_path_factory.mktemp("ablation"))
 
 
+def of_test_split(tones: Scan) -> IntArray:
+    return np.flatnonzero(Task(tones, "tone").in_splits("test"))
+
+
+def ablated(
+    tones: Scan,
+    parts: list[Part],
+    targets: list[Target],
+    setting: Setting,
+    known: Known | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Ablation]:
+    """Targets of the planted encoder."""
+    return ablate.Sweep(planted_encoder(), Task(tones, "tone"), parts, targets, setting, known or Known()).run(progress)
+
+
 def naive(encoder: Encoder, scan: Scan, clips: NDArray, neurons: NDArray, gain: float, head: Rounded) -> NDArray:
     """One clip and one set at a time, the whole network."""
     answers = []
@@ -63,7 +81,8 @@ def naive(encoder: Encoder, scan: Scan, clips: NDArray, neurons: NDArray, gain: 
 def asked(encoder: Encoder, scan: Scan, clips: NDArray, changes: list[Change], head: object, passes: Passes) -> NDArray:
     """Answers (n_conditions + 1, n_clips)."""
     answers = Answers.open(None, 1, len(changes), len(clips), 1)
-    ask(encoder, scan, clips, changes, [head], passes, answers, range(len(changes)))  # type: ignore[list-item]
+    inquiry = Inquiry(changes, range(len(changes)), answers, passes)
+    ask(encoder, scan, Asked(clips, [head]), inquiry)  # type: ignore[list-item]
     assert answers.done.all()
     return answers.values[0, :, :, 0]
 
@@ -97,12 +116,11 @@ def test_answers_of_an_embedded_encoder_equal_whole_passes(tones: Scan) -> None:
 
 
 def test_gain_1_is_no_ablation(tones: Scan) -> None:
-    encoder = planted_encoder()
-    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
-    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
+    clips = of_test_split(tones)
     rng = np.random.default_rng(2)
     head = LinearHead(np.zeros(5), np.ones(5), rng.normal(size=(5, 5)), np.zeros(5), np.arange(5))
-    found = ablate.Sweep(encoder, Task(tones, "tone"), [Part(clips, head)], [target([0, 20]), target([41])], Setting(Operation.of(1.0), n_controls=3)).run()  # fmt: skip
+    targets, setting = [target([0, 20]), target([41])], Setting(Operation.of(1.0), n_controls=3)
+    found = ablated(tones, [Part(clips, head)], targets, setting)
     for each in found:
         assert (each.effects["delta"] == 0).all()
         assert (each.effects["q_value"] == 1).all()
@@ -111,16 +129,12 @@ def test_gain_1_is_no_ablation(tones: Scan) -> None:
 
 def test_each_clip_is_asked_of_the_head_of_its_part(tones: Scan) -> None:
     # Two heads that disagree: the second one calls every class by the next one's name.
-    encoder = planted_encoder()
-    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
-    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
+    clips = of_test_split(tones)
     one = LinearHead(np.zeros(5), np.ones(5), np.diag([1.0, 1, 1, 1, 0]), np.array([0, 0, 0, 0, 0.1]), np.arange(5))
     two = replace(one, class_index=np.roll(np.arange(5), -1))
     told: list[int] = []
     parts = [Part(clips[::2], one), Part(clips[1::2], two)]
-    (found,) = ablate.Sweep(encoder, Task(tones, "tone"), parts, [target([5])], Setting(n_controls=2)).run(
-        progress=told.append
-    )
+    (found,) = ablated(tones, parts, [target([5])], Setting(n_controls=2), progress=told.append)
     assert found.effects["accuracy_unablated"].iloc[0] == 0.5
     assert found.effects["n_clips"].iloc[0] == len(clips)
     assert told == sorted(told) and told[-1] == 3 * len(clips)
@@ -128,14 +142,12 @@ def test_each_clip_is_asked_of_the_head_of_its_part(tones: Scan) -> None:
 
 def test_each_target_is_set_beside_its_own_controls(tones: Scan) -> None:
     # The only set of all neurons of a layer is that layer: control and target lose the same.
-    encoder = planted_encoder()
-    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
-    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
+    clips = of_test_split(tones)
     # The class is the loudest tone; none where all are silent.
     head = LinearHead(np.zeros(5), np.ones(5), np.diag([1.0, 1, 1, 1, 0]), np.array([0, 0, 0, 0, 0.1]), np.arange(5))
     first, none, layers = np.arange(20), np.array([5]), np.arange(60)
     targets = [target(t.tolist()) for t in (none, first, layers)]
-    found = ablate.Sweep(encoder, Task(tones, "tone"), [Part(clips, head)], targets, Setting(n_controls=3, control_layers="target")).run()  # fmt: skip
+    found = ablated(tones, [Part(clips, head)], targets, Setting(n_controls=3, control_layers="target"))
     deltas = [each.effects["delta"].to_numpy() for each in found]
     assert not deltas[0].any()
     np.testing.assert_array_equal(deltas[2], [-0.8, -1, -1, -1, -1, 0])
@@ -155,14 +167,10 @@ def rates() -> NDArray[np.float64]:
 
 def test_no_control_family_shows_an_effect_where_there_is_none(tones: Scan) -> None:
     # Only the planted neurons move what the head reads; controls hold none of them.
-    encoder = planted_encoder()
-    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
-    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
+    clips = of_test_split(tones)
     targets = [target(neurons, name=name) for name, neurons in planted_neurons().items()]
     setting = Setting(n_controls=20, n_activity_controls=10)
-    found = ablate.Sweep(
-        encoder, Task(tones, "tone"), [Part(clips, LOUDEST)], targets, setting, Known(rate=rates())
-    ).run()
+    found = ablated(tones, [Part(clips, LOUDEST)], targets, setting, Known(rate=rates()))
     for each in found:
         own = (each.effects["class_name"] == each.target) | each.effects["class_name"].isna()
         for column in ("control_delta_mean", "control_delta_low", "control_delta_high", "activity_control_delta_mean",
@@ -177,25 +185,19 @@ def test_no_control_family_shows_an_effect_where_there_is_none(tones: Scan) -> N
 
 
 def test_neurons_that_do_nothing_are_no_different_from_their_controls(tones: Scan) -> None:
-    encoder = planted_encoder()
-    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
-    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
-    (found,) = ablate.Sweep(encoder, Task(tones, "tone"), [Part(clips, LOUDEST)], [target([8, 29])], Setting(n_controls=12)).run()  # fmt: skip
+    clips = of_test_split(tones)
+    (found,) = ablated(tones, [Part(clips, LOUDEST)], [target([8, 29])], Setting(n_controls=12))
     idle = found.effects["control_p_value"] >= 1 / 13
     assert idle.all()
     assert (found.effects["control_p_value"] > 0.05).all()
 
 
 def test_fewer_controls_run_only_where_no_effect_stands(tones: Scan) -> None:
-    encoder = planted_encoder()
-    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
-    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
+    clips = of_test_split(tones)
 
     def run(neurons: list[int], setting: Setting) -> tuple[pd.DataFrame, int]:
         told: list[int] = []
-        (found,) = ablate.Sweep(encoder, Task(tones, "tone"), [Part(clips, LOUDEST)], [target(neurons)], setting).run(
-            progress=told.append
-        )
+        (found,) = ablated(tones, [Part(clips, LOUDEST)], [target(neurons)], setting, progress=told.append)
         return found.effects, told[-1] // len(clips)
 
     planted, idle = [0, 20, 40], [8, 29, 50]
@@ -208,16 +210,29 @@ def test_fewer_controls_run_only_where_no_effect_stands(tones: Scan) -> None:
     assert run(idle, every)[1] == 8
 
 
+@dataclass(frozen=True)
+class Permuted(Task):
+    """With its classes in another order."""
+
+    order: tuple[int, ...]
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        names = self.dataset.classes(self.attribute)
+        return [names[i] for i in self.order]
+
+
 def test_permuted_classes_have_the_same_effects(tones: Scan) -> None:
-    encoder = planted_encoder()
-    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
-    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
+    clips = of_test_split(tones)
+    setting = Setting(n_controls=6, n_activity_controls=3)
     targets = [target(neurons + [50 + i][: i % 2], name=n) for i, (n, neurons) in enumerate(planted_neurons().items())]
-    groups = np.arange(len(members)) // 3
+    known = Known(rate=rates(), groups=np.arange(len(tones.dataset.clips)) // 3)
     told = []
     for order in (np.arange(5), np.array([3, 0, 4, 2, 1])):
         head = replace(LOUDEST, class_index=np.argsort(order)[LOUDEST.class_index])
-        found = ablate.Sweep(encoder, Task(tones, "tone"), [Part(clips, head)], [t for i in order if names[i] in planted_neurons() for t in targets if t.name == names[i]], Setting(n_controls=6, n_activity_controls=3), Known(rate=rates(), groups=groups)).run()  # fmt: skip
+        task = Permuted(tones, "tone", tuple(order))
+        chosen = [t for name in task.class_names for t in targets if t.name == name]
+        found = ablate.Sweep(planted_encoder(), task, [Part(clips, head)], chosen, setting, known).run()
         rows = pd.concat([a.effects.assign(target=a.target) for a in found])
         told.append(rows.fillna({"class_name": "all"}).sort_values(["target", "class_name"], ignore_index=True))
     pd.testing.assert_frame_equal(*told)
@@ -227,14 +242,14 @@ def test_permuted_classes_have_the_same_effects(tones: Scan) -> None:
 def test_refitted_heads_are_asked_of_the_same_passes(tones: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
     # One head is deaf to tone a, one to tone b; taking out a's neurons costs the first nothing.
     encoder = planted_encoder()
-    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
-    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
+    clips = of_test_split(tones)
     deaf = [replace(LOUDEST, weight=LOUDEST.weight * (np.arange(5) != k)) for k in (0, 1)]
     parts = [Part(clips[::2], LOUDEST), Part(clips[1::2], LOUDEST)]
     rows = []
     finish = encoder.finish
     monkeypatch.setattr(encoder, "finish", lambda hidden, batch: rows.append(batch.n_clips) or finish(hidden, batch))
-    (found,) = ablate.Sweep(encoder, Task(tones, "tone"), parts, [target(planted_neurons()["a"])], Setting(n_controls=2), Known(refits=[deaf, deaf])).run()  # fmt: skip
+    targets, known = [target(planted_neurons()["a"])], Known(refits=[deaf, deaf])
+    (found,) = ablate.Sweep(encoder, Task(tones, "tone"), parts, targets, Setting(n_controls=2), known).run()
     assert sum(rows) == len(clips) * (1 + 1 + 2), "the unchanged network, the target, two controls"
     effects = found.effects.set_index("class_name")
     assert (effects["n_heads"] == 3).all()
@@ -243,13 +258,12 @@ def test_refitted_heads_are_asked_of_the_same_passes(tones: Scan, monkeypatch: p
 
 
 def test_keeping_only_the_tones_neurons_keeps_the_answers_and_setting_them_to_the_mean_does_not(tones: Scan) -> None:
-    encoder = planted_encoder()
-    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
-    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
+    clips = of_test_split(tones)
     every = sorted(i for neurons in planted_neurons().values() for i in neurons)
     deltas = {}
     for word in ("keep", "mean"):
-        (found,) = ablate.Sweep(encoder, Task(tones, "tone"), [Part(clips, LOUDEST)], [target(every)], Setting(Operation.of(word), n_controls=3), Known(means=np.full(60, 0.05))).run()  # fmt: skip
+        setting, known = Setting(Operation.of(word), n_controls=3), Known(means=np.full(60, 0.05))
+        (found,) = ablated(tones, [Part(clips, LOUDEST)], [target(every)], setting, known)
         assert (found.operation, found.gain) == (word, None)
         deltas[word] = found.effects["delta"].iloc[0], found.effects["control_delta_mean"].iloc[0]
     assert deltas["keep"] == (0, pytest.approx(-0.8))

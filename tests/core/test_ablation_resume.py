@@ -49,7 +49,6 @@ class Counted:
 
 def run(encoder: ToyEncoder, scan: Scan, folder: Path | None, stop_after: int | None = None) -> list[ablate.Ablation]:
     """An ablation of 26 clips in two parts, batches of 5, killed after some passes."""
-    members, names = Task(scan, "tone").members, Task(scan, "tone").class_names
     told = []
 
     def progress(n: int) -> None:
@@ -57,13 +56,12 @@ def run(encoder: ToyEncoder, scan: Scan, folder: Path | None, stop_after: int | 
         if len(told) == stop_after:
             raise KeyboardInterrupt
 
-    clips = np.flatnonzero(scan.in_splits("test"))
+    task = Task(scan, "tone")
+    clips = np.flatnonzero(task.in_splits("test"))
     parts = [Part(clips[:12], HEADS[0]), Part(clips[12:26], HEADS[1])]
     known = Known(refits=[HEADS[2:3], HEADS[3:4]])
     setting = Setting(n_controls=6, passes=Passes(batch_size=5, rows_per_pass=20))
-    return ablate.Sweep(encoder, Task(scan, "tone"), parts, TARGETS, setting, known).run(
-        progress=progress, folder=folder
-    )
+    return ablate.Sweep(encoder, task, parts, TARGETS, setting, known).run(progress, folder)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -109,9 +107,9 @@ def test_progress_goes_on_from_what_was_done(tones: Scan, tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         run(planted_encoder(), tones, tmp_path / "answers", 3)
     told: list[int] = []
-    members, names = Task(tones, "tone").members, Task(tones, "tone").class_names
-    clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))
-    ablate.Sweep(planted_encoder(), Task(tones, "tone"), [Part(clips[:26], HEADS[0])], TARGETS, Setting(n_controls=6, passes=Passes(batch_size=5)), Known(refits=[HEADS[1:2]])).run(progress=told.append, folder=tmp_path / "answers")  # fmt: skip
+    task, setting = Task(tones, "tone"), Setting(n_controls=6, passes=Passes(batch_size=5))
+    parts, known = [Part(np.flatnonzero(task.in_splits("test"))[:26], HEADS[0])], Known(refits=[HEADS[1:2]])
+    ablate.Sweep(planted_encoder(), task, parts, TARGETS, setting, known).run(told.append, tmp_path / "answers")
     assert told == sorted(told)
     assert told[0] > 5
     assert told[-1] == 26 * N_CONDITIONS

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from core.ablation import attribution
-from core.ablation.attribution import attribute, check
+from core.ablation.attribution import Attribution, Sample
 from core.arrays.neurons import to_neurons
 from core.datasets.task import Task
 from core.encoders import Encoder, load_encoder
@@ -44,6 +44,17 @@ def random_head(n_features: int, n_classes: int, seed: int = 0) -> LinearHead:
     weight, bias = rng.normal(size=(n_classes, n_features)), rng.normal(size=n_classes)
     mean, spread = 0.1 * rng.normal(size=n_features), rng.uniform(0.5, 2, n_features)
     return LinearHead(mean, spread, weight, bias, np.arange(n_classes))
+
+
+def attribute(
+    encoder: Encoder,
+    scan: Scan,
+    parts: Sequence[Part],
+    members: NDArray[np.bool_],
+    passes: Passes | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    return Attribution(encoder, scan, parts, members, passes or Passes()).of_neurons(progress)
 
 
 def one_part(head: LinearHead, n_clips: int) -> list[Part]:
@@ -86,7 +97,7 @@ def hand_made() -> ToyEncoder:
 def test_attribution_is_the_one_worked_by_hand(sounds: Sounds) -> None:
     # LONG ends at (4, 8/3), logits 3, 2/3, 5/3: the margin's slope is (w0 - w2) / scale = (1/2, -1/4), over 3
     # tokens. SHORT at (8, -5), logits 7, -7, 7/4: slope (-1, 1). THIRD at (4, 0), logits 3, -2, 1: as LONG.
-    table = attribute(hand_made(), sounds([LONG, SHORT, THIRD]), one_part(HEAD, 3), LABELS, Passes())
+    table = attribute(hand_made(), sounds([LONG, SHORT, THIRD]), one_part(HEAD, 3), LABELS)
     assert list(table) == ["class_index", "neuron_index", "attribution", "standard_error", "n_clips"]
     assert table["class_index"].tolist() == [0, 0, 0, 1, 1, 1], "no clip is of class 2"
     assert table["neuron_index"].tolist() == [0, 1, 2] * 2
@@ -101,8 +112,8 @@ def test_measured_loss_is_the_one_worked_by_hand(sounds: Sounds) -> None:
     # Without its neuron 1, LONG ends at (2/3, 8/3): logits -1/3, 2/3, 0. Another class is then the rival,
     # and the margin of 4/3 becomes -1, which the slope does not know. THIRD loses nothing.
     scan, parts = sounds([LONG, SHORT, THIRD]), one_part(HEAD, 3)
-    table = attribute(hand_made(), scan, parts, LABELS, Passes())
-    checked, summary = check(hand_made(), scan, parts, LABELS, table, Passes(), n_random=9, n_highest=1)
+    table = attribute(hand_made(), scan, parts, LABELS)
+    checked, summary = Attribution(hand_made(), scan, parts, LABELS, Passes()).check(table, Sample(9, 1))
     assert list(checked) == ["class_index", "neuron_index", "attribution", "measured", "in_highest"]
     assert checked[["class_index", "neuron_index", "in_highest"]].to_numpy().tolist() == [
         [1, 0, True],
@@ -119,7 +130,7 @@ def test_measured_loss_is_the_one_worked_by_hand(sounds: Sounds) -> None:
 def test_several_labels_take_the_mean_logit_of_their_own_without_a_rival(sounds: Sounds) -> None:
     # LONG is of classes 0 and 1: slope (w0 + w1) / 2 / scale = (1/2, 1/2), over 3 tokens; told for both.
     both = np.array([[True, True, False], [False, True, False]])
-    table = attribute(hand_made(), sounds([LONG, SHORT]), one_part(HEAD, 2), both, Passes())
+    table = attribute(hand_made(), sounds([LONG, SHORT]), one_part(HEAD, 2), both)
     of_long, of_short = np.array([0.25, 5 / 3, 0.5]), np.array([0.0, 0, 0])  # SHORT's slope is (0, 1)
     np.testing.assert_allclose(matrix(table), [of_long, (of_long + of_short) / 2], rtol=1e-6)
 
@@ -138,8 +149,10 @@ def linear_task(encoder: ToyEncoder, n_clips: int = 6) -> tuple[list[NDArray], l
 def test_attribution_is_the_measured_loss_where_all_is_linear(sounds: Sounds) -> None:
     encoder = random_encoder(widths=(12,))
     clips, parts, members = linear_task(encoder)
-    table = attribute(encoder, sounds(clips), parts, members, Passes())
-    checked, summary = check(encoder, sounds(clips), parts, members, table, Passes(), 8, 4, n_clips=6)
+    table = attribute(encoder, sounds(clips), parts, members)
+    checked, summary = Attribution(encoder, sounds(clips), parts, members, Passes()).check(
+        table, Sample(8, 4, n_clips=6)
+    )
     np.testing.assert_allclose(checked["measured"], checked["attribution"], rtol=1e-4, atol=1e-6)
     assert summary["spearman_all"] > 0.99
     assert np.ptp(checked["attribution"]) > 0.01
@@ -148,7 +161,7 @@ def test_attribution_is_the_measured_loss_where_all_is_linear(sounds: Sounds) ->
 def test_attributions_sum_to_what_all_neurons_do_where_all_is_linear(sounds: Sounds) -> None:
     encoder = random_encoder(widths=(12,))
     clips, parts, members = linear_task(encoder)
-    summed = matrix(attribute(encoder, sounds(clips), parts, members, Passes())).sum(axis=1)
+    summed = matrix(attribute(encoder, sounds(clips), parts, members)).sum(axis=1)
     with scale(encoder, [(0, i) for i in range(12)], 0.0):
         without = encoder.embed(clips)
     own = members / members.sum(axis=1, keepdims=True)
@@ -163,8 +176,8 @@ def test_slope_and_loss_are_those_of_scaling_one_neuron(name: str, sounds: Sound
     encoder.embed(clips)  # what an encoder keeps from a pass in inference mode must not stop a gradient
     head, members = random_head(encoder.n_features, 3), np.array([[False, True, False], [True, False, False]])
     scan, parts = sounds(clips), one_part(head, 2)
-    table = attribute(encoder, scan, parts, members, Passes())
-    checked, _ = check(encoder, scan, parts, members, table, Passes(rows_per_pass=3), n_random=4, n_highest=4)
+    table = attribute(encoder, scan, parts, members)
+    checked, _ = Attribution(encoder, scan, parts, members, Passes(rows_per_pass=3)).check(table, Sample(4, 4))
     largest = checked["attribution"].abs().max()
     for row in checked.itertuples():
         clip = clips[int(np.flatnonzero(members[:, row.class_index])[0])]
@@ -215,8 +228,9 @@ def test_batches_that_do_not_fit_are_halved_and_give_the_same(sounds: Sounds) ->
 
     small.refused.clear()
     told.clear()
-    whole, summary = check(enough, sounds(clips), parts, members, table, passes, n_random=9, n_highest=4, n_clips=3)
-    again, told_of = check(small, sounds(clips), parts, members, table, passes, 9, 4, 3, progress=told.append)
+    sample = Sample(9, 4, n_clips=3)
+    whole, summary = Attribution(enough, sounds(clips), parts, members, passes).check(table, sample)
+    again, told_of = Attribution(small, sounds(clips), parts, members, passes).check(table, sample, told.append)
     assert set(small.refused) == {6}, "two neurons of three clips at once"
     assert told[-1] == 13 * 3
     pd.testing.assert_frame_equal(again, whole, rtol=1e-5, atol=1e-5)
@@ -227,9 +241,9 @@ def test_batches_of_the_check_are_halved_where_one_neuron_at_a_time_is_too_much(
     small = SmallMemory(most=1, most_forward=2)
     clips = noise(small, *[20 / small.sample_rate] * 6)
     parts, members = one_part(random_head(4, 2), 6), np.eye(2, dtype=bool)[[0, 1] * 3]
-    table = attribute(random_encoder(), sounds(clips), parts, members, Passes())
-    whole, _ = check(random_encoder(), sounds(clips), parts, members, table, Passes(), 5, 5)
-    again, _ = check(small, sounds(clips), parts, members, table, Passes(), 5, 5)
+    table = attribute(random_encoder(), sounds(clips), parts, members)
+    whole, _ = Attribution(random_encoder(), sounds(clips), parts, members, Passes()).check(table, Sample(5, 5))
+    again, _ = Attribution(small, sounds(clips), parts, members, Passes()).check(table, Sample(5, 5))
     assert small.refused[0] == 3
     pd.testing.assert_frame_equal(again, whole, rtol=1e-5, atol=1e-5)
 
@@ -240,11 +254,11 @@ def test_clip_that_does_not_fit_is_told(sounds: Sounds, most_forward: int) -> No
     clips = noise(small, *[20 / small.sample_rate] * 3)
     parts, members = one_part(random_head(4, 2), 3), np.eye(2, dtype=bool)[[0, 1, 0]]
     with pytest.raises(InputError, match=r"^toy on cpu has no memory for one clip of 0 s; cut long files, or use"):
-        attribute(small, sounds(clips), parts, members, Passes())
+        attribute(small, sounds(clips), parts, members)
     if not most_forward:
-        table = attribute(random_encoder(), sounds(clips), parts, members, Passes())
+        table = attribute(random_encoder(), sounds(clips), parts, members)
         with pytest.raises(InputError, match=r"^toy on cpu has no memory for one clip of 0 s"):
-            check(small, sounds(clips), parts, members, table, Passes())
+            Attribution(small, sounds(clips), parts, members, Passes()).check(table, Sample())
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory(sounds: Sounds, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +272,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(sounds: Sounds, monkeyp
 
     monkeypatch.setattr(encoder, "block", fails)
     with pytest.raises(RuntimeError, match="as a test"):
-        attribute(encoder, sounds(clips), parts, members, Passes())
+        attribute(encoder, sounds(clips), parts, members)
     assert len(asked) == 1
 
 
@@ -270,8 +284,8 @@ def test_permuting_classes_permutes_results(sounds: Sounds) -> None:
     renamed = LinearHead(head.mean, head.scale, head.weight, head.bias, order[head.class_index])
     moved = np.zeros_like(members)
     moved[:, order] = members
-    found = attribute(encoder, sounds(clips), parts, members, Passes())
-    again = attribute(encoder, sounds(clips), one_part(renamed, 6), moved, Passes())
+    found = attribute(encoder, sounds(clips), parts, members)
+    again = attribute(encoder, sounds(clips), one_part(renamed, 6), moved)
     for column in ("attribution", "standard_error", "n_clips"):
         np.testing.assert_allclose(matrix(again, column)[order], matrix(found, column), rtol=1e-12)
     assert len(np.unique(matrix(found).round(6), axis=0)) == 3
@@ -285,12 +299,12 @@ def test_every_clip_is_told_on_by_the_head_of_its_fold(sounds: Sounds) -> None:
     second = LinearHead(second.mean, second.scale, second.weight, second.bias, np.array([0, 2]))  # does not know 1
     folds = [Part(np.array([0, 1, 5]), first), Part(np.array([2, 3, 4]), second)]
     scan = sounds(clips)
-    alone = [matrix(attribute(encoder, scan, [part], members, Passes())) for part in folds]
+    alone = [matrix(attribute(encoder, scan, [part], members)) for part in folds]
     table = attribute(encoder, scan, folds, members, Passes(batch_size=2))
     assert matrix(table, "n_clips")[:, 0].tolist() == [2, 1, 2], "clip 4 has no class that its head knows"
     expected = [(alone[0][0] + alone[1][0]) / 2, alone[0][1], (alone[0][2] + alone[1][1]) / 2]
     np.testing.assert_allclose(matrix(table), expected, rtol=1e-6)
-    checked, summary = check(encoder, scan, folds, members, table, Passes(), n_random=16, n_highest=0)
+    checked, summary = Attribution(encoder, scan, folds, members, Passes()).check(table, Sample(16, 0))
     assert summary["n_clips"] == 5
     for row in checked.itertuples():
         losses = []
@@ -322,7 +336,7 @@ def test_highest_are_the_strongest_and_the_rest_are_drawn_without_them() -> None
     table = pd.DataFrame(values, index=[0, 1, 4]).rename_axis("class_index").rename_axis("neuron_index", axis=1)
     table = table.stack().rename("attribution").reset_index()
     choose = partial(attribution._choose, table)
-    chosen = choose(10, 5, np.random.default_rng(0))
+    chosen = choose(Sample(10, 5), np.random.default_rng(0))
     strength = np.abs(values).max(axis=0)
     assert chosen["neuron_index"][:5].tolist() == np.argsort(-strength)[:5].tolist()
     assert chosen["in_highest"].tolist() == [True] * 5 + [False] * 10
@@ -330,18 +344,19 @@ def test_highest_are_the_strongest_and_the_rest_are_drawn_without_them() -> None
     of_class = np.array([0, 1, 4])[np.abs(values).argmax(axis=0)]
     assert chosen["class_index"].tolist() == of_class[chosen["neuron_index"]].tolist()
     assert chosen["attribution"].abs().tolist() == strength[chosen["neuron_index"]].tolist()
-    assert choose(10, 5, np.random.default_rng(0)).equals(chosen)
-    assert not choose(10, 5, np.random.default_rng(1)).equals(chosen)
-    assert len(choose(200, 5, np.random.default_rng(0))) == 40, "there are no more"
+    assert choose(Sample(10, 5), np.random.default_rng(0)).equals(chosen)
+    assert not choose(Sample(10, 5), np.random.default_rng(1)).equals(chosen)
+    assert len(choose(Sample(200, 5), np.random.default_rng(0))) == 40, "there are no more"
 
 
 def test_rank_correlations_are_spearmans(sounds: Sounds) -> None:
     encoder = random_encoder(widths=(9, 9, 9))
     clips, parts, _ = linear_task(encoder)
     members = np.eye(3, dtype=bool)[[0, 1, 2, 0, 1, 2]]
-    table = attribute(encoder, sounds(clips), parts, members, Passes())
+    table = attribute(encoder, sounds(clips), parts, members)
     told: list[int] = []
-    checked, summary = check(encoder, sounds(clips), parts, members, table, Passes(), 15, 8, 1, 3, told.append)
+    attributed, sample = Attribution(encoder, sounds(clips), parts, members, Passes()), Sample(15, 8, 1, seed=3)
+    checked, summary = attributed.check(table, sample, told.append)
     groups = {"random": ~checked["in_highest"], "highest": checked["in_highest"], "all": checked["measured"] < np.inf}
     for name, which in groups.items():
         expected = spearmanr(checked["attribution"][which], checked["measured"][which]).statistic
@@ -374,10 +389,10 @@ def test_nothing_is_left_behind(sounds: Sounds, monkeypatch: pytest.MonkeyPatch,
     with torch.no_grad():
         before_call = state(encoder)
         if fails_at is None:
-            attribute(encoder, sounds(clips), parts, members, Passes())
+            attribute(encoder, sounds(clips), parts, members)
         else:
             with pytest.raises(RuntimeError, match="as a test"):
-                attribute(encoder, sounds(clips), parts, members, Passes())
+                attribute(encoder, sounds(clips), parts, members)
         assert state(encoder) == before_call
     assert state(encoder) == before
     assert sum(p.requires_grad for p in encoder.module.parameters()) == len(before[1]) - 1  # type: ignore[arg-type]

@@ -18,7 +18,6 @@ from core.recording import top_clips
 from core.recording.activations import Activations
 from core.results import TaskScores
 from core.run.config import AnalysisConfig
-from core.run.stages import score
 from core.scoring import scores
 from core.scoring.counts import count
 from tests.support.planted import scan_without_files
@@ -75,7 +74,6 @@ def scored(scan: Scan, activations: Activations, event: str) -> TaskScores:
     counts = count(Task(scan, "pitch"), activations, event, config.selection_splits())
     assert (counts.clips.units.held is None) == (units.HELD_BYTES == 0)
     heads = fit.fit_task(Task(scan, "pitch"), activations.embeddings)
-    return score.score(Task(config, replace(scan)), activations, "pitch", counts, heads)
 
 
 def assert_same(found: object, expected: object, name: str = "") -> None:

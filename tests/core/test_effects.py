@@ -9,7 +9,16 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from core.ablation.effects import Resamples, compare, control_p, correct_for_many, hits, mcnemar, paired_interval
+from core.ablation.effects import (
+    Controls,
+    Resamples,
+    compare,
+    control_p,
+    correct_for_many,
+    hits,
+    mcnemar,
+    paired_interval,
+)
 from core.evidence.fdr import benjamini_hochberg
 from core.results import Ablation
 
@@ -48,6 +57,18 @@ def test_interval_stays_within_possible_differences() -> None:
 NAMES = ["a", "empty", "c"]
 
 
+def compared(
+    before: NDArray,
+    after: NDArray,
+    controls: NDArray,
+    members: NDArray,
+    names: list[str],
+    resamples: Resamples | None = None,
+) -> tuple[pd.DataFrame, NDArray]:
+    """With controls that are matched in layer alone."""
+    return compare(before, after, Controls(controls, controls[:0]), members, names, resamples)
+
+
 def whole(right: NDArray, members: NDArray) -> NDArray:
     """As `hits` gives, where each clip has one label: right or wrong in its class and as a whole."""
     return np.concatenate([right[..., None] & members, right[..., None]], axis=-1)
@@ -60,7 +81,7 @@ def test_comparison_worked_by_hand() -> None:
     controls = np.array([[1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 1, 1]], dtype=bool)
     members = labels[:, None] == np.arange(3)
     told = (whole(right, members) for right in (before[None], after[None], controls))
-    effects, deltas = compare(*told, members, NAMES)
+    effects, deltas = compared(*told, members, NAMES)
     assert [n if isinstance(n, str) else None for n in effects["class_name"]] == [None, "a", "c"]
     assert effects["n_clips"].tolist() == [6, 4, 2]
     np.testing.assert_allclose(effects["accuracy_unablated"], [4 / 6, 3 / 4, 1 / 2])
@@ -101,7 +122,7 @@ def test_comparison_of_several_labels_worked_by_hand() -> None:
     members = np.array([[1, 1], [1, 0], [1, 1]], dtype=bool)
     before = hits(np.array([[0, 1], [0, 1], [1, 0]]), members)
     after = hits(np.array([[0, 1], [1, 0], [1, -1]]), members)
-    effects, _ = compare(before[None], after[None], before[None], members, ["a", "b"])
+    effects, _ = compared(before[None], after[None], before[None], members, ["a", "b"])
     assert effects["n_clips"].tolist() == [3, 3, 2]
     np.testing.assert_allclose(effects["accuracy_unablated"], [1, 1, 1])
     np.testing.assert_allclose(effects["accuracy_ablated"], [2 / 3, 1 / 3, 1])
@@ -111,7 +132,7 @@ def test_comparison_without_controls_leaves_them_unknown() -> None:
     answers = np.array([True, False])
     members = np.eye(2, dtype=bool)
     told = whole(answers, members)
-    effects, deltas = compare(told[None], told[None], np.zeros((0, 2, 3), dtype=bool), members, ["a", "b"])
+    effects, deltas = compared(told[None], told[None], np.zeros((0, 2, 3), dtype=bool), members, ["a", "b"])
     assert deltas.shape == (0, 3)
     assert effects["control_delta_mean"].isna().all()
     assert (effects["n_controls"] == 0).all()
@@ -186,9 +207,9 @@ def test_beyond_control_worked_by_hand() -> None:
     before, after = np.array([[1, 1, 1, 1]], dtype=bool), np.array([[0, 0, 0, 1]], dtype=bool)
     controls = np.array([[0, 1, 1, 1], [1, 1, 1, 1]], dtype=bool)
     active = np.array([[0, 0, 1, 1]], dtype=bool)
-    told = (np.stack([x, x], axis=-1) for x in (before, after, controls))
+    b, a, *beside = (np.stack([x, x], axis=-1) for x in (before, after, controls, active))
     resamples = Resamples.of(members, None, 0)
-    effects, deltas = compare(*told, members, ["a"], np.stack([active, active], axis=-1), resamples)
+    effects, deltas = compare(b, a, Controls(*beside), members, ["a"], resamples)
     row = effects.iloc[1]
     assert row["beyond_control"] == row["delta"] - row["control_delta_mean"] == -0.75 + 0.125
     assert deltas[:, 1].tolist() == [-0.25, 0.0]
@@ -212,7 +233,7 @@ def test_bootstrap_interval_holds_the_truth_as_often_as_it_says() -> None:
         before, after, controls = (
             right_in_one_class(s, p, rng) for s, p in (((1, 60), 0.9), ((1, 60), 0.5), ((3, 60), 0.8))
         )
-        effects, _ = compare(before, after, controls, members, ["a"], None, resamples)
+        effects, _ = compared(before, after, controls, members, ["a"], resamples)
         inside.append(effects["beyond_control_low"].iloc[0] <= -0.3 <= effects["beyond_control_high"].iloc[0])
     assert 0.91 <= np.mean(inside) <= 0.98
 
@@ -227,8 +248,8 @@ def test_interval_over_groups_is_wide_where_clips_of_a_group_go_together() -> No
     apart[0, np.arange(40) % 2 == 0] = False
     of_groups, of_clips = Resamples.of(members, groups, 0), Resamples.of(members, None, 0)
     for after, wide in ((together, True), (apart, False)):
-        grouped, _ = compare(before, after, before, members, ["a"], None, of_groups)
-        alone, _ = compare(before, after, before, members, ["a"], None, of_clips)
+        grouped, _ = compared(before, after, before, members, ["a"], of_groups)
+        alone, _ = compared(before, after, before, members, ["a"], of_clips)
         row, clip = grouped.iloc[0], alone.iloc[0]
         assert row["group_ci_low"] <= row["delta"] == -0.5 <= row["group_ci_high"]
         assert (row["group_ci_low"], row["group_ci_high"]) == (row["beyond_control_low"], row["beyond_control_high"])
@@ -248,7 +269,7 @@ def test_groups_not_known_are_clips_of_their_own_and_one_group_tells_nothing() -
     assert np.unique(whole.sum(axis=1)).size > 1
     assert second.shape == (1000, 3)
     right = np.ones((1, 6, 3), dtype=bool)
-    effects, _ = compare(right, right, right, members, ["a", "b"], None, Resamples.of(members, groups, 0))
+    effects, _ = compared(right, right, right, members, ["a", "b"], Resamples.of(members, groups, 0))
     assert effects["group_ci_low"].isna().tolist() == [False, True, False]
     assert effects["beyond_control_low"].isna().tolist() == [False, True, False]
 
@@ -267,7 +288,7 @@ def test_heads_differ_in_what_they_lose() -> None:
     members = np.ones((4, 1), dtype=bool)
     before = np.array([[1, 1, 1, 1], [1, 1, 1, 0], [0, 0, 1, 1]], dtype=bool)
     after = np.array([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]], dtype=bool)
-    effects, _ = compare(*(np.stack([x, x], axis=-1) for x in (before, after, before[:0])), members, ["a"])
+    effects, _ = compared(*(np.stack([x, x], axis=-1) for x in (before, after, before[:0])), members, ["a"])
     row = effects.iloc[1]
     assert row[["delta", "n_heads", "delta_heads_low", "delta_heads_high"]].tolist() == [-0.5, 3, -0.5, 0.25]
     assert row["accuracy_unablated"] == 1.0

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from core.ablation.answers import Answers
-from core.ablation.conditions import Asked, ask_all
+from core.ablation.conditions import Asked, Inquiry, ask_all
 from core.datasets.manifest import read
 from core.datasets.scan import Scan, scan
 from core.datasets.task import Task
@@ -24,8 +24,9 @@ from core.recording import activations, extract, top_clips, traces
 from core.recording.passes import Passes
 from core.run import load
 from core.run.config import AnalysisConfig
-from core.run.stages import ablate, trace
-from core.run.stages import extract as extract_
+from core.run.stages.ask import Asker
+from core.run.stages.extract import _refuse_unsafe, extract_on_ranks
+from core.run.stages.trace import find_on_ranks
 from tests.support.planted import planted_encoder, scan_tones
 from tests.support.small_study import make_dataset
 
@@ -76,17 +77,18 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
 def test_extraction_and_traces_in_shares(nano: Encoder, pets: Scan, tmp_path: Path, world: int) -> None:
     alone = activations.open_activations(nano, pets, tmp_path / "alone", "exclude", "float32")
-    extract.extract(nano, pets, alone, batch_size=3)
+    extract.extract(nano, pets, alone, Passes(3))
     expected = traces.trace(nano, pets, alone, Passes(3))
     shared = activations.open_activations(nano, pets, tmp_path / "shared", "exclude", "float32")
     ranks, told = team(world, nano, pets), list[int]()
-    extract_.extract(ranks, nano, pets, shared, 3, "exclude", "float32", 1, told.append)
+    extract_on_ranks(ranks, nano, pets, shared, Passes(3, workers=1), told.append)
     assert told[0] == 0
     assert told[-1] == 16
     assert told == sorted(told)
     chosen = top_clips.choose("pets", shared)
     (shared.folder / "traces-9.part").write_bytes(b"of a run that was killed")
-    found = trace.trace(ranks, nano, pets, shared, 3, "exclude", "float32", 1, told.append, chosen)
+    of_ranks = find_on_ranks(ranks, nano, pets, (chosen, shared.folder), Passes(3, workers=1), told.append)
+    found = traces.traces_of("pets", chosen, of_ranks)
     for (one, ours), (other, theirs) in zip(found.patterns, expected.patterns, strict=True):
         assert one == other
         assert [(p.clip_index, p.peak) for p in ours] == [(p.clip_index, p.peak) for p in theirs]
@@ -105,7 +107,7 @@ def test_answers_in_shares(tones: Scan, tmp_path: Path, world: int, batch_size: 
     def opened(name: str) -> Answers:
         return Answers.open(tmp_path / name, 1, len(CHANGES), len(clips), 1)
 
-    ask_all(encoder, tones, parts, CHANGES, passes, opened("alone"), range(8))
+    ask_all(encoder, tones, parts, Inquiry(CHANGES, range(8), opened("alone"), passes))
     asked: list[tuple[int, int]] = []
     write = Answers.write
 
@@ -117,10 +119,10 @@ def test_answers_in_shares(tones: Scan, tmp_path: Path, world: int, batch_size: 
     shared = opened("shared")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Answers, "write", once)
-        ask = ablate.asker(team(world, encoder, tones))
-        ask(encoder, tones, parts, CHANGES, passes, shared, [1, 4, 2])
+        ask = Asker(team(world, encoder, tones))
+        ask(encoder, tones, parts, Inquiry(CHANGES, [1, 4, 2], shared, passes))
         assert shared.n_done == 3 * len(clips)
-        ask(encoder, tones, parts, CHANGES, passes, shared, range(8))
+        ask(encoder, tones, parts, Inquiry(CHANGES, range(8), shared, passes))
     assert sum(a * b for a, b in asked) == 9 * len(clips)
     assert bytes_of(tmp_path / "shared") == bytes_of(tmp_path / "alone")
 
@@ -129,10 +131,8 @@ def test_every_rank_has_conditions_where_batches_are_few(tones: Scan, tmp_path: 
     clips = np.flatnonzero(Task(tones, "tone").in_splits("test"))[:6]
     for rank in range(3):
         answers = Answers.open(tmp_path / str(rank), 1, len(CHANGES), len(clips), 1)
-        ask_all(
-            planted_encoder(), tones, [Asked(clips, HEADS[:1])], CHANGES, Passes(6, 6), answers, range(8),
-            ranks=Ranks(rank, 3, rank, 3),
-        )  # fmt: skip
+        inquiry = Inquiry(CHANGES, range(8), answers, Passes(6, 6))
+        ask_all(planted_encoder(), tones, [Asked(clips, HEADS[:1])], inquiry, ranks=Ranks(rank, 3, rank, 3))
         assert answers.done.sum() == 3 * len(clips)
 
 
@@ -189,9 +189,9 @@ def test_file_systems_that_lose_rows_are_refused(tmp_path: Path) -> None:
         f"/dev/sda / ext4 rw 0 0\nhome:/x {tmp_path}/home nfs4 rw 0 0\nfs {tmp_path}/home/scratch lustre rw 0 0\n"
     )
     for place in ("", "home/scratch/a"):
-        extract_._refuse_unsafe(tmp_path / place, mounts)
+        _refuse_unsafe(tmp_path / place, mounts)
     with pytest.raises(InputError, match="is on nfs4, where rows that several machines write to one file get lost"):
-        extract_._refuse_unsafe(tmp_path / "home/atlas.files", mounts)
+        _refuse_unsafe(tmp_path / "home/atlas.files", mounts)
 
 
 def test_a_folder_that_another_machine_does_not_see_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.datasets.task import Task
 from core.evidence import heavy_units
 from core.evidence.exchange import Exchange
 from core.evidence.permutation import ClipCounts, evidence
@@ -53,7 +52,7 @@ def test_p_is_near_that_of_all_deals(name: str) -> None:
     counts, _ = counts_of(600, exchange)
     deals = every_deal(exchange.stratum, labels)
     members = np.stack([~labels, labels], axis=1)
-    z, p = evidence(Task(counts, counts.by_class(members)[0]), members)
+    z, p = evidence(counts, counts.by_class(members)[0], members)
     exact = true_p(counts, labels, deals)
     small = (exact < 0.2) & (p[1] < 0.1)
     assert small.sum() > 50
@@ -119,6 +118,6 @@ def test_small_classes_of_unequal_recordings_pass_no_more_often_than_they_may(
     p = []
     for _ in range(40):
         members = rng.permutation(label)[:, None] == np.arange(6)
-        p.append(evidence(Task(counts, counts.by_class(members)[0]), members)[1])
+        p.append(evidence(counts, counts.by_class(members)[0], members)[1])
     over = [(np.array(p) <= level).mean() / level for level in (0.01, 0.001, 1e-4, 1e-5)]
     assert (max(over) <= 1.5) == as_it_is, over

@@ -13,7 +13,6 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm, pearson3, skew
 
-from core.datasets.task import Task
 from core.evidence.exchange import Exchange
 from core.evidence.fdr import benjamini_hochberg, significant
 from core.evidence.permutation import ClipCounts, Moments, evidence, significant_pairs, standardised
@@ -42,7 +41,7 @@ def evidence_of(
     """``labels`` of the clips; those of a unit are alike."""
     counts = ClipCounts.of(positive, tokens, exchange)
     members = one_hot(labels)[counts.exchange.first]
-    return evidence(Task(counts, counts.by_class(members)[0]), members)
+    return evidence(counts, counts.by_class(members)[0], members)
 
 
 def test_class_sums_are_those_of_the_clips() -> None:
@@ -265,7 +264,7 @@ def test_significant_pairs_are_those_of_all_p(n_classes: int, share_planted: flo
     counts = ClipCounts.of(positive, np.full(150, 99))
     members = one_hot(labels, n_classes)
     moments, sums = Moments.of(counts, members), counts.by_class(members)[0]
-    _, p = evidence(Task(counts, sums), members)
+    _, p = evidence(counts, sums, members)
     looked_at = standardised(counts, moments, sums, members) > 1
     looked_at[:, counts.sparse.neuron] = True
     expected = significant(np.where(looked_at, p, 1.0), 0.05)

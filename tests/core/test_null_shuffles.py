@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.datasets.task import Task
 from core.evidence.exchange import Exchange
 from core.evidence.fdr import benjamini_hochberg
 from core.evidence.permutation import ClipCounts, Moments, evidence, significant_pairs
@@ -141,7 +140,7 @@ def test_null_holds_the_voice_where_voices_are_kept_together() -> None:
         counts = ClipCounts.of(positive, np.full(120, 65), exchange)
         of_units = members[counts.exchange.first]
         null = shuffled_null(counts, of_units, [LAPE, calibrated], 60, seed=0)
-        nulls.append((null, benjamini_hochberg(evidence(Task(counts, counts.by_class(of_units)[0]), of_units)[1])))
+        nulls.append((null, benjamini_hochberg(evidence(counts, counts.by_class(of_units)[0], of_units)[1])))
     (clips, q_clips), (voices, q_voices) = nulls
     assert (q_clips < 0.05).mean() > 0.2
     assert (q_voices < 0.05).mean() < 0.01

@@ -14,6 +14,7 @@ from core.datasets.task import Task
 from core.encoders import Encoder
 from core.probes import fit
 from core.recording import activations, extract
+from core.recording.passes import Passes
 from core.results import Ablation, NullSummary, Selection, TaskScores
 from core.scoring.counts import TaskCounts, count
 from core.scoring.scores import masks, score
@@ -56,7 +57,7 @@ class Study:
 def run(folder: Path, shuffle_labels: int | None = None) -> Study:
     encoder, scanned = planted_encoder(), scan_tones(folder, shuffle_labels)
     matrices = activations.open_activations(encoder, scanned, folder, "exclude", "float32")
-    extract.extract(encoder, scanned, matrices, batch_size=32)
+    extract.extract(encoder, scanned, matrices, Passes(32))
     counts = count(Task(scanned, "tone"), matrices, "positive", SPLITS)
     scores = score(Task(scanned, "tone"), counts, SETTINGS, n_shuffles=100, seed=0)
     head = fit.fit_task(Task(scanned, "tone"), np.asarray(matrices.embeddings))
@@ -80,8 +81,8 @@ def ablated(true: Study) -> dict[tuple[str, str], Ablation]:
     names, z, p = true.counts.names, true.counts.z, true.counts.p
     targets = ablate.choose_targets("calibrated", None, names, z, p, mask)
     targets += ablate.choose_targets("top 5%", 0.05, names, z, p, None)
-    members, class_names = Task(true.scan, "tone").members, Task(true.scan, "tone").class_names
-    found = ablate.Sweep(true.encoder, Task(true.scan, "tone"), true.head.parts, targets, ablate.Setting(n_controls=20, seed=3)).run()  # fmt: skip
+    task, setting = Task(true.scan, "tone"), ablate.Setting(n_controls=20, seed=3)
+    found = ablate.Sweep(true.encoder, task, true.head.parts, targets, setting).run()
     return {(a.selection, a.target): a for a in found}
 
 

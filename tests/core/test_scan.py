@@ -197,10 +197,10 @@ def test_keys_follow_what_they_stand_for(dataset: Dataset, tmp_path: Path) -> No
 def test_labels_and_splits_in_order(dataset: Dataset, tmp_path: Path) -> None:
     unlabelled = replace(dataset, clips=(replace(dataset.clips[0], labels={}), *dataset.clips[1:]))
     found: Scan = scan(unlabelled, tmp_path / "cache.csv")
-    labels, names = Task(found, "kind").labels, Task(found, "kind").class_names
-    assert names == ["h", "n"]
-    assert labels.tolist() == [-1, 0, 1]
-    assert found.in_splits("test").tolist() == [False, False, True]
+    task = Task(found, "kind")
+    assert task.class_names == ["h", "n"]
+    assert task.labels.tolist() == [-1, 0, 1]
+    assert task.in_splits("test").tolist() == [False, False, True]
     assert found.record().clips[2].labels == {"kind": "n"}
 
 
@@ -208,27 +208,27 @@ def test_classes_of_each_clip(dataset: Dataset, tmp_path: Path) -> None:
     labels = ("dog,bark", "broken", "", " bark , dog,bark")
     clips = tuple(replace(c, labels={"kind": k} if k else {}) for c, k in zip(dataset.clips, labels, strict=True))
     found = scan(replace(dataset, clips=clips, multilabel=("kind",)), tmp_path / "cache.csv")
-    members, names = Task(found, "kind").members, Task(found, "kind").class_names
-    assert names == ["bark", "dog"]
-    assert members.tolist() == [[True, True], [False, False], [True, True]]
+    task = Task(found, "kind")
+    assert task.class_names == ["bark", "dog"]
+    assert task.members.tolist() == [[True, True], [False, False], [True, True]]
     assert [c.labels for c in found.record().clips] == [{"kind": ("dog", "bark")}, {}, {"kind": ("bark", "dog")}]
     with pytest.raises(ValueError, match="several labels of kind"):
-        found.labels("kind")
-    one = scan(dataset, tmp_path / "cache.csv")
-    (labels_of, names), (members, _) = one.labels("kind"), one.members("kind")
-    assert members.tolist() == (labels_of[:, None] == np.arange(len(names))).tolist()
-    assert one.content_key != scan(replace(dataset, multilabel=("kind",)), tmp_path / "cache.csv").content_key
+        _ = task.labels
+    one = Task(scan(dataset, tmp_path / "cache.csv"), "kind")
+    assert one.members.tolist() == (one.labels[:, None] == np.arange(len(one.class_names))).tolist()
+    assert one.scan.content_key != scan(replace(dataset, multilabel=("kind",)), tmp_path / "cache.csv").content_key
 
 
 def test_attribute_with_a_split_of_its_own(dataset: Dataset, tmp_path: Path) -> None:
     own = replace(dataset, split_of={"kind": ("test", "train", "valid", "")})
     found = scan(own, tmp_path / "cache.csv")
-    assert Task(found, "kind").splits.tolist() == ["test", "valid", ""], "the broken file's went with it"
+    kind = Task(found, "kind")
+    assert kind.splits.tolist() == ["test", "valid", ""], "the broken file's went with it"
     assert [clip.splits for clip in found.record().clips] == [{"kind": "test"}, {"kind": "valid"}, {"kind": ""}]
-    assert Task(found, "other").splits.tolist() == found.splits().tolist() == ["train", "train", "test"]
-    assert Task(found, "kind").in_splits("test").tolist() == [True, False, False]
-    assert Task(found, "kind").in_splits("train", "valid", "test").tolist() == [True, True, False]
-    assert Task(found, "kind").tested.tolist() == [True, False, False]
+    assert Task(found, "other").splits.tolist() == [c.split for c in found.dataset.clips] == ["train", "train", "test"]
+    assert kind.in_splits("test").tolist() == [True, False, False]
+    assert kind.in_splits("train", "valid", "test").tolist() == [True, True, False]
+    assert kind.tested.tolist() == [True, False, False]
     assert found.content_key != scan(dataset, tmp_path / "cache.csv").content_key
     other = replace(dataset, split_of={"kind": ("test", "train", "test", "")})
     assert found.content_key != scan(other, tmp_path / "cache.csv").content_key
@@ -236,11 +236,11 @@ def test_attribute_with_a_split_of_its_own(dataset: Dataset, tmp_path: Path) -> 
 
 def test_folds_in_order_of_their_numbers_the_last_is_the_test_split(dataset: Dataset, tmp_path: Path) -> None:
     clips = tuple(replace(c, split=f"fold {k}") for c, k in zip(dataset.clips, (10, 1, 9, 2), strict=True))
-    found = scan(replace(dataset, clips=clips), tmp_path / "cache.csv")
-    assert folds.names(found.splits().tolist()) == ["fold 2", "fold 9", "fold 10"]
+    found = Task(scan(replace(dataset, clips=clips), tmp_path / "cache.csv"), "kind")
+    assert folds.names(found.splits.tolist()) == ["fold 2", "fold 9", "fold 10"]
     assert found.in_splits("test").tolist() == [True, False, False]
     assert found.in_splits("train").tolist() == [False, True, True]
-    assert Task(found, "kind").tested.all()
+    assert found.tested.all()
     assert folds.names(["train", "fold x", "folder 1"]) == []
 
 

@@ -96,7 +96,7 @@ def test_last_fold_is_the_check_on_what_the_others_chose() -> None:
 
 def test_evidence_is_that_of_the_selection_clips() -> None:
     counts = count()
-    z, p = evidence(Task(counts.clips, counts.positive), counts.unit_members)
+    z, p = evidence(counts.clips, counts.positive, counts.unit_members)
     np.testing.assert_array_equal(counts.z, z)
     np.testing.assert_array_equal(counts.p, p)
     assert (counts.z[0] > 1.9).all()

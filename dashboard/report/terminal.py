@@ -8,6 +8,7 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from dashboard.report import tables
+from dashboard.shared.text.numbers import between, number
 from db.reads import report, study
 
 _LACKS = 5
@@ -94,12 +95,13 @@ def _around(frame: pd.DataFrame, value: str, ends: str = "") -> list[str]:
     values = [_percent(one) for one in frame[value]]
     if not ends:
         return values
-    low, high = ([_percent(one) for one in frame[f"{ends}_{end}"]] for end in ("low", "high"))
-    return [v if a == "–" else f"{v} ({a}, {b})" for v, a, b in zip(values, low, high, strict=True)]
+    spans = zip(frame[f"{ends}_low"], frame[f"{ends}_high"], strict=True)
+    written = [between(low, high, _percent, "({}, {})") for low, high in spans]
+    return [one if span == "–" else f"{one} {span}" for one, span in zip(values, written, strict=True)]
 
 
 def _percent(value: float) -> str:
-    return "–" if pd.isna(value) else f"{round(100 * value)}".replace("-", "−")
+    return number(100 * value, "z.0f")
 
 
 def _seconds(value: float) -> str:

@@ -78,8 +78,8 @@ def test_a_neuron_is_told_with_lift_interval_q_and_entropy(store: Path, monkeypa
     app = show(store, monkeypatch, **HERE)
     assert not app.warning
     text_of_page = said(app)
-    assert "class-specific for dog (4.2× [3.5, 5.0], q 0.003)" in text_of_page
-    assert "lower than shuffled labels give (q 0.002)" in text_of_page
+    assert "class-specific for dog (4.2× [3.5, 5.0], q = 0.003)" in text_of_page
+    assert "lower than shuffled labels give (q = 0.002)" in text_of_page
     assert "cannot be told from level" in text_of_page
     assert "**level +0.60**" in text_of_page  # beyond what 80 clips give by chance
     assert "among 3 others that fire" in text_of_page

@@ -137,9 +137,9 @@ def test_a_headline_for_every_case() -> None:
         "entropy": 1.0, "n_classes": 8, "entropy_rank": 12.0, "n_neurons": 3000, "entropy_q_value": 0.2,
     }  # fmt: skip
     told = facts.headline(pairs, standing, "a", "aape")
-    assert "**class-specific for u (2.5× [2.0, 3.0], q < 0.0001), v (2.5×, q 0.04), w" in told
+    assert "**class-specific for u (2.5× [2.0, 3.0], q < 0.0001), v (2.5×, q = 0.04), w" in told
     assert "and 1 more** in a, and for some class of 1 other task." in told
-    assert "Entropy 1.00 of at most 2.08 nats, rank 12 of 3,000: no lower than shuffled labels give (q 0.2)." in told
+    assert "Entropy 1.00 of at most 2.08 nats, rank 12 of 3,000: no lower than shuffled labels give (q = 0.2)." in told
     other = facts.headline(pairs, {**standing, "entropy_q_value": np.nan}, "c", "aape")
     assert "class-specific for nothing in c, but for some class of 2 other tasks." in other
     assert "whether that is lower than chance was not computed" in other

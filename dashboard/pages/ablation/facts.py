@@ -9,6 +9,7 @@ import pandas as pd
 
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import facts, words
+from dashboard.shared.text.numbers import between
 
 ALL_CLIPS = "all"
 OWN = "own"
@@ -170,7 +171,7 @@ def specific_sentence(specificity: pd.DataFrame) -> str:
     lead = f"{who} by their own neurons {compared} do"
     if pd.isna(best["ci_low"]):
         return f"{lead}; too few classes for an interval."
-    interval = f"{words.number(100 * best['ci_low'], '.1f')} to {words.number(100 * best['ci_high'], '.1f')}"
+    interval = between(100 * best["ci_low"], 100 * best["ci_high"], ".1f")
     doubt = "" if best["ci_low"] > 0 else ", so it may be nothing"
     return f"{lead} (95 % interval {interval}{doubt})."
 

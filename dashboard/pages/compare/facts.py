@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dashboard.shared.text.facts import Q_LIMIT, action
-from dashboard.shared.text.words import number, plain
+from dashboard.shared.text.numbers import BRACKETS, between, counted, number, p_value
+from dashboard.shared.text.words import plain
 
 UNTRAINED = "-untrained"
 MOST_PERMUTATIONS, MANY_PAIRS, PERMUTATIONS_OF_MANY = 999, 5_000, 199
@@ -63,7 +64,7 @@ def coverage_sentences(coverage: pd.DataFrame, a: str, b: str) -> list[str]:
     difference = of[b].loc[tasks, "coverage"] - of[a]["coverage"]
     n_more, n_less = int((difference > 0).sum()), int((difference < 0).sum())
     told.append(
-        f"Mean coverage over the {_counted(len(tasks), 'task')} of both: {means[0]}, {means[1]}. {plain(b)} covers "
+        f"Mean coverage over the {counted(len(tasks), 'task')} of both: {means[0]}, {means[1]}. {plain(b)} covers "
         f"more classes in {n_more}, fewer in {n_less}, as many in {len(tasks) - n_more - n_less}."
     )
     sure = beyond_null(coverage)
@@ -83,7 +84,7 @@ def coverage_sentences(coverage: pd.DataFrame, a: str, b: str) -> list[str]:
         of_task = with_both[more] / with_both[less]
         spread = f"; task by task {of_task.min():.2g} to {of_task.max():.2g} times"
     told.append(
-        f"Where at least one goes beyond shuffled labels ({_counted(len(counts), 'task')}), {plain(more)} has {times} "
+        f"Where at least one goes beyond shuffled labels ({counted(len(counts), 'task')}), {plain(more)} has {times} "
         f"class-specific neurons ({counts[more].sum():,} against {counts[less].sum():,}, summed over tasks{spread})."
     )
     return told
@@ -136,7 +137,7 @@ def probe_sentence(differences: pd.DataFrame, a: str, b: str) -> str:
     known = differences[differences["low"].notna()]
     better, worse = int((known["low"] > 0).sum()), int((known["high"] < 0).sum())
     text = (
-        f"{plain(b)} is better in {better} and {plain(a)} in {worse} of {_counted(len(known), 'task')} by more than "
+        f"{plain(b)} is better in {better} and {plain(a)} in {worse} of {counted(len(known), 'task')} by more than "
         "the 95 % interval of the difference (as if they had heard different clips, so rather too wide)"
     )
     if len(known) and (better or worse):
@@ -144,7 +145,7 @@ def probe_sentence(differences: pd.DataFrame, a: str, b: str) -> str:
         row = clear.sort_values("difference", key=abs).iloc[-1]
         text += (
             f"; most in {plain(row['task'])}: {number(100 * row['difference'], '+.1f')} points "
-            f"[{number(100 * row['low'], '+.1f')}, {number(100 * row['high'], '+.1f')}]"
+            f"{between(100 * row['low'], 100 * row['high'], '+.1f', BRACKETS)}"
         )
     return f"{text}."
 
@@ -236,8 +237,8 @@ def sharing_sentence(a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
         )
     verdict = "more alike than chance gives" if found.p < Q_LIMIT else "no more alike than chance gives"
     return (
-        f"Correlation of the two matrices: **r = {number(found.r)}** over {found.n_classes} classes; with the classes "
-        f"of one dealt anew {number(found.low)} to {number(found.high)} (95 %), p = {found.p:.2g} (Mantel, "
+        f"Correlation of the two matrices: **r = {number(found.r, '.2f')}** over {found.n_classes} classes; with the "
+        f"classes of one dealt anew {between(found.low, found.high, '.2f')} (95 %), p {p_value(found.p)} (Mantel, "
         f"{found.n_permutations:,} orders). They are {verdict}."
     )
 
@@ -257,7 +258,7 @@ def pitch_sentences(counts: pd.DataFrame) -> list[str]:
     told = []
     for task, rows in counts.groupby("task", sort=False):
         of = [
-            f"**{plain(row['model'])}** {_counted(row['n_tuned'], 'pitch neuron')}, {row['n_octave']:,} of which "
+            f"**{plain(row['model'])}** {counted(row['n_tuned'], 'pitch neuron')}, {row['n_octave']:,} of which "
             f"answer to octaves ({CHANCE_OVER_ZERO * row['n_with_index']:,.0f} by chance)"
             for row in rows.to_dict("records")
         ]
@@ -320,7 +321,3 @@ def _settings(text: object) -> dict[str, Any]:
 
 def _told(settings: dict[str, Any], name: str) -> str:
     return json.dumps(settings[name], ensure_ascii=False) if name in settings else "not known"
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"

@@ -6,7 +6,8 @@ import pandas as pd
 
 from dashboard.shared.text import facts
 from dashboard.shared.text.glossary import TERMS
-from dashboard.shared.text.words import number, plain
+from dashboard.shared.text.numbers import counted, number
+from dashboard.shared.text.words import plain
 
 SMALL_CLASS = 10  # selection clips; the run warns of the same
 
@@ -42,7 +43,7 @@ def sentences(rows: pd.DataFrame) -> list[str]:
     for row in rows.to_dict("records"):
         text = (
             f"**{plain(row['model'])}** covers **{row['n_classes_covered']:,} of {row['n_classes']:,}** classes with "
-            f"{_counted(row['n_class_specific'], 'neuron')}"
+            f"{counted(row['n_class_specific'], 'neuron')}"
         )
         if pd.isna(row["null_coverage_mean"]):
             text += "; without shuffled labels beside it, that says little"
@@ -60,10 +61,6 @@ def sentences(rows: pd.DataFrame) -> list[str]:
             )
         told.append(f"{text}.")
     return told
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def mark_own(curves: pd.DataFrame, coverage: pd.DataFrame) -> pd.DataFrame:

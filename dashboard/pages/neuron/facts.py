@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from dashboard.shared.text.facts import Q_LIMIT
-from dashboard.shared.text.words import listed, number, plain
+from dashboard.shared.text.numbers import BRACKETS, between, number, p_value
+from dashboard.shared.text.words import listed, plain
 
 _Z = 1.959963984540054  # of a 95 % interval
 MOST_BARS = 14
@@ -58,7 +59,7 @@ def headline(pairs: pd.DataFrame, standing: Mapping[Any, Any] | None, task: str,
 def _lifts(pairs: pd.DataFrame, most: int = 3) -> str:
     told = []
     for row in pairs.head(most).to_dict("records"):
-        lift = "" if pd.isna(row["lift"]) else f" ({lift_text(row)}, q {q_text(row['q_value'])})"
+        lift = "" if pd.isna(row["lift"]) else f" ({lift_text(row)}, q {p_value(row['q_value'])})"
         told.append(f"{plain(row['class_name'])}{lift}")
     more = len(pairs) - len(told)
     return ", ".join(told) + (f" and {more} more" if more > 0 else "")
@@ -68,17 +69,8 @@ def lift_text(row: Mapping[Any, Any]) -> str:
     """Write a lift with its interval."""
     if pd.isna(row["lift"]):
         return "–"
-    within = (
-        "" if pd.isna(row["lift_low"]) else f" [{number(row['lift_low'], '.1f')}, {number(row['lift_high'], '.1f')}]"
-    )
-    return f"{number(row['lift'], '.1f')}×{within}"
-
-
-def q_text(q_value: float) -> str:
-    """Write a q, in few digits."""
-    if pd.isna(q_value):
-        return "not computed"
-    return "< 0.0001" if q_value < 1e-4 else f"{q_value:.2g}"
+    interval = "" if pd.isna(row["lift_low"]) else f" {between(row['lift_low'], row['lift_high'], '.1f', BRACKETS)}"
+    return f"{number(row['lift'], '.1f')}×{interval}"
 
 
 def selective_sentence(standing: Mapping[Any, Any]) -> str:
@@ -92,7 +84,7 @@ def selective_sentence(standing: Mapping[Any, Any]) -> str:
     if pd.isna(q_value):
         return f"{text}; whether that is lower than chance was not computed."
     verdict = "lower than shuffled labels give" if q_value < Q_LIMIT else "no lower than shuffled labels give"
-    return f"{text}: {verdict} (q {q_text(q_value)})."
+    return f"{text}: {verdict} (q {p_value(q_value)})."
 
 
 def task_order(answers: pd.DataFrame, pairs: pd.DataFrame, task: str) -> tuple[list[str], list[str]]:
@@ -117,9 +109,7 @@ def bars(answers: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     return answers.assign(
         lift=rate / others.where(others > 0),
         selected=[bool(row) for row in found],
-        interval=[
-            "–" if pd.isna(row.get("lift_low")) else f"{row['lift_low']:.1f} to {row['lift_high']:.1f}" for row in found
-        ],
+        interval=[between(row.get("lift_low", math.nan), row.get("lift_high", math.nan), ".1f") for row in found],
         q_value=[row.get("q_value", math.nan) for row in found],
         replicated=[tested.get(row.get("replicated"), "not tested") for row in found],
     )
@@ -146,7 +136,7 @@ def entropies(selectivity: pd.DataFrame) -> pd.DataFrame:
                 "never fires" if pd.isna(rank) else f"{int(rank):,} of {int(total):,}"
                 for rank, total in zip(rows["entropy_rank"], rows["n_neurons"], strict=True)
             ],
-            "q": [q_text(value) for value in rows["entropy_q_value"]],
+            "q": [p_value(value, equals="") for value in rows["entropy_q_value"]],
             "entropy_p_value": rows["entropy_p_value"],
             "entropy_q_value": rows["entropy_q_value"],
             "top_class": rows["top_class"],

@@ -14,6 +14,7 @@ from dashboard.shared import address, data, draw, presets, share, tables
 from dashboard.shared.charts.ablation import ablation_chart
 from dashboard.shared.text import facts, pitch, words
 from dashboard.shared.text.glossary import TERMS
+from dashboard.shared.text.numbers import number
 from db.reads import ablation, neurons
 from db.reads import neuron_evidence as evidence
 
@@ -259,7 +260,7 @@ def _neighbours(one: One) -> None:
     n_above = int((neuron_facts.correlations(sums) > chance).sum())
     st.caption(
         f"The {len(found)} most alike of {len(sums):,} compared. Of neurons drawn from the whole model one in 40 "
-        f"correlates with it above **{words.number(chance)}**, so {len(sums) / 40:,.0f} in as many; of those compared "
+        f"correlates with it above **{number(chance, '.2f')}**, so {len(sums) / 40:,.0f} in as many; of those compared "
         f"{n_above:,} do. "
         "The best of many look alike by choice."
     )

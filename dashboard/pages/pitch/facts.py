@@ -12,7 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dashboard.shared import address, tables
-from dashboard.shared.text import words
+from dashboard.shared.text.numbers import BRACKETS, between, number
 from dashboard.shared.text.pitch import PITCH_CLASSES, note_name
 
 BY_CHANCE = 0.025
@@ -215,14 +215,14 @@ def agreement_sentence(found: Agreement) -> str:
     """Tell `Agreement` in words."""
 
     def share(of: tuple[float, float, float]) -> str:
-        return f"**{of[0]:.0%}** [{of[1]:.0%}, {of[2]:.0%}]"
+        return f"**{of[0]:.0%}** {between(*of[1:], '.0%', BRACKETS)}"
 
-    rho, low, high = (words.number(value) for value in found.rank_correlation)
+    rho, *ends = found.rank_correlation
     return (
         f"{found.n_neurons:,} neurons are tuned in both. Their preferred notes go together with rank correlation "
-        f"**{rho}** [{low}, {high}]. The same note, give or take a semitone: {share(found.same)}, by chance "
-        f"{found.same_by_chance:.0%}. One or two octaves apart: {share(found.octave)}, by chance "
-        f"{found.octave_by_chance:.0%}."
+        f"**{number(rho, '.2f')}** {between(*ends, '.2f', BRACKETS)}. The same note, give or take a semitone: "
+        f"{share(found.same)}, by chance {found.same_by_chance:.0%}. One or two octaves apart: {share(found.octave)}, "
+        f"by chance {found.octave_by_chance:.0%}."
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dashboard.shared.text.numbers import BRACKETS, between, number, p_value
 from dashboard.shared.text.words import plain
 
 Q_LIMIT = 0.05
@@ -197,15 +198,11 @@ def pair_sentence(row: Mapping[Any, Any]) -> str:
         return f"{names}: a class without neurons shares none."
     odds = ""
     if pd.notna(row["odds_ratio"]):
-        odds = f", odds ratio {_times(row['odds_ratio'])} [{_times(row['odds_low'])}, {_times(row['odds_high'])}]"
+        odds = f", odds ratio {number(row['odds_ratio'])} {between(row['odds_low'], row['odds_high'], like=BRACKETS)}"
     return (
         f"{names} share **{int(row['n_shared']):,}** neurons where {row['expected']:.1f} are expected by chance"
-        f"{odds}, q = {row['q_value']:.2g}."
+        f"{odds}, q {p_value(row['q_value'])}."
     )
-
-
-def _times(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def network(pairs: pd.DataFrame, classes: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:

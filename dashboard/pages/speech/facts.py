@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dashboard.shared.text import words
+from dashboard.shared.text.numbers import BRACKETS, between, number
 
 ATTRIBUTES = (
     "gender", "language", "language_family", "emotion", "arousal", "valence", "sentiment", "accent", "voice", "speaker",
@@ -131,9 +132,10 @@ def agreement_sentence(found: SignAgreement, class_name: str) -> str:
     beyond = found.low > found.chance_high
     verdict = "More than chance gives." if beyond else "No more than chance gives."
     return (
-        f"**{found.n_agree:,} of {found.n_neurons:,}** neurons ({found.share:.0%} [{found.low:.0%}, "
-        f"{found.high:.0%}]) lean the same way on {words.plain(class_name)} in both; paired at random "
-        f"{found.by_chance:.0%} [{found.chance_low:.0%}, {found.chance_high:.0%}]. {verdict}"
+        f"**{found.n_agree:,} of {found.n_neurons:,}** neurons ({found.share:.0%} "
+        f"{between(found.low, found.high, '.0%', BRACKETS)}) lean the same way on {words.plain(class_name)} in both; "
+        f"paired at random {found.by_chance:.0%} {between(found.chance_low, found.chance_high, '.0%', BRACKETS)}. "
+        f"{verdict}"
     )
 
 
@@ -298,7 +300,7 @@ def confound_lines(probes: pd.DataFrame, explained: pd.DataFrame, shuffled: str,
 
     def told(name: str) -> str:
         row = rows[name]
-        return f"{row['accuracy']:.0%} [{row['ci_low']:.0%}, {row['ci_high']:.0%}]"
+        return f"{row['accuracy']:.0%} {between(row['ci_low'], row['ci_high'], '.0%', BRACKETS)}"
 
     apart, mixed = rows.get("model, groups apart"), rows.get("model, groups mixed")
     if apart is not None and mixed is not None:
@@ -334,9 +336,9 @@ def confound_lines(probes: pd.DataFrame, explained: pd.DataFrame, shuffled: str,
 def tree_lines(grown: Tree, families: Families | None, distances: pd.DataFrame) -> list[str]:
     """Tell how far the distances are tree-like, and whether families keep together."""
     lines = [
-        f"Cophenetic correlation **{words.number(grown.cophenetic)}** (1 = the tree tells the distances fully); the "
-        f"same distances dealt to other pairs give {words.number(grown.by_chance)}, at most "
-        f"{words.number(grown.chance_high)} in 97.5 % of dealings."
+        f"Cophenetic correlation **{number(grown.cophenetic, '.2f')}** (1 = the tree tells the distances fully); the "
+        f"same distances dealt to other pairs give {number(grown.by_chance, '.2f')}, at most "
+        f"{number(grown.chance_high, '.2f')} in 97.5 % of dealings."
     ]
     if families is None:
         return lines
@@ -348,7 +350,7 @@ def tree_lines(grown: Tree, families: Families | None, distances: pd.DataFrame) 
     )
     return [
         *lines,
-        f"Colour: {name}. Classes of one group lie {words.number(found.within)} apart on average, of two "
-        f"{words.number(found.across)}; dealt anew to the classes, the groups lie as close together in "
+        f"Colour: {name}. Classes of one group lie {number(found.within, '.2f')} apart on average, of two "
+        f"{number(found.across, '.2f')}; dealt anew to the classes, the groups lie as close together in "
         f"{found.p_value:.1%} of dealings.",
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.shared.text import words
+from dashboard.shared.text.numbers import number, p_value
 from dashboard.shared.text.words import listed, plain
 
 Q_LIMIT = 0.05
@@ -77,17 +77,14 @@ def ablation_sentence(row: Mapping[Any, Any]) -> str:
     """Tell one ablation in a sentence, with interval and controls beside the effect."""
 
     def points(name: str) -> str:
-        value = row[name]
-        return "?" if pd.isna(value) else f"{100 * float(value):+.1f}".replace("-", "−")
+        return number(100 * row[name], "+.1f")
 
-    q_value = row["q_value"]
-    q_text = "not computed" if pd.isna(q_value) else f"{float(q_value):.2g}"
     return (
         f"With {int(row['n_neurons']):,} neurons of “{plain(row['target'])}” "
         f"({plain(row['selection'])}) {action(row)}, "
         f"{plain(row['task'])} accuracy on {plain(affected(row['affected_class']))} changes by "
         f"**{points('delta')} points** (95 % interval {points('ci_low')} to {points('ci_high')}, "
-        f"q = {q_text}); {int(row['n_controls'])} random sets of the same size: "
+        f"q {p_value(row['q_value'])}); {int(row['n_controls'])} random sets of the same size: "
         f"{points('control_delta_mean')} ({points('control_delta_low')} to "
         f"{points('control_delta_high')})."
     )
@@ -260,6 +257,6 @@ def trust_sentence(row: Mapping[Any, Any]) -> str:
     random, highest = (row[f"spearman_{name}"] for name in ("random", "highest"))
     return (
         f"{int(row['n_checked']):,} neurons were really taken out, one at a time, on {int(row['n_clips_checked']):,} "
-        f"clips. Rank correlation of estimate and measurement: **{words.number(random)}** over neurons drawn at "
-        f"random, **{words.number(highest)}** over the strongest (1 = same order, 0 = no relation)."
+        f"clips. Rank correlation of estimate and measurement: **{number(random, '.2f')}** over neurons drawn at "
+        f"random, **{number(highest, '.2f')}** over the strongest (1 = same order, 0 = no relation)."
     )

@@ -1,4 +1,4 @@
-"""Numbers as reports write them: whole ones with separators, others with three digits, a true minus."""
+"""Numbers as pages and reports write them: a true minus, a dash where nothing was measured."""
 
 from __future__ import annotations
 
@@ -6,26 +6,68 @@ from collections.abc import Callable
 
 import pandas as pd
 
+BRACKETS = "[{}, {}]"
 
-def number(value: float, digits: int = 3) -> str:
-    """Write a number: whole ones with separators, others with so many digits; a true minus.
+
+def number(value: float | None, form: str = "") -> str:
+    """Write a number.
+
+    Parameters
+    ----------
+    value : float, optional
+    form : str
+        As ``format`` takes it; without one, whole and large numbers have separators, others three digits.
 
     Examples
     --------
-    >>> number(12345.0), number(-0.01234), number(0.5)
-    ('12,345', '−0.0123', '0.5')
+    >>> number(12345.0), number(-0.01234), number(0.5), number(-0.25, "+.0%"), number(None)
+    ('12,345', '−0.0123', '0.5', '−25%', '–')
     """
-    if value != value:
+    if value is None or pd.isna(value):
         return "–"
-    shown = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.{digits}g}"
-    return shown.replace("-", "−")
+    if not form:
+        whole = float(value).is_integer() or abs(value) >= 999.5
+        form = ",.0f" if whole and abs(value) < 1e15 else ".3g"
+    return format(value, form).replace("-", "−")
 
 
 def share(value: float) -> str:
     """Write a share as a percentage."""
-    return "–" if pd.isna(value) else f"{value * 100:.0f} %"
+    return number(value, ".0%").replace("%", " %")
 
 
-def between(low: float, high: float, write: Callable[[float], str] = number) -> str:
-    """Write an interval."""
-    return "–" if pd.isna(low) or pd.isna(high) else f"{write(low)} to {write(high)}"
+def between(low: float, high: float, write: str | Callable[[float], str] = number, like: str = "{} to {}") -> str:
+    """Write an interval: its ends as `number` writes them in the form ``write``, or as the function ``write`` does.
+
+    Examples
+    --------
+    >>> between(0.1, 2), between(-0.1, 0.2, "+.1f", BRACKETS), between(0.1, float("nan"))
+    ('0.1 to 2', '[−0.1, +0.2]', '–')
+    """
+    if pd.isna(low) or pd.isna(high):
+        return "–"
+    return like.format(*(number(end, write) if isinstance(write, str) else write(end) for end in (low, high)))
+
+
+def p_value(value: float, equals: str = "= ") -> str:
+    """Write a p or q, after its letter.
+
+    Examples
+    --------
+    >>> f"q {p_value(0.0312)}, p {p_value(1e-9)}, q {p_value(float('nan'))}"
+    'q = 0.031, p < 0.0001, q not computed'
+    """
+    if pd.isna(value):
+        return "not computed"
+    return "< 0.0001" if value < 1e-4 else f"{equals}{value:.2g}"
+
+
+def counted(n: int, what: str) -> str:
+    """Write how many there are of something.
+
+    Examples
+    --------
+    >>> counted(1, "neuron"), counted(1234, "neuron")
+    ('1 neuron', '1,234 neurons')
+    """
+    return f"{n:,} {what}{'' if n == 1 else 's'}"

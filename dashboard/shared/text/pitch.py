@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.shared.text import words
+from dashboard.shared.text.numbers import BRACKETS, between, number
 
 PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
@@ -20,8 +20,8 @@ def note_name(midi: float) -> str:
     >>> note_name(60), note_name(61)
     ('C4', 'C♯4')
     """
-    number = round(midi)
-    return f"{PITCH_CLASSES[number % 12]}{number // 12 - 1}"
+    note = round(midi)
+    return f"{PITCH_CLASSES[note % 12]}{note // 12 - 1}"
 
 
 def neuron_line(row: Mapping[Any, Any]) -> str:
@@ -30,8 +30,8 @@ def neuron_line(row: Mapping[Any, Any]) -> str:
     def within(name: str, low: str, high: str, unit: str = "") -> str:
         if pd.isna(row[name]):
             return "unknown"
-        value, start, end = (words.number(row[column], ".1f") for column in (name, low, high))
-        return f"{value} [{start}, {end}]{unit}"
+        interval = "" if pd.isna(row[low]) else f" {between(row[low], row[high], '.1f', BRACKETS)}"
+        return f"{number(row[name], '.1f')}{interval}{unit}"
 
     sure = ""
     if pd.notna(row["preferred_low"]):

@@ -1,11 +1,9 @@
-"""Words and numbers as pages write them."""
+"""Words as pages write them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-import pandas as pd
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:@&])")
 
@@ -19,8 +17,3 @@ def listed(names: Sequence[object], most: int = 4) -> str:
     """Return names as an enumeration that ends in a number where they are many."""
     shown = ", ".join(plain(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
-
-
-def number(value: float | None, digits: str = ".2f", missing: str = "–") -> str:
-    """Format a number, or a dash where it was not measured."""
-    return missing if value is None or pd.isna(value) else format(value, digits).replace("-", "−")

@@ -28,7 +28,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,7 @@ from core.recording import activations, traces
 from core.run import inputs
 from core.run.stages import attribute
 from core.scoring import sharing
-from tests.support.small_study import QUICK, make_dataset
+from tests.support.small_study import QUICK, make_dataset, small_network
 
 STAGES = ("scan", "extract", "traces", "score", "attribution", "ablate", "share")
 NOT_COMPARED = {"run_id", "stage_id", "started_at", "finished_at"}
@@ -250,19 +250,20 @@ class Bench:
     work: Path
     whole: Left
     normal: Told
+    network: tuple[str, ...] = ()
 
     def arguments(self, db: Path) -> list[str]:
         of_task = ("--batch-size", "4", "--tasks", "pets-kind", "--device", "cpu")
-        return [*QUICK, *of_task, "--data-dir", str(self.data), "--db", str(db)]
+        return [*QUICK, *self.network, *of_task, "--data-dir", str(self.data), "--db", str(db)]
 
     @classmethod
-    def make(cls, work: Path) -> Bench:
+    def make(cls, work: Path, network: tuple[str, ...] = ()) -> Bench:
         data = make_dataset(work / "pets")
-        bare = cls(data, work, Left({}, {}), Told())
+        bare = cls(data, work, Left({}, {}), Told(), network)
         normal = run_forked(bare.arguments(work / "whole.db"), {})
         if normal.code:
             raise SystemExit(f"the undisturbed run failed ({normal.code}): {normal.errors}")
-        return cls(data, work, Left.of(work / "whole.db"), normal)
+        return cls(data, work, Left.of(work / "whole.db"), normal, network)
 
     def kill(self, stage: str, rng: random.Random, folder: Path) -> dict[str, Any] | None:
         """Kill a run at a random moment of a stage and run again; None where the run had ended before."""
@@ -350,21 +351,22 @@ def table(rows: list[dict[str, Any]], what: str) -> None:
     print(f"{'together':12} {len(rows):10} {sum(row['survived'] for row in rows):9} {lost:10} {twice:11}\n")
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--stages", default=",".join(STAGES), help="where to kill")
     parser.add_argument("--full-disks", default=",".join(STAGES), help="where to fill the disk; none = nowhere")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write what was found here too")
-    given = parser.parse_args()
+    parser.add_argument("--small", action="store_true", help="with the small network of the tests")
+    given = parser.parse_args(argv)
     torch.set_num_threads(1)
     attribute.N_RANDOM, attribute.N_HIGHEST = 20, 5  # neurons taken out as a check: most of a small run's time
     rng = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         started = time.monotonic()
-        bench = Bench.make(work)
+        bench = Bench.make(work, small_network() if given.small else ())
         print(f"undisturbed run: {time.monotonic() - started:.1f} s, {bench.normal.work['rows']} rows, "
               f"{bench.normal.work['answers']} answers, {sum(map(Counter.total, bench.whole.tables.values())):,} rows "
               f"in the store, {len(bench.whole.files)} files", flush=True)  # fmt: skip

@@ -32,6 +32,8 @@ from core.results import (
     NullSummary,
     ProbeResult,
     Selection,
+    Sharing,
+    Specificity,
     TaskScores,
     TokenGrid,
     TopClips,
@@ -41,6 +43,7 @@ from db.connection.open import open_store
 from db.reads import study
 from db.reads.pipeline import specific_sets
 from db.writes.store import Store
+from tests.support.records import ablations_of
 
 N_LAYERS, WIDTH = 12, 3072
 TASKS: dict[str, tuple[int, int, dict[str, int]]] = {

@@ -46,6 +46,7 @@ from core.recording import top_clips
 from core.recording.activations import Activations, open_map
 from core.results import ClipTraces, ModelRecord
 from core.run.config import AnalysisConfig
+from core.run.stages.score import score as score_task
 from core.scoring import scores as scoring
 from core.scoring.counts import count
 from db.connection.open import open_store
@@ -189,7 +190,7 @@ def worth(study: Study, times: Times) -> None:
             times[f"beside the scores: {names[len(began) - 1]}"] = began[-1] - began[-2]
 
     tick(0)
-    score_.score(Task(config, scanned), matrices, "kind", counts, heads)
+    score_task(config, Task(scanned, "kind"), matrices, counts, heads, tick)
 
 
 def pages(study: Study, times: Times) -> None:

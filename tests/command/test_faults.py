@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from benchmarks import faults
+from tests.support.warm import Started
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks processes that have loaded torch")
 def test_killed_runs_and_full_disks_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
-    ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.faults", "--kills", "4", "--stages", "extract,score,attribution,ablate",
-         "--full-disks", "traces", "--seed", "1", "--json", str(found)],
-        cwd=ROOT, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    arguments = ("--small", "--kills", "4", "--stages", "extract,score,attribution,ablate", "--full-disks", "traces",
+                 "--seed", "1", "--json", str(found))  # fmt: skip
+    with Started(faults.main, arguments) as process:
+        out, err = process.communicate(600)
+    assert process.returncode == 0, out + err
     told = json.loads(found.read_text())
     assert len(told["kills"]) == 4
     assert [row["lost"] for row in told["kills"]] == [0] * 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,28 +18,14 @@ from sqlalchemy import Engine, event
 
 from core.encoders.nano import NanoEncoder
 from core.recording import activations
-from tests.support.small_study import QUICK, clips_passed, make_dataset, query, results, run
+from db.connection.open import open_store
+from tests.support.small_study import NEURONS, clips_passed, make_dataset, query, results, run, small_network
+from tests.support.warm import Started
 
 pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
 
 ROOT = Path(__file__).parents[2]
 SCORE = ("--stages", "extract,score")
-
-DRIVER = """
-import os, signal, sys
-import run_analysis
-from core.encoders.nano import NanoEncoder
-batches, sign = int(sys.argv[1]), getattr(signal, sys.argv[2])
-forward = NanoEncoder.forward
-def counting(self, batch):
-    global batches
-    batches -= 1
-    if batches < 0:
-        os.kill(os.getpid(), sign)
-    return forward(self, batch)
-NanoEncoder.forward = counting
-sys.exit(run_analysis.main(sys.argv[3:]))
-"""
 
 INTERRUPTED_IMPORT = """
 import os, runpy, signal, sys
@@ -76,24 +63,25 @@ def rows_done(db: Path) -> list[int]:
     return [int(v) for v in np.load(file)]
 
 
-def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-
-
-def interrupt_at_batch(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a real SIGINT arrive in the middle of a forward pass."""
+def interrupt_at_batch(number: int, monkeypatch: pytest.MonkeyPatch, sign: int = signal.SIGINT) -> None:
+    """Let a real signal arrive in the middle of a forward pass."""
     forward = NanoEncoder.forward
     left = [number]
 
     def interrupted(self: NanoEncoder, batch: Any) -> Any:
         left[0] -= 1
         if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), sign)
         return forward(self, batch)
 
     monkeypatch.setattr(NanoEncoder, "forward", interrupted)
+
+
+def run_until(sign: int, *arguments: object) -> int:
+    """The command, for a process of its own: the signal arrives in the third forward pass."""
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_at_batch(3, patch, sign)
+        return run(*arguments)
 
 
 def test_ctrl_c_keeps_finished_batches_and_the_same_command_goes_on(
@@ -126,7 +114,7 @@ def test_ctrl_c_while_traces_are_taken_leaves_none_of_them(
     interrupt_at_batch(3 + 2, monkeypatch)
     assert run("--data-dir", pets, "--db", db, *SCORE) == 130
     monkeypatch.undo()
-    assert query(db, "SELECT COUNT(*) FROM top_clip") == [(4608 * 8,)]
+    assert query(db, "SELECT COUNT(*) FROM top_clip") == [(NEURONS * 8,)]
     assert query(db, "SELECT COUNT(*) FROM clip_pattern") == [(0,)]
     with clips_passed(monkeypatch) as passes:
         assert run("--data-dir", pets, "--db", db, *SCORE) == 0
@@ -161,7 +149,9 @@ def test_killed_run_does_not_repeat_finished_batches(
     pets: Path, whole: dict[str, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db = tmp_path / "atlas.db"
-    killed = python(DRIVER, 2, "SIGKILL", *QUICK, "--data-dir", pets, "--db", db, *SCORE)
+    network = small_network()
+    with Started(run_until, signal.SIGKILL, "--data-dir", pets, "--db", db, *SCORE, *network) as killed:
+        killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     assert rows_done(db) == [1] * 16 + [0] * 8
     assert query(db, "SELECT status FROM runs") == [("running",)]
@@ -173,7 +163,9 @@ def test_killed_run_does_not_repeat_finished_batches(
 
 
 def test_ctrl_c_while_libraries_load_shows_no_traceback() -> None:
-    stopped = python(INTERRUPTED_IMPORT)
+    stopped = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
     assert stopped.returncode in (-signal.SIGINT, 130)
     assert stopped.stderr == ""
 
@@ -181,7 +173,7 @@ def test_ctrl_c_while_libraries_load_shows_no_traceback() -> None:
 def test_command_ends_with_the_exit_code_and_one_line_on_stderr(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "run_analysis.py", "--data-dir", str(tmp_path / "no"), "--db", str(tmp_path / "a.db")],
-        cwd=ROOT, capture_output=True, text=True, timeout=120,
+        cwd=ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert ended.returncode == 2
     assert ended.stderr == f"error: --data-dir {tmp_path / 'no'}: no such folder; give the folder that holds datasets\n"
@@ -226,6 +218,8 @@ def test_full_disk_when_space_is_reserved(
     with monkeypatch.context() as patch:
         patch.setattr(activations.os, "posix_fallocate", full)
         assert run("--data-dir", pets, "--db", db, *SCORE) == 1
+        capsys.readouterr()
+        assert run("--data-dir", pets, "--db", tmp_path / "trained.db", *SCORE, "--weights", "") == 1
     told = capsys.readouterr().err
     assert told.startswith("error: No space left on device, 0.1 MB needed in one file (")
     assert "positive.npy); what is finished is kept, the same command goes on from here\n" in told
@@ -271,6 +265,14 @@ def mount(*arguments: object) -> int:
     return subprocess.run(["mount", *map(str, arguments)], capture_output=True).returncode
 
 
+def leave_free(db: Path, n_bytes: int) -> None:
+    """Fill the disk of a store, whose log is empty then, but for so many bytes."""
+    ballast = db.parent / "ballast"
+    ballast.unlink(missing_ok=True)
+    query(db, "PRAGMA wal_checkpoint(TRUNCATE)")
+    ballast.write_bytes(bytes(shutil.disk_usage(db.parent).free - n_bytes))
+
+
 def test_disk_that_is_really_full(
     pets: Path,
     whole: dict[str, list[Any]],
@@ -280,19 +282,20 @@ def test_disk_that_is_really_full(
 ) -> None:
     db = small_disk / "atlas.db"
     arguments = ("--data-dir", pets, "--db", db, *SCORE)
-    ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(1_000_000))
+    open_store(db).dispose()
+    leave_free(db, 250_000)
     assert run(*arguments) == 2  # asked for before anything is computed
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "needed, 0." in told and "MB free in" in told
     assert not list(db.with_suffix(".files").rglob("done.npy"))
     monkeypatch.setattr("core.run.disk_space.ask", lambda *_: "")  # another program may take what was free
+    leave_free(db, 50_000)
     assert run(*arguments) == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "No space left on device" in told or "the disk is full" in told
-    ballast.unlink()
+    leave_free(db, 175_000)
     assert run(*arguments) == 1  # the matrices fit now, the store does not
     assert "atlas.db: the disk is full" in capsys.readouterr().err
     assert sum(rows_done(db)) == 24

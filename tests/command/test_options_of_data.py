@@ -27,7 +27,7 @@ def run(*arguments: object) -> int:
     return small_study.run(*arguments, quick=False)
 
 
-SCORE = ("--stages", "extract,score", "--shuffles", "2", "--model", "nano-ssl")
+SCORE = ("--stages", "extract,score", "--shuffles", "2", "--model", "nano-ssl", *small_study.small_network())
 
 
 @pytest.fixture(scope="module")

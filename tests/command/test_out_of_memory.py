@@ -41,7 +41,7 @@ def little_memory(patch: pytest.MonkeyPatch, stages: dict[str, int]) -> Iterator
     block, within, raised = NanoEncoder.block, [""], Counter[str]()
 
     def limited(self: NanoEncoder, layer: int, hidden: torch.Tensor, batch: Any) -> torch.Tensor:
-        if len(hidden) > stages.get(within[0], 10**9) and layer == 2:  # in the middle of the pass
+        if len(hidden) > stages.get(within[0], 10**9) and layer == 1:  # in the middle of the pass
             raised[within[0]] += 1
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return block(self, layer, hidden, batch)

@@ -8,18 +8,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from torch.distributed import run as distributed
 
-from tests.support.small_study import QUICK, make_dataset, query, results, tables
+import run_analysis
+from tests.support.small_study import QUICK, make_dataset, query, results, small_network, tables
+from tests.support.warm import Started
 
 ROOT = Path(__file__).parents[2]
-ONE_TASK = (*QUICK, "--tasks", "pets-kind", "--workers", "1")
+ONE_TASK = (*QUICK, *small_network(), "--tasks", "pets-kind", "--workers", "1")
 TIMES = {"run": (2, 3, 5, 10, 11, 12), "stage": (4,)}
 """Columns that tell when and how fast, and the settings, which name the store."""
 
@@ -31,24 +34,42 @@ def pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(pets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store of a single rank."""
+    """The store of a single process."""
     db = tmp_path_factory.mktemp("whole") / "atlas.db"
-    done = torchrun(1, "run_analysis.py", *ONE_TASK, "--data-dir", pets, "--db", db)
-    assert done.returncode == 0, done.stderr
+    with Started(run_analysis.main, [*map(str, (*ONE_TASK, "--data-dir", pets, "--db", db))]) as process:
+        _, err = process.communicate()
+    assert process.returncode == 0, err
     return db
 
 
-def command(world: int, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(world), *map(str, arguments)]
+@dataclass(frozen=True)
+class Ended:
+    returncode: int | None
+    stdout: str
+    stderr: str
 
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+def torchrun(world: int, *arguments: object) -> Ended:
+    """As a user starts it."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(world), *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def torchrun(world: int, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(world, *arguments), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
-    )
+def started(world: int, script: str, *arguments: object) -> Started:
+    """Torchrun that is forked with all libraries loaded, and so are its ranks."""
+    how = ("--nproc-per-node", world, "--run-path", "--start-method", "fork")
+    return Started(distributed.main, [*map(str, (*how, ROOT / script, *arguments))])
+
+
+def quick_torchrun(world: int, script: str, *arguments: object) -> Ended:
+    with started(world, script, *arguments) as process:
+        told = process.communicate()
+    return Ended(process.returncode, *told)
+
+
+WATCHED = "tests/support/watched_study.py"
 
 
 def stored(db: Path) -> dict[str, list[Any]]:
@@ -74,12 +95,12 @@ def assert_same(db: Path, other: Path) -> None:
     assert any("positive.npy" in name for name in files(db))
 
 
-@pytest.mark.parametrize("world", [2, 4])
-def test_any_number_of_ranks_stores_the_same_bits(pets: Path, whole: Path, tmp_path: Path, world: int) -> None:
+@pytest.mark.parametrize(("start", "world"), [(torchrun, 2), (quick_torchrun, 4)])
+def test_any_number_of_ranks_stores_the_same_bits(
+    pets: Path, whole: Path, tmp_path: Path, start: Callable[..., Ended], world: int
+) -> None:
     db = tmp_path / "atlas.db"
-    done = torchrun(
-        world, "-m", "tests.support.watched_study", tmp_path / "log", 0, *ONE_TASK, "--data-dir", pets, "--db", db
-    )  # fmt: skip
+    done = start(world, WATCHED, tmp_path / "log", 0, *ONE_TASK, "--data-dir", pets, "--db", db)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("pets · extract: 36 clips in") == 1, "rank 0 alone tells"
     assert re.search(r"pets-kind · ablate top 1% at gain 0: 30 passes in", done.stdout)
@@ -103,22 +124,10 @@ def flags(db: Path, place: str) -> int:
     return sum(int(np.load(path).sum()) for path in found)
 
 
-@contextmanager
-def started(world: int, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        command(world, *arguments), cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def wait_until(seen: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_until(seen: Callable[[], bool], process: Started) -> None:
     until = time.monotonic() + 200
     while not seen():
-        assert process.poll() is None, process.communicate()
+        assert process.returncode is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.02)
 
@@ -129,7 +138,7 @@ def test_a_rank_that_is_killed_ends_the_run_and_the_next_does_only_what_is_missi
 ) -> None:
     db = tmp_path / "atlas.db"
     study = (*ONE_TASK, "--data-dir", pets, "--db", db, *(("--stages", stages) if stages != "all" else ()))
-    with started(2, "-m", "tests.support.watched_study", tmp_path / "first", 0.3, *study) as process:
+    with started(2, WATCHED, tmp_path / "first", 0.3, *study) as process:
         wait_until(lambda: flags(db, place) > 0, process)
         os.kill(int((tmp_path / f"first.{dying}").read_text().split()[0]), signal.SIGKILL)
         out, report = process.communicate(timeout=60)
@@ -142,7 +151,7 @@ def test_a_rank_that_is_killed_ends_the_run_and_the_next_does_only_what_is_missi
     finished = {kind: flags(db, folder) for kind, folder in (("extract", "activations"), ("ask", "ablations"))}
     assert 0 < finished["extract"] < 36 if place == "activations" else 0 < finished["ask"] < 36
 
-    again = torchrun(4, "-m", "tests.support.watched_study", tmp_path / "second", 0, *study)
+    again = quick_torchrun(4, WATCHED, tmp_path / "second", 0, *study)
     assert again.returncode == 0, again.stderr
     shares = [work(tmp_path / f"second.{rank}") for rank in range(4)]
     assert sum(share["extract"] for share in shares) == 36 - finished["extract"]
@@ -154,7 +163,7 @@ def test_a_rank_that_is_killed_ends_the_run_and_the_next_does_only_what_is_missi
 
 
 def test_wrong_input_is_one_line_of_rank_0(tmp_path: Path) -> None:
-    ended = torchrun(2, "run_analysis.py", "--data-dir", tmp_path / "no", "--db", tmp_path / "a.db")
+    ended = quick_torchrun(2, "run_analysis.py", "--data-dir", tmp_path / "no", "--db", tmp_path / "a.db")
     assert ended.returncode != 0
     assert ended.stderr.count("error: --data-dir") == 1
     assert set(re.findall(r"exitcode\s*: (-?\d+)", ended.stderr)) == {"2"}
@@ -165,7 +174,7 @@ def test_wrong_input_is_one_line_of_rank_0(tmp_path: Path) -> None:
 def test_torchrun_that_is_stopped_stops_all(pets: Path, tmp_path: Path, sign: signal.Signals) -> None:
     db = tmp_path / "atlas.db"
     study = (*ONE_TASK, "--data-dir", pets, "--db", db)
-    with started(2, "-m", "tests.support.watched_study", tmp_path / "log", 0.3, *study) as process:
+    with started(2, WATCHED, tmp_path / "log", 0.3, *study) as process:
         wait_until(lambda: flags(db, "activations") > 0, process)
         process.send_signal(sign)
         out, report = process.communicate(timeout=60)

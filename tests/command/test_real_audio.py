@@ -14,7 +14,7 @@ NOTES = Path(__file__).parents[3] / "shared" / "audio" / "notes"
 @pytest.mark.skipif(not (NOTES / "manifest.csv").is_file(), reason="no recordings of notes beside this folder")
 def test_notes_are_studied_from_files_to_views(tmp_path: Path) -> None:
     db = tmp_path / "atlas.db"
-    tasks = ("--tasks", "notes-octave,notes-velocity", "--limit", 60)
+    tasks = ("--tasks", "notes-octave,notes-velocity", "--limit", 60, "--weights", "")
     assert run("--data-dir", NOTES, "--db", db, *tasks, "--min-test-clips", 2) == 0
     assert query(db, "SELECT COUNT(*) FROM problem") == [(0,)]
     clips = "SELECT COUNT(DISTINCT clip_id) FROM clip_labels"

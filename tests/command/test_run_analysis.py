@@ -16,14 +16,17 @@ from core.datasets.task import Task
 from core.run import outcome
 from db.schema.views.study import VIEWS
 from tests.support.small_study import (
+    NEURONS,
     RATE,
     RESULT_VIEWS,
+    SETTINGS,
     clips_passed,
     make_dataset,
     query,
     read_manifest,
     results,
     run,
+    small_network,
     sound,
     tables,
     write_manifest,
@@ -63,12 +66,12 @@ def test_every_view_answers(studied: Path) -> None:
     assert empty - {"ablation_flips"} == {"neuron_tuning"}  # none of the tasks is of pitches; six clips need not flip
     assert n["runs"] == 1
     assert n["clip_labels"] == 24 * 2
-    assert n["activation_probabilities"] == 4608 * (3 + 2)
-    assert n["neuron_selectivity"] == 4608 * 2 * 3
+    assert n["activation_probabilities"] == NEURONS * (3 + 2)
+    assert n["neuron_selectivity"] == NEURONS * 2 * 3
     assert n["task_coverage"] == 2 * 3
-    assert n["top_clips"] == 4608 * 8
-    assert n["neuron_clips"] == 4608 * (8 + 3 + 3)
-    assert query(db, "SELECT COUNT(*) FROM clip_pattern") == [(4608,)]
+    assert n["top_clips"] == NEURONS * 8
+    assert n["neuron_clips"] == NEURONS * (8 + 3 + 3)
+    assert query(db, "SELECT COUNT(*) FROM clip_pattern") == [(NEURONS,)]
     assert query(db, "SELECT model, status FROM runs") == [("nano-ssl", "done")]
     assert query(db, "SELECT DISTINCT task FROM task_coverage ORDER BY task") == [("pets-hand",), ("pets-kind",)]
 
@@ -140,7 +143,8 @@ def test_two_fresh_stores_of_one_command_are_the_same(pets: Path, studied: Path,
 
 def test_second_model_adds(pets: Path, store: Path) -> None:
     before = results(store)
-    assert run("--data-dir", pets, "--db", store, "--model", "nano-sl") == 0
+    second = ("--model", "nano-sl", *small_network(seed=1), *SETTINGS)
+    assert run("--data-dir", pets, "--db", store, *second, quick=False) == 0
     after = results(store)
     for view in RESULT_VIEWS:
         assert set(before[view]) <= set(after[view]), view

@@ -6,8 +6,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,10 @@ from core.progress.event_log import EVENTS
 from dashboard.report.terminal import in_short
 from dashboard.report.write import write_summary
 from db.connection.open import open_store
-from tests.command.test_interruption import DRIVER, ROOT, interrupt_at_batch, python
+from tests.command.test_interruption import ROOT, interrupt_at_batch, run_until
 from tests.support.screen import Screen
-from tests.support.small_study import QUICK, make_dataset, query, run
+from tests.support.small_study import make_dataset, query, run, small_network
+from tests.support.warm import Started
 
 pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
 
@@ -244,7 +243,8 @@ def test_error_that_nobody_expected_ends_the_log(pets: Path, tmp_path: Path, mon
 def test_killed_run_loses_no_line(pets: Path, tmp_path: Path) -> None:
     log = tmp_path / "run.jsonl"
     arguments = ("--data-dir", pets, "--db", tmp_path / "atlas.db", "--log-json", log)
-    killed = python(DRIVER, 2, "SIGKILL", *QUICK, *arguments)
+    with Started(run_until, signal.SIGKILL, *arguments, *small_network()) as killed:
+        killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     assert [e["stage"] for e in events(log) if e["event"] == "stage_started"] == ["files", "extract"]
     assert log.read_text().endswith("\n")
@@ -263,22 +263,18 @@ def test_full_disk_ends_the_log_and_not_the_run(pets: Path, tmp_path: Path, caps
 def test_table_in_a_terminal_spoils_no_line_and_leaves_nothing(pets: Path, tmp_path: Path) -> None:
     pty = pytest.importorskip("pty")
     main, other = pty.openpty()
-    arguments = map(str, (*QUICK, "--data-dir", pets, "--db", tmp_path / "atlas.db", "--stages", "extract"))
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
-    for name in ("NO_COLOR", "CI"):
-        environment.pop(name, None)
-    process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, "2", "SIGINT", *arguments], cwd=ROOT, stdin=other, stdout=other, stderr=other,
-        env=environment, restore_signals=True,
-    )  # fmt: skip
-    os.close(other)
-    output = b""
-    try:
-        while part := os.read(main, 65536):
-            output += part
-    except OSError:  # the other end is closed
-        pass
-    assert process.wait(60) == 130
+    arguments = ("--data-dir", pets, "--db", tmp_path / "atlas.db", "--stages", "extract", *small_network())
+    environment = {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24", "NO_COLOR": None, "CI": None}
+    with Started(run_until, signal.SIGINT, *arguments, environment=environment, terminal=os.ttyname(other)) as process:
+        output = os.read(main, 65536)
+        os.close(other)  # the process has opened it
+        try:
+            while part := os.read(main, 65536):
+                output += part
+        except OSError:  # the other end is closed
+            pass
+        process.wait(60)
+    assert process.returncode == 130
     os.close(main)
     text = output.decode()
     assert "whole run" in text and "bad files" in text  # the table was there

@@ -18,6 +18,7 @@ from core.recording import top_clips
 from core.recording.activations import Activations
 from core.results import TaskScores
 from core.run.config import AnalysisConfig
+from core.run.stages.score import score as score_task
 from core.scoring import scores
 from core.scoring.counts import count
 from tests.support.planted import scan_without_files
@@ -74,6 +75,7 @@ def scored(scan: Scan, activations: Activations, event: str) -> TaskScores:
     counts = count(Task(scan, "pitch"), activations, event, config.selection_splits())
     assert (counts.clips.units.held is None) == (units.HELD_BYTES == 0)
     heads = fit.fit_task(Task(scan, "pitch"), activations.embeddings)
+    return score_task(config, Task(replace(scan), "pitch"), activations, counts, heads, lambda done: None)
 
 
 def assert_same(found: object, expected: object, name: str = "") -> None:

@@ -28,7 +28,7 @@ from core.run.stages.ask import Asker
 from core.run.stages.extract import _refuse_unsafe, extract_on_ranks
 from core.run.stages.trace import find_on_ranks
 from tests.support.planted import planted_encoder, scan_tones
-from tests.support.small_study import make_dataset
+from tests.support.small_study import make_dataset, small_network
 
 RNG = np.random.default_rng(7)
 HEADS = [LinearHead(np.zeros(5), np.ones(5), RNG.normal(size=(5, 5)), np.zeros(5), np.arange(5)) for _ in range(2)]
@@ -49,7 +49,7 @@ class Turns(Ranks):
 
 @pytest.fixture(scope="module")
 def nano() -> Encoder:
-    return load_encoder("nano-ssl")
+    return load_encoder("nano-ssl", small_network()[1])
 
 
 @pytest.fixture(scope="module")

@@ -20,14 +20,14 @@ TINY = NanoConfig(width=32, n_heads=2, n_layers=2, mlp_width=64)
 
 @pytest.fixture
 def mels() -> torch.Tensor:
-    return torch.randn(16, 80, 208, generator=torch.Generator().manual_seed(0))
+    return torch.randn(8, 80, 208, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("make", [Duo, MaskedAutoencoder, lambda config: Supervised(config, 4)])
 def test_each_objective_learns_to_fit_one_batch(make, mels: torch.Tensor) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     objective: Objective = make(TINY)
-    tags = torch.arange(16) % 4
+    tags = torch.arange(8) % 4
     optimizer = torch.optim.AdamW(objective.parameters(), 3e-3)
     losses = []
     for _ in range(30):
@@ -51,7 +51,7 @@ def test_split_tokens_parts_are_disjoint_and_whole() -> None:
 
 def test_the_target_follows_the_online_encoder_and_gets_no_gradient(mels: torch.Tensor) -> None:
     duo = Duo(TINY)
-    duo.loss(mels, torch.zeros(16, dtype=torch.long)).backward()
+    duo.loss(mels, torch.zeros(8, dtype=torch.long)).backward()
     assert all(p.grad is None for p in duo.target.parameters())
     before = duo.target.patch_embed.weight.clone()
     with torch.no_grad():

@@ -10,7 +10,10 @@ from core.datasets import manifest
 from core.datasets.base import shuffled_labels
 from tests.support.small_study import make_dataset, query, run
 
-QUICK = ("--shuffles", "20", "--preset", "aape,lape,calibrated", "--entropy-rate", "0.01", "--probability-bar", "0.95")
+QUICK = (
+    *("--shuffles", "20", "--preset", "aape,lape,calibrated", "--entropy-rate", "0.01", "--probability-bar", "0.95"),
+    *("--weights", ""),  # those of the trained network
+)
 
 
 @pytest.fixture(scope="module")

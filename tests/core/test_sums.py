@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from core import files
 from core.ablation.answers import Answers
 from core.recording import activations, checksums
-from tests.support.small_study import clips_passed, make_dataset, query, results, run
+from tests.support.small_study import NEURONS, clips_passed, make_dataset, query, results, run
 
 SCORE = ("--stages", "extract,score", "--tasks", "pets-kind")
 
@@ -134,7 +134,7 @@ def test_what_followed_from_other_rows_is_worked_out_again(pets: Path, whole: Pa
     of_sums = np.lib.format.open_memmap(matrix(study, "sums"), mode="r+")
     of_sums[5, 1] = checksums.of_rows(np.array([5]), wrong[5:6])[0]  # as if they had been computed so
     of_sums.flush()
-    flip(matrix(study, "total"), 128 + 4 * 4608 * 5)
+    flip(matrix(study, "total"), 128 + 4 * NEURONS * 5)
     assert run("--data-dir", pets, "--db", study, *SCORE) == 0
     assert stored(study) == stored(whole / "atlas.db")
     assert {key for key, _ in marks(study)} == {key for key, _ in marks(whole / "atlas.db")}
@@ -166,7 +166,7 @@ def test_damage_in_what_is_half_done(
     with monkeypatch.context() as patch:
         patch.setattr(NanoEncoder, "forward", failing)
         assert run("--data-dir", pets, "--db", db, *SCORE) == 130
-    flip(matrix(db, "positive"), 128 + 4608)
+    flip(matrix(db, "positive"), 128 + NEURONS)
     capsys.readouterr()
     with clips_passed(monkeypatch) as passes:
         assert run("--data-dir", pets, "--db", db, *SCORE) == 0

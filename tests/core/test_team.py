@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +17,7 @@ from core.datasets.audio import BadAudio
 from core.distributed import team
 from core.distributed.ranks import Ranks
 from core.distributed.team import LostRank, lead_or_follow
-
-ROOT = Path(__file__).parents[2]
+from tests.support.warm import Started
 
 
 class Awkward(Exception):
@@ -89,46 +84,41 @@ def uncaught(ranks: Ranks) -> int:
     raise ZeroDivisionError
 
 
+def rank_that(does: Callable[[Ranks], int], silence: float) -> int:
+    team.Team.__init__.__defaults__ = (silence,)
+    return lead_or_follow(does)
+
+
 @contextmanager
-def started(name: str, world: int, silence: float = 60.0) -> Iterator[list[subprocess.Popen[str]]]:
+def started(does: Callable[[Ranks], int], world: int, silence: float = 60.0) -> Iterator[list[Started]]:
     """Ranks that run one of the functions above; as torchrun does, this process holds the rendezvous' store."""
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    code = (
-        "import sys; from core.distributed import team; from tests.core import test_team as t; "
-        f"team.Team.__init__.__defaults__ = ({silence},); sys.exit(team.lead_or_follow(t.{name}))"
-    )
     common = {
-        **os.environ, "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1",
+        "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(store.port), "OMP_NUM_THREADS": "1",
         "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0",
     }  # fmt: skip
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(world)
-    ]  # fmt: skip
-    try:
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                Started(rank_that, does, silence, environment={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+            )
+            for rank in range(world)
+        ]
 
 
-def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
-    told = [process.communicate(timeout=120) for process in processes]
+def ended(processes: list[Started]) -> list[tuple[int | None, str, str]]:
+    told = [process.communicate() for process in processes]
     return [(process.returncode, *texts) for process, texts in zip(processes, told, strict=True)]
 
 
 def test_shares_of_three() -> None:
-    with started("shares", 3) as processes:
+    with started(shares, 3) as processes:
         assert ended(processes) == [(0, "well\n", ""), (0, "", ""), (0, "", "")]
 
 
 def test_an_error_of_any_rank_is_rank_0s_and_the_others_leave_the_job() -> None:
-    with started("errors", 3) as processes:
+    with started(errors, 3) as processes:
         (code, out, err), *others = ended(processes)
     assert (code, err) == (1, "")
     assert out.splitlines() == [
@@ -141,7 +131,7 @@ def test_an_error_of_any_rank_is_rank_0s_and_the_others_leave_the_job() -> None:
 
 
 def test_an_error_outside_jobs_ends_the_others_too() -> None:
-    with started("uncaught", 2) as processes:
+    with started(uncaught, 2) as processes:
         (code, _, err), other = ended(processes)
     assert code == 1
     assert err.rstrip().endswith("ZeroDivisionError")
@@ -150,10 +140,8 @@ def test_an_error_outside_jobs_ends_the_others_too() -> None:
 
 @pytest.mark.parametrize("silent", [0, 1])
 def test_a_rank_that_hangs_is_missed(silent: int) -> None:
-    with started("waits", 2, silence=2.0) as processes:
-        out = processes[0].stdout
-        assert out is not None
-        assert [out.readline() for _ in range(2)] == ["waiting\n", "stopping\n"]
+    with started(waits, 2, silence=2.0) as processes:
+        assert processes[0].lines(2) == ["waiting\n", "stopping\n"]
         time.sleep(1)  # the job has come to all: one that hangs in a collective is missed by its time limit only
         processes[silent].send_signal(signal.SIGSTOP)
         (code, _, err) = ended([processes[1 - silent]])[0]
@@ -166,11 +154,9 @@ def test_a_rank_that_hangs_is_missed(silent: int) -> None:
 
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_rank_that_is_killed_is_missed_where_nobody_stops_the_others(killed: int) -> None:
-    with started("waits", 2, silence=2.0) as processes:
-        out = processes[0].stdout
-        assert out is not None
-        assert [out.readline() for _ in range(2)] == ["waiting\n", "stopping\n"]
-        processes[killed].kill()
+    with started(waits, 2, silence=2.0) as processes:
+        assert processes[0].lines(2) == ["waiting\n", "stopping\n"]
+        processes[killed].send_signal(signal.SIGKILL)
         (code, _, err) = ended([processes[1 - killed]])[0]
     assert code == 1
     assert err.count("\n") == 1
@@ -178,10 +164,8 @@ def test_a_rank_that_is_killed_is_missed_where_nobody_stops_the_others(killed: i
 
 
 def test_sigterm_is_heard_while_waiting() -> None:
-    with started("waits", 2) as processes:
-        out = processes[0].stdout
-        assert out is not None
-        assert out.readline() == "waiting\n"
+    with started(waits, 2) as processes:
+        assert processes[0].lines(1) == ["waiting\n"]
         processes[1].send_signal(signal.SIGTERM)
         assert ended(processes[1:]) == [(130, "", "")]
 

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import csv
+import json
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 
 import run_analysis
-from core.encoders.nano import NanoEncoder
+from core.encoders import nano
+from core.encoders.nano import NanoEncoder, NanoViT
 from db.schema.views.study import VIEWS
 
 RATE = 16_000
-QUICK = (
-    *("--model", "nano-ssl", "--batch-size", "8", "--entropy-rate", "0.3", "--probability-bar", "0.5"),
+SETTINGS = (
+    *("--batch-size", "8", "--entropy-rate", "0.3", "--probability-bar", "0.5"),
     *("--shuffles", "3", "--controls", "2", "--min-test-clips", "2", "--ablate-clips", "6"),
 )
+QUICK = ("--model", "nano-ssl", *SETTINGS)
+NEURONS = 256
+"""Of the small network."""
 
 RESULT_VIEWS = sorted(set(VIEWS) - {"runs"})
 
@@ -64,9 +74,29 @@ def make_dataset(folder: Path, n_clips: int = 24, kinds: Sequence[str] = ("low",
     return folder
 
 
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Gone with this process."""
+    return tempfile.TemporaryDirectory()
+
+
+@cache
+def small_network(seed: int = 0) -> tuple[str, str]:
+    """Options that give a nano model 2 layers of 128 neurons, untrained: they tell the kinds of sound apart as well."""
+    trained = nano.read_weights(nano.WEIGHTS / "nano-ssl.safetensors")[0].config
+    config = replace(trained, width=48, n_layers=2, mlp_width=NEURONS // 2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        state = NanoViT(config).state_dict()
+    path = Path(_folder().name) / f"{seed}.safetensors"
+    save_file(state, path, {"config": json.dumps(asdict(config))})
+    return "--weights", str(path)
+
+
 def run(*arguments: object, quick: bool = True) -> int:
-    """The command in this process; returns its exit code."""
-    return run_analysis.main([str(a) for a in ((*QUICK, *arguments) if quick else arguments)])
+    """The command in this process, quick unless told and of the small network unless given another; its exit code."""
+    small = () if "--model" in arguments or "--weights" in arguments else small_network()
+    return run_analysis.main([str(a) for a in ((*QUICK, *small, *arguments) if quick else arguments)])
 
 
 def tables(db: Path) -> dict[str, list[Any]]:

@@ -1,6 +1,6 @@
 """The command line with a log of what each rank passes, slow enough to be killed in the middle; torchrun runs it.
 
-    torchrun --nproc-per-node 2 -m tests.support.watched_study LOG SECONDS [options of run_analysis.py]
+    torchrun --nproc-per-node 2 tests/support/watched_study.py LOG SECONDS [options of run_analysis.py]
 
 ``LOG.RANK`` has the rank's process number and a line for each batch: ``extract N`` clips, or ``ask N`` pairs of a
 condition and a clip; each batch takes at least so many seconds.
@@ -9,6 +9,7 @@ condition and a clip; each batch takes at least so many seconds.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -41,6 +42,7 @@ def watch(path: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a torchrun that forks hands its own on
     log, seconds, *arguments = sys.argv[1:]
     watch(f"{log}.{os.environ['RANK']}", float(seconds))
     sys.exit(run_analysis.main(arguments))

@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from core.ablation.ablate import too_few_clips
 from core.arrays.blocks import WORTH_THREADS
 from core.arrays.threads import one_thread
-from core.probes.fit import describe
+from core.datasets.task import Task
+from core.probes.fit import Probe, describe
 from core.progress.progress import Update
+from core.recording.activations import Activations
 from core.results import ProbeResult, TaskScores
 from core.run import verdicts
+from core.run.config import AnalysisConfig
 from core.run.stages.task import TaskStage, TaskStudy
 from core.scoring import context, scores
+from core.scoring.counts import TaskCounts
 
 
 def selection_facts(of: TaskStudy) -> list[object]:
@@ -38,24 +42,25 @@ class Score(TaskStage):
         )  # fmt: skip
 
     def run(self) -> TaskScores:
-        progress = self.study.progress
-        _ = self.of.counts, self.of.heads
+        progress, of = self.study.progress, self.of
+        _ = of.counts, of.heads  # before the steps that are shown
         with self.study.shown("score", self.study.config.shuffles + context.N_PARTS, "steps") as update:
-            scored = score(self.of, update)
+            scored = score(self.study.config, of.task, of.matrices, of.counts, of.heads, update)
         for warning in scored.warnings:
             progress.warn(warning, indent=4)
         progress.print(f"    {verdicts.verdict(scored)}")
         return scored
 
 
-def score(of: TaskStudy, update: Update) -> TaskScores:
+def score(
+    config: AnalysisConfig, task: Task, matrices: Activations, counts: TaskCounts, heads: Probe, update: Update
+) -> TaskScores:
     """Entropy and class-specific neurons by every preset, beside their nulls and all that puts them in context."""
-    config, task, counts = of.study.config, of.task, of.counts
     settings = config.selections(task.dataset.entropy_rate)
-    with one_thread(of.matrices.positive.shape[1] < WORTH_THREADS):
+    with one_thread(matrices.positive.shape[1] < WORTH_THREADS):
         scored = scores.score(task, counts, settings, config.shuffles, config.seed, update)
-        beside = context.Context(task, of.matrices, counts, settings, config.event, config.seed)
-        scored = beside.add_to(scored, of.heads.result, lambda done: update(config.shuffles + done))
+        beside = context.Context(task, matrices, counts, settings, config.event, config.seed)
+        scored = beside.add_to(scored, heads.result, lambda done: update(config.shuffles + done))
     left_out = too_few_clips(task, counts.names, config.min_test_clips)
     return replace(scored, warnings=(*scored.warnings, left_out)) if left_out else scored
 

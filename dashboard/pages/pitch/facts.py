@@ -215,12 +215,12 @@ def agreement_sentence(found: Agreement) -> str:
     """Tell `Agreement` in words."""
 
     def share(of: tuple[float, float, float]) -> str:
-        return f"**{of[0]:.0%}** {between(*of[1:], '.0%', BRACKETS)}"
+        return f"**{of[0]:.0%}** {between(of[1], of[2], '.0%', BRACKETS)}"
 
-    rho, *ends = found.rank_correlation
+    rho, low, high = found.rank_correlation
     return (
         f"{found.n_neurons:,} neurons are tuned in both. Their preferred notes go together with rank correlation "
-        f"**{number(rho, '.2f')}** {between(*ends, '.2f', BRACKETS)}. The same note, give or take a semitone: "
+        f"**{number(rho, '.2f')}** {between(low, high, '.2f', BRACKETS)}. The same note, give or take a semitone: "
         f"{share(found.same)}, by chance {found.same_by_chance:.0%}. One or two octaves apart: {share(found.octave)}, "
         f"by chance {found.octave_by_chance:.0%}."
     )

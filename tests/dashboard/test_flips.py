@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from core.ablation import ablate
 from core.ablation.ablate import Setting
@@ -20,7 +22,6 @@ from db.reads.frames import frame
 from db.writes.store import Store
 from tests.support.planted import planted_encoder, planted_neurons, scan_tones
 from tests.support.records import ablations_of
-from tests.support.synthetic_store import build_store
 
 NAMES = ("a", "b", "c")
 
@@ -64,9 +65,11 @@ def effects_of(names: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame({"class_name": names, **dict.fromkeys(numbers.split(), 0.0)})
 
 
-def without_flips(path: Path) -> Path:
+@pytest.fixture
+def path(one_model_store: Path, tmp_path: Path) -> Path:
     """The made-up study of one model, none of whose ablations flipped a clip."""
-    engine = open_store(build_store(path, models=["nano-ssl"]))
+    path = Path(shutil.copy(one_model_store, tmp_path / "atlas.db"))
+    engine = open_store(path)
     with engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM ablation_flip")
     engine.dispose()
@@ -86,8 +89,7 @@ def write(path: Path, told: pd.DataFrame, key: str) -> None:
     engine.dispose()
 
 
-def test_flips_are_stored_with_their_clips_and_replaced_with_their_ablation(tmp_path: Path) -> None:
-    path = without_flips(tmp_path / "atlas.db")
+def test_flips_are_stored_with_their_clips_and_replaced_with_their_ablation(path: Path) -> None:
     # Clip 2 of rooms is a dog, clip 12 a rain: its classes come in turn.
     told = pd.DataFrame(
         {"clip_index": [12, 2], "predicted_before": ["wind", "dog"], "predicted_after": ["rain", "cough"]}
@@ -111,8 +113,7 @@ def test_flips_are_stored_with_their_clips_and_replaced_with_their_ablation(tmp_
     engine.dispose()
 
 
-def test_a_flipped_clip_without_a_label_of_the_task_stays(tmp_path: Path) -> None:
-    path = without_flips(tmp_path / "atlas.db")
+def test_a_flipped_clip_without_a_label_of_the_task_stays(path: Path) -> None:
     told = pd.DataFrame({"clip_index": [2], "predicted_before": ["dog"], "predicted_after": ["cough"]})
     write(path, told, "first")
     engine = open_store(path)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -240,20 +238,6 @@ def headings(app: AppTest) -> list[str]:
 
 def said(app: AppTest, kind: str) -> str:
     return " ".join(str(element.value) for element in getattr(app, kind))
-
-
-def test_nothing_is_loaded_before_there_is_a_sound(store: Path) -> None:
-    code = (
-        "import sys; from streamlit.testing.v1 import AppTest; app = AppTest.from_file('dashboard/app.py',"
-        "default_timeout=60); app.switch_page('pages/listen/listen.py'); app.run(); assert not app.exception; "
-        "assert 'Record, upload' in app.info[0].value; print(*({'torch', 'core.recording.listen'} & set(sys.modules)))"
-    )
-    environment = {"ATLAS_DB": str(store), "PATH": "", "HOME": str(store.parent)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == ""
 
 
 def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

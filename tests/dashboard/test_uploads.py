@@ -126,7 +126,8 @@ def test_a_worker_that_died_is_told(said: bytes, monkeypatch: pytest.MonkeyPatch
     [("bytearray(2 << 30)", "MemoryError"), ("open('here', 'wb', buffering=0).write(b'x')", "OSError"), ("0", "")],
 )
 def test_the_worker_has_bounds(deed: str, ends_as: str, tmp_path: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from dashboard import uploads; uploads._limit(); {deed}"
+    module = "from dashboard.pages.listen import uploads"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {module}; uploads._limit(); {deed}"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode != 0) is bool(ends_as)
     assert ends_as in done.stderr

@@ -41,10 +41,9 @@ import torch.fx.experimental.symbolic_shapes  # which the first gradient would l
 import run_analysis
 from core.ablation.answers import Answers
 from core.datasets import scan
-from core.recording import activations, traces
+from core.recording import extract as recording
 from core.run import inputs
-from core.run.stages import attribute
-from core.scoring import sharing
+from core.run.stages import ablate, attribute, extract, score, share, trace
 from tests.support.small_study import QUICK, make_dataset, small_network
 
 STAGES = ("scan", "extract", "traces", "score", "attribution", "ablate", "share")
@@ -179,16 +178,18 @@ def _watch(writer: int, disturb: str) -> None:
 
     begun: Counter[str] = Counter()
     around(inputs, "scan_dataset", "scan")
-    around(activations, "extract", "extract")
-    around(traces, "choose", "traces", ends=False)
-    around(run_analysis, "trace", "traces", starts=False)
-    around(run_analysis, "score", "score")
-    around(run_analysis, "attribute_neurons", "attribution")
-    around(run_analysis, "ablate", "ablate")
-    around(sharing, "share_all", "share", ends=False)
-    around(run_analysis, "share", "share", starts=False)
+    around(extract, "extract", "extract")
+    for stage, name in (
+        (trace.Trace, "traces"),
+        (score.Score, "score"),
+        (attribute.Attribute, "attribution"),
+        (ablate.Ablate, "ablate"),
+        (share.Share, "share"),
+    ):
+        around(stage, "run", name, ends=False)
+        around(stage, "stored", name, starts=False)
     counted(scan, "_look", "files", lambda *_: 1)
-    counted(activations, "_write", "rows", lambda _, results: sum(len(index) for index, *_ in results))
+    counted(recording, "_write", "rows", lambda _, results: sum(len(index) for index, *_ in results))
     counted(Answers, "write", "answers", lambda _, conditions, clips, __: len(conditions) * len(clips))
 
 

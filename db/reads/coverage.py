@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from sqlalchemy import Engine, TextClause, bindparam, text
 
-from db.reads.frames import frame, only_if
-from db.reads.study import with_intervals
+from db.reads.frames import frame, only_if, with_intervals
 
 _MODEL_TASK = """
         JOIN model_task ON model_task.id = selection.model_task_id

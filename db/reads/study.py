@@ -10,9 +10,8 @@ import json
 import pandas as pd
 from sqlalchemy import Engine
 
-from core.results import wilson
 from db.connection.open import schema_version
-from db.reads.frames import frame, only_if
+from db.reads.frames import frame, only_if, with_intervals
 
 
 def is_empty(engine: Engine) -> bool:
@@ -173,13 +172,6 @@ def probe(engine: Engine, split: str = "test") -> pd.DataFrame:
             split=split,
         )
     )
-
-
-def with_intervals(probe: pd.DataFrame) -> pd.DataFrame:
-    """Add ``ci_low`` and ``ci_high`` (95 %) to heads told by accuracy; an average precision has none."""
-    low, high = wilson(probe["accuracy"], probe["n_clips"].astype("float64"))
-    known = probe["metric"] == "accuracy"
-    return probe.assign(ci_low=low.clip(0, 1).where(known), ci_high=high.clip(0, 1).where(known))
 
 
 def skipped_probes(engine: Engine, model: str | None = None) -> pd.DataFrame:

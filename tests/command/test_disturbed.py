@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from core.recording import top_clips as top_clips_
 from db.connection import open
 from db.connection.open import StoreError, open_store
 from db.writes import rows as db_rows
@@ -86,22 +85,22 @@ def test_store_that_stays_locked_is_told_of_in_words_and_nothing_of_it_is_change
 def test_run_at_a_locked_store_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from core.scoring import scores
+    from core.run.stages import extract
 
     pets, db = make_dataset(tmp_path / "pets", 12), tmp_path / "atlas.db"
     monkeypatch.setattr(open, "_BUSY_TIMEOUT_MS", {"reader": 100, "writer": 100})
-    top_clips, holders = top_clips_.top_clips, []
+    top_clips, holders = extract.top_clips, []
 
     def locked(*given: Any) -> Any:
         holders.append(hold(db, 3.0))
         return top_clips(*given)
 
-    monkeypatch.setattr(scores, "top_clips", locked)
+    monkeypatch.setattr(extract, "top_clips", locked)
     assert run("--data-dir", pets, "--db", db, "--stages", "extract") == 2
     told = capsys.readouterr().err
     assert told == "error: atlas.db: locked by another run or program; wait for it to end and try again\n"
     holders[0].join()
-    monkeypatch.setattr(scores, "top_clips", top_clips)
+    monkeypatch.setattr(extract, "top_clips", top_clips)
     with clips_passed(monkeypatch) as passes:
         assert run("--data-dir", pets, "--db", db, "--stages", "extract") == 0
     assert passes == [8, 4]  # the traces alone

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-import run_analysis
 from core.encoders.nano import NanoEncoder
-from core.recording import activations, traces
+from core.run.stages import ablate, attribute, extract, trace
 from tests.support.small_study import make_dataset, query, run
 
 TASK = ("--tasks", "pets-kind", "--gains", "0,mean")
-MOST = {"extract": 3, "trace": 2, "attribute_neurons": 1, "ablate": 5}
+MOST = {"extract": 3, "trace": 2, "attribute": 1, "ablate": 5}
 """Rows that go into memory at once, by stage."""
 
 
@@ -46,23 +45,23 @@ def little_memory(patch: pytest.MonkeyPatch, stages: dict[str, int]) -> Iterator
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return block(self, layer, hidden, batch)
 
-    def within_stage(module: Any, name: str) -> None:
-        inner = getattr(module, name)
+    def within_stage(stage: str, owner: Any, name: str) -> None:
+        inner = getattr(owner, name)
 
         def told(*given: Any, **named: Any) -> Any:
-            within[0] = name
+            within[0] = stage
             try:
                 return inner(*given, **named)
             finally:
                 within[0] = ""
 
-        patch.setattr(module, name, told)
+        patch.setattr(owner, name, told)
 
     patch.setattr(NanoEncoder, "block", limited)
-    within_stage(activations, "extract")
-    within_stage(traces, "trace")
-    within_stage(run_analysis, "attribute_neurons")
-    within_stage(run_analysis, "ablate")
+    within_stage("extract", extract, "extract")
+    within_stage("trace", trace, "find_patterns")
+    within_stage("attribute", attribute.Attribute, "run")
+    within_stage("ablate", ablate.Ablate, "run")
     yield raised
 
 

@@ -308,10 +308,10 @@ def test_a_task_that_fails_does_not_stop_the_others(
 
     score = scores.score
 
-    def failing(scan: Any, attribute: str, *rest: Any) -> Any:
-        if attribute == "kind":
+    def failing(task: Task, *rest: Any) -> Any:
+        if task.attribute == "kind":
             raise ArithmeticError("made to fail\nin two lines")
-        return score(Task(scan, attribute), *rest)
+        return score(task, *rest)
 
     monkeypatch.setattr(scores, "score", failing)
     db = tmp_path / "a.db"

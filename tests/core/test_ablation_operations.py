@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.ablation.answers import Answers
-from core.ablation.conditions import ask, first_layers
+from core.ablation.conditions import Asked, Inquiry, ask, first_layers
 from core.ablation.operations import Operation, others_of_layers, per_token
 from core.datasets.scan import Scan
 from core.encoders.base import Encoder
@@ -91,9 +91,8 @@ def test_operation_equals_a_forward_pass_by_hand(
     made = Operation.of(text).change(NEURONS, WIDTHS, MEANS)
     elsewhere = Change(np.array([13]), 3.0)  # another condition in the same pass
     head = Kept()
-    ask(
-        encoder, tones, clips, [made, elsewhere], [head], Passes(batch_size=3), Answers.open(None, 1, 2, 3, 1), [0, 1]
-    )  # type: ignore[list-item]  # fmt: skip
+    inquiry = Inquiry([made, elsewhere], [0, 1], Answers.open(None, 1, 2, 3, 1), Passes(batch_size=3))
+    ask(encoder, tones, Asked(clips, [head]), inquiry)  # type: ignore[list-item]
     (waveforms,) = read_ahead(tones, [clips], encoder.sample_rate, 1)
     expected = np.stack([by_hand(encoder, w, change) for w in waveforms])
     unchanged = np.stack([by_hand(encoder, w, lambda flat: flat) for w in waveforms])
@@ -106,8 +105,8 @@ def test_operation_equals_a_forward_pass_by_hand(
 def seen_bits(encoder: Encoder, scan: Scan, change: Change) -> tuple[NDArray, NDArray]:
     """Embeddings without and with a change, in passes of equal size."""
     head = Kept()
-    passes = Passes(batch_size=2, rows_per_pass=1)
-    ask(encoder, scan, np.array([0, 40]), [change], [head], passes, Answers.open(None, 1, 1, 2, 1), [0])  # type: ignore[list-item]
+    inquiry = Inquiry([change], [0], Answers.open(None, 1, 1, 2, 1), Passes(batch_size=2, rows_per_pass=1))
+    ask(encoder, scan, Asked(np.array([0, 40]), [head]), inquiry)  # type: ignore[list-item]
     return head.seen[0], head.seen[1]
 
 
@@ -221,7 +220,8 @@ def test_without_memory_passes_get_smaller_and_the_answers_stay(tones: Scan, mos
             def top(self, embeddings: NDArray, k: int, direction: NDArray = direction) -> NDArray[np.int64]:
                 return np.rint(1e3 * embeddings @ direction).astype(np.int64)[:, None]
 
-        ask(encoder, tones, clips, changes, [Rounded()], Passes(4, 8), answers, range(len(changes)))  # type: ignore[list-item]
+        inquiry = Inquiry(changes, range(len(changes)), answers, Passes(4, 8))
+        ask(encoder, tones, Asked(clips, [Rounded()]), inquiry)  # type: ignore[list-item]
         assert answers.done.all()
         found.append(answers.values.copy())
     assert np.abs(found[0] - found[1]).max() <= 1
@@ -229,8 +229,6 @@ def test_without_memory_passes_get_smaller_and_the_answers_stay(tones: Scan, mos
 
 
 def test_one_clip_without_memory_is_told(tones: Scan) -> None:
+    inquiry = Inquiry([Change(np.array([0]))], [0], Answers.open(None, 1, 1, 2, 1), Passes())
     with pytest.raises(InputError, match="has no memory to ablate one clip of 0 s; cut long files"):
-        ask(
-            small_encoder(0), tones, np.array([0, 1]), [Change(np.array([0]))], [Kept()], Passes(),
-            Answers.open(None, 1, 1, 2, 1), [0],
-        )  # type: ignore[list-item]  # fmt: skip
+        ask(small_encoder(0), tones, Asked(np.array([0, 1]), [Kept()]), inquiry)  # type: ignore[list-item]

@@ -45,16 +45,15 @@ def test_each_part_has_heads_that_know_the_task_and_differ(folds: bool) -> None:
 
 def test_heads_see_train_clips_alone() -> None:
     scan, embeddings = made()
-    fitted = fit.fit_task(Task(scan, "kind"), embeddings)
-    heads = refit_heads(fitted, Task(scan, "kind"), embeddings, 2, seed=0)
+    task = Task(scan, "kind")
+    fitted = fit.fit_task(task, embeddings)
+    heads = refit_heads(fitted, task, embeddings, 2, seed=0)
     changed = embeddings.copy()
-    changed[~scan.in_splits("train")] = 1e6
-    for one, other in zip(heads[0], refit_heads(fitted, Task(scan, "kind"), changed, 2, seed=0)[0], strict=True):
+    changed[~task.in_splits("train")] = 1e6
+    for one, other in zip(heads[0], refit_heads(fitted, task, changed, 2, seed=0)[0], strict=True):
         np.testing.assert_array_equal(one.weight, other.weight)
-    changed[scan.in_splits("train")] += 1.0
-    assert (
-        refit_heads(fitted, Task(scan, "kind"), changed, 2, seed=0)[0][0].mean.tobytes() != heads[0][0].mean.tobytes()
-    )
+    changed[task.in_splits("train")] += 1.0
+    assert refit_heads(fitted, task, changed, 2, seed=0)[0][0].mean.tobytes() != heads[0][0].mean.tobytes()
 
 
 def test_whole_groups_are_drawn_within_each_class() -> None:

@@ -16,7 +16,7 @@ import pytest
 from dashboard.pages.compare import charts, facts
 from db.connection.open import open_store
 from db.reads import coverage
-from db.reads.study import with_intervals
+from db.reads.frames import with_intervals
 from tests.support import pages
 from tests.support.drawn_charts import rows_of
 from tests.support.pages import said

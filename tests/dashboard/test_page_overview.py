@@ -16,6 +16,7 @@ from dashboard.shared.charts import by_task as charts
 from dashboard.shared.text import facts
 from db.connection.open import open_store
 from db.reads import coverage, study
+from db.reads.frames import with_intervals
 from tests.support import pages
 from tests.support.pages import said
 
@@ -130,7 +131,7 @@ def test_a_mean_average_precision_has_no_interval() -> None:
         {"accuracy": [0.5, 0.5], "n_clips": [10, 10], "metric": ["accuracy", "average precision"], "chance": 0.1,
          "model": "a", "task": ["x", "y"]}
     )  # fmt: skip
-    found = study.with_intervals(probe)
+    found = with_intervals(probe)
     assert found["ci_low"].notna().tolist() == [True, False]
     interval, _, _ = charts.probe_chart(found).to_dict()["layer"]
     assert interval["encoding"]["x"]["field"] == "ci_low"

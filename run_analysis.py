@@ -72,8 +72,8 @@ def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
             inputs.open_log(progress, log_path, config)
             return progress.finish(run(config, progress, ranks))
         except KeyboardInterrupt as stop:
-            told = " ".join(["stopped", *stop.args])
-            progress.print(f"{told}; what is finished is kept, the same command goes on from here")
+            message = " ".join(["stopped", *stop.args])
+            progress.print(f"{message}; what is finished is kept, the same command goes on from here")
             return progress.finish(130)
         except (OSError, InputError, StoreError) as error:
             progress.error(outcome.in_words(error))
@@ -103,8 +103,8 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         data = [(scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)]
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
         progress.plan([encoder.name for encoder in encoders], parts, config.stages)
-        if told := disk_space.ask(config, encoders, data, files):
-            progress.print(told, "dim")
+        if message := disk_space.ask(config, encoders, data, files):
+            progress.print(message, "dim")
         studies = [
             study_model(Study(config, progress, store, files, encoder, model_id, ranks), store, data)
             for encoder, model_id in zip(encoders, model_ids, strict=True)

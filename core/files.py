@@ -43,8 +43,8 @@ def is_file_as_written(path: Path) -> bool:
     OSError
         If it is not there or cannot be read.
     """
-    found, beside = _of_file(path), _beside(path)
-    return not beside.exists() or found in beside.read_text().split()
+    checksum, beside = _of_file(path), _beside(path)
+    return not beside.exists() or checksum in beside.read_text().split()
 
 
 def _beside(path: Path) -> Path:
@@ -52,8 +52,8 @@ def _beside(path: Path) -> Path:
 
 
 def _of_file(path: Path) -> str:
-    found = 0
+    checksum = 0
     with path.open("rb") as file:
         while block := file.read(BYTES_AT_ONCE):
-            found = zlib.crc32(block, found)
-    return f"{found:08x}"
+            checksum = zlib.crc32(block, checksum)
+    return f"{checksum:08x}"

@@ -65,9 +65,9 @@ def _copy_table(reader: Connection, writer: Connection, name: str) -> int:
     (mapped,) = (mapper.class_ for mapper in Base.registry.mappers if mapper.class_.__tablename__ == name)
     table = METADATA.tables[name]
     at_once = _BLOBS_AT_ONCE if any(isinstance(c.type, LargeBinary) for c in table.columns) else _ROWS_AT_ONCE
-    found = reader.execution_options(yield_per=at_once).execute(select(table).order_by(*table.primary_key))
+    rows = reader.execution_options(yield_per=at_once).execute(select(table).order_by(*table.primary_key))
     n_rows = 0
-    for block in found.partitions():
+    for block in rows.partitions():
         bulk_insert(writer, mapped, map(tuple, block), [column.name for column in table.columns])
         n_rows += len(block)
     return n_rows

@@ -34,10 +34,10 @@ def look_over(location: str | Path) -> str:
         engine = open_store(location)
         try:
             with translate_errors(name := store_name(engine)):
-                told = _sqlite(engine, name) if engine.dialect.name == "sqlite" else _server(engine)
+                summary = _sqlite(engine, name) if engine.dialect.name == "sqlite" else _server(engine)
         finally:
             engine.dispose()
-    return f"{name}: {told}"
+    return f"{name}: {summary}"
 
 
 def _sqlite(engine: Engine, name: str) -> str:

@@ -280,15 +280,15 @@ class Sweep:
         ]
 
         def run(plan: Plan) -> list[Ablation]:
-            told = None if progress is None else lambda: progress(answers.n_done)
+            report = None if progress is None else lambda: progress(answers.n_done)
             inquiry = Inquiry(changes, plan.conditions, answers, setting.passes)
-            ask(self.encoder, self.task.scan, asked, inquiry, told)
+            ask(self.encoder, self.task.scan, asked, inquiry, report)
             return self._effects(plan, answers)
 
         if 0 < setting.fewer_controls < max(setting.n_controls, setting.n_activity_controls):
-            found = run(self.plan.with_fewer(setting.fewer_controls))
-            if not any((ablation.effects["q_value"] < ALPHA).any() for ablation in found):
-                return found
+            ablations = run(self.plan.with_fewer(setting.fewer_controls))
+            if not any((ablation.effects["q_value"] < ALPHA).any() for ablation in ablations):
+                return ablations
         return run(self.plan)
 
     @cached_property

@@ -77,8 +77,10 @@ class Answers:
         OSError
             If they are not there.
         """
-        values, sums, done = (open_memmap(folder / f"{name}.npy", mode="r+") for name in ("answers", "sums", "done"))
-        return cls(values, sums, done, folder)
+        values, checksums, done = (
+            open_memmap(folder / f"{name}.npy", mode="r+") for name in ("answers", "sums", "done")
+        )
+        return cls(values, checksums, done, folder)
 
     def as_now(self) -> Answers:
         """These, with the flags as they are now, whatever is written later."""
@@ -100,8 +102,8 @@ class Answers:
     def write(self, conditions: Sequence[int], clips: NDArray[np.int64], values: NDArray[np.int64]) -> None:
         """Store answers, (n_heads, len(conditions), len(clips), n_best), and then their flags."""
         where = np.ix_(np.array(conditions), clips)
-        for of_head, told in zip(self.values, values, strict=True):
-            of_head[where] = told
+        for of_head, answers in zip(self.values, values, strict=True):
+            of_head[where] = answers
         self.sums[where] = _checksums(values)
         self.done[where] = 1
 
@@ -113,5 +115,5 @@ def _checksums(values: NDArray[np.integer]) -> NDArray[np.uint32]:
     answers at all (zeros) have a sum too, that is not zero.
     """
     weights = np.random.default_rng(0).integers(0, 2**31, (values.shape[0], values.shape[-1]), dtype=np.uint32) * 2 + 1
-    told = values.astype(np.uint32) + np.uint32(1)
-    return np.einsum("h...b,hb->...", told, weights.astype(np.uint32))
+    shifted = values.astype(np.uint32) + np.uint32(1)
+    return np.einsum("h...b,hb->...", shifted, weights.astype(np.uint32))

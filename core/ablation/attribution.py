@@ -105,12 +105,12 @@ class _Examined:
 def _examined(parts: Sequence[Part], members: Mask) -> list[_Examined]:
     """The parts with the clips that have a class their head knows."""
     several = bool((members.sum(axis=1) > 1).any())
-    found = []
+    examined = []
     for part in parts:
         own = members[part.clips][:, part.head.class_index]
         known = own.any(axis=1)
-        found.append(_Examined(part.head, part.clips[known], own[known], several))
-    return found
+        examined.append(_Examined(part.head, part.clips[known], own[known], several))
+    return examined
 
 
 @dataclass(frozen=True)

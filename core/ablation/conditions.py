@@ -182,15 +182,15 @@ class _Sweep:
             for group in todo:
                 self.n_copies = len(group)
                 if group == unablated:
-                    self._tell(group, place, _array(self.encoder.finish(whole.hidden[-1], batch)))
+                    self._write(group, place, _array(self.encoder.finish(whole.hidden[-1], batch)))
                     continue
                 changes = [self.changes[i] for i in group]
-                self._tell(group, place, run(self.encoder, whole, changes, self.first_layer[group[0]]))
+                self._write(group, place, run(self.encoder, whole, changes, self.first_layer[group[0]]))
 
-    def _tell(self, conditions: Sequence[int], place: IntArray, embeddings: NDArray[np.float32]) -> None:
+    def _write(self, conditions: Sequence[int], place: IntArray, embeddings: NDArray[np.float32]) -> None:
         n_best = self.answers.values.shape[-1]
-        told = [head.top(embeddings, n_best).reshape(len(conditions), len(place), n_best) for head in self.heads]
-        self.answers.write(conditions, place, np.stack(told))
+        best = [head.top(embeddings, n_best).reshape(len(conditions), len(place), n_best) for head in self.heads]
+        self.answers.write(conditions, place, np.stack(best))
         if self.progress:
             self.progress()
 

@@ -40,16 +40,16 @@ def hits(answers: NDArray[np.integer], members: Mask) -> NDArray[np.bool_]:
         last column: the best class is one of the clip's.
     """
     n_clips, n_classes = members.shape
-    found = np.zeros((*answers.shape[:-1], n_classes + 1), dtype=bool)
+    hit = np.zeros((*answers.shape[:-1], n_classes + 1), dtype=bool)
     n_labels = members.sum(axis=1)
     for rank in range(answers.shape[-1]):
         # What counts no more goes to the last column, -1, which is filled anew below.
-        told = np.where(rank < n_labels, answers[..., rank], -1)
-        np.put_along_axis(found, told[..., None], True, axis=-1)
-    found[..., :-1] &= members
+        predicted = np.where(rank < n_labels, answers[..., rank], -1)
+        np.put_along_axis(hit, predicted[..., None], True, axis=-1)
+    hit[..., :-1] &= members
     best = answers[..., 0]
-    found[..., -1] = (best >= 0) & members[np.arange(n_clips), best]
-    return found
+    hit[..., -1] = (best >= 0) & members[np.arange(n_clips), best]
+    return hit
 
 
 def flips(
@@ -178,7 +178,7 @@ def compare(
     for number, (column, clips) in enumerate(_rows(members)):
         b, a = before[:, clips, column], after[:, clips, column]
         beside = controls.of_layer[:, clips, column]
-        told = _paired(b[0], a[0])
+        paired = _paired(b[0], a[0])
         control = beside.mean(axis=1) - b[0].mean()
         active = controls.of_activity[:, clips, column].mean(axis=1) - b[0].mean()
         change = a[0].astype(np.float64) - b[0]
@@ -190,7 +190,7 @@ def compare(
         rows.append(
             {
                 "class_name": None if column == len(class_names) else class_names[column],
-                **told,
+                **paired,
                 "q_value": np.nan,
                 "group_ci_low": ci[0, 0],
                 "group_ci_high": ci[1, 0],
@@ -199,7 +199,7 @@ def compare(
                 "beyond_control": beyond.mean(),
                 "beyond_control_low": ci[0, 1],
                 "beyond_control_high": ci[1, 1],
-                "control_p_value": control_p(told["delta"], control),
+                "control_p_value": control_p(paired["delta"], control),
                 **_spread("activity_control_delta", active),
                 "n_activity_controls": len(active),
                 **_over_heads(a.mean(axis=1) - b.mean(axis=1)),

@@ -97,8 +97,8 @@ def per_token(values: NDArray[np.number], tokens: NDArray[np.integer], clips: Ma
     -------
     ndarray of float, shape (n_neurons,)
     """
-    sums = np.zeros(values.shape[1])
+    totals = np.zeros(values.shape[1])
     for rows in np.array_split(np.flatnonzero(clips), -(-int(clips.sum()) // 256)):  # no copy of everything
-        sums += values[rows].sum(axis=0, dtype=np.float64)
-    means: FloatArray = sums / int(tokens[clips].sum())
+        totals += values[rows].sum(axis=0, dtype=np.float64)
+    means: FloatArray = totals / int(tokens[clips].sum())
     return means

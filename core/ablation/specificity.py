@@ -94,9 +94,9 @@ def most_specific(effects: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
 
 def _by_class(effects: pd.DataFrame) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
     """Of each selection: target class -> self and cross effect beyond control, their difference, size of the set."""
-    told = effects[effects["affected_class"].notna()]
-    told = told.assign(beyond=told["delta"] - told["control_delta_mean"])
-    for key, rows in told.groupby(_GROUP, sort=False, dropna=False):
+    class_effects = effects[effects["affected_class"].notna()]
+    class_effects = class_effects.assign(beyond=class_effects["delta"] - class_effects["control_delta_mean"])
+    for key, rows in class_effects.groupby(_GROUP, sort=False, dropna=False):
         matrix = rows.pivot(index="target", columns="affected_class", values="beyond")
         names = [name for name in matrix.index if name in matrix.columns]
         if not names or matrix.shape[1] < 2:

@@ -144,12 +144,12 @@ def choose(
         return [Target(str(choice), name, neurons) for name, neurons in sets.items()], ""
     if choice.kind == "selector":
         rows = top_by_score(material.scores[choice.name], choice.share)
-        found = [Target(str(choice), n, s) for n, s in zip(material.names, rows, strict=True) if len(s)]
+        targets = [Target(str(choice), n, s) for n, s in zip(material.names, rows, strict=True) if len(s)]
     else:
         share = choice.share or None
-        found = choose_targets(str(choice), share, material.names, material.z, material.p, material.mask)
-    found = [target for target in found if target.name in enough]
-    return pairs_of(found, max_pairs) if choice.kind == "pairs" else (found, "")
+        targets = choose_targets(str(choice), share, material.names, material.z, material.p, material.mask)
+    targets = [target for target in targets if target.name in enough]
+    return pairs_of(targets, max_pairs) if choice.kind == "pairs" else (targets, "")
 
 
 def choose_targets(
@@ -244,7 +244,7 @@ def read_targets(path: Path, layer_widths: Sequence[int]) -> dict[str, IntArray]
     except UnicodeDecodeError:
         raise InputError(f"--ablate file:{path} is not UTF-8 text") from None
     reader = csv.DictReader(lines, strict=True)
-    starts, found = layer_starts(layer_widths), dict[str, set[int]]()
+    starts, neurons_by_target = layer_starts(layer_widths), dict[str, set[int]]()
     try:
         missing = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
         if missing:
@@ -257,12 +257,12 @@ def read_targets(path: Path, layer_widths: Sequence[int]) -> dict[str, IntArray]
                     f"--ablate file:{path}, line {reader.line_num}: '{row['name']},{row['layer']},{row['neuron']}' "
                     f"names no neuron; layers have {', '.join(map(str, layer_widths))} neurons, numbers count from 0"
                 )
-            found.setdefault(name, set()).add(int(starts[layer]) + neuron)
+            neurons_by_target.setdefault(name, set()).add(int(starts[layer]) + neuron)
     except csv.Error as error:
         raise InputError(f"--ablate file:{path}, line {reader.reader.line_num}: {error}") from error
-    if not found:
+    if not neurons_by_target:
         raise InputError(f"--ablate file:{path} holds no neuron")
-    return {name: np.array(sorted(neurons)) for name, neurons in found.items()}
+    return {name: np.array(sorted(neurons)) for name, neurons in neurons_by_target.items()}
 
 
 def _whole(text: str | None) -> int:

@@ -160,7 +160,7 @@ def add_up(
     ndarray of float, shape (n_classes, n_neurons)
     """
     n_clips, n_neurons = positive.shape
-    sums, lock = np.zeros((n_classes, n_neurons)), Lock()
+    totals, lock = np.zeros((n_classes, n_neurons)), Lock()
     # Whole numbers in float32 are exact up to 2**24, in float64 up to 2**53.
     dtype = np.float32 if most < 2**20 else np.float64
     exact = int(2**24 // max(most, 1)) if dtype == np.float32 else n_clips
@@ -170,17 +170,17 @@ def add_up(
         of = np.ascontiguousarray(indicator(tile).T, dtype=dtype)
         part = of @ positive[tile, :].astype(dtype)
         with lock:
-            np.add(sums, part, out=sums)
+            np.add(totals, part, out=totals)
 
     tiles = [slice(start, min(start + at_once, n_clips)) for start in range(0, n_clips, at_once)]
     if len(tiles) < 2:
         for tile in tiles:
             add(tile)
-        return sums
+        return totals
     with one_thread(), ThreadPoolExecutor(THREADS) as pool:
         for _ in pool.map(add, tiles):
             pass
-    return sums
+    return totals
 
 
 def lowest(values: FloatArray, k: int, kth: FloatArray) -> IntArray:
@@ -197,13 +197,13 @@ def lowest(values: FloatArray, k: int, kth: FloatArray) -> IntArray:
     -------
     ndarray of int, shape (n_rows, k)
     """
-    found = np.empty((len(values), k), dtype=np.int64)
+    positions = np.empty((len(values), k), dtype=np.int64)
     for row, (of_row, limit) in enumerate(zip(values, kth, strict=True) if k else ()):
         near = np.flatnonzero(of_row <= limit)
         if len(near) < k:  # not a number among them
             near = np.arange(len(of_row))
-        found[row] = near[np.argsort(of_row[near], kind="stable")[:k]]
-    return found
+        positions[row] = near[np.argsort(of_row[near], kind="stable")[:k]]
+    return positions
 
 
 def in_blocks(n_neurons: int, work: Callable[[slice], object], n_units: int = 1) -> None:

@@ -103,11 +103,11 @@ def _row(feature: str, result: ProbeResult, group: str = "", reason: str = "") -
     row: dict[str, object] = {"feature": feature, "group": group, "mark": "", "n_clips": 0}
     if result.skipped:
         return {**row, **dict.fromkeys(["accuracy", "chance", "ci_low", "ci_high"], np.nan), "reason": result.skipped}
-    told = result.rows[(result.rows["split"] == "test") & result.rows["class_name"].isna()].iloc[0]
-    accuracy, n_clips = float(told["accuracy"]), int(told["n_clips"])
-    low, high = wilson(accuracy, n_clips) if told["metric"] == "accuracy" else (np.nan, np.nan)
-    chance = float(told["chance"])
-    return {**row, "metric": told["metric"], "accuracy": accuracy, "chance": chance, "n_clips": n_clips,
+    test_row = result.rows[(result.rows["split"] == "test") & result.rows["class_name"].isna()].iloc[0]
+    accuracy, n_clips = float(test_row["accuracy"]), int(test_row["n_clips"])
+    low, high = wilson(accuracy, n_clips) if test_row["metric"] == "accuracy" else (np.nan, np.nan)
+    chance = float(test_row["chance"])
+    return {**row, "metric": test_row["metric"], "accuracy": accuracy, "chance": chance, "n_clips": n_clips,
             "ci_low": low, "ci_high": high, "reason": reason}  # fmt: skip
 
 
@@ -219,5 +219,5 @@ def task_confounds(probes: pd.DataFrame) -> list[str]:
 
 def _words(row: pd.Series) -> str:
     name = {"spectrum": "mean spectrum"}.get(row["feature"], row["feature"].replace("+", ", "))
-    told = f"{row['metric']} {row['accuracy']:.2f} on test clips, chance {row['chance']:.2f}"
-    return f"{name} alone tells the class ({told})"
+    result = f"{row['metric']} {row['accuracy']:.2f} on test clips, chance {row['chance']:.2f}"
+    return f"{name} alone tells the class ({result})"

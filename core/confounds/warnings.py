@@ -22,35 +22,35 @@ def warnings(task: Task, chosen: Mask) -> list[str]:
     chosen : ndarray of bool, shape (n_clips,)
         Selection clips.
     """
-    found = []
+    messages = []
     members, names = task.members, task.class_names
     sizes = members[chosen].sum(axis=0)
     small = [f"{name} ({n})" for name, n in zip(names, sizes, strict=True) if 0 < n < SMALL_CLASS]
     if small:
-        found.append(f"fewer than {SMALL_CLASS} selection clips: {_some(small)}")
+        messages.append(f"fewer than {SMALL_CLASS} selection clips: {_some(small)}")
     absent = [name for name, n in zip(names, sizes, strict=True) if n == 0]
     if absent:
-        found.append(f"no selection clip, left out: {_some(absent)}")
+        messages.append(f"no selection clip, left out: {_some(absent)}")
     level = _level_tells(task)
     if level:
-        found.append(level)
-    found += _groups_cross(task, members)
-    return found
+        messages.append(level)
+    messages += _groups_cross(task, members)
+    return messages
 
 
 def _level_tells(task: Task) -> str:
     """Whether duration, level, peak and silence alone tell the class on test clips."""
-    told = feature_probe(task, "level+duration+silence")
-    if not well_over_chance(told):
+    probe = feature_probe(task, "level+duration+silence")
+    if not well_over_chance(probe):
         return ""
     return (
-        f"duration, level and silence alone tell the class: {told['metric']} {told['accuracy']:.2f} on test clips, "
-        f"chance {told['chance']:.2f}; neurons that follow loudness or padding will look selective"
+        f"duration, level and silence alone tell the class: {probe['metric']} {probe['accuracy']:.2f} on test clips, "
+        f"chance {probe['chance']:.2f}; neurons that follow loudness or padding will look selective"
     )
 
 
 def _groups_cross(task: Task, members: Mask) -> list[str]:
-    found = []
+    messages = []
     held_out = task.in_splits("test")
     for group, values in group_attributes(task):
         known = (values != "") & members.any(axis=1)
@@ -62,11 +62,11 @@ def _groups_cross(task: Task, members: Mask) -> list[str]:
             continue
         crossing = set(values[known & held_out]) & set(values[known & ~held_out])
         if crossing:
-            found.append(
+            messages.append(
                 f"each {group} has one {task.attribute}, and {len(crossing)} of {len(groups)} occur in both "
                 f"selection and test clips: a neuron for the {group} passes for one for the {task.attribute}"
             )
-    return found
+    return messages
 
 
 def _some(values: list[str], n: int = 5) -> str:

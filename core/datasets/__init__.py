@@ -51,7 +51,7 @@ def find(data_dirs: Sequence[Path], options: Options | None = None) -> list[Data
         If a folder is missing, holds no dataset (`NothingFound`), or two datasets have one name.
     """
     options = options or Options()
-    found: dict[str, Dataset] = {}
+    by_name: dict[str, Dataset] = {}
     for folder in data_dirs:
         if not os.path.isdir(folder):  # Path.is_dir fails where a name is too long
             raise InputError(f"--data-dir {folder}: no such folder; give the folder that holds datasets")
@@ -62,13 +62,13 @@ def find(data_dirs: Sequence[Path], options: Options | None = None) -> list[Data
                 "or a folder for each class, in it or in a sub-folder (--list tells what to get and where to put it)"
             )
         for dataset in here:
-            if dataset.name in found:
+            if dataset.name in by_name:
                 raise InputError(
-                    f"two datasets are named {dataset.name}: {found[dataset.name].root} and "
+                    f"two datasets are named {dataset.name}: {by_name[dataset.name].root} and "
                     f"{dataset.root}; rename one folder or leave one out"
                 )
-            found[dataset.name] = dataset
-    return list(found.values())
+            by_name[dataset.name] = dataset
+    return list(by_name.values())
 
 
 def _below(folder: Path, options: Options, depth: int, class_folders: bool = True) -> list[Dataset]:

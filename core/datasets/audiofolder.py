@@ -37,18 +37,18 @@ def read(folder: Path, seed: int = 0) -> Dataset:
     paths = [p for p in every if PurePosixPath(p).suffix.lower() in audio.EXTENSIONS]
     in_splits = [p for p in paths if len(p.split("/")) == 3 and p.split("/")[0].lower() in _SPLIT_NAMES]
     if in_splits:
-        found = [(p, p.split("/")[1], _SPLIT_NAMES[p.split("/")[0].lower()]) for p in in_splits]
+        entries = [(p, p.split("/")[1], _SPLIT_NAMES[p.split("/")[0].lower()]) for p in in_splits]
     else:
         flat = [p for p in paths if len(p.split("/")) == 2]
         classes = [p.split("/")[0] for p in flat]
-        found = list(zip(flat, classes, draw_splits(len(flat), classes, seed), strict=True))
-    within = {path.rpartition("/")[0] for path, *_ in found}
-    assert {split for *_, split in found} <= set(SPLITS)
+        entries = list(zip(flat, classes, draw_splits(len(flat), classes, seed), strict=True))
+    within = {path.rpartition("/")[0] for path, *_ in entries}
+    assert {split for *_, split in entries} <= set(SPLITS)
     return Dataset(
         name=folder.resolve().name,
         root=folder.resolve(),
         attributes=("class",),
-        clips=tuple(Clip(path, split, {"class": name}) for path, name, split in found),
+        clips=tuple(Clip(path, split, {"class": name}) for path, name, split in entries),
         problems=tuple(
             Problem(p, "is of a kind that is not read; convert it to WAV or FLAC")
             for p in every

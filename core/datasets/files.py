@@ -189,10 +189,10 @@ def evar_splits(path: Path, column: str = "split") -> Mapping[str, str]:
     InputError
         If it cannot be read or has a split of another name than train, valid and test.
     """
-    found = {row["file_name"]: row[column] for row in read_rows(path, ("file_name", column))}
+    by_file = {row["file_name"]: row[column] for row in read_rows(path, ("file_name", column))}
     if column == "split":
-        check_splits(path, found.values())
-    return found
+        check_splits(path, by_file.values())
+    return by_file
 
 
 def check_splits(path: Path, splits: Iterable[str]) -> None:

@@ -16,8 +16,8 @@ _PREFIX = "fold "
 
 def names(splits: Iterable[str]) -> list[str]:
     """The folds among some splits, in order of their numbers."""
-    found = {split for split in splits if split.startswith(_PREFIX) and split[len(_PREFIX) :].isdecimal()}
-    return sorted(found, key=lambda split: int(split[len(_PREFIX) :]))
+    folds = {split for split in splits if split.startswith(_PREFIX) and split[len(_PREFIX) :].isdecimal()}
+    return sorted(folds, key=lambda split: int(split[len(_PREFIX) :]))
 
 
 def roles(splits: NDArray[np.str_]) -> NDArray[np.str_]:

@@ -67,22 +67,22 @@ def estimated_hours(dataset: Dataset) -> str:
     return f"{about}{np.mean(seconds) * n / 3600:.2g} hours"
 
 
-def problems(found: Sequence[Problem], where: Path | None) -> list[str]:
+def problems(all_problems: Sequence[Problem], where: Path | None) -> list[str]:
     """The first few problems by name, and where all of them are; a line each."""
-    lines = [f"{'left out' if p.left_out else 'incomplete'}: {p.path}: {p.reason}" for p in found[:SHOWN]]
-    if len(found) > SHOWN:
+    lines = [f"{'left out' if p.left_out else 'incomplete'}: {p.path}: {p.reason}" for p in all_problems[:SHOWN]]
+    if len(all_problems) > SHOWN:
         place = f"all in {where}" if where else "a run writes all to a file"
-        lines.append(f"and {len(found) - SHOWN:,} more, {place}")
+        lines.append(f"and {len(all_problems) - SHOWN:,} more, {place}")
     return lines
 
 
-def write_problems(found: Sequence[Problem], path: Path) -> None:
+def write_problems(problems: Sequence[Problem], path: Path) -> None:
     """All problems as CSV; an old file goes where there are none."""
-    if not found:
+    if not problems:
         path.unlink(missing_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame([(p.path, p.reason) for p in found], columns=["path", "reason"]).to_csv(path, index=False)
+    pd.DataFrame([(p.path, p.reason) for p in problems], columns=["path", "reason"]).to_csv(path, index=False)
 
 
 def listed_problems(dataset: Dataset) -> list[str]:
@@ -113,7 +113,7 @@ def duplicates(scan: Scan) -> list[str]:
 def shared_recordings(datasets: Sequence[Dataset]) -> list[str]:
     """Freesound recordings that occur in two datasets: what neurons share there may be the recording."""
     ids = {d.name: {clip.labels["freesound_id"] for clip in d.clips if "freesound_id" in clip.labels} for d in datasets}
-    names = [name for name, found in ids.items() if found]
+    names = [name for name, recordings in ids.items() if recordings]
     lines = []
     for i, one in enumerate(names):
         for two in names[i + 1 :]:

@@ -218,8 +218,8 @@ def _are_known(known: pd.DataFrame, paths: Sequence[str], stamps: NDArray[np.int
     """Which files are as they were when they were looked at."""
     place = known.index.get_indexer(pd.Index(paths, dtype=object))
     was = known[["size", "mtime_ns"]].to_numpy()[place] if len(known) else np.zeros_like(stamps)
-    found: NDArray[np.bool_] = (place >= 0) & (was == stamps).all(axis=1)
-    return found
+    unchanged: NDArray[np.bool_] = (place >= 0) & (was == stamps).all(axis=1)
+    return unchanged
 
 
 def _no_answer(root: Path, paths: Sequence[str]) -> NDArray[np.int64]:

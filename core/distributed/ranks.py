@@ -17,8 +17,8 @@ T = TypeVar("T")
 class Job(Protocol):
     """What every rank does on its share; must pickle, and names what all ranks hold (`Ranks.held`)."""
 
-    def run(self, ranks: Ranks, told: Callable[[], None]) -> Any:
-        """Do this rank's share, calling ``told`` after each step; on others than rank 0 the result must pickle."""
+    def run(self, ranks: Ranks, on_step: Callable[[], None]) -> Any:
+        """Do this rank's share, calling ``on_step`` after each step; on others than rank 0 the result must pickle."""
 
 
 class Ranks:

@@ -78,16 +78,16 @@ class Team(Ranks):
         self._leave_word(f"job {self._number}")
         self._await_others(f"has come to {self._number}")
         self._all_get(job)
-        found = [self._attempt(job, watch)]
+        results = [self._attempt(job, watch)]
         self._await_others(f"ended {self._number}", watch)
         if watch:
             watch()
         self._leave_word(f"collect {self._number}")
-        found += self._collect(None)[1:]
-        for each in found:
+        results += self._collect(None)[1:]
+        for each in results:
             if isinstance(each, _Failure):
                 raise each.error
-        return found
+        return results
 
     def serve(self) -> int:
         """Do this rank's share of all jobs until rank 0 ends; returns the exit code that rank 0 gave."""
@@ -95,11 +95,11 @@ class Team(Ranks):
         while self._await("over", f"job {self._number + 1}") != "over":
             self._number += 1
             self._leave_word(f"rank {self.rank} has come to {self._number}")
-            found = self._attempt(self._all_get(None), None)
+            result = self._attempt(self._all_get(None), None)
             self._leave_word(f"rank {self.rank} ended {self._number}")
             if self._await("over", f"collect {self._number}") == "over":
                 break
-            self._collect(found)
+            self._collect(result)
         code = int(self._store.get("over"))
         self._leave_word(f"rank {self.rank} left")
         return code
@@ -143,7 +143,7 @@ class Team(Ranks):
         """This rank's share of a job, or what went wrong."""
         stop = f"stop {self._number}"
 
-        def told() -> None:
+        def on_step() -> None:
             if time.monotonic() >= self._next_look:
                 self._next_look = time.monotonic() + _LOOKS[1]
                 if self._there(stop) or self._there("over"):
@@ -152,7 +152,7 @@ class Team(Ranks):
                     watch()
 
         try:
-            return job.run(self, told)
+            return job.run(self, on_step)
         except _Abandoned:
             return None
         except LostRank:
@@ -249,7 +249,7 @@ def lead_or_follow(command: Callable[[Ranks], int]) -> int:
         finally:
             team.close()
     except (InputError, LostRank) as error:
-        return _tell(error)
+        return _report_error(error)
     except KeyboardInterrupt:
         return 130
     finally:
@@ -308,7 +308,7 @@ def _stop(*_: object) -> NoReturn:
     raise KeyboardInterrupt("by torchrun, whose report tells why")
 
 
-def _tell(error: Exception) -> int:
+def _report_error(error: Exception) -> int:
     """A line of a rank that rank 0 cannot speak for."""
     print(f"error: {error}", file=sys.stderr, flush=True)
     return 2 if isinstance(error, InputError) else 1

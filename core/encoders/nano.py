@@ -343,10 +343,10 @@ def _check_shape(config: NanoConfig, state: Mapping[str, Tensor]) -> None:
     if config.width % 4 or config.n_mels * config.n_frames > 100 * _LARGEST:
         raise ValueError("its table of positions cannot be made")
     n_blocks = len({key.split(".")[1] for key in state if key.startswith("blocks.")})
-    found = (n_blocks, *state["patch_embed.weight"].shape, *state["blocks.0.mlp.fc1.weight"].shape)
-    told = (config.n_layers, config.width, config.patch**2, config.mlp_width, config.width)
-    if found != told:
-        raise ValueError(f"its tensors are of {found}, its configuration tells {told}")
+    actual = (n_blocks, *state["patch_embed.weight"].shape, *state["blocks.0.mlp.fc1.weight"].shape)
+    expected = (config.n_layers, config.width, config.patch**2, config.mlp_width, config.width)
+    if actual != expected:
+        raise ValueError(f"its tensors are of {actual}, its configuration tells {expected}")
 
 
 def untrained(seed: int = 0, device: str = "cpu") -> NanoEncoder:

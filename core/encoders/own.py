@@ -124,8 +124,8 @@ def _check_attributes(which: str, encoder: Encoder) -> None:
     for name, expected in _ATTRIBUTES.items():
         value = getattr(encoder, name, None)
         if not isinstance(value, expected) or not (isinstance(value, nn.Module) or value):
-            found = f"is {value!r}" if hasattr(encoder, name) else "is not set"
-            raise InputError(f"{which}: {kind}.{name} {found}; expected {expected.__name__}, not 0 or empty")
+            state = f"is {value!r}" if hasattr(encoder, name) else "is not set"
+            raise InputError(f"{which}: {kind}.{name} {state}; expected {expected.__name__}, not 0 or empty")
     if encoder.sample_rate < 0 or encoder.n_features < 0:
         raise InputError(f"{which}: sample_rate {encoder.sample_rate} and n_features {encoder.n_features} must be > 0")
     try:

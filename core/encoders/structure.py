@@ -38,15 +38,15 @@ def mlp_projections(blocks: Sequence[nn.Module], widths: int | Sequence[int], n_
 def _projection(block: nn.Module, width: int, number: int) -> nn.Linear:
     linears = {name: m for name, m in block.named_modules() if isinstance(m, nn.Linear)}
     outputs = {m.out_features for m in linears.values() if m.in_features == width}
-    found = [
+    projections = [
         m
         for m in linears.values()
         if m.out_features == width != m.in_features and {m.in_features, 2 * m.in_features} & outputs
     ]
-    if len(found) != 1:
+    if len(projections) != 1:
         held = ", ".join(f"{name} {m.in_features}->{m.out_features}" for name, m in linears.items())
         raise InputError(
-            f"block {number} holds {len(found)} MLP output projections to width {width}, expected 1; "
+            f"block {number} holds {len(projections)} MLP output projections to width {width}, expected 1; "
             f"its linear layers: {held or 'none'}"
         )
-    return found[0]
+    return projections[0]

@@ -191,7 +191,7 @@ def _equal_rows(n_samples: Sequence[int]) -> list[tuple[list[int], int]]:
     for row, n in enumerate(n_samples):
         rows.setdefault(n, []).append(row)
     most = {n: max(1, SAMPLES_PER_CONVOLUTION // n) for n in rows}
-    return [(found[i : i + most[n]], n) for n, found in rows.items() for i in range(0, len(found), most[n])]
+    return [(indices[i : i + most[n]], n) for n, indices in rows.items() for i in range(0, len(indices), most[n])]
 
 
 def bundles() -> dict[str, Wav2Vec2Bundle]:

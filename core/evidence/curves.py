@@ -89,7 +89,7 @@ class Grid:
             least = kth_smallest(largest if kind == "quantile" else probabilities, value)
             order = order[largest[order] > least][: quotas.max()]
             lowest = probabilities[:, order]
-        found = np.zeros((len(self.bars), len(self.rates), 3))
+        points = np.zeros((len(self.bars), len(self.rates), 3))
         for b, threshold in enumerate(thresholds.T):
             if self.setting.preset == "lape":
                 lowest = probabilities[:, order[largest[order] > threshold][: quotas.max()]]
@@ -99,10 +99,10 @@ class Grid:
             n_of = above.sum(axis=0)
             first = np.where(above.any(axis=1), above.argmax(axis=1), n_neurons)
             upto = np.minimum(quotas, len(n_of))
-            found[b, :, 0] = (first[:, None] < quotas).sum(axis=0) / n_classes
-            found[b, :, 1] = np.append(0, np.cumsum(n_of > 0))[upto]
-            found[b, :, 2] = np.append(0, np.cumsum(n_of))[upto]
-        return found.reshape(-1, 3)
+            points[b, :, 0] = (first[:, None] < quotas).sum(axis=0) / n_classes
+            points[b, :, 1] = np.append(0, np.cumsum(n_of > 0))[upto]
+            points[b, :, 2] = np.append(0, np.cumsum(n_of))[upto]
+        return points.reshape(-1, 3)
 
     def curve(self, n_classes: int, observed: FloatArray, null: FloatArray) -> pd.DataFrame:
         """Observed `points` beside those of the shuffles, (n_shuffles, n_points, 3)."""

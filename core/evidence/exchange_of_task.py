@@ -34,10 +34,10 @@ def exchange_of(task: Task, chosen: Mask) -> Exchange:
     """
     members = task.members
     members = members[chosen]
-    found = _groups(task, chosen)
-    if found is None:
+    grouping = _groups(task, chosen)
+    if grouping is None:
         return Exchange.of_clips(len(members))
-    name, group = found
+    name, group = grouping
     kind = np.unique(members, axis=0, return_inverse=True)[1].ravel()
     kind_of_group = np.zeros(group.max() + 1, dtype=np.int64)
     kind_of_group[group] = kind
@@ -56,8 +56,8 @@ def exchange_of(task: Task, chosen: Mask) -> Exchange:
 def group_of_clips(task: Task, chosen: Mask | None = None) -> IntArray | None:
     """Group of each chosen clip (of all), by the attribute that `exchange_of` takes; one without it is its own."""
     every = np.ones(len(task.dataset.clips), dtype=bool)
-    found = _groups(task, every if chosen is None else chosen)
-    return None if found is None else found[1]
+    grouping = _groups(task, every if chosen is None else chosen)
+    return None if grouping is None else grouping[1]
 
 
 def _restricted(members: Mask, group: IntArray, whole: Mask, name: str, attribute: str) -> Exchange:
@@ -93,7 +93,7 @@ def _restricted(members: Mask, group: IntArray, whole: Mask, name: str, attribut
 def _groups(task: Task, chosen: Mask) -> tuple[str, IntArray] | None:
     """Name of the group attribute, and the group of each chosen clip; a clip without one is its own."""
     declared = task.dataset.groups
-    for name, of_clip in sorted(group_attributes(task), key=lambda found: found[0] not in declared):
+    for name, of_clip in sorted(group_attributes(task), key=lambda item: item[0] not in declared):
         values = of_clip[chosen]
         known = values != ""
         if 2 <= len(np.unique(values[known])) < known.sum():

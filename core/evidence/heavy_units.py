@@ -111,12 +111,14 @@ def raised(
     p : ndarray of float, shape (n_pairs,)
     """
     column = counts.lumps.place[neuron]
-    found = p.copy()
+    larger = p.copy()
 
     def raise_to(tail: Tail, of: IntArray, at_once: int) -> None:
         def raise_some(start: int) -> None:
             at = of[start : start + at_once]
-            found[at] = np.maximum(found[at], tail(counts, drawn[class_index[at]], neuron[at], column[at], excess[at]))
+            larger[at] = np.maximum(
+                larger[at], tail(counts, drawn[class_index[at]], neuron[at], column[at], excess[at])
+            )
 
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(raise_some, range(0, len(of), at_once)))
@@ -124,8 +126,8 @@ def raised(
     lumpy = np.flatnonzero(column >= 0)
     raise_to(_conditional_tail, lumpy, 2**13)
     if len(counts.lumps.highest):
-        raise_to(_tail_by_highest, lumpy[found[lumpy] < _LOOK_CLOSER], 2**11)
-    return found
+        raise_to(_tail_by_highest, lumpy[larger[lumpy] < _LOOK_CLOSER], 2**11)
+    return larger
 
 
 def _sums_below(counts: ClipCounts, neuron: IntArray, highest: FloatArray) -> list[FloatArray]:
@@ -145,12 +147,12 @@ def _tail_by_highest(
     highest = counts.lumps.highest[:, column]
     n, size, n_highest = drawn[:, 0].astype(np.float64), float(counts.exchange.sizes[0]), len(highest)
     below: FloatArray = size - np.arange(1.0, n_highest + 1)[:, None]  # units lower than each
-    sums = _sums_below(counts, neuron, highest)
+    power_sums = _sums_below(counts, neuron, highest)
     every = _log_ways(n, np.full(len(n), size))
-    mean, variance, third = _sum_moments(n - 1, below, *sums)
+    mean, variance, third = _sum_moments(n - 1, below, *power_sums)
     chance = np.exp(_log_ways(n - 1, below) - every)
     p = (chance * _tail(excess - highest - mean, variance, third)).sum(axis=0)
-    mean, variance, third = _sum_moments(n, below[-1], *(part[-1] for part in sums))
+    mean, variance, third = _sum_moments(n, below[-1], *(part[-1] for part in power_sums))
     none = np.exp(_log_ways(n, below[-1]) - every)
     return np.asarray(p + none * _tail(excess - mean, variance, third))
 
@@ -178,9 +180,9 @@ def _conditional_tail(
             h, own = stratum[i], together[i] * leads[i]
             n_h, size_h = n[pairs, h], size[h]
             rest_n, rest_size = n_h - (own * mask).sum(axis=0), size_h - own.sum(axis=0)
-            sums = [size_h * m[h, pairs] - (height**k * own).sum(axis=0) for k, m in ((2, second), (3, third))]
+            power_sums = [size_h * m[h, pairs] - (height**k * own).sum(axis=0) for k, m in ((2, second), (3, third))]
             before = _sum_moments(n_h, size_h, 0.0, size_h * second[h, pairs], size_h * third[h, pairs])
-            after = _sum_moments(rest_n, rest_size, -(height * own).sum(axis=0), *sums)
+            after = _sum_moments(rest_n, rest_size, -(height * own).sum(axis=0), *power_sums)
             mean += leads[i] * after[0]
             var += leads[i] * (after[1] - before[1])
             sk += leads[i] * (after[2] - before[2])

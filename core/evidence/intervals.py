@@ -65,7 +65,7 @@ def lift_intervals(
     """
     design = _Design.of(np.asarray(tokens, dtype=np.float64), members, groups)
     class_index, neuron_index = (np.asarray(index, dtype=np.int64) for index in pairs)
-    found = np.full((7, len(class_index)), np.nan)
+    effects = np.full((7, len(class_index)), np.nan)
     order = np.argsort(neuron_index, kind="stable")
     neurons, first = np.unique(neuron_index[order], return_index=True)
     first = np.append(first, len(order))
@@ -74,9 +74,9 @@ def lift_intervals(
         rows = order[first[at.start] : first[at.stop]]
         column = np.searchsorted(block, neuron_index[rows])
         moments = _Moments.of(design, np.asarray(positive_by_clip[:, block], dtype=np.float64))
-        found[:, rows] = _effects(design, moments, class_index[rows], column, level)
+        effects[:, rows] = _effects(design, moments, class_index[rows], column, level)
     names = ["rate", "lift", "lift_low", "lift_high", "odds_ratio", "odds_low", "odds_high"]
-    columns = {"class_index": class_index, "neuron_index": neuron_index, **dict(zip(names, found, strict=True))}
+    columns = {"class_index": class_index, "neuron_index": neuron_index, **dict(zip(names, effects, strict=True))}
     return pd.DataFrame(columns)
 
 
@@ -207,10 +207,10 @@ def _effects(design: _Design, moments: _Moments, k: IntArray, column: IntArray, 
         weights = 1 / (rate * (1 - rate)), 1 / (others * (1 - others))
         odds_spread = _spreads(design, moments, k, column, *weights, level)[0]
         odds_low, odds_high = odds * np.exp(-odds_spread), odds * np.exp(odds_spread)
-    found = np.stack([rate, lift, low, high, odds, odds_low, odds_high])
-    found[2:4, design.n_units[k] < 2] = np.nan
-    found[5:7, (design.n_units[k] < 2) | ~((odds > 0) & np.isfinite(odds))] = np.nan
-    return found
+    effects = np.stack([rate, lift, low, high, odds, odds_low, odds_high])
+    effects[2:4, design.n_units[k] < 2] = np.nan
+    effects[5:7, (design.n_units[k] < 2) | ~((odds > 0) & np.isfinite(odds))] = np.nan
+    return effects
 
 
 # More than six: asked with two pairs of derivatives of the same moments.

@@ -87,9 +87,9 @@ class ClipCounts:
             r = _by_stratum(d, starts) / np.maximum(stratum_tokens, 1)
             d -= t * (r[stratum] if n_strata > 1 else r)
             squared = d * d
-            sums = _by_stratum(squared, starts)
-            peak[block] = squared.max(axis=0) / np.maximum(sums.sum(axis=0), _CONSTANT)
-            rate[:, block], second[:, block] = r, sums / size
+            square_sums = _by_stratum(squared, starts)
+            peak[block] = squared.max(axis=0) / np.maximum(square_sums.sum(axis=0), _CONSTANT)
+            rate[:, block], second[:, block] = r, square_sums / size
             squared *= d
             third[:, block] = _by_stratum(squared, starts) / size
 

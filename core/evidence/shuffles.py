@@ -82,7 +82,7 @@ def shuffled_null(
     grids = [Grid.of(setting) for setting in settings]
     own_points = [Grid.of(setting, whole=False) for setting in settings]
     curve: list[list[FloatArray]] = [[] for _ in settings]
-    found: list[list[FloatArray]] = [[] for _ in settings]
+    null_points: list[list[FloatArray]] = [[] for _ in settings]
     tally = _EntropyTally(observed)
     moments = Moments.of(counts, members)
 
@@ -98,12 +98,12 @@ def shuffled_null(
             at = grids if n_done <= _OF_CURVE else own_points
             selected = list(map_over(select, settings, at, repeat(dealt), repeat(point)))
             for i, (grid, points) in enumerate(zip(at, selected, strict=True)):
-                found[i].append(points[grid.own] if grid else points)
+                null_points[i].append(points[grid.own] if grid else points)
                 if n_done <= _OF_CURVE:
                     curve[i].append(points)
             if progress:
                 progress(n_done)
-    own = [np.array(rows) for rows in found]
+    own = [np.array(rows) for rows in null_points]
     entropy_p = tally.p(counts.sparse.neuron, counts.sparse.all_in_one(moments.drawn, counts.exchange))
     return Null(
         [_summary(rows, counts.exchange.description) if n_shuffles else None for rows in own],

@@ -286,8 +286,8 @@ def over_split_seeds(
         present = members[clips].any(axis=0)
         of_present = members[np.ix_(clips, present)]
         dealt = exchange(chosen) if exchange else None
-        found, _ = choose(Rows(positive, clips), tokens[clips], of_present, settings, dealt)
-        for i, mask in enumerate(found):
+        selections, _ = choose(Rows(positive, clips), tokens[clips], of_present, settings, dealt)
+        for i, mask in enumerate(selections):
             again[i][present] += mask
             expected[i] += (selected[i][present].sum(axis=1) * mask.sum(axis=1)).sum() / mask.shape[1]
         if progress:
@@ -351,14 +351,14 @@ def across_folds(
         clips = np.flatnonzero(splits == fold)
         of_fold, of_tokens = members[clips], tokens[clips]
         class_tokens = of_fold.T.astype(np.float64) @ of_tokens
-        told = np.flatnonzero(class_tokens > 0)
-        if len(told) < 2:
+        present = np.flatnonzero(class_tokens > 0)
+        if len(present) < 2:
             continue
-        fired = add_up(Rows(positive, clips), float(of_tokens.max()), len(told), of_fold[:, told].__getitem__)
-        rates = fired / class_tokens[told, None]
+        fired = add_up(Rows(positive, clips), float(of_tokens.max()), len(present), of_fold[:, present].__getitem__)
+        rates = fired / class_tokens[present, None]
         with np.errstate(invalid="ignore"):
-            held[told] += lift(rates) >= lift_min  # NaN (never fires) compares false
-        n_folds[told] += 1
+            held[present] += lift(rates) >= lift_min  # NaN (never fires) compares false
+        n_folds[present] += 1
     return pd.DataFrame(
         {
             "class_index": class_index,

@@ -90,18 +90,20 @@ class Sparse:
 
     def all_in_one(self, drawn: IntArray, exchange: Exchange) -> FloatArray:
         """Chance that one class draws every unit in which the neuron fires, in the order of ``neuron``."""
-        found = [np.zeros(0)]
+        chances = [np.zeros(0)]
         for units in self.units:
             strata = exchange.stratum[units]
             every = np.ones(units.shape, dtype=bool)
-            found.append(sum((_at_least(strata, n[strata], exchange.sizes[strata], every) for n in drawn), np.zeros(1)))
-        return np.minimum(np.concatenate(found), 1.0)
+            chances.append(
+                sum((_at_least(strata, n[strata], exchange.sizes[strata], every) for n in drawn), np.zeros(1))
+            )
+        return np.minimum(np.concatenate(chances), 1.0)
 
     def _pairs(
         self, members: Mask, drawn: IntArray, exchange: Exchange, exact: bool
     ) -> tuple[IntArray, IntArray, FloatArray]:
         first = 0
-        classes, neurons, found = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
+        classes, neurons, chances = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
         for units, heights in zip(self.units, self.heights, strict=True):
             of_m, class_index = np.nonzero(members[units].any(axis=1))
             step = max(1, _AT_ONCE // (2 ** units.shape[1] * units.shape[1]))
@@ -111,13 +113,13 @@ class Sparse:
                 strata = exchange.stratum[units[j]]
                 n = drawn[c[:, None], strata]
                 if exact:
-                    found.append(_exact(strata, n, exchange.sizes[strata], heights[j], taken))
+                    chances.append(_exact(strata, n, exchange.sizes[strata], heights[j], taken))
                 else:
-                    found.append(_at_least(strata, n, exchange.sizes[strata], taken))
+                    chances.append(_at_least(strata, n, exchange.sizes[strata], taken))
             classes.append(class_index)
             neurons.append(self.neuron[first + of_m])
             first += len(units)
-        return np.concatenate(classes), np.concatenate(neurons), np.concatenate(found)
+        return np.concatenate(classes), np.concatenate(neurons), np.concatenate(chances)
 
 
 def _earlier(strata: IntArray) -> FloatArray:

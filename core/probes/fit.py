@@ -127,7 +127,7 @@ class _OneLabel:
     def quality(self, head: LinearHead, embeddings: NDArray[np.float32], where: Mask) -> float:
         return float(np.mean(head.predict(embeddings[where]) == self.labels[where]))
 
-    def told(self, head: LinearHead, embeddings: NDArray[np.float32], where: Mask, turn: _Round) -> Measure:
+    def measure(self, head: LinearHead, embeddings: NDArray[np.float32], where: Mask, turn: _Round) -> Measure:
         labels = self.labels[where]
         majority = np.bincount(self.labels[turn.train]).argmax()
         return Accuracy(self.class_names, labels, head.predict(embeddings[where]) == labels, labels == majority)
@@ -153,7 +153,7 @@ class _SeveralLabels:
     def quality(self, head: LinearHead, embeddings: NDArray[np.float32], where: Mask) -> float:
         return float(np.nanmean(average_precisions(self._scores(head, embeddings[where]), self.members[where])))
 
-    def told(self, head: LinearHead, embeddings: NDArray[np.float32], where: Mask, turn: _Round) -> Measure:
+    def measure(self, head: LinearHead, embeddings: NDArray[np.float32], where: Mask, turn: _Round) -> Measure:
         n_shuffles = N_SHUFFLES if where is turn.test else 0
         return Precision.of(self.class_names, self._scores(head, embeddings[where]), self.members[where], n_shuffles)
 
@@ -186,10 +186,10 @@ def _fit(
     for turn in turns:
         head, chosen[turn.name], chosen_on = _choose(embeddings, turn, target)
         parts.append(Part(np.flatnonzero(turn.test), head))
-        tests.append(target.told(head, embeddings, turn.test, turn))
+        tests.append(target.measure(head, embeddings, turn.test, turn))
         for split, where in (("train", turn.train), ("valid", turn.valid)):
             if where.any() and not in_folds:
-                rows += target.told(head, embeddings, where, turn).rows(split)
+                rows += target.measure(head, embeddings, where, turn).rows(split)
         rows += tests[-1].rows(turn.name)
     whole = tests[0].pooled(tests)
     if in_folds:

@@ -123,8 +123,8 @@ class OneVsRest:
 
         start = np.zeros(shape) if self._start is None else self._start
         options = {"maxiter": 200, "gtol": 1e-4, "ftol": 64 * np.finfo(float).eps}
-        found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
-        self._start = found.x.reshape(shape)
+        solution = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+        self._start = solution.x.reshape(shape)
         return self._start[:, :-1], self._start[:, -1], self.known
 
 

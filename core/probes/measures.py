@@ -23,7 +23,7 @@ class Measure(Protocol):
         """One row for all clips and one a class that has clips, as `core.results.ProbeResult` has them."""
         ...
 
-    def pooled(self, told: Sequence[Measure]) -> Measure:
+    def pooled(self, folds: Sequence[Measure]) -> Measure:
         """Of several folds of the same kind as this."""
         ...
 
@@ -52,20 +52,20 @@ class Accuracy:
 
     def rows(self, split: str) -> Rows:
         """Chance is always the commonest train class, and 1 / K for a class."""
-        found = [self._row(split, None, self.correct, float(np.mean(self.by_majority)))]
+        rows = [self._row(split, None, self.correct, float(np.mean(self.by_majority)))]
         for index, name in enumerate(self.class_names):
             correct = self.correct[self.labels == index]
             if len(correct):
-                found.append(self._row(split, name, correct, 1 / len(self.class_names)))
-        return found
+                rows.append(self._row(split, name, correct, 1 / len(self.class_names)))
+        return rows
 
     def _row(self, split: str, name: str | None, correct: NDArray[np.bool_], chance: float) -> dict[str, object]:
         return {"split": split, "class_name": name, "n_clips": len(correct), "accuracy": float(correct.mean()),
                 "chance": chance, "metric": "accuracy"}  # fmt: skip
 
-    def pooled(self, told: Sequence[Measure]) -> Accuracy:
+    def pooled(self, folds: Sequence[Measure]) -> Accuracy:
         """All clips together."""
-        same = [t for t in told if isinstance(t, Accuracy)]
+        same = [t for t in folds if isinstance(t, Accuracy)]
         return Accuracy(
             self.class_names,
             np.concatenate([t.labels for t in same]),
@@ -119,19 +119,19 @@ class Precision:
 
     def rows(self, split: str) -> Rows:
         """Chance is what a random order of the clips gives."""
-        found = [self._row(split, None, self.n_clips, self.mean, self.mean_chance)]
+        rows = [self._row(split, None, self.n_clips, self.mean, self.mean_chance)]
         for k, name in enumerate(self.class_names):
             if self.n_of[k]:
-                found.append(self._row(split, name, self.n_of[k], self.precision[k], self.chance[k]))
-        return found
+                rows.append(self._row(split, name, self.n_of[k], self.precision[k], self.chance[k]))
+        return rows
 
     def _row(self, split: str, name: str | None, n: int, precision: float, chance: float) -> dict[str, object]:
         return {"split": split, "class_name": name, "n_clips": int(n), "accuracy": float(precision),
                 "chance": float(chance), "metric": "average precision"}  # fmt: skip
 
-    def pooled(self, told: Sequence[Measure]) -> Precision:
+    def pooled(self, folds: Sequence[Measure]) -> Precision:
         """Means over the folds: scores of different heads cannot be ranked together."""
-        same = [t for t in told if isinstance(t, Precision)]
+        same = [t for t in folds if isinstance(t, Precision)]
         return Precision(
             self.class_names,
             sum(t.n_clips for t in same),
@@ -150,10 +150,10 @@ class Precision:
 
 def average_precisions(scores: FloatArray, members: Mask) -> FloatArray:
     """Average precision of each class that has clips, (n_classes,); NaN for the others."""
-    found = np.full(members.shape[1], np.nan)
+    precisions = np.full(members.shape[1], np.nan)
     for k in np.flatnonzero(members.any(axis=0)):
-        found[k] = average_precision_score(members[:, k], scores[:, k])
-    return found
+        precisions[k] = average_precision_score(members[:, k], scores[:, k])
+    return precisions
 
 
 def random_precision(n_positive: int, n_clips: int) -> float:

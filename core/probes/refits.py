@@ -42,7 +42,7 @@ def refit_heads(
     labelled: Mask = np.asarray(members.any(axis=1))
     several = task.attribute in task.dataset.multilabel
     strengths = probe.result.settings.get("C")
-    found = []
+    heads = []
     for number, turn in enumerate(rounds(task.splits, labelled)[: len(probe.parts)]):
         strength = strengths[turn.name] if isinstance(strengths, dict) else strengths
         assert isinstance(strength, float)
@@ -51,8 +51,8 @@ def refit_heads(
         strata = np.zeros(len(train), dtype=np.int64) if several else members[train].argmax(axis=1)
         rng = np.random.default_rng([seed, number, len(train)])
         samples = [train[draw(rng, units, strata)] for _ in range(n)]
-        found.append([_fit(embeddings[s], members[s], several, strength) for s in samples])
-    return found
+        heads.append([_fit(embeddings[s], members[s], several, strength) for s in samples])
+    return heads
 
 
 def draw(rng: np.random.Generator, units: IntArray, strata: IntArray) -> IntArray:

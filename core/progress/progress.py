@@ -131,12 +131,12 @@ class Progress:
     def note(self, line: str) -> None:
         """Something that is printed at the end, and an event now."""
         self.notes.append(line)
-        self._tell("note", message=line)
+        self._log_event("note", message=line)
 
     def warn(self, line: str, indent: int = 0) -> None:
         """Something that may spoil a result, or be missed."""
         self.print(" " * indent + line, "yellow")
-        self._tell("warning", message=line)
+        self._log_event("warning", message=line)
 
     def fail(self, line: str) -> None:
         """A dataset or task failed; the others go on."""
@@ -155,11 +155,11 @@ class Progress:
         self.bad += sum(problem.left_out for problem in problems)
         if problems:
             files = [{"path": p.path, "reason": p.reason, "left_out": p.left_out} for p in problems[:_NAMED]]
-            self._tell("bad_files", n_files=len(problems), files=files, all_in=all_in)
+            self._log_event("bad_files", n_files=len(problems), files=files, all_in=all_in)
 
     def _fail(self, line: str) -> None:
         self.failures.append(line)
-        self._tell("failure", message=line)
+        self._log_event("failure", message=line)
 
     # The run
 
@@ -195,7 +195,7 @@ class Progress:
 
     def begin(self, config: Mapping[str, Any], versions: Mapping[str, str]) -> None:
         """The run begins, with these settings (without passwords) and versions."""
-        self._tell("run_started", config=config, versions=versions)
+        self._log_event("run_started", config=config, versions=versions)
 
     def watch(self, device: str) -> None:
         """Tell how busy this device is."""
@@ -207,7 +207,7 @@ class Progress:
 
     def finish(self, exit_code: int) -> int:
         """The run ends; the last event. Returns the exit code."""
-        self._tell(
+        self._log_event(
             "run_finished", exit_code=exit_code, seconds=round(self._clock() - self._started, 3), notes=self.notes,
             failures=self.failures, bad_files=self.bad, **self._summary,
         )  # fmt: skip
@@ -265,14 +265,14 @@ class Progress:
         label = f"{self.place.task or self.place.dataset} · {name}"
         started = self._clock()
         stage = self._stage = Stage(name, total, unit, started, logged=started)
-        self._tell("stage_started", **self._stage_fields(stage))
+        self._log_event("stage_started", **self._stage_fields(stage))
 
         def update(done: int) -> None:
             now = self._clock()
             stage.reach(done, now)
             if self._log and now - stage.logged >= LOG_EVERY:
                 stage.logged = now
-                self._tell("progress", **self._stage_fields(stage))
+                self._log_event("progress", **self._stage_fields(stage))
 
         try:
             yield update
@@ -284,7 +284,7 @@ class Progress:
         rate = f", {n / seconds:,.0f} {unit}/s" if n and seconds > 0.05 else ""
         self.print(f"  {label}: {stage.done:,} {unit} in {seconds:.1f} s{rate}")
         ended = {"rate": round(n / seconds, 3) if n and seconds else None, "seconds_left": 0.0}
-        self._tell("stage_finished", **self._stage_fields(stage) | ended, seconds=round(seconds, 3))
+        self._log_event("stage_finished", **self._stage_fields(stage) | ended, seconds=round(seconds, 3))
 
     def _stage_fields(self, stage: Stage) -> dict[str, Any]:
         """How far a stage is, for an event."""
@@ -298,7 +298,7 @@ class Progress:
             **vars(self._device.read()),
         }  # fmt: skip
 
-    def _tell(self, event: str, **fields: Any) -> None:
+    def _log_event(self, event: str, **fields: Any) -> None:
         """Write an event. A log that fails ends, not the run."""
         if not self._log:
             return
@@ -328,11 +328,11 @@ class Progress:
                 table.add_row(kind, _cell(f"{place[kind]}{of}"))
         if stage:
             left = stage.seconds_left(now)
-            told = Text(f"{stage.done:,} of {stage.total:,} {stage.unit}")
+            count = Text(f"{stage.done:,} of {stage.total:,} {stage.unit}")
             done = Table.grid(padding=(0, 1))
-            done.add_row(told, ProgressBar(stage.total, stage.done, width=24))
+            done.add_row(count, ProgressBar(stage.total, stage.done, width=24))
             table.add_row("stage", _cell(stage.name))
-            table.add_row("done", done if self.console.width >= _ROOM_FOR_BAR else told)
+            table.add_row("done", done if self.console.width >= _ROOM_FOR_BAR else count)
             table.add_row("speed", Text(_speed(stage.rate(now), stage.unit)))
             table.add_row("left", Text(_duration(left)))
         else:

@@ -48,15 +48,15 @@ def with_sums(activations: Activations) -> Activations:
     if len(activations.sums) == len(activations.done):
         return activations
     path = activations.folder / "sums.npy"
-    sums = np.zeros((len(activations.done), len(MATRICES)), dtype=np.uint32)
+    checksums = np.zeros((len(activations.done), len(MATRICES)), dtype=np.uint32)
     for column, name in enumerate(MATRICES):
         for index, rows in done_rows(activations, name):
-            sums[index, column] = of_rows(index, rows)
-    _save(path, sums)
-    return replace(activations, sums=open_map(path, sums.shape, sums.dtype))
+            checksums[index, column] = of_rows(index, rows)
+    _save(path, checksums)
+    return replace(activations, sums=open_map(path, checksums.shape, checksums.dtype))
 
 
-def check(activations: Activations, tell: Callable[[str], None]) -> None:
+def check(activations: Activations, warn: Callable[[str], None]) -> None:
     """Compare all rows that are done with their checksums; those that differ are marked not done, and told of."""
     bad = np.zeros(len(activations.done), dtype=np.bool_)
     for column, name in enumerate(MATRICES):
@@ -64,10 +64,10 @@ def check(activations: Activations, tell: Callable[[str], None]) -> None:
             index[of_rows(index, rows) != activations.sums[index, column]]
             for index, rows in done_rows(activations, name)
         ]
-        found = np.concatenate([np.zeros(0, dtype=np.int64), *differ])
-        if len(found):
-            tell(f"  {_told(activations.folder / f'{name}.npy', found, len(bad))}")
-        bad[found] = True
+        damaged = np.concatenate([np.zeros(0, dtype=np.int64), *differ])
+        if len(damaged):
+            warn(f"  {_damage(activations.folder / f'{name}.npy', damaged, len(bad))}")
+        bad[damaged] = True
     if bad.any():
         if not _before(activations).exists():
             _save(_before(activations), activations.sums)
@@ -95,7 +95,7 @@ def settle(activations: Activations, store_files: Path, forget: Callable[[], Non
     before.unlink()
 
 
-def _told(path: Path, rows: NDArray[np.int64], n_rows: int) -> str:
+def _damage(path: Path, rows: NDArray[np.int64], n_rows: int) -> str:
     which = f"rows {rows[0]} to {rows[-1]}" if len(rows) > 1 else f"row {rows[0]}"
     return (
         f"{path}: {len(rows):,} of {n_rows:,} rows are not as they were written ({which}): "
@@ -107,18 +107,18 @@ def _before(activations: Activations) -> Path:
     return activations.folder / "before.npy"
 
 
-def _as_before(before: Path, sums: Sums) -> bool:
+def _as_before(before: Path, checksums: Sums) -> bool:
     """Whether all rows that had a checksum when damage was found have that again."""
     try:
         was = np.load(before)
     except (OSError, ValueError):
         return False
-    had = was.any(axis=1) if was.shape == sums.shape else np.zeros(0)
-    return was.shape == sums.shape and bool((was[had] == sums[had]).all())
+    had = was.any(axis=1) if was.shape == checksums.shape else np.zeros(0)
+    return was.shape == checksums.shape and bool((was[had] == checksums[had]).all())
 
 
-def _save(path: Path, sums: Sums) -> None:
+def _save(path: Path, checksums: Sums) -> None:
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        np.save(file, sums)
+        np.save(file, checksums)
     os.replace(part, path)

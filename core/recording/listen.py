@@ -118,13 +118,13 @@ def trace(
         counted = (encoder.counted(layer, batch) > 0).cpu().numpy()
         places = encoder.token_places(layer, counted.shape[1])
         cells[layer] = clip_cells(encoder.token_grid(layer), places, counted, rows)
-    found = []
+    traces = []
     for layer, index in neurons:
         grid = encoder.token_grid(layer)
         of_token = kept[layer].flatten(0, -2)[:, index].float().clamp(min=0).cpu().numpy()
         activation = np.where(cells[layer] >= 0, of_token[np.maximum(cells[layer], 0)], np.float32(0))
-        found.append(Trace(*_even(activation, grid, seconds), grid.band_edges_hz))
-    return found
+        traces.append(Trace(*_even(activation, grid, seconds), grid.band_edges_hz))
+    return traces
 
 
 def _even(activation: NDArray[np.float32], grid: TokenGrid, seconds: float) -> tuple[NDArray[np.float32], float]:

@@ -58,11 +58,11 @@ def choose(dataset: str, activations: Activations) -> Chosen:
     for block in slices(n_neurons, neurons_at_once(n_clips, 4)):
         means = np.ascontiguousarray((total[:, block] / tokens[:, None]).T)
         quantiles[block] = np.quantile(means, LEVELS, axis=1).T
-        found = _contrasts(means, n_top, n_middle, n_silent)
-        clips[block] = heard[found]
-        mean[block] = np.take_along_axis(means, found, axis=1)
-        fired = activations.positive[heard[found], np.arange(n_neurons)[block, None]]
-        rate[block] = fired / tokens[found]
+        ranked = _contrasts(means, n_top, n_middle, n_silent)
+        clips[block] = heard[ranked]
+        mean[block] = np.take_along_axis(means, ranked, axis=1)
+        fired = activations.positive[heard[ranked], np.arange(n_neurons)[block, None]]
+        rate[block] = fired / tokens[ranked]
     parts = {"middle": slice(n_top, n_top + n_middle), "silent": slice(n_top + n_middle, None)}
     contrast = {kind: TopClips(dataset, clips[:, of], rate[:, of], mean[:, of]) for kind, of in parts.items()}
     return Chosen(clips, contrast, quantiles)

@@ -51,9 +51,9 @@ def trace(
         Called with the number of clips done so far.
     """
     chosen = choose(scan.dataset.name, activations)
-    found = Found.open(encoder, chosen.clips, len(scan.dataset.clips), activations.folder)
-    find_patterns(encoder, scan, found, batches_of(chosen, passes.batch_size), passes, progress)
-    return traces_of(scan.dataset.name, chosen, found)
+    patterns = Found.open(encoder, chosen.clips, len(scan.dataset.clips), activations.folder)
+    find_patterns(encoder, scan, patterns, batches_of(chosen, passes.batch_size), passes, progress)
+    return traces_of(scan.dataset.name, chosen, patterns)
 
 
 def batches_of(chosen: Chosen, batch_size: int) -> list[Index]:
@@ -62,15 +62,15 @@ def batches_of(chosen: Chosen, batch_size: int) -> list[Index]:
     return [clips[i : i + batch_size] for i in range(0, len(clips), batch_size)]
 
 
-def traces_of(dataset: str, chosen: Chosen, found: Found) -> ClipTraces:
+def traces_of(dataset: str, chosen: Chosen, patterns: Found) -> ClipTraces:
     """The record of what was chosen and found; read once, which closes the file."""
-    return ClipTraces(dataset, chosen.contrast, found.read(), LEVELS, chosen.quantiles)
+    return ClipTraces(dataset, chosen.contrast, patterns.read(), LEVELS, chosen.quantiles)
 
 
 def find_patterns(
     encoder: Encoder,
     scan: Scan,
-    found: Found,
+    patterns: Found,
     batches: Sequence[Index],
     passes: Passes,
     progress: Callable[[int], None] | None = None,
@@ -79,7 +79,7 @@ def find_patterns(
 
     Parameters
     ----------
-    found : Found
+    patterns : Found
         Open, to be filled.
     batches : sequence of ndarray of int
         Clips that are passed together.
@@ -88,7 +88,7 @@ def find_patterns(
     """
 
     def once(index: Index, waveforms: Waveforms) -> list[_LayerPart]:
-        batch, wanted = encoder.prepare(waveforms, passes.padding), found.of(index)
+        batch, wanted = encoder.prepare(waveforms, passes.padding), patterns.of(index)
         with torch.inference_mode(), autocast(encoder, passes.precision), _gather(encoder, batch, wanted) as parts:
             encoder.forward(batch)
         return parts
@@ -99,8 +99,8 @@ def find_patterns(
         n_halves = 0
         for parts in in_halves(encoder, index, waveforms, once):
             for part in parts:
-                with naming(found.folder):
-                    found.add(index[n_halves:], part)
+                with naming(patterns.folder):
+                    patterns.add(index[n_halves:], part)
             n_halves += parts[0].n_clips
         n_done += len(index)
         if progress:

@@ -122,7 +122,7 @@ def ask(
         return ""
     place = next(folder for folder in (files, *files.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
-    told = f"disk: {need} needed, {size(free)} free in {place}"
+    message = f"disk: {need} needed, {size(free)} free in {place}"
     if need.total > free:
-        raise InputError(f"{told}; free some, give --db a path on a larger disk, or take fewer clips with --limit")
-    return told
+        raise InputError(f"{message}; free some, give --db a path on a larger disk, or take fewer clips with --limit")
+    return message

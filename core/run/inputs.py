@@ -18,7 +18,7 @@ from core.untrusted_text import user_path
 
 def tasks(config: AnalysisConfig, progress: Progress) -> list[tuple[Dataset, tuple[str, ...]]]:
     """Datasets with the attributes to run; the embedded demo, still to be made, where no folder is given."""
-    chosen, left_out = choose_tasks(_found(config), config.tasks)
+    chosen, left_out = choose_tasks(_datasets(config), config.tasks)
     for line in left_out:
         progress.warn(f"left out: {line}")
     if not chosen:
@@ -26,7 +26,7 @@ def tasks(config: AnalysisConfig, progress: Progress) -> list[tuple[Dataset, tup
     return chosen
 
 
-def _found(config: AnalysisConfig) -> list[Dataset]:
+def _datasets(config: AnalysisConfig) -> list[Dataset]:
     if config.data_dirs:
         evar = user_path(config.evar_dir) if config.evar_dir else None
         remap = {wrong.strip(): right.strip() for wrong, _, right in (c.partition("=") for c in config.remap)}

@@ -9,7 +9,7 @@ from core.datasets import PUBLISHED, NothingFound, report
 from core.encoders import known_encoders
 from core.encoders.m2d import download
 from core.run.config import AnalysisConfig
-from core.run.inputs import _found
+from core.run.inputs import _datasets
 
 
 def show_list(config: AnalysisConfig, console: Console) -> None:
@@ -26,19 +26,19 @@ def show_list(config: AnalysisConfig, console: Console) -> None:
     console.print(f"their licence: {download.LICENCE}", style="dim")
     console.print("\nDatasets", style="bold")
     try:
-        found = _found(config)
+        datasets = _datasets(config)
     except NothingFound as error:
         console.print(str(error), style="yellow")
-        found = []
-    for dataset in found:
+        datasets = []
+    for dataset in datasets:
         for line in report.summary(dataset, report.estimated_hours(dataset) if config.data_dirs else ""):
             console.print(line)
         for line in [*report.listed_problems(dataset), *dataset.notes, *dataset.unexpected]:
             console.print(f"  {line}", style="yellow")
         console.print(f"  in {dataset.root}", style="dim")
-    for line in report.shared_recordings(found):
+    for line in report.shared_recordings(datasets):
         console.print(line, style="yellow")
-    names = {dataset.name for dataset in found}
+    names = {dataset.name for dataset in datasets}
     missing = [published for published in PUBLISHED if published.name not in names]
     if missing:
         console.print("\nKnown datasets that are not in the folders given", style="bold")

@@ -28,7 +28,7 @@ class Load:
 
     config: AnalysisConfig
 
-    def run(self, ranks: Ranks, told: Callable[[], None]) -> dict[str, str]:
+    def run(self, ranks: Ranks, on_step: Callable[[], None]) -> dict[str, str]:
         """Name of the machine, and what must be the same on all ranks."""
         if not _held(ranks, "encoder"):
             for encoder in load_encoders(self.config, device_for(self.config.device, ranks)):
@@ -48,7 +48,7 @@ class Hold:
 
     scan: Scan
 
-    def run(self, ranks: Ranks, told: Callable[[], None]) -> None:
+    def run(self, ranks: Ranks, on_step: Callable[[], None]) -> None:
         ranks.held["scan", self.scan.dataset.name] = self.scan
 
 
@@ -60,13 +60,13 @@ class BatchSize:
     wanted: int
     seconds: float
 
-    def run(self, ranks: Ranks, told: Callable[[], None]) -> int:
+    def run(self, ranks: Ranks, on_step: Callable[[], None]) -> int:
         encoder = ranks.held["encoder", self.encoder]
-        found = 0
+        batch_size = 0
         try:
-            found = batch_size_for(encoder, self.wanted, self.seconds)
+            batch_size = batch_size_for(encoder, self.wanted, self.seconds)
         finally:  # the others ask too, and would wait
-            least = ranks.least(found, encoder.device)
+            least = ranks.least(batch_size, encoder.device)
         return least
 
 

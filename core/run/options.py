@@ -196,68 +196,68 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--event", help=f"positive or high ({d.event})")
     how.add_argument("--select-on", help=f"train (train and valid clips) or all ({d.select_on})")
     how.add_argument("--padding", help=f"exclude or include tokens that hold padding ({d.padding})")
-    worth = p.add_argument_group("null and ablation")
-    worth.add_argument("--shuffles", type=_whole, metavar="N", help=f"label shuffles of the null ({d.shuffles})")
-    worth.add_argument(
+    ablation = p.add_argument_group("null and ablation")
+    ablation.add_argument("--shuffles", type=_whole, metavar="N", help=f"label shuffles of the null ({d.shuffles})")
+    ablation.add_argument(
         "--controls",
         type=_controls,
         metavar="N|auto",
         help=f"random sets beside each ablated set (auto: {CONTROLS}; on a CPU {FEWER_CONTROLS} where none of a "
         "task's effects stands)",
     )
-    worth.add_argument(
+    ablation.add_argument(
         "--control-layers",
         help="task: controls are shared by a task's targets of one size and have their mean layer profile; "
         f"target: each target its own, in exactly its layers ({d.control_layers})",
     )
-    worth.add_argument(
+    ablation.add_argument(
         "--control-families",
         type=_commas,
         metavar="F,F",
         help="layer: as many neurons of the same layers; activity: that fire as often, too, a quarter as many sets "
         "(auto: layer on a CPU, else both)",
     )
-    worth.add_argument(
+    ablation.add_argument(
         "--gains",
         type=_gains,
         metavar="G,G",
         help="what is done to the neurons: factors; mean = set to their mean; keep = all others of their layers "
         "set to theirs (0)",
     )
-    worth.add_argument(
+    ablation.add_argument(
         "--ablate",
         type=_commas,
         metavar="A,A",
         help="top:SHARE (strongest evidence for the class), SELECTOR:SHARE, pairs:SHARE (of classes), file:PATH "
         f"(columns name, layer, neuron) or a preset's own sets; selectors are {', '.join(SELECTORS)} (top:0.01)",
     )
-    worth.add_argument(
+    ablation.add_argument(
         "--max-pairs", type=_whole, metavar="N", help=f"pairs of classes that pairs:SHARE takes ({d.max_pairs})"
     )
-    worth.add_argument(
+    ablation.add_argument(
         "--probe-seeds",
         type=_whole,
         metavar="N",
         help=f"heads refitted on resampled train clips, asked beside the main one ({d.probe_seeds})",
     )
-    worth.add_argument(
+    ablation.add_argument(
         "--shuffle-labels",
         action="store_true",
         default=None,
         help="deal the labels anew over the clips first: whatever is found then is chance",
     )
-    worth.add_argument(
+    ablation.add_argument(
         "--ablate-clips",
         type=_clips,
         metavar="N|all|auto",
         help="test clips of a task that are ablated, drawn evenly over classes, at least --min-test-clips a class "
         "(auto: 60 on a CPU, else all)",
     )
-    worth.add_argument(
+    ablation.add_argument(
         "--min-test-clips",
         type=_whole,
         metavar="N",
         help=f"ablate only classes with so many test clips ({d.min_test_clips})",
     )
-    worth.add_argument("--seed", type=_whole, metavar="N", help=f"of every random draw ({d.seed})")
+    ablation.add_argument("--seed", type=_whole, metavar="N", help=f"of every random draw ({d.seed})")
     return p

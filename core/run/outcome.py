@@ -68,8 +68,8 @@ def together(notes: Sequence[str]) -> list[str]:
     """
     names: dict[str, list[str]] = {}
     for note in dict.fromkeys(notes):
-        name, found, message = note.partition(": ")
-        names.setdefault(message if found else note, []).extend([name] if found else [])
+        name, separator, message = note.partition(": ")
+        names.setdefault(message if separator else note, []).extend([name] if separator else [])
     return [f"{', '.join(of)}: {message}" if of else message for message, of in names.items()]
 
 

@@ -13,25 +13,25 @@ def verdict(scores: TaskScores) -> str:
     of_preset = {selection.preset: selection for selection in scores.selections}
     if "calibrated" not in of_preset:
         return "; ".join(_counted(selection, len(scores.class_names)) for selection in scores.selections)
-    found = of_preset["calibrated"]
-    told = _counted(found, len(scores.class_names))
-    if found.pairs.empty:
-        return f"{told}: nothing beyond chance (evidence q < 0.05, {scores.shuffled} shuffled)"
-    if found.null and len(found.pairs) <= max(found.null.n_pairs_high, found.null.n_pairs_mean):
-        return f"{told}: no more than chance gives ({scores.shuffled} shuffled)"
-    held = found.pairs["replicated"].dropna()
+    calibrated = of_preset["calibrated"]
+    line = _counted(calibrated, len(scores.class_names))
+    if calibrated.pairs.empty:
+        return f"{line}: nothing beyond chance (evidence q < 0.05, {scores.shuffled} shuffled)"
+    if calibrated.null and len(calibrated.pairs) <= max(calibrated.null.n_pairs_high, calibrated.null.n_pairs_mean):
+        return f"{line}: no more than chance gives ({scores.shuffled} shuffled)"
+    held = calibrated.pairs["replicated"].dropna()
     if len(held):
-        told += f"; {held.mean():.0%} hold on test clips, {found.replicated_share_all_pairs:.0%} of all pairs"
-    return f"{told} ({scores.shuffled} shuffled)"
+        line += f"; {held.mean():.0%} hold on test clips, {calibrated.replicated_share_all_pairs:.0%} of all pairs"
+    return f"{line} ({scores.shuffled} shuffled)"
 
 
 def _counted(selection: Selection, n_classes: int) -> str:
     n_neurons, covered = (selection.pairs[column].nunique() for column in ("neuron_index", "class_index"))
-    told = f"{selection.preset}: {n_neurons:,} neurons, {covered} of {n_classes} classes"
+    line = f"{selection.preset}: {n_neurons:,} neurons, {covered} of {n_classes} classes"
     if selection.null is None:
-        return f"{told} (no shuffles: what chance gives is not known)"
+        return f"{line} (no shuffles: what chance gives is not known)"
     null = selection.null
-    return f"{told}; by chance {null.n_class_specific_mean:.3g} and {null.coverage_mean * n_classes:.2g}"
+    return f"{line}; by chance {null.n_class_specific_mean:.3g} and {null.coverage_mean * n_classes:.2g}"
 
 
 def most_specific(effects: pd.DataFrame, seed: int) -> list[str]:

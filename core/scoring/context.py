@@ -112,31 +112,31 @@ class Context:
             ["class_index", "neuron_index"], ignore_index=True
         )
 
-    def _tell(self, of_pairs: pd.DataFrame) -> None:
+    def _add_columns(self, of_pairs: pd.DataFrame) -> None:
         """Add columns to the chosen pairs."""
         self.pairs = [pairs.merge(of_pairs, how="left", on=["class_index", "neuron_index"]) for pairs in self.pairs]
 
     def intervals(self) -> None:
         """Of each chosen pair's lift."""
         chosen, pairs = self.counts.chosen, self.chosen_pairs
-        found = lift_intervals(
+        intervals = lift_intervals(
             Rows(self.positive, chosen), self.tokens[chosen], self.counts.members,
             (pairs["class_index"].to_numpy(), pairs["neuron_index"].to_numpy()), self.groups,
         )  # fmt: skip
-        self._tell(found[["class_index", "neuron_index", "lift_low", "lift_high"]])
+        self._add_columns(intervals[["class_index", "neuron_index", "lift_low", "lift_high"]])
 
     def confounds(self) -> None:
         """Which neurons follow level, duration or silence, and which pairs these explain."""
         chosen = self.counts.chosen
         rates = Shares(self.positive, np.maximum(self.tokens, 1).astype(np.float32))
         self.tables["neuron_confound"] = neuron_confounds(self.task.scan, rates, chosen)
-        found = explained_pairs(self.task.scan, self.positive, self.tokens, self.members, chosen, self.chosen_pairs)
-        self._tell(found[["class_index", "neuron_index", "p_value_cleaned", "explained_by"]])
+        explained = explained_pairs(self.task.scan, self.positive, self.tokens, self.members, chosen, self.chosen_pairs)
+        self._add_columns(explained[["class_index", "neuron_index", "p_value_cleaned", "explained_by"]])
 
     def stability(self) -> None:
         """Whether halves of the clips, and other draws of our own split, choose the same pairs."""
         chosen, exchange = self.counts.chosen, self.counts.exchange
-        found = split_half(
+        halves = split_half(
             Rows(self.positive, chosen), self.tokens[chosen], self.counts.members, self.settings, self.groups, exchange,
             N_HALVES, self.seed,
         )  # fmt: skip
@@ -152,7 +152,7 @@ class Context:
                             on=["class_index", "neuron_index"])
                 for pairs, setting in zip(self.pairs, self.settings, strict=True)
             ]  # fmt: skip
-        self.tables["stability"] = found.merge(drawn.drop(columns="n_pairs"), how="left", on="preset")
+        self.tables["stability"] = halves.merge(drawn.drop(columns="n_pairs"), how="left", on="preset")
 
     def _hangs_on_our_split(self) -> bool:
         """Whether another draw of the split would have given other selection clips."""
@@ -174,30 +174,30 @@ class Context:
         splits = self.task.splits
         if folds.names(splits.tolist()):
             pairs = self.chosen_pairs
-            found = across_folds(
+            held = across_folds(
                 self.positive, self.tokens, self.members, splits,
                 (pairs["class_index"].to_numpy(), pairs["neuron_index"].to_numpy()),
             )  # fmt: skip
-            self._tell(found[["class_index", "neuron_index", "n_folds_held", "n_folds"]])
+            self._add_columns(held[["class_index", "neuron_index", "n_folds_held", "n_folds"]])
 
     def selectors(self) -> None:
         """Every pair by the field's other selectors, and how far they agree."""
         chosen = self.counts.chosen
-        found = selector_scores(
+        scores = selector_scores(
             Rows(self.activations.positive, chosen), Rows(self.activations.total, chosen),
             np.asarray(self.activations.tokens[chosen]), self.counts.members,
         )  # fmt: skip
-        self.tables["selector_score"] = score_table(found)
-        self.tables["selector_pair"] = agreement(found)
+        self.tables["selector_score"] = score_table(scores)
+        self.tables["selector_pair"] = agreement(scores)
 
     def attributes(self) -> None:
         """Tuning of the chosen neurons to pitch, their preferences for each class."""
         chosen = self.counts.chosen
         neurons = np.unique(self.chosen_pairs["neuron_index"].to_numpy(dtype=np.int64))
-        found = preferences(
+        log_odds = preferences(
             Rows(self.positive, chosen), self.tokens[chosen], self.counts.members, self.groups, neurons
         ).rename(columns={"low": "ci_low", "high": "ci_high"})
-        self.tables["neuron_preference"] = found
+        self.tables["neuron_preference"] = log_odds
         if self.task.attribute.split("_")[-1] == "pitch" and all(name.isdecimal() for name in self.counts.names):
             pitches = np.array([int(name) for name in self.counts.names])[self.counts.members.argmax(axis=1)]
             self.tables["pitch_tuning"] = pitch_tuning(
@@ -207,9 +207,9 @@ class Context:
     def probes(self, own: ProbeResult) -> list[str]:
         """What level, duration, silence and spectrum alone tell, groups apart and mixed; in words what that marks."""
         embeddings = np.asarray(self.activations.embeddings)
-        found = confound_probes(self.task, embeddings, own, self.seed)
-        self.tables["confound_probe"] = found.rename(columns={"group": "group_name"})
-        return task_confounds(found)
+        probes = confound_probes(self.task, embeddings, own, self.seed)
+        self.tables["confound_probe"] = probes.rename(columns={"group": "group_name"})
+        return task_confounds(probes)
 
 
 def _explained(selections: Sequence[Selection]) -> list[str]:

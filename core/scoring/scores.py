@@ -75,13 +75,13 @@ def replication(counts: TaskCounts, lift_min: float) -> tuple[FloatArray, float]
         Of all pairs whose class has test clips; NaN if there are fewer than two such classes.
     """
     holds = np.full(counts.positive.shape, np.nan)
-    told = np.flatnonzero(counts.test_tokens > 0)
-    if len(told) < 2:
+    tested = np.flatnonzero(counts.test_tokens > 0)
+    if len(tested) < 2:
         return holds, float("nan")
-    rates = counts.test_positive[told] / counts.test_tokens[told, None]
+    rates = counts.test_positive[tested] / counts.test_tokens[tested, None]
     with np.errstate(invalid="ignore"):
-        holds[told] = lift(rates) >= lift_min  # NaN (never fires) compares false
-    return holds, float(holds[told].mean())
+        holds[tested] = lift(rates) >= lift_min  # NaN (never fires) compares false
+    return holds, float(holds[tested].mean())
 
 
 def _pairs(

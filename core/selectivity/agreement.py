@@ -40,27 +40,27 @@ def agreement(scores: Mapping[str, FloatArray], share: float = 0.01) -> pd.DataF
     n_live = int(np.any([mask.any(axis=0) for mask in known.values()], axis=0).sum())
     quota = max(1, round(share * n_live))
     pairs = list(combinations(names, 2))
-    found = np.full((len(pairs), len(scores[names[0]]), 3), np.nan)
-    for class_index in range(found.shape[1]):
+    measures = np.full((len(pairs), len(scores[names[0]]), 3), np.nan)
+    for class_index in range(measures.shape[1]):
         values = {name: scores[name][class_index] for name in names}
         mask = {name: known[name][class_index] for name in names}
         ranked: dict[tuple[str, bytes], FloatArray] = {}  # most pairs are over the same neurons
         for i, (a, b) in enumerate(pairs):
             both = mask[a] & mask[b]
             ranks = [_ranks(ranked, name, values[name], both) for name in (a, b)]
-            found[i, class_index, 0] = _correlation(*ranks)
+            measures[i, class_index, 0] = _correlation(*ranks)
             k = min(quota, int(mask[a].sum()), int(mask[b].sum()))
             if k:
                 same = (_in_top(values[a], k) * _in_top(values[b], k)).sum() / k
-                found[i, class_index, 1:] = same, k / n_live
+                measures[i, class_index, 1:] = same, k / n_live
     return pd.DataFrame(
         {
             "selector_a": [a for a, _ in pairs],
             "selector_b": [b for _, b in pairs],
-            "spearman": _mean(found[..., 0]),
-            "overlap": _mean(found[..., 1]),
-            "expected_overlap": _mean(found[..., 2]),
-            "n_classes": (~np.isnan(found[..., 1])).sum(axis=1),
+            "spearman": _mean(measures[..., 0]),
+            "overlap": _mean(measures[..., 1]),
+            "expected_overlap": _mean(measures[..., 2]),
+            "n_classes": (~np.isnan(measures[..., 1])).sum(axis=1),
         }
     )
 

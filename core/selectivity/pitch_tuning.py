@@ -74,8 +74,8 @@ def pitch_tuning(
             [(w @ counts[of]) / (w @ tokens[of])[:, None] for w, of in zip(weights, by_note, strict=True)], axis=-1
         )
         rows.append(_table(block, curves, notes))
-    found = pd.concat(rows, ignore_index=True) if rows else _table(chosen, np.zeros((1, 0, len(notes))), notes)
-    return found[found["peak_rate"] > 0].reset_index(drop=True)
+    tuning = pd.concat(rows, ignore_index=True) if rows else _table(chosen, np.zeros((1, 0, len(notes))), notes)
+    return tuning[tuning["peak_rate"] > 0].reset_index(drop=True)
 
 
 def _weights(rng: np.random.Generator, n_clips: int, n_draws: int) -> NDArray[np.uint16]:

@@ -60,25 +60,25 @@ def preferences(
     for at in slices(len(chosen), neurons_at_once(len(labelled), 4)):
         block = chosen[at]
         fired = of_labelled[:, block].astype(np.float64)
-        by_unit = (_sums(fired, unit), _sums(count[:, None], unit))
+        by_unit = (_unit_totals(fired, unit), _unit_totals(count[:, None], unit))
         squares = _Squares(*by_unit)
         for k in range(members.shape[1]):
             of = np.flatnonzero(members[:, k])
             here, unit_of = np.unique(unit[of], return_inverse=True)
-            part = (_sums(fired[of], unit_of), _sums(count[of][:, None], unit_of))
-            found = _log_odds(part, by_unit, here, squares)
-            rows.append(pd.DataFrame({"class_index": k, "neuron_index": block, **found}))
+            part = (_unit_totals(fired[of], unit_of), _unit_totals(count[of][:, None], unit_of))
+            log_odds = _log_odds(part, by_unit, here, squares)
+            rows.append(pd.DataFrame({"class_index": k, "neuron_index": block, **log_odds}))
     if not rows:
         return pd.DataFrame(columns=["class_index", "neuron_index", "log_odds", "low", "high"])
     return pd.concat(rows).sort_values(["class_index", "neuron_index"], ignore_index=True, kind="stable")
 
 
-def _sums(values: FloatArray, unit: IntArray) -> FloatArray:
+def _unit_totals(values: FloatArray, unit: IntArray) -> FloatArray:
     """Rows of the same unit added up."""
     order = np.argsort(unit, kind="stable")
     starts = np.flatnonzero(np.diff(unit[order], prepend=-1))
-    sums: FloatArray = np.add.reduceat(values[order], starts, axis=0) if len(order) else values[:0]
-    return sums
+    totals: FloatArray = np.add.reduceat(values[order], starts, axis=0) if len(order) else values[:0]
+    return totals
 
 
 class _Squares:

@@ -124,13 +124,13 @@ def _from_clips(positive: NDArray, total: NDArray, tokens: NDArray, members: Mas
     n_in = indicator.sum(axis=1)[:, None]
     n_out = len(members) - n_in
     tokens_in = (indicator @ tokens)[:, None]
-    sums = np.asarray(total, dtype=np.float64)
-    sum_in = indicator @ sums
-    means = sums / np.asarray(tokens)[:, None]
+    totals = np.asarray(total, dtype=np.float64)
+    sum_in = indicator @ totals
+    means = totals / np.asarray(tokens)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):  # a class without a rest
         return {
             "lap": (indicator @ positive.astype(np.float64)) / tokens_in,
-            "mad": sum_in / tokens_in - (sums.sum(axis=0) - sum_in) / (np.sum(tokens) - tokens_in),
+            "mad": sum_in / tokens_in - (totals.sum(axis=0) - sum_in) / (np.sum(tokens) - tokens_in),
             "auroc": _auroc(means, indicator, n_in, n_out),
             "d_prime": _d_prime(means, indicator, n_in, n_out),
         }

@@ -76,8 +76,8 @@ def _both_ways(rows: pd.DataFrame) -> pd.DataFrame:
 def _same_and_other(rows: pd.DataFrame) -> Table:
     """Same classes against other classes."""
     which = rows["same_class"].map({1: "the same class", 0: "other classes"})
-    told = rows.assign(n_pairs=1, n_sure=rows["q_value"] < 0.05, which=which)
-    sums = told.groupby(["model", "task_a", "task_b", "which"])[["n_pairs", "n_shared", "expected", "n_sure"]].sum()
+    counts = rows.assign(n_pairs=1, n_sure=rows["q_value"] < 0.05, which=which)
+    sums = counts.groupby(["model", "task_a", "task_b", "which"])[["n_pairs", "n_shared", "expected", "n_sure"]].sum()
     return Table(
         "Shared neurons of the same class in both tasks, and of other classes; expected by chance.",
         sums.reset_index(),
@@ -133,12 +133,12 @@ def tuning(engine: Engine) -> Iterator[Part]:
 
 def _preferred(rows: pd.DataFrame) -> pd.DataFrame:
     """One row for each task and model: the classes that most neurons prefer, and the one that fewest do."""
-    told = []
+    records = []
     for (task, model), of in rows.groupby(["task", "model"], sort=False):
         ordered = of.assign(share=of["n_more"] / of["n_neurons"]).sort_values("share", ascending=False, kind="stable")
         names = [f"{name} {share(part)}" for name, part in zip(ordered["class_name"], ordered["share"], strict=True)]
-        told.append((task, model, of["n_neurons"].iloc[0], ", ".join(names[:4]), names[-1]))
-    return pd.DataFrame(told, columns=["task", "model", "n_neurons", "most", "least"])
+        records.append((task, model, of["n_neurons"].iloc[0], ", ".join(names[:4]), names[-1]))
+    return pd.DataFrame(records, columns=["task", "model", "n_neurons", "most", "least"])
 
 
 def ablation(engine: Engine, standing: pd.DataFrame) -> Iterator[Part]:

@@ -148,5 +148,5 @@ def _figure(figure: Figure, number: int) -> str:
     }
     svg = str(vl_convert.vegalite_to_svg(json.dumps(spec, default=str), vl_version=_VEGA_LITE))
     svg = _IDS.sub(rf"\1f{number}-\2", svg)
-    told = text(f"Figure {number}. {figure.caption}")
-    return f'<figure><div role="img" aria-label="{told}">{svg}</div><figcaption>{told}</figcaption></figure>\n'
+    caption = text(f"Figure {number}. {figure.caption}")
+    return f'<figure><div role="img" aria-label="{caption}">{svg}</div><figcaption>{caption}</figcaption></figure>\n'

@@ -131,13 +131,13 @@ def by_layer(engine: Engine, coverage: pd.DataFrame) -> Iterator[Part]:
     models = study.models(engine)
     widths = dict(zip(models["name"], models["n_neurons"], strict=True))
     by_preset = {preset: coverage_queries.specific_by_layer(engine, preset) for preset in ("calibrated", "aape")}
-    if all(found.empty for found in by_preset.values()):
+    if all(counts.empty for counts in by_preset.values()):
         yield "*No class-specific neurons are stored.*"
-    for preset, found in by_preset.items():
-        if found.empty:
+    for preset, counts in by_preset.items():
+        if counts.empty:
             continue
         nulls = facts.null_shares(coverage[coverage["preset"] == preset], widths)
-        shares = facts.shares_by_layer(found)
+        shares = facts.shares_by_layer(counts)
         what = f"Share of each layer's neurons that are class-specific by {preset}, mean over the tasks."
         dashed = "Dashed: mean of the same on shuffled labels, known for the whole model only."
         yield Figure("layers", (shares, nulls), f"{what} {dashed}")

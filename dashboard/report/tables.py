@@ -28,28 +28,28 @@ def one_preset(coverage: pd.DataFrame) -> pd.DataFrame:
 
 def models(engine: Engine) -> pd.DataFrame:
     """The models, with the first characters of their weights' sha256 as ``weights``."""
-    found = study.models(engine)
-    return found.assign(weights=found["weights_key"].str[:12])
+    table = study.models(engine)
+    return table.assign(weights=table["weights_key"].str[:12])
 
 
 def datasets(engine: Engine) -> pd.DataFrame:
     """The datasets with their ``hours`` and ``splits``, as text."""
-    found, parts = study.datasets(engine), report.splits(engine)
+    table, parts = study.datasets(engine), report.splits(engine)
     order = {"train": 0, "valid": 1, "test": 2}
     parts = parts.sort_values("split", key=lambda names: names.map(order), kind="stable")
     parts["shown"] = [f"{split} {n:,}" for split, n in zip(parts["split"], parts["n_clips"], strict=True)]
     splits = parts.groupby("dataset")["shown"].agg(", ".join)
     hours = parts.groupby("dataset")["seconds"].sum() / 3600
-    return found.assign(
-        hours=[number(hours.get(name, 0.0)) for name in found["name"]],
-        splits=[splits.get(name, "–") for name in found["name"]],
+    return table.assign(
+        hours=[number(hours.get(name, 0.0)) for name in table["name"]],
+        splits=[splits.get(name, "–") for name in table["name"]],
     )
 
 
 def heads(engine: Engine) -> pd.DataFrame:
     """How linear heads did on all classes together, with intervals."""
-    found = study.probe(engine)
-    return found[found["class_name"].isna()]
+    probes = study.probe(engine)
+    return probes[probes["class_name"].isna()]
 
 
 def mean_effects(own: pd.DataFrame) -> pd.DataFrame:

@@ -36,19 +36,19 @@ def in_short(engine: Engine, models: Collection[str], tasks: Collection[str]) ->
         *_of_runs(runs[runs["model"].isin(models)]),
         *_of_lacks(lacks[lacks["model"].isin(models) & lacks["task"].isin([*tasks, ""])]),
     ]
-    found = coverage[coverage["model"].isin(models) & coverage["task"].isin(tasks)]
-    return pd.DataFrame(lines, columns=["what", "told"]), _results(engine, tables.one_preset(found))
+    selected = coverage[coverage["model"].isin(models) & coverage["task"].isin(tasks)]
+    return pd.DataFrame(lines, columns=["what", "told"]), _results(engine, tables.one_preset(selected))
 
 
 def _of_models_and_datasets(
     engine: Engine, models: Collection[str], tasks: Collection[str]
 ) -> Iterator[tuple[str, str]]:
-    found = tables.models(engine)
-    for row in found[found["name"].isin(models)].to_dict("records"):
+    all_models = tables.models(engine)
+    for row in all_models[all_models["name"].isin(models)].to_dict("records"):
         size = f"{row['n_neurons']:,} neurons in {row['n_layers']:,} layers"
         yield "model", f"{row['name']}: {size}, weights {row['weights']}"
-    found, of_tasks = tables.datasets(engine), study.tasks(engine)
-    for row in found[found["name"].isin(of_tasks[of_tasks["task"].isin(tasks)]["dataset"])].to_dict("records"):
+    datasets, of_tasks = tables.datasets(engine), study.tasks(engine)
+    for row in datasets[datasets["name"].isin(of_tasks[of_tasks["task"].isin(tasks)]["dataset"])].to_dict("records"):
         size = f"{row['n_clips']:,} clips, {row['hours']} hours, {row['splits']} ({row['split_origin']})"
         yield "dataset", f"{row['name']}: {size}; {row['n_problems']:,} left out"
 
@@ -57,8 +57,8 @@ def _of_runs(runs: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """Settings and versions of the newest run of each model, equal ones once; time of all."""
     newest = runs.drop_duplicates("model")
     for what, column in (("settings", "config_json"), ("versions", "versions_json")):
-        told = newest[column].map(lambda given: tables.in_line(given, without=_WHERE))
-        for line, of in newest.groupby(told, sort=False):
+        lines = newest[column].map(lambda given: tables.in_line(given, without=_WHERE))
+        for line, of in newest.groupby(lines, sort=False):
             yield what, str(line) if len(of) == len(newest) else f"{', '.join(of['model'])}: {line}"
     for model, of in runs.groupby("model", sort=False):
         spent = ", ".join(f"{name.removeprefix('seconds_')} {_seconds(of[name].sum())}" for name in tables.SECONDS)
@@ -73,12 +73,12 @@ def _of_lacks(lacks: pd.DataFrame) -> Iterator[tuple[str, str]]:
         yield "missing", f"and {len(lacks) - _LACKS:,} more"
 
 
-def _results(engine: Engine, found: pd.DataFrame) -> pd.DataFrame:
+def _results(engine: Engine, coverage: pd.DataFrame) -> pd.DataFrame:
     """Head, coverage and ablation of each task and model, each beside its chance."""
     heads = tables.heads(engine)[["task", "model", "accuracy", "chance", "ci_low", "ci_high"]]
     effects = tables.mean_effects(report.own_effects(engine)).drop_duplicates(["task", "model"])
     effects = effects.rename(columns={"ci_low": "delta_low", "ci_high": "delta_high"})
-    both = found.merge(heads, "left", ["task", "model"]).merge(effects, "left", ["task", "model"])
+    both = coverage.merge(heads, "left", ["task", "model"]).merge(effects, "left", ["task", "model"])
     return pd.DataFrame(
         {
             "Task": both["task"], "Model": both["model"],

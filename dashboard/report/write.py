@@ -55,13 +55,13 @@ def write_report(store: str | Path, path: str | Path) -> Path:
             raise StoreError(f"{store_name(engine)}: holds no results to report; measure some with: "
                              f"python run_analysis.py --db {shown(store)}")  # fmt: skip
         lead = f"Report of the store {shown(store)}, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-        told = html(sections(engine), "Audio neuron atlas", f"{lead} by version {program_version()}.")
+        document = html(sections(engine), "Audio neuron atlas", f"{lead} by version {program_version()}.")
     except SQLAlchemyError as error:
         raise StoreError(f"{shown(store)}: could not be read: {getattr(error, 'orig', None) or error}") from error
     finally:
         engine.dispose()
     try:
-        _replace(target, told)
+        _replace(target, document)
     except OSError as error:
         raise StoreError(f"{target}: cannot be written ({error.strerror}); give --report another path") from error
     return target
@@ -75,16 +75,16 @@ def write_summary(engine: Engine, path: Path, name: str) -> Path:
     OSError
         If the file cannot be written; names it.
     """
-    told = markdown(sections(engine), f"Summary of {name}")
+    document = markdown(sections(engine), f"Summary of {name}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, told)
+    _replace(path, document)
     return path
 
 
-def _replace(path: Path, told: str) -> None:
+def _replace(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
-        part.write_text(told, encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
         os.replace(part, path)
     except OSError as error:  # a full disk does not say which file it meant
         with suppress(OSError):
@@ -120,7 +120,7 @@ def sections(engine: Engine) -> list[Section]:
         "Words and rules": [bullets(f"**{word}**: {meaning}" for word, meaning in TERMS.items())],
         "How to cite": [bullets(findings.sources(engine, program_version()))],
     }
-    return [Section(title, list(told)) for title, told in parts.items()]
+    return [Section(title, list(content)) for title, content in parts.items()]
 
 
 def program_version() -> str:

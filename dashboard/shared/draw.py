@@ -105,13 +105,13 @@ def _column(values: pd.Series) -> pa.Array:
     """Numbers, truth or text, in types that the browser reads like any other; infinity is missing."""
     if isinstance(values.dtype, pd.StringDtype):
         return pa.array(values.array).cast(pa.string())
-    found = values.to_numpy()
-    if found.dtype.kind == "f":
-        return pa.array(found, mask=~np.isfinite(found))
+    array = values.to_numpy()
+    if array.dtype.kind == "f":
+        return pa.array(array, mask=~np.isfinite(array))
     try:
-        return pa.array(found, from_pandas=True)
+        return pa.array(array, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # names beside numbers
-        return pa.array([None if pd.isna(one) else str(one) for one in found])
+        return pa.array([None if pd.isna(one) else str(one) for one in array])
 
 
 def chart(

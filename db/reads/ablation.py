@@ -95,7 +95,7 @@ def controls(
     rows = "ablation_effect.class_id IS NULL" if whole else "task_class.name = ablation.target"
     if target is not None:
         rows = "ablation.target = :target"
-    found = frame(
+    draws = frame(
         engine,
         f"""
         SELECT ablation.target, task_class.name AS affected_class, ablation_control.delta,
@@ -116,7 +116,7 @@ def controls(
         gain=gain,
         target=target,
     )
-    return found.astype({"n_draws": int})
+    return draws.astype({"n_draws": int})
 
 
 # More than six: all that the page's address narrows the rows by.
@@ -202,7 +202,7 @@ def attribution_checks(engine: Engine, model: str, task: str) -> pd.DataFrame:
 
 def attributed_classes(engine: Engine, model: str, task: str) -> list[str]:
     """Return the classes that have attributions, in the task's order; every neuron has the same."""
-    found = frame(
+    rows = frame(
         engine,
         """
         SELECT task_class.name AS class_name
@@ -218,7 +218,7 @@ def attributed_classes(engine: Engine, model: str, task: str) -> list[str]:
         model=model,
         task=task,
     )
-    return [str(name) for name in found["class_name"]]
+    return [str(name) for name in rows["class_name"]]
 
 
 def top_attributed(engine: Engine, model: str, task: str, class_name: str, n: int = 20) -> pd.DataFrame:

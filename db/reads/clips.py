@@ -32,7 +32,7 @@ def neuron_clips(engine: Engine, model: str, dataset: str, layer: int, neuron: i
         ``kind``, ``rank``, ``clip_id``, ``root``, ``path``, ``split``, ``duration_seconds``,
         ``activation_rate``, ``mean_activation``, ``labels``.
     """
-    found = frame(
+    rows = frame(
         engine,
         """
         SELECT neuron_clips.kind, neuron_clips.rank, neuron_clips.clip_id, dataset.root, neuron_clips.path, clip.split,
@@ -49,7 +49,7 @@ def neuron_clips(engine: Engine, model: str, dataset: str, layer: int, neuron: i
         layer=layer,
         neuron=neuron,
     )
-    return _with_labels(engine, found)
+    return _with_labels(engine, rows)
 
 
 def neuron_patterns(engine: Engine, model: str, dataset: str, layer: int, neuron: int) -> pd.DataFrame:
@@ -63,7 +63,7 @@ def neuron_patterns(engine: Engine, model: str, dataset: str, layer: int, neuron
         ``span_seconds`` (how much one column spans), ``column_starts`` (seconds at which each begins),
         ``band_edges_hz`` (n_bands + 1, ascending). No rows where patterns are not stored.
     """
-    found = frame(
+    stored = frame(
         engine,
         """
         SELECT clip_pattern.patterns, token_grid.column_seconds, token_grid.span_seconds, token_grid.chunk_seconds,
@@ -82,8 +82,8 @@ def neuron_patterns(engine: Engine, model: str, dataset: str, layer: int, neuron
         neuron=neuron,
     )
     rows = []
-    if not found.empty:
-        grid = found.iloc[0]
+    if not stored.empty:
+        grid = stored.iloc[0]
         patterns = {clip_id: (peak, strength) for clip_id, peak, strength in decode(grid["patterns"])}
         edges = tuple(json.loads(grid["band_edges_json"]))
         for clip in neuron_clips(engine, model, dataset, layer, neuron).to_dict("records"):
@@ -92,7 +92,7 @@ def neuron_patterns(engine: Engine, model: str, dataset: str, layer: int, neuron
                 times = _times(grid, strength.shape[1], float(clip["duration_seconds"]))
                 rows.append((clip["kind"], clip["rank"], clip["clip_id"], peak, strength, *times, edges))
     made = pd.DataFrame(rows, columns=list(_PATTERN_COLUMNS))
-    made.attrs["sql"] = found.attrs["sql"]
+    made.attrs["sql"] = stored.attrs["sql"]
     return made
 
 
@@ -118,7 +118,7 @@ def percentiles(engine: Engine, model: str, dataset: str) -> tuple[NDArray[np.fl
         Levels, shares in ascending order, shape (n_levels,); values, shape (n_neurons, n_levels), by flat
         index. None where they are not stored.
     """
-    found = frame(
+    stored = frame(
         engine,
         """
         SELECT activation_quantile.levels_json, activation_quantile.quantiles
@@ -131,10 +131,10 @@ def percentiles(engine: Engine, model: str, dataset: str) -> tuple[NDArray[np.fl
         model=model,
         dataset=dataset,
     )
-    if found.empty:
+    if stored.empty:
         return None
-    levels = np.array(json.loads(found["levels_json"].iloc[0]), dtype=np.float64)
-    values = np.frombuffer(found["quantiles"].iloc[0], dtype="<f4").reshape(-1, len(levels))
+    levels = np.array(json.loads(stored["levels_json"].iloc[0]), dtype=np.float64)
+    values = np.frombuffer(stored["quantiles"].iloc[0], dtype="<f4").reshape(-1, len(levels))
     return levels, values
 
 
@@ -153,15 +153,15 @@ def clips(engine: Engine, clip_ids: tuple[int, ...]) -> pd.DataFrame:
         WHERE clip.id IN :clip_ids
         """
     ).bindparams(bindparam("clip_ids", expanding=True))
-    found = frame(engine, statement, clip_ids=[int(clip_id) for clip_id in clip_ids])
+    rows = frame(engine, statement, clip_ids=[int(clip_id) for clip_id in clip_ids])
     order = {clip_id: place for place, clip_id in enumerate(clip_ids)}
-    found = found.sort_values("clip_id", key=lambda ids: ids.map(order), ignore_index=True)
-    return _with_labels(engine, found)
+    rows = rows.sort_values("clip_id", key=lambda ids: ids.map(order), ignore_index=True)
+    return _with_labels(engine, rows)
 
 
 def class_clips(engine: Engine, task: str, class_name: str, limit: int = 20) -> pd.DataFrame:
     """Return some clips of a class, test clips first, from all over the dataset; columns as of `clips`."""
-    found = frame(
+    rows = frame(
         engine,
         # The product scatters neighbours, which often are of one recording: a golden section of 2**32.
         f"""
@@ -179,7 +179,7 @@ def class_clips(engine: Engine, task: str, class_name: str, limit: int = 20) -> 
         class_name=class_name,
         limit=limit,
     )
-    return _with_labels(engine, found)
+    return _with_labels(engine, rows)
 
 
 def labels_of(engine: Engine, clip_ids: Sequence[int]) -> dict[int, str]:
@@ -192,13 +192,13 @@ def labels_of(engine: Engine, clip_ids: Sequence[int]) -> dict[int, str]:
         ORDER BY clip_label.clip_id, attribute.position, clip_label.value
         """
     ).bindparams(bindparam("clip_ids", expanding=True))
-    found = frame(engine, statement, clip_ids=[int(clip_id) for clip_id in clip_ids])
+    rows = frame(engine, statement, clip_ids=[int(clip_id) for clip_id in clip_ids])
     labels: dict[int, list[str]] = {}
-    for clip_id, name, value in found.itertuples(index=False):
+    for clip_id, name, value in rows.itertuples(index=False):
         labels.setdefault(int(clip_id), []).append(f"{name}: {value}")
     return {clip_id: ", ".join(parts) for clip_id, parts in labels.items()}
 
 
-def _with_labels(engine: Engine, found: pd.DataFrame) -> pd.DataFrame:
-    labels = labels_of(engine, found["clip_id"].tolist())
-    return found.assign(labels=[labels.get(clip_id, "") for clip_id in found["clip_id"]])
+def _with_labels(engine: Engine, rows: pd.DataFrame) -> pd.DataFrame:
+    labels = labels_of(engine, rows["clip_id"].tolist())
+    return rows.assign(labels=[labels.get(clip_id, "") for clip_id in rows["clip_id"]])

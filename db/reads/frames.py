@@ -70,10 +70,10 @@ def frame(engine: Engine, sql: str | TextClause, **parameters: Any) -> pd.DataFr
             for column, values in zip(columns, zip(*rows, strict=True), strict=True):
                 column.extend(values)
     # Column by column: pandas would look for the type of each value first, and change it afterwards.
-    found = pd.DataFrame(dict(enumerate(map(_column, names, columns))))
-    found.columns = pd.Index(names)
-    found.attrs["sql"] = statement(engine, clause, given)
-    return found
+    table = pd.DataFrame(dict(enumerate(map(_column, names, columns))))
+    table.columns = pd.Index(names)
+    table.attrs["sql"] = statement(engine, clause, given)
+    return table
 
 
 def _column(name: str, values: list[Any]) -> NDArray[Any] | list[Any]:
@@ -82,8 +82,8 @@ def _column(name: str, values: list[Any]) -> NDArray[Any] | list[Any]:
     if not values:
         return np.array([], dtype=object)
     if isinstance(values[0], int):  # faster than pandas' own search for a type
-        found = np.array(values)
-        return found if found.dtype.kind in "iu" else values
+        array = np.array(values)
+        return array if array.dtype.kind in "iu" else values
     return values
 
 

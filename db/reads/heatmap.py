@@ -44,7 +44,7 @@ def class_groups(engine: Engine, task: str) -> pd.DataFrame:
         """,
         task=task,
     )
-    found = []
+    groupings = []
     if len(of_task):
         # A few thousand clips rule out a speaker or a room; only what stands there is read whole.
         step = int(of_task["n_labels"].iloc[0]) // SAMPLED_LABELS + 1
@@ -54,9 +54,9 @@ def class_groups(engine: Engine, task: str) -> pd.DataFrame:
                 if not _is_grouping(grouped, whole=each == 1):
                     break
             else:
-                found.append(grouped.assign(attribute=attribute)[["attribute", "class_name", "group_name"]])
-    groups = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=_GROUP_COLUMNS)
-    groups.attrs["sql"] = found[0].attrs["sql"] if found else others.attrs["sql"]
+                groupings.append(grouped.assign(attribute=attribute)[["attribute", "class_name", "group_name"]])
+    groups = pd.concat(groupings, ignore_index=True) if groupings else pd.DataFrame(columns=_GROUP_COLUMNS)
+    groups.attrs["sql"] = groupings[0].attrs["sql"] if groupings else others.attrs["sql"]
     return groups
 
 
@@ -103,7 +103,7 @@ def neuron_entropies(engine: Engine, model: str, task: str) -> pd.DataFrame:
         ``layer``, ``neuron``, ``top_class`` (categorical; NaN for a neuron that never fires), ``entropy``,
         ``max_probability``, ``entropy_q_value`` (NaN without shuffles), in order of layer and neuron.
     """
-    found = frame(
+    entropies = frame(
         engine,
         """
         SELECT neuron.layer, neuron.neuron, task_class.name AS top_class, neuron_entropy.entropy,
@@ -120,13 +120,13 @@ def neuron_entropies(engine: Engine, model: str, task: str) -> pd.DataFrame:
         model=model,
         task=task,
     )
-    found["top_class"] = found["top_class"].astype("category")
-    return found
+    entropies["top_class"] = entropies["top_class"].astype("category")
+    return entropies
 
 
 def has_entropy_q(engine: Engine, model: str, task: str) -> bool:
     """Return whether the entropies of a task stand beside those of shuffled labels."""
-    found = frame(
+    rows = frame(
         engine,
         """
         SELECT 1 FROM model_task
@@ -138,4 +138,4 @@ def has_entropy_q(engine: Engine, model: str, task: str) -> bool:
         model=model,
         task=task,
     )
-    return not found.empty
+    return not rows.empty

@@ -51,10 +51,10 @@ def model_facts(engine: Engine, model: str) -> dict[str, Any]:
 
 def _settings(text: object) -> dict[str, Any]:
     try:
-        found = json.loads(str(text))
+        settings = json.loads(str(text))
     except json.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def n_clips(engine: Engine, dataset: str | None = None) -> pd.DataFrame:
@@ -73,7 +73,7 @@ def n_clips(engine: Engine, dataset: str | None = None) -> pd.DataFrame:
 
 def nth_clip(engine: Engine, dataset: str, n: int) -> int:
     """Return the id of a dataset's clip by its place, from 0."""
-    found = frame(
+    rows = frame(
         engine,
         """
         SELECT clip.id FROM clip JOIN dataset ON dataset.id = clip.dataset_id
@@ -82,7 +82,7 @@ def nth_clip(engine: Engine, dataset: str, n: int) -> int:
         dataset=dataset,
         n=n,
     )
-    return int(found["id"].iloc[0])
+    return int(rows["id"].iloc[0])
 
 
 def find_clips(engine: Engine, dataset: str | None = None, words: str = "", most: int = 200) -> pd.DataFrame:

@@ -38,7 +38,7 @@ _ATTRIBUTION = """(
 
 def clip_datasets(engine: Engine, model: str) -> list[str]:
     """Return the datasets whose clips were ranked for a model's neurons."""
-    found = frame(
+    rows = frame(
         engine,
         """
         SELECT dataset.name AS dataset
@@ -50,12 +50,12 @@ def clip_datasets(engine: Engine, model: str) -> list[str]:
         """,
         model=model,
     )
-    return [str(name) for name in found["dataset"]]
+    return [str(name) for name in rows["dataset"]]
 
 
 def task_classes(engine: Engine, model: str, task: str) -> list[str]:
     """Return the classes of a task that a model was scored on, in the task's order."""
-    found = frame(
+    rows = frame(
         engine,
         f"""
         SELECT task_class.name AS class_name
@@ -66,7 +66,7 @@ def task_classes(engine: Engine, model: str, task: str) -> list[str]:
         model=model,
         task=task,
     )
-    return [str(name) for name in found["class_name"]]
+    return [str(name) for name in rows["class_name"]]
 
 
 def specific_neurons(engine: Engine, model: str, task: str, preset: str, class_name: str | None = None) -> pd.DataFrame:
@@ -135,11 +135,11 @@ def selector_scores(
         GROUP BY task_class.name, {", ".join(f"own.{name}" for name in SELECTORS)}
         """
     ).bindparams(bindparam("classes", expanding=True))
-    found = frame(
+    rows = frame(
         engine, statement, model=model, task=task, layer=layer, neuron=neuron, classes=list(classes), step=step
     )
     order = {name: place for place, name in enumerate(classes)}
-    return found.sort_values("class_name", key=lambda names: names.map(order), ignore_index=True)
+    return rows.sort_values("class_name", key=lambda names: names.map(order), ignore_index=True)
 
 
 def confounds(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:
@@ -274,7 +274,7 @@ def alike(engine: Engine, model: str, task: str, preset: str, layer: int, neuron
             ORDER BY CASE WHEN neuron_entropy.top_class_id = (SELECT top_class_id FROM this) THEN 0 ELSE 1 END,
                      neuron_entropy.entropy_rank
             LIMIT :limit"""
-    return _sums(engine, among, model=model, task=task, preset=preset, layer=layer, neuron=neuron, limit=limit)
+    return _power_sums(engine, among, model=model, task=task, preset=preset, layer=layer, neuron=neuron, limit=limit)
 
 
 def any_profiles(engine: Engine, model: str, task: str, layer: int, neuron: int, step: int) -> pd.DataFrame:
@@ -286,10 +286,10 @@ def any_profiles(engine: Engine, model: str, task: str, layer: int, neuron: int,
             JOIN neuron_entropy ON neuron_entropy.neuron_id = neuron.id
                 AND neuron_entropy.model_task_id = {_MODEL_TASK} AND neuron_entropy.entropy_rank IS NOT NULL
             WHERE model.name = :model AND neuron.flat_index % :step = 0 AND neuron.id <> {_NEURON}"""
-    return _sums(engine, among, model=model, task=task, layer=layer, neuron=neuron, step=step)
+    return _power_sums(engine, among, model=model, task=task, layer=layer, neuron=neuron, step=step)
 
 
-def _sums(engine: Engine, among: str, **given: object) -> pd.DataFrame:
+def _power_sums(engine: Engine, among: str, **given: object) -> pd.DataFrame:
     return frame(
         engine,
         f"""

@@ -87,7 +87,7 @@ def neuron_selectivity(engine: Engine, model: str, layer: int, neuron: int) -> p
         specific for, comma list), ``q_value`` (the lowest of them), ``entropy_rank`` (1 = the model's lowest
         entropy in the task), ``n_neurons`` (of the model).
     """
-    found = frame(
+    rows = frame(
         engine,
         """
         SELECT dataset.name AS dataset, task.name AS task, selection.preset, neuron_entropy.entropy,
@@ -116,14 +116,14 @@ def neuron_selectivity(engine: Engine, model: str, layer: int, neuron: int) -> p
     for task, preset, name, q in zip(*(chosen[c] for c in ("task", "preset", "class_name", "q_value")), strict=True):
         named.setdefault((task, preset), []).append(name)
         lowest[task, preset] = np.fmin(q, lowest.get((task, preset), np.nan))
-    pairs = list(zip(found["task"], found["preset"], strict=True))
-    last = {name: found.pop(name) for name in ("entropy_rank", "n_neurons")}
-    found["classes"] = [", ".join(named.get(pair, [])) for pair in pairs]
-    found["q_value"] = np.array([lowest.get(pair, np.nan) for pair in pairs], dtype=np.float64)
-    found["is_class_specific"] = np.array([pair in named for pair in pairs], dtype=np.int64)
+    pairs = list(zip(rows["task"], rows["preset"], strict=True))
+    last = {name: rows.pop(name) for name in ("entropy_rank", "n_neurons")}
+    rows["classes"] = [", ".join(named.get(pair, [])) for pair in pairs]
+    rows["q_value"] = np.array([lowest.get(pair, np.nan) for pair in pairs], dtype=np.float64)
+    rows["is_class_specific"] = np.array([pair in named for pair in pairs], dtype=np.int64)
     for name, values in last.items():
-        found[name] = values
-    return found
+        rows[name] = values
+    return rows
 
 
 def neuron_classes(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:

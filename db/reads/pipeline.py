@@ -54,10 +54,10 @@ def specific_sets(engine: Engine, model: str) -> list[SpecificSet]:
                 .join(Neuron, Neuron.id == ClassSpecificNeuron.neuron_id)
                 .where(ClassSpecificNeuron.selection_id == selection)
             ).all()
-            found = sorted((position[key], flat) for key, flat in pairs)
+            members = sorted((position[key], flat) for key, flat in pairs)
             names = tuple(name for _, name in classes)
             within = nested.get(task, set())
-            sets.append(SpecificSet(preset, task, names, tuple(found), _positions(names, within)))
+            sets.append(SpecificSet(preset, task, names, tuple(members), _positions(names, within)))
     return sets
 
 

@@ -82,9 +82,9 @@ def strongest(
         ``class_name``, ``layer``, ``neuron``, ``log_odds``, ``ci_low``, ``ci_high``, ``chosen`` (1 where ``preset``
         finds the neuron class-specific for the class).
     """
-    found = [_strongest_of(engine, model, task, preset, name, limit) for name in class_names]
-    rows = pd.concat([part for part in found if len(part)] or found[:1], ignore_index=True)
-    rows.attrs["sql"] = ";\n\n".join(part.attrs["sql"] for part in found)
+    parts = [_strongest_of(engine, model, task, preset, name, limit) for name in class_names]
+    rows = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    rows.attrs["sql"] = ";\n\n".join(part.attrs["sql"] for part in parts)
     return rows
 
 
@@ -321,7 +321,7 @@ def families(engine: Engine, task: str) -> pd.DataFrame:
 
 def one_label(engine: Engine, model: str, task: str) -> bool:
     """Return whether each selection clip of a task has one class only."""
-    found = frame(
+    rows = frame(
         engine,
         """
         SELECT model_task.n_clips, SUM(class_total.n_clips) AS n_labels
@@ -335,7 +335,7 @@ def one_label(engine: Engine, model: str, task: str) -> bool:
         model=model,
         task=task,
     )
-    return bool((found["n_labels"] <= found["n_clips"]).all())
+    return bool((rows["n_labels"] <= rows["n_clips"]).all())
 
 
 def voices_in_common(engine: Engine, task_a: str, task_b: str) -> pd.DataFrame:

@@ -42,7 +42,7 @@ def shared_list(
         ``layer``, ``neuron``, and for each side ``probability_a``, ``lift_a``, ``q_value_a``, ``probability_b``, ...;
         in order of the lower of the two lifts. q is NaN for presets that test nothing.
     """
-    found = frame(
+    rows = frame(
         engine,
         f"""
         SELECT neuron.layer, neuron.neuron,
@@ -64,8 +64,8 @@ def shared_list(
         class_b=class_b,
     )
     numbers = ["probability_a", "probability_b", "lift_a", "lift_b", "q_value_a", "q_value_b"]
-    found[numbers] = found[numbers].astype("float64")
-    return found
+    rows[numbers] = rows[numbers].astype("float64")
+    return rows
 
 
 # More than six: all that the page's address narrows the rows by.
@@ -80,7 +80,7 @@ def clips_of_class(
         ``clip_id``, ``dataset``, ``root``, ``path``, ``class_name``, ``rank`` and ``activation_rate`` (NaN for a
         clip that is not among the neuron's strongest of the dataset).
     """
-    found = frame(
+    rows = frame(
         engine,
         """
         SELECT clip.id AS clip_id, dataset.name AS dataset, dataset.root, clip.path, clip_label.value AS class_name,
@@ -109,5 +109,5 @@ def clips_of_class(
         class_name=class_name,
         n=n,
     )
-    found["rank"] = found["rank"].astype("float64")
-    return found
+    rows["rank"] = rows["rank"].astype("float64")
+    return rows

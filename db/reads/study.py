@@ -119,8 +119,8 @@ def tasks(engine: Engine, model: str | None = None) -> pd.DataFrame:
 
 def presets(engine: Engine) -> list[str]:
     """Return the presets that chose anything somewhere, by name."""
-    found = frame(engine, "SELECT DISTINCT preset FROM selection ORDER BY preset")
-    return [str(preset) for preset in found["preset"]]
+    rows = frame(engine, "SELECT DISTINCT preset FROM selection ORDER BY preset")
+    return [str(preset) for preset in rows["preset"]]
 
 
 def runs(engine: Engine) -> pd.DataFrame:
@@ -139,16 +139,16 @@ def coverage(engine: Engine, preset: str) -> pd.DataFrame:
 
 def selection_settings(engine: Engine, model: str, task: str, preset: str) -> dict[str, object] | None:
     """Return every threshold that was in force for a selection, None if there is none."""
-    found = frame(
+    rows = frame(
         engine,
         "SELECT settings_json FROM task_coverage WHERE model = :model AND task = :task AND preset = :preset",
         model=model,
         task=task,
         preset=preset,
     )
-    if found.empty:
+    if rows.empty:
         return None
-    settings: dict[str, object] = json.loads(str(found["settings_json"].iloc[0]))
+    settings: dict[str, object] = json.loads(str(rows["settings_json"].iloc[0]))
     return settings
 
 
@@ -313,7 +313,7 @@ def shared(engine: Engine, model: str, preset: str, task_a: str, task_b: str) ->
 
 def warnings(engine: Engine, model: str | None = None) -> pd.DataFrame:
     """Return model, dataset, task, warning: one row a warning."""
-    found = frame(
+    rows = frame(
         engine,
         f"""
         SELECT model.name AS model, dataset.name AS dataset, task.name AS task,
@@ -327,8 +327,8 @@ def warnings(engine: Engine, model: str | None = None) -> pd.DataFrame:
         """,
         model=model,
     )
-    found["warning"] = [json.loads(listed) for listed in found["warning"]]
-    return found.explode("warning").dropna(subset="warning").reset_index(drop=True)
+    rows["warning"] = [json.loads(listed) for listed in rows["warning"]]
+    return rows.explode("warning").dropna(subset="warning").reset_index(drop=True)
 
 
 def problems(engine: Engine) -> pd.DataFrame:

@@ -136,7 +136,7 @@ def run_sql(location: str | Path, statement: str, row_limit: int = ROW_LIMIT, se
             return _on_sqlite(path, statement, row_limit, seconds)
         if str(location).startswith(("sqlite:", ":memory:")):
             raise StoreError("a store in memory cannot be asked from another process; give --db a file")
-        return _told(statement, postgres.answer(location, statement, row_limit, seconds))
+        return _answer(statement, postgres.answer(location, statement, row_limit, seconds))
     except Refused as reason:
         raise RefusedSQL(str(reason)) from reason
     finally:
@@ -166,7 +166,7 @@ def _on_sqlite(path: Path, statement: str, row_limit: int, seconds: float) -> An
     asked = {"uri": uri, "statement": statement, "row_limit": row_limit, "seconds": seconds}
     with _ahead.take() as worker:
         try:
-            told, _ = worker.communicate(json.dumps(asked).encode(), timeout=seconds + _GRACE)
+            output, _ = worker.communicate(json.dumps(asked).encode(), timeout=seconds + _GRACE)
         except subprocess.TimeoutExpired:
             worker.kill()
             raise RefusedSQL(f"stopped after {seconds:g} s; ask for less: one model, task or preset") from None
@@ -175,16 +175,16 @@ def _on_sqlite(path: Path, statement: str, row_limit: int, seconds: float) -> An
             raise
     _ahead.start()
     try:
-        found: dict[str, Any] = json.loads(told)
+        reply: dict[str, Any] = json.loads(output)
     except ValueError:  # it died: of its memory limit, most likely
         raise RefusedSQL("stopped: the statement needs more memory than it may have; ask for less") from None
-    if "refused" in found:
-        raise RefusedSQL(found["refused"])
-    return _told(statement, found)
+    if "refused" in reply:
+        raise RefusedSQL(reply["refused"])
+    return _answer(statement, reply)
 
 
-def _told(statement: str, found: Mapping[str, Any]) -> Answer:
-    return Answer(_frame(statement, found["columns"], found["values"]), found["seconds"], found["cut"])
+def _answer(statement: str, reply: Mapping[str, Any]) -> Answer:
+    return Answer(_frame(statement, reply["columns"], reply["values"]), reply["seconds"], reply["cut"])
 
 
 def _frame(statement: str, names: Sequence[str], values: Sequence[Sequence[Any]]) -> pd.DataFrame:
@@ -195,9 +195,9 @@ def _frame(statement: str, names: Sequence[str], values: Sequence[Sequence[Any]]
         while unique in columns:
             unique, number = f"{name} ({number})", number + 1
         columns[unique] = _column(column)
-    found = pd.DataFrame(columns)
-    found.attrs["sql"] = statement.strip()
-    return found
+    table = pd.DataFrame(columns)
+    table.attrs["sql"] = statement.strip()
+    return table
 
 
 def _column(values: Sequence[Any]) -> pd.Series:

@@ -74,8 +74,8 @@ def _one_statement(statement: str) -> str:
         raise Refused("one statement at a time, and no ; but at its end")
     if _HIDDEN_NAME.search(bare):
         raise Refused("names and texts with U& are not allowed here")
-    if found := _REACHES_OUT.search(bare):
-        raise Refused(f"{found.group(1)} is not allowed here: the views and plain functions are")
+    if match := _REACHES_OUT.search(bare):
+        raise Refused(f"{match.group(1)} is not allowed here: the views and plain functions are")
     return bare
 
 
@@ -110,8 +110,8 @@ def _shown(value: Any) -> Any:
 
 def _line(engine: Engine, statement: str, error: BaseException, seconds: float) -> str:
     """Say in one line what the server found wrong."""
-    told = getattr(error, "diag", None)
-    state, problem = getattr(told, "sqlstate", None), str(getattr(told, "message_primary", None) or error)
+    diagnostics = getattr(error, "diag", None)
+    state, problem = getattr(diagnostics, "sqlstate", None), str(getattr(diagnostics, "message_primary", None) or error)
     if _TOO_LARGE in problem:
         return f"stopped: a value or a row may have at most {LONGEST_VALUE:,} bytes here"
     if state == "57014":  # query_canceled
@@ -121,7 +121,7 @@ def _line(engine: Engine, statement: str, error: BaseException, seconds: float) 
     missing = {"42P01": "table", "42703": "column"}.get(str(state))
     if missing and (name := re.search(r"(?:relation|column) (\S+) does not exist", problem)):
         return nothing_of_that_name(_views(engine), statement, missing, name.group(1).strip('"'))
-    place = _place(statement, int(getattr(told, "statement_position", None) or 0))
+    place = _place(statement, int(getattr(diagnostics, "statement_position", None) or 0))
     if near := re.fullmatch(r'syntax error at or near "(.*)"', problem, re.DOTALL):
         if not place:
             return "the statement ends too early: something is missing at its end, or a quote is not closed"

@@ -215,36 +215,36 @@ def _line(connection: sqlite3.Connection, statement: str, problem: str, refused:
 def _place(connection: sqlite3.Connection, statement: str, token: str, problem: str) -> str:
     """Find the first place up to which the statement gives the same error."""
     prefix = "" if first_word(statement) == "EXPLAIN" else "EXPLAIN "
-    for number, found in enumerate(re.finditer(re.escape(token), statement)):
+    for number, match in enumerate(re.finditer(re.escape(token), statement)):
         if number == 200:
             break
         try:
-            connection.execute(prefix + statement[: found.end()])
+            connection.execute(prefix + statement[: match.end()])
         except sqlite3.Error as error:
             if str(error) == problem:
-                before = statement[: found.start()]
-                return f"line {before.count(chr(10)) + 1}, column {found.start() - before.rfind(chr(10))}: "
+                before = statement[: match.start()]
+                return f"line {before.count(chr(10)) + 1}, column {match.start() - before.rfind(chr(10))}: "
     return ""
 
 
 def _missing(connection: sqlite3.Connection, statement: str, kind: str, name: str) -> str:
     """Name what is unknown, and what there is of a similar name."""
     connection.set_authorizer(None)
-    found = connection.execute(
+    columns = connection.execute(
         "SELECT view.name, of_view.name FROM sqlite_master AS view, pragma_table_info(view.name) AS of_view"
         " WHERE view.type = 'view'"
     ).fetchall()
-    return nothing_of_that_name(found, statement, kind, name)
+    return nothing_of_that_name(columns, statement, kind, name)
 
 
-def nothing_of_that_name(found: list[tuple[str, str]], statement: str, kind: str, name: str) -> str:
-    """Say which ``kind`` (table, column) is not in the views; ``found`` are the views with their columns."""
+def nothing_of_that_name(columns: list[tuple[str, str]], statement: str, kind: str, name: str) -> str:
+    """Say which ``kind`` (table, column) is not in the views; ``columns`` are the views with their columns."""
     from difflib import get_close_matches
 
-    views = sorted({view for view, _ in found})
+    views = sorted({view for view, _ in columns})
     words = set(re.findall(r"\w+", statement.lower()))
     asked = [view for view in views if view in words]
-    known = views if kind == "table" else sorted({column for view, column in found if view in asked or not asked})
+    known = views if kind == "table" else sorted({column for view, column in columns if view in asked or not asked})
     near = get_close_matches(name.rpartition(".")[2].lower(), known, 3, 0.5)
     what = "view" if kind == "table" else "column"
     there = f" in {', '.join(asked)}" if kind == "column" and asked else ""
@@ -260,12 +260,12 @@ def main() -> None:
     asked = json.loads(question)
     bound_process(asked["seconds"])
     try:
-        told = answer(**asked)
+        reply = answer(**asked)
     except Refused as error:
-        told = {"refused": str(error)}
+        reply = {"refused": str(error)}
     except (sqlite3.Error, ValueError) as error:
-        told = {"refused": " ".join(str(error).split())}
-    sys.stdout.write(json.dumps(told))  # json.dump would write it value by value, in Python
+        reply = {"refused": " ".join(str(error).split())}
+    sys.stdout.write(json.dumps(reply))  # json.dump would write it value by value, in Python
 
 
 if __name__ == "__main__":

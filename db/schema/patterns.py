@@ -41,10 +41,10 @@ def decode(blob: bytes) -> list[Pattern]:
         raise ValueError(f"patterns of version {blob[:1].hex() or 'none'}; expected {VERSION}")
     data = zlib.decompress(blob[1:])
     clips = np.frombuffer(data, dtype=_CLIP, count=int(np.frombuffer(data, dtype="<u2", count=1)[0]), offset=2)
-    found, start = [], 2 + clips.nbytes
+    patterns, start = [], 2 + clips.nbytes
     for clip in clips:
         shape = int(clip["n_bands"]), int(clip["n_columns"])
         cells = np.frombuffer(data, dtype=np.uint8, count=shape[0] * shape[1], offset=start)
-        found.append((int(clip["clip_id"]), float(clip["peak"]), cells.reshape(shape)))
+        patterns.append((int(clip["clip_id"]), float(clip["peak"]), cells.reshape(shape)))
         start += cells.size
-    return found
+    return patterns

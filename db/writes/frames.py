@@ -70,5 +70,7 @@ def _cells(cells: pd.Series, column: ColumnElement[Any]) -> list[Any]:
     known = np.isfinite(number) if whole else ~np.isnan(number)
     if whole:
         number = np.rint(np.where(known, number, 0.0) * times).astype(np.int64)
-    found: list[Any] = number.tolist()
-    return found if known.all() else [value if is_known else None for value, is_known in zip(found, known, strict=True)]
+    values: list[Any] = number.tolist()
+    return (
+        values if known.all() else [value if is_known else None for value, is_known in zip(values, known, strict=True)]
+    )

@@ -30,16 +30,16 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
     """
     one_at_a_time(connection)
     described = _described(Model, record)
-    found = connection.execute(select(Model.id, Model.weights_key).where(Model.name == record.name)).first()
-    if found is not None:
-        statement = select(Layer.width).where(Layer.model_id == found.id)
+    stored = connection.execute(select(Model.id, Model.weights_key).where(Model.name == record.name)).first()
+    if stored is not None:
+        statement = select(Layer.width).where(Layer.model_id == stored.id)
         widths = connection.execute(statement.order_by(Layer.layer)).scalars()
-        if found.weights_key == record.weights_key and tuple(widths) == record.layer_widths:
-            connection.execute(update(Model).where(Model.id == found.id).values(**described))
-            write_grids(connection, int(found.id), record.grids)
-            return int(found.id)
+        if stored.weights_key == record.weights_key and tuple(widths) == record.layer_widths:
+            connection.execute(update(Model).where(Model.id == stored.id).values(**described))
+            write_grids(connection, int(stored.id), record.grids)
+            return int(stored.id)
         raise StoreError(
-            f"the store holds results of '{record.name}' with other weights (sha256 {found.weights_key[:12]}..., now "
+            f"the store holds results of '{record.name}' with other weights (sha256 {stored.weights_key[:12]}..., now "
             f"{record.weights_key[:12]}...); keep them apart with another --db, or for M2D by naming each checkpoint: "
             "--model m2d:CHECKPOINT"
         )
@@ -67,18 +67,18 @@ def write_dataset(connection: Connection, record: DatasetRecord) -> int:
     """Insert, update or replace a dataset; return its id."""
     one_at_a_time(connection)
     described = _described(Dataset, record)
-    found = connection.execute(select(Dataset.id, Dataset.content_key).where(Dataset.name == record.name)).first()
-    if found is not None and found.content_key != record.content_key:
+    stored = connection.execute(select(Dataset.id, Dataset.content_key).where(Dataset.name == record.name)).first()
+    if stored is not None and stored.content_key != record.content_key:
         if others := others_at_work(connection):
             raise StoreError(
                 f"dataset {record.name} has changed, and another run ({others}) is writing to this store; "
                 "wait for it to end: results of the former clips will be deleted"
             )
         _log.warning("dataset %s has changed since: old results deleted", record.name)
-        _forget_dataset(connection, found.id)
-        found = None
-    if found is not None:
-        dataset = int(found.id)
+        _forget_dataset(connection, stored.id)
+        stored = None
+    if stored is not None:
+        dataset = int(stored.id)
         connection.execute(update(Dataset).where(Dataset.id == dataset).values(**described))
     else:
         dataset = insert_row(connection, Dataset, **described)

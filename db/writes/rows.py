@@ -163,10 +163,10 @@ def task_id(connection: Connection, name: str) -> int:
 
 
 def _id_of(connection: Connection, table: type[Dataset | Task], name: str, otherwise: str) -> int:
-    found = connection.execute(select(table.id).where(table.name == name)).scalar()
-    if found is None:
+    row_id = connection.execute(select(table.id).where(table.name == name)).scalar()
+    if row_id is None:
         raise StoreError(f"{table.__tablename__} {name} is not in the store; {otherwise}")
-    return int(found)
+    return int(row_id)
 
 
 def clips_of(connection: Connection, dataset: int | ScalarSelect[int]) -> IntArray:
@@ -190,11 +190,11 @@ def ensure_task(connection: Connection, dataset: str, attribute: str, name: str)
     if attribute_id is None:
         raise StoreError(f"dataset {dataset} has no attribute {attribute}, asked for by task {name}")
     of_that_name = select(Task.id, Task.attribute_id).where(Task.name == name)
-    found = connection.execute(of_that_name).first()
-    if found is None:
+    stored = connection.execute(of_that_name).first()
+    if stored is None:
         one_at_a_time(connection)
-        found = connection.execute(of_that_name).first()
-    if found is None:
+        stored = connection.execute(of_that_name).first()
+    if stored is None:
         return insert_row(
             connection,
             Task,
@@ -202,12 +202,12 @@ def ensure_task(connection: Connection, dataset: str, attribute: str, name: str)
             attribute_id=attribute_id,
             name=name,
         )
-    if found.attribute_id != attribute_id:
+    if stored.attribute_id != attribute_id:
         raise StoreError(
             f"task {name} is in the store for another dataset or attribute; "
             f"rename the dataset {dataset} or its attribute {attribute}"
         )
-    return int(found.id)
+    return int(stored.id)
 
 
 def class_ids(connection: Connection, task: int, names: Iterable[str]) -> dict[str, int]:

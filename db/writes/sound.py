@@ -19,17 +19,17 @@ _BLOBS_AT_ONCE = 1024
 
 
 def insert_top_clips(
-    connection: Connection, owner: int, first_neuron: int, clips: IntArray, found: TopClips, kind: str = ""
+    connection: Connection, owner: int, first_neuron: int, clips: IntArray, top_clips: TopClips, kind: str = ""
 ) -> None:
     """Insert clips of each neuron, best rank first: as top clips, or as contrast of a kind."""
-    neuron, rank = np.nonzero(found.clip_index >= 0)
+    neuron, rank = np.nonzero(top_clips.clip_index >= 0)
     rows = {
         "kind": kind,
         "neuron_index": neuron,
         "rank": rank + 1,
-        "clip_id": clips[found.clip_index[neuron, rank]],
-        "activation_rate": found.activation_rate[neuron, rank],
-        "mean_activation": found.mean_activation[neuron, rank],
+        "clip_id": clips[top_clips.clip_index[neuron, rank]],
+        "activation_rate": top_clips.activation_rate[neuron, rank],
+        "mean_activation": top_clips.mean_activation[neuron, rank],
     }
     table = ContrastClip if kind else TopClip
     insert_frame(connection, table, pd.DataFrame(rows), first_neuron, model_dataset_id=owner)
@@ -41,8 +41,8 @@ def insert_traces(
     """Insert contrast clips, patterns and quantiles in place of those of the same model and dataset."""
     for table in (ContrastClip, ClipPattern, ActivationQuantile):
         connection.execute(delete(table).where(table.model_dataset_id == owner))
-    for kind, found in traces.contrast.items():
-        insert_top_clips(connection, owner, first_neuron, clips, found, kind)
+    for kind, contrast in traces.contrast.items():
+        insert_top_clips(connection, owner, first_neuron, clips, contrast, kind)
     remaining = iter(traces.patterns)
     while block := list(islice(remaining, _BLOBS_AT_ONCE)):
         rows = []

@@ -148,8 +148,8 @@ class Store:
     def is_done(self, key: str) -> bool:
         """Return whether the stage ``key`` is complete in the store."""
         with translate_errors(self._name), self.engine.connect() as connection:
-            found = connection.execute(select(Stage.id).where(Stage.key == key)).scalar()
-        return found is not None
+            stage_id = connection.execute(select(Stage.id).where(Stage.key == key)).scalar()
+        return stage_id is not None
 
     def write(self, run_id: int, stage_key: str, model_id: int, record: results.Record) -> None:
         """Store what a stage gave, with its mark, in one transaction; replaces what the same stage gave before."""
@@ -198,28 +198,30 @@ class Store:
         with self._stage(run_id, stage_key, "probe") as (connection, stage_id):
             which = {"model_id": model_id, "task_id": task_id(connection, probe.task)}
             _remove(connection, Probe, stage_id, **which)
-            told = {"settings_json": to_json(dict(probe.settings)), "skipped": probe.skipped}
-            owner = insert_row(connection, Probe, **which, run_id=run_id, stage_id=stage_id, **told)
+            outcome = {"settings_json": to_json(dict(probe.settings)), "skipped": probe.skipped}
+            owner = insert_row(connection, Probe, **which, run_id=run_id, stage_id=stage_id, **outcome)
             scores = of_classes(connection, which["task_id"], probe.rows.reset_index(drop=True))
             insert_frame(connection, ProbeScore, scores, probe_id=owner)
 
-    def write_attributions(self, run_id: int, stage_key: str, model_id: int, found: Attributions) -> None:
+    def write_attributions(self, run_id: int, stage_key: str, model_id: int, attributions: Attributions) -> None:
         """Store every neuron's attribution of one (model, task), and the check on it."""
         with self._stage(run_id, stage_key, "attribution") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
-            which = {"model_id": model_id, "task_id": task_id(connection, found.task)}
+            which = {"model_id": model_id, "task_id": task_id(connection, attributions.task)}
             _remove(connection, Attribution, stage_id, **which)
-            owner = insert_row(connection, Attribution, **which, run_id=run_id, stage_id=stage_id, **found.summary)
-            known = class_ids(connection, which["task_id"], found.class_names)
-            classes = np.array([known[name] for name in found.class_names], dtype=np.int64)
-            for table, rows in ((NeuronAttribution, found.neurons), (AttributionCheck, found.checks)):
+            owner = insert_row(
+                connection, Attribution, **which, run_id=run_id, stage_id=stage_id, **attributions.summary
+            )
+            known = class_ids(connection, which["task_id"], attributions.class_names)
+            classes = np.array([known[name] for name in attributions.class_names], dtype=np.int64)
+            for table, rows in ((NeuronAttribution, attributions.neurons), (AttributionCheck, attributions.checks)):
                 insert_frame(connection, table, rows, first_neuron, classes, attribution_id=owner)
 
-    def write_ablations(self, run_id: int, stage_key: str, model_id: int, found: results.Ablations) -> None:
+    def write_ablations(self, run_id: int, stage_key: str, model_id: int, record: results.Ablations) -> None:
         """Store ablations of one (model, task), replacing those of the same selection, operation and gain."""
-        task, ablations = found.task, found.ablations
+        task, ablations = record.task, record.ablations
         asked = {(a.selection, a.operation, a.gain) for a in ablations}
-        asked.add((found.selection, found.operation, found.gain))
+        asked.add((record.selection, record.operation, record.gain))
         with self._stage(run_id, stage_key, "ablate") as (connection, stage_id):
             first_neuron, _ = model_shape(connection, model_id)
             key = task_id(connection, task)
@@ -238,11 +240,11 @@ class Store:
                 written[owner] = ablation
             insert_ablations(connection, first_neuron, key, clips, written)
 
-    def write_specificity(self, run_id: int, stage_key: str, model_id: int, found: results.Specificity) -> None:
+    def write_specificity(self, run_id: int, stage_key: str, model_id: int, specificity: results.Specificity) -> None:
         """Store how selections differ, in place of all of the model's."""
         with self._stage(run_id, stage_key, "specificity") as (connection, stage_id):
             _remove(connection, Specificity, stage_id, model_id=model_id)
-            for row in found.rows.drop(columns=["model", "dataset"]).to_dict("records"):
+            for row in specificity.rows.drop(columns=["model", "dataset"]).to_dict("records"):
                 values = {str(name): value for name, value in row.items()}
                 task = task_id(connection, values.pop("task"))
                 insert_row(connection, Specificity, model_id=model_id, task_id=task, stage_id=stage_id, **values)

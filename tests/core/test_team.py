@@ -33,13 +33,13 @@ class Work:
     failing: int = -1
     error: Exception | None = None
 
-    def run(self, ranks: Ranks, told: Callable[[], None]) -> Any:
+    def run(self, ranks: Ranks, on_step: Callable[[], None]) -> Any:
         least = ranks.least(10 - ranks.rank, torch.device("cpu"))
         for i in ranks.mine(range(self.n)):
             if ranks.rank == self.failing and i > 3:
                 raise self.error or Awkward("this", "that")
             ranks.count(1)
-            told()
+            on_step()
             time.sleep(0.01)
         return ranks.rank, least
 

@@ -33,7 +33,7 @@ def datasets(progress: Progress, wanted: Collection[str] | None = None) -> list[
     InputError
         If a package that makes the sound is missing, or the cache cannot be written.
     """
-    found = []
+    demo_datasets = []
     for corpus in corpora():
         if wanted is not None and corpus.name not in wanted:
             continue
@@ -50,7 +50,7 @@ def datasets(progress: Progress, wanted: Collection[str] | None = None) -> list[
                 f"cannot write the demo's sound to {root} ({error.strerror}); "
                 "set ATLAS_CACHE to a folder that can be written"
             ) from error
-        found.append(
+        demo_datasets.append(
             manifest.read(
                 root,
                 name=corpus.name,
@@ -59,7 +59,7 @@ def datasets(progress: Progress, wanted: Collection[str] | None = None) -> list[
                 licence=corpus.licence,
             )
         )
-    return found
+    return demo_datasets
 
 
 def planned() -> list[Dataset]:

@@ -130,28 +130,28 @@ class Published(ABC):
 
     def read(self, root: Path, options: Options) -> Dataset:
         """The dataset as the rest of the project knows it, derived attributes added."""
-        found = self.listing(root, options)
+        listing = self.listing(root, options)
         rules = [(name, origin, cache(DERIVATIONS[rule])) for name, (origin, rule) in self.derived.items()]
-        clips = tuple(Clip(c.path, c.split, _with_derived(c.labels, rules)) for c in found.clips)
+        clips = tuple(Clip(c.path, c.split, _with_derived(c.labels, rules)) for c in listing.clips)
         return Dataset(
             name=self.name,
             root=root.resolve(),
             attributes=tuple(self.tasks) + tuple(g for g in self.groups if g not in self.tasks),
             clips=clips,
-            problems=tuple(found.problems),
-            split_origin=found.split_origin,
+            problems=tuple(listing.problems),
+            split_origin=listing.split_origin,
             task_names=dict(self.tasks),
             description=self.title,
             source=self.source,
             licence=self.licence,
             groups=self.groups,
-            split_of={attribute: tuple(splits) for attribute, splits in found.split_of.items()},
+            split_of={attribute: tuple(splits) for attribute, splits in listing.split_of.items()},
             multilabel=self.multilabel,
             entropy_rate=self.entropy_rate,
             unit_seconds=self.unit_seconds,
-            notes=tuple(found.notes),
-            unexpected=self._unexpected(clips, found.n_classes),
-            kept_together=tuple(found.kept_together),
+            notes=tuple(listing.notes),
+            unexpected=self._unexpected(clips, listing.n_classes),
+            kept_together=tuple(listing.kept_together),
         )
 
     def _unexpected(self, clips: Sequence[Clip], remapped: Mapping[str, int]) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ class CremaD(Published):
         audio = _audio_folder(root) or "."
         prefix = "" if audio == "." else f"{audio}/"
         people, notes = _people(root / ACTORS)
-        found: list[tuple[str, re.Match[str]]] = []
+        matches: list[tuple[str, re.Match[str]]] = []
         problems: list[Problem] = []
         n_pointers = 0
         for name in walk(root / audio, SUFFIXES):
@@ -75,10 +75,10 @@ class CremaD(Published):
                 n_pointers += 1
                 problems.append(Problem(path, "is a Git LFS pointer, not audio; run 'git lfs pull' in its repository"))
             else:
-                found.append((path, match))
+                matches.append((path, match))
         if n_pointers:
             notes.append(f"cremad: {n_pointers:,} files are Git LFS pointers; run 'git lfs pull' in {root}")
-        actors = {match["actor"] for _, match in found}
+        actors = {match["actor"] for _, match in matches}
         if people:
             reason = f"has no row in {ACTORS}: stays, without gender, age, race and ethnicity"
             nameless = sorted(actors - set(people))
@@ -90,17 +90,17 @@ class CremaD(Published):
             splits = {Path(file).name[:4]: split for file, split in evar_splits(table).items() if split}
             problems += [
                 Problem(path, "is by an actor who is not in EVAR's cremad.csv")
-                for path, match in found
+                for path, match in matches
                 if match["actor"] not in splits
             ]
             notes.append("cremad: each actor is in EVAR's part, also with the few clips that EVAR does not list")
         clips = [
             Clip(path, splits[match["actor"]], _labels(match, people.get(match["actor"], {})))
-            for path, match in found
+            for path, match in matches
             if match["actor"] in splits
         ]
         notes.append("cremad: the emotion is what was acted, not what raters heard")
-        together = [match["actor"] for _, match in found] if table is None else []
+        together = [match["actor"] for _, match in matches] if table is None else []
         return Listing(clips, problems, "EVAR" if table is not None else "ours", notes=notes, kept_together=together)
 
 

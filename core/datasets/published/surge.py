@@ -53,15 +53,15 @@ class Surge(Published):
 
     def listing(self, root: Path, options: Options) -> Listing:
         problems: list[Problem] = []
-        found: list[tuple[str, str, str]] = []
+        recordings: list[tuple[str, str, str]] = []
         for path in walk(root, (".ogg", ".wav", ".flac")):
             tone, _, file = path.rpartition("/")
             note = NOTE.fullmatch(PurePosixPath(file).stem)
             if TONE.fullmatch(tone) and note:
-                found.append((path, tone, str(int(note["pitch"]))))
+                recordings.append((path, tone, str(int(note["pitch"]))))
             else:
                 problems.append(Problem(path, "is not named as tone/note.ogg with a MIDI note, 0 to 127"))
-        n_notes = Counter(tone for _, tone, _ in found)
+        n_notes = Counter(tone for _, tone, _ in recordings)
         splits, origin = own_splits(n_notes, options.seed), "ours"
         table = evar_file(options.evar_dir, "predefined", TONES)
         if table is not None:
@@ -70,7 +70,7 @@ class Surge(Published):
             problems += mismatches(splits, n_notes, TONES)
         clips = [
             Clip(path, splits[tone], {"pitch": pitch, "source": _source(tone), "tone": tone})
-            for path, tone, pitch in found
+            for path, tone, pitch in recordings
             if tone in splits
         ]
         most = max(n_notes.values(), default=0)

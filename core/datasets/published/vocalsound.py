@@ -69,14 +69,14 @@ class VocalSound(Published):
         audio = _audio_folder(root) or FOLDERS[0]
         people, notes = _people(root / PEOPLE)
         problems: list[Problem] = []
-        found: dict[str, re.Match[str]] = {}
+        matches: dict[str, re.Match[str]] = {}
         for name in walk(root / audio):
             match = NAME.fullmatch(name)
             if match is None:
                 problems.append(Problem(f"{audio}/{name}", "is not named as speaker_collection_sound.wav"))
             else:
-                found[name] = match
-        speakers = {match["speaker"] for match in found.values()}
+                matches[name] = match
+        speakers = {match["speaker"] for match in matches.values()}
         if people:
             reason = f"has no row in {PEOPLE}: stays, without age, country, language and health"
             nameless = sorted(speakers - set(people))
@@ -88,14 +88,14 @@ class VocalSound(Published):
             splits, origin = {Path(file).name: split for file, split in evar_splits(table).items() if split}, "EVAR"
         if splits:
             told_by = "datafiles" if origin == "official" else "EVAR's vocalsound.csv"
-            problems += mismatches((f"{audio}/{n}" for n in splits), (f"{audio}/{n}" for n in found), told_by)
+            problems += mismatches((f"{audio}/{n}" for n in splits), (f"{audio}/{n}" for n in matches), told_by)
         else:
             parts, origin = own_splits(speakers, options.seed), "ours"
-            splits = {name: parts[match["speaker"]] for name, match in found.items()}
+            splits = {name: parts[match["speaker"]] for name, match in matches.items()}
             notes.append("vocalsound: no datafiles/tr.json, val.json, te.json; split by speaker instead")
         clips = [
             Clip(f"{audio}/{name}", splits[name], _labels(match, people.get(match["speaker"], {})))
-            for name, match in found.items()
+            for name, match in matches.items()
             if name in splits
         ]
         together = [clip.labels["speaker"] for clip in clips] if origin == "ours" else []

@@ -79,17 +79,17 @@ class VoxCeleb1(Published):
     def listing(self, root: Path, options: Options) -> Listing:
         folders = _audio_folders(root)
         problems: list[Problem] = []
-        found: dict[str, str] = {}
+        paths: dict[str, str] = {}
         for prefix in (f"{(folder / 'wav').as_posix()}/" for folder in folders):
             for name in walk(root / prefix):
                 if CLIP.fullmatch(name):
-                    found[name] = prefix + name
+                    paths[name] = prefix + name
                 else:
                     problems.append(Problem(prefix + name, "is not named as speaker/video/clip.wav"))
-        splits, origin, notes = _splits(_beside(root, folders, IDEN), options, found, problems)
+        splits, origin, notes = _splits(_beside(root, folders, IDEN), options, paths, problems)
         meta = _beside(root, folders, META)
         people, n_fewer = _people(meta, options.remap) if meta else ({}, 0)
-        labels = _labels({_speaker(name) for name in found if name in splits}, people)
+        labels = _labels({_speaker(name) for name in paths if name in splits}, people)
         if meta:
             notes += [NORWAY, OWN_SPLIT]
             reason = f"has no row in {META}: stays, without gender and nationality"
@@ -97,8 +97,8 @@ class VoxCeleb1(Published):
         else:
             notes.append(f"vc1: no {META}, so no gender and no nationality; get it from the source")
 
-        listed = [name for name in found if name in splits]
-        clips = [Clip(found[n], splits[n], labels[_speaker(n)] | {"video": n.split("/")[1]}) for n in listed]
+        listed = [name for name in paths if name in splits]
+        clips = [Clip(paths[n], splits[n], labels[_speaker(n)] | {"video": n.split("/")[1]}) for n in listed]
         split_of = {}
         for attribute in ("gender_by_speaker", "nationality_by_speaker"):
             parts = split_within({speaker: own[attribute] for speaker, own in labels.items()}, options.seed)
@@ -127,15 +127,15 @@ def _video(name: str) -> str:
 
 
 def _splits(
-    iden: Path | None, options: Options, found: Mapping[str, str], problems: list[Problem]
+    iden: Path | None, options: Options, paths: Mapping[str, str], problems: list[Problem]
 ) -> tuple[dict[str, str], str, list[str]]:
     """Clip (``speaker/video/clip.wav``) to part, where that is from, and notes."""
     table = evar_file(options.evar_dir, "metadata", "vc1.csv")
     if iden is None and table is None:
         # By video: a speaker has to be in all parts to be told from the others.
-        parts = own_splits(map(_video, found), options.seed)
+        parts = own_splits(map(_video, paths), options.seed)
         notes = [f"vc1: no {IDEN}, so our own split, by video; get it from the source"]
-        return {name: parts[_video(name)] for name in found}, "ours", notes
+        return {name: parts[_video(name)] for name in paths}, "ours", notes
     splits = {}
     if iden is not None:
         told_by, origin = IDEN, "official"
@@ -149,9 +149,9 @@ def _splits(
         assert table is not None
         told_by, origin = "EVAR's vc1.csv", "EVAR"
         splits = {file.removeprefix("wav/"): split for file, split in evar_splits(table).items() if split}
-    speakers = {_speaker(name) for name in found}
-    listed = (found.get(name, f"wav/{name}") for name in splits if _speaker(name) in speakers)
-    problems += mismatches(listed, found.values(), told_by)
+    speakers = {_speaker(name) for name in paths}
+    listed = (paths.get(name, f"wav/{name}") for name in splits if _speaker(name) in speakers)
+    problems += mismatches(listed, paths.values(), told_by)
     absent = {_speaker(name) for name in splits} - speakers
     notes = [f"vc1: {len(absent):,} speakers in {told_by} have nothing on disk"] if absent else []
     return splits, origin, notes

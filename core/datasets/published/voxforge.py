@@ -135,14 +135,14 @@ def _languages(root: Path, folders: Mapping[str, object], of_evar: Mapping[str, 
         text = ""
     addresses = (ADDRESS.search(line) for line in text.splitlines() if len(line) <= LONGEST_LINE)
     listed = {match["archive"]: match["language"] for match in addresses if match}
-    found = {}
+    languages = {}
     for folder in folders:
         above = [part for part in folder.split("/")[:-1] if part.casefold() in LANGUAGE_FAMILIES]
         language = of_evar.get(_name(folder)) or listed.get(_name(folder)) or (above[-1] if above else "")
         language = (language or _readme_language(root / folder / "etc" / "README")).casefold()
         if language in LANGUAGE_FAMILIES:
-            found[folder] = language
-    return found
+            languages[folder] = language
+    return languages
 
 
 def _readme_language(path: Path) -> str:

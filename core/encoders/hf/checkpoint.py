@@ -86,8 +86,8 @@ class Checkpoint:
             text = ""
         front = text[3:].partition("\n---")[0] if text.startswith("---") else ""
         lines = (line.partition("license:") for line in front.splitlines())
-        told = (value.strip() for before, found, value in lines if found and not before)
-        licence = next((value for value in told if value and not value.startswith("#")), "")
+        values = (value.strip() for before, separator, value in lines if separator and not before)
+        licence = next((value for value in values if value and not value.startswith("#")), "")
         return one_line(licence.strip("'\"")[:100]) or "see the model's card"
 
 
@@ -121,12 +121,12 @@ def _read_json(path: Path) -> dict[str, Any] | None:
             text = file.read(LONGEST_JSON + 1)
         if len(text) > LONGEST_JSON:
             raise ValueError(f"it has more than {LONGEST_JSON:,} characters")
-        found = json.loads(text)
+        content = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error}); take the model's own file again") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise InputError(f"{path} holds no JSON object; take the model's own file again")
-    return found
+    return content
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
@@ -246,9 +246,9 @@ def load_network(
             )
     except Exception as error:  # RuntimeError of a wrong shape, ValueError of a wrong configuration, and others
         raise InputError(f"{checkpoint.which}: the weights do not fit config.json: {_one_line(error)}") from error
-    network, told = loaded
-    missing = sorted(key for key in told["missing_keys"] if not key.endswith(REMADE))
-    misfits = [str(key) for key in told["mismatched_keys"]] + [str(message) for message in told["error_msgs"]]
+    network, report = loaded
+    missing = sorted(key for key in report["missing_keys"] if not key.endswith(REMADE))
+    misfits = [str(key) for key in report["mismatched_keys"]] + [str(message) for message in report["error_msgs"]]
     if missing or misfits:
         some = ", ".join((missing or misfits)[:4])
         raise InputError(

@@ -120,10 +120,10 @@ class WaveformEncoder(HuggingFaceEncoder):
         hidden: Tensor | None = None
         for n_samples, rows in batch.groups:
             for some in rows.split(max(1, SAMPLES_AT_ONCE // n_samples)):
-                found = self._embed_equal_lengths(batch.inputs[some, :n_samples])
+                embedded = self._embed_equal_lengths(batch.inputs[some, :n_samples])
                 if hidden is None:
-                    hidden = found.new_zeros(*batch.present.shape, found.shape[2])
-                hidden[some, : found.shape[1]] = found
+                    hidden = embedded.new_zeros(*batch.present.shape, embedded.shape[2])
+                hidden[some, : embedded.shape[1]] = embedded
         assert hidden is not None
         return hidden
 

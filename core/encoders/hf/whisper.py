@@ -113,5 +113,5 @@ def load(checkpoint: Checkpoint, device: str) -> Encoder:
 
 
 def _encoder_key(key: str) -> str | None:
-    found = re.match(r"(?:model\.)?encoder\.(.+)", key)
-    return found[1] if found else None
+    match = re.match(r"(?:model\.)?encoder\.(.+)", key)
+    return match[1] if match else None

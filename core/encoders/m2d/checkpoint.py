@@ -174,13 +174,13 @@ def _checked(tensors: dict[str, Tensor], source: Source, sha256: str, config: st
 
 def _encoder_part(inside: dict[str, Tensor], shown: str) -> tuple[dict[str, Tensor], list[str]]:
     """The encoder's tensors, all there and of shapes that fit; and names that nothing is known of."""
-    found = {m[1] for name in inside if (m := re.match(r"blocks\.(\d{1,4})\.", name))}
+    blocks = {m[1] for name in inside if (m := re.match(r"blocks\.(\d{1,4})\.", name))}
     cls, kernel, fc1 = (inside.get(k) for k in ("cls_token", "patch_embed.proj.weight", "blocks.0.mlp.fc1.weight"))
     width = cls.shape[-1] if cls is not None and cls.ndim else 0
     shapes = encoder_shapes(
         width,
         fc1.shape[0] if fc1 is not None and fc1.ndim else 0,
-        max(len(found), DEPTHS.get(width, 1)),
+        max(len(blocks), DEPTHS.get(width, 1)),
         (kernel.shape[2], kernel.shape[3]) if kernel is not None and kernel.ndim == 4 else (0, 0),
         inside["pos_embed"].shape[1] if "pos_embed" in inside and inside["pos_embed"].ndim == 3 else 0,
     )
@@ -262,15 +262,19 @@ def _inherent_layout(patch: tuple[int, int], n_tokens: int, rate: int | None) ->
     return Layout(80, fitting[0], patch, rate or 16_000) if len(fitting) == 1 else None
 
 
-def _check_layout(layout: Layout, patch: tuple[int, int], n_tokens: int, rate: int | None, told: str) -> None:
+def _check_layout(layout: Layout, patch: tuple[int, int], n_tokens: int, rate: int | None, origin: str) -> None:
     n_freq, n_time = layout.grid
     advice = "rename its folder or give the right layout, for instance --weights-config 80x608p16x16p16k"
     if layout.patch != patch:
-        raise InputError(f"{told} means patches of {_by(layout.patch)}; the tensors have {_by(patch)}; {advice}")
+        raise InputError(f"{origin} means patches of {_by(layout.patch)}; the tensors have {_by(patch)}; {advice}")
     if n_freq * n_time != n_tokens:
-        raise InputError(f"{told} means {n_freq * n_time} patches; the tensors have positions for {n_tokens}; {advice}")
+        raise InputError(
+            f"{origin} means {n_freq * n_time} patches; the tensors have positions for {n_tokens}; {advice}"
+        )
     if rate and rate != layout.sample_rate:
-        raise InputError(f"{told} means {layout.sample_rate} Hz; the mel filters in the file mean {rate} Hz; {advice}")
+        raise InputError(
+            f"{origin} means {layout.sample_rate} Hz; the mel filters in the file mean {rate} Hz; {advice}"
+        )
 
 
 def _norm(stats: Tensor | None, shown: str) -> tuple[float, float]:

@@ -67,12 +67,14 @@ def _only_file(folder: Path) -> Path:
     for pattern in ("*", "*/*"):
         files = sorted(p for p in folder.glob(pattern) if p.is_file())
         for suffixes in (SUFFIXES, (".zip",)):
-            found = [p for p in files if p.suffix.lower() in suffixes]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                shown = ", ".join(str(p.relative_to(folder)) for p in found[:5])
-                raise InputError(f"{folder} holds {len(found)} checkpoints ({shown}); give one of them with --weights")
+            checkpoints = [p for p in files if p.suffix.lower() in suffixes]
+            if len(checkpoints) == 1:
+                return checkpoints[0]
+            if checkpoints:
+                shown = ", ".join(str(p.relative_to(folder)) for p in checkpoints[:5])
+                raise InputError(
+                    f"{folder} holds {len(checkpoints)} checkpoints ({shown}); give one of them with --weights"
+                )
     raise InputError(f"{folder} holds no checkpoint; expected a {', '.join(SUFFIXES)} file in it")
 
 
@@ -126,7 +128,7 @@ def tensors_of(source: Source) -> dict[str, Tensor]:
     """
     expected = "expected an M2D checkpoint (.pth, .pt or .safetensors); a download that broke off looks like this too"
     try:
-        found = content(source.file)
+        loaded = content(source.file)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         if wanted:
@@ -139,11 +141,11 @@ def tensors_of(source: Source) -> dict[str, Tensor]:
         raise
     except Exception as error:  # a broken file can fail anywhere in the readers
         raise InputError(f"{source.shown} cannot be read ({_first_line(error)}); {expected}") from error
-    if isinstance(found, dict) and isinstance(found.get("model"), dict):
-        found = found["model"]
-    if not isinstance(found, dict):
-        raise InputError(f"{source.shown} holds a {type(found).__name__}, not named tensors; {expected}")
-    tensors = {name: t for name, t in found.items() if isinstance(name, str) and isinstance(t, Tensor)}
+    if isinstance(loaded, dict) and isinstance(loaded.get("model"), dict):
+        loaded = loaded["model"]
+    if not isinstance(loaded, dict):
+        raise InputError(f"{source.shown} holds a {type(loaded).__name__}, not named tensors; {expected}")
+    tensors = {name: t for name, t in loaded.items() if isinstance(name, str) and isinstance(t, Tensor)}
     check_claims(tensors.values(), source.file, source.shown)
     return tensors
 

@@ -58,15 +58,15 @@ class Ablate(TaskStage):
         setting, known = self._setting(), self._known()
         sweep = ablate.Sweep(study.encoder, task, self._parts(), chosen, setting, known)
         with study.shown(f"ablate {self.choice} {self.operation}", sweep.n_passes, "passes") as update:
-            found = sweep.run(update, self.folder, Asker(study.ranks))
-        self._tell_fewer_controls(found)
-        return self._record(found)
+            ablations = sweep.run(update, self.folder, Asker(study.ranks))
+        self._note_fewer_controls(ablations)
+        return self._record(ablations)
 
     def stored(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _record(self, found: Sequence[Ablation]) -> Ablations:
-        return Ablations(self.of.task.name, str(self.choice), self.operation.name, self.operation.gain, found)
+    def _record(self, ablations: Sequence[Ablation]) -> Ablations:
+        return Ablations(self.of.task.name, str(self.choice), self.operation.name, self.operation.gain, ablations)
 
     def _targets(self) -> tuple[list[targets.Target], str]:
         """Which neurons, class by class; and why none can be ablated, empty where they can."""
@@ -114,10 +114,10 @@ class Ablate(TaskStage):
             group_of_clips(self.of.task),
         )
 
-    def _tell_fewer_controls(self, found: Sequence[Ablation]) -> None:
+    def _note_fewer_controls(self, ablations: Sequence[Ablation]) -> None:
         """That fewer controls were run than could have been."""
         wanted, _ = n_controls(self.study)
-        n = max(int(ablation.effects["n_controls"].max()) for ablation in found)
+        n = max(int(ablation.effects["n_controls"].max()) for ablation in ablations)
         if n < wanted:
             self.study.note(
                 f"{self.of.task.name}: {n} controls instead of {wanted}, since no effect has q < {ablate.ALPHA:g}; "

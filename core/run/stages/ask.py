@@ -31,12 +31,12 @@ class AskJob:
     conditions: Sequence[int]
     done: NDArray[np.uint8]
 
-    def run(self, ranks: Ranks, told: Callable[[], None]) -> None:
+    def run(self, ranks: Ranks, on_step: Callable[[], None]) -> None:
         answers = Answers.reopen(self.folder)
         before = Answers(answers.values, answers.sums, self.done)
         inquiry = Inquiry(self.changes, self.conditions, answers, self.passes, before)
         ask_all(
-            ranks.held["encoder", self.encoder], ranks.held["scan", self.dataset], self.parts, inquiry, told, ranks
+            ranks.held["encoder", self.encoder], ranks.held["scan", self.dataset], self.parts, inquiry, on_step, ranks
         )  # fmt: skip
 
 

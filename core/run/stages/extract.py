@@ -78,10 +78,10 @@ class ExtractJob:
     batches: Sequence[Index]
     passes: Passes
 
-    def run(self, ranks: Ranks, told: Callable[[], None]) -> None:
+    def run(self, ranks: Ranks, on_step: Callable[[], None]) -> None:
         extract(
             ranks.held["encoder", self.encoder], ranks.held["scan", self.dataset], reopen(self.folder), self.passes,
-            lambda _: told(), ranks.mine(self.batches),
+            lambda _: on_step(), ranks.mine(self.batches),
         )  # fmt: skip
 
 
@@ -98,13 +98,13 @@ def extract_on_ranks(
     if ranks.several_machines:
         _refuse_unsafe(matrices.folder, Path("/proc/self/mounts"))
 
-    told = -1
+    n_shown = -1
 
     def watch() -> None:
-        nonlocal told
+        nonlocal n_shown
         n_done = int(matrices.done.sum())
-        if n_done != told:
-            told = n_done
+        if n_done != n_shown:
+            n_shown = n_done
             update(n_done)
 
     watch()

@@ -44,8 +44,8 @@ class Trace(Stage):
         study, folder = self.study, self.matrices.folder
         with study.shown("traces", len(np.unique(self.chosen.clips)), "clips") as update:
             passes = study.passes(self.scan)
-            found = find_on_ranks(study.ranks, study.encoder, self.scan, (self.chosen, folder), passes, update)
-        return traces_of(self.scan.dataset.name, self.chosen, found)
+            patterns = find_on_ranks(study.ranks, study.encoder, self.scan, (self.chosen, folder), passes, update)
+        return traces_of(self.scan.dataset.name, self.chosen, patterns)
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,20 @@ class FindJob:
     batches: Sequence[Index]
     passes: Passes
 
-    def run(self, ranks: Ranks, told: Callable[[], None]) -> Found | FoundElsewhere:
+    def run(self, ranks: Ranks, on_step: Callable[[], None]) -> Found | FoundElsewhere:
         n_before = 0
 
         def progress(n: int) -> None:
             nonlocal n_before
             ranks.count(n - n_before)
             n_before = n
-            told()
+            on_step()
 
         encoder, scan = ranks.held["encoder", self.encoder], ranks.held["scan", self.dataset]
         name = None if ranks.is_first else f"traces-{ranks.rank}.part"
-        found = Found.open(encoder, self.clips, len(scan.dataset.clips), self.folder, name)
-        find_patterns(encoder, scan, found, ranks.mine(self.batches), self.passes, progress)
-        return found if ranks.is_first else found.elsewhere()
+        patterns = Found.open(encoder, self.clips, len(scan.dataset.clips), self.folder, name)
+        find_patterns(encoder, scan, patterns, ranks.mine(self.batches), self.passes, progress)
+        return patterns if ranks.is_first else patterns.elsewhere()
 
 
 def find_on_ranks(
@@ -83,11 +83,11 @@ def find_on_ranks(
     batches = batches_of(chosen, passes.batch_size)
     job = FindJob(encoder.name, scan.dataset.name, chosen.clips, folder, batches, passes)
     try:
-        found, *others = ranks.do(job, lambda: update(ranks.count()))
+        patterns, *others = ranks.do(job, lambda: update(ranks.count()))
         for other in others:
-            found.take(other)
+            patterns.take(other)
     finally:
         for left_over in folder.glob("traces-*.part"):
             left_over.unlink()
     update(ranks.count())
-    return found
+    return patterns

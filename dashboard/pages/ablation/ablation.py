@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.pages.ablation import attribution, charts
-from dashboard.pages.ablation import facts as told
+from dashboard.pages.ablation import facts as ablation_facts
 from dashboard.shared import address, data, draw, page, share, sidebar, tables
 from dashboard.shared.player.player import player, stored_track
 from dashboard.shared.text import words
@@ -42,10 +42,10 @@ selections = list(dict.fromkeys(settings["selection"]))
 selection = address.choice("selection", selections, "top 1%" if "top 1%" in selections else selections[0])
 of_selection = settings[settings["selection"] == selection]
 operations = {
-    told.operation_key(name, gain): (name, None if pd.isna(gain) else float(gain))
+    ablation_facts.operation_key(name, gain): (name, None if pd.isna(gain) else float(gain))
     for name, gain in zip(of_selection["operation"], of_selection["gain"], strict=True)
 }
-keys = told.operation_order(list(operations))
+keys = ablation_facts.operation_order(list(operations))
 key = address.choice("gain", keys, "0" if "0" in keys else keys[0])
 operation, gain = operations[key]
 chosen = (model, task, selection, operation, gain)
@@ -56,7 +56,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         "(top), or the highest by another score.",
     )  # fmt: skip
     address.select(
-        "What was done to them", "gain", keys, key, width=250, format_func=told.operation_label,
+        "What was done to them", "gain", keys, key, width=250, format_func=ablation_facts.operation_label,
         help="Their output times a factor, set to its mean over the clips, or all other neurons of their layers "
         "set to theirs.",
     )  # fmt: skip
@@ -64,11 +64,11 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     link_slot = st.container(width="content")
 
 effects = data.read(store, queries.effects, *chosen)
-shown = data.derive(told.in_points, effects)
-targets, classes = told.targets_in_order(effects), told.classes_in_order(effects)
-target = address.optional("target", targets) or data.derive(told.strongest_target, effects)
-st.markdown(data.derive(told.verdict, effects))
-st.caption(told.power_sentence(effects))
+shown = data.derive(ablation_facts.in_points, effects)
+targets, classes = ablation_facts.targets_in_order(effects), ablation_facts.classes_in_order(effects)
+target = address.optional("target", targets) or data.derive(ablation_facts.strongest_target, effects)
+st.markdown(data.derive(ablation_facts.verdict, effects))
+st.caption(ablation_facts.power_sentence(effects))
 
 
 def choose_cell() -> None:
@@ -102,20 +102,23 @@ st.subheader(
     "95 % interval of the effect over clips. An effect is believed where q < 0.05, the interval leaves out 0 and it "
     "lies outside the controls.",
 )
-views = {told.OWN: "Each class by its own neurons", "target": f"All classes by the neurons of {words.plain(target)}"}
-beside = address.choice("beside", list(views), told.OWN)
+views = {
+    ablation_facts.OWN: "Each class by its own neurons",
+    "target": f"All classes by the neurons of {words.plain(target)}",
+}
+beside = address.choice("beside", list(views), ablation_facts.OWN)
 st.segmented_control(
     "Effects", list(views), format_func=lambda name: views[name], required=True, label_visibility="collapsed",
     key=address.show("select_beside", beside), on_change=address.on_change("beside", "select_beside"),
 )  # fmt: skip
-of = None if beside == told.OWN else target
-rows = data.derive(told.beside_controls, effects, of or told.OWN)
+of = None if beside == ablation_facts.OWN else target
+rows = data.derive(ablation_facts.beside_controls, effects, of or ablation_facts.OWN)
 if of is None and rows["affected_class"].isna().all():
     st.caption("No target is a class of the task: shown is what each cost over all test clips.")
 strongest = rows.loc[rows["delta"].abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]]
 draws = data.read(store, queries.controls, *chosen, of, bool(rows["affected_class"].isna().all()))
 draw.chart(
-    charts.strip, strongest, told.draws_beside(draws, strongest), "Class" if of is None else "Accuracy of",
+    charts.strip, strongest, ablation_facts.draws_beside(draws, strongest), "Class" if of is None else "Accuracy of",
     name=f"controls_{model}_{task}", data=draws,
     alt="Each effect with its interval over what random sets of the same size did",
 )  # fmt: skip
@@ -126,7 +129,7 @@ if details.open:
     with details:
         st.dataframe(
             rows, hide_index=True, placeholder="–",
-            column_order=["label", "n_clips", "q_value", *told.TABLE, "control_p_value"],
+            column_order=["label", "n_clips", "q_value", *ablation_facts.TABLE, "control_p_value"],
             column_config={
                 **tables.COLUMNS,
                 "label": "Effect",
@@ -137,7 +140,7 @@ if details.open:
                 ),
                 **{
                     name: st.column_config.NumberColumn(heading, format="%+.1f", help=meaning)
-                    for name, (heading, meaning) in told.TABLE.items()
+                    for name, (heading, meaning) in ablation_facts.TABLE.items()
                 },
             },
             alt="Effects with intervals, controls, groups and heads",
@@ -158,12 +161,12 @@ if flips.empty:
         "single answer to flip). Running the analysis again keeps them."
     )
 else:
-    flips = told.flip_kinds(flips)
-    st.markdown(told.flip_sentence(flips))
+    flips = ablation_facts.flip_kinds(flips)
+    st.markdown(ablation_facts.flip_sentence(flips))
     heard = flips.head(MOST_TRACKS)
     player(
         [
-            stored_track(row["root"], row["path"], told.flip_title(row), told.flip_caption(row))
+            stored_track(row["root"], row["path"], ablation_facts.flip_title(row), ablation_facts.flip_caption(row))
             for row in heard.to_dict("records")
         ],
         key="flips",
@@ -173,7 +176,7 @@ else:
     share.take_away(f"flips_{model}_{task}_{target}", flips)
 
 own = data.read(store, queries.own_effects, model, task, selection)
-doses, parts = data.derive(told.doses, own), data.derive(told.needed_and_enough, own)
+doses, parts = data.derive(ablation_facts.doses, own), data.derive(ablation_facts.needed_and_enough, own)
 specific = data.read(store, queries.specificity, model, task)
 specific = specific[
     (specific["operation"] == operation) & (specific["gain"].isna() if gain is None else specific["gain"] == gain)
@@ -197,8 +200,9 @@ if len(parts):
             "other neurons of their layers are set to theirs. Grey: the same done to random sets.",
         )
         draw.chart(
-            charts.parts_chart, told.some_targets(parts, target, MOST_CLASSES), name=f"needed_enough_{model}_{task}",
-            data=own, alt="Accuracy of each class untouched, without its neurons, and with them alone",
+            charts.parts_chart, ablation_facts.some_targets(parts, target, MOST_CLASSES),
+            name=f"needed_enough_{model}_{task}", data=own,
+            alt="Accuracy of each class untouched, without its neurons, and with them alone",
         )  # fmt: skip
         st.caption("Wide tick: untouched network. Lines: 95 % interval. Grey: range and mean of the random controls.")
 with right if has_dose and parts.empty else left:
@@ -210,7 +214,7 @@ with right if has_dose and parts.empty else left:
     if specific.empty:
         st.caption("Not computed: it needs at least one class with neurons of its own, and random controls.")
     else:
-        st.markdown(told.specific_sentence(specific))
+        st.markdown(ablation_facts.specific_sentence(specific))
         draw.chart(
             charts.specificity_chart, specific, name=f"specificity_{model}_{task}",
             alt="Self effect, cross effect and their difference for every way of choosing neurons",

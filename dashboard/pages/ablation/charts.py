@@ -161,14 +161,14 @@ def dose_curve(rows: pd.DataFrame, chosen: str) -> alt.TopLevelLayerSpec:
     color = alt.Color("kind:N", scale=scale, legend=kinds_legend(names))
     x = alt.X("dose:O", sort=order, title="Gain on the neurons (1 = unchanged)", axis=alt.Axis(labelAngle=0))
 
-    def told(name: str, of: pd.DataFrame) -> alt.Chart:
+    def curve(name: str, of: pd.DataFrame) -> alt.Chart:
         tooltip = _effect_tooltip([alt.Tooltip("target:N", title="Neurons of"), alt.Tooltip("dose:O", title="Gain")])
         return alt.Chart(of.assign(kind=name)).encode(x=x, tooltip=tooltip)
 
     one = rows[rows["target"] == chosen]
-    others = told(names[0], rows[rows["target"] != chosen]).mark_line(strokeWidth=1, opacity=0.45)
-    random = told(names[2], one)
-    drawn = told(names[1], one)
+    others = curve(names[0], rows[rows["target"] != chosen]).mark_line(strokeWidth=1, opacity=0.45)
+    random = curve(names[2], one)
+    drawn = curve(names[1], one)
     title = ["Change of accuracy on", "the own class (points)"]
     y = alt.Y("delta:Q", title=title)
     return layered(

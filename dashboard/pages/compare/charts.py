@@ -95,8 +95,8 @@ def probe_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.TopLevel
     chance = base.mark_tick(thickness=3, size=14, opacity=1).encode(
         x=alt.X("chance:Q"), color=alt.Color(datum=CHANCE_NAME)
     )
-    found = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, yOffset=offset, color=color)
-    return layered(layer=[interval, join, chance, found], height=ROW * frame["task"].nunique() + 85)
+    point = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, yOffset=offset, color=color)
+    return layered(layer=[interval, join, chance, point], height=ROW * frame["task"].nunique() + 85)
 
 
 def depth_chart(frame: pd.DataFrame, nulls: pd.DataFrame, colours: Mapping[str, str]) -> alt.TopLevelLayerSpec:
@@ -241,8 +241,8 @@ def specificity_chart(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.To
         x2=alt.X2("ci_high:Q"),
         color=alt.condition("datum.clear", alt.Color("model:N", scale=_scale(colours)), alt.value(NULL_COLOUR)),
     )
-    found = base.mark_point(size=60, opacity=1, strokeWidth=2).encode(
+    point = base.mark_point(size=60, opacity=1, strokeWidth=2).encode(
         x=alt.X("specificity:Q"), fill=alt.condition("datum.clear", own, alt.value(NULL_COLOUR))
     )
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=alt.X("x:Q"))
-    return layered(layer=[zero, interval, found], height=ROW * points["label"].nunique() + 85)
+    return layered(layer=[zero, interval, point], height=ROW * points["label"].nunique() + 85)

@@ -50,14 +50,14 @@ def compare_runs() -> None:
         st.caption("The store holds one run only.")
         return
     numbers = [str(number) for number in runs["run_id"]]
-    told = {str(row["run_id"]): facts.run_title(row) for row in runs.to_dict("records")}
+    run_titles = {str(row["run_id"]): facts.run_title(row) for row in runs.to_dict("records")}
     latest = {str(row["model"]): str(row["run_id"]) for row in reversed(runs.to_dict("records"))}
     first = address.choice("first_run", numbers, latest.get(model, numbers[0]))
     fallback = latest.get(str(state.get("other")), next(number for number in numbers if number != first))
     second = address.choice("second_run", numbers, fallback)
     with st.container(horizontal=True):
-        address.select("First run", "first_run", numbers, first, format_func=told.__getitem__)
-        address.select("Second run", "second_run", numbers, second, format_func=told.__getitem__)
+        address.select("First run", "first_run", numbers, first, format_func=run_titles.__getitem__)
+        address.select("Second run", "second_run", numbers, second, format_func=run_titles.__getitem__)
     state.update(first_run=first, second_run=second)
     a, b = (runs[runs["run_id"] == int(number)].iloc[0] for number in (first, second))
     settings = compare_facts.settings_difference(a["config_json"], b["config_json"])
@@ -190,23 +190,23 @@ else:
         alt=f"Class-specific neurons of each class of {task} in {model} and {other}",
     )  # fmt: skip
     shared = {name: data.read(store, study.shared, name, preset, task, task) for name in (model, other)}
-    if any(found.empty for found in shared.values()):
+    if any(pairs.empty for pairs in shared.values()):
         st.caption("No shared neurons were counted for both.")
     else:
         st.markdown("**Which classes share neurons**")
         pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
-        for place, (name, found) in enumerate(shared.items()):
-            cells = compare_facts.both_halves(found)
+        for place, (name, pairs) in enumerate(shared.items()):
+            cells = compare_facts.both_halves(pairs)
             with pair.container():
                 st.caption(f"**{words.plain(name)}**")
                 if cells.empty:
                     st.caption("No two classes have neurons.")
                 else:
                     draw.chart(
-                        charts.sharing_matrix, cells, classes, dark, name=f"shared_{place + 1}", data=found,
+                        charts.sharing_matrix, cells, classes, dark, name=f"shared_{place + 1}", data=pairs,
                         alt=f"Shared neurons of the classes of {task} in {name}, observed over expected",
                     )  # fmt: skip
-        matrices = [compare_facts.matrix(found, classes) for found in shared.values()]
+        matrices = [compare_facts.matrix(pairs, classes) for pairs in shared.values()]
         st.markdown(likeness(*matrices))
         st.caption(
             "Colour: shared neurons over those expected by chance; a dot: q < 0.05. Empty: a class without neurons."

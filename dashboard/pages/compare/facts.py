@@ -55,7 +55,7 @@ def coverage_sentences(coverage: pd.DataFrame, a: str, b: str) -> list[str]:
     """
     of = {name: coverage[coverage["model"] == name].set_index("task") for name in (a, b)}
     tasks = of[a].index
-    told = []
+    lines = []
     means = [
         f"**{plain(name)}** {of[name]['coverage'].mean():.0%} "
         f"(shuffled labels {number(of[name]['null_coverage_mean'].mean(), '.0%')})"
@@ -63,18 +63,18 @@ def coverage_sentences(coverage: pd.DataFrame, a: str, b: str) -> list[str]:
     ]
     difference = of[b].loc[tasks, "coverage"] - of[a]["coverage"]
     n_more, n_less = int((difference > 0).sum()), int((difference < 0).sum())
-    told.append(
+    lines.append(
         f"Mean coverage over the {counted(len(tasks), 'task')} of both: {means[0]}, {means[1]}. {plain(b)} covers "
         f"more classes in {n_more}, fewer in {n_less}, as many in {len(tasks) - n_more - n_less}."
     )
     sure = beyond_null(coverage)
-    stands = {task for task, found in sure.groupby(coverage["task"]) if found.any()}
+    stands = {task for task, flags in sure.groupby(coverage["task"]) if flags.any()}
     counts = pd.DataFrame({name: of[name]["n_class_specific"] for name in (a, b)}).loc[sorted(stands)]
     if counts.empty:
-        told.append(
+        lines.append(
             "In no task does either have more neurons than shuffled labels give, so there is nothing to compare."
         )
-        return told
+        return lines
     more, less = (b, a) if counts[b].sum() >= counts[a].sum() else (a, b)
     ratio = counts[more].sum() / counts[less].sum() if counts[less].sum() else np.inf
     times = f"{ratio:.1f} times as many" if np.isfinite(ratio) else "all"
@@ -83,11 +83,11 @@ def coverage_sentences(coverage: pd.DataFrame, a: str, b: str) -> list[str]:
     if len(with_both) > 1:
         of_task = with_both[more] / with_both[less]
         spread = f"; task by task {of_task.min():.2g} to {of_task.max():.2g} times"
-    told.append(
+    lines.append(
         f"Where at least one goes beyond shuffled labels ({counted(len(counts), 'task')}), {plain(more)} has {times} "
         f"class-specific neurons ({counts[more].sum():,} against {counts[less].sum():,}, summed over tasks{spread})."
     )
-    return told
+    return lines
 
 
 def depth(by_layer: pd.DataFrame) -> pd.DataFrame:
@@ -229,25 +229,25 @@ def mantel(a: NDArray[np.float64], b: NDArray[np.float64], seed: int = 0) -> Man
 
 def sharing_sentence(a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
     """Say how alike two models share their neurons between classes, beside chance (Markdown)."""
-    found = mantel(a, b)
-    if found is None:
+    test = mantel(a, b)
+    if test is None:
         return (
             f"How alike the two matrices are cannot be told: fewer than {FEWEST_CLASSES} classes have neurons in both, "
             "or all pairs are the same."
         )
-    verdict = "more alike than chance gives" if found.p < Q_LIMIT else "no more alike than chance gives"
+    verdict = "more alike than chance gives" if test.p < Q_LIMIT else "no more alike than chance gives"
     return (
-        f"Correlation of the two matrices: **r = {number(found.r, '.2f')}** over {found.n_classes} classes; with the "
-        f"classes of one dealt anew {between(found.low, found.high, '.2f')} (95 %), p {p_value(found.p)} (Mantel, "
-        f"{found.n_permutations:,} orders). They are {verdict}."
+        f"Correlation of the two matrices: **r = {number(test.r, '.2f')}** over {test.n_classes} classes; with the "
+        f"classes of one dealt anew {between(test.low, test.high, '.2f')} (95 %), p {p_value(test.p)} (Mantel, "
+        f"{test.n_permutations:,} orders). They are {verdict}."
     )
 
 
-def specificity_rows(found: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
+def specificity_rows(effects: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
     """Keep ablations done alike in both models, name each, and mark ``clear``: the interval leaves out 0."""
-    named = found.assign(
-        label=[f"{row['task']} ({row['selection']}, {action(row)})" for row in found.to_dict("records")],
-        clear=(found["ci_low"] > 0) | (found["ci_high"] < 0),
+    named = effects.assign(
+        label=[f"{row['task']} ({row['selection']}, {action(row)})" for row in effects.to_dict("records")],
+        clear=(effects["ci_low"] > 0) | (effects["ci_high"] < 0),
     )
     both = set(named.loc[named["model"] == a, "label"]) & set(named.loc[named["model"] == b, "label"])
     return named[named["label"].isin(both)].reset_index(drop=True)
@@ -255,15 +255,15 @@ def specificity_rows(found: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
 
 def pitch_sentences(counts: pd.DataFrame) -> list[str]:
     """Tell each model's pitch neurons in a task, and how many answer to octaves, beside chance (Markdown)."""
-    told = []
+    lines = []
     for task, rows in counts.groupby("task", sort=False):
         of = [
             f"**{plain(row['model'])}** {counted(row['n_tuned'], 'pitch neuron')}, {row['n_octave']:,} of which "
             f"answer to octaves ({CHANCE_OVER_ZERO * row['n_with_index']:,.0f} by chance)"
             for row in rows.to_dict("records")
         ]
-        told.append(f"{plain(task)}: {'; '.join(of)}.")
-    return told
+        lines.append(f"{plain(task)}: {'; '.join(of)}.")
+    return lines
 
 
 def _correlations(x: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -275,9 +275,9 @@ def _correlations(x: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[
     left = np.where(known, left - left.sum(axis=1, keepdims=True) / n, 0.0)
     right = np.where(known, right - right.sum(axis=1, keepdims=True) / n, 0.0)
     spread = np.sqrt((left**2).sum(axis=1) * (right**2).sum(axis=1))
-    told = (known.sum(axis=1) > 2) & (spread > 1e-12)
-    found: NDArray[np.float64] = np.where(told, (left * right).sum(axis=1) / np.where(told, spread, 1.0), np.nan)
-    return found
+    defined = (known.sum(axis=1) > 2) & (spread > 1e-12)
+    r: NDArray[np.float64] = np.where(defined, (left * right).sum(axis=1) / np.where(defined, spread, 1.0), np.nan)
+    return r
 
 
 def settings_difference(a: object, b: object) -> pd.DataFrame:
@@ -313,10 +313,10 @@ def notes_difference(a: object, b: object) -> pd.DataFrame:
 
 def _settings(text: object) -> dict[str, Any]:
     try:
-        found = json.loads(str(text))
+        settings = json.loads(str(text))
     except json.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def _told(settings: dict[str, Any], name: str) -> str:

@@ -80,8 +80,8 @@ def replication_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     reference = base.mark_tick(thickness=3, size=9, opacity=1).encode(
         x=alt.X("replicated_share_all_pairs:Q"), color=alt.Color(datum=ALL_PAIRS_NAME)
     )
-    found = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, color=_unless_few("n_pairs", color))
-    return layered(layer=[stem, reference, found], height=height)
+    point = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, color=_unless_few("n_pairs", color))
+    return layered(layer=[stem, reference, point], height=height)
 
 
 def stability_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
@@ -110,10 +110,10 @@ def stability_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     reference = base.mark_tick(thickness=3, size=9, opacity=1).encode(
         x=alt.X("jaccard_expected:Q"), color=alt.Color(datum=CHANCE_OVERLAP_NAME)
     )
-    found = base.mark_point(filled=True, size=60, opacity=1).encode(
+    point = base.mark_point(filled=True, size=60, opacity=1).encode(
         x=alt.X("jaccard_mean:Q"), color=_unless_few("n_pairs_mean", color)
     )
-    return layered(layer=[spread, reference, found], height=height)
+    return layered(layer=[spread, reference, point], height=height)
 
 
 def _unless_few(field: str, color: alt.Color) -> Any:

@@ -39,7 +39,7 @@ SHARES = ("coverage", "null_coverage_mean", "null_coverage_low", "null_coverage_
 
 def sentences(rows: pd.DataFrame) -> list[str]:
     """Tell the coverage of one task for each model, with null and replication beside it (Markdown)."""
-    told = []
+    lines = []
     for row in rows.to_dict("records"):
         text = (
             f"**{plain(row['model'])}** covers **{row['n_classes_covered']:,} of {row['n_classes']:,}** classes with "
@@ -59,8 +59,8 @@ def sentences(rows: pd.DataFrame) -> list[str]:
                 f". On test clips {row['replicated_share']:.0%} of its pairs hold, of all pairs "
                 f"{number(row['replicated_share_all_pairs'], '.0%')}"
             )
-        told.append(f"{text}.")
-    return told
+        lines.append(f"{text}.")
+    return lines
 
 
 def mark_own(curves: pd.DataFrame, coverage: pd.DataFrame) -> pd.DataFrame:

@@ -62,12 +62,12 @@ def sentence(row: Mapping[Any, Any], stands: pd.Series) -> str:
     stands : Series of bool
         Which cells are beyond the null.
     """
-    found = f"**{int(row['n_class_specific']):,}** neurons are class-specific"
+    count_text = f"**{int(row['n_class_specific']):,}** neurons are class-specific"
     if pd.isna(row["null_n_class_specific_mean"]):
-        return f"{found}; no shuffled-label null was computed, so the count says little."
+        return f"{count_text}; no shuffled-label null was computed, so the count says little."
     low, high = row["null_coverage_low"], row["null_coverage_high"]
     return (
-        f"{found}; shuffled labels give {row['null_n_class_specific_mean']:,.1f} on average. They cover "
+        f"{count_text}; shuffled labels give {row['null_n_class_specific_mean']:,.1f} on average. They cover "
         f"**{row['coverage']:.0%}** of {int(row['n_classes'])} classes, shuffled labels {low:.0%} to {high:.0%}. "
         f"**{int(stands.sum()):,}** of {len(stands):,} cells hold more than the null gives."
     )

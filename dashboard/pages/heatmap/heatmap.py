@@ -131,16 +131,16 @@ LINK = st.column_config.LinkColumn(
 
 def cell_neurons() -> None:
     """The neurons of the chosen cell: a heatmap over all classes, and their numbers."""
-    found = data.read(store, study.cell_neurons, model, task, preset, layer, chosen_class)
-    if found.empty:
+    pairs = data.read(store, study.cell_neurons, model, task, preset, layer, chosen_class)
+    if pairs.empty:
         st.caption(
             "No neuron here. An empty cell is a result: by this selector no neuron of the layer stands out for the "
             "class."
         )
         return
     # The strongest evidence first; lift decides where p was not computed or is the same.
-    found = found.sort_values(["p_value", "lift"], ascending=[True, False], kind="stable")
-    strongest = [int(neuron) for neuron in dict.fromkeys(found["neuron"])]
+    pairs = pairs.sort_values(["p_value", "lift"], ascending=[True, False], kind="stable")
+    strongest = [int(neuron) for neuron in dict.fromkeys(pairs["neuron"])]
     n_left_out = max(len(strongest) - MOST_ROWS, 0)
     strongest = strongest[:MOST_ROWS]
     probabilities = data.read(store, neuron_queries.probabilities, model, task, layer, tuple(strongest))
@@ -169,7 +169,7 @@ def cell_neurons() -> None:
         st.switch_page(
             "pages/neuron/neuron.py", query_params={k: v for k, v in cell.items() if v} | {"neuron": clicked}
         )
-    rows = found.assign(link=neuron_links(found.assign(layer=layer)), replicated=found["replicated"].map(tables.yes_no))
+    rows = pairs.assign(link=neuron_links(pairs.assign(layer=layer)), replicated=pairs["replicated"].map(tables.yes_no))
     st.dataframe(
         tables.percent(rows, "activation_probability"),
         hide_index=True,
@@ -181,7 +181,7 @@ def cell_neurons() -> None:
         placeholder="–",
         alt=f"Numbers of the neurons of {place}",
     )  # fmt: skip
-    share.take_away(f"neurons_{model}_{task}_{preset}_layer{layer}", found)
+    share.take_away(f"neurons_{model}_{task}_{preset}_layer{layer}", pairs)
 
 
 st.subheader(f"Neurons of {words.plain(place)}")
@@ -230,15 +230,15 @@ draw.chart(
     data=neurons,
 )
 n_selective = int((neurons["entropy_q_value"] < neuron_picture.Q_LIMIT).sum())
-told = (
+summary = (
     f"{n_selective:,} of {len(neurons):,} neurons have an entropy below chance (q < {neuron_picture.Q_LIMIT:g}); grey "
     "ones have not, "
     if q_known
     else f"{len(neurons):,} neurons; whether an entropy is below chance was not computed (`--shuffles`); "
 )
 st.caption(
-    f"{told}and neurons that never fire are left blank. Low entropy says that something differs between classes, not "
-    "what. Click a block to list its neurons."
+    f"{summary}and neurons that never fire are left blank. Low entropy says that something differs between classes, "
+    "not what. Click a block to list its neurons."
 )
 if block is not None:
     inside = neurons.iloc[picture.rows_of(block)].assign(

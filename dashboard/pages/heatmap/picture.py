@@ -153,8 +153,8 @@ def draw(placed: pd.DataFrame, colour_of_class: Sequence[str] | None, classes: S
 
 def _shades(colours: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the different colours, the first of them transparent, and each neuron's place among them."""
-    found, places = np.unique(colours.view(np.uint32).ravel(), return_inverse=True)
-    shades = np.concatenate([np.zeros((1, 4), dtype=np.uint8), found.view(np.uint8).reshape(-1, 4)])
+    unique, places = np.unique(colours.view(np.uint32).ravel(), return_inverse=True)
+    shades = np.concatenate([np.zeros((1, 4), dtype=np.uint8), unique.view(np.uint8).reshape(-1, 4)])
     return shades, (places + 1).astype(np.uint8)
 
 

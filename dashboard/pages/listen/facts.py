@@ -49,10 +49,10 @@ def percentiles(means: NDArray[np.floating], levels: FloatArray, values: NDArray
     part = np.divide(x[:, 0] - start, width, out=np.zeros(len(values)), where=width > 0)
     between = levels[low] + part * (levels[high] - levels[low])
     tied = (levels[high] + levels[np.clip(up_to - 1, 0, last)]) / 2
-    found = np.where(up_to > below, tied, between)
-    found = np.where(up_to == 0, 0.0, np.where(below == len(levels), 1.0, found))
-    found[np.isnan(values).any(1) | np.isnan(x[:, 0])] = np.nan
-    return 100 * found
+    shares = np.where(up_to > below, tied, between)
+    shares = np.where(up_to == 0, 0.0, np.where(below == len(levels), 1.0, shares))
+    shares[np.isnan(values).any(1) | np.isnan(x[:, 0])] = np.nan
+    return 100 * shares
 
 
 def pooled(parts: Sequence[FloatArray], n_clips: Sequence[int]) -> FloatArray:
@@ -77,8 +77,8 @@ def at_level(levels: FloatArray, values: FloatArray, level: float) -> FloatArray
     """The value of each neuron at one level, between levels linear; shape (n_neurons,)."""
     right = int(np.clip(np.searchsorted(levels, level), 1, len(levels) - 1))
     part = (level - levels[right - 1]) / (levels[right] - levels[right - 1])
-    found: FloatArray = values[:, right - 1] * (1 - part) + values[:, right] * part
-    return found
+    interpolated: FloatArray = values[:, right - 1] * (1 - part) + values[:, right] * part
+    return interpolated
 
 
 def strongest(
@@ -129,10 +129,10 @@ def with_classes(rows: pd.DataFrame, pairs: pd.DataFrame, classes: pd.DataFrame)
     own = pairs[pairs["flat_index"].isin(rows["flat_index"])].merge(classes, on="class_id")
     own = own.sort_values(["q_value", "lift"], ascending=[True, False], kind="stable")
     own["named"] = own["class_name"].astype(str) + " (" + own["task"].astype(str) + ")"
-    found = own.groupby("flat_index", sort=False).agg(
+    by_neuron = own.groupby("flat_index", sort=False).agg(
         classes=("named", list), lift=("lift", "first"), q_value=("q_value", "first")
     )
-    joined = rows.merge(found, left_on="flat_index", right_index=True, how="left")
+    joined = rows.merge(by_neuron, left_on="flat_index", right_index=True, how="left")
     joined["classes"] = [names if isinstance(names, list) else [] for names in joined["classes"]]
     return joined
 
@@ -175,9 +175,9 @@ def spoken_for(
         n = len(neurons)
         rows.append((*named[class_id], n, n_high, n_high / n, *(value / n for value in chance[:3]), chance[3]))
     columns = ["task", "class_name", "n_neurons", "n_high", "share", "expected", "low", "high", "p_value"]
-    found = pd.DataFrame(rows, columns=columns)
-    found["q_value"] = false_discovery(found["p_value"].to_numpy(float))
-    return found.sort_values(["p_value", "share"], ascending=[True, False], kind="stable", ignore_index=True)
+    table = pd.DataFrame(rows, columns=columns)
+    table["q_value"] = false_discovery(table["p_value"].to_numpy(float))
+    return table.sort_values(["p_value", "share"], ascending=[True, False], kind="stable", ignore_index=True)
 
 
 def random_set(
@@ -218,11 +218,11 @@ def hypergeometric(n: int, n_marked: int, n_drawn: int) -> FloatArray:
         chosen: FloatArray = factorial[of] - factorial[k] - factorial[of - k]
         return chosen
 
-    found = np.zeros(n_drawn + 1)
+    probabilities = np.zeros(n_drawn + 1)
     k = np.arange(max(0, n_drawn - (n - n_marked)), min(n_drawn, n_marked) + 1)
     every = choose(n, np.array([n_drawn]))
-    found[k] = np.exp(choose(n_marked, k) + choose(n - n_marked, n_drawn - k) - every)
-    return found
+    probabilities[k] = np.exp(choose(n_marked, k) + choose(n - n_marked, n_drawn - k) - every)
+    return probabilities
 
 
 def false_discovery(p_values: FloatArray) -> FloatArray:
@@ -230,9 +230,9 @@ def false_discovery(p_values: FloatArray) -> FloatArray:
     n = len(p_values)
     order = np.argsort(-p_values)
     q = np.minimum.accumulate(p_values[order] * n / np.arange(n, 0, -1))
-    found = np.empty(n)
-    found[order] = q
-    return found
+    q_values = np.empty(n)
+    q_values[order] = q
+    return q_values
 
 
 def by_layer(high: BoolArray, rates: NDArray[np.floating], layer_widths: Sequence[int]) -> pd.DataFrame:

@@ -37,18 +37,18 @@ def placed(
     _means: NDArray[np.float32],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int, list[str]] | None:  # fmt: skip
     """Percentile of each neuron, how far beyond it lies, over how many clips of which datasets; None if unknown."""
-    found, steps, n_clips, names = [], [], [], []
+    percentiles, steps, n_clips, names = [], [], [], []
     for row in data.read(store, listen.n_clips, dataset).to_dict("records"):
         known = data.read(store, clips.percentiles, model, row["dataset"])
         if known is not None:
             levels, values = np.asarray(known[0], dtype=float), known[1]
-            found.append(listen_facts.percentiles(_means, levels, values))
+            percentiles.append(listen_facts.percentiles(_means, levels, values))
             steps.append(listen_facts.beyond(_means, levels, values))
             n_clips.append(row["n_clips"])
             names.append(row["dataset"])
-    if not found:
+    if not percentiles:
         return None
-    return listen_facts.pooled(found, n_clips), np.min(np.stack(steps), axis=0), sum(n_clips), names
+    return listen_facts.pooled(percentiles, n_clips), np.min(np.stack(steps), axis=0), sum(n_clips), names
 
 
 given, link_slot = sounds.choose(scope)

@@ -146,10 +146,10 @@ def _patterns(
 
     with _PASSES:
         try:
-            found = trace(_model, _at_rate(_model, _sound), neurons, padding)
+            traces = trace(_model, _at_rate(_model, _sound), neurons, padding)
         except (RuntimeError, ValueError) as error:
             raise NoAnswer(_one_line(error)) from error
-    return [Pattern(one.activation, one.column_seconds, one.band_edges_hz) for one in found]
+    return [Pattern(one.activation, one.column_seconds, one.band_edges_hz) for one in traces]
 
 
 def _at_rate(model: Encoder, sound: Sound) -> NDArray[np.float32]:

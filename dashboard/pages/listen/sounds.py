@@ -85,25 +85,27 @@ def _own(source: str) -> Given:
 def _stored(scope: sidebar.Scope) -> Given:
     asked = st.query_params.get("clip", "")
     wanted = (int(asked),) if asked.isdecimal() and len(asked) < 16 else ()
-    told = next(iter(data.read(scope.store, clips.clips, wanted).to_dict("records")), None) if wanted else None
-    if asked and told is None:
+    record = next(iter(data.read(scope.store, clips.clips, wanted).to_dict("records")), None) if wanted else None
+    if asked and record is None:
         st.warning(f"The address asks for clip “{words.plain(asked)}”, which is not here.")
-    chosen = int(asked) if told is not None else None
+    chosen = int(asked) if record is not None else None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         typed = st.text_input("Find by label or file name", placeholder="rain", key="find_clip", width=220)
-        found = data.read(scope.store, listen.find_clips, scope.dataset, typed, MOST_FOUND)
-        names = {int(i): f"{d}: {p}" for i, d, p in zip(found["clip_id"], found["dataset"], found["path"], strict=True)}
-        if chosen is not None and told is not None:
-            names.setdefault(chosen, f"{told['dataset']}: {told['path']}")
+        matches = data.read(scope.store, listen.find_clips, scope.dataset, typed, MOST_FOUND)
+        names = {
+            int(i): f"{d}: {p}" for i, d, p in zip(matches["clip_id"], matches["dataset"], matches["path"], strict=True)
+        }
+        if chosen is not None and record is not None:
+            names.setdefault(chosen, f"{record['dataset']}: {record['path']}")
         key = address.show("select_clip", chosen)
         st.selectbox(
-            f"Clip (the first {MOST_FOUND} found)" if len(found) == MOST_FOUND else f"Clip ({len(found)} found)",
+            f"Clip (the first {MOST_FOUND} found)" if len(matches) == MOST_FOUND else f"Clip ({len(matches)} found)",
             list(names), format_func=names.__getitem__, key=key, placeholder="Choose a clip",
             on_change=address.on_change("clip", key, CLEARS),
         )  # fmt: skip
-    if told is None:
+    if record is None:
         return Given("store", None, "", None)
-    root, path, labels = (str(told[name]) for name in ("root", "path", "labels"))
+    root, path, labels = (str(record[name]) for name in ("root", "path", "labels"))
     name = f"{path}, {labels}" if labels else path
     try:
         file = clip.resolve(root, path)

@@ -95,10 +95,10 @@ def decode(source: bytes | BinaryIO, seconds: float = DECODE_SECONDS) -> Sound:
         raise BadSound(f"The file could not be decoded here ({error.strerror}).") from error
     header, _, data = done.stdout.partition(b"\n")
     try:
-        told = json.loads(header)
-        if told["problem"]:
-            raise BadSound(str(told["problem"]))
-        rate, n_channels, shortened = int(told["rate"]), int(told["channels"]), bool(told["shortened"])
+        fields = json.loads(header)
+        if fields["problem"]:
+            raise BadSound(str(fields["problem"]))
+        rate, n_channels, shortened = int(fields["rate"]), int(fields["channels"]), bool(fields["shortened"])
         samples = np.frombuffer(data, dtype="<f4").astype(np.float32)
     except (KeyError, TypeError, json.JSONDecodeError) as error:  # the worker died
         raise BadSound("The file cannot be decoded: its decoder stopped. Convert it to WAV first.") from error
@@ -167,18 +167,18 @@ def _read(source: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
 def _work() -> None:
     """The worker: a file on standard input, one line of JSON and samples on standard output."""
     _limit()
-    told: dict[str, Any] = {"problem": ""}
+    header: dict[str, Any] = {"problem": ""}
     samples = np.zeros(0, dtype=np.float32)
     stream = sys.stdin.buffer
     try:
-        samples, found = _read(stream if stream.seekable() else io.BytesIO(stream.read(MAX_BYTES + 1)))
-        told |= found
+        samples, properties = _read(stream if stream.seekable() else io.BytesIO(stream.read(MAX_BYTES + 1)))
+        header |= properties
     except BadSound as error:
-        told["problem"] = str(error)
+        header["problem"] = str(error)
     except Exception as error:  # whatever a decoder makes of a bad file
         reason = " ".join(str(error).split()).split(": ")[-1].rstrip(".") or type(error).__name__
-        told["problem"] = f"The file cannot be read as sound ({reason}). WAV, FLAC, OGG, MP3, AIFF and AU are read."
-    sys.stdout.buffer.write(json.dumps(told).encode() + b"\n" + samples.astype("<f4").tobytes())
+        header["problem"] = f"The file cannot be read as sound ({reason}). WAV, FLAC, OGG, MP3, AIFF and AU are read."
+    sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + samples.astype("<f4").tobytes())
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.TopLevelLayerSpec:
         The task whose name is marked.
     """
     names = ["lower than chance", "not lower, or unknown"]
-    rows = table.dropna(subset="below").assign(status=lambda found: np.where(found["low"], *names))
+    rows = table.dropna(subset="below").assign(status=lambda frame: np.where(frame["low"], *names))
     y = alt.Y(
         "task:N", title=None, sort=None,
         axis=alt.Axis(

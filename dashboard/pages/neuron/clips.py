@@ -79,7 +79,7 @@ def show(
 
 def _overlays(store: data.Store, model: str, dataset: str, layer: int, neuron: int) -> dict[int, Overlay]:
     """The neuron's activation in each clip, all on one scale."""
-    found = facts.on_one_scale(
+    patterns = facts.on_one_scale(
         data.read(store, clip_queries.neuron_patterns, model, dataset, layer, neuron)
     )  # fmt: skip
     label = f"neuron {neuron}, layer {layer}"
@@ -88,7 +88,7 @@ def _overlays(store: data.Store, model: str, dataset: str, layer: int, neuron: i
             row["strength"], float(row["column_seconds"]), tuple(map(float, row["band_edges_hz"])), label,
             float(row["peak"]),
         )
-        for row in found.to_dict("records")
+        for row in patterns.to_dict("records")
     }  # fmt: skip
 
 

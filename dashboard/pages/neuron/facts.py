@@ -49,20 +49,22 @@ def headline(pairs: pd.DataFrame, standing: Mapping[Any, Any] | None, task: str,
     n_tasks = pairs.loc[pairs["task"] != task, "task"].nunique()
     others = f"some class of {n_tasks} other task{'s' * (n_tasks != 1)}"
     if here.empty:
-        found = f"By {preset}, class-specific for nothing in {plain(task)}" + (f", but for {others}" if n_tasks else "")
+        verdict = f"By {preset}, class-specific for nothing in {plain(task)}" + (
+            f", but for {others}" if n_tasks else ""
+        )
     else:
-        found = f"By {preset}, **class-specific for {_lifts(here)}** in {plain(task)}"
-        found += f", and for {others}" if n_tasks else ""
-    return f"{found}. {selective_sentence(standing)}"
+        verdict = f"By {preset}, **class-specific for {_lifts(here)}** in {plain(task)}"
+        verdict += f", and for {others}" if n_tasks else ""
+    return f"{verdict}. {selective_sentence(standing)}"
 
 
 def _lifts(pairs: pd.DataFrame, most: int = 3) -> str:
-    told = []
+    lifts = []
     for row in pairs.head(most).to_dict("records"):
         lift = "" if pd.isna(row["lift"]) else f" ({lift_text(row)}, q {p_value(row['q_value'])})"
-        told.append(f"{plain(row['class_name'])}{lift}")
-    more = len(pairs) - len(told)
-    return ", ".join(told) + (f" and {more} more" if more > 0 else "")
+        lifts.append(f"{plain(row['class_name'])}{lift}")
+    more = len(pairs) - len(lifts)
+    return ", ".join(lifts) + (f" and {more} more" if more > 0 else "")
 
 
 def lift_text(row: Mapping[Any, Any]) -> str:
@@ -102,16 +104,16 @@ def bars(answers: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     ``q_value``, ``replicated`` (in words).
     """
     marks = {row["class_name"]: row for row in pairs.to_dict("records")}
-    found = [marks.get(name, {}) for name in answers["class_name"]]
+    rows = [marks.get(name, {}) for name in answers["class_name"]]
     rate = answers["activation_probability"]
     others = (rate.sum() - rate) / max(int(rate.notna().sum()) - 1, 1)
     tested: dict[Any, str] = {1: "yes", 0: "no"}
     return answers.assign(
         lift=rate / others.where(others > 0),
-        selected=[bool(row) for row in found],
-        interval=[between(row.get("lift_low", math.nan), row.get("lift_high", math.nan), ".1f") for row in found],
-        q_value=[row.get("q_value", math.nan) for row in found],
-        replicated=[tested.get(row.get("replicated"), "not tested") for row in found],
+        selected=[bool(row) for row in rows],
+        interval=[between(row.get("lift_low", math.nan), row.get("lift_high", math.nan), ".1f") for row in rows],
+        q_value=[row.get("q_value", math.nan) for row in rows],
+        replicated=[tested.get(row.get("replicated"), "not tested") for row in rows],
     )
 
 
@@ -190,12 +192,12 @@ def confound_lines(confounds: Mapping[Any, Any] | None, pairs: pd.DataFrame) -> 
     if not known:
         return ["Its rate or the clips' level, duration and silence do not vary, so nothing can go together."]
     limit = _Z / math.sqrt(max(confounds["n_clips"] - 1, 1))
-    told = ", ".join(
+    rho_text = ", ".join(
         f"**{name} {number(rho, '+.2f')}**" if abs(rho) > limit else f"{name} {number(rho, '+.2f')}"
         for name, rho in known.items()
     )
     lines = [
-        f"Rank correlation of its rate with a clip's {told}; beyond ±{limit:.2f} (bold) is more than chance gives "
+        f"Rank correlation of its rate with a clip's {rho_text}; beyond ±{limit:.2f} (bold) is more than chance gives "
         f"with {int(confounds['n_clips']):,} unrelated clips."
     ]
     if pairs.empty:
@@ -249,8 +251,8 @@ def correlations(sums: pd.DataFrame) -> pd.Series:
     n = sums["n"].astype("float64")
     covariance = n * sums["sum_xy"] - sums["sum_x"] * sums["sum_y"]
     spread = (n * sums["sum_xx"] - sums["sum_x"] ** 2) * (n * sums["sum_yy"] - sums["sum_y"] ** 2)
-    found: pd.Series = covariance / np.sqrt(spread.where(spread > 1e-18))
-    return found.clip(-1, 1)
+    r: pd.Series = covariance / np.sqrt(spread.where(spread > 1e-18))
+    return r.clip(-1, 1)
 
 
 def neighbours(sums: pd.DataFrame) -> pd.DataFrame:
@@ -279,17 +281,17 @@ def profile_rows(profiles: pd.DataFrame, order: Sequence[tuple[int, int]]) -> pd
 
 def clip_title(clip: Mapping[Any, Any], attribute: str = "") -> str:
     """Name a clip in the player's list: kind, place there, and its value of an attribute or else its file."""
-    found = (
+    match = (
         re.search(rf"(?:^|, ){re.escape(attribute)}: (.*?)(?=, \w+: |$)", str(clip["labels"])) if attribute else None
     )
-    what = found[1] if found else str(clip["path"]).rsplit("/", 1)[-1]
+    what = match[1] if match else str(clip["path"]).rsplit("/", 1)[-1]
     return f"{_KINDS.get(clip['kind'], clip['kind'])} {clip['rank']}: {what}"
 
 
 def clip_caption(clip: Mapping[Any, Any]) -> str:
     """Tell at how many of a clip's tokens the neuron fires, how strongly on average, and the clip's labels."""
-    told = f"active at {clip['activation_rate']:.0%} of tokens, mean {number(clip['mean_activation'], '.2g')}"
-    return f"{told}; {clip['labels']}" if clip["labels"] else told
+    activity = f"active at {clip['activation_rate']:.0%} of tokens, mean {number(clip['mean_activation'], '.2g')}"
+    return f"{activity}; {clip['labels']}" if clip["labels"] else activity
 
 
 def on_one_scale(patterns: pd.DataFrame) -> pd.DataFrame:

@@ -28,10 +28,10 @@ title = st.container()
 widths = data.read(store, study.layers, model).set_index("layer")["width"]
 classes = class_order(data.read(store, evidence.task_classes, model, task))
 class_name = address.optional("class", classes)
-found = data.read(store, evidence.specific_neurons, model, task, preset, class_name)
-of_layer = found["layer"].value_counts(sort=False)
+specific = data.read(store, evidence.specific_neurons, model, task, preset, class_name)
+of_layer = specific["layer"].value_counts(sort=False)
 layer = address.number("layer", int(of_layer.idxmax()) if len(of_layer) else 0, 0, int(widths.index.max()))
-here = found[found["layer"] == layer]
+here = specific[specific["layer"] == layer]
 strongest = here.sort_values(["p_value", "lift"], ascending=[True, False], kind="stable")["neuron"]
 neuron = address.number("neuron", int(strongest.iloc[0]) if len(strongest) else 0, 0, int(widths[layer]) - 1)
 current_list = [int(one) for one in here["neuron"]]
@@ -54,8 +54,8 @@ def choose_class() -> None:
 
 def choose_any() -> None:
     """Go to a class-specific neuron of any layer."""
-    place = random.randrange(len(found))
-    address.go(layer=int(found["layer"].iloc[place]), neuron=int(found["neuron"].iloc[place]))
+    place = random.randrange(len(specific))
+    address.go(layer=int(specific["layer"].iloc[place]), neuron=int(specific["neuron"].iloc[place]))
 
 
 before = max((one for one in current_list if one < neuron), default=None)
@@ -78,7 +78,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
             kwargs={"layer": layer, "neuron": target}, help="In the list of this layer’s class-specific neurons.",
         )  # fmt: skip
     st.button(
-        "Any", icon=":material/casino:", disabled=found.empty, on_click=choose_any,
+        "Any", icon=":material/casino:", disabled=specific.empty, on_click=choose_any,
         help="A class-specific neuron at random, of any layer.",
     )  # fmt: skip
     key = address.show("select_list_class", class_name or ANY_CLASS)

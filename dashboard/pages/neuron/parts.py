@@ -99,16 +99,16 @@ def _entropy(one: One, selectivity: pd.DataFrame) -> None:
 
 
 def _entropy_table(table: pd.DataFrame) -> None:
-    found = [name for name in presets.MEANING if name in table]
+    preset_names = [name for name in presets.MEANING if name in table]
     st.dataframe(
         tables.percent(table, "max_probability"),
         hide_index=True,
-        column_order=["task", *found, "entropy", "rank", "entropy_p_value", "q", "top_class", "max_probability"],
+        column_order=["task", *preset_names, "entropy", "rank", "entropy_p_value", "q", "top_class", "max_probability"],
         column_config={
             **tables.COLUMNS,
             **{
                 name: st.column_config.TextColumn(f"{name}: specific for", help=presets.MEANING[name])
-                for name in found
+                for name in preset_names
             },
             "task": "Task",
             "rank": st.column_config.TextColumn("Entropy rank", help="1 = most selective."),
@@ -132,17 +132,17 @@ def _selectors(one: One, answers: pd.DataFrame) -> None:
     )
     strongest = answers.sort_values("activation_probability", ascending=False, kind="stable")["class_name"]
     step = math.ceil(one.n_neurons / N_PLACED)
-    found = data.read(
+    selector_scores = data.read(
         one.store, evidence.selector_scores, one.model, one.task, *one.place, tuple(strongest.head(N_SCORED)), step
     )
-    scores = neuron_facts.scores_by_selector(found)
+    scores = neuron_facts.scores_by_selector(selector_scores)
     if scores.empty:
         st.caption(
             "No scores of other selectors are stored for this neuron and task; a neuron that never fires has none."
         )
         return
     draw.chart(
-        charts.selector_chart, scores, name=f"selectors_{one.name}", data=found,
+        charts.selector_chart, scores, name=f"selectors_{one.name}", data=selector_scores,
         alt="Percentile of the neuron by other selectors for its strongest classes",
     )  # fmt: skip
     n_compared = int(scores["n_compared"].max())
@@ -165,16 +165,16 @@ def _attribution(one: One) -> None:
         help="Margin of the right class over the best other one, in logits, that a class is estimated to lose without "
         "this one neuron: gradient times activation. It says nothing about neurons that act only together.",
     )
-    found = data.read(one.store, evidence.attribution, one.model, one.task, *one.place)
-    if found.empty:
+    attributions = data.read(one.store, evidence.attribution, one.model, one.task, *one.place)
+    if attributions.empty:
         st.caption("No attribution was computed for this task: it needs a linear head and the stage ablate.")
         return
-    rows = neuron_facts.attributed(found)
+    rows = neuron_facts.attributed(attributions)
     draw.chart(
-        charts.interval_chart, rows, "Loss of margin without it (logits)", name=f"attribution_{one.name}", data=found,
-        alt="Attribution of the neuron by class, with intervals",
+        charts.interval_chart, rows, "Loss of margin without it (logits)", name=f"attribution_{one.name}",
+        data=attributions, alt="Attribution of the neuron by class, with intervals",
     )  # fmt: skip
-    more = f"The {len(rows)} largest of {len(found)} classes. " if len(found) > len(rows) else ""
+    more = f"The {len(rows)} largest of {len(attributions)} classes. " if len(attributions) > len(rows) else ""
     st.caption(
         f"{more}Lines: 95 % intervals over the class’s test clips, each class for itself; of 20 neurons without any "
         "effect, one would still show colour."
@@ -251,31 +251,31 @@ def _neighbours(one: One) -> None:
         return
     limit = max(min(CELLS_ALIKE // n_classes, MOST_ALIKE), 200)
     sums = data.read(one.store, evidence.alike, one.model, one.task, one.preset, *one.place, limit)
-    found = neuron_facts.neighbours(sums)
-    if found.empty:
+    neighbours = neuron_facts.neighbours(sums)
+    if neighbours.empty:
         st.caption("No other neuron to compare with: it never fires, or answers to all classes alike.")
         return
     step = math.ceil(one.n_neurons / max(CELLS_BY_CHANCE // n_classes, 200))
     chance = neuron_facts.by_chance(data.read(one.store, evidence.any_profiles, one.model, one.task, *one.place, step))
     n_above = int((neuron_facts.correlations(sums) > chance).sum())
     st.caption(
-        f"The {len(found)} most alike of {len(sums):,} compared. Of neurons drawn from the whole model one in 40 "
+        f"The {len(neighbours)} most alike of {len(sums):,} compared. Of neurons drawn from the whole model one in 40 "
         f"correlates with it above **{number(chance, '.2f')}**, so {len(sums) / 40:,.0f} in as many; of those compared "
         f"{n_above:,} do. "
         "The best of many look alike by choice."
     )
-    ids = tuple(int(one_id) for one_id in found["neuron_id"])
+    ids = tuple(int(one_id) for one_id in neighbours["neuron_id"])
     halves = st.grid(2, min_column_width=PAIR_WIDTH, gap="large")
     with halves.container():
-        _profiles(one, found, ids)
+        _profiles(one, neighbours, ids)
     with halves.container():
         kept = {"model": one.model, "task": one.task, "preset": one.preset, "part": "alike"}
         links = [
             address.relative("neuron", **kept, layer=layer, neuron=neuron)
-            for layer, neuron in zip(found["layer"], found["neuron"], strict=True)
+            for layer, neuron in zip(neighbours["layer"], neighbours["neuron"], strict=True)
         ]
         st.dataframe(
-            found.assign(link=links), hide_index=True, height=min(38 + 35 * len(found), 460), placeholder="–",
+            neighbours.assign(link=links), hide_index=True, height=min(38 + 35 * len(neighbours), 460), placeholder="–",
             column_order=["link", "layer", "correlation", "top_class"],
             column_config={
                 "link": st.column_config.LinkColumn(
@@ -289,14 +289,14 @@ def _neighbours(one: One) -> None:
             },
             alt="The neurons with the most similar profiles",
         )  # fmt: skip
-        share.take_away(f"alike_{one.name}", found.drop(columns="neuron_id"))
+        share.take_away(f"alike_{one.name}", neighbours.drop(columns="neuron_id"))
 
 
-def _profiles(one: One, found: pd.DataFrame, ids: tuple[int, ...]) -> None:
+def _profiles(one: One, neighbours: pd.DataFrame, ids: tuple[int, ...]) -> None:
     own = data.read(one.store, neurons.probabilities, one.model, one.task, one.layer, (one.neuron,))
     others = data.read(one.store, evidence.profiles, one.model, one.task, ids)
     rows = pd.concat([own.assign(layer=one.layer), others], ignore_index=True)
-    order = [one.place, *zip(found["layer"], found["neuron"], strict=True)]
+    order = [one.place, *zip(neighbours["layer"], neighbours["neuron"], strict=True)]
     draw.chart(
         charts.profile_chart, neuron_facts.profile_rows(rows, order), name=f"profiles_{one.name}", data=others,
         alt="Profiles of this neuron, on top, and of the nearest ones over the classes",

@@ -52,7 +52,7 @@ def figures(models: Sequence[str], tasks: pd.DataFrame, preset: str, ablated: pd
     first = str(tasks["task"].iloc[0])
     pair = {**of, "other": models[1]} if len(models) > 1 else of
     one_model = "" if len(models) > 1 else "one model only; a second makes the comparison"
-    found = [
+    entries = [
         Figure("Coverage by task, self-supervised against supervised", "compare", "Compare", pair, one_model),
         Figure("Class-specific neurons by layer", "heatmap", "Heatmap", {**of, "task": first}),
     ]
@@ -65,17 +65,17 @@ def figures(models: Sequence[str], tasks: pd.DataFrame, preset: str, ablated: pd
         names = list(tasks[tasks["attribute"].isin(attributes)].drop_duplicates("dataset")["task"])
         state = {**of, "task": names[0], "with": names[1]} if len(names) > 1 else of
         lack = "" if len(names) > 1 else f"needs two datasets that tell the {attributes[0]}"
-        found.append(Figure(title, "sharing", "Sharing", state, lack))
+        entries.append(Figure(title, "sharing", "Sharing", state, lack))
     within = {"genres of music": ("genre",), "emotions of speech": ("emotion",), "languages": ("language",)}
     for title, attributes in within.items():
         names = list(tasks[tasks["attribute"].isin(attributes)]["task"])
         state = {**of, "task": names[0]} if names else of
         lack = "" if names else f"needs a dataset that tells the {attributes[0]}"
-        found.append(Figure(f"Neurons shared between {title}", "sharing", "Sharing", state, lack))
+        entries.append(Figure(f"Neurons shared between {title}", "sharing", "Sharing", state, lack))
     first_ablated = {**of, "model": ablated["model"].iloc[0], "task": ablated["task"].iloc[0]} if len(ablated) else of
     lack = "" if len(ablated) else "nothing was ablated in this store"
-    found.append(Figure("Accuracy without a class's neurons", "ablation", "Ablation", first_ablated, lack))
-    return found
+    entries.append(Figure("Accuracy without a class's neurons", "ablation", "Ablation", first_ablated, lack))
+    return entries
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,8 @@ def warning_kinds(warnings: pd.DataFrame) -> pd.DataFrame:
 
 def _kind(text: str) -> int:
     """Place in `KINDS` of the first kind whose words the text has; that of the others where none fits."""
-    found = [i for i, kind in enumerate(KINDS) if kind.pattern and re.search(kind.pattern, text)]
-    return found[0] if found else next(i for i, kind in enumerate(KINDS) if not kind.pattern)
+    matches = [i for i, kind in enumerate(KINDS) if kind.pattern and re.search(kind.pattern, text)]
+    return matches[0] if matches else next(i for i, kind in enumerate(KINDS) if not kind.pattern)
 
 
 def missing_kinds(missing: pd.DataFrame) -> list[str]:

@@ -249,7 +249,7 @@ def wheel(frame: pd.DataFrame, top: float, colour: str, dark: bool = False) -> a
             alt.Tooltip("times:Q", title="Times chance", format=".2f"),
         ],
     )
-    found = base.mark_arc(color=colour, opacity=0.9).encode(radius=alt.Radius("times:Q", scale=reach, stack=None))
+    wedge = base.mark_arc(color=colour, opacity=0.9).encode(radius=alt.Radius("times:Q", scale=reach, stack=None))
     null = base.mark_arc(color=NULL_COLOUR, opacity=0.6).encode(
         radius=alt.Radius("times_high:Q", scale=reach, stack=None), radius2=alt.Radius2("times_low:Q")
     )
@@ -263,7 +263,7 @@ def wheel(frame: pd.DataFrame, top: float, colour: str, dark: bool = False) -> a
         )
         .encode(theta=alt.Theta("angle:Q", scale=angle, stack=None), text=alt.Text("name:N"))
     )
-    return layered(layer=[found, null, ring, names], height=300)
+    return layered(layer=[wedge, null, ring, names], height=300)
 
 
 def bandwidth_chart(frame: pd.DataFrame) -> alt.Chart:

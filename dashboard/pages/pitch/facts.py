@@ -52,8 +52,8 @@ COLUMNS: Mapping[str, Any] = {
 def with_notes(classes: pd.DataFrame) -> pd.DataFrame:
     """Add ``note`` (MIDI) and ``share`` of the clips to the classes of a pitch task; classes that are no notes go."""
     numbers = classes[classes["class_name"].str.isdecimal()]
-    found = numbers.assign(note=numbers["class_name"].astype(int)).sort_values("note", ignore_index=True)
-    return found.assign(share=found["n_clips"] / max(found["n_clips"].sum(), 1))
+    notes = numbers.assign(note=numbers["class_name"].astype(int)).sort_values("note", ignore_index=True)
+    return notes.assign(share=notes["n_clips"] / max(notes["n_clips"].sum(), 1))
 
 
 def _beside_chance(counts: NDArray[np.int64], total: int, share: NDArray[np.float64]) -> dict[str, Any]:
@@ -100,10 +100,10 @@ def by_pitch_class(notes: pd.DataFrame) -> pd.DataFrame:
     folded = folded.reindex(range(12), fill_value=0).reset_index()
     share = folded["expected"].to_numpy(dtype=np.float64) / max(total, 1)
     chance = _beside_chance(folded["n_neurons"].to_numpy(dtype=np.int64), total, share)
-    found = folded[["pitch_class"]].assign(name=list(PITCH_CLASSES), **chance)
-    expected = found["expected"].where(found["expected"] > 0)
-    times = {name: found[of] / expected for name, of in _TIMES.items()}
-    return found.assign(**times)
+    rows = folded[["pitch_class"]].assign(name=list(PITCH_CLASSES), **chance)
+    expected = rows["expected"].where(rows["expected"] > 0)
+    times = {name: rows[of] / expected for name, of in _TIMES.items()}
+    return rows.assign(**times)
 
 
 _TIMES = {"times": "n_neurons", "times_low": "low", "times_high": "high"}
@@ -211,18 +211,18 @@ def _rank_correlation(weights: NDArray[np.float64], a: NDArray[np.int64], b: NDA
         return np.asarray((weights * x * y).sum(1) / np.sqrt((weights * x * x).sum(1) * (weights * y * y).sum(1)))
 
 
-def agreement_sentence(found: Agreement) -> str:
+def agreement_sentence(agreement: Agreement) -> str:
     """Tell `Agreement` in words."""
 
     def share(of: tuple[float, float, float]) -> str:
         return f"**{of[0]:.0%}** {between(of[1], of[2], '.0%', BRACKETS)}"
 
-    rho, low, high = found.rank_correlation
+    rho, low, high = agreement.rank_correlation
     return (
-        f"{found.n_neurons:,} neurons are tuned in both. Their preferred notes go together with rank correlation "
+        f"{agreement.n_neurons:,} neurons are tuned in both. Their preferred notes go together with rank correlation "
         f"**{number(rho, '.2f')}** {between(low, high, '.2f', BRACKETS)}. The same note, give or take a semitone: "
-        f"{share(found.same)}, by chance {found.same_by_chance:.0%}. One or two octaves apart: {share(found.octave)}, "
-        f"by chance {found.octave_by_chance:.0%}."
+        f"{share(agreement.same)}, by chance {agreement.same_by_chance:.0%}. One or two octaves apart: "
+        f"{share(agreement.octave)}, by chance {agreement.octave_by_chance:.0%}."
     )
 
 

@@ -131,8 +131,8 @@ else:
 
     st.subheader(f"Neurons of {known[note]}" if note else "Tuning curves")
     order = address.choice("order", list(ORDERS), "clearest")
-    found = data.read(store, pitch.tuned_neurons, model, task, preset, order, midi)
-    first = address.number("first", 1, 1, max(len(found), 1))
+    tuned_neurons = data.read(store, pitch.tuned_neurons, model, task, preset, order, midi)
+    first = address.number("first", 1, 1, max(len(tuned_neurons), 1))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = address.show("select_order", order)
         st.segmented_control(
@@ -143,11 +143,11 @@ else:
         )  # fmt: skip
         for label, side, target in [("Earlier", "left", first - N_CURVES), ("Later", "right", first + N_CURVES)]:
             st.button(
-                label, icon=f":material/chevron_{side}:", disabled=not 0 < target <= len(found),
+                label, icon=f":material/chevron_{side}:", disabled=not 0 < target <= len(tuned_neurons),
                 on_click=address.go, kwargs={"first": target},
             )  # fmt: skip
-    shown = found.iloc[first - 1 : first - 1 + N_CURVES]
-    if found.empty:
+    shown = tuned_neurons.iloc[first - 1 : first - 1 + N_CURVES]
+    if tuned_neurons.empty:
         st.caption(f"No neuron prefers {known[str(note)]}; it may still be class-specific for it, see below.")
     pair = (task,) if other == NO_OTHER else (task, other)
     beside = "" if other == NO_OTHER else f", :orange[■] {words.plain(other)}"
@@ -169,10 +169,10 @@ else:
                 charts.tuning_curves, rates, pair, best, name=f"curve_{model}_{task}_{layer}_{neuron}",
                 alt=f"Rate of neuron {neuron} in layer {layer} over the notes of {' and '.join(pair)}",
             )  # fmt: skip
-    listed = st.expander(f"{len(found):,} neurons as a table", icon=":material/table:", on_change="rerun")
+    listed = st.expander(f"{len(tuned_neurons):,} neurons as a table", icon=":material/table:", on_change="rerun")
     if listed.open:
         with listed:
-            neuron_table(found, f"tuned_{model}_{task}_{preset}_{order}", "Tuning of the neurons of this list")
+            neuron_table(tuned_neurons, f"tuned_{model}_{task}_{preset}_{order}", "Tuning of the neurons of this list")
     if note:
         specific = data.read(store, pitch.note_neurons, model, task, preset, note)
         listed = st.expander(

@@ -35,8 +35,8 @@ def play(store: data.Store, model: str, own: tuple[str, str], other: tuple[str, 
         return
     patterns: dict[int, Mapping[Any, Any]] = {}
     for dataset in dict.fromkeys(clips["dataset"]):
-        found = data.read(store, clip_queries.neuron_patterns, model, dataset, layer, neuron)
-        patterns |= {int(row["clip_id"]): row for row in found.to_dict("records")}
+        rows = data.read(store, clip_queries.neuron_patterns, model, dataset, layer, neuron)
+        patterns |= {int(row["clip_id"]): row for row in rows.to_dict("records")}
     label = f"neuron {neuron}, layer {layer}"
     tracks = [_track(row, patterns.get(int(row["clip_id"])), label) for row in clips.to_dict("records")]
     player(tracks, key="shared_player")

@@ -43,16 +43,16 @@ WITHIN: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 def figures(tasks: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return the paper's figures that a store can show: name to its two tasks, the same twice within one."""
-    found = {}
+    task_pairs = {}
     for name, (_, wanted) in ACROSS.items():
         here = [task for task in wanted if task in tasks]
         if len(here) > 1:
-            found[name] = (here[0], here[1])
+            task_pairs[name] = (here[0], here[1])
     for name, (_, wanted) in WITHIN.items():
         here = [task for task in wanted if task in tasks]
         if here:
-            found[name] = (here[0], here[0])
-    return found
+            task_pairs[name] = (here[0], here[0])
+    return task_pairs
 
 
 def missing(tasks: Sequence[str]) -> str:
@@ -165,22 +165,22 @@ def sentences(pairs: pd.DataFrame, within: bool) -> list[str]:
     if counted.empty:
         return ["No two classes have neurons to share."]
     more, fewer = counted["verdict"] == MORE, counted["verdict"] == FEWER
-    told = [
+    lines = [
         f"Of {len(counted):,} pairs of classes that have neurons, **{int(more.sum()):,}** share more than chance gives "
         f"(q < {Q_LIMIT:g}) and **{int(fewer.sum()):,}** fewer."
     ]
     if not within:
         same = counted["class_a"] == counted["class_b"]
         if same.any() and not same.all():
-            told.append(
+            lines.append(
                 f"Classes of the same name: **{int((more & same).sum())} of {int(same.sum())}** share more than "
                 f"chance; of different names: **{int((more & ~same).sum()):,} of {int((~same).sum()):,}**."
             )
     first, second = clearest(counted)
     if first is not None:
         top = counted[(counted["class_a"] == first) & (counted["class_b"] == second)].iloc[0]
-        told.append(f"Clearest: {pair_sentence(top.to_dict())}")
-    return told
+        lines.append(f"Clearest: {pair_sentence(top.to_dict())}")
+    return lines
 
 
 def names_of(row: Mapping[Any, Any]) -> str:

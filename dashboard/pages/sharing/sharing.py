@@ -88,8 +88,8 @@ if not within and of_task[task] == of_task[other]:
         "finding.",
         icon=":material/info:",
     )
-for told in sharing_facts.sentences(pairs, within):
-    st.markdown(told)
+for line in sharing_facts.sentences(pairs, within):
+    st.markdown(line)
 if (pairs["verdict"] == sharing_facts.NO_NEURONS).all():
     st.info(
         f"By the selector {preset} fewer than two classes have neurons here, so none can be shared. Another selector, "
@@ -104,8 +104,8 @@ def order_of(name: str, side: str) -> Order:
     column = pd.concat([pairs["class_a"], pairs["class_b"]]) if within else pairs[f"class_{side}"]
     classes = [one for one in class_order(column.unique()) if one in stand]
     groups = data.read(store, heatmap.class_groups, name)
-    found = groupings(groups, classes)
-    return in_groups(classes, groups, found[0] if found else None)
+    attributes = groupings(groups, classes)
+    return in_groups(classes, groups, attributes[0] if attributes else None)
 
 
 cells = sharing_facts.matrix(pairs, within)
@@ -177,12 +177,12 @@ chosen = cells[(cells["class_a"] == row) & (cells["class_b"] == column)].iloc[0]
 st.subheader(sharing_facts.names_of(chosen.to_dict()))
 verdict = f" That is {chosen['verdict']}." if chosen["verdict"] != sharing_facts.NO_NEURONS else ""
 st.markdown(f"{sharing_facts.pair_sentence(chosen.to_dict())}{verdict}")
-found = data.read(store, sharing.shared_list, model, preset, task, row, other, column)
-if found.empty:
+shared = data.read(store, sharing.shared_list, model, preset, task, row, other, column)
+if shared.empty:
     st.caption("No neuron is specific for both.")
     finish(row=row, column=column)
 state = {"model": model, "task": task, "preset": preset, "class": row}
-listed = found.head(MOST_NEURONS)
+listed = shared.head(MOST_NEURONS)
 shown = listed.assign(
     link=[
         address.relative("neuron", **state, layer=layer, neuron=neuron)
@@ -217,9 +217,9 @@ st.dataframe(
     placeholder="–",
     alt=f"Neurons that {row} and {column} share",
 )  # fmt: skip
-if len(found) > MOST_NEURONS:
-    st.caption(f"The {MOST_NEURONS} that are clearest in both of {len(found):,}; all are in the rows to take away.")
-share.take_away(f"shared_list_{model}_{preset}", found)
+if len(shared) > MOST_NEURONS:
+    st.caption(f"The {MOST_NEURONS} that are clearest in both of {len(shared):,}; all are in the rows to take away.")
+share.take_away(f"shared_list_{model}_{preset}", shared)
 
 options = [f"{layer}.{neuron}" for layer, neuron in zip(listed["layer"], listed["neuron"], strict=True)]
 picked = address.optional("neuron", options) or options[0]

@@ -127,15 +127,15 @@ def sign_agreement(a: NDArray[np.float64], b: NDArray[np.float64], seed: int = 0
     )
 
 
-def agreement_sentence(found: SignAgreement, class_name: str) -> str:
+def agreement_sentence(agreement: SignAgreement, class_name: str) -> str:
     """Tell `SignAgreement` in words."""
-    beyond = found.low > found.chance_high
+    beyond = agreement.low > agreement.chance_high
     verdict = "More than chance gives." if beyond else "No more than chance gives."
     return (
-        f"**{found.n_agree:,} of {found.n_neurons:,}** neurons ({found.share:.0%} "
-        f"{between(found.low, found.high, '.0%', BRACKETS)}) lean the same way on {words.plain(class_name)} in both; "
-        f"paired at random {found.by_chance:.0%} {between(found.chance_low, found.chance_high, '.0%', BRACKETS)}. "
-        f"{verdict}"
+        f"**{agreement.n_agree:,} of {agreement.n_neurons:,}** neurons ({agreement.share:.0%} "
+        f"{between(agreement.low, agreement.high, '.0%', BRACKETS)}) lean the same way on {words.plain(class_name)} in "
+        f"both; paired at random {agreement.by_chance:.0%} "
+        f"{between(agreement.chance_low, agreement.chance_high, '.0%', BRACKETS)}. {verdict}"
     )
 
 
@@ -234,28 +234,28 @@ class Families:
     ours: bool
 
 
-def find_families(told: pd.DataFrame, attribute: str, classes: Sequence[str]) -> list[Families]:
+def find_families(groups: pd.DataFrame, attribute: str, classes: Sequence[str]) -> list[Families]:
     """Find attributes that put every class of a task into one of fewer groups; arousal for emotions.
 
     Parameters
     ----------
-    told : DataFrame
+    groups : DataFrame
         ``attribute``, ``class_name``, ``family``.
     attribute : str
         The task's own.
     classes : sequence of str
     """
-    found = []
-    for name, rows in told.groupby("attribute", sort=False):
+    families = []
+    for name, rows in groups.groupby("attribute", sort=False):
         of_class = dict(zip(rows["class_name"], rows["family"], strict=True))
         n_families = len({of_class.get(c) for c in classes})
         if all(c in of_class for c in classes) and 1 < n_families < len(classes) and n_families <= MOST_GROUP_MARKS:
-            found.append(Families(str(name), {c: of_class[c] for c in classes}, ours=False))
+            families.append(Families(str(name), {c: of_class[c] for c in classes}, ours=False))
     if attribute.lower() == "emotion":
         of_class = {c: AROUSAL.get(c.lower(), "not placed") for c in classes}
         if {"high", "low"} <= set(of_class.values()):
-            found.append(Families("arousal", of_class, ours=True))
-    return found
+            families.append(Families("arousal", of_class, ours=True))
+    return families
 
 
 @dataclass(frozen=True)
@@ -298,7 +298,7 @@ def confound_lines(probes: pd.DataFrame, explained: pd.DataFrame, shuffled: str,
     lines = []
     rows = {str(row["feature"]): row for row in probes.dropna(subset="accuracy").to_dict("records")}
 
-    def told(name: str) -> str:
+    def rate(name: str) -> str:
         row = rows[name]
         return f"{row['accuracy']:.0%} {between(row['ci_low'], row['ci_high'], '.0%', BRACKETS)}"
 
@@ -311,13 +311,13 @@ def confound_lines(probes: pd.DataFrame, explained: pd.DataFrame, shuffled: str,
             else "The intervals meet: little hangs on knowing it."
         )
         lines.append(
-            f"**{group.capitalize()}**: the head is right on {told('model, groups apart')} of clips of a {group} it "
-            f"never heard, on {told('model, groups mixed')} where it did (chance {apart['chance']:.0%}). {verdict}"
+            f"**{group.capitalize()}**: the head is right on {rate('model, groups apart')} of clips of a {group} it "
+            f"never heard, on {rate('model, groups mixed')} where it did (chance {apart['chance']:.0%}). {verdict}"
         )
     marked = [name for name, row in rows.items() if row["mark"] == "as good as the model"]
     if marked and "model" in rows:
-        names = " and ".join(f"{name} alone ({told(name)})" for name in marked[:2])
-        lines.append(f"**Without a model**: {names} tells these classes as well as the model does ({told('model')}).")
+        names = " and ".join(f"{name} alone ({rate(name)})" for name in marked[:2])
+        lines.append(f"**Without a model**: {names} tells these classes as well as the model does ({rate('model')}).")
     if len(explained):
         total = int(explained["n_pairs"].sum())
         away = explained[explained["explained_by"] != ""]
@@ -342,15 +342,15 @@ def tree_lines(grown: Tree, families: Families | None, distances: pd.DataFrame) 
     ]
     if families is None:
         return lines
-    found = compare_families(distances, families)
-    if found is None:
+    comparison = compare_families(distances, families)
+    if comparison is None:
         return lines
     name = words.plain(families.name.replace("_", " ")) + (
         " (our grouping of emotion names, not the dataset's)" if families.ours else ""
     )
     return [
         *lines,
-        f"Colour: {name}. Classes of one group lie {number(found.within, '.2f')} apart on average, of two "
-        f"{number(found.across, '.2f')}; dealt anew to the classes, the groups lie as close together in "
-        f"{found.p_value:.1%} of dealings.",
+        f"Colour: {name}. Classes of one group lie {number(comparison.within, '.2f')} apart on average, of two "
+        f"{number(comparison.across, '.2f')}; dealt anew to the classes, the groups lie as close together in "
+        f"{comparison.p_value:.1%} of dealings.",
     ]

@@ -122,11 +122,11 @@ else:
     address.select("Against", "speech_other", others, other, width=260)
     pair = data.read(store, preferences.in_two_tasks, model, task, other, of)
     points = facts.filled_from_counts(pair, data.read(store, preferences.one_label, model, other))
-    found = facts.sign_agreement(points["log_odds_a"].to_numpy(), points["log_odds_b"].to_numpy())
-    if found is None:
+    agreement = facts.sign_agreement(points["log_odds_a"].to_numpy(), points["log_odds_b"].to_numpy())
+    if agreement is None:
         st.caption("No neuron has log odds in both.")
     else:
-        st.markdown(facts.agreement_sentence(found, of))
+        st.markdown(facts.agreement_sentence(agreement, of))
         voices = list(data.read(store, preferences.voices_in_common, task, other)["value"])
         if voices:
             st.markdown(
@@ -166,8 +166,8 @@ if grown is None:
         else "Two classes only: there is no tree to grow."
     )
 else:
-    told = data.read(store, preferences.families, task)
-    families = facts.find_families(told, attribute_of[task], classes)
+    groups = data.read(store, preferences.families, task)
+    families = facts.find_families(groups, attribute_of[task], classes)
     family = next(iter(families), None)
     leaves = grown.leaves
     if family is not None:

@@ -69,7 +69,7 @@ def views_of(statement: str) -> list[str]:
 
 def meaning_of(column: str, statement: str) -> str:
     """Return what a column of an answer means, as far as the statement's views tell; without one, all of them."""
-    return next((told for view in views_of(statement) or [""] if (told := meaning(view, column))), "")
+    return next((text for view in views_of(statement) or [""] if (text := meaning(view, column))), "")
 
 
 def with_links(frame: pd.DataFrame) -> pd.DataFrame:
@@ -94,8 +94,8 @@ def numbers(frame: pd.DataFrame) -> list[str]:
 
 def categories(frame: pd.DataFrame) -> list[str]:
     """Return the columns that hold names."""
-    found = set(numbers(frame))
-    return [name for name in frame.columns if name not in found and not _NO_AXIS.search(name)]
+    numeric = set(numbers(frame))
+    return [name for name in frame.columns if name not in numeric and not _NO_AXIS.search(name)]
 
 
 def _first(names: Sequence[str], wanted: Sequence[str]) -> str | None:
@@ -151,19 +151,19 @@ def duration(seconds: float) -> str:
 
 def remarks(frame: pd.DataFrame, kind: str, x: str, y: str, colour: str) -> list[str]:
     """Tell what a chart leaves out or sums up."""
-    told = []
+    lines = []
     if len(frame) > MOST_ROWS:
-        told.append(f"The chart shows the first {MOST_ROWS:,} rows.")
+        lines.append(f"The chart shows the first {MOST_ROWS:,} rows.")
     if kind == "bar":
         row, value = (y, x) if is_number(frame, x) else (x, y)
         if frame[row].nunique() > MOST_BARS:
-            told.append(f"It shows the first {MOST_BARS} of {frame[row].nunique():,} bars.")
+            lines.append(f"It shows the first {MOST_BARS} of {frame[row].nunique():,} bars.")
         places = [row, colour]
     else:
         places, value = ([x, y], colour) if kind == "heatmap" else ([x, colour], y)
     places = [name for name in places if name in frame.columns]
     if kind != "point" and frame.head(MOST_ROWS).duplicated(places).any():
-        told.append("Several rows fall on one place: their mean is drawn; the tooltip tells how many.")
+        lines.append("Several rows fall on one place: their mean is drawn; the tooltip tells how many.")
     elif kind == "bar" and value in frame.columns and (ends := interval_of(frame, value)):
-        told.append(f"Grey: from {ends[0].replace('_', ' ')} to {ends[1].replace('_', ' ')}.")
-    return told
+        lines.append(f"Grey: from {ends[0].replace('_', ' ')} to {ends[1].replace('_', ' ')}.")
+    return lines

@@ -123,8 +123,8 @@ with pair.container():
     address.select(f"Views ({len(views)})", "view", views, view)
     with st.container(height=330, border=True):
         st.markdown(VIEW_MEANINGS[view][0])
-        told = data.read(store, columns, view)
-        st.markdown("\n".join(f"- `{name}` {text}" for name, text in told.itertuples(index=False)))
+        meanings = data.read(store, columns, view)
+        st.markdown("\n".join(f"- `{name}` {text}" for name, text in meanings.itertuples(index=False)))
     st.button(
         "Look at this view", icon=":material/table_rows:", on_click=turn_to, args=(f"SELECT *\nFROM {view}\nLIMIT 100",)
     )
@@ -132,22 +132,22 @@ with pair.container():
 if again:
     ask.clear(store.location, store.stamp, statement)
 try:
-    found = ask(store.location, store.stamp, statement)
+    answer = ask(store.location, store.stamp, statement)
 except StoreError as error:
-    found = str(error)
+    answer = str(error)
 
 fits = facts.fits_address(statement)
 state: dict[str, Any] = {"sql": statement if fits else None, "view": st.query_params.get("view")}
-if isinstance(found, str):
-    st.error(words.plain(found), title="No answer")
+if isinstance(answer, str):
+    st.error(words.plain(answer), title="No answer")
 else:
-    rows = found.frame
+    rows = answer.frame
     st.subheader("Answer")
     n_rows = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
-    st.caption(f"{n_rows}, {len(rows.columns)} columns, in {facts.duration(found.seconds)}.")
-    if found.cut:
+    st.caption(f"{n_rows}, {len(rows.columns)} columns, in {facts.duration(answer.seconds)}.")
+    if answer.cut:
         st.warning(
-            f"The answer was cut at {found.cut}; what lies beyond is neither shown nor taken away. "
+            f"The answer was cut at {answer.cut}; what lies beyond is neither shown nor taken away. "
             "Ask for less, or count in SQL (GROUP BY)."
         )
     st.dataframe(

@@ -56,12 +56,12 @@ def coverage_chart(frame: pd.DataFrame, pick: str = "") -> alt.TopLevelLayerSpec
         color=reference,
     )
     mean = base.mark_tick(thickness=2, size=9, color=MEAN_COLOUR).encode(x=alt.X("null_coverage_mean:Q"))
-    found = base.mark_point(filled=True, size=60, opacity=1, cursor="pointer" if pick else "default").encode(
+    point = base.mark_point(filled=True, size=60, opacity=1, cursor="pointer" if pick else "default").encode(
         x=alt.X("coverage:Q"), color=color
     )
     if pick:
-        found = found.add_params(alt.selection_point(name=pick, fields=["model", "task"]))
-    return layered(layer=[null, mean, found], height=height)
+        point = point.add_params(alt.selection_point(name=pick, fields=["model", "task"]))
+    return layered(layer=[null, mean, point], height=height)
 
 
 def count_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
@@ -84,7 +84,7 @@ def count_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     ]
     base = alt.Chart(frame).encode(y=y, yOffset=offset, tooltip=tooltip)
     x = alt.X("n_class_specific:Q", title="Class-specific neurons", axis=alt.Axis(tickCount=5))
-    found = base.mark_bar(size=6, opacity=1).encode(x=x, color=color)
+    bar = base.mark_bar(size=6, opacity=1).encode(x=x, color=color)
     reference = alt.Color(datum=NULL_NAME)
     spread = base.mark_rule(strokeWidth=3).encode(
         x=alt.X("null_n_class_specific_low:Q"), x2=alt.X2("null_n_class_specific_high:Q"), color=reference
@@ -92,7 +92,7 @@ def count_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     null = base.mark_tick(thickness=3, size=9, opacity=1).encode(
         x=alt.X("null_n_class_specific_mean:Q"), color=reference
     )
-    return layered(layer=[found, spread, null], height=height)
+    return layered(layer=[bar, spread, null], height=height)
 
 
 def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.TopLevelLayerSpec:
@@ -178,5 +178,5 @@ def probe_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     chance = base.mark_tick(thickness=3, size=9, opacity=1).encode(
         x=alt.X("chance:Q"), color=alt.Color(datum=CHANCE_NAME)
     )
-    found = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, color=color, shape=shape)
-    return layered(layer=[interval, chance, found], height=height)
+    point = base.mark_point(filled=True, size=60, opacity=1).encode(x=x, color=color, shape=shape)
+    return layered(layer=[interval, chance, point], height=height)

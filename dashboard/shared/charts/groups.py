@@ -68,5 +68,5 @@ def colours(order: Order) -> tuple[str, ...]:
 
 def groupings(groups: pd.DataFrame, classes: Sequence[str]) -> list[str]:
     """Return the attributes that group the classes, first those that leave them in their order."""
-    found = [str(name) for name in dict.fromkeys(groups["attribute"])]
-    return sorted(found, key=lambda name: in_groups(classes, groups, name).classes != tuple(classes))
+    attributes = [str(name) for name in dict.fromkeys(groups["attribute"])]
+    return sorted(attributes, key=lambda name: in_groups(classes, groups, name).classes != tuple(classes))

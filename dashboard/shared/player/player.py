@@ -226,11 +226,11 @@ def describe(track: Track, identity: str, made: clip.Rendered | str | None, plac
     place : str
         Of the player on the page and of the track in it; unique.
     """
-    told: dict[str, Any] = {"id": identity, "title": track.title, "caption": track.caption, "problem": track.problem}
+    payload: dict[str, Any] = {"id": identity, "title": track.title, "caption": track.caption, "problem": track.problem}
     if isinstance(made, str):
-        told["problem"] = made
+        payload["problem"] = made
     elif made is not None:
-        told |= {
+        payload |= {
             "sound": serve(made.wav, "audio/wav", f"{place}-sound"),
             "picture": serve(made.picture, "image/png", f"{place}-picture"),
             "seconds": made.shown_seconds,
@@ -240,7 +240,7 @@ def describe(track: Track, identity: str, made: clip.Rendered | str | None, plac
             "marks": marks(made.top_hz),
             "overlay": None if track.overlay is None else laid(track.overlay, made.top_hz),
         }
-    return told
+    return payload
 
 
 def marks(top_hz: float) -> list[dict[str, Any]]:

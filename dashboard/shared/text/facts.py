@@ -38,16 +38,16 @@ def beyond_chance(coverage: pd.DataFrame) -> list[str]:
     known = coverage[coverage["null_n_class_specific_mean"].notna()]
     chance = known["null_n_class_specific_high"].fillna(known["null_n_class_specific_mean"])
     lines = []
-    for model, rows in known.assign(found=known["n_class_specific"] > chance).groupby("model", sort=False):
-        without = [str(task) for task in rows.loc[~rows["found"], "task"]]
+    for model, rows in known.assign(beyond=known["n_class_specific"] > chance).groupby("model", sort=False):
+        without = [str(task) for task in rows.loc[~rows["beyond"], "task"]]
         name = plain(model)
         if not without:
             lines.append(f"**{name}**: more neurons than chance gives in all {len(rows)} tasks.")
         elif len(without) == len(rows):
             lines.append(f"**{name}**: nothing beyond chance in any of {len(rows)} tasks.")
         else:
-            found = f"{len(rows) - len(without)} of {len(rows)} tasks"
-            lines.append(f"**{name}**: more neurons than chance gives in {found}; not in {listed(without)}.")
+            tasks_beyond = f"{len(rows) - len(without)} of {len(rows)} tasks"
+            lines.append(f"**{name}**: more neurons than chance gives in {tasks_beyond}; not in {listed(without)}.")
     return lines
 
 

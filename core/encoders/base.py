@@ -9,6 +9,7 @@ The forward pass is cut at the blocks, so that an ablation can start from the fi
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.results import ModelRecord, TokenGrid
+
+# With AMX, oneDNN of PyTorch 2.11 computes narrow convolutions wrongly in bfloat16 (embeddings of wav2vec 2.0 were off
+# by more than their size). It is read when the first operation runs; who sets it keeps what was set.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_FP16")
 
 Padding = Literal["exclude", "include"]
 

@@ -19,7 +19,6 @@ from core.recording.activations import Activations
 from core.results import TaskScores
 from core.run.config import AnalysisConfig
 from core.run.stages.score import score as score_task
-from core.scoring import scores
 from core.scoring.counts import count
 from tests.support.planted import scan_without_files
 
@@ -65,8 +64,8 @@ def force_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a million clips would have it: three neurons a block, tiles of few clips, panels of five, nothing held."""
     monkeypatch.setattr(blocks, "NUMBERS", 3 * N_CLIPS)
     monkeypatch.setattr(blocks, "PANEL_BYTES", 5 * N_CLIPS)
-    monkeypatch.setattr(scores, "NUMBERS", 20 * N_NEURONS)
-    monkeypatch.setattr(scores, "_FIRST_TILE", 10)
+    monkeypatch.setattr(top_clips, "NUMBERS", 20 * N_NEURONS)
+    monkeypatch.setattr(top_clips, "_FIRST_TILE", 10)
     monkeypatch.setattr(units, "HELD_BYTES", 0)
 
 

@@ -34,7 +34,7 @@ time.sleep(300)
 
 RUN_WITH_SHORT_LIMIT = """
 import sys
-from core import reading
+from core.datasets import readers as reading
 reading.SECONDS = 8.0
 import run_analysis
 sys.exit(run_analysis.main(sys.argv[1:]))

@@ -117,7 +117,7 @@ def small_charts(names: list[str]) -> None:
 
 def its_classes() -> None:
     """Activation probability over the classes of every task, the chosen one first."""
-    st.subheader("Which classes it answers to", help=f"**Activation probability**: {TERMS['probability']}")
+    st.subheader("Which classes it answers to", help=f"**Activation probability**: {TERMS['activation probability']}")
     first, rest = facts.task_order(answers, pairs, task)
     if not first:
         st.caption("No task has been scored for this neuron.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 BYTES_AT_ONCE = 1 << 23
 
@@ -20,6 +22,14 @@ def naming(path: Path) -> Iterator[None]:
         if error.filename is not None or error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def is_zip(file: Path | BinaryIO) -> bool:
+    """Whether a file is a zip; one whose end is damaged, or that spans several disks, is none."""
+    try:
+        return zipfile.is_zipfile(file)
+    except zipfile.BadZipFile:  # Python 3.11 raises it here too
+        return False
 
 
 def replace_file(part: Path, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from core.encoders.m2d.checkpoint import read
+from core.files import is_zip
 from tests.support.tiny_m2d import NAME, random_state, refusal, saved, wrapped, write, zipped
 
 TENSORS = random_state()
@@ -121,3 +123,11 @@ def test_folder_of_none_or_several_is_told(tmp_path: Path) -> None:
 def test_content_without_tensors_is_told(tmp_path: Path) -> None:
     assert "holds a list, not named tensors" in refusal(saved(tmp_path / "a.pth", [torch.zeros(2)]))
     assert "lacks 18 of the 18 tensors" in refusal(saved(tmp_path / "b.pth", {"a": torch.zeros(2), 3: "x"}))
+
+
+def test_the_end_of_a_zip_that_names_several_disks_is_no_zip(tmp_path: Path) -> None:
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 1, 0, 2)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 1, 1, 46, 0, 0)
+    path = tmp_path / "weights.pth"
+    path.write_bytes(bytes(100) + locator + end)
+    assert not is_zip(path)

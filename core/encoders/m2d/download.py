@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-import zipfile
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from core.errors import InputError
+from core.files import is_zip
 
 RELEASES = "https://github.com/nttcslab/m2d/releases/download"
 PAPER = "m2d_vit_base-80x608p16x16-221006-mr7"
@@ -127,7 +127,7 @@ def fetch(name: str) -> Path:
     except (OSError, ValueError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
         raise InputError(f"{name} could not be fetched ({first}); {by_hand}") from error
-    if not zipfile.is_zipfile(path):
+    if not is_zip(path):
         path.unlink()
         raise InputError(f"what came from {url(name)} is not a whole .zip; try again, or {by_hand}")
     return path

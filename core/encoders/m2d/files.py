@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from core.errors import InputError
+from core.files import is_zip
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
 MOST_BYTES = 8 << 30
@@ -80,7 +81,7 @@ def _only_file(folder: Path) -> Path:
 
 def _is_release(path: Path) -> bool:
     """Whether a file is an archive of files; PyTorch's own format is a zip too, with a ``data.pkl``."""
-    if path.suffix.lower() == ".safetensors" or not zipfile.is_zipfile(path):
+    if path.suffix.lower() == ".safetensors" or not is_zip(path):
         return False
     try:
         with zipfile.ZipFile(path) as archive:
@@ -177,7 +178,7 @@ def content(file: Path) -> Any:
     """
     if file.suffix.lower() == ".safetensors":
         return load_file(file)
-    zipped = zipfile.is_zipfile(file)
+    zipped = is_zip(file)
     if zipped:
         with zipfile.ZipFile(file) as archive:
             # PyTorch stores without compression, and what is mapped must lie there as it is.

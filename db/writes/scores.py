@@ -148,7 +148,8 @@ def insert_ablations(
 
 def _joined(frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
     """Frames under one another, each with its key as ``ablation_id``; the index is that of each."""
-    return pd.concat(frames, names=["ablation_id"]).reset_index(level="ablation_id")
+    owners = np.repeat(list(frames), [len(frame) for frame in frames.values()])
+    return pd.concat(frames.values()).assign(ablation_id=owners)
 
 
 def _controls(ablation: Ablation) -> pd.DataFrame:

@@ -37,9 +37,7 @@ def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     more = []
     for operation, gain in (("keep", None), ("mean", None), ("scale", 0.5)):
         for target, rows in known.groupby("target"):
-            effects = (
-                rows.drop(columns="ablation_id").rename(columns={"affected_class": "class_name"}).reset_index(drop=True)
-            )
+            effects = rows.rename(columns={"affected_class": "class_name"}).reset_index(drop=True)
             more.append(
                 Ablation(
                     "rooms-event", "top 1%", str(target), gain, np.array([1, 2]), effects,

@@ -29,8 +29,8 @@ from streamlit.testing.v1 import AppTest, app_test, local_script_runner
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dashboard.pages.sql import facts
 from dashboard.shared import warm
+from dashboard.views.sql import facts
 from db.connection.open import open_store
 from db.reads import ablation, pitch, preferences, study
 from db.reads.frames import frame
@@ -143,7 +143,7 @@ def timed(app: AppTest) -> tuple[float, float]:
 
 
 def opened(page: str) -> AppTest:
-    return AppTest.from_file(str(APP), default_timeout=120).switch_page(f"pages/{page}/{page}.py")
+    return AppTest.from_file(str(APP), default_timeout=120).switch_page(f"views/{page}/{page}.py")
 
 
 def measure(visitor: Visitor, page: str, n: int) -> tuple[str, list[tuple[float, float]]]:

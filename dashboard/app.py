@@ -47,7 +47,7 @@ page = st.navigation(
     {
         section: [
             st.Page(
-                f"pages/{name}/{name}.py",
+                f"views/{name}/{name}.py",
                 url_path=name,
                 title=title,
                 icon=f":material/{icon}:",

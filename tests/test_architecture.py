@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("core", "db", "dashboard")
-PAGE_FILES = [f"dashboard.pages.{p.name}.{p.name}" for p in (ROOT / "dashboard/pages").glob("[a-z]*")]
+PAGE_FILES = [f"dashboard.views.{p.name}.{p.name}" for p in (ROOT / "dashboard/views").glob("[a-z]*")]
 """What runs a page as soon as it is imported."""
 
 
@@ -40,7 +40,7 @@ def within(module: str, *places: str) -> bool:
     return any(module == place or module.startswith(f"{place}.") for place in places)
 
 
-LIVE = "dashboard/pages/listen/model.py"
+LIVE = "dashboard/views/listen/model.py"
 """The one file of the page that may run a model."""
 
 

@@ -17,17 +17,17 @@ from streamlit import config, net_util
 from streamlit.testing.v1 import AppTest
 from streamlit.web.server.server_util import is_url_from_allowed_origins
 
-from dashboard.pages.listen import uploads
 from dashboard.shared import address, share
 from dashboard.shared.player import clip
 from dashboard.shared.text import words
+from dashboard.views.listen import uploads
 from db.connection.open import open_store
 from tests.support import synthetic_store
 from tests.support.pages import open_page
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = tomllib.loads((ROOT / "dashboard" / ".streamlit" / "config.toml").read_text())
-PAGES = sorted(path.name for path in (ROOT / "dashboard" / "pages").glob("[a-z]*"))
+PAGES = sorted(path.name for path in (ROOT / "dashboard" / "views").glob("[a-z]*"))
 
 IMAGE = "<img src=x onerror=window.hacked=1>"
 SCRIPT = "<script>window.hacked=1</script>"
@@ -105,7 +105,7 @@ def test_whatever_stands_in_an_address_is_borne(view: str, hostile: Path) -> Non
     before = _rows(hostile)
     for turn in range(2):
         app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60).switch_page(
-            f"pages/{view}/{view}.py"
+            f"views/{view}/{view}.py"
         )
         for place, name in enumerate(asked):
             app.query_params[name] = EVIL[(place + 5 * turn) % len(EVIL)]

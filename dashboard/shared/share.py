@@ -62,7 +62,7 @@ def take_away(
         if sql:
             st.caption("The rows come from this statement:")
             st.code(sql, language="sql", height=min(300, 40 + 21 * len(sql.splitlines())))
-            st.page_link("pages/sql/sql.py", label="Open in SQL", icon=":material/database:", query_params={"sql": sql})
+            st.page_link("views/sql/sql.py", label="Open in SQL", icon=":material/database:", query_params={"sql": sql})
 
 
 def csv(rows: pd.DataFrame) -> bytes:

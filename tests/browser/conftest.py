@@ -1,24 +1,22 @@
-"""One server and one browser for each file of tests."""
+"""One server, one browser and one tab for each file of tests."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.synthetic_store import build_store
-
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext
+    from playwright.sync_api import BrowserContext, Page
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made-up study with its sounds."""
-    folder = tmp_path_factory.mktemp("store")
-    return build_store(folder / "atlas.db", audio_root=folder / "audio")
+def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The made-up study, in a folder of its own; its sounds are those of all."""
+    return Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("store") / "atlas.db"))
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +41,21 @@ def window(tmp_path_factory: pytest.TempPathFactory, flags: tuple[str, ...]) -> 
 
     with browser(tmp_path_factory.mktemp("profile"), *flags) as context:
         yield context
+
+
+@pytest.fixture(scope="module")
+def kept_tab(window: BrowserContext) -> Page:
+    """The tab of all tests: in a new one the pages' code would be read and compiled anew each time."""
+    return window.new_page()
+
+
+@pytest.fixture
+def tab(kept_tab: Page) -> Iterator[Page]:
+    """The tab, light, wide and empty; while the test runs, nothing may go wrong in it."""
+    from tests.browser.driver import DESKTOP, sound
+
+    kept_tab.emulate_media(color_scheme="light")
+    kept_tab.set_viewport_size(DESKTOP)
+    kept_tab.goto("about:blank")
+    with sound(kept_tab):
+        yield kept_tab

@@ -18,14 +18,19 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
-from playwright.sync_api import BrowserContext, Page, Request, expect  # noqa: E402
+from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page, Request, Response, expect  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 ATLAS = ROOT / "dashboard" / "app.py"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Without a sound card a player may wait for one for ever: the sound goes to a null sink, at its own pace.
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-audio-output")
+DESKTOP = {"width": 1280, "height": 900}
 PATIENCE = 30_000  # milliseconds; a busy machine is not a failure
+STILL = """const still = new CSSStyleSheet();
+still.replaceSync("*, *::before, *::after { animation: none !important; transition: none !important }");
+document.adoptedStyleSheets = [still];"""
+"""Nothing moves of itself: drawn without a graphics card, the waiting page costs more than all else."""
 PROBES = ("/_stcore/health", "/_stcore/host-config")
 """On a deep link Streamlit's page asks for these below the page's own name first, to find where it is served; the
 404s are its way of learning that it is one folder up."""
@@ -75,22 +80,20 @@ def browser(profile: Path, *flags: str) -> Iterator[BrowserContext]:
             executable_path=CHROMIUM,
             headless=True,
             args=[*FLAGS, *flags],
-            viewport={"width": 1280, "height": 900},
+            viewport=DESKTOP,
         )
+        context.add_init_script(STILL)
         context.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
         yield context
         context.close()
 
 
-def watch(tab: Page) -> Complaints:
-    """List what goes wrong in a tab from now on: errors, failed requests, requests to other machines."""
+@contextmanager
+def sound(tab: Page) -> Iterator[None]:
+    """Nothing may go wrong in the tab while the block runs: no error, failed request or request to another machine."""
     wrong: list[str] = []
     here: list[str] = []
-
-    def probe(url: str) -> bool:
-        path = urlsplit(url).path
-        return path.endswith(PROBES) and path not in PROBES
 
     def asked(request: Request) -> None:
         parts = urlsplit(request.url)
@@ -104,32 +107,36 @@ def watch(tab: Page) -> Complaints:
         if request.failure != "net::ERR_ABORTED":
             wrong.append(f"{request.failure} {request.url}")
 
-    tab.on("request", asked)
-    tab.on("requestfailed", failed)
-    tab.on("response", lambda got: wrong.append(f"{got.status} {got.url}") if got.status >= 400 else None)
-    tab.on(
-        "console", lambda said: wrong.append(f"{said.text} {said.location['url']}") if said.type == "error" else None
-    )
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
-    return Complaints(wrong, probe)
+    def answered(got: Response) -> None:
+        if got.status >= 400:
+            wrong.append(f"{got.status} {got.url}")
+
+    def wrote(said: ConsoleMessage) -> None:
+        if said.type == "error":
+            wrong.append(f"{said.text} {said.location['url']}")
+
+    def broke(error: Error) -> None:
+        wrong.append(str(error))
+
+    heard = {"request": asked, "requestfailed": failed, "response": answered, "console": wrote, "pageerror": broke}
+    for event, listener in heard.items():
+        tab.on(event, listener)  # type: ignore[call-overload]
+    yield
+    for event, listener in heard.items():
+        tab.remove_listener(event, listener)
+    assert [text for text in wrong if not probe(text.split()[-1])] == []
 
 
-class Complaints:
-    """What went wrong so far, without Streamlit's own probes."""
-
-    def __init__(self, wrong: list[str], excused: Callable[[str], bool]) -> None:
-        self._wrong, self._excused = wrong, excused
-
-    def told(self) -> list[str]:
-        return [text for text in self._wrong if not self._excused(text.split()[-1])]
+def probe(url: str) -> bool:
+    """Whether it is one of Streamlit's own, for what is not there."""
+    path = urlsplit(url).path
+    return path.endswith(PROBES) and path not in PROBES
 
 
-def visit(window: BrowserContext, url: str, alerts: int | None = 0) -> Page:
+def visit(tab: Page, url: str, alerts: int | None = 0) -> None:
     """Open ``url`` and wait until the page stands."""
-    tab = window.new_page()
     tab.goto(url)
     settle(tab, alerts)
-    return tab
 
 
 def settle(tab: Page, alerts: int | None = 0) -> None:

@@ -23,7 +23,6 @@ from tests.browser.driver import (
     text,
     visit,
     wait_until,
-    watch,
 )
 from tests.support.small_study import RATE, run, write_manifest
 
@@ -72,10 +71,9 @@ def overlaid(tab: Page) -> str:
     return tab.locator(".st-key-listen_player .switch").inner_text()
 
 
-def test_a_recording_is_heard(address: str, window: BrowserContext) -> None:
+def test_a_recording_is_heard(address: str, window: BrowserContext, tab: Page) -> None:
     window.grant_permissions(["microphone"], origin=address)
-    tab = visit(window, f"{address}/listen?model=nano-ssl&source=record", alerts=1)
-    complaints = watch(tab)
+    visit(tab, f"{address}/listen?model=nano-ssl&source=record", alerts=1)
     recorder = tab.get_by_test_id("stAudioInput")
     recorder.get_by_role("button", name="Record").click()
     expect(recorder.get_by_test_id("stAudioInputWaveformTimeCode")).to_have_text("00:01")
@@ -99,17 +97,14 @@ def test_a_recording_is_heard(address: str, window: BrowserContext) -> None:
         return data.some((value, place) => place % 4 === 3 && value > 0); }"""
     canvas = tab.locator(".st-key-listen_player canvas").first
     wait_until(tab, lambda: canvas.evaluate(opacity), "nothing lies over the picture")
-    assert complaints.told() == []
-    tab.close()
 
 
-def test_a_bad_file_gets_one_line_and_the_next_is_heard(address: str, window: BrowserContext, tmp_path: Path) -> None:
+def test_a_bad_file_gets_one_line_and_the_next_is_heard(address: str, tab: Page, tmp_path: Path) -> None:
     bad, silent, good = (tmp_path / name for name in ("bad.wav", "silent.flac", "=good <b>.wav"))
     bad.write_bytes(b"RIFF" + b"\xff" * 5000)
     soundfile.write(silent, np.zeros(RATE), RATE)
     soundfile.write(good, tone(63, 1), RATE)
-    tab = visit(window, f"{address}/listen?model=nano-ssl&source=upload", alerts=1)
-    complaints = watch(tab)
+    visit(tab, f"{address}/listen?model=nano-ssl&source=upload", alerts=1)
     for file, said in ((bad, "cannot be read as sound"), (silent, "silent from beginning to end")):
         tab.locator("input[type=file]").set_input_files(file)
         note = tab.get_by_test_id("stAlert")
@@ -120,8 +115,6 @@ def test_a_bad_file_gets_one_line_and_the_next_is_heard(address: str, window: Br
     expect(tab.get_by_role("heading", name="The neurons that answer most")).to_be_visible()
     settle(tab)
     expect(tab.locator(".st-key-listen_player")).to_contain_text("=good <b>.wav")
-    assert complaints.told() == []
-    tab.close()
 
 
 @pytest.mark.parametrize(
@@ -135,10 +128,8 @@ def test_a_bad_file_gets_one_line_and_the_next_is_heard(address: str, window: Br
         ),
     ],
 )
-def test_a_link_reopens_what_only_a_real_study_has(where: str, said: str, address: str, window: BrowserContext) -> None:
+def test_a_link_reopens_what_only_a_real_study_has(where: str, said: str, address: str, tab: Page) -> None:
     link, views = f"{address}/{where}", []
-    tab = window.new_page()
-    complaints = watch(tab)
     for _ in range(2):
         tab.goto("about:blank")
         tab.goto(link)
@@ -149,14 +140,11 @@ def test_a_link_reopens_what_only_a_real_study_has(where: str, said: str, addres
         views.append((text(tab), state(tab)))
         link = own_link(tab)
     assert views[0] == views[1]
-    assert complaints.told() == []
-    tab.close()
 
 
-def test_a_key_brings_its_neurons(address: str, window: BrowserContext) -> None:
-    tab = visit(window, f"{address}/pitch?model=nano-ssl&note=60")
+def test_a_key_brings_its_neurons(address: str, tab: Page) -> None:
+    visit(tab, f"{address}/pitch?model=nano-ssl&note=60")
     expect(tab.get_by_role("heading", name="Neurons of C4")).to_be_visible()
     click_in(tab, "keyboard_60", 0.81, 0.85)
     expect(tab.get_by_role("heading", name="Neurons of A4")).to_be_visible()
     assert state(tab)["note"] == "69"
-    tab.close()

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Locator
 
-from tests.browser.driver import MARKS, PATIENCE, ROOT, BrowserContext, Page, expect, served
+from tests.browser.driver import MARKS, PATIENCE, ROOT, Page, expect, served
 
 SAMPLE_RATE = 16000
 SECONDS = 10
@@ -66,19 +66,12 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def tab(address: str, window: BrowserContext) -> Iterator[Page]:
-    """Open the page; in the end nothing has been complained of and no request has failed."""
-    page = window.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("response", lambda answer: wrong.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
-    page.goto(address)
-    expect(part(page, "many", "img")).to_be_visible()
-    expect(part(page, "one", "img")).to_be_visible()
-    yield page
-    page.close()
-    assert not wrong
+def tab(tab: Page, address: str) -> Page:
+    """Open the page."""
+    tab.goto(address)
+    expect(part(tab, "many", "img")).to_be_visible()
+    expect(part(tab, "one", "img")).to_be_visible()
+    return tab
 
 
 def part(tab: Page, key: str, name: str) -> Locator:
@@ -283,7 +276,6 @@ def test_dark_and_narrow(tab: Page) -> None:
     assert side["y"] >= player["y"] + player["height"], "the list lies below"
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     assert side["x"] + side["width"] <= 390
-    tab.emulate_media(color_scheme="light")
 
 
 def brightness(colour: str) -> float:

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from core.ablation.effects import mcnemar
-from dashboard.pages.ablation import charts
-from dashboard.pages.ablation import facts as told
+from dashboard.views.ablation import charts
+from dashboard.views.ablation import facts as told
 
 alt.utils.schemapi.enable_debug_mode()
 

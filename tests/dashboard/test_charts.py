@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.pages.heatmap import charts as heatmaps
-from dashboard.pages.neuron import charts as neuron
 from dashboard.shared.charts import ablation, by_task, common
 from dashboard.shared.text import facts
+from dashboard.views.heatmap import charts as heatmaps
+from dashboard.views.neuron import charts as neuron
 from tests.support.drawn_charts import rows_of
 
 alt.utils.schemapi.enable_debug_mode()

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dashboard.pages.heatmap import picture as pictures
 from dashboard.shared.charts import groups
 from dashboard.shared.theme import NULL_COLOUR
+from dashboard.views.heatmap import picture as pictures
 
 CLASSES = ("a", "b")
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.pages.compare import charts, facts
+from dashboard.views.compare import charts, facts
 from db.connection.open import open_store
 from db.reads import coverage
 from db.reads.frames import with_intervals

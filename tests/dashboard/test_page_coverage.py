@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.pages.coverage import charts, facts
+from dashboard.views.coverage import charts, facts
 from db.connection.open import open_store
 from db.reads import coverage
 from tests.support import pages

@@ -17,9 +17,9 @@ from scipy.stats import poisson
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from dashboard.pages.heatmap import charts, facts
-from dashboard.pages.heatmap import picture as neuron_picture
 from dashboard.shared.charts.groups import colours, groupings, in_groups
+from dashboard.views.heatmap import charts, facts
+from dashboard.views.heatmap import picture as neuron_picture
 from db.connection.open import open_store
 from db.reads import heatmap, study
 from tests.support import pages

@@ -19,8 +19,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.encoders.nano import NanoConfig, NanoEncoder, NanoViT
 from core.recording.listen import hear
-from dashboard.pages.listen import charts, model
-from dashboard.pages.listen import facts as listen_facts
+from dashboard.views.listen import charts, model
+from dashboard.views.listen import facts as listen_facts
 from db.connection.open import open_store
 from db.reads import listen
 from tests.support import drawn_charts

@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dashboard.pages.overview import facts as overview_facts
 from dashboard.shared.charts import by_task as charts
 from dashboard.shared.text import facts
+from dashboard.views.overview import facts as overview_facts
 from db.connection.open import open_store
 from db.reads import coverage, study
 from db.reads.frames import with_intervals

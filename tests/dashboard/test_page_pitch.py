@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from dashboard.pages.pitch import charts, facts
 from dashboard.shared.text.pitch import note_name
+from dashboard.views.pitch import charts, facts
 from db.connection.open import open_store
 from db.reads import pitch
 from tests.support import drawn_charts, pages

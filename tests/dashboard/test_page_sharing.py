@@ -15,7 +15,7 @@ from scipy.stats import norm
 from sqlalchemy import Engine
 
 from core.scoring.sharing import shared_neurons
-from dashboard.pages.sharing import charts, facts
+from dashboard.views.sharing import charts, facts
 from db.connection.open import open_store
 from db.reads import clips, neurons, sharing, study
 from db.reads.named import NAMED

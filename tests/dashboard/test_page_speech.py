@@ -16,7 +16,7 @@ from scipy.cluster.hierarchy import cophenet, linkage
 from scipy.spatial.distance import pdist, squareform
 from sqlalchemy import Engine
 
-from dashboard.pages.speech import charts, facts
+from dashboard.views.speech import charts, facts
 from db.connection.open import open_store
 from db.reads import preferences
 from tests.support import drawn_charts, pages

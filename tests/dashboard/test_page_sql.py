@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import inspect
 from streamlit.testing.v1 import AppTest
 
-from dashboard.pages.sql import charts, facts
-from dashboard.pages.sql.facts import Drawing
+from dashboard.views.sql import charts, facts
+from dashboard.views.sql.facts import Drawing
 from db.connection.open import open_store
 from db.reads.named import NAMED, PAPER
 from db.reads.view_meanings import VIEW_MEANINGS, columns, meaning
@@ -30,7 +30,7 @@ def store(synthetic_store: Path) -> Path:
 def at_hand(store: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("ATLAS_DB", str(store))
     app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30)
-    return app.switch_page("pages/sql/sql.py")
+    return app.switch_page("views/sql/sql.py")
 
 
 def opened(at_hand: AppTest, **state: str) -> AppTest:

@@ -24,7 +24,7 @@ from tests.support.postgres_server import PASSWORD, database
 from tests.support.small_study import RESULT_VIEWS, make_dataset, results, run
 from tests.support.tiny_study import MODEL, write_study
 
-VIEW_FILES = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "dashboard" / "pages").glob("[a-z]*"))
+VIEW_FILES = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "dashboard" / "views").glob("[a-z]*"))
 
 
 @pytest.fixture(scope="module")

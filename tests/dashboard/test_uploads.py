@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
-from dashboard.pages.listen import uploads
+from dashboard.views.listen import uploads
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -126,7 +126,7 @@ def test_a_worker_that_died_is_told(said: bytes, monkeypatch: pytest.MonkeyPatch
     [("bytearray(2 << 30)", "MemoryError"), ("open('here', 'wb', buffering=0).write(b'x')", "OSError"), ("0", "")],
 )
 def test_the_worker_has_bounds(deed: str, ends_as: str, tmp_path: Path) -> None:
-    module = "from dashboard.pages.listen import uploads"
+    module = "from dashboard.views.listen import uploads"
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); {module}; uploads._limit(); {deed}"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode != 0) is bool(ends_as)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
-from dashboard.pages.neuron import charts, facts
+from dashboard.views.neuron import charts, facts
 from db.connection.open import open_store
 from db.reads import neuron_evidence as evidence
 from db.reads import neurons

@@ -72,7 +72,7 @@ def player(folder: Path, seed: int) -> Try:
 
 def upload(folder: Path, seed: int) -> Try:
     """A visitor's file, decoded in a worker process."""
-    from dashboard.pages.listen import uploads
+    from dashboard.views.listen import uploads
 
     kinds = list(mutants_sound.FORMATS)
 

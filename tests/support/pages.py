@@ -16,9 +16,9 @@ manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_componen
 
 
 def open_page(view: str, **state: str) -> AppTest:
-    """Open ``pages/<view>/<view>.py`` of the store in force with that address (``class_`` stands for ``class``)."""
+    """Open ``views/<view>/<view>.py`` of the store in force with that address (``class_`` stands for ``class``)."""
     app = AppTest.from_file(str(APP), default_timeout=60)
-    app.switch_page(f"pages/{view}/{view}.py")
+    app.switch_page(f"views/{view}/{view}.py")
     for name, value in state.items():
         app.query_params[name.rstrip("_")] = value
     return app.run()

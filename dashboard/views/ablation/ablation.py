@@ -1,0 +1,229 @@
+"""Ablation: what the linear head loses without a class's neurons, beside random ones."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.shared import address, data, draw, page, share, sidebar, tables
+from dashboard.shared.player.player import player, stored_track
+from dashboard.shared.text import words
+from dashboard.shared.text.glossary import TERMS
+from dashboard.views.ablation import attribution, charts
+from dashboard.views.ablation import facts as ablation_facts
+from db.reads import ablation as queries
+
+MOST_ROWS = 40  # of the strip
+MOST_TRACKS = 12
+MOST_CLASSES = 12  # of the chart of necessity and sufficiency
+PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
+OWN_STATE = ("selection", "gain", "target", "beside", "attributed")
+
+scope = sidebar.choose(show=("model", "dataset", "task"), clears=OWN_STATE)
+store, model, task = scope.store, scope.model, scope.task
+page.head(
+    "Ablation", "ablation",
+    "Take the neurons of one class out of the network, ask the same linear head again, and count what it now gets "
+    "wrong. The same is done to random neurons: only what goes beyond them is owed to the choice.",
+)  # fmt: skip
+
+settings = data.read(store, queries.ablated, model, task)
+if settings.empty:
+    st.info(
+        f"Nothing was ablated for {words.plain(task)} on {words.plain(model)}. The overview's notes say why "
+        "(no linear head, no class with both neurons and enough test clips, or the stage was not asked for)."
+    )
+    st.code(f"python run_analysis.py --tasks {task} --model {model} --stages ablate", language="bash")
+    attribution.show(store, model, task)
+    share.link("ablation", scope.state)
+    st.stop()
+
+selections = list(dict.fromkeys(settings["selection"]))
+selection = address.choice("selection", selections, "top 1%" if "top 1%" in selections else selections[0])
+of_selection = settings[settings["selection"] == selection]
+operations = {
+    ablation_facts.operation_key(name, gain): (name, None if pd.isna(gain) else float(gain))
+    for name, gain in zip(of_selection["operation"], of_selection["gain"], strict=True)
+}
+keys = ablation_facts.operation_order(list(operations))
+key = address.choice("gain", keys, "0" if "0" in keys else keys[0])
+operation, gain = operations[key]
+chosen = (model, task, selection, operation, gain)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    address.select(
+        "Neurons chosen by", "selection", selections, selection, clears=("gain", "target", "beside"), width=210,
+        help="How the neurons of a class were chosen: a preset's own set, the share with the strongest evidence "
+        "(top), or the highest by another score.",
+    )  # fmt: skip
+    address.select(
+        "What was done to them", "gain", keys, key, width=250, format_func=ablation_facts.operation_label,
+        help="Their output times a factor, set to its mean over the clips, or all other neurons of their layers "
+        "set to theirs.",
+    )  # fmt: skip
+    st.space("stretch")
+    link_slot = st.container(width="content")
+
+effects = data.read(store, queries.effects, *chosen)
+shown = data.derive(ablation_facts.in_points, effects)
+targets, classes = ablation_facts.targets_in_order(effects), ablation_facts.classes_in_order(effects)
+target = address.optional("target", targets) or data.derive(ablation_facts.strongest_target, effects)
+st.markdown(data.derive(ablation_facts.verdict, effects))
+st.caption(ablation_facts.power_sentence(effects))
+
+
+def choose_cell() -> None:
+    """Write the clicked row's target to the address."""
+    cells = st.session_state["matrix"].selection.cell
+    if cells:
+        address.go(target=cells[0]["target"])
+
+
+st.subheader(
+    "Whose neurons cost whom",
+    help="Row: the class whose neurons were changed. Column: the class whose test clips were asked. The frame marks "
+    "a class's own neurons: losses there and not beside it mean neurons specific to the class.",
+)
+dark = st.context.theme.type == "dark"
+draw.chart(
+    charts.matrix, shown, targets, classes, target, dark, key="matrix", on_select=choose_cell,
+    name=f"ablation_{model}_{task}", data=effects,
+    alt=f"Change of accuracy of every class of {task} by the neurons of every class",
+)  # fmt: skip
+st.caption(
+    "Percentage points of test accuracy, with minus without. Colour: the effect stands (q < 0.05 over all cells, "
+    "interval without 0, outside the range of random sets). Grey: it may be noise, or what any neurons cost. "
+    "Framed: the class's own neurons. Click a row to see it below."
+)
+address.select("Look closer at the neurons of", "target", targets, target, width=260)
+
+st.subheader(
+    "Beside random neurons",
+    help="Grey circles: what random sets of the same size and layers did, larger where several did the same. Line: "
+    "95 % interval of the effect over clips. An effect is believed where q < 0.05, the interval leaves out 0 and it "
+    "lies outside the controls.",
+)
+views = {
+    ablation_facts.OWN: "Each class by its own neurons",
+    "target": f"All classes by the neurons of {words.plain(target)}",
+}
+beside = address.choice("beside", list(views), ablation_facts.OWN)
+st.segmented_control(
+    "Effects", list(views), format_func=lambda name: views[name], required=True, label_visibility="collapsed",
+    key=address.show("select_beside", beside), on_change=address.on_change("beside", "select_beside"),
+)  # fmt: skip
+of = None if beside == ablation_facts.OWN else target
+rows = data.derive(ablation_facts.beside_controls, effects, of or ablation_facts.OWN)
+if of is None and rows["affected_class"].isna().all():
+    st.caption("No target is a class of the task: shown is what each cost over all test clips.")
+strongest = rows.loc[rows["delta"].abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]]
+draws = data.read(store, queries.controls, *chosen, of, bool(rows["affected_class"].isna().all()))
+draw.chart(
+    charts.strip, strongest, ablation_facts.draws_beside(draws, strongest), "Class" if of is None else "Accuracy of",
+    name=f"controls_{model}_{task}", data=draws,
+    alt="Each effect with its interval over what random sets of the same size did",
+)  # fmt: skip
+if len(rows) > MOST_ROWS:
+    st.caption(f"The {MOST_ROWS} strongest of {len(rows):,}.")
+details = st.expander("The numbers, with group intervals and other heads", icon=":material/table:", on_change="rerun")
+if details.open:
+    with details:
+        st.dataframe(
+            rows, hide_index=True, placeholder="–",
+            column_order=["label", "n_clips", "q_value", *ablation_facts.TABLE, "control_p_value"],
+            column_config={
+                **tables.COLUMNS,
+                "label": "Effect",
+                "q_value": st.column_config.NumberColumn("q", format="%.2g", width=100, help=TERMS["q"]),
+                "n_clips": st.column_config.NumberColumn("Clips", help="Test clips."),
+                "control_p_value": st.column_config.NumberColumn(
+                    "p of controls", format="%.2g", help="How often a random set is as far out; least: 1 / (sets + 1)."
+                ),
+                **{
+                    name: st.column_config.NumberColumn(heading, format="%+.1f", help=meaning)
+                    for name, (heading, meaning) in ablation_facts.TABLE.items()
+                },
+            },
+            alt="Effects with intervals, controls, groups and heads",
+        )  # fmt: skip
+        share.take_away(f"effects_{model}_{task}", effects)
+
+st.subheader(
+    "Clips that flipped",
+    help="Test clips that the head calls by another class once the neurons are changed. Random neurons flip clips "
+    "too: only a difference that stands above tells more than that.",
+)
+flips = data.read(store, queries.flips, *chosen, target)
+if flips.empty:
+    st.caption(
+        f"No test clip changed its class by the neurons of {words.plain(target)}."
+        if data.read(store, queries.any_flips, model, task)
+        else "Which clips flipped was not kept in this run, or none did (tasks with several labels a clip have no "
+        "single answer to flip). Running the analysis again keeps them."
+    )
+else:
+    flips = ablation_facts.flip_kinds(flips)
+    st.markdown(ablation_facts.flip_sentence(flips))
+    heard = flips.head(MOST_TRACKS)
+    player(
+        [
+            stored_track(row["root"], row["path"], ablation_facts.flip_title(row), ablation_facts.flip_caption(row))
+            for row in heard.to_dict("records")
+        ],
+        key="flips",
+    )
+    if len(flips) > MOST_TRACKS:
+        st.caption(f"The first {MOST_TRACKS} of {len(flips):,}, lost answers first; all are in the rows to take away.")
+    share.take_away(f"flips_{model}_{task}_{target}", flips)
+
+own = data.read(store, queries.own_effects, model, task, selection)
+doses, parts = data.derive(ablation_facts.doses, own), data.derive(ablation_facts.needed_and_enough, own)
+specific = data.read(store, queries.specificity, model, task)
+specific = specific[
+    (specific["operation"] == operation) & (specific["gain"].isna() if gain is None else specific["gain"] == gain)
+]
+has_dose = doses["dose"].nunique() > 2
+blocks = st.grid(2 if has_dose or len(parts) else 1, min_column_width=PAIR_WIDTH, gap="large")
+left, right = blocks.container(), blocks.container()
+if has_dose:
+    with left:
+        st.subheader("Dose", help="The more the neurons are turned down or up, the more should change, if they matter.")
+        draw.chart(
+            charts.dose_curve, doses, target, name=f"dose_{model}_{task}", data=own,
+            alt=f"Change of accuracy over gains for the neurons of {target}, with random controls",
+        )  # fmt: skip
+        st.caption("Vertical lines: 95 % interval. Band and dashed line: range and mean of the random controls.")
+if len(parts):
+    with right:
+        st.subheader(
+            "Needed, and enough?",
+            help="Needed: accuracy falls when the neurons are silenced or set to their mean. Enough: it stays when all "
+            "other neurons of their layers are set to theirs. Grey: the same done to random sets.",
+        )
+        draw.chart(
+            charts.parts_chart, ablation_facts.some_targets(parts, target, MOST_CLASSES),
+            name=f"needed_enough_{model}_{task}", data=own,
+            alt="Accuracy of each class untouched, without its neurons, and with them alone",
+        )  # fmt: skip
+        st.caption("Wide tick: untouched network. Lines: 95 % interval. Grey: range and mean of the random controls.")
+with right if has_dose and parts.empty else left:
+    st.subheader(
+        "Which choice is most specific?",
+        help="Mean change of a class by its own neurons, of the other classes by them (both less what controls did), "
+        "and the difference, with its bootstrap interval over classes.",
+    )
+    if specific.empty:
+        st.caption("Not computed: it needs at least one class with neurons of its own, and random controls.")
+    else:
+        st.markdown(ablation_facts.specific_sentence(specific))
+        draw.chart(
+            charts.specificity_chart, specific, name=f"specificity_{model}_{task}",
+            alt="Self effect, cross effect and their difference for every way of choosing neurons",
+        )  # fmt: skip
+
+attribution.show(store, model, task, target)
+with link_slot:
+    share.link(
+        "ablation",
+        {**scope.state, "selection": selection, "gain": key, "target": target, "beside": beside,
+         "attributed": st.query_params.get("attributed")},
+    )  # fmt: skip

@@ -1,0 +1,199 @@
+"""Coverage: how many classes have neurons of their own, beside chance, and what that hangs on."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.shared import address, data, draw, page, share, sidebar, tables
+from dashboard.shared.charts import by_task as overview_charts
+from dashboard.shared.text import facts, words
+from dashboard.views.coverage import charts
+from dashboard.views.coverage import facts as coverage_facts
+from db.reads import coverage as coverage_queries
+from db.reads import study
+
+PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
+
+scope = sidebar.choose()
+store, preset, task, model = scope.store, scope.preset, scope.task, scope.model
+page.head(
+    "Coverage",
+    "coverage",
+    "For how many classes of each task a model has neurons of their own, beside what the same search finds when the "
+    "labels are shuffled. Only what lies beyond the grey counts.",
+)
+coverage = data.read(store, study.coverage, preset)
+sql = coverage.attrs.get("sql")
+if scope.dataset is not None:
+    coverage = coverage[coverage["dataset"] == scope.dataset]
+if coverage.empty:
+    st.info(f"The preset {preset} was not run here.")
+    st.stop()
+for line in facts.beyond_chance(coverage):
+    st.markdown(line)
+quota = facts.quota_note(coverage, preset)
+if quota:
+    st.markdown(f":orange[:material/warning:] {quota}")
+
+
+def choose_point() -> None:
+    """Write the clicked model and task to the address."""
+    points = st.session_state["coverage_chart"].selection.point
+    if points:
+        address.go(model=points[0]["model"], task=points[0]["task"])
+
+
+pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
+draw.chart(
+    overview_charts.coverage_chart, coverage, "point", place=pair, name=f"coverage_{preset}",
+    key="coverage_chart", on_select=choose_point, selection_mode="point",
+    alt="Coverage of each task by model, over the interval that shuffled labels reach",
+)  # fmt: skip
+draw.chart(
+    overview_charts.count_chart, coverage, place=pair, name=f"neurons_{preset}",
+    alt="Class-specific neurons of each task by model, over the interval that shuffled labels reach",
+)  # fmt: skip
+bare = coverage[coverage["null_coverage_mean"].isna()]
+if len(bare):
+    st.caption(
+        f"Without a null, and so not drawn on the left: {words.listed(sorted(set(bare['task'])))}. "
+        "`--shuffles 200` computes it."
+    )
+st.caption("Grey: 2.5th to 97.5th percentile on shuffled labels; tick: their mean. Click a point for its task below.")
+
+st.subheader(words.plain(task))
+here = coverage[coverage["task"] == task]
+for line in coverage_facts.sentences(here):
+    st.markdown(line)
+curves = data.read(store, coverage_queries.curves, task, preset)
+if preset == "calibrated":
+    st.caption(
+        "No curve for `calibrated`: it keeps no fixed share of the neurons and has no bar to move; it asks for "
+        "evidence (q < 0.05), a lift of 2 and a rate of 2 %. The other two have curves:"
+    )
+    with st.container(horizontal=True):
+        for name in ("aape", "lape"):
+            st.page_link(
+                "views/coverage/coverage.py", label=f"Curves of {name}", icon=":material/show_chart:",
+                query_params={**{k: v for k, v in scope.state.items() if v is not None}, "preset": name},
+            )  # fmt: skip
+elif curves.empty:
+    st.caption(
+        "No curves were stored for this task. They are computed with `--shuffles` over 0, as "
+        "`python run_analysis.py --shuffles 200` does."
+    )
+else:
+    measure = address.choice("measure", list(charts.MEASURES), "coverage")
+    key = address.show("select_measure", measure)
+    st.segmented_control(
+        "Over the settings", list(charts.MEASURES), format_func=charts.MEASURES.__getitem__, key=key, required=True,
+        on_change=address.on_change("measure", key),
+    )  # fmt: skip
+    marked = coverage_facts.mark_own(curves, here)
+    pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
+    for setting, title in charts.SETTINGS.items():
+        drawn = coverage_facts.along(marked, setting)
+        draw.chart(
+            charts.curve_chart, drawn, setting, measure, place=pair, name=f"curve_{setting}", data=curves,
+            alt=f"{charts.MEASURES[measure]} of {task} over {title.lower()}, a line a model over its null",
+        )  # fmt: skip
+    shuffles = int(curves["n_shuffles"].max())
+    st.caption(
+        f"Ring: the setting of this store; on the left the bar stays there, on the right the share of neurons. Band "
+        f"and dashes in a model's colour: {shuffles} shuffles of the labels, 2.5th to 97.5th percentile and mean. A "
+        "line within its own band found nothing."
+    )
+
+st.markdown(f"**Classes of {words.plain(task)} without neurons in {words.plain(model)}**")
+empty = data.read(store, coverage_queries.classes_without, model, task, preset)
+if not len(here[here["model"] == model]):
+    st.caption(f"{words.plain(task)} was not scored with this preset.")
+elif empty.empty:
+    st.caption("None: every class has at least one.")
+else:
+    st.dataframe(
+        coverage_facts.class_table(empty, preset),
+        hide_index=True,
+        column_config={
+            "class_name": tables.COLUMNS["class_name"],
+            "n_clips": st.column_config.NumberColumn("Clips", help="Selection clips of the class."),
+            "small": st.column_config.TextColumn(
+                "Small", help=f"Fewer than {coverage_facts.SMALL_CLASS} selection clips: too few to find much."
+            ),
+            "others": st.column_config.TextColumn(
+                "Other selectors", help="Neurons that the other selectors choose for the class."
+            ),
+            "q_value": st.column_config.NumberColumn(
+                "Lowest q", format="%.2g",
+                help="Lowest q of the neurons that any selector chose for the class; none chosen, none known.",
+            ),
+            "n_top": st.column_config.NumberColumn(
+                "Fire most here", help="Neurons of the model that fire more in this class than in any other."
+            ),
+            "entropy_q_value": st.column_config.NumberColumn(
+                "Their lowest q", format="%.2g",
+                help="Lowest q of their entropies: below 0.05 at least one of them tells the classes apart, though not "
+                "clearly enough for the selector. In most tasks most neurons do.",
+            ),
+        },
+        placeholder="–",
+        alt=f"Classes of {task} for which {model} has no class-specific neuron",
+    )  # fmt: skip
+    share.take_away(f"classes_without_{preset}", empty)
+
+st.subheader(
+    "Does it hold?",
+    help="Left: is the rate in the class at least twice the other classes' on test clips too? Right: does the same "
+    "rule choose the same pairs of neuron and class on two halves of the clips?",
+)
+held = coverage[coverage["replicated_share"].notna()]
+stable = data.read(store, coverage_queries.stability, preset)
+stable = stable[stable["jaccard_mean"].notna() & stable["task"].isin(set(coverage["task"]))]
+pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
+if held.empty:
+    pair.caption("Nothing to hold: no pair was chosen, or no task here has test clips of its classes.")
+else:
+    draw.chart(
+        charts.replication_chart, held, place=pair, name=f"replicated_{preset}",
+        alt="Share of chosen pairs that hold on test clips by task and model, beside that of all pairs",
+    )  # fmt: skip
+if stable.empty:
+    pair.caption("No halves were compared, or none chose any pair.")
+else:
+    draw.chart(
+        charts.stability_chart, stable, place=pair, name=f"stability_{preset}",
+        alt="Overlap of the pairs chosen on two halves of the clips by task and model, beside chance",
+    )  # fmt: skip
+st.caption(
+    "Grey ticks: left, the share of all pairs that would hold by themselves (where it is as high, the selection added "
+    f"nothing); right, the overlap of sets of that size by chance. Grey points: fewer than {charts.FEW_PAIRS} pairs, "
+    "too few to tell."
+)
+gone = sorted(set(coverage["task"]) - set(held["task"]) | set(coverage["task"]) - set(stable["task"]))
+if gone and len(held) and len(stable):
+    st.caption(f"Missing on one side: {words.listed(gone, 6)}.")
+table = st.expander("The numbers", icon=":material/table:", on_change="rerun")
+if table.open:
+    with table:
+        shown = coverage.merge(
+            stable[["model", "task", "jaccard_mean", "jaccard_expected", "n_pairs_mean"]],
+            on=["model", "task"],
+            how="left",
+        )
+        st.dataframe(
+            tables.percent(shown, *coverage_facts.SHARES), hide_index=True, placeholder="–",
+            column_order=list(coverage_facts.COLUMNS),
+            column_config={
+                name: st.column_config.NumberColumn(title, format=form, help=meaning)
+                if form
+                else st.column_config.TextColumn(title, help=meaning)
+                for name, (title, form, meaning) in coverage_facts.COLUMNS.items()
+            },
+            alt="Coverage, counts, nulls, replication and stability of every model and task",
+        )  # fmt: skip
+        rows = pd.DataFrame(shown)
+        rows.attrs["sql"] = sql
+        share.take_away(f"table_{preset}", rows)
+
+share.link("coverage", {**scope.state, "measure": st.query_params.get("measure")})

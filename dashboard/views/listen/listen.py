@@ -1,0 +1,249 @@
+"""Listen: any sound through a model, and which of its neurons answer."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from dashboard.shared import address, data, draw, page, share, sidebar, tables
+from dashboard.shared import store as stores
+from dashboard.shared.player.player import Overlay, Track, player
+from dashboard.shared.text import words
+from dashboard.shared.text.glossary import TERMS
+from dashboard.views.listen import charts, sounds, uploads
+from dashboard.views.listen import facts as listen_facts
+from dashboard.views.listen import model as live
+from db.reads import clips, listen
+
+MOST_IN_TABLE, MOST_IN_STRIP, MOST_CLASSES, MOST_COLUMNS = 40, 14, 14, 160
+
+scope = sidebar.choose(show=("model", "dataset", "preset"), clears=sounds.CLEARS)
+store = scope.store
+page.head(
+    "Listen",
+    "listen",
+    "Play the model a sound: the page shows which neurons answer to it more than to almost any clip of the datasets, "
+    "when they do, and what classes of sound they usually speak for.",
+)
+
+
+@st.cache_data(scope="session", max_entries=8, show_spinner=False)
+def placed(
+    location: str, stamp: tuple[int, ...], model: str, dataset: str | None, sound_key: str,
+    _means: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int, list[str]] | None:  # fmt: skip
+    """Percentile of each neuron, how far beyond it lies, over how many clips of which datasets; None if unknown."""
+    percentiles, steps, n_clips, names = [], [], [], []
+    for row in data.read(store, listen.n_clips, dataset).to_dict("records"):
+        known = data.read(store, clips.percentiles, model, row["dataset"])
+        if known is not None:
+            levels, values = np.asarray(known[0], dtype=float), known[1]
+            percentiles.append(listen_facts.percentiles(_means, levels, values))
+            steps.append(listen_facts.beyond(_means, levels, values))
+            n_clips.append(row["n_clips"])
+            names.append(row["dataset"])
+    if not percentiles:
+        return None
+    return listen_facts.pooled(percentiles, n_clips), np.min(np.stack(steps), axis=0), sum(n_clips), names
+
+
+given, link_slot = sounds.choose(scope)
+sound = given.sound
+state: dict[str, object | None] = {**scope.state, "source": given.source, "clip": given.clip_id}
+
+
+def end() -> NoReturn:
+    """Offer the link and end the page."""
+    with link_slot:
+        share.link("listen", state)
+    st.stop()
+
+
+if sound is None:
+    st.info("Record, upload or choose a sound above; the model is loaded when it is first needed.")
+    end()
+if not isinstance(sound, uploads.Sound):
+    st.warning(words.plain(sound))
+    end()
+
+about = f"{sound.seconds:.1f} s, {sound.sample_rate / 1000:g} kHz"
+about += f", {sound.n_channels} channels averaged" if sound.n_channels > 1 else ""
+about += f"; only the first {uploads.MAX_SECONDS} s are used" if sound.shortened else ""
+player_slot = st.container()
+
+
+wav = uploads.wav(sound)
+
+
+def play(overlay: Overlay | None = None) -> None:
+    """Put the sound into its place."""
+    with player_slot:
+        player([Track(given.name, about, wav=wav, overlay=overlay)], key="listen_player")
+
+
+facts = data.read(store, listen.model_facts, scope.model)
+model = live.Model(scope.model, facts["weights_key"], facts["runs"])
+widths: list[int] = facts["layer_widths"]
+try:
+    with st.spinner(f"{words.plain(scope.model)} listens; the first time it has to be loaded …"):
+        answer = live.answer(model, sound)
+except live.NoAnswer as error:
+    play()
+    st.warning(f"{words.plain(scope.model)} cannot listen here: {words.plain(error)}.")
+    end()
+
+known = placed(store.location, store.stamp, scope.model, scope.dataset, sound.key, answer.mean)
+unknown = np.full(len(answer.mean), np.nan)
+percentile, step, n_clips, datasets = known or (unknown, unknown, 0, [])
+high = percentile > listen_facts.HIGH
+classes = data.read(store, listen.classes, scope.model, scope.preset, scope.dataset)
+pairs = data.read(store, listen.class_specific_pairs, scope.model, scope.preset, scope.dataset)
+top = listen_facts.strongest(percentile, step, answer.mean, answer.rate, widths, MOST_IN_TABLE)
+top = listen_facts.with_classes(top, pairs, classes)
+top.attrs.clear()
+
+layer = address.number("layer", int(top["layer"].iloc[0]), 0, len(widths) - 1)
+of_layer = top.loc[top["layer"] == layer, "neuron"]
+neuron = address.number("neuron", int(of_layer.iloc[0]) if len(of_layer) else 0, 0, widths[layer] - 1)
+state |= {"layer": layer, "neuron": neuron}
+shown = [(int(a), int(b)) for a, b in zip(top["layer"], top["neuron"], strict=True)][:MOST_IN_STRIP]
+if (layer, neuron) not in shown:
+    shown.append((layer, neuron))
+labels = {f"layer {a}, neuron {b}": (a, b) for a, b in shown}
+chosen = f"layer {layer}, neuron {neuron}"
+try:
+    traces = dict(zip(labels, live.patterns(model, sound, shown), strict=True))
+except live.NoAnswer as error:
+    play()
+    st.warning(words.plain(error))
+    end()
+trace = traces[chosen]
+peak = float(trace.activation.max(initial=0.0))
+strength = np.round(trace.activation * (255 / peak if peak > 0 else 0)).astype(np.uint8)
+play(Overlay(strength, trace.column_seconds, trace.band_edges_hz, chosen, peak))
+
+n_high, n_all = int(high.sum()), len(answer.mean)
+of = words.plain(datasets[0]) if len(datasets) == 1 else f"the {len(datasets)} datasets"
+compared = f"{n_clips:,} clips of {of}"
+if known:
+    st.markdown(
+        f"**{n_high:,}** of {n_all:,} neurons ({n_high / n_all:.1%}) answer more strongly than to 95\u00a0% of the "
+        f"{compared}; to an average clip of them 5\u00a0% do.",
+        help="By mean activation over the sound's tokens.",
+    )
+else:
+    st.info(
+        "The store holds no percentiles of this model here, so neurons are ranked by how often they fire; which of "
+        "them usually do is not known. This command adds what is missing:"
+    )
+    st.code(f"{stores.COMMAND} --model {scope.model}", language="bash")
+st.caption(
+    "One clip proves little: loudness, pitch, noise and the room drive neurons too, and neurons answer in groups. "
+    "Try sounds of the same kind that differ in everything else."
+)
+
+
+def choose_in_strip() -> None:
+    """Lay the clicked neuron over the clip."""
+    clicked = st.session_state["strip"].selection.neuron
+    if clicked and clicked[0]["name"] in labels:
+        a, b = labels[clicked[0]["name"]]
+        address.go(layer=a, neuron=b)
+
+
+def choose_in_table() -> None:
+    """Lay the neuron of the chosen row over the clip."""
+    for place in st.session_state[table_key].selection.rows:
+        address.go(layer=int(top["layer"].iloc[place]), neuron=int(top["neuron"].iloc[place]))
+
+
+st.subheader("When they answer", help="Mean over frequency; each row against its own peak, so rows do not compare.")
+st.caption("The neurons that answer most, over the clip's time. Click a row to lay the neuron over the picture above.")
+strip = listen_facts.over_time(
+    [one.activation for one in traces.values()], list(traces), trace.column_seconds, MOST_COLUMNS
+)
+draw.chart(
+    charts.time_chart, strip, chosen, sound.seconds, name="neurons_over_time", key="strip", on_select=choose_in_strip,
+    alt="Activation of the neurons that answer most, over the clip's time",
+)  # fmt: skip
+
+if known:
+    spoken = listen_facts.spoken_for(high, widths, pairs, classes)
+    spoken["label"] = spoken["class_name"].astype(str) + " · " + spoken["task"].astype(str)
+    st.subheader(
+        "Classes they speak for",
+        help=f"Of the neurons that {scope.preset} finds specific for a class, the share above their 95th "
+        "percentile here. p: as many or more in a random set with as many neurons in each layer; q over the "
+        "classes. Neurons answer in groups, so p is smaller than it should be: read the order, not the p.",
+    )
+    if spoken.empty:
+        st.caption(f"No class here has three class-specific neurons or more by {scope.preset}.")
+    else:
+        draw.chart(
+            charts.class_chart, spoken.head(MOST_CLASSES), name="classes_spoken_for", data=spoken,
+            alt="Share of each class's neurons that answer strongly, beside random neurons",
+        )  # fmt: skip
+        n_more = int((spoken["q_value"] < 0.05).sum())
+        st.caption(
+            f"{n_more} of {len(spoken)} classes with three neurons or more have more than random ones; the "
+            f"{min(len(spoken), MOST_CLASSES)} with the smallest p are drawn."
+        )
+    st.subheader("By layer", help="Share of a layer's neurons above their 95th percentile.")
+    draw.chart(
+        charts.layer_chart, listen_facts.by_layer(high, answer.rate, widths), name="answers_by_layer",
+        alt="Share of each layer's neurons that answer strongly",
+    )  # fmt: skip
+    st.caption("Dashed: an average clip of the datasets.")
+
+st.subheader("The neurons that answer most")
+table_key = f"top_{layer}_{neuron}"
+carried = {name: value for name, value in scope.state.items() if value is not None}
+links = [
+    address.relative("neuron", **carried, layer=a, neuron=b)
+    for a, b in zip(top["layer"], top["neuron"], strict=True)
+]  # fmt: skip
+st.dataframe(
+    tables.percent(top.assign(link=links), "activation_rate"),
+    hide_index=True,
+    key=table_key,
+    on_select=choose_in_table,
+    selection_mode="single-row",
+    column_order=[
+        "link", "layer", "percentile", "beyond", "activation_rate", "mean_activation", "lift", "q_value", "classes",
+    ],
+    column_config={
+        **tables.COLUMNS,
+        "link": st.column_config.LinkColumn("Neuron", display_text=r"neuron=(\d+)$", help="Opens the neuron's page."),
+        "layer": st.column_config.NumberColumn("Layer", help="From 0, the one nearest the sound."),
+        "percentile": st.column_config.NumberColumn(
+            "Percentile", format="%.1f", help=f"Share of the {compared} that drive the neuron less than this sound."
+        ),
+        "beyond": st.column_config.NumberColumn(
+            "Beyond", format="%.1f×",
+            help="How far over the median clip, in steps from the median to the 95th percentile: 1 is the 95th. The "
+            "least over the datasets.",
+        ),
+        "activation_rate": st.column_config.NumberColumn(
+            "Tokens above 0", format="%.0f%%", help="Share of the sound's tokens at which the neuron is active."
+        ),
+        "classes": st.column_config.ListColumn(
+            "Class-specific for", width="large", help=TERMS["class-specific"]
+        ),
+        "lift": st.column_config.NumberColumn("Lift", format="%.1f×", help=TERMS["lift"] + " Of the first."),
+        "q_value": st.column_config.NumberColumn("q", format="%.2g", help=TERMS["q"] + " Of the first."),
+        "mean_activation": st.column_config.NumberColumn("Mean activation", format="%.3g"),
+    },
+    height=min(38 + 35 * len(top), 388),
+    placeholder="–",
+    alt="The neurons that answer most to the sound",
+)  # fmt: skip
+share.take_away(
+    "neurons_that_answer",
+    pd.DataFrame(top.assign(classes=[", ".join(names) for names in top["classes"]])),
+)
+with link_slot:
+    share.link("listen", state)

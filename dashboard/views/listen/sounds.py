@@ -1,0 +1,146 @@
+"""Where a sound comes from: the microphone, a file, or the clips of the datasets."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from dashboard.shared import address, data, sidebar
+from dashboard.shared.player import clip
+from dashboard.shared.text import words
+from dashboard.views.listen import uploads
+from db.reads import clips, listen
+
+SOURCES = {"record": "Record", "upload": "Upload", "store": "From the datasets"}
+KINDS = ["wav", "flac", "ogg", "oga", "mp3", "aif", "aiff", "au"]
+RECORDED_RATE = 48_000
+MOST_FOUND = 200
+CLEARS = ("layer", "neuron")
+"""What the address says of another sound's neurons."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was chosen.
+
+    Attributes
+    ----------
+    source : str
+        One of `SOURCES`.
+    clip_id : int or None
+        Of a stored clip.
+    name : str
+        As the file or the store has it: untrusted.
+    sound : Sound, str or None
+        A text says why there is none; None: nothing was chosen yet.
+    """
+
+    source: str
+    clip_id: int | None
+    name: str
+    sound: uploads.Sound | str | None
+
+
+def choose(scope: sidebar.Scope) -> tuple[Given, DeltaGenerator]:
+    """Show the sources; return what was given, and a place for the page's link beside them."""
+    default = "store" if "clip" in st.query_params else "record"
+    source = address.choice("source", list(SOURCES), default)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        key = address.show("select_source", source)
+        st.segmented_control(
+            "Sound", list(SOURCES), format_func=SOURCES.__getitem__, key=key, required=True,
+            on_change=address.on_change("source", key, ("clip", *CLEARS)),
+        )  # fmt: skip
+        st.button(
+            "Surprise me", icon=":material/casino:", on_click=_surprise, args=(scope,), help="Any clip of the datasets."
+        )
+        st.space("stretch")
+        link_slot = st.container(width="content")
+    return (_stored(scope) if source == "store" else _own(source)), link_slot
+
+
+def _own(source: str) -> Given:
+    if source == "record":
+        given = st.audio_input("Record a sound", sample_rate=RECORDED_RATE, key="recorded", on_change=_forget)
+    else:
+        most = uploads.MAX_BYTES // 1_000_000
+        given = st.file_uploader("Upload a sound", KINDS, key="uploaded", on_change=_forget, max_upload_size=most)
+    st.caption(
+        f"The first {uploads.MAX_SECONDS} seconds are used. The sound goes to the machine that serves this page and no "
+        "further, and is forgotten when you leave."
+    )
+    if given is None:
+        return Given(source, None, "", None)
+    content = given.getvalue()
+    name = given.name if source == "upload" else "Your recording"
+    return Given(source, None, name, _decoded(hashlib.sha256(content).hexdigest(), content))
+
+
+def _stored(scope: sidebar.Scope) -> Given:
+    asked = st.query_params.get("clip", "")
+    wanted = (int(asked),) if asked.isdecimal() and len(asked) < 16 else ()
+    record = next(iter(data.read(scope.store, clips.clips, wanted).to_dict("records")), None) if wanted else None
+    if asked and record is None:
+        st.warning(f"The address asks for clip “{words.plain(asked)}”, which is not here.")
+    chosen = int(asked) if record is not None else None
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        typed = st.text_input("Find by label or file name", placeholder="rain", key="find_clip", width=220)
+        matches = data.read(scope.store, listen.find_clips, scope.dataset, typed, MOST_FOUND)
+        names = {
+            int(i): f"{d}: {p}" for i, d, p in zip(matches["clip_id"], matches["dataset"], matches["path"], strict=True)
+        }
+        if chosen is not None and record is not None:
+            names.setdefault(chosen, f"{record['dataset']}: {record['path']}")
+        key = address.show("select_clip", chosen)
+        st.selectbox(
+            f"Clip (the first {MOST_FOUND} found)" if len(matches) == MOST_FOUND else f"Clip ({len(matches)} found)",
+            list(names), format_func=names.__getitem__, key=key, placeholder="Choose a clip",
+            on_change=address.on_change("clip", key, CLEARS),
+        )  # fmt: skip
+    if record is None:
+        return Given("store", None, "", None)
+    root, path, labels = (str(record[name]) for name in ("root", "path", "labels"))
+    name = f"{path}, {labels}" if labels else path
+    try:
+        file = clip.resolve(root, path)
+    except ValueError:  # a NUL, which no path has
+        file = None
+    if file is None or not os.path.isfile(file):
+        return Given("store", chosen, name, f"The file {path} is no longer in {root}.")
+    return Given("store", chosen, name, _decoded(f"{file} {file.stat().st_mtime_ns}", file))
+
+
+@st.cache_data(scope="session", max_entries=4, show_spinner=False)
+def _decoded(key: str, _source: bytes | Path) -> uploads.Sound | str:
+    """The sound of bytes or of a file, or why there is none; ``key`` tells one from the other."""
+    try:
+        if isinstance(_source, bytes):
+            return uploads.decode(_source)
+        with _source.open("rb") as file:
+            return uploads.decode(file)
+    except uploads.BadSound as error:
+        return str(error)
+    except OSError as error:
+        return f"The file cannot be read ({error.strerror})."
+
+
+def _forget() -> None:
+    for name in CLEARS:
+        st.query_params.pop(name, None)
+
+
+def _surprise(scope: sidebar.Scope) -> None:
+    counts = data.read(scope.store, listen.n_clips, scope.dataset)
+    n = random.randrange(int(counts["n_clips"].sum()))
+    for dataset, n_clips in zip(counts["dataset"], counts["n_clips"], strict=True):
+        if n < n_clips:
+            _forget()
+            address.go(source="store", clip=data.read(scope.store, listen.nth_clip, dataset, n))
+            return
+        n -= int(n_clips)

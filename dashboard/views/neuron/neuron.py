@@ -1,0 +1,206 @@
+"""Neuron: one unit's whole life: its sounds, its classes, what they are worth, what it causes, others like it."""
+
+from __future__ import annotations
+
+import random
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.shared import address, data, draw, page, share, sidebar, tables
+from dashboard.shared.charts.common import class_order
+from dashboard.shared.text import words
+from dashboard.shared.text.glossary import TERMS
+from dashboard.views.neuron import charts, clips, facts, parts
+from db.reads import neuron_evidence as evidence
+from db.reads import neurons, study
+
+ANY_CLASS = "any class"
+PARTS = {
+    "worth": ("What it is worth", parts.worth),
+    "cause": ("What it causes", parts.cause),
+    "alike": ("Others like it", parts.alike),
+}
+
+scope = sidebar.choose(clears=("class", "clips"), clears_model=("layer", "neuron"))
+store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
+title = st.container()
+widths = data.read(store, study.layers, model).set_index("layer")["width"]
+classes = class_order(data.read(store, evidence.task_classes, model, task))
+class_name = address.optional("class", classes)
+specific = data.read(store, evidence.specific_neurons, model, task, preset, class_name)
+of_layer = specific["layer"].value_counts(sort=False)
+layer = address.number("layer", int(of_layer.idxmax()) if len(of_layer) else 0, 0, int(widths.index.max()))
+here = specific[specific["layer"] == layer]
+strongest = here.sort_values(["p_value", "lift"], ascending=[True, False], kind="stable")["neuron"]
+neuron = address.number("neuron", int(strongest.iloc[0]) if len(strongest) else 0, 0, int(widths[layer]) - 1)
+current_list = [int(one) for one in here["neuron"]]
+with title:
+    page.head(
+        f"Neuron {neuron} in layer {layer} of {words.plain(model)}",
+        "neuron",
+        "One neuron’s whole life: the sounds it answers to, the classes they belong to, how sure that is, what the "
+        "model loses without it, and the neurons most like it.",
+    )
+
+
+def choose_class() -> None:
+    """Write the class of the list to the address; “any” leaves it out."""
+    value = st.session_state["select_list_class"]
+    st.query_params.pop("class", None)
+    if value != ANY_CLASS:
+        address.go(**{"class": value})
+
+
+def choose_any() -> None:
+    """Go to a class-specific neuron of any layer."""
+    place = random.randrange(len(specific))
+    address.go(layer=int(specific["layer"].iloc[place]), neuron=int(specific["neuron"].iloc[place]))
+
+
+before = max((one for one in current_list if one < neuron), default=None)
+after = min((one for one in current_list if one > neuron), default=None)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    key = address.show("select_layer_number", layer)
+    st.number_input(
+        "Layer", 0, int(widths.index.max()), step=1, key=key, width=100,
+        on_change=address.on_change("layer", key, ("neuron",)),
+    )  # fmt: skip
+    key = address.show("select_neuron_number", neuron)
+    st.number_input(
+        "Neuron", 0, int(widths[layer]) - 1, step=1, key=key, width=130, on_change=address.on_change("neuron", key)
+    )
+    for label, icon, target in [
+        ("Previous", ":material/chevron_left:", before), ("Next", ":material/chevron_right:", after)
+    ]:  # fmt: skip
+        st.button(
+            label, icon=icon, disabled=target is None, on_click=address.go,
+            kwargs={"layer": layer, "neuron": target}, help="In the list of this layer’s class-specific neurons.",
+        )  # fmt: skip
+    st.button(
+        "Any", icon=":material/casino:", disabled=specific.empty, on_click=choose_any,
+        help="A class-specific neuron at random, of any layer.",
+    )  # fmt: skip
+    key = address.show("select_list_class", class_name or ANY_CLASS)
+    st.selectbox("In the list of", [ANY_CLASS, *classes], key=key, on_change=choose_class, width=130)
+    st.space("stretch")
+    link_slot = st.container(width="content")
+
+answers = data.read(store, neurons.neuron, model, layer, neuron)
+selectivity = data.read(store, neurons.neuron_selectivity, model, layer, neuron)
+pairs = data.read(store, neurons.neuron_classes, model, layer, neuron)
+pairs = pairs[pairs["preset"] == preset]
+standing = selectivity[selectivity["task"] == task]
+st.markdown(
+    facts.headline(pairs, standing.iloc[0].to_dict() if len(standing) else None, task, preset),
+    help=f"**Class-specific**: {TERMS['class-specific']} **Lift**: {TERMS['lift']} Its 95 % interval "
+    f"stands in brackets. **q**: {TERMS['q']} **Entropy**: {TERMS['entropy']}",
+)
+position = f"number {current_list.index(neuron) + 1} of" if neuron in current_list else "not among"
+st.caption(
+    f"{position.capitalize()} the {len(current_list):,} neurons of layer {layer} that {preset} finds class-specific "
+    f"for {words.plain(class_name or ANY_CLASS)} of {words.plain(task)}."
+)
+state: dict[str, object | None] = {**scope.state, "class": class_name, "layer": layer, "neuron": neuron}
+
+
+def small_charts(names: list[str]) -> None:
+    """A small chart for each of these tasks."""
+    grid = st.grid(min_column_width=390, gap="medium")
+    for name in names:
+        shown = facts.bars(answers[answers["task"] == name], pairs[pairs["task"] == name])
+        with grid.container():
+            st.markdown(f"**{words.plain(name)}**")
+            spec = charts.class_bars(shown)
+            st.vega_lite_chart(spec, key=f"bars_{name}", alt=f"Activation probability over the classes of {name}")
+
+
+def its_classes() -> None:
+    """Activation probability over the classes of every task, the chosen one first."""
+    st.subheader("Which classes it answers to", help=f"**Activation probability**: {TERMS['activation probability']}")
+    first, rest = facts.task_order(answers, pairs, task)
+    if not first:
+        st.caption("No task has been scored for this neuron.")
+        return
+    if task in first:
+        st.markdown(f"**{words.plain(task)}**")
+        draw.chart(
+            charts.class_chart,
+            facts.bars(answers[answers["task"] == task], pairs[pairs["task"] == task]),
+            name=f"probabilities_{model}_{layer}_{neuron}",
+            data=answers,
+            alt=f"Activation probability over the classes of {task}",
+        )
+    st.caption(
+        f":orange[■] class-specific by {preset}, with its lift; dashed line: mean of the classes. Each task has its "
+        "own vertical scale. Point at a bar for the interval of its lift, q and the number of clips."
+    )
+    small_charts([name for name in first if name != task])
+    if rest:
+        none = "in none of which it is class-specific"
+        folded = st.expander(f"{len(rest)} more tasks, {none}", on_change="rerun", key="more_tasks")
+        if folded.open:
+            with folded:
+                small_charts(rest)
+    if len(pairs):
+        folded = st.expander("What holds its classes up, as a table", on_change="rerun", key="pairs_table")
+        if folded.open:
+            with folded:
+                pairs_table()
+
+
+def pairs_table() -> None:
+    """All classes that the preset finds the neuron specific for, with what holds them up."""
+    folds = pairs["n_folds_held"].astype("object").where(pairs["n_folds"].notna())
+    rows = pairs.assign(
+        interval=[facts.lift_text(row) for row in pairs.to_dict("records")],
+        replicated=pairs["replicated"].map(tables.yes_no),
+        folds=[
+            "–" if pd.isna(held) else f"{int(held)} of {int(n)}"
+            for held, n in zip(folds, pairs["n_folds"], strict=True)
+        ],
+        share_of_draws=100 * pairs["share_of_draws"],
+    )
+    st.dataframe(
+        tables.percent(rows, "activation_probability"),
+        hide_index=True,
+        column_order=[
+            "task", "class_name", "activation_probability", "interval", "q_value", "replicated", "folds",
+            "share_of_draws", "explained_by",
+        ],
+        column_config={
+            **tables.COLUMNS,
+            "task": "Task",
+            "interval": st.column_config.TextColumn("Lift [95 %]", help=TERMS["lift"]),
+            "folds": st.column_config.TextColumn("Held in folds", help="Folds in which the lift is at least 2."),
+            "share_of_draws": st.column_config.NumberColumn(
+                "Other draws", format="%.0f%%", help="Of other draws of our split, how many choose the pair again."
+            ),
+            "explained_by": st.column_config.TextColumn(
+                "Explained by", help="The confound without which its evidence is gone; empty: none of the three."
+            ),
+        },
+        height=min(38 + 35 * len(rows), 390),
+        placeholder="–",
+        alt="The classes that the neuron is specific for",
+    )  # fmt: skip
+    share.take_away(f"classes_{model}_{layer}_{neuron}", pairs)
+
+
+of_task = answers.loc[answers["task"] == task, "dataset"]
+state["clips"] = clips.show(
+    store, model, task, layer, neuron, scope.dataset, str(of_task.iloc[0]) if len(of_task) else ""
+)
+its_classes()
+part = address.choice("part", list(PARTS), next(iter(PARTS)))
+key = address.show("select_part", part)
+st.space("small")
+st.segmented_control(
+    "More about it", list(PARTS), format_func=lambda name: PARTS[name][0], key=key, required=True,
+    on_change=address.on_change("part", key), label_visibility="collapsed",
+)  # fmt: skip
+n_neurons = int(widths.sum())
+one = parts.One(store, model, task, preset, layer, neuron, n_neurons, tuple(classes))
+PARTS[part][1](one, answers[answers["task"] == task], selectivity, pairs[pairs["task"] == task])
+with link_slot:
+    share.link("neuron", {**state, "part": part})

@@ -1,0 +1,255 @@
+"""Overview: the study at a glance, and where to go on."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.shared import address, data, draw, page, share, sidebar, tables
+from dashboard.shared.charts import ablation
+from dashboard.shared.charts import by_task as charts
+from dashboard.shared.text import facts, words
+from dashboard.shared.text.glossary import TERMS
+from dashboard.views.overview import facts as overview_facts
+from db.reads import coverage as coverage_queries
+from db.reads import study
+
+ALL_TASKS = "all tasks (mean)"
+MOST_RUNS = 3
+PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
+
+scope = sidebar.choose(show=("preset",))
+store, preset = scope.store, scope.preset
+models = data.read(store, study.models)
+totals = data.read(store, study.store_facts)
+coverage = data.read(store, study.coverage, preset)
+probe = data.read(store, coverage_queries.probes)
+ablated = data.read(store, coverage_queries.ablated_tasks)
+
+page.head("Audio neuron atlas", "overview")
+st.markdown(
+    "An atlas of what single neurons inside audio transformers listen to: for each neuron, how "
+    "often it fires on rain, on anger, on middle C. A neuron that fires clearly more for one class "
+    "of sound than for the others is called *class-specific*, and every count here stands "
+    "beside what the same search finds when the labels are shuffled."
+)
+tiles = st.grid(4, min_column_width=130)
+for label, key in (("Models", "n_models"), ("Neurons", "n_neurons"), ("Tasks", "n_tasks"), ("Clips", "n_clips")):
+    tiles.metric(label, f"{totals[key]:,}", border=True)
+with st.container(gap="xxsmall"):
+    for line in facts.beyond_chance(coverage):
+        st.markdown(line)
+
+st.subheader("Start here")
+steps = st.grid(3, min_column_width=260)
+for name, icon, question, answer in overview_facts.PLACES:
+    with steps.container(border=True, gap="xxsmall", height="stretch"):
+        st.page_link(
+            f"views/{name}/{name}.py",
+            label=f"**{question}**",
+            icon=f":material/{icon}:",
+            query_params={"preset": preset},
+        )
+        st.caption(answer)
+paper = st.expander("Where are the paper's figures?", icon=":material/article:", on_change="rerun")
+if paper.open:
+    with paper:
+        st.caption(
+            "Kawamura, Niizumi, Ono: What Do Neurons Listen To? arXiv 2602.15307 (2026). Each link asks this store the "
+            "same question; their selector is `aape`."
+        )
+        names = [str(name) for name in models["name"]]
+        results = st.grid(2, min_column_width=PAIR_WIDTH, gap="xxsmall")
+        for figure in overview_facts.figures(names, data.read(store, study.tasks), preset, ablated):
+            with results.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+                st.page_link(
+                    f"views/{figure.page}/{figure.page}.py", label=figure.title, icon=":material/arrow_forward:",
+                    query_params=figure.state, disabled=bool(figure.missing), help=f"Opens {figure.shows}.",
+                )  # fmt: skip
+                if figure.missing:
+                    st.caption(f"{figure.missing}.")
+
+st.subheader(
+    "Coverage and class-specific neurons by task",
+    help="\n\n".join(f"**{name}**: {TERMS[name]}" for name in ("class-specific", "coverage", "null")),
+)
+if coverage.empty:
+    st.caption(f"No task has been scored with the preset {preset}.")
+else:
+    pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
+    draw.chart(
+        charts.coverage_chart, coverage, place=pair, name="coverage",
+        alt="Coverage of each task by model, with the shuffled-label null's interval",
+    )  # fmt: skip
+    draw.chart(
+        charts.count_chart, coverage, place=pair, name="class_specific_neurons",
+        alt="Class-specific neurons of each task by model, with the shuffled-label null's interval",
+    )  # fmt: skip
+    n_bare = int(coverage["null_coverage_mean"].isna().sum())
+    bare = f" {n_bare} without a null are not drawn on the left." if n_bare else ""
+    st.caption(
+        "Points and bars: measured. Grey: what the same selection reaches on shuffled labels "
+        "(2.5th to 97.5th percentile; tick: mean). Only what lies beyond the grey counts as found." + bare
+    )
+    quota = facts.quota_note(coverage, preset)
+    if quota:
+        st.caption(quota)
+    numbers = st.expander("The numbers", icon=":material/table:", on_change="rerun")
+    if numbers.open:
+        shown = coverage.drop(columns=["dataset", "preset", "settings_json"])
+        shares = [n for n in shown if "coverage" in n or n.startswith("replicated_share")]
+        with numbers:
+            st.dataframe(
+                tables.percent(shown, *shares),
+                hide_index=True,
+                column_config={
+                    name: st.column_config.NumberColumn(
+                        name.removeprefix("n_").replace("_", " ").capitalize(),
+                        format="%.0f%%" if name in shares else None,
+                    )
+                    for name in shown.columns[2:-1]
+                },
+                placeholder="–",
+                alt="Coverage and counts of every model and task",
+            )
+            share.take_away(f"coverage_{preset}", coverage)
+
+pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
+with pair.container():
+    st.subheader(
+        "By layer",
+        help="Share of each layer's neurons that are class-specific in a task; over all tasks, the "
+        "mean of their shares.",
+    )
+    names = list(dict.fromkeys(coverage["task"]))
+    task = address.choice("layer_task", [ALL_TASKS, *names], ALL_TASKS)
+    address.select("Counted over", "layer_task", [ALL_TASKS, *names], task)
+    by_layer = data.read(store, coverage_queries.specific_by_layer, preset)
+    if task != ALL_TASKS:
+        by_layer = by_layer[by_layer["task"] == task]
+    if by_layer.empty:
+        st.caption("No class-specific neurons were stored.")
+    else:
+        counted = coverage if task == ALL_TASKS else coverage[coverage["task"] == task]
+        n_neurons = dict(zip(models["name"], models["n_neurons"], strict=True))
+        draw.chart(
+            charts.layer_chart,
+            facts.shares_by_layer(by_layer),
+            facts.null_shares(counted, n_neurons),
+            alt="Share of class-specific neurons by layer, a line a model",
+            name="neurons_by_layer",
+            data=by_layer,
+        )
+        st.caption("Dashed: mean of the shuffled-label null, known for the whole model only.")
+with pair.container():
+    st.subheader(
+        "Probe",
+        help="Accuracy of a linear classifier on the model's frozen features, on test clips. "
+        "It tells whether the model knows the classes at all. Where clips have several labels, the mean "
+        "average precision over the classes.",
+    )
+    if probe.empty:
+        st.caption("No probe was trained.")
+    else:
+        draw.chart(
+            charts.probe_chart,
+            probe,
+            alt="Accuracy, or mean average precision, of each task's probe by model, with interval and chance",
+            name="probes",
+            data=probe,
+        )
+        several = " A mean average precision has none." if (probe["metric"] != "accuracy").any() else ""
+        st.caption(f"Thin lines: 95 % Wilson interval over the test clips.{several}")
+
+st.subheader(
+    "Strongest ablation",
+    help="The class-specific neurons of one class are silenced (or scaled) and the probe is asked "
+    "again. An effect is believed when q < 0.05, its interval leaves out 0, and it lies outside "
+    "the range of equally large random sets.",
+)
+biggest = data.read(store, coverage_queries.strongest_effects)
+if biggest.empty:
+    st.caption("No neurons were ablated in the runs of this store.")
+else:
+    n_believed = int(biggest["believable"].sum())
+    if n_believed < len(biggest):
+        st.caption(
+            f"{'No model has' if not n_believed else f'{n_believed} of {len(biggest)} models have'} an effect that "
+            "stands; for the others the largest of many is shown, which is expected to be large by chance."
+        )
+    pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium", vertical_alignment="center")
+    draw.chart(
+        ablation.ablation_chart, biggest.assign(label=biggest["model"]), place=pair, name="strongest_ablations",
+        data=biggest, alt="Largest believable ablation effect of each model, over its random controls",
+    )  # fmt: skip
+    spoken = pair.container()
+    for row in biggest.to_dict("records"):
+        note = "" if row["believable"] else " *Not believable: no effect of this model stands.*"
+        spoken.markdown(f"**{words.plain(row['model'])}**. {facts.ablation_sentence(row)}{note}")
+
+st.subheader("Read with care")
+warnings = data.read(store, study.warnings)
+problems = data.read(store, study.problems)
+runs = data.read(store, study.runs)
+lacking = facts.not_measured(coverage, probe, ablated)
+with st.container(gap="xsmall"):
+    for kind in overview_facts.warning_kinds(warnings).to_dict("records"):
+        icon = ":orange[:material/warning:]" if kind["grave"] else ":gray[:material/info:]"
+        n_tasks = len(kind["tasks"])
+        st.markdown(
+            f"{icon} **{kind['title']}** ({n_tasks} {'task' if n_tasks == 1 else 'tasks'}: "
+            f"{words.listed(kind['tasks'], 3)}). {kind['meaning']}"
+        )
+    for line in overview_facts.missing_kinds(lacking):
+        st.markdown(f":gray[:material/do_not_disturb_on:] {line}")
+missing = pd.concat([lacking, facts.run_notes(runs)], ignore_index=True)
+care = {
+    "Warnings": (warnings, "Every warning, word for word"),
+    "Not measured": (missing, "What a task lacks, and why a place on a page may be empty"),
+    "Problems": (problems, "Files that were left out or lack something"),
+}
+LABELS = {"missing": "What is missing, or what was done instead"}
+for name, (rows, meaning) in care.items():
+    folded = st.expander(f"{name} ({len(rows)})", icon=":material/info:", on_change="rerun")
+    if folded.open:
+        with folded:
+            st.caption(meaning + "." if len(rows) else "None.")
+            if len(rows):
+                titles = {column: LABELS.get(column, column.capitalize()) for column in rows}
+                st.dataframe(rows, hide_index=True, column_config=titles, alt=meaning)
+                share.take_away(f"{name.lower().replace(' ', '_')}", rows)
+
+st.subheader("Runs")
+for row in runs.head(MOST_RUNS).to_dict("records"):
+    st.caption(facts.run_sentence(row))
+if len(runs) > MOST_RUNS:
+    st.caption(f"and {len(runs) - MOST_RUNS:,} earlier ones, in the table.")
+with st.container(horizontal=True):
+    table = st.expander("Runs as a table", icon=":material/table:", on_change="rerun")
+    registered = st.expander("Models", icon=":material/memory:", on_change="rerun")
+if table.open:
+    with table:
+        shown = runs.drop(columns=["config_json", "versions_json", "notes_json"])
+        st.dataframe(
+            shown,
+            hide_index=True,
+            column_config={name: name.replace("_", " ").capitalize() for name in shown},
+            placeholder="–",
+            alt="When each model was measured, how long it took, and on what device",
+        )
+        share.take_away("runs", runs)
+if registered.open:
+    with registered:
+        titles = {name: name.removeprefix("n_").replace("_", " ").capitalize() for name in models}
+        st.dataframe(models, hide_index=True, column_config=titles, alt="The models of this store")
+        share.take_away("models", models)
+settings = st.expander("Settings and versions of each run", icon=":material/tune:", on_change="rerun")
+if settings.open:
+    with settings:
+        for row in runs.to_dict("records"):
+            st.caption(f"Run {row['run_id']}, {words.plain(row['model'])}")
+            st.code(facts.settings_text(row["config_json"]), language="json", height=220)
+            if row.get("versions_json"):
+                st.code(facts.settings_text(row["versions_json"]), language="json")
+
+share.link("", {**scope.state, "layer_task": None if task == ALL_TASKS else task})

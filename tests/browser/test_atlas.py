@@ -212,7 +212,7 @@ def test_back_leads_through_pages_and_states(address: str, tab: Page) -> None:
     expect(tab.locator("h1")).not_to_have_text(one)
     settle(tab)
     back_to(tab, lambda: tab.locator("h1").inner_text() == one)
-    back_to(tab, lambda: "/heatmap" in tab.url)
+    back_to(tab, lambda: "/heatmap" in tab.url and first.is_visible())
     expect(first).to_be_visible()
     wait_until(tab, lambda: state(tab).get("class") == "anger", "the address lacks what the page shows")
 

@@ -50,7 +50,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append({"file": f"{i:03}.flac", "split": split, "pitch": str(note)})
     write_manifest(folder, rows)
     path = tmp_path_factory.mktemp("store") / "atlas.db"
-    assert run("--data-dir", folder, "--db", path, "--stages", "extract,score") == 0
+    assert run("--model", "nano-ssl", "--data-dir", folder, "--db", path, "--stages", "extract,score") == 0
     return path
 
 

@@ -20,7 +20,6 @@ from pathlib import Path
 if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process without a traceback
     _on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from core.ablation.targets import Choice
 from core.datasets import report
 from core.datasets.scan import Scan
 from core.datasets.task import Task
@@ -142,7 +141,7 @@ def study_task(study: Study, task: Task, matrices: Activations) -> None:
     """Score one task beside its nulls, tell how well a linear head does, and what it loses without which neurons."""
     config, of = study.config, TaskStudy(study, task, matrices)
     score = Score(of)
-    ablations = [Ablate(of, choice, way) for choice in map(Choice.of, config.ablate) for way in config.operations()]
+    ablations = [Ablate(of, choice, way) for choice in config.choices() for way in config.operations()]
     others = [Head(of), Attribute(of), *ablations]
     todo = [stage for stage in (score, *others) if stage.wanted and not study.store.is_done(stage.key)]
     if not todo:

@@ -352,6 +352,13 @@ class Ablation:
     flips : DataFrame
         Clips whose prediction the set itself changed: ``clip_index`` (position in ``DatasetRecord.clips``),
         ``predicted_before``, ``predicted_after`` (class names). Empty where clips have several labels.
+    outcomes : DataFrame
+        The effect taken apart (`core.ablation.outcomes`): ``position`` (row of ``effects``), ``outcome``, its number
+        with nothing changed, the change, the same of the controls, what goes beyond them, with interval, p and q.
+    of_controls : DataFrame
+        ``position``, ``draw``, and a column for each outcome of the frozen head: its change under each random set.
+    clips : DataFrame
+        Every clip's own change: `core.ablation.outcomes.Outcomes.clips`.
     """
 
     task: str
@@ -363,6 +370,9 @@ class Ablation:
     control_deltas: FloatArray
     operation: str = "scale"
     flips: pd.DataFrame = field(default_factory=pd.DataFrame)
+    outcomes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    of_controls: pd.DataFrame = field(default_factory=pd.DataFrame)
+    clips: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Change a class's neurons, and see what the linear head loses, beside as many random neurons.
 
-The head is never refitted to a changed network: frozen features, frozen head, one thing changed (paper,
-section on ablation). `core.ablation.targets` says which neurons, `core.ablation.operations` what is done to them,
-`core.ablation.controls` what they are held against, `core.ablation.conditions` runs it,
-`core.ablation.effects` tells what was lost.
+Frozen features, frozen head, one thing changed (paper, section on ablation); and heads that are fitted again to the
+changed network, which tell what it still holds. `core.ablation.targets` says which neurons,
+`core.ablation.operations` what is done to them, `core.ablation.controls` what they are held against,
+`core.ablation.refitted` which heads are fitted again, `core.ablation.conditions` runs it, `core.ablation.outcomes` and
+`core.ablation.effects` tell what was lost.
 """
 
 from __future__ import annotations
@@ -14,25 +15,25 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.ablation.answers import Answers
-from core.ablation.conditions import Asked, Inquiry, ask_all
+from core.ablation.conditions import Asked, Embeddings, Inquiry, ask_all
 from core.ablation.controls import Cells, draw_controls
-from core.ablation.effects import Controls, Resamples, compare, correct_for_many, flips, hits
+from core.ablation.effects import Controls, Resamples, best_classes, compare, correct_for_many, flips, hits
 from core.ablation.operations import Operation
+from core.ablation.outcomes import Beside, Clips, Outcomes
+from core.ablation.refitted import N_CONTROLS, NAMES, Refitting
 from core.ablation.targets import Target, choose_targets
 from core.datasets.task import Task
 from core.encoders.base import Encoder
+from core.evidence.intervals import sampling_units
 from core.probes.fit import Part, Probe
 from core.probes.linear import LinearHead
 from core.recording.passes import Passes
 from core.results import Ablation, FloatArray, IntArray, Mask
 
 __all__ = ["Known", "Part", "Plan", "Setting", "Sweep", "Target", "choose_targets"]
-
-
-ALPHA = 0.05
-"""Below it an effect's q stands."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,6 @@ class Setting:
     operation : Operation
     n_controls, n_activity_controls : int
         Random sets for each group of targets, matched in layer, and in activity too.
-    fewer_controls : int
-        So many of each family where no effect stands (q < 0.05) that more could be held against; 0 = always all.
     control_layers : str
         ``task``: targets of one selection and size share their controls, which have that size and
         the targets' mean layer profile; ``target``: each target has its own, of exactly its layers.
@@ -56,7 +55,6 @@ class Setting:
     operation: Operation = field(default_factory=Operation)
     n_controls: int = 20
     n_activity_controls: int = 0
-    fewer_controls: int = 0
     control_layers: str = "task"
     seed: int = 0
     passes: Passes = field(default_factory=Passes)
@@ -76,12 +74,15 @@ class Known:
         For each part further heads (`core.probes.refits`), as many a part; empty = none.
     groups : ndarray of int, shape (n_clips of the dataset,), or None
         Group of each clip (speaker, source), -1 where it is not known.
+    refitting : Refitting or None
+        On what heads are fitted again to the changed network; None = on nothing.
     """
 
     rate: FloatArray | None = None
     means: FloatArray | None = None
     refits: Sequence[Sequence[LinearHead]] = ()
     groups: IntArray | None = None
+    refitting: Refitting | None = None
 
 
 def classes_with_clips(task: Task, least: int) -> set[str]:
@@ -196,19 +197,17 @@ class Plan:
             sets += [control for drawn in families for control in drawn]
         return cls(sets, *where)
 
+    def every_control(self, target: int, most: int | None = None) -> IntArray:
+        """Which of the sets are a target's controls, of both families; at most so many of each."""
+        families = (self.controls[target], self.activity_controls[target])
+        return np.concatenate([np.arange(len(self.sets))[family][:most] for family in families])
+
     @property
-    def conditions(self) -> list[int]:
-        """Which of the sets to run."""
-        of_controls = {i for part in (*self.controls, *self.activity_controls) for i in range(part.start, part.stop)}
-        return [*range(len(self.controls)), *sorted(of_controls)]
-
-    def with_fewer(self, n: int) -> Plan:
-        """With at most the first n controls of each family."""
-
-        def cut(parts: list[slice]) -> list[slice]:
-            return [slice(part.start, min(part.stop, part.start + n)) for part in parts]
-
-        return Plan(self.sets, cut(self.controls), cut(self.activity_controls))
+    def refitted(self) -> list[int]:
+        """The sets for which heads are fitted again: the targets' and some of their controls."""
+        targets = range(len(self.controls))
+        controls = {int(i) for target in targets for i in self.every_control(target, N_CONTROLS)}
+        return [*targets, *sorted(controls)]
 
 
 @dataclass(frozen=True)
@@ -246,7 +245,9 @@ class Sweep:
     @property
     def n_passes(self) -> int:
         """Forward passes, clips times conditions."""
-        return len(self.clips) * len(self.plan.sets)
+        refitting = self.known.refitting
+        n_refitted = len(refitting.every) * len(self.plan.refitted) if refitting else 0
+        return len(self.clips) * len(self.plan.sets) + n_refitted
 
     def run(
         self,
@@ -270,26 +271,43 @@ class Sweep:
         -------
         list of Ablation, one a target
         """
-        setting, known, layer_widths = self.setting, self.known, self.encoder.layer_widths
-        changes = [setting.operation.change(s, layer_widths, known.means) for s in self.plan.sets]
-        n_best, n_heads = int(self._members.sum(axis=1).max()), 1 + len(known.refits[0] if known.refits else ())
-        answers = Answers.open(folder, n_heads, len(changes), len(self.clips), n_best)
-        asked = [
-            Asked(part.clips, [part.head, *(known.refits[i] if known.refits else ())])
+        widths, means, plan = self.encoder.layer_widths, self.known.means, self.plan
+        changes = [self.setting.operation.change(neurons, widths, means) for neurons in plan.sets]
+        done = 0
+
+        def fill(answers: Answers, asked: Sequence[Asked], conditions: Sequence[int]) -> None:
+            report = None if progress is None else lambda: progress(done + answers.n_done)
+            ask(self.encoder, self.task.scan, asked, Inquiry(changes, conditions, answers, self.setting.passes), report)
+
+        refitted: list[dict[int, list[LinearHead]]] = [{} for _ in self.parts]
+        if refitting := self.known.refitting:
+            n_features = self.parts[0].head.weight.shape[1]
+            of_train = Answers.open(folder and folder / "train", 1, len(changes), len(refitting.every), n_features)
+            fill(of_train, [Asked(refitting.every, [Embeddings()])], plan.refitted)
+            done = of_train.n_done
+            refitted = self._refit(refitting, of_train)
+        n_heads = 1 + self.n_resampled + len(NAMES) * bool(refitting)
+        answers = Answers.open(folder, n_heads, len(changes), len(self.clips), len(self.task.class_names))
+        fill(answers, [self._asked(i, refitted[i]) for i in range(len(self.parts))], range(len(changes)))
+        return self._ablations(answers.values)
+
+    @property
+    def n_resampled(self) -> int:
+        """Heads of each part that were fitted again on resampled clips of the network as it is."""
+        return len(self.known.refits[0]) if self.known.refits else 0
+
+    def _refit(self, refitting: Refitting, of_train: Answers) -> list[dict[int, list[LinearHead]]]:
+        """For each part, and each condition with nothing changed at the end: heads fitted again to it."""
+        unablated = len(self.plan.sets)
+        conditions, embeddings = [*self.plan.refitted, unablated], of_train.values[0]
+        return [
+            {c: refitting.heads(i, part.head, np.asarray(embeddings[c])) for c in conditions}
             for i, part in enumerate(self.parts)
         ]
 
-        def run(plan: Plan) -> list[Ablation]:
-            report = None if progress is None else lambda: progress(answers.n_done)
-            inquiry = Inquiry(changes, plan.conditions, answers, setting.passes)
-            ask(self.encoder, self.task.scan, asked, inquiry, report)
-            return self._effects(plan, answers)
-
-        if 0 < setting.fewer_controls < max(setting.n_controls, setting.n_activity_controls):
-            ablations = run(self.plan.with_fewer(setting.fewer_controls))
-            if not any((ablation.effects["q_value"] < ALPHA).any() for ablation in ablations):
-                return ablations
-        return run(self.plan)
+    def _asked(self, i: int, refitted: dict[int, list[LinearHead]]) -> Asked:
+        resampled = self.known.refits[i] if self.known.refits else ()
+        return Asked(self.parts[i].clips, [self.parts[i].head, *resampled], refitted)
 
     @cached_property
     def _members(self) -> Mask:
@@ -297,26 +315,51 @@ class Sweep:
         return self.task.members[self.clips]
 
     @cached_property
-    def _resamples(self) -> Resamples:
-        groups = self.known.groups
-        return Resamples.of(self._members, None if groups is None else groups[self.clips], self.setting.seed)
+    def _groups(self) -> IntArray | None:
+        """Group of each clip that is run, where known."""
+        return None if self.known.groups is None else self.known.groups[self.clips]
 
-    def _effects(self, plan: Plan, answers: Answers) -> list[Ablation]:
-        """What the answers tell of each target."""
-        members, class_names, operation = self._members, self.task.class_names, self.setting.operation
-        before = hits(answers.values[:, -1], members)
-        results = []
-        for i, target in enumerate(self.targets):
-            after, first_head = hits(answers.values[:, i], members), answers.values[0]
-            controls = Controls(
-                hits(first_head[plan.controls[i]], members), hits(first_head[plan.activity_controls[i]], members)
-            )
-            effects, control_deltas = compare(before, after, controls, members, class_names, self._resamples)
-            flipped = flips(first_head[-1], first_head[i], self.clips, members, class_names)
-            results.append(
-                Ablation(
-                    self.task.name, target.selection, target.name, operation.gain, target.neurons, effects,
-                    control_deltas, operation.name, flipped,
-                )
-            )  # fmt: skip
-        return correct_for_many(results)
+    @cached_property
+    def _resamples(self) -> Resamples:
+        return Resamples.of(self._members, self._groups, self.setting.seed)
+
+    def _ablations(self, logits: NDArray[np.float32]) -> list[Ablation]:
+        """What the answers, (n_heads, n_conditions + 1, n_clips, n_classes), tell of each target."""
+        told = Outcomes.of(logits, self.n_resampled, self._beside, self._asked_about)
+        n_heads = 1 + self.n_resampled
+        return correct_for_many([self._ablation(i, logits[:n_heads], told) for i in range(len(self.targets))])
+
+    @cached_property
+    def _beside(self) -> Beside:
+        n_targets = len(self.targets)
+        return Beside(range(n_targets), [self.plan.every_control(i) for i in range(n_targets)])
+
+    @cached_property
+    def _asked_about(self) -> Clips:
+        several = self.task.attribute in self.task.dataset.multilabel
+        return Clips(self._members, sampling_units(self._groups, len(self.clips)), several, self.setting.seed)
+
+    def _ablation(self, i: int, logits: NDArray[np.float32], told: Outcomes) -> Ablation:
+        """One target's, from what the frozen heads answered."""
+        members, names, target = self._members, self.task.class_names, self.targets[i]
+        operation = self.setting.operation
+        n_best = int(members.sum(axis=1).max())
+        before, after = (best_classes(logits[:, condition], n_best) for condition in (-1, i))
+        of_layer, of_activity = (
+            hits(best_classes(logits[0, family[i]], n_best), members)
+            for family in (self.plan.controls, self.plan.activity_controls)
+        )
+        controls = Controls(of_layer, of_activity)
+        effects, control_deltas = compare(
+            hits(before, members), hits(after, members), controls, members, names, self._resamples
+        )
+        return Ablation(
+            self.task.name, target.selection, target.name, operation.gain, target.neurons, effects, control_deltas,
+            operation.name, flips(before[0], after[0], self.clips, members, names),
+            told.rows(i), told.of_controls(i), told.clips(i, self.clips, self._class_of(target)),
+        )  # fmt: skip
+
+    def _class_of(self, target: Target) -> int | None:
+        """The class whose neurons these are; None where the target is none of the task's classes."""
+        names = self.task.class_names
+        return names.index(target.name) if target.name in names else None

@@ -1,6 +1,6 @@
 """What heads answered under each condition, beside the store, so that a killed ablation goes on where it stood.
 
-``answers.npy``  int32, class indices, best first, (n_heads, n_conditions + 1, n_clips, n_best)
+``answers.npy``  float32, logits, (n_heads, n_conditions + 1, n_clips, n_classes); NaN for a class a head does not know
 ``sums.npy``     uint32, checksums of a condition's answers for a clip, (n_conditions + 1, n_clips)
 ``done.npy``     uint8, 1 where a condition's answers for a clip are complete, (n_conditions + 1, n_clips)
 
@@ -28,13 +28,13 @@ _log = logging.getLogger(__name__)
 class Answers:
     """Answers and what is done of them; shapes as above, and the folder where they lie, if in one."""
 
-    values: NDArray[np.int32]
+    values: NDArray[np.float32]
     sums: NDArray[np.uint32]
     done: NDArray[np.uint8]
     folder: Path | None = None
 
     @classmethod
-    def open(cls, folder: Path | None, n_heads: int, n_conditions: int, n_clips: int, n_best: int) -> Answers:
+    def open(cls, folder: Path | None, n_heads: int, n_conditions: int, n_clips: int, n_classes: int) -> Answers:
         """Those of a folder, made where they are not there yet or not whole; in memory without one.
 
         Raises
@@ -42,16 +42,16 @@ class Answers:
         OSError
             If there is no room or no permission.
         """
-        shapes = (n_heads, n_conditions + 1, n_clips, n_best), (n_conditions + 1, n_clips)
+        shapes = (n_heads, n_conditions + 1, n_clips, n_classes), (n_conditions + 1, n_clips)
         if folder is None:
             of_clips = np.zeros(shapes[1], dtype=np.uint32), np.zeros(shapes[1], dtype=np.uint8)
-            return cls(np.zeros(shapes[0], dtype=np.int32), *of_clips)
+            return cls(np.zeros(shapes[0], dtype=np.float32), *of_clips)
         folder.mkdir(parents=True, exist_ok=True)
         values, checksums, done = (folder / f"{name}.npy" for name in ("answers", "sums", "done"))
-        if not (is_whole(values, shapes[0], np.int32) and is_whole(checksums, shapes[1], np.uint32)):
+        if not (is_whole(values, shapes[0], np.float32) and is_whole(checksums, shapes[1], np.uint32)):
             done.unlink(missing_ok=True)
         opened = cls(
-            open_map(values, shapes[0], np.int32), open_map(checksums, shapes[1], np.uint32),
+            open_map(values, shapes[0], np.float32), open_map(checksums, shapes[1], np.uint32),
             open_map(done, shapes[1], np.uint8), folder,
         )  # fmt: skip
         n_bad = opened._leave_what_differs()
@@ -99,8 +99,8 @@ class Answers:
         """Which of some conditions lack an answer for one of some clips, in their order."""
         return [i for i in conditions if not self.done[i, clips].all()]
 
-    def write(self, conditions: Sequence[int], clips: NDArray[np.int64], values: NDArray[np.int64]) -> None:
-        """Store answers, (n_heads, len(conditions), len(clips), n_best), and then their flags."""
+    def write(self, conditions: Sequence[int], clips: NDArray[np.int64], values: NDArray[np.float32]) -> None:
+        """Store answers, (n_heads, len(conditions), len(clips), n_classes), and then their flags."""
         where = np.ix_(np.array(conditions), clips)
         for of_head, answers in zip(self.values, values, strict=True):
             of_head[where] = answers
@@ -108,12 +108,12 @@ class Answers:
         self.done[where] = 1
 
 
-def _checksums(values: NDArray[np.integer]) -> NDArray[np.uint32]:
-    """A number for the answers of each clip, that any one of them alone changes: (n_heads, ..., n_best) to (...).
+def _checksums(values: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """A number for the answers of each clip, that any one of them alone changes: (n_heads, ..., n_classes) to (...).
 
     Each place has an odd weight, modulo 2**32, so no single answer can change without changing the sum; and no
     answers at all (zeros) have a sum too, that is not zero.
     """
     weights = np.random.default_rng(0).integers(0, 2**31, (values.shape[0], values.shape[-1]), dtype=np.uint32) * 2 + 1
-    shifted = values.astype(np.uint32) + np.uint32(1)
+    shifted = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32) + np.uint32(1)
     return np.einsum("h...b,hb->...", shifted, weights.astype(np.uint32))

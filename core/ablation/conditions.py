@@ -7,8 +7,9 @@ write (`_after_first`). Conditions run together, as copies of the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,7 +22,6 @@ from core.distributed.ranks import ALONE, Ranks
 from core.encoders.base import Batch, Encoder
 from core.encoders.device import no_memory, out_of_memory
 from core.encoders.hooks import Change, change_conditions, keep
-from core.probes.linear import LinearHead
 from core.recording.passes import Passes, autocast
 from core.recording.waveforms import Waveforms, read_ahead
 from core.results import IntArray
@@ -37,12 +37,41 @@ def first_layers(changes: Sequence[Change], layer_widths: Sequence[int]) -> list
     return [int(layer) for layer in np.searchsorted(starts, lowest, side="right") - 1]
 
 
+class Head(Protocol):
+    """What is asked: a linear head, or whatever else reads clip embeddings."""
+
+    def answers(self, embeddings: NDArray[np.floating], n_classes: int) -> NDArray[np.float32]:
+        """(n_clips, n_classes) of embeddings (n_clips, n_features)."""
+        ...
+
+
+class Embeddings:
+    """Answers with the embeddings themselves, for heads that are still to be fitted to them."""
+
+    def answers(self, embeddings: NDArray[np.floating], n_classes: int) -> NDArray[np.float32]:
+        """As they are, (n_clips, n_features)."""
+        assert embeddings.shape[1] == n_classes, "there is a place for each feature"
+        return embeddings.astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Asked:
-    """Heads and the clips on which they are asked: positions in the dataset. All heads see the same embeddings."""
+    """Heads and the clips on which they are asked.
+
+    Attributes
+    ----------
+    clips : ndarray of int
+        Positions in the dataset.
+    heads : sequence of Head
+        All see the same embeddings.
+    of_condition : mapping of int to sequence of Head
+        Further heads, asked after the others and under one condition alone (the last one is the network with nothing
+        changed); as many for each. Where a condition has none, their answers are NaN.
+    """
 
     clips: IntArray
-    heads: Sequence[LinearHead]
+    heads: Sequence[Head]
+    of_condition: Mapping[int, Sequence[Head]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,7 +111,7 @@ def ask(
     progress: Callable[[], None] | None = None,
     ranks: Ranks = ALONE,
 ) -> None:
-    """Each head's best classes of every clip under every change, and without any.
+    """Each head's logits of every clip under every change, and without any.
 
     Parameters
     ----------
@@ -103,7 +132,7 @@ def ask(
     places = [place for place in places if before.missing(everything, place)]
     if len(places) >= _ENOUGH_BATCHES * ranks.world:
         places, ranks = list(ranks.mine(places)), ALONE
-    sweep = _Sweep(encoder, asked.heads, replace(inquiry, before=before), progress, ranks)
+    sweep = _Sweep(encoder, asked, replace(inquiry, before=before), progress, ranks)
     waveforms = read_ahead(scan, [clips[place] for place in places], encoder.sample_rate, passes.workers)
     for place, sounds in zip(places, waveforms, strict=True):
         sweep.fit_in(place, sounds)
@@ -131,13 +160,13 @@ class _Sweep:
     def __init__(
         self,
         encoder: Encoder,
-        heads: Sequence[LinearHead],
+        asked: Asked,
         inquiry: Inquiry,
         progress: Callable[[], None] | None,
         ranks: Ranks,
     ) -> None:
         self.ranks, self.number = ranks, 0  # of the batch
-        self.encoder, self.changes, self.heads = encoder, inquiry.changes, heads
+        self.encoder, self.changes, self.asked = encoder, inquiry.changes, asked
         self.passes, self.answers, self.progress = inquiry.passes, inquiry.answers, progress
         self.before = inquiry.before or inquiry.answers.as_now()
         self.first_layer = [*first_layers(inquiry.changes, encoder.layer_widths), encoder.n_layers]
@@ -169,11 +198,11 @@ class _Sweep:
         """What is still missing of a batch, as far as it is this rank's."""
         batch = self.encoder.prepare(sounds, self.passes.padding)
         at_once = max(1, self.rows_per_pass // batch.clip.shape[0])
-        missing = self.before.missing(self.order, place)
         unablated = [len(self.changes)]
-        groups = [unablated, *(missing[i : i + at_once] for i in range(0, len(missing), at_once))]
+        # Of what is there already, too: what shares a pass does not hang on where a killed run stood.
+        groups = [unablated, *(self.order[i : i + at_once] for i in range(0, len(self.order), at_once))]
         own = [group for i, group in enumerate(groups, start=self.number) if self.ranks.owns(i)]
-        todo = [left for group in own if (left := self.answers.missing(group, place))]
+        todo = [group for group in own if self.before.missing(group, place) and self.answers.missing(group, place)]
         if not todo:
             return
         self.n_copies = 1
@@ -188,9 +217,13 @@ class _Sweep:
                 self._write(group, place, run(self.encoder, whole, changes, self.first_layer[group[0]]))
 
     def _write(self, conditions: Sequence[int], place: IntArray, embeddings: NDArray[np.float32]) -> None:
-        n_best = self.answers.values.shape[-1]
-        best = [head.top(embeddings, n_best).reshape(len(conditions), len(place), n_best) for head in self.heads]
-        self.answers.write(conditions, place, np.stack(best))
+        n_heads, n_classes = len(self.answers.values), self.answers.values.shape[-1]
+        logits = np.full((n_heads, len(conditions), len(place), n_classes), np.nan, dtype=np.float32)
+        for i, (condition, own) in enumerate(zip(conditions, np.split(embeddings, len(conditions)), strict=True)):
+            heads = [*self.asked.heads, *self.asked.of_condition.get(condition, ())]
+            for of_head, head in zip(logits[:, i], heads, strict=False):
+                of_head[:] = head.answers(own, n_classes)
+        self.answers.write(conditions, place, logits)
         if self.progress:
             self.progress()
 

@@ -16,11 +16,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
+from core.ablation.outcomes import rows_of
 from core.evidence.fdr import benjamini_hochberg
 from core.results import Ablation, FloatArray, IntArray, Mask
 
 N_RESAMPLES = 1000
 """Of the bootstrap."""
+
+
+def best_classes(logits: NDArray[np.floating], k: int) -> IntArray:
+    """The ``k`` best classes, best first, (..., k); -1 where the head knows fewer. ``logits`` (..., n_classes)."""
+    known = ~np.isnan(logits)
+    best = np.argsort(np.where(known, -logits, np.inf), axis=-1, kind="stable")[..., :k]
+    return np.where(np.take_along_axis(known, best, axis=-1), best, -1)
 
 
 def hits(answers: NDArray[np.integer], members: Mask) -> NDArray[np.bool_]:
@@ -111,7 +119,7 @@ class Resamples:
         """
         units = np.full(len(members), -1) if groups is None else groups
         units = np.where(units < 0, units.max(initial=0) + 1 + np.arange(len(units)), units)
-        weights = [_weights(units[clips], seed, n) for _, clips in _rows(members)]
+        weights = [_weights(units[clips], seed, n) for _, clips in rows_of(members)]
         return cls(weights, groups is not None)
 
 
@@ -125,13 +133,6 @@ def _weights(units: IntArray, seed: int, n: int) -> FloatArray | None:
     return drawn[:, of_clip].astype(np.float64)
 
 
-def _rows(members: Mask) -> list[tuple[int, IntArray]]:
-    """Column of `hits` and clips of each row: all clips (last column), then each class that has any."""
-    n_classes = members.shape[1]
-    rows = [(n_classes, np.arange(len(members)))]
-    return rows + [(i, np.flatnonzero(members[:, i])) for i in range(n_classes) if members[:, i].any()]
-
-
 @dataclass(frozen=True)
 class Controls:
     """From `hits`, the first head's, with each control changed in place of the target.
@@ -139,13 +140,18 @@ class Controls:
     Attributes
     ----------
     of_layer : ndarray of bool, shape (n_controls, n_clips, n_classes + 1)
-        Matched in layer.
+        Matched in layer alone.
     of_activity : ndarray of bool, the same shape
         Matched in layer and activity.
     """
 
     of_layer: NDArray[np.bool_]
     of_activity: NDArray[np.bool_]
+
+    @property
+    def every(self) -> NDArray[np.bool_]:
+        """Both families, (n_controls, n_clips, n_classes + 1)."""
+        return np.concatenate([self.of_layer, self.of_activity])
 
 
 def compare(
@@ -174,10 +180,10 @@ def compare(
         As in `core.results.Ablation`; ``q_value`` is still NaN.
     control_deltas : ndarray, shape (n_controls, n_rows)
     """
-    rows, deltas = [], []
-    for number, (column, clips) in enumerate(_rows(members)):
+    rows, deltas, every = [], [], controls.every
+    for number, (column, clips) in enumerate(rows_of(members)):
         b, a = before[:, clips, column], after[:, clips, column]
-        beside = controls.of_layer[:, clips, column]
+        beside = every[:, clips, column]
         paired = _paired(b[0], a[0])
         control = beside.mean(axis=1) - b[0].mean()
         active = controls.of_activity[:, clips, column].mean(axis=1) - b[0].mean()
@@ -273,20 +279,25 @@ def mcnemar(lost: int, gained: int) -> float:
 def correct_for_many(ablations: Sequence[Ablation]) -> list[Ablation]:
     """Fill ``q_value``: Benjamini-Hochberg over the matrix target x class of a selection and operation.
 
-    The rows over all clips are a family of their own.
+    Each outcome is a family of its own, and so are the rows over all clips.
     """
     families: dict[tuple[object, ...], list[Ablation]] = {}
     for ablation in ablations:
         families.setdefault((ablation.selection, ablation.operation, ablation.gain), []).append(ablation)
     for family in families.values():
-        p = np.concatenate([a.effects["p_value"].to_numpy() for a in family])
-        whole = np.concatenate([a.effects["class_name"].isna().to_numpy() for a in family])
-        q = np.where(
-            whole,
-            benjamini_hochberg(np.where(whole, p, np.nan)),
-            benjamini_hochberg(np.where(whole, np.nan, p)),
-        )
-        ends = np.cumsum([len(a.effects) for a in family])
-        for ablation, values in zip(family, np.split(q, ends[:-1]), strict=True):
-            ablation.effects["q_value"] = values
+        effects = [ablation.effects for ablation in family]
+        _correct(effects, [frame["class_name"].isna().to_numpy() for frame in effects])
+        outcomes = [ablation.outcomes for ablation in family]
+        _correct(outcomes, [frame["outcome"] + np.where(frame["position"] == 0, " of all", "") for frame in outcomes])
     return list(ablations)
+
+
+def _correct(frames: Sequence[pd.DataFrame], families: Sequence[NDArray | pd.Series]) -> None:
+    """Set ``q_value`` of each frame's rows, corrected over all rows of a family, from whichever frame."""
+    p, family = np.concatenate([frame["p_value"] for frame in frames]), np.concatenate(families)
+    q = np.full(len(p), np.nan)
+    for each in np.unique(family):
+        q[family == each] = benjamini_hochberg(p[family == each])
+    ends = np.cumsum([len(frame) for frame in frames])
+    for frame, values in zip(frames, np.split(q, ends[:-1]), strict=True):
+        frame["q_value"] = values

@@ -56,13 +56,11 @@ class LinearHead:
         """Class index of each clip; embeddings (n_clips, n_features)."""
         return self.class_index[self.logits(embeddings).argmax(axis=1)]
 
-    def top(self, embeddings: NDArray[np.floating], k: int) -> IntArray:
-        """The ``k`` best classes of each clip, best first, (n_clips, k); -1 where the head knows fewer."""
-        if k == 1:
-            return self.predict(embeddings)[:, None]
-        logits = self.logits(embeddings)
-        best = self.class_index[np.argsort(-logits, axis=1, kind="stable")[:, :k]]
-        return np.pad(best, ((0, 0), (0, k - best.shape[1])), constant_values=-1)
+    def answers(self, embeddings: NDArray[np.floating], n_classes: int) -> NDArray[np.float32]:
+        """Logits of all classes of the task, (n_clips, n_classes); NaN where the head does not know one."""
+        answers = np.full((len(embeddings), n_classes), np.nan, dtype=np.float32)
+        answers[:, self.class_index] = self.logits(embeddings)
+        return answers
 
 
 class Learner(Protocol):

@@ -17,7 +17,9 @@ from core.untrusted_text import user_path, without_password
 
 Padding = Literal["exclude", "include"]
 STAGES = ("extract", "score", "ablate")
-CONTROLS, FEWER_CONTROLS = 20, 5
+CONTROLS = 20
+ABLATE = ("mad:0.002", "mad:0.01", "mad:0.05", "aape")
+"""What is ablated: a ladder by the selector with the strongest effects, and the paper's own sets."""
 MOST, MOST_WORKERS = 10**9, 1_000
 """Of any number of things that is asked for, and of threads."""
 ENTROPY_RATE = 0.01
@@ -79,16 +81,17 @@ class AnalysisConfig:
     shuffles : int
         Label shuffles of the null.
     controls : int or None
-        Random sets beside each ablated set, matched in layer; a quarter as many matched in activity too. None =
-        `CONTROLS`; on a CPU `FEWER_CONTROLS` of each family where no effect of a task stands anyway.
+        Random sets of each family beside each ablated set. None = `CONTROLS`.
     control_layers : str
         ``task`` (shared by targets of one size) or ``target`` (each its own layers).
     control_families : tuple of str or None
-        Of ``layer`` and ``activity``; None = by device: ``layer`` on a CPU, both elsewhere.
+        Of ``layer`` (matched in layer) and ``activity`` (in layer, and in activity within it); None = by device: the
+        latter alone on a CPU, both elsewhere.
     gains : tuple of float or str
         Factors, ``mean`` (set to the mean) or ``keep`` (all others of the layers set to their mean).
     ablate : tuple of str
-        ``top:SHARE`` (strongest evidence), ``SELECTOR:SHARE``, ``pairs:SHARE``, ``file:PATH`` or a preset's own sets.
+        ``SELECTOR:SHARE`` (highest score), ``top:SHARE`` (strongest evidence), ``pairs:SHARE``, ``file:PATH`` or a
+        preset's own sets.
     max_pairs : int
         At most so many pairs of classes.
     probe_seeds : int
@@ -98,6 +101,9 @@ class AnalysisConfig:
     ablate_clips : int or None
         At most so many test clips of a task are ablated, drawn evenly over classes; 0 = all, None = by
         device: 60 on a CPU (or `min_test_clips` a class, if that is more), all elsewhere.
+    refit_clips : int or None
+        Train clips of each head on which it is fitted again to the changed network; 0 = not at all, None = by device:
+        60 on a CPU (or 5 a class), 1,000 elsewhere.
     limit : int
         At most so many clips a dataset; 0 = all.
     seed : int
@@ -133,11 +139,12 @@ class AnalysisConfig:
     control_layers: str = "task"
     control_families: tuple[str, ...] | None = None
     gains: tuple[float | str, ...] = (0.0,)
-    ablate: tuple[str, ...] = ("top:0.01",)
+    ablate: tuple[str, ...] = ABLATE
     max_pairs: int = MAX_PAIRS
     probe_seeds: int = 3
     min_test_clips: int = 10
     ablate_clips: int | None = None
+    refit_clips: int | None = None
     limit: int = 0
     seed: int = 0
 
@@ -175,6 +182,7 @@ class AnalysisConfig:
             "probe_seeds",
             "min_test_clips",
             "ablate_clips",
+            "refit_clips",
             "limit",
             "seed",
         ):
@@ -206,8 +214,8 @@ class AnalysisConfig:
             given = ",".join(map(str, self.gains)) or "empty"
             raise InputError(f"--gains is {given}; expected numbers such as 0,0.5, or {' or '.join(WORDS)}") from error
         if not self.ablate:
-            raise InputError("--ablate is empty; expected top:SHARE or a preset")
-        choices = [Choice.of(text) for text in self.ablate]
+            raise InputError("--ablate is empty; expected SELECTOR:SHARE (for instance mad:0.01) or a preset")
+        choices = self.choices()
         for choice in choices:
             if choice.kind == "preset" and choice.name not in self.presets:
                 raise InputError(f"--ablate {choice} needs that preset's neurons; add {choice} to --preset")
@@ -231,15 +239,21 @@ class AnalysisConfig:
             for preset in self.presets
         ]
 
+    def choices(self) -> list[Choice]:
+        """How neurons are chosen; of the default, presets that were not asked for are left out."""
+        default = self.ablate == ABLATE
+        return [
+            Choice.of(text) for text in self.ablate if not (default and text in PRESETS and text not in self.presets)
+        ]
+
     def operations(self) -> list[Operation]:
         """What is done to the neurons of each target."""
         return [Operation.of(gain) for gain in self.gains]
 
     def n_controls(self, families: tuple[str, ...]) -> tuple[int, int]:
-        """Random sets matched in layer, and in activity too: a quarter as many, since each costs a pass."""
-        n_layer = CONTROLS if self.controls is None else self.controls
-        n_activity = (n_layer + 3) // 4
-        return n_layer * ("layer" in families), n_activity * ("activity" in families)
+        """Random sets matched in layer, and in activity too."""
+        n = CONTROLS if self.controls is None else self.controls
+        return n * ("layer" in families), n * ("activity" in families)
 
     def selection_splits(self) -> tuple[str, ...]:
         """Splits whose clips choose and rank neurons."""
@@ -271,8 +285,15 @@ def ablate_clips_for(device: torch.device, wanted: int | None) -> int:
     return 60 if device.type == "cpu" else 0
 
 
-def control_families_for(device: torch.device, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Families of controls: on a CPU those matched in layer alone, unless the user says otherwise."""
+def refit_clips_for(device: torch.device, wanted: int | None) -> int:
+    """Train clips of each head on which it is fitted again to the changed network."""
     if wanted is not None:
         return wanted
-    return ("layer",) if device.type == "cpu" else ("layer", "activity")
+    return 60 if device.type == "cpu" else 1_000
+
+
+def control_families_for(device: torch.device, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Families of controls: on a CPU those matched in layer and activity alone, unless the user says otherwise."""
+    if wanted is not None:
+        return wanted
+    return ("activity",) if device.type == "cpu" else ("layer", "activity")

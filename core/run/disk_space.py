@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from core.ablation.refitted import NAMES
 from core.datasets.scan import Scan
 from core.datasets.task import Task
 from core.encoders.base import Encoder
 from core.errors import InputError
 from core.recording.activations import MATRICES, folder_of, is_whole, most_tokens, n_bytes, shapes_of
 from core.recording.top_clips import N_MIDDLE, N_SILENT, N_TOP_CLIPS
-from core.run.config import AnalysisConfig, ablate_clips_for, control_families_for
+from core.run.config import AnalysisConfig, ablate_clips_for, control_families_for, refit_clips_for
 
 STORE_BYTES = 93
 """Of the store for each class and neuron: 1.16 GB for 12.5 million (`benchmarks/make_store.py`), all tables."""
@@ -81,7 +82,7 @@ def needed(
 
 
 def _answers(config: AnalysisConfig, encoder: Encoder, task: Task) -> int:
-    """One ablation of each class's neurons, with all controls, asked of all heads."""
+    """One ablation with all controls: what all heads say of test clips, and the embeddings of train clips."""
     if "ablate" not in config.stages or not config.ablate:
         return 0
     n_classes = len(task.class_names)
@@ -89,7 +90,10 @@ def _answers(config: AnalysisConfig, encoder: Encoder, task: Task) -> int:
     limit = ablate_clips_for(encoder.device, config.ablate_clips)
     n_clips = min(n_tested, max(limit, config.min_test_clips * n_classes)) if limit else n_tested
     controls = sum(config.n_controls(control_families_for(encoder.device, config.control_families)))
-    return (n_classes * (1 + controls) + 1) * n_clips * (1 + config.probe_seeds) * 4
+    n_conditions = n_classes * (1 + controls) + 1
+    n_train = min(len(task.scan.dataset.clips) - n_tested, refit_clips_for(encoder.device, config.refit_clips))
+    n_heads = 1 + config.probe_seeds + len(NAMES) * bool(n_train)
+    return n_conditions * (n_clips * n_heads * n_classes + n_train * encoder.n_features) * 4
 
 
 def _is_file(db: str) -> bool:

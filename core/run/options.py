@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn
 
 from core.ablation.operations import WORDS
 from core.datasets import InputError
-from core.run.config import CONTROLS, ENTROPY_RATE, FEWER_CONTROLS, STAGES, AnalysisConfig
+from core.run.config import ABLATE, CONTROLS, ENTROPY_RATE, STAGES, AnalysisConfig
 from core.selectivity.presets import PRESETS
 from core.selectivity.selectors import SELECTORS
 
@@ -202,8 +202,7 @@ def _parser() -> argparse.ArgumentParser:
         "--controls",
         type=_controls,
         metavar="N|auto",
-        help=f"random sets beside each ablated set (auto: {CONTROLS}; on a CPU {FEWER_CONTROLS} where none of a "
-        "task's effects stands)",
+        help=f"random sets of each family beside each ablated set (auto: {CONTROLS})",
     )
     ablation.add_argument(
         "--control-layers",
@@ -214,8 +213,8 @@ def _parser() -> argparse.ArgumentParser:
         "--control-families",
         type=_commas,
         metavar="F,F",
-        help="layer: as many neurons of the same layers; activity: that fire as often, too, a quarter as many sets "
-        "(auto: layer on a CPU, else both)",
+        help="layer: as many neurons of the same layers; activity: that fire as often, too "
+        "(auto: activity on a CPU, else both)",
     )
     ablation.add_argument(
         "--gains",
@@ -228,8 +227,9 @@ def _parser() -> argparse.ArgumentParser:
         "--ablate",
         type=_commas,
         metavar="A,A",
-        help="top:SHARE (strongest evidence for the class), SELECTOR:SHARE, pairs:SHARE (of classes), file:PATH "
-        f"(columns name, layer, neuron) or a preset's own sets; selectors are {', '.join(SELECTORS)} (top:0.01)",
+        help="SELECTOR:SHARE (highest score for the class), top:SHARE (strongest evidence), pairs:SHARE (of classes), "
+        "file:PATH (columns name, layer, neuron) or a preset's own sets; selectors are "
+        f"{', '.join(SELECTORS)} ({','.join(ABLATE)})",
     )
     ablation.add_argument(
         "--max-pairs", type=_whole, metavar="N", help=f"pairs of classes that pairs:SHARE takes ({d.max_pairs})"
@@ -252,6 +252,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N|all|auto",
         help="test clips of a task that are ablated, drawn evenly over classes, at least --min-test-clips a class "
         "(auto: 60 on a CPU, else all)",
+    )
+    ablation.add_argument(
+        "--refit-clips",
+        type=_controls,
+        metavar="N|auto",
+        help="train clips on which heads are fitted again to the changed network, at least 5 a class; 0: not at all "
+        "(auto: 60 on a CPU, else 1000)",
     )
     ablation.add_argument(
         "--min-test-clips",

@@ -6,7 +6,8 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from db.reads.frames import frame
-from db.schema.evidence import NeuronAttribution, out_of_units
+from db.schema.evidence import NeuronAttribution
+from db.schema.study import out_of_units
 
 _ABLATION = """
         FROM ablation

@@ -7,25 +7,12 @@ or millionths (`in_units`): half the size, and no one reads the fifth digit of a
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Index, Integer, UniqueConstraint, text
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.schema.study import Base, OfModelTask, owner, stage_mark
+from db.schema.study import Base, OfModelTask, in_units, owner, stage_mark
 
 WITHOUT_ROWID = {"sqlite_with_rowid": False}
-
-
-def in_units(times: int) -> Any:
-    """Return a column that holds so many times the number, rounded."""
-    return mapped_column(Integer, nullable=True, info={"times": times})
-
-
-def out_of_units(table: type[Base], names: str) -> str:
-    """SQL that gives columns made by `in_units` as the numbers they stand for, under their own names."""
-    columns = [table.__table__.columns[name] for name in names.split()]
-    return ", ".join(f"CAST({c} AS DOUBLE PRECISION) / {c.info['times']} AS {c.name}" for c in columns)
 
 
 class SelectionCurve(Base):

@@ -1,4 +1,4 @@
-"""Tables of scores, probes, ablations and shared neurons."""
+"""Tables of scores, probes and shared neurons."""
 
 from __future__ import annotations
 
@@ -150,96 +150,6 @@ class ProbeScore(Base):
     accuracy: Mapped[float | None]
     chance: Mapped[float | None]
     metric: Mapped[str] = mapped_column(server_default="accuracy")
-
-
-class Ablation(OfModelTask, Base):
-    """One set of neurons changed in one way.
-
-    ``operation`` is ``scale`` (by ``gain``), ``mean`` (set to their mean activation) or ``keep`` (all
-    other neurons of their layers set to theirs); ``gain`` is NULL unless they are scaled.
-    """
-
-    __tablename__ = "ablation"
-    __table_args__ = (UniqueConstraint("model_id", "task_id", "selection", "operation", "gain", "target"),)
-
-    selection: Mapped[str]
-    target: Mapped[str]
-    operation: Mapped[str] = mapped_column(server_default="scale")
-    gain: Mapped[float | None]
-    n_neurons: Mapped[int]
-
-
-class AblationNeuron(Base):
-    """A neuron of an ablated set."""
-
-    __tablename__ = "ablation_neuron"
-    __table_args__ = (
-        Index("ix_ablation_neuron_neuron", "neuron_id"),
-        {"sqlite_with_rowid": False},
-    )
-
-    ablation_id: Mapped[int] = mapped_column(owner("ablation.id"), primary_key=True)
-    neuron_id: Mapped[int] = mapped_column(primary_key=True)
-
-
-class AblationEffect(Base):
-    """What an ablation did to the accuracy on one class or (NULL) on all test clips."""
-
-    __tablename__ = "ablation_effect"
-    __table_args__ = {"sqlite_with_rowid": False}
-
-    ablation_id: Mapped[int] = mapped_column(owner("ablation.id"), primary_key=True)
-    position: Mapped[int] = mapped_column(primary_key=True)
-    class_id: Mapped[int | None] = mapped_column(owner("task_class.id"), index=True)
-    n_clips: Mapped[int]
-    accuracy_unablated: Mapped[float | None]
-    accuracy_ablated: Mapped[float | None]
-    delta: Mapped[float | None]
-    ci_low: Mapped[float | None]
-    ci_high: Mapped[float | None]
-    p_value: Mapped[float | None]
-    q_value: Mapped[float | None]
-    control_delta_mean: Mapped[float | None]
-    control_delta_low: Mapped[float | None]
-    control_delta_high: Mapped[float | None]
-    n_controls: Mapped[int]
-    control_p_value: Mapped[float | None]
-    beyond_control: Mapped[float | None]
-    beyond_control_low: Mapped[float | None]
-    beyond_control_high: Mapped[float | None]
-    activity_control_delta_mean: Mapped[float | None]
-    activity_control_delta_low: Mapped[float | None]
-    activity_control_delta_high: Mapped[float | None]
-    n_activity_controls: Mapped[int | None]
-    group_ci_low: Mapped[float | None]
-    group_ci_high: Mapped[float | None]
-    n_heads: Mapped[int | None]
-    delta_heads_low: Mapped[float | None]
-    delta_heads_high: Mapped[float | None]
-
-
-class AblationControl(Base):
-    """What one random control did; ``position`` is that of the effect it belongs to."""
-
-    __tablename__ = "ablation_control"
-    __table_args__ = {"sqlite_with_rowid": False}
-
-    ablation_id: Mapped[int] = mapped_column(owner("ablation.id"), primary_key=True)
-    position: Mapped[int] = mapped_column(primary_key=True)
-    draw: Mapped[int] = mapped_column(primary_key=True)
-    delta: Mapped[float | None]
-
-
-class AblationFlip(Base):
-    """A clip of which an ablation changed the predicted class; both are class ids."""
-
-    __tablename__ = "ablation_flip"
-    __table_args__ = {"sqlite_with_rowid": False}
-
-    ablation_id: Mapped[int] = mapped_column(owner("ablation.id"), primary_key=True)
-    clip_id: Mapped[int] = mapped_column(primary_key=True)
-    predicted_before: Mapped[int]
-    predicted_after: Mapped[int]
 
 
 class Sharing(Base):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Double, ForeignKey, Index, String, UniqueConstraint
+from typing import Any
+
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 TEXT = String().with_variant(String(collation="C"), "postgresql")
@@ -23,6 +25,17 @@ def owner(column: str) -> ForeignKey:
 def stage_mark() -> ForeignKey:
     """Return a reference to the stage that wrote a result; the result outlives its mark."""
     return ForeignKey("stage.id", ondelete="SET NULL")
+
+
+def in_units(times: int) -> Any:
+    """Return a column that holds so many times the number, rounded."""
+    return mapped_column(Integer, nullable=True, info={"times": times})
+
+
+def out_of_units(table: type[Base], names: str) -> str:
+    """SQL that gives columns made by `in_units` as the numbers they stand for, under their own names."""
+    columns = [table.__table__.columns[name] for name in names.split()]
+    return ", ".join(f"CAST({c} AS DOUBLE PRECISION) / {c.info['times']} AS {c.name}" for c in columns)
 
 
 class OfModelTask:

@@ -1,4 +1,4 @@
-"""The rows below a stage's heading row: counts, entropies, chosen neurons, ablation effects."""
+"""The rows below a stage's heading row: counts, entropies, chosen neurons, accuracies by class."""
 
 from __future__ import annotations
 
@@ -9,13 +9,9 @@ import pandas as pd
 from sqlalchemy import Connection
 
 from core import results
-from core.results import Ablation, IntArray, TaskScores
+from core.results import IntArray, TaskScores
 from db.schema.evidence import TABLES
 from db.schema.scores import (
-    AblationControl,
-    AblationEffect,
-    AblationFlip,
-    AblationNeuron,
     ActivationProbability,
     ClassSpecificNeuron,
     ClassTotal,
@@ -121,42 +117,6 @@ def insert_selection(
     # What was not asked for (intervals, folds, confounds) has no column.
     whole = pairs.reindex(columns=pairs.columns.union(column_names(ClassSpecificNeuron)))
     insert_frame(connection, ClassSpecificNeuron, whole, first_neuron, keys, selection_id=owner)
-
-
-def insert_ablations(
-    connection: Connection, first_neuron: int, task: int, clips: IntArray, ablations: Mapping[int, Ablation]
-) -> None:
-    """Insert the neurons, effects, controls and flipped clips of ablations, which come by their ids.
-
-    ``clips`` are the ids of the dataset's clips. Each table gets one frame: one for every ablation would cost more
-    than the database does.
-    """
-    if not ablations:
-        return
-    sets = {key: pd.DataFrame({"neuron_index": a.neuron_index}) for key, a in ablations.items()}
-    insert_frame(connection, AblationNeuron, _joined(sets), first_neuron)
-    effects = {key: a.effects.reset_index(drop=True) for key, a in ablations.items()}
-    insert_frame(connection, AblationEffect, of_classes(connection, task, _joined(effects)))
-    insert_frame(connection, AblationControl, _joined({key: _controls(a) for key, a in ablations.items()}))
-    if changed := {key: a.flips for key, a in ablations.items() if len(a.flips)}:
-        flips = _joined(changed)
-        known = class_ids(connection, task, [*flips["predicted_before"], *flips["predicted_after"]])
-        called = {name: flips[name].map(known) for name in ("predicted_before", "predicted_after")}
-        clip = clips[flips["clip_index"].to_numpy(dtype=np.int64)]
-        insert_frame(connection, AblationFlip, flips.assign(clip_id=clip, **called))
-
-
-def _joined(frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
-    """Frames under one another, each with its key as ``ablation_id``; the index is that of each."""
-    owners = np.repeat(list(frames), [len(frame) for frame in frames.values()])
-    return pd.concat(frames.values()).assign(ablation_id=owners)
-
-
-def _controls(ablation: Ablation) -> pd.DataFrame:
-    """A row a control and effect."""
-    draw, position = np.indices(ablation.control_deltas.shape)
-    deltas = {"draw": draw.ravel(), "position": position.ravel(), "delta": ablation.control_deltas.ravel()}
-    return pd.DataFrame(deltas)
 
 
 def of_classes(connection: Connection, task: int, rows: pd.DataFrame) -> pd.DataFrame:

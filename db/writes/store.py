@@ -24,11 +24,12 @@ from core.results import (
     TopClips,
 )
 from db.connection.open import StoreError, store_name, translate_errors
-from db.schema import scores as models
+from db.schema.ablation import Ablation as AblationRow
 from db.schema.evidence import Attribution, AttributionCheck, NeuronAttribution, Specificity
 from db.schema.scores import ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
 from db.schema.study import Run, Stage, Task, TaskClass
+from db.writes.ablation import insert_ablations
 from db.writes.frames import insert_frame
 from db.writes.registry import forget_stages, write_dataset, write_model
 from db.writes.rows import (
@@ -43,7 +44,7 @@ from db.writes.rows import (
     task_id,
     to_json,
 )
-from db.writes.scores import insert_ablations, insert_scores, of_classes
+from db.writes.scores import insert_scores, of_classes
 from db.writes.sound import insert_top_clips, insert_traces
 
 
@@ -229,12 +230,12 @@ class Store:
             which = {"model_id": model_id, "task_id": key}
             for selection, operation, gain in asked:
                 how = {"selection": selection, "operation": operation, "gain": gain}
-                _remove(connection, models.Ablation, stage_id, **which, **how)
+                _remove(connection, AblationRow, stage_id, **which, **how)
             written = {}
             for ablation in ablations:
                 how = {name: getattr(ablation, name) for name in ("selection", "target", "operation", "gain")}
                 owner = insert_row(
-                    connection, models.Ablation, **which, **how, run_id=run_id, stage_id=stage_id,
+                    connection, AblationRow, **which, **how, run_id=run_id, stage_id=stage_id,
                     n_neurons=len(ablation.neuron_index),
                 )  # fmt: skip
                 written[owner] = ablation

@@ -11,16 +11,20 @@ import numpy as np
 
 from core.ablation import ablate, targets
 from core.ablation.operations import Operation, per_token
+from core.ablation.refitted import Refitting, refitting, train_clips
 from core.arrays.blocks import Rows
 from core.evidence.exchange_of_task import group_of_clips
 from core.results import Ablation, Ablations
-from core.run.config import FEWER_CONTROLS, ablate_clips_for, control_families_for
+from core.run.config import ablate_clips_for, control_families_for, refit_clips_for
 from core.run.stages.ask import Asker
 from core.run.stages.score import selection_facts
 from core.run.stages.task import TaskStage, TaskStudy
 from core.run.study import Study
 from core.scoring.scores import masks
 from core.selectivity.selectors import selector_scores
+
+LEAST_REFITTED = 5
+"""Train clips of a class on which heads are fitted again, at least."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Ablate(TaskStage):
         config, task, selection = self.study.config, self.of.task, selection_facts(self.of)
         how = [config.controls, n_controls(self.study), config.control_layers, config.max_pairs, config.probe_seeds,
                config.seed, config.min_test_clips, ablate_clips_for(self.study.encoder.device, config.ablate_clips),
-               "flips"]  # fmt: skip
+               refit_clips_for(self.study.encoder.device, config.refit_clips), "outcomes"]  # fmt: skip
         of_choice = selection if self.choice.kind == "preset" else selection[:2]
         return self.study.key(
             "ablate", task.scan.content_key, task.name, of_choice, self.choice.key, self.operation.name,
@@ -59,7 +63,6 @@ class Ablate(TaskStage):
         sweep = ablate.Sweep(study.encoder, task, self._parts(), chosen, setting, known)
         with study.shown(f"ablate {self.choice} {self.operation}", sweep.n_passes, "passes") as update:
             ablations = sweep.run(update, self.folder, Asker(study.ranks))
-        self._note_fewer_controls(ablations)
         return self._record(ablations)
 
     def stored(self) -> None:
@@ -98,12 +101,8 @@ class Ablate(TaskStage):
         return parts
 
     def _setting(self) -> ablate.Setting:
-        study, config = self.study, self.study.config
-        fewer = FEWER_CONTROLS if config.controls is None and study.encoder.device.type == "cpu" else 0
-        passes = study.passes(self.of.task.scan)
-        return ablate.Setting(
-            self.operation, *n_controls(study), fewer, config.control_layers, config.seed, passes
-        )  # fmt: skip
+        config, passes = self.study.config, self.study.passes(self.of.task.scan)
+        return ablate.Setting(self.operation, *n_controls(self.study), config.control_layers, config.seed, passes)
 
     def _known(self) -> ablate.Known:
         matrices, chosen = self.of.matrices, self.of.counts.chosen
@@ -112,17 +111,24 @@ class Ablate(TaskStage):
             per_token(matrices.total, matrices.tokens, chosen) if self.operation.gain is None else None,
             self.of.refits,
             group_of_clips(self.of.task),
+            self._refitting(),
         )
 
-    def _note_fewer_controls(self, ablations: Sequence[Ablation]) -> None:
-        """That fewer controls were run than could have been."""
-        wanted, _ = n_controls(self.study)
-        n = max(int(ablation.effects["n_controls"].max()) for ablation in ablations)
-        if n < wanted:
+    def _refitting(self) -> Refitting | None:
+        """Train clips of each head, drawn evenly over classes; None where heads are not fitted again."""
+        config, task, heads = self.study.config, self.of.task, self.of.heads
+        limit = refit_clips_for(self.study.encoder.device, config.refit_clips)
+        if not limit:
+            return None
+        every = train_clips(heads, task)
+        drawn = [ablate.draw_clips(clips, task.members[clips], limit, LEAST_REFITTED, config.seed) for clips in every]
+        n, n_every = (sum(map(len, of)) for of in (drawn, every))
+        if n < n_every:
             self.study.note(
-                f"{self.of.task.name}: {n} controls instead of {wanted}, since no effect has q < {ablate.ALPHA:g}; "
-                f"--controls {wanted} runs all"
+                f"{task.name}: heads fitted again to the changed network on {n} of {n_every} train clips; "
+                f"--refit-clips {max(map(len, every))} takes them all"
             )
+        return refitting(heads, task, drawn)
 
 
 def n_controls(study: Study) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from db.schema.evidence import NeuronAttribution, NeuronConfound, SelectorScore, out_of_units
+from db.schema.evidence import NeuronAttribution, NeuronConfound, SelectorScore
+from db.schema.study import out_of_units
 
 _OF_TASK = "model.name AS model, dataset.name AS dataset, task.name AS task"
 

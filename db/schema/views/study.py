@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from db.schema.views.ablation import ABLATION_VIEWS
 from db.schema.views.evidence import EVIDENCE_VIEWS
 
 _MODEL_TASK = """
@@ -126,26 +127,7 @@ JOIN task ON task.id = probe.task_id
 JOIN dataset ON dataset.id = task.dataset_id
 JOIN probe_score ON probe_score.probe_id = probe.id
 LEFT JOIN task_class ON task_class.id = probe_score.class_id""",
-    "ablation_effects": """
-SELECT model.name AS model, dataset.name AS dataset, task.name AS task, ablation.selection,
-       ablation.target, task_class.name AS affected_class, ablation.gain, ablation.n_neurons,
-       ablation_effect.n_clips, ablation_effect.accuracy_unablated,
-       ablation_effect.accuracy_ablated, ablation_effect.delta, ablation_effect.ci_low,
-       ablation_effect.ci_high, ablation_effect.p_value, ablation_effect.q_value,
-       ablation_effect.control_delta_mean, ablation_effect.control_delta_low,
-       ablation_effect.control_delta_high, ablation_effect.n_controls, ablation.id AS ablation_id,
-       ablation.operation, ablation_effect.control_p_value, ablation_effect.beyond_control,
-       ablation_effect.beyond_control_low, ablation_effect.beyond_control_high,
-       ablation_effect.activity_control_delta_mean, ablation_effect.activity_control_delta_low,
-       ablation_effect.activity_control_delta_high, ablation_effect.n_activity_controls,
-       ablation_effect.group_ci_low, ablation_effect.group_ci_high, ablation_effect.n_heads,
-       ablation_effect.delta_heads_low, ablation_effect.delta_heads_high
-FROM ablation
-JOIN model ON model.id = ablation.model_id
-JOIN task ON task.id = ablation.task_id
-JOIN dataset ON dataset.id = task.dataset_id
-JOIN ablation_effect ON ablation_effect.ablation_id = ablation.id
-LEFT JOIN task_class ON task_class.id = ablation_effect.class_id""",
+    **ABLATION_VIEWS,
     "shared_neurons": """
 SELECT model.name AS model, sharing.preset, task_a.name AS task_a, class_a.name AS class_a,
        task_b.name AS task_b, class_b.name AS class_b, shared_neuron.n_a, shared_neuron.n_b,
@@ -166,19 +148,6 @@ SELECT model.name AS model, dataset.name AS dataset, neuron.layer, neuron.neuron
     + "\nUNION ALL"
     + _clips_of_neuron("contrast_clip", "contrast_clip.kind"),
     **EVIDENCE_VIEWS,
-    "ablation_flips": """
-SELECT model.name AS model, dataset.name AS dataset, task.name AS task, ablation.selection, ablation.target,
-       ablation.operation, ablation.gain, ablation_flip.clip_id, clip.path, clip_label.value AS true_class,
-       before.name AS predicted_before, after.name AS predicted_after
-FROM ablation
-JOIN model ON model.id = ablation.model_id
-JOIN task ON task.id = ablation.task_id
-JOIN dataset ON dataset.id = task.dataset_id
-JOIN ablation_flip ON ablation_flip.ablation_id = ablation.id
-JOIN clip ON clip.id = ablation_flip.clip_id
-JOIN task_class AS before ON before.id = ablation_flip.predicted_before
-JOIN task_class AS after ON after.id = ablation_flip.predicted_after
-LEFT JOIN clip_label ON clip_label.clip_id = clip.id AND clip_label.attribute_id = task.attribute_id""",
 }
 
 

@@ -287,13 +287,15 @@ def correct_for_many(ablations: Sequence[Ablation]) -> list[Ablation]:
     for family in families.values():
         effects = [ablation.effects for ablation in family]
         _correct(effects, [frame["class_name"].isna().to_numpy() for frame in effects])
-        outcomes = [ablation.outcomes for ablation in family]
+        outcomes = [ablation.outcomes for ablation in family if len(ablation.outcomes)]
         _correct(outcomes, [frame["outcome"] + np.where(frame["position"] == 0, " of all", "") for frame in outcomes])
     return list(ablations)
 
 
 def _correct(frames: Sequence[pd.DataFrame], families: Sequence[NDArray | pd.Series]) -> None:
     """Set ``q_value`` of each frame's rows, corrected over all rows of a family, from whichever frame."""
+    if not frames:
+        return
     p, family = np.concatenate([frame["p_value"] for frame in frames]), np.concatenate(families)
     q = np.full(len(p), np.nan)
     for each in np.unique(family):

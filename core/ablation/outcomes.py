@@ -369,15 +369,15 @@ def _rows(contrast: _Contrast, change: FloatArray, beside: Beside) -> list[dict[
     mean_of = {c.tobytes(): c for c in controls}  # targets of one size share theirs
     means = {key: _mean(change[c]) for key, c in mean_of.items()}
     beyond = np.stack([change[t] - means[c.tobytes()] for t, c in zip(beside.targets, controls, strict=True)])
-    change_low, change_high = contrast.interval(change[list(beside.targets)])
-    beyond_low, beyond_high = contrast.interval(beyond)
+    low, high = contrast.interval(np.concatenate([change[list(beside.targets)], beyond]))
+    n = len(beyond)
     columns = {
         "change": estimates[list(beside.targets)],
-        "change_low": change_low,
-        "change_high": change_high,
+        "change_low": low[:n],
+        "change_high": high[:n],
         "beyond_control": contrast.estimate(beyond),
-        "beyond_low": beyond_low,
-        "beyond_high": beyond_high,
+        "beyond_low": low[n:],
+        "beyond_high": high[n:],
         "p_value": contrast.p_values(beyond),
     }
     return [
@@ -513,6 +513,12 @@ def _draws(own: Mask, units: IntArray, seed: int) -> FloatArray:
     drawn = np.empty((N_RESAMPLES, len(of_class)))
     for i, these in enumerate((of_class, ~of_class)):
         if n := int(these.sum()):
-            rng = np.random.default_rng([seed, i, n])
-            drawn[:, these] = rng.multinomial(n, np.full(n, 1 / n), size=N_RESAMPLES)
+            drawn[:, these] = _resamples(seed, i, n)
     return drawn[:, units]
+
+
+@lru_cache(8)
+def _resamples(seed: int, i: int, n: int) -> FloatArray:
+    """How often each of n units is in each resample, (n_resamples, n)."""
+    drawn = np.random.default_rng([seed, i, n]).multinomial(n, np.full(n, 1 / n), size=N_RESAMPLES)
+    return drawn.astype(np.float64)

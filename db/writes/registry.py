@@ -10,8 +10,8 @@ from sqlalchemy import Connection, delete, or_, select, update
 from core.results import DatasetRecord, ModelRecord
 from db.connection.open import StoreError
 from db.connection.postgres import one_at_a_time, others_at_work
-from db.schema.evidence import Attribution, Specificity
 from db.schema.ablation import Ablation
+from db.schema.evidence import Attribution, Specificity
 from db.schema.scores import ModelTask, Probe, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
 from db.schema.study import Attribute, Clip, ClipLabel, Dataset, Layer, Model, Neuron, Problem, Stage, Task

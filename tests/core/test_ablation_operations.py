@@ -38,9 +38,9 @@ class Kept:
     def __init__(self) -> None:
         self.seen: list[NDArray[np.float32]] = []
 
-    def top(self, embeddings: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    def answers(self, embeddings: NDArray[np.float32], n_classes: int) -> NDArray[np.float32]:
         self.seen.append(embeddings)
-        return np.zeros((len(embeddings), k), dtype=np.int64)
+        return np.zeros((len(embeddings), n_classes), dtype=np.float32)
 
 
 def by_hand(encoder: ToyEncoder, waveform: NDArray, change: Callable[[NDArray], NDArray]) -> NDArray:
@@ -217,8 +217,8 @@ def test_without_memory_passes_get_smaller_and_the_answers_stay(tones: Scan, mos
         direction = np.random.default_rng(0).normal(size=4)
 
         class Rounded:
-            def top(self, embeddings: NDArray, k: int, direction: NDArray = direction) -> NDArray[np.int64]:
-                return np.rint(1e3 * embeddings @ direction).astype(np.int64)[:, None]
+            def answers(self, embeddings: NDArray, n_classes: int, direction: NDArray = direction) -> NDArray:
+                return np.rint(1e3 * embeddings @ direction).astype(np.float32)[:, None]
 
         inquiry = Inquiry(changes, range(len(changes)), answers, Passes(4, 8))
         ask(encoder, tones, Asked(clips, [Rounded()]), inquiry)  # type: ignore[list-item]

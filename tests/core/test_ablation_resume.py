@@ -78,7 +78,7 @@ def test_killed_ablation_goes_on_and_gives_the_same_bytes(tones: Scan, tmp_path:
     with pytest.raises(KeyboardInterrupt):
         run(killed.encoder, tones, tmp_path / "killed", stop_after)
     n_before = len(killed.n_clips)
-    told_before = Answers.open(tmp_path / "killed", 2, N_CONDITIONS, 26, 1).n_done
+    told_before = Answers.open(tmp_path / "killed", 2, N_CONDITIONS, 26, 5).n_done
     found = run(killed.encoder, tones, tmp_path / "killed")
     assert 0 < n_before < len(killed.n_clips)
     assert sum(killed.n_clips) == sum(whole.n_clips), "no pass to the end is made twice"

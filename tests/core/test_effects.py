@@ -202,7 +202,7 @@ def right_in_one_class(shape: tuple[int, ...], share: float, rng: np.random.Gene
 
 
 def test_beyond_control_worked_by_hand() -> None:
-    # 4 clips, all right before; the target loses three, control 1 one of them, control 2 none.
+    # 4 clips, all right before; the target loses three, control 1 one of them, control 2 none, control 3 (active) two.
     members = np.ones((4, 1), dtype=bool)
     before, after = np.array([[1, 1, 1, 1]], dtype=bool), np.array([[0, 0, 0, 1]], dtype=bool)
     controls = np.array([[0, 1, 1, 1], [1, 1, 1, 1]], dtype=bool)
@@ -211,16 +211,16 @@ def test_beyond_control_worked_by_hand() -> None:
     resamples = Resamples.of(members, None, 0)
     effects, deltas = compare(b, a, Controls(*beside), members, ["a"], resamples)
     row = effects.iloc[1]
-    assert row["beyond_control"] == row["delta"] - row["control_delta_mean"] == -0.75 + 0.125
-    assert deltas[:, 1].tolist() == [-0.25, 0.0]
+    assert row["beyond_control"] == row["delta"] - row["control_delta_mean"] == -0.75 + 0.25
+    assert deltas[:, 1].tolist() == [-0.25, 0.0, -0.5]
     assert row["activity_control_delta_mean"] == row["activity_control_delta_low"] == -0.5
-    assert (row["n_controls"], row["n_activity_controls"], row["n_heads"]) == (2, 1, 1)
-    # Of -0.5, -1, -1, 0: the least mean of a sample is -1, the greatest 0, each at less than 1 in 25.
+    assert (row["n_controls"], row["n_activity_controls"], row["n_heads"]) == (3, 1, 1)
+    # Less what the controls keep, 1/3, 2/3, 1 and 1: of -1/3, -2/3, -1, 0 the least mean of a sample is -1.
     weights = resamples.weights[1]
     assert weights is not None and (weights.sum(axis=1) == 4).all()
-    expected = np.quantile(weights @ [-0.5, -1, -1, 0] / 4, [0.025, 0.975])
+    expected = np.quantile(weights @ [-1 / 3, -2 / 3, -1, 0] / 4, [0.025, 0.975])
     np.testing.assert_allclose(row[["beyond_control_low", "beyond_control_high"]].astype(float), expected)
-    assert -1 <= expected[0] < -0.8 and -0.25 <= expected[1] <= 0
+    assert -1 <= expected[0] < -0.75 and -0.25 <= expected[1] <= 0
     assert np.isnan(row["group_ci_low"]) and np.isnan(row["group_ci_high"])
 
 

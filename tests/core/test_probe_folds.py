@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import StandardScaler
 
+from core.ablation.effects import best_classes
 from core.probes.fit import LinearHead, describe, fit, fit_several
 from core.probes.linear import OneVsRest
 from core.probes.measures import Accuracy, Precision, average_precisions, random_precision
@@ -244,7 +245,9 @@ def test_several_labels_without_test_clips_are_skipped() -> None:
     assert "class(es)" in fit_several("task", embeddings, members, splits, names(4)).result.skipped
 
 
-def test_best_classes_come_in_order_and_end_where_the_head_knows_no_more() -> None:
+def test_answers_have_a_place_for_each_class_and_none_for_what_the_head_does_not_know() -> None:
     head = LinearHead(np.zeros(2), np.ones(2), np.eye(2), np.zeros(2), np.array([4, 1]))
-    assert head.top(np.array([[1.0, 2], [3, 0]]), 3).tolist() == [[1, 4, -1], [4, 1, -1]]
-    assert head.top(np.array([[1.0, 2], [3, 3]]), 1).tolist() == [[1], [4]]
+    answers = head.answers(np.array([[1.0, 2], [3, 3]]), 5)
+    np.testing.assert_array_equal(answers, [[np.nan, 2, np.nan, np.nan, 1], [np.nan, 3, np.nan, np.nan, 3]])
+    assert best_classes(answers, 3).tolist() == [[1, 4, -1], [1, 4, -1]], "of equals the first"
+    assert best_classes(answers, 1).tolist() == [[1], [1]]

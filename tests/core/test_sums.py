@@ -210,15 +210,15 @@ def test_file_and_checksum_are_replaced_so_that_a_stop_between_is_no_damage(
 
 def test_any_changed_answer_is_asked_for_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rng = np.random.default_rng(1)
-    shape = (2, 3, 4, 2)  # heads, conditions, clips, best classes
-    given: NDArray[np.int64] = rng.integers(0, 50, shape)
+    shape = (2, 3, 4, 2)  # heads, conditions, clips, classes
+    given: NDArray[np.float32] = rng.normal(size=shape).astype(np.float32)
     for trial in range(40):
         folder = tmp_path / str(trial)
         Answers.open(folder, 2, 2, 4, 2).write([0, 1, 2], np.arange(4), given)
         assert Answers.open(folder, 2, 2, 4, 2).done.all()
         place = tuple(int(rng.integers(n)) for n in shape)
         values = np.lib.format.open_memmap(folder / "answers.npy", mode="r+")
-        values[place] ^= np.int32(1 << int(rng.integers(31)))
+        values.view(np.int32)[place] ^= np.int32(1 << int(rng.integers(31)))
         values.flush()
         with caplog.at_level(logging.WARNING):
             done = Answers.open(folder, 2, 2, 4, 2).done
@@ -227,7 +227,7 @@ def test_any_changed_answer_is_asked_for_again(tmp_path: Path, caplog: pytest.Lo
 
 
 def test_answers_that_never_reached_the_disk_are_asked_for_again(tmp_path: Path) -> None:
-    Answers.open(tmp_path, 1, 1, 3, 1).write([0, 1], np.arange(3), np.zeros((1, 2, 3, 1), dtype=np.int64))
+    Answers.open(tmp_path, 1, 1, 3, 1).write([0, 1], np.arange(3), np.zeros((1, 2, 3, 1), dtype=np.float32))
     assert Answers.open(tmp_path, 1, 1, 3, 1).done.all()
     of_sums = np.lib.format.open_memmap(tmp_path / "sums.npy", mode="r+")
     of_sums[0, 1] = 0  # and the answers are zeros, as on a disk that never got them

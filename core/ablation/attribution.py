@@ -1,16 +1,16 @@
 """What every neuron does for every class: gradient times activation, and single neurons really taken out to check it.
 
-A clip's *margin* is by how much the linear head prefers its class. `attribute` estimates, for all
-neurons at once, what the margin loses when a neuron is set to 0; `check` sets some to 0, one at a time,
-and measures that loss.
+A clip's *margin* is by how much the linear head prefers its class. `Attribution.of_neurons` estimates, for all
+neurons at once, what the margin loses when a neuron is set to 0, and what the logit of a class loses on its own clips
+beyond what it loses on others; `Attribution.check` sets some to 0, one at a time, and measures both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
 from core.ablation.conditions import Pass, run, whole_pass
+from core.ablation.outcomes import log_probabilities
 from core.arrays.neurons import layer_starts
 from core.datasets.scan import Scan
 from core.encoders.base import Batch, Encoder
@@ -81,11 +82,24 @@ class _Examined:
     def only(self, which: IntArray) -> _Examined:
         return _Examined(self.head, self.clips[which], self.own[which], self.several)
 
-    def margins(self, embeddings: NDArray[np.float32]) -> FloatArray:
-        """(n_copies, n_clips); embeddings (n_copies * n_clips, n_features), copy after copy."""
+    def numbers(self, embeddings: NDArray[np.float32]) -> FloatArray:
+        """Margin, log probability and logit of each clip's own, (3, n_copies, n_clips).
+
+        ``embeddings`` (n_copies * n_clips, n_features) come copy after copy.
+        """
         logits = self.head.logits(embeddings)
-        weights = self._weights(logits)
-        return np.einsum("ij,ij->i", weights, logits).reshape(-1, len(self.clips))
+        own = np.tile(self.own, (len(logits) // len(self.own), 1))
+        numbers = [
+            np.einsum("ij,ij->i", self._weights(logits), logits),
+            log_probabilities(logits, own, self.several),
+            np.einsum("ij,ij->i", own / own.sum(axis=1, keepdims=True), logits),
+        ]
+        return np.stack(numbers).reshape(3, -1, len(self.clips))
+
+    def logit_of(self, clips: IntArray, c: int) -> _Examined:
+        """The logit of one class alone, on some of the clips, whatever their own class is."""
+        of_class = np.tile(self.head.class_index == c, (len(clips), 1))
+        return _Examined(self.head, self.clips[clips], of_class, True)
 
     def gradient(self, embeddings: Tensor) -> Tensor:
         """Of each clip's margin by its embedding, (n_clips, n_features)."""
@@ -122,7 +136,7 @@ class Sample:
     n_random, n_highest : int
         Neurons; fewer where the encoder has fewer.
     n_clips : int
-        Clips of a class, at most.
+        Clips of a class, at most, and twice as many of others.
     seed : int
     """
 
@@ -130,6 +144,12 @@ class Sample:
     n_highest: int = 50
     n_clips: int = 4
     seed: int = 0
+
+
+N_OTHERS = 8
+"""Clips of other classes on which a class's logit is attributed, for each part."""
+_PREDICTED = ("total", "selective")
+"""What single neurons really cost, against which both attributions are held."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +165,9 @@ class Attribution:
     The margin of a clip is the logit of its class minus the largest other one. In a task whose clips may
     have several classes it is the mean of the logits of the clip's classes, others not subtracted, and
     counts for each of them.
+
+    The *selective* attribution is that of the class's logit, mean over own clips less the mean over some other clips:
+    to first order the selective part of what taking the neuron out does (`core.ablation.outcomes`).
 
     Attributes
     ----------
@@ -163,7 +186,7 @@ class Attribution:
     members: Mask
     passes: Passes
 
-    def of_neurons(self, progress: Callable[[int], None] | None = None) -> pd.DataFrame:
+    def of_neurons(self, progress: Callable[[int], None] | None = None, seed: int = 0) -> pd.DataFrame:
         """Every neuron's attribution for every class.
 
         Each batch runs forward once; then, from the last block to the first, each block again with its graph,
@@ -172,34 +195,32 @@ class Attribution:
         Parameters
         ----------
         progress : callable, optional
-            Called with the number of clips done.
+            Called with the number of passes done, of `n_passes`.
+        seed : int
+            Of the draw of other clips.
 
         Returns
         -------
         DataFrame
             One row for each class that a clip could be examined for, and neuron, in that order:
             ``class_index``, ``neuron_index``; ``attribution``, mean over the class's clips, in logits;
-            ``standard_error`` of that mean over clips (NaN for one clip); ``n_clips``. Clips whose classes are
-            all unknown to their head are left out.
+            ``standard_error`` of that mean over clips (NaN for one clip); ``n_clips``; ``selective``, of the class's
+            logit, own clips less others (NaN without others). Clips whose classes are all unknown to their head are
+            left out.
 
         Raises
         ------
         InputError
             If there is no memory for one clip.
         """
-
-        def work(some: _Examined, batch: Batch) -> FloatArray:
-            with _frozen(self.encoder.module):
-                return _clip_attributions(self.encoder, batch, some).cpu().numpy().astype(np.float64)
-
         n_classes = self.members.shape[1]
         n_clips = np.zeros(n_classes, dtype=np.int64)
         total = np.zeros((n_classes, self.encoder.n_neurons))
         squares = np.zeros_like(total)
         done = 0
-        for part in _examined(self.parts, self.members):
+        for part in self._every:
             of_head = part.head.class_index
-            for some, values in part.each(self.encoder, self.scan, self.passes, work):
+            for some, values in part.each(self.encoder, self.scan, self.passes, self._attributed):
                 of_class = some.own.T.astype(np.float64)
                 n_clips[of_head] += some.own.sum(axis=0)
                 total[of_head] += of_class @ values
@@ -207,7 +228,50 @@ class Attribution:
                 done += len(some.clips)
                 if progress:
                     progress(done)
-        return _table(n_clips, total, squares)
+        selective = self._selective(seed, progress and (lambda n: progress(done + n)))
+        return _table(n_clips, total, squares).assign(selective=selective[np.flatnonzero(n_clips)].ravel())
+
+    @property
+    def n_passes(self) -> int:
+        """Passes of `of_neurons`: each clip's own margin, then the logit of each class on its clips and on others."""
+        of_classes = (own.sum() + min(N_OTHERS, (~own).sum()) for _, _, own in self._classes)
+        return sum(len(part.clips) for part in self._every) + int(sum(of_classes))
+
+    @cached_property
+    def _every(self) -> list[_Examined]:
+        return _examined(self.parts, self.members)
+
+    @property
+    def _classes(self) -> Iterator[tuple[_Examined, int, Mask]]:
+        """Each part, each class that its head knows and some of its clips have, and which have it."""
+        for part in self._every:
+            for c in part.head.class_index.tolist():
+                own = part.own[:, part.head.class_index == c].any(axis=1)
+                if own.any():
+                    yield part, c, own
+
+    def _attributed(self, some: _Examined, batch: Batch) -> FloatArray:
+        with _frozen(self.encoder.module):
+            return _clip_attributions(self.encoder, batch, some).cpu().numpy().astype(np.float64)
+
+    def _selective(self, seed: int, progress: Callable[[int], None] | None) -> FloatArray:
+        """Attribution of each class's logit on its own clips less that on others, (n_classes, n_neurons)."""
+        sums = np.zeros((2, self.members.shape[1], self.encoder.n_neurons))
+        n = np.zeros((2, self.members.shape[1]))
+        done = 0
+        for part, c, own in self._classes:
+            others = np.random.default_rng([seed, int(c), int((~own).sum())]).permutation(np.flatnonzero(~own))
+            for side, clips in enumerate((np.flatnonzero(own), np.sort(others[:N_OTHERS]))):
+                for _, values in part.logit_of(clips, c).each(self.encoder, self.scan, self.passes, self._attributed):
+                    sums[side, c] += values.sum(axis=0)
+                    n[side, c] += len(values)
+                    done += len(values)
+                    if progress:
+                        progress(done)
+        with np.errstate(invalid="ignore"):
+            own, other = sums / n[:, :, None]
+        difference: FloatArray = own - other
+        return difference
 
     def check(
         self, attributions: pd.DataFrame, sample: Sample, progress: Callable[[int], None] | None = None
@@ -230,11 +294,13 @@ class Attribution:
         -------
         checked : DataFrame
             One row a neuron: ``class_index``, ``neuron_index``, ``attribution``, ``measured`` (mean loss of the
-            margin over the clips, in logits), ``in_highest``.
+            margin over the clips, in logits), ``in_highest``; ``selective`` (attribution), ``measured_total`` (loss of
+            the log probability), ``measured_selective`` (loss of the class's logit, less that on other clips).
         summary : dict
-            Spearman's rank correlation of attribution and measured loss, ``spearman_random``,
-            ``spearman_highest`` and ``spearman_all`` (NaN where one of them does not vary), and ``n_clips``,
-            the clips that were run.
+            Spearman's rank correlation of attribution and measured loss of margin, ``spearman_random``,
+            ``spearman_highest`` and ``spearman_all`` (NaN where one of them does not vary); of either attribution and
+            either loss over all neurons, ``margin_total``, ``margin_selective``, ``selective_total`` and
+            ``selective_selective``; and ``n_clips``, the clips that were run.
 
         Raises
         ------
@@ -245,25 +311,51 @@ class Attribution:
         checked = _choose(attributions, sample, rng)
         classes = checked["class_index"].to_numpy()
         neurons = checked["neuron_index"].to_numpy()
-        examined = _examined(self.parts, self.members)
-        measured, clips, done = np.zeros(len(checked)), set[int](), 0
+        measured, clips, done = np.full((3, len(checked)), np.nan), set[int](), 0
+
+        def tell(of_clips: IntArray, n: int) -> None:
+            nonlocal done
+            clips.update(of_clips.tolist())
+            done += n
+            if progress:
+                progress(done)
+
         for c in np.unique(classes):
             rows = np.flatnonzero(classes == c)
-            losses = []
-            for drawn in _draw(examined, c, sample.n_clips, rng):
-                clips.update(drawn.clips.tolist())
-                work = partial(_losses, self.encoder, neurons[rows], self.passes.rows_per_pass)
-                for _, lost in drawn.each(self.encoder, self.scan, self.passes, work):
-                    losses.append(lost)
-                    done += lost.size
-                    if progress:
-                        progress(done)
-            measured[rows] = np.concatenate(losses, axis=1).mean(axis=1)
-        checked.insert(3, "measured", measured)
-        highest = checked["in_highest"].to_numpy()
-        groups = {"random": ~highest, "highest": highest, "all": np.ones(len(checked), dtype=bool)}
-        summary = {f"spearman_{name}": _rank_correlation(checked[which]) for name, which in groups.items()}
-        return checked, {**summary, "n_clips": len(clips)}
+            measured[:, rows] = self._lost(_draw(self._every, c, sample.n_clips, rng), neurons[rows], tell)
+            others = _draw_others(self._every, c, 2 * sample.n_clips, rng)
+            measured[2, rows] -= self._lost(others, neurons[rows], tell)[2]
+        checked.insert(3, "measured", measured[0])
+        checked = checked.assign(measured_total=measured[1], measured_selective=measured[2])
+        return checked, {**_agreement(checked), "n_clips": len(clips)}
+
+    def _lost(
+        self, examined: Iterable[_Examined], neurons: IntArray, tell: Callable[[IntArray, int], None]
+    ) -> FloatArray:
+        """Mean loss over clips with each neuron at 0, (3, n_neurons); NaN of no clips."""
+        work = partial(_losses, self.encoder, neurons, self.passes.rows_per_pass)
+        losses = []
+        for drawn in examined:
+            for some, values in drawn.each(self.encoder, self.scan, self.passes, work):
+                losses.append(values)
+                tell(some.clips, values[0].size)
+        return np.concatenate(losses, axis=2).mean(axis=2) if losses else np.full((3, len(neurons)), np.nan)
+
+
+def _agreement(checked: pd.DataFrame) -> dict[str, float]:
+    """Rank correlations of what was estimated and what was lost."""
+    highest = checked["in_highest"].to_numpy()
+    groups = {"random": ~highest, "highest": highest, "all": np.ones(len(checked), dtype=bool)}
+    of_margin = {
+        f"spearman_{name}": _rank_correlation(checked.loc[which, ["attribution", "measured"]])
+        for name, which in groups.items()
+    }
+    of_kinds = {
+        f"{predictor}_{kind}": _rank_correlation(checked[[column, f"measured_{kind}"]].dropna())
+        for predictor, column in (("margin", "attribution"), ("selective", "selective"))
+        for kind in _PREDICTED
+    }
+    return of_margin | of_kinds
 
 
 def _table(n_clips: IntArray, total: FloatArray, squares: FloatArray) -> pd.DataFrame:
@@ -336,7 +428,7 @@ def _choose(attribution: pd.DataFrame, sample: Sample, rng: np.random.Generator)
     others = np.sort(rng.permutation(rows[sample.n_highest :])[: sample.n_random])
     chosen = attribution.loc[np.concatenate([rows[: sample.n_highest], others])].reset_index(drop=True)
     chosen["in_highest"] = chosen.index < sample.n_highest
-    return chosen[["class_index", "neuron_index", "attribution", "in_highest"]]
+    return chosen[["class_index", "neuron_index", "attribution", "in_highest", "selective"]]
 
 
 def _draw(examined: Sequence[_Examined], c: int, n: int, rng: np.random.Generator) -> Iterator[_Examined]:
@@ -348,15 +440,28 @@ def _draw(examined: Sequence[_Examined], c: int, n: int, rng: np.random.Generato
         yield examined[i].only(np.concatenate(of_class)[drawn[source[drawn] == i]])
 
 
+def _draw_others(examined: Sequence[_Examined], c: int, n: int, rng: np.random.Generator) -> Iterator[_Examined]:
+    """The logit of a class on up to ``n`` clips that do not have it, by head."""
+    others = [
+        np.flatnonzero(~each.own[:, each.head.class_index == c].any(axis=1)) if c in each.head.class_index else []
+        for each in examined
+    ]
+    source = np.repeat(np.arange(len(examined)), [len(clips) for clips in others])
+    drawn = np.sort(rng.permutation(len(source))[:n])
+    for i in np.unique(source[drawn]):
+        which = np.concatenate(others)[drawn[source[drawn] == i]].astype(np.int64)
+        yield examined[i].logit_of(which, c)
+
+
 @torch.no_grad()
 def _losses(encoder: Encoder, neurons: IntArray, rows_per_pass: int, examined: _Examined, batch: Batch) -> FloatArray:
-    """What each clip's margin loses with each neuron at 0, (n_neurons, n_clips); each from its own layer on."""
+    """What each clip loses of margin, log probability and logit with each neuron at 0, (3, n_neurons, n_clips)."""
     starts = layer_starts(encoder.layer_widths)
     layer_of = np.searchsorted(starts, neurons, side="right") - 1
     layers = sorted(set(layer_of.tolist()))
     whole = whole_pass(encoder, batch, set(layers))
-    unablated = examined.margins(encoder.finish(whole.hidden[-1], batch).float().cpu().numpy())
-    losses = np.empty((len(neurons), batch.n_clips))
+    unablated = examined.numbers(encoder.finish(whole.hidden[-1], batch).float().cpu().numpy())
+    losses = np.empty((3, len(neurons), batch.n_clips))
     n_copies = max(1, rows_per_pass // batch.clip.shape[0])
     for first in layers:
         left = np.flatnonzero(layer_of == first)
@@ -366,7 +471,7 @@ def _losses(encoder: Encoder, neurons: IntArray, rows_per_pass: int, examined: _
             if embeddings is None:
                 n_copies = len(which) // 2
             else:
-                losses[which] = unablated - examined.margins(embeddings)
+                losses[:, which] = unablated - examined.numbers(embeddings)
                 left = left[n_copies:]
     return losses
 
@@ -383,9 +488,9 @@ def _without(encoder: Encoder, whole: Pass, neurons: IntArray, first: int) -> ND
     return None
 
 
-def _rank_correlation(checked: pd.DataFrame) -> float:
-    """Spearman's, ties at their mean rank."""
-    ranks = rankdata(checked[["attribution", "measured"]], axis=0)
+def _rank_correlation(pairs: pd.DataFrame) -> float:
+    """Spearman's of two columns, ties at their mean rank."""
+    ranks = rankdata(pairs, axis=0)
     if not len(ranks) or not np.ptp(ranks, axis=0).all():
         return float("nan")
     return float(np.corrcoef(ranks.T)[0, 1])

@@ -167,7 +167,10 @@ class NeuronPreference(Base):
 
 
 class Attribution(OfModelTask, Base):
-    """Every neuron's attribution in a task, and how far real ablations of single neurons bear it out."""
+    """Every neuron's attribution in a task, and how far real ablations of single neurons bear it out.
+
+    ``margin_total`` to ``selective_selective``: rank correlation of an attribution with what was really lost.
+    """
 
     __tablename__ = "attribution"
     __table_args__ = (UniqueConstraint("model_id", "task_id"),)
@@ -178,6 +181,10 @@ class Attribution(OfModelTask, Base):
     spearman_all: Mapped[float | None]
     spearman_random: Mapped[float | None]
     spearman_highest: Mapped[float | None]
+    margin_total: Mapped[float | None]
+    margin_selective: Mapped[float | None]
+    selective_total: Mapped[float | None]
+    selective_selective: Mapped[float | None]
 
 
 class NeuronAttribution(Base):
@@ -199,6 +206,7 @@ class NeuronAttribution(Base):
     attribution: Mapped[int | None] = in_units(1_000_000)
     standard_error: Mapped[int | None] = in_units(1_000_000)
     n_clips: Mapped[int]
+    selective: Mapped[int | None] = in_units(1_000_000)
 
 
 class AttributionCheck(Base):
@@ -213,6 +221,9 @@ class AttributionCheck(Base):
     attribution: Mapped[float | None]
     measured: Mapped[float | None]
     in_highest: Mapped[int]
+    selective: Mapped[float | None]
+    measured_total: Mapped[float | None]
+    measured_selective: Mapped[float | None]
 
 
 class Specificity(Base):

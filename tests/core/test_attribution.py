@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 from scipy.stats import spearmanr
 
 from core.ablation import attribution
@@ -98,7 +99,7 @@ def test_attribution_is_the_one_worked_by_hand(sounds: Sounds) -> None:
     # LONG ends at (4, 8/3), logits 3, 2/3, 5/3: the margin's slope is (w0 - w2) / scale = (1/2, -1/4), over 3
     # tokens. SHORT at (8, -5), logits 7, -7, 7/4: slope (-1, 1). THIRD at (4, 0), logits 3, -2, 1: as LONG.
     table = attribute(hand_made(), sounds([LONG, SHORT, THIRD]), one_part(HEAD, 3), LABELS)
-    assert list(table) == ["class_index", "neuron_index", "attribution", "standard_error", "n_clips"]
+    assert list(table) == ["class_index", "neuron_index", "attribution", "standard_error", "n_clips", "selective"]
     assert table["class_index"].tolist() == [0, 0, 0, 1, 1, 1], "no clip is of class 2"
     assert table["neuron_index"].tolist() == [0, 1, 2] * 2
     assert table["n_clips"].tolist() == [2, 2, 2, 1, 1, 1]
@@ -106,6 +107,9 @@ def test_attribution_is_the_one_worked_by_hand(sounds: Sounds) -> None:
     np.testing.assert_allclose(matrix(table), [(of_long + of_third) / 2, [-4, 0, 0]], rtol=1e-6)
     error = np.abs(of_long - of_third) / 2  # of two values: half their distance
     np.testing.assert_allclose(matrix(table, "standard_error"), [error, [np.nan] * 3], rtol=1e-6)
+    # The slope of logit 0 is (1, 0): LONG (1/2, 10/3, 0) and THIRD (2, 0, 0) on average, less SHORT (4, 0, 0). That of
+    # logit 1 is (0, 1): SHORT 0, less the mean of LONG (0, 0, 1) and THIRD 0.
+    np.testing.assert_allclose(matrix(table, "selective"), [[-2.75, 5 / 3, 0], [0, 0, -0.5]], rtol=1e-6)
 
 
 def test_measured_loss_is_the_one_worked_by_hand(sounds: Sounds) -> None:
@@ -114,7 +118,10 @@ def test_measured_loss_is_the_one_worked_by_hand(sounds: Sounds) -> None:
     scan, parts = sounds([LONG, SHORT, THIRD]), one_part(HEAD, 3)
     table = attribute(hand_made(), scan, parts, LABELS)
     checked, summary = Attribution(hand_made(), scan, parts, LABELS, Passes()).check(table, Sample(9, 1))
-    assert list(checked) == ["class_index", "neuron_index", "attribution", "measured", "in_highest"]
+    assert list(checked) == [
+        "class_index", "neuron_index", "attribution", "measured", "in_highest", "selective", "measured_total",
+        "measured_selective",
+    ]  # fmt: skip
     assert checked[["class_index", "neuron_index", "in_highest"]].to_numpy().tolist() == [
         [1, 0, True],
         [0, 1, False],
@@ -122,6 +129,9 @@ def test_measured_loss_is_the_one_worked_by_hand(sounds: Sounds) -> None:
     ]
     np.testing.assert_allclose(checked["attribution"], [-4, 5 / 6, -0.125], rtol=1e-6)
     np.testing.assert_allclose(checked["measured"], [-4, 7 / 6, -0.125], rtol=1e-6)
+    np.testing.assert_allclose(checked["measured_selective"], [0, 5 / 3, 0], atol=1e-6)
+    with_it, without = (log_softmax(logits)[1] for logits in ([7, -7, 1.75], [3, -7, -0.25]))
+    assert checked["measured_total"][0] == pytest.approx(with_it - without, rel=1e-6)
     assert summary["spearman_all"] == pytest.approx(1.0)
     assert np.isnan(summary["spearman_highest"]), "of one neuron"
     assert summary["n_clips"] == 3
@@ -194,7 +204,8 @@ def test_clips_of_unequal_lengths_give_together_what_each_gives_alone(sounds: So
     together = attribute(encoder, sounds(clips), parts, members, Passes(batch_size=5))
     alone = attribute(encoder, sounds(clips), parts, members, Passes(batch_size=1), told.append)
     np.testing.assert_allclose(together["attribution"], alone["attribution"], rtol=1e-3, atol=1e-5)
-    assert told == [1, 2, 3, 4, 5]
+    assert told == list(range(1, 5 + 5 * (1 + 4) + 1)), "every clip's margin; each class's logit, on its clip and four"
+    np.testing.assert_allclose(together["selective"], alone["selective"], rtol=1e-3, atol=1e-5)
 
 
 class SmallMemory(ToyEncoder):
@@ -222,8 +233,9 @@ def test_batches_that_do_not_fit_are_halved_and_give_the_same(sounds: Sounds) ->
     enough = random_encoder()
     table = attribute(enough, sounds(clips), parts, members, passes)
     found = attribute(small, sounds(clips), parts, members, passes, told.append)
-    assert small.refused == [8, 4, 4]  # forward; then backward, of both halves
-    assert told == [2, 4, 6, 8, 11]
+    assert small.refused[:3] == [8, 4, 4]  # forward; then backward, of both halves
+    assert told[:5] == [2, 4, 6, 8, 11]
+    assert told[-1] == 11 + 11 + 7 + 7 + 8 == Attribution(small, sounds(clips), parts, members, passes).n_passes
     pd.testing.assert_frame_equal(found, table, rtol=1e-6)
 
     small.refused.clear()
@@ -231,8 +243,8 @@ def test_batches_that_do_not_fit_are_halved_and_give_the_same(sounds: Sounds) ->
     sample = Sample(9, 4, n_clips=3)
     whole, summary = Attribution(enough, sounds(clips), parts, members, passes).check(table, sample)
     again, told_of = Attribution(small, sounds(clips), parts, members, passes).check(table, sample, told.append)
-    assert set(small.refused) == {6}, "two neurons of three clips at once"
-    assert told[-1] == 13 * 3
+    assert set(small.refused) == {6}, "two neurons of three clips at once, or one of six others"
+    assert told[-1] == 13 * (3 + 6)
     pd.testing.assert_frame_equal(again, whole, rtol=1e-5, atol=1e-5)
     assert told_of == pytest.approx(summary)
 
@@ -334,7 +346,7 @@ def test_planted_neurons_lead_for_their_tone(tmp_path_factory: pytest.TempPathFa
 def test_highest_are_the_strongest_and_the_rest_are_drawn_without_them() -> None:
     values = np.random.default_rng(3).normal(size=(3, 40))
     table = pd.DataFrame(values, index=[0, 1, 4]).rename_axis("class_index").rename_axis("neuron_index", axis=1)
-    table = table.stack().rename("attribution").reset_index()
+    table = table.stack().rename("attribution").reset_index().assign(selective=0.0)
     choose = partial(attribution._choose, table)
     chosen = choose(Sample(10, 5), np.random.default_rng(0))
     strength = np.abs(values).max(axis=0)
@@ -361,8 +373,12 @@ def test_rank_correlations_are_spearmans(sounds: Sounds) -> None:
     for name, which in groups.items():
         expected = spearmanr(checked["attribution"][which], checked["measured"][which]).statistic
         assert summary[f"spearman_{name}"] == pytest.approx(expected)
-    assert told[-1] == 23, "one clip a neuron"
-    assert summary["n_clips"] <= 3
+    for predictor, column in (("margin", "attribution"), ("selective", "selective")):
+        for kind in ("total", "selective"):
+            expected = spearmanr(checked[column], checked[f"measured_{kind}"]).statistic
+            assert summary[f"{predictor}_{kind}"] == pytest.approx(expected)
+    assert told[-1] == 23 * (1 + 2), "one clip a neuron, and two of others"
+    assert summary["n_clips"] <= 6
 
 
 def state(encoder: Encoder) -> list[object]:

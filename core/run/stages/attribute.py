@@ -42,15 +42,12 @@ class Attribute(TaskStage):
         n_clips = sum(len(part.clips) for part in parts)
         attribution = Attribution(study.encoder, task.scan, parts, task.members, passes)
         sample = Sample(N_RANDOM, N_HIGHEST, CHECK_CLIPS, study.config.seed)
-        n_steps = n_clips + min(N_RANDOM + N_HIGHEST, study.encoder.n_neurons) * CHECK_CLIPS
+        n_gradients = attribution.n_passes
+        n_steps = n_gradients + 3 * CHECK_CLIPS * min(N_RANDOM + N_HIGHEST, study.encoder.n_neurons)
         with study.shown("attribute", n_steps, "passes") as update:
-            neurons = attribution.of_neurons(update)
-            checks, summary = attribution.check(neurons, sample, lambda done: update(n_clips + done))
-        facts = {
-            "n_clips": n_clips,
-            "n_checked": len(checks),
-            "n_clips_checked": summary["n_clips"],
-            **{name: summary[name] for name in ("spearman_all", "spearman_random", "spearman_highest")},
-        }
+            neurons = attribution.of_neurons(update, study.config.seed)
+            checks, summary = attribution.check(neurons, sample, lambda done: update(n_gradients + done))
+        summary["n_clips_checked"] = summary.pop("n_clips")
+        facts = {"n_clips": n_clips, "n_checked": len(checks), **summary}
         checks = checks.assign(in_highest=checks["in_highest"].astype(np.int64))
         return Attributions(task.name, tuple(task.class_names), neurons, checks, facts)

@@ -13,10 +13,15 @@ _NUMBERS = (
     "beyond_control", "beyond_low", "beyond_high", "p_value", "q_value", "heads_low", "heads_high",
 )  # fmt: skip
 _CLIP_UNITS = ("log_prob", "delta_log_prob", "control_delta_log_prob", "delta_logit", "control_delta_logit")
+_OF_ATTRIBUTION = {
+    "attribution": ("margin_total", "margin_selective", "selective_total", "selective_selective"),
+    "neuron_attribution_value": ("selective",),
+    "attribution_check_value": ("selective", "measured_total", "measured_selective"),
+}
 
 
 def upgrade() -> None:
-    """Add two tables, and to what controls did the same outcomes."""
+    """Add two tables, to what controls did the same outcomes, and to attributions the selective part."""
     op.create_table(
         "ablation_outcome",
         _owner(),
@@ -36,6 +41,9 @@ def upgrade() -> None:
     )
     for name in ("total", "shift", "selective", "discrimination"):
         op.add_column("ablation_control", Column(name, Double()))
+    for table, names in _OF_ATTRIBUTION.items():
+        for name in names:
+            op.add_column(table, Column(name, Integer if table == "neuron_attribution_value" else Double()))
 
 
 def _owner() -> Column[int]:

@@ -39,6 +39,8 @@ def _class(table: str) -> str:
     return f"\nJOIN task_class ON task_class.id = {table}.class_id"
 
 
+_AGREEMENT = "margin_total margin_selective selective_total selective_selective"
+
 EVIDENCE_VIEWS: dict[str, str] = {
     "coverage_curves": _of_task(
         "selection_curve",
@@ -102,10 +104,12 @@ JOIN dataset ON dataset.id = task.dataset_id""",
 SELECT {_OF_TASK}, task_class.name AS class_name, neuron.layer, neuron.neuron,
        {out_of_units(NeuronAttribution, "attribution standard_error")},
        neuron_attribution_value.n_clips, attribution.spearman_all,
-       attribution.spearman_random, attribution.spearman_highest, attribution.n_checked
+       attribution.spearman_random, attribution.spearman_highest, attribution.n_checked,
+       {out_of_units(NeuronAttribution, "selective")}, {_columns("attribution", _AGREEMENT)}
 FROM neuron_attribution_value{_ATTRIBUTION.format(table="neuron_attribution_value")}""",
     "attribution_checks": f"""
 SELECT {_OF_TASK}, task_class.name AS class_name, neuron.layer, neuron.neuron,
-       {_columns("attribution_check_value", "attribution measured in_highest")}, attribution.n_clips_checked AS n_clips
+       {_columns("attribution_check_value", "attribution measured in_highest")}, attribution.n_clips_checked AS n_clips,
+       {_columns("attribution_check_value", "selective measured_total measured_selective")}
 FROM attribution_check_value{_ATTRIBUTION.format(table="attribution_check_value")}""",
 }

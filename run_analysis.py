@@ -37,6 +37,7 @@ from core.run.stages.ablate import Ablate
 from core.run.stages.attribute import Attribute
 from core.run.stages.base import carry_out
 from core.run.stages.compare import Compare
+from core.run.stages.erase import Erase
 from core.run.stages.extract import TopClips, record_activations
 from core.run.stages.score import Head, Score
 from core.run.stages.share import Share
@@ -142,7 +143,7 @@ def study_task(study: Study, task: Task, matrices: Activations) -> None:
     config, of = study.config, TaskStudy(study, task, matrices)
     score = Score(of)
     ablations = [Ablate(of, choice, way) for choice in config.choices() for way in config.operations()]
-    others = [Head(of), Attribute(of), *ablations]
+    others = [Head(of), Attribute(of), *ablations, Erase(of)]
     todo = [stage for stage in (score, *others) if stage.wanted and not study.store.is_done(stage.key)]
     if not todo:
         return

@@ -441,6 +441,16 @@ class Ablations:
 
 
 @dataclass(frozen=True)
+class ErasureCurves:
+    """What is left of each class with more and more neurons out; rows of `core.ablation.erasure.Erasure.run`."""
+
+    task: str
+    class_names: Sequence[str]
+    points: pd.DataFrame
+    areas: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Sharing:
     """The neurons that classes share, over all tasks of a model, preset by preset."""
 
@@ -454,5 +464,7 @@ class Specificity:
     rows: pd.DataFrame
 
 
-Record = TopClips | ClipTraces | TaskScores | ProbeResult | Attributions | Ablations | Sharing | Specificity
+Record = (
+    TopClips | ClipTraces | TaskScores | ProbeResult | Attributions | Ablations | ErasureCurves | Sharing | Specificity
+)
 """What a stage gives to the store."""

@@ -104,6 +104,8 @@ class AnalysisConfig:
     refit_clips : int or None
         Train clips of each head on which it is fitted again to the changed network; 0 = not at all, None = by device:
         60 on a CPU (or 5 a class), 1,000 elsewhere.
+    erasure : bool or None
+        Erasure curves; None = by device: not on a CPU, where they cost more than all else.
     limit : int
         At most so many clips a dataset; 0 = all.
     seed : int
@@ -145,6 +147,7 @@ class AnalysisConfig:
     min_test_clips: int = 10
     ablate_clips: int | None = None
     refit_clips: int | None = None
+    erasure: bool | None = None
     limit: int = 0
     seed: int = 0
 
@@ -290,6 +293,11 @@ def refit_clips_for(device: torch.device, wanted: int | None) -> int:
     if wanted is not None:
         return wanted
     return 60 if device.type == "cpu" else 1_000
+
+
+def erasure_for(device: torch.device, wanted: bool | None) -> bool:
+    """Whether erasure curves are made."""
+    return device.type != "cpu" if wanted is None else wanted
 
 
 def control_families_for(device: torch.device, wanted: tuple[str, ...] | None) -> tuple[str, ...]:

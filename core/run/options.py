@@ -83,6 +83,12 @@ def _controls(text: str) -> int | None:
     return None if text == "auto" else _whole(text)
 
 
+def _on(text: str) -> bool | None:
+    if text not in ("on", "off", "auto"):
+        raise argparse.ArgumentTypeError(f"expected on, off or auto, got {text}")
+    return {"on": True, "off": False}.get(text)
+
+
 def _clips(text: str) -> int | None:
     return None if text == "auto" else 0 if text == "all" else _whole(text)
 
@@ -259,6 +265,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N|auto",
         help="train clips on which heads are fitted again to the changed network, at least 5 a class; 0: not at all "
         "(auto: 60 on a CPU, else 1000)",
+    )
+    ablation.add_argument(
+        "--erasure-curves",
+        dest="erasure",
+        type=_on,
+        metavar="on|off|auto",
+        help="take out 1, 2, 4, ... of each class's neurons in several orders (auto: off on a CPU)",
     )
     ablation.add_argument(
         "--min-test-clips",

@@ -95,17 +95,17 @@ class AblationOutcome(Base):
     control_mean: Mapped[float | None]
     control_low: Mapped[float | None]
     control_high: Mapped[float | None]
-    n_controls: Mapped[int]
-    outside_controls: Mapped[int | None]
     beyond_control: Mapped[float | None]
     beyond_low: Mapped[float | None]
     beyond_high: Mapped[float | None]
     p_value: Mapped[float | None]
     q_value: Mapped[float | None]
-    n_units: Mapped[int]
-    n_heads: Mapped[int]
     heads_low: Mapped[float | None]
     heads_high: Mapped[float | None]
+    n_controls: Mapped[int]
+    n_units: Mapped[int]
+    n_heads: Mapped[int]
+    outside_controls: Mapped[int | None]
 
 
 class AblationControl(Base):
@@ -155,3 +155,50 @@ class AblationFlip(Base):
     clip_id: Mapped[int] = mapped_column(primary_key=True)
     predicted_before: Mapped[int]
     predicted_after: Mapped[int]
+
+
+class ErasureCurve(OfModelTask, Base):
+    """What is left of each class of a task with more and more neurons out."""
+
+    __tablename__ = "erasure_curve"
+    __table_args__ = (UniqueConstraint("model_id", "task_id"),)
+
+
+class ErasurePoint(Base):
+    """A class without the first neurons of an order (``ranked_by``); ``outcome`` is total or discrimination."""
+
+    __tablename__ = "erasure_point"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    erasure_curve_id: Mapped[int] = mapped_column(owner("erasure_curve.id"), primary_key=True)
+    class_id: Mapped[int] = mapped_column(primary_key=True)
+    ranked_by: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    n_neurons: Mapped[int] = mapped_column(primary_key=True)
+    unablated: Mapped[float | None]
+    change: Mapped[float | None]
+    change_low: Mapped[float | None]
+    change_high: Mapped[float | None]
+    control_mean: Mapped[float | None]
+    control_low: Mapped[float | None]
+    control_high: Mapped[float | None]
+    n_controls: Mapped[int]
+
+
+class ErasureArea(Base):
+    """The mean of a curve beyond random orders, over its sizes, and the smallest sets that halve a class."""
+
+    __tablename__ = "erasure_area"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    erasure_curve_id: Mapped[int] = mapped_column(owner("erasure_curve.id"), primary_key=True)
+    class_id: Mapped[int] = mapped_column(primary_key=True)
+    ranked_by: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    beyond_control: Mapped[float | None]
+    beyond_low: Mapped[float | None]
+    beyond_high: Mapped[float | None]
+    p_value: Mapped[float | None]
+    outside_controls: Mapped[int | None]
+    halved_at: Mapped[int | None]
+    random_halved_at: Mapped[int | None]

@@ -25,6 +25,7 @@ from core.results import (
 )
 from db.connection.open import StoreError, store_name, translate_errors
 from db.schema.ablation import Ablation as AblationRow
+from db.schema.ablation import ErasureArea, ErasureCurve, ErasurePoint
 from db.schema.evidence import Attribution, AttributionCheck, NeuronAttribution, Specificity
 from db.schema.scores import ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
@@ -241,6 +242,18 @@ class Store:
                 written[owner] = ablation
             insert_ablations(connection, first_neuron, key, clips, written)
 
+    def write_erasure(self, run_id: int, stage_key: str, model_id: int, record: results.ErasureCurves) -> None:
+        """Store the erasure curves of one (model, task)."""
+        with self._stage(run_id, stage_key, "erasure") as (connection, stage_id):
+            which = {"model_id": model_id, "task_id": task_id(connection, record.task)}
+            _remove(connection, ErasureCurve, stage_id, **which)
+            owner = insert_row(connection, ErasureCurve, **which, run_id=run_id, stage_id=stage_id)
+            known = class_ids(connection, which["task_id"], record.class_names)
+            classes = np.array([known[name] for name in record.class_names], dtype=np.int64)
+            for table, rows in ((ErasurePoint, record.points), (ErasureArea, record.areas)):
+                ranked = rows.rename(columns={"order": "ranked_by"})
+                insert_frame(connection, table, ranked, classes=classes, erasure_curve_id=owner)
+
     def write_specificity(self, run_id: int, stage_key: str, model_id: int, specificity: results.Specificity) -> None:
         """Store how selections differ, in place of all of the model's."""
         with self._stage(run_id, stage_key, "specificity") as (connection, stage_id):
@@ -307,6 +320,7 @@ _WRITERS: dict[type, Callable[[Store, int, str, int, Any], None]] = {
     ProbeResult: Store.write_probe,
     Attributions: Store.write_attributions,
     results.Ablations: Store.write_ablations,
+    results.ErasureCurves: Store.write_erasure,
     results.Sharing: Store.write_shared,
     results.Specificity: Store.write_specificity,
 }

@@ -204,14 +204,21 @@ ATTRIBUTIONS = Attributions(
     "pets-animal",
     ("cat", "dog"),
     pd.DataFrame(
-        {"class_index": [1], "neuron_index": [2], "attribution": [0.5], "standard_error": [0.25], "n_clips": [3]}
+        {
+            "class_index": [1], "neuron_index": [2], "attribution": [0.5], "standard_error": [0.25], "n_clips": [3],
+            "selective": [0.125],
+        }
     ),
     pd.DataFrame(
-        {"class_index": [1], "neuron_index": [2], "attribution": [0.5], "measured": [0.75], "in_highest": [True]}
+        {
+            "class_index": [1], "neuron_index": [2], "attribution": [0.5], "measured": [0.75], "in_highest": [True],
+            "selective": [0.125], "measured_total": [0.625], "measured_selective": [0.25],
+        }
     ),
     {
         "n_clips": 3, "n_checked": np.int64(1), "n_clips_checked": 2, "spearman_all": 1.0,
-        "spearman_random": NAN, "spearman_highest": np.float64(0.5),
+        "spearman_random": NAN, "spearman_highest": np.float64(0.5), "margin_total": 0.5, "margin_selective": 0.25,
+        "selective_total": NAN, "selective_selective": 0.75,
     },
 )  # fmt: skip
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from core.ablation.ablate import draw_parts
+from core.ablation.attribution import Attribution
 from core.datasets.task import Task
 from core.evidence.exchange_of_task import group_of_clips
 from core.probes import fit, refits
@@ -18,6 +20,9 @@ from core.run.config import ablate_clips_for
 from core.run.stages.base import Stage
 from core.run.study import Study
 from core.scoring.counts import TaskCounts, count
+
+ATTRIBUTED_CLIPS = 5
+"""Clips of a class that attributions take at least."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,23 @@ class TaskStudy:
         config = self.study.config
         limit = ablate_clips_for(self.study.encoder.device, config.ablate_clips)
         return draw_parts(self.heads.parts, self.task.members, limit, least, config.seed)
+
+    @cached_property
+    def attribution(self) -> Attribution:
+        """What gives every neuron its attribution.
+
+        A batch is a quarter of what extraction takes: the graph of a block is held beside its activations.
+        """
+        passes = self.study.passes(self.task.scan)
+        passes = replace(passes, batch_size=max(1, passes.batch_size // 4))
+        parts = self.test_clips(ATTRIBUTED_CLIPS)
+        return Attribution(self.study.encoder, self.task.scan, parts, self.task.members, passes)
+
+    @cached_property
+    def neuron_attributions(self) -> pd.DataFrame:
+        """Of every neuron and class, as `Attribution.of_neurons` has it."""
+        with self.study.shown("attribute", self.attribution.n_passes, "passes") as update:
+            return self.attribution.of_neurons(update, self.study.config.seed)
 
 
 class TaskStage(Stage):

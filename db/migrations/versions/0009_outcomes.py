@@ -1,7 +1,7 @@
 """Effects taken apart: total, shift, selective, discrimination, what can still be read; and each clip's own change."""
 
 from alembic import op
-from sqlalchemy import Column, Double, ForeignKey, Integer
+from sqlalchemy import Column, Double, ForeignKey, Integer, UniqueConstraint
 
 from db.schema.study import TEXT
 
@@ -13,6 +13,9 @@ _NUMBERS = (
     "beyond_control", "beyond_low", "beyond_high", "p_value", "q_value", "heads_low", "heads_high",
 )  # fmt: skip
 _CLIP_UNITS = ("log_prob", "delta_log_prob", "control_delta_log_prob", "delta_logit", "control_delta_logit")
+_POINT = ("unablated", "change", "change_low", "change_high", "control_mean", "control_low", "control_high")
+_AREA = ("beyond_control", "beyond_low", "beyond_high", "p_value")
+_WHOLE = {"erasure_point": ("n_controls",), "erasure_area": ("outside_controls", "halved_at", "random_halved_at")}
 _OF_ATTRIBUTION = {
     "attribution": ("margin_total", "margin_selective", "selective_total", "selective_selective"),
     "neuron_attribution_value": ("selective",),
@@ -21,7 +24,7 @@ _OF_ATTRIBUTION = {
 
 
 def upgrade() -> None:
-    """Add two tables, to what controls did the same outcomes, and to attributions the selective part."""
+    """Add tables, to what controls did the same outcomes, and to attributions the selective part."""
     op.create_table(
         "ablation_outcome",
         _owner(),
@@ -39,6 +42,7 @@ def upgrade() -> None:
         *(Column(name, Integer) for name in _CLIP_UNITS),
         sqlite_with_rowid=False,
     )
+    _erasure()
     for name in ("total", "shift", "selective", "discrimination"):
         op.add_column("ablation_control", Column(name, Double()))
     for table, names in _OF_ATTRIBUTION.items():
@@ -46,7 +50,31 @@ def upgrade() -> None:
             op.add_column(table, Column(name, Integer if table == "neuron_attribution_value" else Double()))
 
 
-def _owner() -> Column[int]:
+def _erasure() -> None:
+    op.create_table(
+        "erasure_curve",
+        Column("id", Integer, primary_key=True),
+        Column("model_id", Integer, ForeignKey("model.id", ondelete="CASCADE"), nullable=False),
+        Column("task_id", Integer, ForeignKey("task.id", ondelete="CASCADE"), nullable=False, index=True),
+        Column("run_id", Integer, ForeignKey("run.id"), nullable=False),
+        Column("stage_id", Integer, ForeignKey("stage.id", ondelete="SET NULL"), index=True),
+        UniqueConstraint("model_id", "task_id"),
+    )
+    for table, ends, numbers in (("erasure_point", ("n_neurons",), _POINT), ("erasure_area", (), _AREA)):
+        op.create_table(
+            table,
+            _owner("erasure_curve"),
+            Column("class_id", Integer, primary_key=True, autoincrement=False),
+            Column("ranked_by", TEXT, primary_key=True),
+            Column("outcome", TEXT, primary_key=True),
+            *(Column(name, Integer, primary_key=True, autoincrement=False) for name in ends),
+            *(Column(name, Double()) for name in numbers),
+            *(Column(name, Integer, nullable=table == "erasure_area") for name in _WHOLE[table]),
+            sqlite_with_rowid=False,
+        )
+
+
+def _owner(table: str = "ablation") -> Column[int]:
     return Column(
-        "ablation_id", Integer, ForeignKey("ablation.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+        f"{table}_id", Integer, ForeignKey(f"{table}.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )

@@ -11,6 +11,8 @@ JOIN model ON model.id = ablation.model_id
 JOIN task ON task.id = ablation.task_id
 JOIN dataset ON dataset.id = task.dataset_id"""
 
+_OF_CURVE = _OF_ABLATION.replace("ablation", "erasure_curve")
+
 _JOINED = {
     "total": "log_prob",
     "shift": "shift",
@@ -90,4 +92,23 @@ SELECT model.name AS model, dataset.name AS dataset, task.name AS task, ablation
 JOIN ablation_clip ON ablation_clip.ablation_id = ablation.id
 JOIN clip ON clip.id = ablation_clip.clip_id
 LEFT JOIN clip_label ON clip_label.clip_id = clip.id AND clip_label.attribute_id = task.attribute_id""",
+    "erasure_curves": f"""
+SELECT model.name AS model, dataset.name AS dataset, task.name AS task, task_class.name AS class_name,
+       total.ranked_by AS "order", total.n_neurons, total.change AS delta_log_prob,
+       total.change_low AS delta_log_prob_low, total.change_high AS delta_log_prob_high,
+       total.control_mean AS control_log_prob_mean, total.control_low AS control_log_prob_low,
+       total.control_high AS control_log_prob_high, auroc.change AS delta_auroc, auroc.change_low AS delta_auroc_low,
+       auroc.change_high AS delta_auroc_high, auroc.control_mean AS control_auroc_mean,
+       auroc.control_low AS control_auroc_low, auroc.control_high AS control_auroc_high, total.n_controls{_OF_CURVE}
+JOIN erasure_point AS total ON total.erasure_curve_id = erasure_curve.id AND total.outcome = 'total'
+JOIN task_class ON task_class.id = total.class_id
+LEFT JOIN erasure_point AS auroc ON auroc.erasure_curve_id = erasure_curve.id AND auroc.outcome = 'discrimination'
+    AND auroc.class_id = total.class_id AND auroc.ranked_by = total.ranked_by AND auroc.n_neurons = total.n_neurons""",
+    "erasure_areas": f"""
+SELECT model.name AS model, dataset.name AS dataset, task.name AS task, task_class.name AS class_name,
+       erasure_area.ranked_by AS "order", erasure_area.outcome, erasure_area.beyond_control AS area,
+       erasure_area.beyond_low AS area_low, erasure_area.beyond_high AS area_high, erasure_area.p_value,
+       erasure_area.outside_controls, erasure_area.halved_at, erasure_area.random_halved_at{_OF_CURVE}
+JOIN erasure_area ON erasure_area.erasure_curve_id = erasure_curve.id
+JOIN task_class ON task_class.id = erasure_area.class_id""",
 }

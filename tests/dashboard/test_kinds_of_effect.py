@@ -172,6 +172,32 @@ def test_the_selection_to_begin_with_is_mad_else_the_former_rule() -> None:
     assert kinds.Rule.of("file a 5% list").option == "file a 5% list"
 
 
+def test_what_is_told_first_of_each_model_and_task() -> None:
+    def of(
+        model: str, task: str, selection: str, operation: str = "scale", gain: float | None = 0.0
+    ) -> dict[str, object]:
+        return {"model": model, "task": task, "selection": selection, "operation": operation, "gain": gain}
+
+    rows = pd.DataFrame(
+        [of("m", "t", "aape"), of("m", "t", "mad 1%"), of("m", "t", "mad 1%", gain=2.0), of("n", "t", "top 1%"),
+         of("n", "u", "mad 5%", "keep", None), of("n", "u", "mad 5%", "mean", None)]
+    )  # fmt: skip
+    first = kinds.told(rows)
+    assert first.index.tolist() == [1, 3, 4]
+    assert kinds.told(rows.iloc[:0]).empty
+
+
+def test_models_are_told_in_a_line_each() -> None:
+    rows = study(-0.6, -1.1, -0.5, holds="selective").assign(model="m-1", task="t", operation="scale", gain=0.0)
+    (line,) = kinds.model_lines(pd.concat([rows, rows.assign(task="u")]))
+    assert line == (
+        "**m\\-1**: 6 of 8 classes in 2 tasks lose on their own clips, beyond what all other clips lose, without their "
+        "own neurons (mad 1%): −0.60 in logit in the mean; random sets +0.10; all other clips −1.10 (a shift)."
+    )
+    assert kinds.model_lines(rows[rows["outcome"] == "total"]) == []
+    assert kinds.model_lines(rows.iloc[:0]) == []
+
+
 def test_the_command_names_what_is_not_the_default() -> None:
     assert outcomes.command("t", "m", "mad 1%", ["0"]).endswith("--stages ablate")
     assert outcomes.command("t", "m", "mad 3%", ["0", "2"]).endswith("--ablate mad:0.03 --gains 0,2")

@@ -21,7 +21,7 @@ from tests.support.pages import asked, open_page, said
 from tests.support.pages import show as opened
 from tests.support.records import ablations_of
 from tests.support.synthetic_store import DATASETS
-from tests.support.taken_apart import taken_apart
+from tests.support.taken_apart import write_apart
 
 EVENTS = DATASETS["rooms"]["event"]
 N_NEURONS = 384
@@ -248,17 +248,7 @@ def test_targets_that_are_no_class_are_shown_over_all_clips(
 @pytest.fixture(scope="module")
 def apart(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The made-up study, and of one task two doses taken apart: 4 classes lose, 2 more only shift, 2 do neither."""
-    path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("apart") / "atlas.db"))
-    engine = open_store(path)
-    writer = Store(engine)
-    model, run = 1, int(frame(engine, "SELECT MAX(id) AS id FROM run WHERE model_name = 'nano-ssl'")["id"].iloc[0])
-    classes = np.arange(96) % 8
-    shift, selective = -np.array([1.0] * 6 + [0.0] * 2), -np.array([0.8] * 4 + [0.0] * 4)
-    for selection, dose, n_neurons in (("mad 1%", 1.0, 4), ("mad 5%", 2.0, 19)):
-        made = taken_apart("rooms-event", selection, EVENTS, classes, dose * shift, dose * selective, n_neurons)
-        writer.write_ablations(run, selection, model, ablations_of("rooms-event", made))
-    engine.dispose()
-    return path
+    return write_apart(Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("apart") / "atlas.db")))
 
 
 def test_a_first_visit_tells_whether_how_and_how_much(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:

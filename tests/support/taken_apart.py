@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,31 @@ from scipy.stats import false_discovery_control
 
 from core.ablation.outcomes import Beside, Clips, Outcomes
 from core.results import Ablation, FloatArray, IntArray
+from db.connection.open import open_store
+from db.reads.frames import frame
+from db.writes.store import Store
+from tests.support.records import ablations_of
+from tests.support.synthetic_store import CLIPS_PER_DATASET, DATASETS
 
 N_CONTROLS = 20
+
+
+EVENTS = DATASETS["rooms"]["event"]
+SHIFT, SELECTIVE = -np.array([1.0] * 6 + [0.0] * 2), -np.array([0.8] * 4 + [0.0] * 4)
+"""Of 8 classes, 4 lose something of their own, 2 more only shift, 2 do neither."""
+
+
+def write_apart(path: Path) -> Path:
+    """Add to a copy of the made-up study two doses, taken apart, of one model and task."""
+    engine = open_store(path)
+    run = int(frame(engine, "SELECT MAX(id) AS id FROM run WHERE model_name = 'nano-ssl'")["id"].iloc[0])
+    model = int(frame(engine, "SELECT id FROM model WHERE name = 'nano-ssl'")["id"].iloc[0])
+    classes = np.arange(CLIPS_PER_DATASET) % len(EVENTS)
+    for selection, dose, n_neurons in (("mad 1%", 1.0, 4), ("mad 5%", 2.0, 19)):
+        made = taken_apart("rooms-event", selection, EVENTS, classes, dose * SHIFT, dose * SELECTIVE, n_neurons)
+        Store(engine).write_ablations(run, selection, model, ablations_of("rooms-event", made))
+    engine.dispose()
+    return path
 
 
 # More than six: what is planted, and where.

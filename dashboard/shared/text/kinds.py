@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from dashboard.shared.text.facts import Q_LIMIT, action
-from dashboard.shared.text.numbers import between, number, share
-from dashboard.shared.text.words import plain
+from dashboard.shared.text.numbers import between, counted, number, share
+from dashboard.shared.text.words import listed, plain
 
 _N_DRAWS, _LEAST_CLASSES = 2000, 5
 _MOST_EXACT, _LEAST_DRAWN = 12, 1e-4
@@ -118,6 +118,54 @@ def over_classes(own: pd.DataFrame, keys: Sequence[str] = ("selection",)) -> pd.
     columns = [*keys, "outcome", "mean", "low", "high", "control", "unablated", "n", "n_hold", "n_lose", "n_neurons",
                "n_units", "n_controls"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def told(own: pd.DataFrame) -> pd.DataFrame:
+    """Of each model and task the rows that are told first: of `first_selection`, silenced if anything was.
+
+    Parameters
+    ----------
+    own : DataFrame
+        Of `db.reads.report.own_outcomes` or ``own_effects``: with ``model``, ``task``, ``selection``, ``operation``,
+        ``gain``.
+    """
+    parts = [own.iloc[:0]]
+    for _, of in own.groupby(["model", "task"], sort=False):
+        silenced = of[(of["operation"] == "scale") & (of["gain"] == 0)]
+        done = silenced if len(silenced) else of[_alike(of, "operation") & _alike(of, "gain")]
+        parts.append(done[done["selection"] == first_selection(list(dict.fromkeys(done["selection"])))])
+    return pd.concat(parts)
+
+
+def _alike(rows: pd.DataFrame, name: str) -> pd.Series:
+    """Which rows have the same as the first; missing is the same as missing."""
+    first = rows[name].iloc[0]
+    return rows[name].isna() if pd.isna(first) else rows[name] == first
+
+
+def model_lines(own: pd.DataFrame) -> list[str]:
+    """Tell for each model how many classes lose something of their own without their own neurons.
+
+    Parameters
+    ----------
+    own : DataFrame
+        Of `db.reads.report.own_outcomes`.
+    """
+    means = over_classes(told(own), ["model", "task", "selection"])
+    lines = []
+    for model, of in means.groupby("model", sort=False):
+        selective, shift = (of[of["outcome"] == name] for name in ("selective", "shift"))
+        n_classes, n_tasks = int(selective["n"].sum()), len(selective)
+        if not n_classes:
+            continue
+        lines.append(
+            f"**{plain(model)}**: {int(selective['n_lose'].sum())} of {n_classes} classes in {counted(n_tasks, 'task')}"
+            f" lose on their own clips, beyond what all other clips lose, without their own neurons "
+            f"({listed(list(dict.fromkeys(selective['selection'])))}): {number(selective['mean'].mean(), '+z.2f')} in "
+            f"logit in the mean; random sets {number(selective['control'].mean(), '+z.2f')}; all other clips "
+            f"{number(shift['mean'].mean(), '+z.2f')} (a shift)."
+        )
+    return lines
 
 
 def least_p(n_units: int) -> float:

@@ -8,8 +8,8 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from dashboard.report import tables
-from dashboard.report.parts import Figure, Part, Table, as_shares, intervals
-from dashboard.shared.text import facts
+from dashboard.report.parts import Figure, Part, Table, as_shares, bullets, intervals
+from dashboard.shared.text import facts, kinds
 from dashboard.shared.text.numbers import between, number, share
 from dashboard.shared.text.words import plain
 from db.reads import report, study
@@ -147,13 +147,18 @@ def ablation(engine: Engine, standing: pd.DataFrame) -> Iterator[Part]:
     if largest.empty:
         yield "*No neurons were ablated in the runs of this store.*"
         return
+    own = report.own_effects(engine)
     yield (
-        "The class-specific neurons of one class are changed and the same linear head is asked again; changes of "
-        "accuracy are in points. An effect stands where q < 0.05, its interval leaves out 0, and it lies outside the "
-        "range of equally large random sets."
+        "The neurons of one class are changed and the same linear head is asked again, beside equally large random "
+        "sets of the same layers."
+    )
+    yield from _kinds(report.own_outcomes(engine), own)
+    yield (
+        "Changes of accuracy are in points. An effect stands where q < 0.05, its interval leaves out 0, and it lies "
+        "outside the range of the random sets."
     )
     shown = standing if len(standing) else largest
-    yield f"### {len(standing):,} effects stand" if len(standing) else "### No effect of this store stands"
+    yield f"### {len(standing):,} effects stand" if len(standing) else "### No effect on accuracy stands"
     yield Table(
         "The effects that stand." if len(standing) else f"The {len(shown)} largest losses; none of them stands.",
         _in_points(shown).assign(affected=[facts.affected(name) for name in shown["affected_class"]]),
@@ -161,7 +166,6 @@ def ablation(engine: Engine, standing: pd.DataFrame) -> Iterator[Part]:
          "n_clips": "Clips", **_EFFECT, "q_value": "q"},
         list(~facts.believable(shown)), "does not stand",
     )  # fmt: skip
-    own = report.own_effects(engine)
     yield from _own_classes(own)
     yield "### Own class against other classes"
     rows = report.specificities(engine)
@@ -178,6 +182,38 @@ def ablation(engine: Engine, standing: pd.DataFrame) -> Iterator[Part]:
         {"task": "Task", "model": "Model", "target": "Class", "done": "Chosen, changed", "n_neurons": "Neurons",
          "n_clips": "Clips", **_EFFECT, "q_value": "q"},
         list(~facts.believable(own)), "does not stand",
+    )  # fmt: skip
+
+
+def _kinds(outcomes: pd.DataFrame, effects: pd.DataFrame) -> Iterator[Part]:
+    """What kind of effect classes' own neurons have: a sentence for what is told first, and all means."""
+    if outcomes.empty:
+        return
+    yield "### What kind of effect"
+    first, frozen = kinds.told(outcomes), kinds.told(effects)
+    lines = []
+    for (task, model), of in first.groupby(["task", "model"], sort=False):
+        heard = frozen[(frozen["task"] == task) & (frozen["model"] == model)]
+        accuracy = {"unablated": heard["accuracy_unablated"].mean(), "ablated": heard["accuracy_ablated"].mean()}
+        said = kinds.verdict(kinds.over_classes(of), of.iloc[0].to_dict(), accuracy)
+        lines += [f"{plain(model)}, {plain(task)}: {said}"] if said else []
+    if lines:
+        yield bullets(lines)
+    means = kinds.over_classes(outcomes, ["task", "model", "selection", "operation", "gain"])
+    means = means[means["outcome"].isin(["total", "shift", "selective"])]
+    done = [f"{row['selection']}, {facts.action(row)}" for row in means.to_dict("records")]
+    hold = [f"{n} of {of}" for n, of in zip(means["n_hold"], means["n"], strict=True)]
+    interval = [between(low, high, "+z.2f") for low, high in zip(means["low"], means["high"], strict=True)]
+    sizes = {name: [number(value, "+z.2f") for value in means[name]] for name in ("mean", "control")}
+    yield Table(
+        "Mean over the classes of what each changes by its own neurons: total in nats (log probability of its own "
+        "clips), shift (all other clips) and selective (own clips less the shift) in logits; beside the mean of random "
+        "sets. It holds where q < 0.05 and outside all of them.",
+        means.assign(done=done, hold=hold, interval=interval, **sizes),
+        {"task": "Task", "model": "Model", "done": "Chosen, changed", "n_neurons": "Neurons", "outcome": "Outcome",
+         "mean": "Change", "interval": "95 % interval", "control": "Random sets", "n_controls": "Sets",
+         "hold": "Hold"},
+        list(means["n_hold"] == 0), "holds for no class",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from dashboard.report import tables
 from dashboard.report.parts import Figure, Part, Table, as_shares, bullets, intervals
 from dashboard.shared.presets import MEANING
-from dashboard.shared.text import facts
+from dashboard.shared.text import facts, kinds
 from dashboard.shared.text.numbers import number, share
 from dashboard.shared.text.words import plain
 from db.reads import coverage as coverage_queries
@@ -33,10 +33,14 @@ def in_short(engine: Engine, coverage: pd.DataFrame, n_standing: int) -> Iterato
     if lines:
         yield "By the rule of evidence (calibrated):"
         yield bullets(lines)
+    lines = kinds.model_lines(report.own_outcomes(engine))
+    if lines:
+        yield "Ablations, beyond random sets and with q < 0.05:"
+        yield bullets(lines)
     n_effects = report.n_effects(engine)
     if n_effects:
         yield (
-            "Ablation effects that stand (q < 0.05, an interval without 0, beyond every random set): "
+            "Ablation effects on accuracy that stand (q < 0.05, an interval without 0, beyond every random set): "
             f"{n_standing:,} of {n_effects:,}."
         )
 

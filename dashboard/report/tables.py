@@ -6,18 +6,16 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from sqlalchemy import Engine
 
-from dashboard.shared.text import facts
+from dashboard.shared.text import facts, kinds
 from dashboard.shared.text.numbers import number
 from db.reads import coverage as coverage_queries
 from db.reads import report, study
 
 SECONDS = {f"seconds_{stage}": f"{stage.capitalize()}, s" for stage in ("extract", "score", "ablate")}
 """Columns of a run's seconds, with their headings."""
-_N_DRAWS, _LEAST_CLASSES = 2000, 5
 
 
 def one_preset(coverage: pd.DataFrame) -> pd.DataFrame:
@@ -62,20 +60,11 @@ def mean_effects(own: pd.DataFrame) -> pd.DataFrame:
     averaged = ["delta", "control_delta_mean", "control_delta_low", "control_delta_high", "n_neurons"]
     rows = []
     for key, of in own.groupby(keys, sort=False, dropna=False):
-        low, high = _interval(of["delta"].to_numpy())
+        low, high = kinds.interval_of_mean(of["delta"].to_numpy())
         stand = f"{of['stands'].sum()} of {len(of)}"
         beside = {"ci_low": low, "ci_high": high, "n_controls": of["n_controls"].min(), "stand": stand}
         rows.append({**dict(zip(keys, key, strict=True)), **of[averaged].mean(), **beside})
     return pd.DataFrame(rows, columns=[*keys, *averaged, "ci_low", "ci_high", "n_controls", "stand"])
-
-
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    """95 % percentile bootstrap of a mean over classes, as `ablation_specificity` has it; NaN of fewer than 5."""
-    if len(values) < _LEAST_CLASSES or np.isnan(values).any():
-        return float("nan"), float("nan")
-    draws = np.random.default_rng(0).integers(len(values), size=(_N_DRAWS, len(values)))
-    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
-    return float(low), float(high)
 
 
 def settings(given: object, without: Collection[str] = ()) -> dict[str, str]:

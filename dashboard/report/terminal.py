@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import Engine
 
 from dashboard.report import tables
+from dashboard.shared.text import kinds
 from dashboard.shared.text.numbers import between, number
 from db.reads import report, study
 
@@ -76,18 +78,50 @@ def _of_lacks(lacks: pd.DataFrame) -> Iterator[tuple[str, str]]:
 def _results(engine: Engine, coverage: pd.DataFrame) -> pd.DataFrame:
     """Head, coverage and ablation of each task and model, each beside its chance."""
     heads = tables.heads(engine)[["task", "model", "accuracy", "chance", "ci_low", "ci_high"]]
-    effects = tables.mean_effects(report.own_effects(engine)).drop_duplicates(["task", "model"])
-    effects = effects.rename(columns={"ci_low": "delta_low", "ci_high": "delta_high"})
-    both = coverage.merge(heads, "left", ["task", "model"]).merge(effects, "left", ["task", "model"])
+    both = coverage.merge(heads, "left", ["task", "model"]).merge(_ablated(engine), "left", ["task", "model"])
     return pd.DataFrame(
         {
             "Task": both["task"], "Model": both["model"],
             "Head": _around(both, "accuracy", "ci"), "Chance": _around(both, "chance"),
             "Covered": _around(both, "coverage"), "Null": _around(both, "null_coverage_mean", "null_coverage"),
-            "Own class": _around(both, "delta", "delta"),
-            "Random": _around(both, "control_delta_mean", "control_delta"), "Stand": both["stand"].fillna("–"),
+            **{name: both[name].fillna("–") for name in ("Own class", "Random", "Stand")},
         }
     )  # fmt: skip
+
+
+def _ablated(engine: Engine) -> pd.DataFrame:
+    """What classes lose by their own neurons, what by random sets, and for how many of them it holds, as text.
+
+    Total in nats / selective in logits (with its interval over classes) where effects were taken apart, and the classes
+    for which the selective part holds; else accuracy in per cent.
+    """
+    keys = ["task", "model"]
+    means = tables.mean_effects(kinds.told(report.own_effects(engine)))
+    means = means.rename(columns={"ci_low": "delta_low", "ci_high": "delta_high"})
+    accuracy = means[keys].assign(**{
+        "Own class": _around(means, "delta", "delta"), "Random": _around(means, "control_delta_mean", "control_delta"),
+        "Stand": means["stand"],
+    })  # fmt: skip
+    apart = kinds.over_classes(kinds.told(report.own_outcomes(engine)), keys)
+    total, selective = (apart[apart["outcome"] == name] for name in ("total", "selective"))
+    both = selective.merge(total[[*keys, "mean", "control"]], "left", keys, suffixes=("", "_total"))
+    rows = [_taken_apart(row) for row in both.to_dict("records")]
+    return pd.concat([pd.DataFrame(rows, columns=accuracy.columns), accuracy]).drop_duplicates(keys)
+
+
+def _taken_apart(row: Mapping[Any, Any]) -> dict[str, str]:
+    around = between(row["low"], row["high"], "+z.2f", " ({}, {})").replace("–", "")
+    return {
+        "task": row["task"],
+        "model": row["model"],
+        "Own class": f"{_signed(row['mean_total'])} / {_signed(row['mean'])}{around}",
+        "Random": f"{_signed(row['control_total'])} / {_signed(row['control'])}",
+        "Stand": f"{row['n_hold']} of {row['n']}",
+    }
+
+
+def _signed(value: float) -> str:
+    return number(value, "+z.2f")
 
 
 def _around(frame: pd.DataFrame, value: str, ends: str = "") -> list[str]:

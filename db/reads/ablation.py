@@ -13,20 +13,35 @@ _ABLATION = """
         FROM ablation
         JOIN model ON model.id = ablation.model_id
         JOIN task ON task.id = ablation.task_id"""
-_CHOSEN = "model = :model AND task = :task AND selection = :selection AND operation = :operation"
+_DONE = "model = :model AND task = :task AND operation = :operation"
+_CHOSEN = f"{_DONE} AND selection = :selection"
+CONTROLLED = ("delta", "total", "shift", "selective", "discrimination")
+"""What is known of every single random set: columns of ``ablation_control``."""
 
 
-def _of_gain(gain: float | None) -> str:
-    return " AND gain IS NULL" if gain is None else " AND gain = :gain"
+def _of_gain(gain: float | None, table: str = "") -> str:
+    return f" AND {table}gain IS NULL" if gain is None else f" AND {table}gain = :gain"
+
+
+def _own(target: str, affected: str) -> str:
+    """SQL: the class is the target itself, or one of a pair ``A + B``."""
+    listed = f"' + ' || {target} || ' + '"
+    return f"REPLACE({listed}, ' + ' || {affected} || ' + ', '') <> {listed}"
 
 
 def ablated(engine: Engine, model: str, task: str) -> pd.DataFrame:
-    """Return ``selection``, ``operation``, ``gain``, ``n_targets``, ``n_neurons`` (mean): a row a setting."""
+    """Return ``selection``, ``operation``, ``gain``, ``n_targets``, ``n_neurons`` (mean), ``n_taken_apart``.
+
+    A row a setting; the last is of how many targets the outcomes are stored.
+    """
     return frame(
         engine,
         f"""
         SELECT ablation.selection, ablation.operation, ablation.gain, COUNT(*) AS n_targets,
-               AVG(ablation.n_neurons) AS n_neurons{_ABLATION}
+               AVG(ablation.n_neurons) AS n_neurons,
+               SUM(CASE WHEN EXISTS (
+                   SELECT 1 FROM ablation_outcome WHERE ablation_outcome.ablation_id = ablation.id
+               ) THEN 1 ELSE 0 END) AS n_taken_apart{_ABLATION}
         WHERE model.name = :model AND task.name = :task
         GROUP BY ablation.selection, ablation.operation, ablation.gain
         ORDER BY ablation.selection, ablation.operation, ablation.gain NULLS FIRST
@@ -39,17 +54,132 @@ def ablated(engine: Engine, model: str, task: str) -> pd.DataFrame:
 def effects(
     engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None = None
 ) -> pd.DataFrame:
-    """Return the view ``ablation_effects`` for one way to choose and change neurons, target by target."""
+    """Return the changes of accuracy of the view ``ablation_effects`` for one way to choose and change neurons."""
     return frame(
         engine,
         f"""
-        SELECT * FROM ablation_effects
+        SELECT model, dataset, task, selection, operation, gain, target, affected_class, n_neurons, n_clips,
+               accuracy_unablated, accuracy_ablated, delta, ci_low, ci_high, p_value, q_value, control_delta_mean,
+               control_delta_low, control_delta_high, n_controls, control_p_value, beyond_control, beyond_control_low,
+               beyond_control_high, activity_control_delta_mean, activity_control_delta_low,
+               activity_control_delta_high, n_activity_controls, group_ci_low, group_ci_high, n_heads,
+               delta_heads_low, delta_heads_high
+        FROM ablation_effects
         WHERE {_CHOSEN}{_of_gain(gain)}
         ORDER BY ablation_id, affected_class NULLS FIRST
         """,
         model=model,
         task=task,
         selection=selection,
+        operation=operation,
+        gain=gain,
+    )
+
+
+def measured(
+    engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None = None
+) -> list[str]:
+    """Return which outcomes are stored for one way to choose and change neurons: of its first target."""
+    rows = frame(
+        engine,
+        f"""
+        SELECT DISTINCT ablation_outcome.outcome
+        FROM ablation_outcome
+        WHERE ablation_outcome.ablation_id = (
+            SELECT MIN(ablation.id){_ABLATION}
+            WHERE model.name = :model AND task.name = :task AND ablation.selection = :selection
+              AND ablation.operation = :operation{_of_gain(gain, "ablation.")}
+              AND EXISTS (SELECT 1 FROM ablation_outcome AS any_row WHERE any_row.ablation_id = ablation.id)
+        )
+        ORDER BY ablation_outcome.outcome
+        """,
+        model=model,
+        task=task,
+        selection=selection,
+        operation=operation,
+        gain=gain,
+    )
+    return [str(name) for name in rows["outcome"]]
+
+
+# More than six: all that the page's address narrows the rows by.
+def outcomes(
+    engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None, outcome: str
+) -> pd.DataFrame:
+    """Return the view ``ablation_outcomes`` of one outcome, for one way to choose and change neurons."""
+    return frame(
+        engine,
+        f"""
+        SELECT * FROM ablation_outcomes
+        WHERE {_CHOSEN}{_of_gain(gain)} AND outcome = :outcome
+        ORDER BY target, affected_class NULLS FIRST
+        """,
+        model=model,
+        task=task,
+        selection=selection,
+        operation=operation,
+        gain=gain,
+        outcome=outcome,
+    )
+
+
+def own_outcomes(engine: Engine, model: str, task: str, operation: str, gain: float | None) -> pd.DataFrame:
+    """Return, for all ways of choosing neurons, every outcome of each target on its own class (or classes)."""
+    return frame(
+        engine,
+        f"""
+        SELECT selection, target, affected_class, n_neurons, outcome, n_clips, n_units, unablated, change, change_low,
+               change_high, control_mean, control_low, control_high, n_controls, outside_controls, beyond_control,
+               p_value, q_value
+        FROM ablation_outcomes
+        WHERE {_DONE}{_of_gain(gain)} AND {_own("target", "affected_class")}
+        ORDER BY n_neurons, selection, target, affected_class, outcome
+        """,
+        model=model,
+        task=task,
+        operation=operation,
+        gain=gain,
+    )
+
+
+def cross_outcomes(engine: Engine, model: str, task: str, operation: str, gain: float | None) -> pd.DataFrame:
+    """Return ``selection``, ``outcome`` and the mean ``change`` of classes by neurons of others: selective, total."""
+    return frame(
+        engine,
+        f"""
+        SELECT selection, outcome, AVG(change) AS change
+        FROM ablation_outcomes
+        WHERE {_DONE}{_of_gain(gain)} AND outcome IN ('total', 'selective') AND affected_class IS NOT NULL
+          AND NOT {_own("target", "affected_class")}
+        GROUP BY selection, outcome
+        ORDER BY selection, outcome
+        """,
+        model=model,
+        task=task,
+        operation=operation,
+        gain=gain,
+    )
+
+
+def mean_controls(engine: Engine, model: str, task: str, operation: str, gain: float | None) -> pd.DataFrame:
+    """Return ``selection``, ``draw``, and each outcome's mean over targets of what that draw of random sets did."""
+    return frame(
+        engine,
+        f"""
+        SELECT ablation.selection, ablation_control.draw, AVG(ablation_control.total) AS total,
+               AVG(ablation_control.shift) AS shift, AVG(ablation_control.selective) AS selective{_ABLATION}
+        JOIN ablation_effect ON ablation_effect.ablation_id = ablation.id
+        JOIN task_class ON task_class.id = ablation_effect.class_id
+        JOIN ablation_control ON ablation_control.ablation_id = ablation.id
+            AND ablation_control.position = ablation_effect.position
+        WHERE model.name = :model AND task.name = :task AND ablation.operation = :operation
+          {_of_gain(gain, "ablation.")} AND {_own("ablation.target", "task_class.name")}
+          AND ablation_control.total IS NOT NULL
+        GROUP BY ablation.selection, ablation_control.draw
+        ORDER BY ablation.selection, ablation_control.draw
+        """,
+        model=model,
+        task=task,
         operation=operation,
         gain=gain,
     )
@@ -83,32 +213,37 @@ def controls(
     gain: float | None = None,
     target: str | None = None,
     whole: bool = False,
+    value: str = "delta",
 ) -> pd.DataFrame:
-    """Return how many random controls did what, beside each target's effect on its own class.
+    """Return how many random controls did what, beside each target's effect on its own class (or classes).
 
     Or, with ``target``, beside its effects on all classes; or, ``whole``, beside each target's on all test clips.
 
     Returns
     -------
     DataFrame
-        ``target``, ``affected_class`` (NaN = all test clips), ``delta``, ``n_draws``.
+        ``target``, ``affected_class`` (NaN = all test clips), ``value`` (the change of `CONTROLLED` that is asked
+        for), ``n_draws``.
     """
-    rows = "ablation_effect.class_id IS NULL" if whole else "task_class.name = ablation.target"
+    if value not in CONTROLLED:
+        raise ValueError(f"'{value}' is not known of random sets; expected one of {', '.join(CONTROLLED)}")
+    rows = "ablation_effect.class_id IS NULL" if whole else _own("ablation.target", "task_class.name")
     if target is not None:
         rows = "ablation.target = :target"
     draws = frame(
         engine,
         f"""
-        SELECT ablation.target, task_class.name AS affected_class, ablation_control.delta,
+        SELECT ablation.target, task_class.name AS affected_class, ablation_control.{value} AS value,
                COUNT(*) AS n_draws{_ABLATION}
         JOIN ablation_effect ON ablation_effect.ablation_id = ablation.id
         JOIN ablation_control ON ablation_control.ablation_id = ablation.id
             AND ablation_control.position = ablation_effect.position
         LEFT JOIN task_class ON task_class.id = ablation_effect.class_id
         WHERE model.name = :model AND task.name = :task AND ablation.selection = :selection
-          AND ablation.operation = :operation{_of_gain(gain).replace("gain", "ablation.gain", 1)} AND {rows}
-        GROUP BY ablation.target, task_class.name, ablation_control.delta
-        ORDER BY ablation.target, task_class.name NULLS FIRST, ablation_control.delta NULLS FIRST
+          AND ablation.operation = :operation{_of_gain(gain, "ablation.")} AND {rows}
+          AND ablation_control.{value} IS NOT NULL
+        GROUP BY ablation.target, task_class.name, ablation_control.{value}
+        ORDER BY ablation.target, task_class.name NULLS FIRST, ablation_control.{value}
         """,
         model=model,
         task=task,
@@ -118,6 +253,28 @@ def controls(
         target=target,
     )
     return draws.astype({"n_draws": int})
+
+
+# More than six: all that the page's address narrows the rows by.
+def clips(
+    engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None, target: str
+) -> pd.DataFrame:
+    """Return the view ``ablation_clips`` of one target, and ``root``, the dataset's folder."""
+    return frame(
+        engine,
+        f"""
+        SELECT ablation_clips.*, dataset.root
+        FROM ablation_clips JOIN dataset ON dataset.name = ablation_clips.dataset
+        WHERE {_CHOSEN}{_of_gain(gain)} AND target = :target
+        ORDER BY clip_id, true_class NULLS FIRST
+        """,
+        model=model,
+        task=task,
+        selection=selection,
+        operation=operation,
+        gain=gain,
+        target=target,
+    )
 
 
 # More than six: all that the page's address narrows the rows by.

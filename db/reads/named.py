@@ -137,6 +137,26 @@ FROM ablation_effects
 GROUP BY model, task, selection, target, operation, gain, n_neurons
 ORDER BY model, task, selection, operation, gain NULLS FIRST, target""",
     ),
+    "what kind of effect": (
+        "What classes lose without their own neurons, taken apart, by rule and size: means over classes",
+        """
+SELECT model, task, selection, operation, gain, outcome, AVG(n_neurons) AS n_neurons, COUNT(*) AS n_classes,
+       SUM(CASE WHEN q_value < 0.05 AND outside_controls = 1 THEN 1 ELSE 0 END) AS n_hold,
+       AVG(change) AS change, AVG(control_mean) AS control_mean, AVG(beyond_control) AS beyond_control
+FROM ablation_outcomes
+WHERE affected_class = target
+GROUP BY model, task, selection, operation, gain, outcome
+ORDER BY model, task, selection, operation, gain NULLS FIRST, outcome""",
+    ),
+    "what can still be read": (
+        "Accuracy on each class without its neurons: frozen head, offsets fitted again, whole head fitted again",
+        """
+SELECT model, task, selection, operation, gain, target, n_neurons, n_clips, accuracy_unablated, accuracy_ablated,
+       readable_offsets, readable_refit
+FROM ablation_effects
+WHERE affected_class = target AND readable_refit IS NOT NULL
+ORDER BY model, task, selection, operation, gain NULLS FIRST, target""",
+    ),
     "linear heads": (
         "How well the linear head does on test clips, beside chance",
         """

@@ -78,15 +78,30 @@ def splits(engine: Engine) -> pd.DataFrame:
 
 
 def own_effects(engine: Engine) -> pd.DataFrame:
-    """Return what every class lost by its own neurons, beside random sets: the view ``ablation_effects``, its rows."""
+    """Return what every class lost by its own neurons in accuracy, beside random sets, of ``ablation_effects``."""
     return frame(
         engine,
         """
-        SELECT model, task, selection, operation, gain, target, n_neurons, n_clips, delta, ci_low, ci_high, q_value,
-               control_delta_mean, control_delta_low, control_delta_high, n_controls
+        SELECT model, task, selection, operation, gain, target, n_neurons, n_clips, accuracy_unablated,
+               accuracy_ablated, delta, ci_low, ci_high, q_value, control_delta_mean, control_delta_low,
+               control_delta_high, n_controls
         FROM ablation_effects
         WHERE affected_class = target
         ORDER BY task, model, selection, operation, gain, target
+        """,
+    )
+
+
+def own_outcomes(engine: Engine) -> pd.DataFrame:
+    """Return what kind of effect every class had by its own neurons: total, shift, selective, offsets fitted again."""
+    return frame(
+        engine,
+        """
+        SELECT model, task, selection, operation, gain, target, affected_class, n_neurons, outcome, n_units, unablated,
+               change, control_mean, n_controls, outside_controls, beyond_control, q_value
+        FROM ablation_outcomes
+        WHERE affected_class = target AND outcome IN ('total', 'shift', 'selective', 'readable_offsets')
+        ORDER BY task, model, n_neurons, selection, operation, gain NULLS FIRST, target, outcome
         """,
     )
 

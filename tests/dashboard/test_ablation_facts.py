@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from core.ablation.effects import mcnemar
-from dashboard.views.ablation import charts
+from dashboard.views.ablation import charts, outcomes
 from dashboard.views.ablation import facts as told
 
 alt.utils.schemapi.enable_debug_mode()
@@ -82,10 +82,11 @@ def test_own_classes_are_the_target_or_both_of_a_pair() -> None:
 
 def test_the_target_to_begin_with_is_the_strongest_that_stands() -> None:
     rows = matrix_rows()
-    assert told.strongest_target(rows) == "a"
-    assert told.strongest_target(rows[rows["affected_class"].isna()].assign(q_value=1.0)) == "a"
+    assert outcomes.strongest_target(outcomes.shown(rows, "accuracy")) == "a"
+    whole = rows[rows["affected_class"].isna()].assign(q_value=1.0)
+    assert outcomes.strongest_target(outcomes.shown(whole, "accuracy")) == "a"
     pairs = rows.replace({"target": {"a": "a + b", "b": "c + d"}})
-    assert told.strongest_target(pairs) == "a + b"
+    assert outcomes.strongest_target(outcomes.shown(pairs, "accuracy")) == "a + b"
 
 
 def test_operations_have_names_and_an_order() -> None:
@@ -97,16 +98,17 @@ def test_operations_have_names_and_an_order() -> None:
 
 
 def test_rows_beside_controls_are_own_classes_or_one_targets() -> None:
-    own = told.beside_controls(matrix_rows(), told.OWN)
+    rows = outcomes.shown(matrix_rows(), "accuracy")
+    own = outcomes.in_strip(rows, None)
     assert own[["label", "affected"]].to_numpy().tolist() == [["a", "a"], ["b", "b"]]
-    assert told.beside_controls(matrix_rows(), "b")["label"].tolist() == ["a", "b", "all"]
-    pairs = matrix_rows().replace({"target": {"a": "x", "b": "y"}})
-    assert told.beside_controls(pairs, told.OWN)[["label", "affected"]].to_numpy().tolist() == [
-        ["x", "all"], ["y", "all"]
-    ]  # fmt: skip
-    draws = pd.DataFrame({"target": ["b", "b", "a"], "affected_class": ["a", None, "a"], "delta": 0.1, "n_draws": 2})
-    beside = told.draws_beside(draws, told.beside_controls(matrix_rows(), "b"))
-    assert beside[["label", "delta"]].to_numpy().tolist() == [["a", 10.0], ["all", 10.0]]
+    assert outcomes.in_strip(rows, "b")["label"].tolist() == ["a", "b", "all"]
+    lists = outcomes.shown(matrix_rows().replace({"target": {"a": "x", "b": "y"}}), "accuracy")
+    assert outcomes.in_strip(lists, None)[["label", "affected"]].to_numpy().tolist() == [["x", "all"], ["y", "all"]]
+    pair = outcomes.shown(matrix_rows().replace({"target": {"a": "a + b"}}), "accuracy")
+    assert outcomes.in_strip(pair, None)["label"].tolist() == ["a + b → a", "a + b → b", "b"]
+    draws = pd.DataFrame({"target": ["b", "b", "a"], "affected_class": ["a", None, "a"], "value": 0.1, "n_draws": 2})
+    beside = outcomes.draws_beside(draws, outcomes.in_strip(rows, "b"), 100.0)
+    assert beside[["label", "value"]].to_numpy().tolist() == [["a", 10.0], ["all", 10.0]]
 
 
 def test_doses_go_through_unchanged() -> None:
@@ -164,7 +166,7 @@ def test_specificity_is_told_with_its_interval() -> None:
 
 
 def test_the_matrix_greys_what_does_not_stand_and_frames_own_classes() -> None:
-    shown = told.in_points(matrix_rows())
+    shown = outcomes.shown(matrix_rows(), "accuracy")
     spec = charts.matrix(shown, ["a", "b"], ["a", "b", "all"], 'a" || alert', dark=True).to_dict()
     grey, coloured, framed, _ = spec["layer"]
     assert {"filter": "!datum.stands"} in grey["transform"] and "color" not in grey["encoding"]
@@ -176,10 +178,10 @@ def test_the_matrix_greys_what_does_not_stand_and_frames_own_classes() -> None:
 
 
 def test_every_chart_is_valid() -> None:
-    rows = told.beside_controls(matrix_rows(), told.OWN)
-    draws = pd.DataFrame({"target": ["a"], "affected_class": ["a"], "delta": [0.1], "n_draws": [4]})
-    assert len(charts.strip(rows, told.draws_beside(draws, rows)).to_dict()["layer"]) == 5
-    assert len(charts.strip(rows, told.draws_beside(draws.iloc[:0], rows)).to_dict()["layer"]) == 4
+    rows = outcomes.in_strip(outcomes.shown(matrix_rows(), "accuracy"), None)
+    draws = pd.DataFrame({"target": ["a"], "affected_class": ["a"], "value": [0.1], "n_draws": [4]})
+    assert len(charts.strip(rows, outcomes.draws_beside(draws, rows, 100)).to_dict()["layer"]) == 5
+    assert len(charts.strip(rows, outcomes.draws_beside(draws.iloc[:0], rows, 100)).to_dict()["layer"]) == 4
     own = pd.DataFrame([effect("a", "a", -0.5), effect("a", "a", -0.1, operation="keep", gain=np.nan)])
     charts.dose_curve(told.doses(own), "a").to_dict()
     charts.parts_chart(told.needed_and_enough(own)).to_dict()

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
+from streamlit.testing.v1 import AppTest
 
 from core.results import Ablation, Attributions, Specificity
 from db.connection.open import open_store
@@ -17,8 +18,10 @@ from db.reads import ablation as queries
 from db.reads.frames import frame
 from db.writes.store import Store
 from tests.support.pages import asked, open_page, said
+from tests.support.pages import show as opened
 from tests.support.records import ablations_of
 from tests.support.synthetic_store import DATASETS
+from tests.support.taken_apart import write_apart
 
 EVENTS = DATASETS["rooms"]["event"]
 N_NEURONS = 384
@@ -102,7 +105,7 @@ def test_own_effects_are_of_the_targets_class_and_of_all_clips(engine: Engine) -
 def test_controls_are_counted_beside_their_effects(engine: Engine) -> None:
     place = ("nano-ssl", "rooms-event", "top 1%")
     kept = queries.controls(engine, *place, "keep")
-    assert kept[["target", "affected_class", "delta", "n_draws"]].to_numpy().tolist() == [
+    assert kept[["target", "affected_class", "value", "n_draws"]].to_numpy().tolist() == [
         [name, name, 0.0, 3] for name in sorted(EVENTS)
     ]
     silenced = queries.controls(engine, *place, "scale", 0.0, target="dog")
@@ -111,7 +114,7 @@ def test_controls_are_counted_beside_their_effects(engine: Engine) -> None:
     assert silenced["n_draws"].sum() == 5 * 9
     rows = queries.effects(engine, *place, "scale", 0.0)
     own = rows[(rows["target"] == "dog") & (rows["affected_class"] == "rain")]["control_delta_mean"].iloc[0]
-    assert silenced[silenced["affected_class"] == "rain"]["delta"].mean() == pytest.approx(own)
+    assert silenced[silenced["affected_class"] == "rain"]["value"].mean() == pytest.approx(own)
     whole = queries.controls(engine, *place, "keep", whole=True)
     assert whole["affected_class"].isna().all() and len(whole) == 8
 
@@ -135,6 +138,10 @@ def test_the_strongest_neurons_come_in_the_order_of_an_index(engine: Engine) -> 
     )
 
 
+def commands(app: AppTest) -> list[str]:
+    return [code.value for code in app.code if code.value.startswith("python run_analysis.py")]
+
+
 def test_the_page_shows_effects_flips_doses_and_shares(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(store))
     app = show(model="nano-ssl", task="rooms-event")
@@ -143,8 +150,12 @@ def test_the_page_shows_effects_flips_doses_and_shares(store: Path, monkeypatch:
         "Whose neurons cost whom", "Beside random neurons", "Clips that flipped", "Dose", "Needed, and enough?",
         "Which choice is most specific?", "Every neuron's share",
     }  # fmt: skip
+    assert len(app.info) == 1
+    assert "only accuracy is stored" in app.info[0].value
+    assert "--tasks rooms-event --model nano-ssl --stages ablate --gains 0,0.5,2,mean,keep" in commands(app)[0]
     assert len(app.get("vega_lite_chart")) == 6
     assert "of 64 effects stand" in said(app)
+    assert "of 8 own classes (framed) and" in said(app)
     assert "**2 clips** are called by another class" in said(app)
     assert "8.0 points more than the others do (95 % interval 1.0 to 20.0)" in said(app)
     assert "3 neurons were really taken out" in said(app)
@@ -189,7 +200,7 @@ def test_a_model_without_attributions_and_specificity_opens(store: Path, monkeyp
     assert "Needed, and enough?" not in [heading.value for heading in app.subheader]
 
 
-def partial(whole: Path, path: Path, *statements: str) -> Path:
+def partial_copy(whole: Path, path: Path, *statements: str) -> Path:
     engine = open_store(shutil.copy(whole, path))
     with engine.begin() as connection:
         for statement in statements:
@@ -201,7 +212,7 @@ def partial(whole: Path, path: Path, *statements: str) -> Path:
 def test_a_store_without_ablations_says_how_to_make_them(
     one_model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = partial(one_model_store, tmp_path / "atlas.db", "DELETE FROM ablation")
+    path = partial_copy(one_model_store, tmp_path / "atlas.db", "DELETE FROM ablation")
     monkeypatch.setenv("ATLAS_DB", str(path))
     app = show(task="rooms-event")
     assert not app.exception and not app.error
@@ -213,7 +224,7 @@ def test_a_store_without_controls_flips_and_q_opens(
     one_model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = "control_delta_mean = NULL, control_delta_low = NULL, control_delta_high = NULL, n_controls = 0"
-    path = partial(
+    path = partial_copy(
         one_model_store, tmp_path / "atlas.db", "DELETE FROM ablation_control", "DELETE FROM ablation_flip",
         f"UPDATE ablation_effect SET {nothing}, q_value = NULL",
     )  # fmt: skip
@@ -227,11 +238,115 @@ def test_a_store_without_controls_flips_and_q_opens(
 def test_targets_that_are_no_class_are_shown_over_all_clips(
     one_model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = partial(one_model_store, tmp_path / "atlas.db", "UPDATE ablation SET target = 'set of ' || target")
+    path = partial_copy(one_model_store, tmp_path / "atlas.db", "UPDATE ablation SET target = 'set of ' || target")
     monkeypatch.setenv("ATLAS_DB", str(path))
     app = show(task="rooms-event")
     assert not app.exception and not app.error
     assert "No target is a class of the task" in said(app)
+
+
+@pytest.fixture(scope="module")
+def apart(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The made-up study, and of one task two doses taken apart: 4 classes lose, 2 more only shift, 2 do neither."""
+    return write_apart(Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("apart") / "atlas.db")))
+
+
+def test_a_first_visit_tells_whether_how_and_how_much(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened("ablation", apart, monkeypatch, model="nano-ssl", task="rooms-event")
+    assert not app.warning and not app.error and not app.info
+    assert (asked(app, "selection"), asked(app, "outcome"), asked(app, "clips")) == ("mad 1%", "selective", "own")
+    verdict = app.markdown[0].value
+    # -0.8 for 4 of 8 classes: a mean of -0.4; a shift of -1 for 6 of 8: a mean of -0.75.
+    assert "a class loses 0.40 in logit on its own clips" in verdict
+    assert "holds for 4 of 8 classes" in verdict
+    assert "Most of the fall is a shift (−0.75 on all *other* clips)" in verdict
+    headings = [heading.value for heading in app.subheader]
+    assert headings[:4] == [
+        "Whose neurons cost whom", "Beside random neurons", "What can still be read", "Clip by clip"
+    ]  # fmt: skip
+    assert "4 of 8 own classes (framed) and 0 of 56 others" in said(app)
+    assert "(20 a dose)" in said(app)
+    assert "what these neurons carried, others carry too" in said(app)
+    assert len(app.get("vega_lite_chart")) == 3 + 2 + 3 + 1
+
+
+def test_every_measure_has_its_matrix_and_its_random_sets(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened("ablation", apart, monkeypatch, model="nano-ssl", task="rooms-event")
+    for name, told in (
+        ("total", "6 of 8 own classes"), ("shift", "6 of 8 own classes"), ("discrimination", "own classes"),
+        ("accuracy", "0 of 8 own classes"),
+    ):  # fmt: skip
+        app.segmented_control(key="select_outcome").select(name).run()
+        assert not app.exception and not app.warning
+        assert asked(app, "outcome") == name
+        assert told in said(app), name
+    again = opened(
+        "ablation", apart, monkeypatch, model="nano-ssl", task="rooms-event", outcome="shift", target="cough"
+    )
+    assert again.segmented_control(key="select_outcome").value == "shift"
+    assert again.selectbox(key="select_target").value == "cough"
+
+
+def test_clips_are_heard_own_or_others_or_flipped(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = {"model": "nano-ssl", "task": "rooms-event", "target": EVENTS[0]}
+    app = opened("ablation", apart, monkeypatch, **state)
+    assert "−1.80 on its own clips, −1.00 on all others (the shift); the difference, −0.80" in said(app)
+    assert "The 12 of" not in said(app), "the class has 12"
+    app.segmented_control(key="select_clips").select("other").run()
+    assert asked(app, "clips") == "other" and "The 12 of 84 that lose most" in said(app)
+    app.segmented_control(key="select_clips").select("flipped").run()
+    assert asked(app, "clips") == "flipped" and "No test clip changed its class" in said(app)
+    assert not app.exception and not app.warning
+
+
+def test_what_was_not_taken_apart_is_told_once_beside_what_was(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened("ablation", apart, monkeypatch, model="nano-ssl", task="rooms-event", selection="top 1%")
+    assert len(app.info) == 1 and "top 1% only accuracy" in app.info[0].value.replace("\\", "")
+    assert "--ablate top:0.01" in commands(app)[0] and len(commands(app)) == 1
+    assert "outcome" not in app.query_params, "there is no choice, and none is carried to where there is one"
+    assert "holds for" not in app.markdown[0].value and "effects stand" in app.markdown[0].value
+    assert "(20 a dose)" in said(app), "the doses of the others are drawn"
+    asked_for = opened(
+        "ablation", apart, monkeypatch, model="nano-ssl", task="rooms-event", selection="top 1%", outcome="shift"
+    )
+    assert len(asked_for.warning) == 1 and "outcome “shift”" in asked_for.warning[0].value
+
+
+def test_a_task_without_outcomes_does_not_take_the_next_ones_from_view(
+    apart: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened("ablation", apart, monkeypatch, model="nano-ssl", task="notes-pitch")
+    assert asked(app, "selection") == "top 1%"
+    app.selectbox(key="select_task").select("rooms-event").run()
+    assert not app.exception
+    assert (asked(app, "selection"), asked(app, "outcome")) == ("mad 1%", "selective")
+
+
+def test_each_random_sets_mean_over_classes_is_read(apart: Path) -> None:
+    engine = open_store(apart, read_only=True)
+    place = ("nano-ssl", "rooms-event")
+    draws = queries.mean_controls(engine, *place, "scale", 0.0)
+    assert draws.groupby("selection").size().to_dict() == {"mad 1%": 20, "mad 5%": 20}
+    single = queries.controls(engine, *place, "mad 1%", "scale", 0.0, value="selective")
+    mean = draws.loc[draws["selection"] == "mad 1%", "selective"].mean()
+    assert single["value"].mean() == pytest.approx(mean) and single["n_draws"].sum() == 8 * 20
+    cross = queries.cross_outcomes(engine, *place, "scale", 0.0).set_index(["selection", "outcome"])["change"]
+    assert cross["mad 1%", "selective"] == pytest.approx(0, abs=1e-6)
+    own = queries.own_outcomes(engine, *place, "scale", 0.0)
+    assert (own["target"] == own["affected_class"]).all() and len(own) == 2 * 8 * 8
+    assert set(queries.measured(engine, *place, "mad 1%", "scale", 0.0)) > {"total", "shift", "selective"}
+    assert queries.measured(engine, *place, "top 1%", "scale", 0.0) == []
+    with pytest.raises(ValueError, match="'unknown' is not known of random sets"):
+        queries.controls(engine, *place, "mad 1%", "scale", 0.0, value="unknown")
+
+
+def test_both_classes_of_a_pair_are_its_own(apart: Path, tmp_path: Path) -> None:
+    path = partial_copy(
+        apart, tmp_path / "atlas.db", "UPDATE ablation SET target = 'bell + cough' WHERE target = 'bell'"
+    )
+    own = queries.own_outcomes(open_store(path, read_only=True), "nano-ssl", "rooms-event", "scale", 0.0)
+    assert set(own.loc[own["target"] == "bell + cough", "affected_class"]) == {"bell", "cough"}
+    assert set(own.loc[own["target"] == "rain", "affected_class"]) == {"rain"}
 
 
 def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,11 @@ from dashboard.shared.charts import by_task as charts
 from dashboard.shared.text import facts
 from dashboard.views.overview import facts as overview_facts
 from db.connection.open import open_store
-from db.reads import coverage, study
+from db.reads import coverage, report, study
 from db.reads.frames import with_intervals
 from tests.support import pages
 from tests.support.pages import said
+from tests.support.taken_apart import write_apart
 
 show = partial(pages.show, "overview")
 
@@ -85,6 +86,22 @@ def test_the_strongest_effect_is_the_largest_that_stands(store: Path) -> None:
         pool = every[every["stands"]] if every["stands"].any() else every
         assert bool(found.loc[model, "believable"]) == every["stands"].any()
         assert abs(found.loc[model, "delta"]) == pytest.approx(pool["size"].max())
+
+
+def test_models_whose_effects_were_taken_apart_are_told_by_them(
+    synthetic_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_apart(Path(shutil.copy(synthetic_store, tmp_path / "atlas.db")))
+    app = show(path, monkeypatch)
+    text = said(app)
+    assert "**nano\\-ssl**: 4 of 8 classes in 1 task lose on their own clips" in text
+    headings = [heading.value for heading in app.subheader]
+    assert headings.index("Do they matter?") < headings.index("Strongest ablation")
+    assert "**nano\\-sl**. With" in text and "**nano\\-ssl**. With" not in text, "the other by its accuracy"
+    own = report.own_outcomes(open_store(path, read_only=True))
+    assert overview_facts.selective(own)[["model", "task", "n_hold", "n"]].to_numpy().tolist() == [
+        ["nano-ssl", "rooms-event", 4, 8]
+    ]
 
 
 def test_an_effect_that_stands_goes_before_a_larger_one(store: Path, tmp_path: Path) -> None:

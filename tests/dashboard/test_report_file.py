@@ -21,8 +21,10 @@ from dashboard.report.findings import _both_ways, _preferred
 from dashboard.report.html import MOST_ROWS, html
 from dashboard.report.markdown import markdown
 from dashboard.report.parts import Figure, Section, Table, cell
+from dashboard.report.terminal import in_short
 from dashboard.report.write import sections, write_report
 from db.connection.open import StoreError, open_store
+from tests.support.taken_apart import write_apart
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = '<script>alert("x")</script> & **b** \'"'
@@ -103,6 +105,25 @@ def test_it_holds_every_section_with_numbers_beside_their_null(report: Path) -> 
                  "arXiv 2602.15307", "confounded: Cramer's V", "broken.flac", "shuffles: 200"):  # fmt: skip
         assert said in parsed.text
     assert "NaN" not in parsed.text and "nan to" not in parsed.text and "None" not in parsed.text
+
+
+def test_effects_that_were_taken_apart_are_told_as_what_they_are(synthetic_store: Path, tmp_path: Path) -> None:
+    path = write_apart(Path(shutil.copy(synthetic_store, tmp_path / "atlas.db")))
+    text = read(write_report(path, tmp_path / "out.html")).text
+    assert "What kind of effect" in text
+    assert "holds for 4 of 8 classes" in text and "Most of the fall is a shift (−0.75 on all other clips)" in text
+    assert "nano-ssl: 4 of 8 classes in 1 task lose on their own clips" in text
+    engine = open_store(path, read_only=True)
+    summary = markdown(sections(engine), "s")
+    (row,) = [line for line in summary.splitlines() if "mad 5%, silenced | 19 | selective" in line]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert (cells[5], cells[-2], cells[-1]) == ("−0.80", "20", "4 of 8")
+    _, found = in_short(engine, ["nano-ssl"], ["rooms-event", "notes-pitch"])
+    engine.dispose()
+    apart, accuracy = (found[found["Task"] == task].iloc[0] for task in ("rooms-event", "notes-pitch"))
+    assert re.fullmatch(r"−\d\.\d\d / −0\.40 \(−0\.\d\d, −0\.\d\d\)", apart["Own class"])
+    assert re.fullmatch(r"[+−]0\.0\d / [+−]0\.0\d", apart["Random"]) and apart["Stand"] == "4 of 8"
+    assert re.fullmatch(r"−\d+ \(−\d+, −\d+\)", accuracy["Own class"]) and accuracy["Stand"].endswith(" of 8")
 
 
 def test_a_partial_store_says_what_is_missing(tiny_store: Path, tmp_path: Path) -> None:

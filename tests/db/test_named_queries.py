@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
+from db.connection.open import open_store
 from db.reads.named import NAMED, main
+from tests.support.taken_apart import write_apart
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -36,6 +39,23 @@ def test_queries_on_a_small_study(tiny_reader: Engine) -> None:
     assert (row["task"], row["accuracy"], row["chance"]) == ("pets-animal", 0.75, 0.5)
     (compared,) = [r for r in found["models compared"] if r["preset"] == "calibrated"]
     assert (compared["n_tasks"], compared["coverage"], compared["null_coverage"]) == (1, 1.0, 0.25)
+
+
+def test_the_kind_of_effect_is_told_by_rule_and_outcome(synthetic_store: Path, tmp_path: Path) -> None:
+    engine = open_store(write_apart(Path(shutil.copy(synthetic_store, tmp_path / "atlas.db"))), read_only=True)
+    with engine.connect() as connection:
+        found, read = (
+            connection.execute(text(NAMED[name][1])).mappings().all()
+            for name in ("what kind of effect", "what can still be read")
+        )
+    of = {(row["selection"], row["outcome"]): row for row in found}
+    assert {name for name, _ in of} == {"mad 1%", "mad 5%"}
+    one = of["mad 1%", "selective"]
+    assert (one["n_neurons"], one["n_classes"], one["n_hold"]) == (4, 8, 4)
+    assert one["change"] == pytest.approx(-0.4, abs=1e-5)
+    assert of["mad 5%", "shift"]["change"] == pytest.approx(-1.5, abs=1e-5)
+    assert len(read) == 16 and all(row["readable_refit"] >= row["accuracy_ablated"] for row in read)
+    engine.dispose()
 
 
 def test_dead_neurons_are_those_of_no_task_in_models_that_were_scored(tiny_engine: Engine) -> None:

@@ -60,6 +60,8 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "gain": (0.0, None),
     "target": ("dog", "cat"),
     "whole": (False, True),
+    "outcome": ("selective",),
+    "value": ("delta", "total"),
     "dataset": ("rooms", "pets"),
     "layer": (0, 1),
     "neuron": (0, 6),

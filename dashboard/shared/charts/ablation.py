@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from dashboard.shared.charts.common import CONTROL_NAME, layered, legend
+from dashboard.shared.charts.common import CONTROL_NAME, by_task, layered, legend
 from dashboard.shared.theme import MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
-
-CHANGE = "Change of accuracy (points)"
 
 
 def ablation_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
@@ -52,6 +50,46 @@ def ablation_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6)
     height = 34 * points["label"].nunique() + 110  # axis and legend
     return layered(layer=[zero.encode(x=alt.X("x:Q")), controls, middle, interval, delta], height=height)
+
+
+def selective_chart(frame: pd.DataFrame, models: Sequence[str]) -> alt.TopLevelLayerSpec:
+    """What classes lose of their own without their own neurons, a row a task and in it a line a model.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Of `dashboard.shared.text.kinds.over_classes`, selective, with ``model`` and ``task``.
+    models : sequence of str
+        All there are, so that each has its colour.
+    """
+    y, offset, color, height = by_task(frame, CONTROL_NAME, models)
+    frame = frame.assign(end=frame["high"].fillna(frame["mean"]))
+    tooltip = [
+        alt.Tooltip("model:N", title="Model"),
+        alt.Tooltip("task:N", title="Task"),
+        alt.Tooltip("selection:N", title="Neurons chosen by"),
+        alt.Tooltip("mean:Q", title="Selective change, mean over classes (logits)", format="+.2f"),
+        alt.Tooltip("low:Q", title="95 % interval over classes from", format="+.2f"),
+        alt.Tooltip("high:Q", title="to", format="+.2f"),
+        alt.Tooltip("control:Q", title="Random sets, mean", format="+.2f"),
+        alt.Tooltip("n_hold:Q", title="Holds for classes"),
+        alt.Tooltip("n:Q", title="of"),
+    ]
+    base = alt.Chart(frame).encode(y=y, yOffset=offset, tooltip=tooltip)
+    x = alt.X("low:Q", title="Selective change of a class by its own neurons (logits)")
+    words = base.transform_calculate(held="datum.n_hold + ' of ' + datum.n").mark_text(
+        align="left", dx=7, fontSize=11, color=MEAN_COLOUR
+    )
+    return layered(
+        layer=[
+            _zero(),
+            base.mark_circle(size=60, opacity=1).encode(x=alt.X("control:Q"), color=alt.Color(datum=CONTROL_NAME)),
+            base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("high:Q"), color=color),
+            base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X("mean:Q"), color=color),
+            words.encode(x=alt.X("end:Q"), text=alt.Text("held:N")),
+        ],
+        height=height,
+    )
 
 
 def _effect_tooltip(first: Sequence[alt.Tooltip]) -> list[alt.Tooltip]:

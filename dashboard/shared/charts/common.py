@@ -111,9 +111,11 @@ def kinds_legend(names: Sequence[str], title: str | None = None, orient: Any = "
     return alt.Legend(title=title, orient=orient, labelLimit=220, symbolOpacity=1, columns=columns, **how)
 
 
-def by_task(frame: pd.DataFrame, reference: str) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:
-    """Shared encodings of charts with a row a task, and in it a line a model."""
-    models = model_names(frame)
+def by_task(
+    frame: pd.DataFrame, reference: str, every: Sequence[str] = ()
+) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:
+    """Shared encodings of charts with a row a task, and in it a line a model; ``every`` model, if not all have rows."""
+    models = sorted({*every, *frame["model"]})
     y = alt.Y("task:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, labelOverlap=False, grid=False))
     offset = alt.YOffset("model:N", sort=models)
     color = alt.Color("model:N", scale=legend_scale(models, reference), legend=legend([*models, reference]))

@@ -18,6 +18,7 @@ TERMS = {
         "Gradient times activation of the probe's margin: to first order, what the margin loses without the "
         "neuron, in logits."
     ),
+    "beyond control": "What an ablation changes, less the mean change under its random sets.",
     "calibrated": (
         "The preset that is a rule of evidence: q < 0.05 on shuffled labels, at least twice the mean of the "
         "other classes, and at least 2 %."
@@ -33,15 +34,22 @@ TERMS = {
         "As many other neurons, drawn at random in the same layers (or layers and activity), changed in the same way."
     ),
     "coverage": "Share of a task's classes that have at least one class-specific neuron.",
+    "discrimination": (
+        "Change of the AUROC of a class's logit, class against rest: what no threshold and no offset can hide."
+    ),
     "effect": (
-        "What a class loses by an ablation: accuracy ablated less unablated, beside its controls; it stands "
-        "with q < 0.05, an interval without 0, and outside the controls."
+        "What an ablation does to a class, beside its controls: taken apart into total, shift, selective and "
+        "discrimination; in accuracy it stands with q < 0.05, an interval without 0, and outside the controls."
     ),
     "entropy": (
         "How evenly a neuron's activation probability spreads over the classes, in nats: 0 = one class only, "
         "ln(number of classes) = all alike."
     ),
     "gain": "Factor on the activations of the neurons that are ablated; 0 silences them, 1 leaves them.",
+    "holds": (
+        "Of an ablation's outcome: q < 0.05 beyond control, and outside of all random sets; of an ablation without "
+        "further word, that its selective part does."
+    ),
     "lape": ("The preset of LAPE's published code, a quota: always 1 % of the neurons, on shuffled labels as well."),
     "layer": "A block of the encoder, counted from 0.",
     "lift": "Activation probability in the class over the mean of the other classes.",
@@ -54,10 +62,19 @@ TERMS = {
     "preset": "A rule that calls neurons class-specific: calibrated, aape or lape.",
     "probe": "The linear head on frozen embeddings: fitted on train, regularised on valid, told on test.",
     "q": "p after Benjamini-Hochberg correction over all that was asked together.",
+    "readable": (
+        "What a head still reads under an ablation once its offsets, or the whole head, are fitted again on ablated "
+        "train clips."
+    ),
     "replicated": "Whether the rate is at least twice the other classes' mean on held-out test clips too.",
+    "selective": (
+        "Change of a class's logit on its own clips, less the shift: what is lost of this class alone, in logits."
+    ),
     "selector": "A score by which neurons are ranked for a class (mad, AUROC, d-prime, ...), beside the presets.",
+    "shift": "Change of a class's logit on all clips that are not of the class, in logits; new offsets undo it.",
     "split": "Train, valid or test; of folds the last is test and the others are train.",
     "task": "A dataset read through one of its attributes; its classes are the attribute's values.",
     "token": "A patch of time and frequency, the unit in which the encoder computes.",
+    "total": "Change of the log probability of a class on its own clips by the frozen head, in nats.",
     "unablated": "Under no change, gain 1.",
 }

@@ -1,4 +1,4 @@
-"""Ablation: what the linear head loses without a class's neurons, beside random ones."""
+"""Ablation: what becomes of a class without its neurons, in what way and how much, beside random ones."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.shared import address, data, draw, page, share, sidebar, tables
-from dashboard.shared.player.player import player, stored_track
-from dashboard.shared.text import words
+from dashboard.shared.text import kinds, words
 from dashboard.shared.text.glossary import TERMS
-from dashboard.views.ablation import attribution, charts
+from dashboard.views.ablation import attribution, charts, clips, effect, outcomes
 from dashboard.views.ablation import facts as ablation_facts
 from db.reads import ablation as queries
 
 MOST_ROWS = 40  # of the strip
-MOST_TRACKS = 12
 MOST_CLASSES = 12  # of the chart of necessity and sufficiency
 PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
-OWN_STATE = ("selection", "gain", "target", "beside", "attributed")
+OWN_STATE = ("selection", "gain", "outcome", "target", "beside", "clips", "attributed")
 
 scope = sidebar.choose(show=("model", "dataset", "task"), clears=OWN_STATE)
 store, model, task = scope.store, scope.model, scope.task
 page.head(
     "Ablation", "ablation",
-    "Take the neurons of one class out of the network, ask the same linear head again, and count what it now gets "
-    "wrong. The same is done to random neurons: only what goes beyond them is owed to the choice.",
+    "Take the neurons of one class out of the network, and ask the same linear head again. The same is done to random "
+    "neurons: only what goes beyond them is owed to the choice.",
 )  # fmt: skip
 
 settings = data.read(store, queries.ablated, model, task)
@@ -39,7 +37,10 @@ if settings.empty:
     st.stop()
 
 selections = list(dict.fromkeys(settings["selection"]))
-selection = address.choice("selection", selections, "top 1%" if "top 1%" in selections else selections[0])
+apart = set(settings.loc[settings["n_taken_apart"] > 0, "selection"])
+# What the last task had is shown here too, unless only its accuracy is known where others are taken apart.
+offered = selections if "selection" in st.query_params else [s for s in selections if s in apart] or selections
+selection = address.choice("selection", offered, kinds.first_selection(offered))
 of_selection = settings[settings["selection"] == selection]
 operations = {
     ablation_facts.operation_key(name, gain): (name, None if pd.isna(gain) else float(gain))
@@ -52,8 +53,8 @@ chosen = (model, task, selection, operation, gain)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     address.select(
         "Neurons chosen by", "selection", selections, selection, clears=("gain", "target", "beside"), width=210,
-        help="How the neurons of a class were chosen: a preset's own set, the share with the strongest evidence "
-        "(top), or the highest by another score.",
+        help="How the neurons of a class were chosen: the highest by a score (mad), the share with the strongest "
+        "evidence (top), or a preset's own set.",
     )  # fmt: skip
     address.select(
         "What was done to them", "gain", keys, key, width=250, format_func=ablation_facts.operation_label,
@@ -63,12 +64,28 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.space("stretch")
     link_slot = st.container(width="content")
 
-effects = data.read(store, queries.effects, *chosen)
-shown = data.derive(ablation_facts.in_points, effects)
+own = data.read(store, queries.own_effects, model, task, selection)
+frozen = data.derive(outcomes.done_so, own, operation, gain)
+accuracy = data.derive(outcomes.mean_accuracy, frozen)
+is_apart = bool(outcomes.done_so(of_selection, operation, gain)["n_taken_apart"].sum())
+measures = data.read(store, queries.measured, *chosen) if is_apart else []
+measures = [name for name in outcomes.MEASURES if name in (*measures, "accuracy")]
+outcome = address.optional("outcome", measures) or measures[0]
+measure = outcomes.MEASURES[outcome]
+of_accuracy = outcome == "accuracy"
+effects = data.read(store, *([queries.effects, *chosen] if of_accuracy else [queries.outcomes, *chosen, outcome]))
+effect.show_verdict(store, chosen, accuracy)
+if not is_apart:
+    st.info(
+        f"Of {words.plain(selection)} only accuracy is stored, which moves in steps of whole clips and cannot tell a "
+        "shift from a loss. Run again to get the effect taken apart (total, shift, selective, what can still be read):"
+    )
+    again = outcomes.command(task, model, selection if apart else "", keys)
+    st.code(again, language="bash", wrap_lines=True)
+effect.show_doses(store, chosen)
+shown = data.derive(outcomes.shown, effects, outcome)
 targets, classes = ablation_facts.targets_in_order(effects), ablation_facts.classes_in_order(effects)
-target = address.optional("target", targets) or data.derive(ablation_facts.strongest_target, effects)
-st.markdown(data.derive(ablation_facts.verdict, effects))
-st.caption(ablation_facts.power_sentence(effects))
+target = address.optional("target", targets) or data.derive(outcomes.strongest_target, shown)
 
 
 def choose_cell() -> None:
@@ -83,24 +100,32 @@ st.subheader(
     help="Row: the class whose neurons were changed. Column: the class whose test clips were asked. The frame marks "
     "a class's own neurons: losses there and not beside it mean neurons specific to the class.",
 )
+if len(measures) > 1:
+    st.segmented_control(
+        "Measured as", measures, format_func=lambda name: outcomes.MEASURES[name].label, required=True,
+        label_visibility="collapsed", key=address.show("select_outcome", outcome),
+        on_change=address.on_change("outcome", "select_outcome"),
+    )  # fmt: skip
 dark = st.context.theme.type == "dark"
 draw.chart(
-    charts.matrix, shown, targets, classes, target, dark, key="matrix", on_select=choose_cell,
-    name=f"ablation_{model}_{task}", data=effects,
-    alt=f"Change of accuracy of every class of {task} by the neurons of every class",
+    charts.matrix, shown, targets, classes, target, dark, measure.label, measure.digits, key="matrix",
+    on_select=choose_cell, name=f"ablation_{model}_{task}", data=effects,
+    alt=f"{measure.label}: change of every class of {task} by the neurons of every class",
 )  # fmt: skip
+rule = "the effect stands (q < 0.05 over all cells, interval without 0," if of_accuracy else "it holds (q < 0.05,"
 st.caption(
-    "Percentage points of test accuracy, with minus without. Colour: the effect stands (q < 0.05 over all cells, "
-    "interval without 0, outside the range of random sets). Grey: it may be noise, or what any neurons cost. "
-    "Framed: the class's own neurons. Click a row to see it below."
+    f"{measure.meaning} Colour: {rule} outside {'the range of' if of_accuracy else 'all'} random sets), "
+    f"{outcomes.counted(shown)}. Grey: it may be noise, or what any neurons cost. Framed: the class's own neurons. "
+    "Click a row to see it below. "
+    + (ablation_facts.power_sentence(effects) if of_accuracy else outcomes.power_sentence(shown))
 )
 address.select("Look closer at the neurons of", "target", targets, target, width=260)
 
 st.subheader(
     "Beside random neurons",
     help="Grey circles: what random sets of the same size and layers did, larger where several did the same. Line: "
-    "95 % interval of the effect over clips. An effect is believed where q < 0.05, the interval leaves out 0 and it "
-    "lies outside the controls.",
+    "95 % interval of the effect. It counts where q < 0.05 and it lies outside the random sets (of accuracy also: "
+    "where the interval leaves out 0).",
 )
 views = {
     ablation_facts.OWN: "Each class by its own neurons",
@@ -112,75 +137,57 @@ st.segmented_control(
     key=address.show("select_beside", beside), on_change=address.on_change("beside", "select_beside"),
 )  # fmt: skip
 of = None if beside == ablation_facts.OWN else target
-rows = data.derive(ablation_facts.beside_controls, effects, of or ablation_facts.OWN)
-if of is None and rows["affected_class"].isna().all():
-    st.caption("No target is a class of the task: shown is what each cost over all test clips.")
-strongest = rows.loc[rows["delta"].abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]]
-draws = data.read(store, queries.controls, *chosen, of, bool(rows["affected_class"].isna().all()))
-draw.chart(
-    charts.strip, strongest, ablation_facts.draws_beside(draws, strongest), "Class" if of is None else "Accuracy of",
-    name=f"controls_{model}_{task}", data=draws,
-    alt="Each effect with its interval over what random sets of the same size did",
-)  # fmt: skip
-if len(rows) > MOST_ROWS:
-    st.caption(f"The {MOST_ROWS} strongest of {len(rows):,}.")
-details = st.expander("The numbers, with group intervals and other heads", icon=":material/table:", on_change="rerun")
-if details.open:
-    with details:
-        st.dataframe(
-            rows, hide_index=True, placeholder="–",
-            column_order=["label", "n_clips", "q_value", *ablation_facts.TABLE, "control_p_value"],
-            column_config={
-                **tables.COLUMNS,
-                "label": "Effect",
-                "q_value": st.column_config.NumberColumn("q", format="%.2g", width=100, help=TERMS["q"]),
-                "n_clips": st.column_config.NumberColumn("Clips", help="Test clips."),
-                "control_p_value": st.column_config.NumberColumn(
-                    "p of controls", format="%.2g", help="How often a random set is as far out; least: 1 / (sets + 1)."
-                ),
-                **{
-                    name: st.column_config.NumberColumn(heading, format="%+.1f", help=meaning)
-                    for name, (heading, meaning) in ablation_facts.TABLE.items()
-                },
-            },
-            alt="Effects with intervals, controls, groups and heads",
-        )  # fmt: skip
-        share.take_away(f"effects_{model}_{task}", effects)
-
-st.subheader(
-    "Clips that flipped",
-    help="Test clips that the head calls by another class once the neurons are changed. Random neurons flip clips "
-    "too: only a difference that stands above tells more than that.",
-)
-flips = data.read(store, queries.flips, *chosen, target)
-if flips.empty:
-    st.caption(
-        f"No test clip changed its class by the neurons of {words.plain(target)}."
-        if data.read(store, queries.any_flips, model, task)
-        else "Which clips flipped was not kept in this run, or none did (tasks with several labels a clip have no "
-        "single answer to flip). Running the analysis again keeps them."
-    )
+rows = data.derive(outcomes.in_strip, shown, of)
+if rows.empty:
+    st.caption("No target is a class of the task, so this measure has no row here: choose total or accuracy.")
 else:
-    flips = ablation_facts.flip_kinds(flips)
-    st.markdown(ablation_facts.flip_sentence(flips))
-    heard = flips.head(MOST_TRACKS)
-    player(
-        [
-            stored_track(row["root"], row["path"], ablation_facts.flip_title(row), ablation_facts.flip_caption(row))
-            for row in heard.to_dict("records")
-        ],
-        key="flips",
+    if of is None and rows["affected_class"].isna().all():
+        st.caption("No target is a class of the task: shown is what each cost over all test clips.")
+    strongest = rows.loc[rows["value"].abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]]
+    draws = data.read(
+        store, queries.controls, *chosen, of, bool(rows["affected_class"].isna().all()), measure.control
+    )  # fmt: skip
+    draw.chart(
+        charts.strip, strongest, outcomes.draws_beside(draws, strongest, measure.factor),
+        "Class" if of is None else "Asked on", measure.axis, measure.digits, name=f"controls_{model}_{task}",
+        data=draws, alt="Each effect with its interval over what random sets of the same size did",
+    )  # fmt: skip
+    if len(rows) > MOST_ROWS:
+        st.caption(f"The {MOST_ROWS} strongest of {len(rows):,}.")
+    details = st.expander(
+        "The numbers, with what goes beyond controls and other heads", icon=":material/table:", on_change="rerun"
     )
-    if len(flips) > MOST_TRACKS:
-        st.caption(f"The first {MOST_TRACKS} of {len(flips):,}, lost answers first; all are in the rows to take away.")
-    share.take_away(f"flips_{model}_{task}_{target}", flips)
+    if details.open:
+        with details:
+            form = f"%+.{measure.digits + 1}f"
+            st.dataframe(
+                rows, hide_index=True, placeholder="–",
+                column_order=["label", "n_clips", "n_units", "q_value", *outcomes.TABLE, "control_p_value"],
+                column_config={
+                    **tables.COLUMNS,
+                    "label": "Effect",
+                    "q_value": st.column_config.NumberColumn("q", format="%.2g", width=100, help=TERMS["q"]),
+                    "n_clips": st.column_config.NumberColumn("Clips", help="Test clips."),
+                    "n_units": st.column_config.NumberColumn("Units", help="Clips, or groups of them, that count."),
+                    "control_p_value": st.column_config.NumberColumn(
+                        "p of controls", format="%.2g",
+                        help="How often a random set is as far out; least: 1 / (sets + 1).",
+                    ),
+                    **{
+                        name: st.column_config.NumberColumn(heading, format=form, help=meaning)
+                        for name, (heading, meaning) in outcomes.TABLE.items()
+                    },
+                },
+                alt="Effects with intervals, controls, groups and heads",
+            )  # fmt: skip
+            share.take_away(f"effects_{model}_{task}", effects)
 
-own = data.read(store, queries.own_effects, model, task, selection)
+effect.show_readable(store, chosen, frozen, accuracy)
+heard = clips.show(store, chosen, target, outcome)
+
 doses, parts = data.derive(ablation_facts.doses, own), data.derive(ablation_facts.needed_and_enough, own)
 specific = data.read(store, queries.specificity, model, task)
-specific = specific[
-    (specific["operation"] == operation) & (specific["gain"].isna() if gain is None else specific["gain"] == gain)
-]
+specific = outcomes.done_so(specific, operation, gain)
 has_dose = doses["dose"].nunique() > 2
 blocks = st.grid(2 if has_dose or len(parts) else 1, min_column_width=PAIR_WIDTH, gap="large")
 left, right = blocks.container(), blocks.container()
@@ -224,6 +231,7 @@ attribution.show(store, model, task, target)
 with link_slot:
     share.link(
         "ablation",
-        {**scope.state, "selection": selection, "gain": key, "target": target, "beside": beside,
+        {**scope.state, "selection": selection, "gain": key, "outcome": outcome if len(measures) > 1 else None,
+         "target": target, "beside": beside, "clips": heard,
          "attributed": st.query_params.get("attributed")},
     )  # fmt: skip

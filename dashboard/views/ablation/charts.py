@@ -9,20 +9,37 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.shared.charts.ablation import CHANGE, _effect_tooltip, _zero
+from dashboard.shared.charts.ablation import _effect_tooltip, _zero
 from dashboard.shared.charts.common import CONTROL_NAME, axis_height, class_axis, kinds_legend, layered
 from dashboard.shared.theme import HIGHLIGHT, MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
-STANDS, STANDS_NOT = "effect that stands", "effect that does not"
+STANDS, STANDS_NOT = "effect that holds", "effect that does not"
 PARTS = {"untouched": MEAN_COLOUR, "silenced": MODEL_COLOURS[1], "set to their mean": MODEL_COLOURS[4],
          "kept alone": MODEL_COLOURS[0]}  # fmt: skip
+
+
+def _tooltip(first: Sequence[alt.Tooltip], digits: int) -> list[alt.Tooltip]:
+    """What is known of one effect, in the shown unit."""
+    form = f"+.{digits}f"
+    return [
+        *first,
+        alt.Tooltip("value:Q", title="Change", format=form),
+        alt.Tooltip("low:Q", title="95 % interval from", format=form),
+        alt.Tooltip("high:Q", title="95 % interval to", format=form),
+        alt.Tooltip("q_value:Q", title="q", format=".2~g"),
+        alt.Tooltip("n_clips:Q", title="Test clips", format=",d"),
+        alt.Tooltip("control_mean:Q", title="Controls, mean", format=form),
+        alt.Tooltip("control_low:Q", title="Controls from", format=form),
+        alt.Tooltip("control_high:Q", title="Controls to", format=form),
+        alt.Tooltip("n_controls:Q", title="Controls"),
+    ]
 
 
 def _cell_text(top: float, columns: int, dark: bool) -> dict[str, Any]:
     """Numbers in cells: gone where a cell bears none, grey where the effect does not stand, else in contrast."""
     cell = f"(width / {max(columns, 1)})"
     strong, weak, faint = ("#0B1216", "#E6EBED", "#98A3A9") if dark else ("#FFFFFF", "#1D2529", "#6B757B")
-    bright = f"abs(datum.delta) > {0.6 * top} ? '{strong}' : '{weak}'"
+    bright = f"abs(datum.value) > {0.6 * top} ? '{strong}' : '{weak}'"
     return {
         "fontSize": {"expr": f"max(8, min(12, {cell} / 2.6))"},
         "opacity": {"expr": f"{cell} < 21 ? 0 : 1"},
@@ -30,8 +47,15 @@ def _cell_text(top: float, columns: int, dark: bool) -> dict[str, Any]:
     }
 
 
+# More than six: what is drawn, in which order, how it is marked and in which unit.
 def matrix(
-    effects: pd.DataFrame, targets: Sequence[str], classes: Sequence[str], chosen: str = "", dark: bool = False
+    effects: pd.DataFrame,
+    targets: Sequence[str],
+    classes: Sequence[str],
+    chosen: str = "",
+    dark: bool = False,
+    what: str = "Accuracy",
+    digits: int = 1,
 ) -> alt.TopLevelLayerSpec:
     """Which classes each set of neurons costs; a click selects a cell (``cell``).
 
@@ -40,21 +64,26 @@ def matrix(
     Parameters
     ----------
     effects : DataFrame
-        From `dashboard.views.ablation.facts.in_points`.
+        From `dashboard.views.ablation.outcomes.shown`.
     targets, classes : sequence of str
         Rows and columns in order.
     chosen : str
         The target whose name is marked.
     dark : bool
         Whether the page's ground is dark.
+    what : str
+        What the numbers are.
+    digits : int
+        After the point; one less where columns are narrow.
     """
-    top = max(float(effects["delta"].abs().max()), 1.0)
+    top = float(effects["value"].abs().max())
+    top = top if top > 0 else 1.0
     step = 26 if len(targets) <= 24 else 17 if len(targets) <= 50 else 10
     short = max(map(len, classes)) * len(classes) < 60  # their labels fit level on a phone, too
     columns = alt.Axis(labelAngle=0) if short else class_axis(classes)
     mark = f"datum.value === {json.dumps(chosen)}"
     base = alt.Chart(effects).encode(
-        x=alt.X("affected:N", title="Changed accuracy of", sort=list(classes), axis=columns),
+        x=alt.X("affected:N", title="Change of", sort=list(classes), axis=columns),
         y=alt.Y(
             "target:N", title="Neurons of", sort=list(targets),
             axis=alt.Axis(
@@ -62,13 +91,13 @@ def matrix(
                 labelFontWeight=alt.condition(mark, alt.value("bold"), alt.value("normal")),
             ),
         ),
-        tooltip=_effect_tooltip(
-            [alt.Tooltip("target:N", title="Neurons of"), alt.Tooltip("affected:N", title="Accuracy of")]
+        tooltip=_tooltip(
+            [alt.Tooltip("target:N", title="Neurons of"), alt.Tooltip("affected:N", title=f"{what} of")], digits
         ),
     )  # fmt: skip
     click = alt.selection_point(name="cell", fields=["target", "affected"])
     # The grey of a cell is as strong as its effect, so that the pattern is seen and yet not believed.
-    grey = base.transform_calculate(strength=f"0.06 + 0.6 * abs(datum.delta) / {top}").mark_rect(
+    grey = base.transform_calculate(strength=f"0.06 + 0.6 * abs(datum.value) / {top}").mark_rect(
         color=NULL_COLOUR, cursor="pointer"
     )
     grey = grey.encode(opacity=alt.Opacity("strength:Q", scale=None)).transform_filter("!datum.stands")
@@ -77,71 +106,79 @@ def matrix(
         .mark_rect(cursor="pointer")
         .encode(
             color=alt.Color(
-                "delta:Q",
+                "value:Q",
                 scale=alt.Scale(domain=[-top, top], domainMid=0, reverse=True),
                 # Not a gradient: the browser loses its colours when the page's address changes below the chart.
-                legend=alt.Legend(title="Points", type="symbol", symbolType="square", tickCount=5, symbolOpacity=1),
+                legend=alt.Legend(title="Change", type="symbol", symbolType="square", tickCount=5, symbolOpacity=1),
             )
         )
     )
     frame = base.transform_filter("datum.own").mark_rect(fillOpacity=0, stroke=HIGHLIGHT, strokeWidth=1.5)
-    text = _deltas(base, top, len(classes), dark)
+    text = _numbers(base, top, len(classes), digits, dark)
     return layered(
         layer=[grey, coloured, frame, text.add_params(click)],
         height=step * len(targets) + (30 if short else axis_height(classes)) + 20,
     )
 
 
-def _deltas(base: alt.Chart, top: float, n_classes: int, dark: bool) -> alt.Chart:
-    """The change in points, in every cell that has room."""
-    digits = ".0f" if n_classes > 8 else ".1f"
-    written = f"abs(datum.delta) < 0.05 ? '0' : format(datum.delta, '+{digits}')"
+def _numbers(base: alt.Chart, top: float, n_classes: int, digits: int, dark: bool) -> alt.Chart:
+    """The change, in every cell that has room."""
+    digits -= n_classes > 8
+    written = f"abs(datum.value) < {0.5 * 10**-digits:g} ? '0' : format(datum.value, '+.{digits}f')"
     text = base.transform_calculate(text=written).mark_text(**_cell_text(top, n_classes, dark))
     return text.encode(text=alt.Text("text:N"))
 
 
-def strip(rows: pd.DataFrame, draws: pd.DataFrame, title: str = "Class") -> alt.TopLevelLayerSpec:
+def strip(
+    rows: pd.DataFrame, draws: pd.DataFrame, title: str = "Class", axis: str = "Accuracy (points)", digits: int = 1
+) -> alt.TopLevelLayerSpec:
     """Each effect with its interval on what its random controls did, strongest loss first.
 
     Parameters
     ----------
     rows : DataFrame
-        From `dashboard.views.ablation.facts.beside_controls`: ``label`` names the row.
+        From `dashboard.views.ablation.outcomes.in_strip`: ``label`` names the row.
     draws : DataFrame
-        ``label``, ``delta``, ``n_draws``: how many controls did that.
+        ``label``, ``value``, ``n_draws``: how many controls did that.
     title : str
         What the rows are.
+    axis : str
+        What changes, with its unit.
+    digits : int
+        After the point.
     """
-    order = list(rows.sort_values("delta", kind="stable")["label"])
+    order = list(rows.sort_values("value", kind="stable")["label"])
     rows = rows.assign(kind=rows["stands"].map({True: STANDS, False: STANDS_NOT}))
     y = alt.Y("label:N", title=title, sort=order, axis=alt.Axis(labelLimit=160, labelOverlap=False, grid=True))
     names = [STANDS, STANDS_NOT, CONTROL_NAME]
     scale = alt.Scale(domain=names, range=[MODEL_COLOURS[0], MEAN_COLOUR, NULL_COLOUR])
     color = alt.Color("kind:N", legend=kinds_legend(names), scale=scale)
+    # A circle for each random set, larger where several did the same.
+    most = max(int(draws["n_draws"].max()), 5) if len(draws) else 5
     controls = (
         alt.Chart(draws)
         .transform_calculate(kind=f"'{CONTROL_NAME}'")
         .mark_circle(opacity=0.6)
         .encode(
-            x=alt.X("delta:Q", title=CHANGE),
+            x=alt.X("value:Q", title=f"Change: {axis}"),
             y=y,
             color=color,
-            size=alt.Size("n_draws:Q", scale=alt.Scale(domain=[0, max(draws["n_draws"].max(), 1)], range=[0, 260]),
+            size=alt.Size("n_draws:Q", scale=alt.Scale(domain=[0, most], range=[0, 260 if most > 5 else 200]),
                           legend=None),
             tooltip=[
                 alt.Tooltip("label:N", title="Beside"),
                 alt.Tooltip("n_draws:Q", title="Random sets"),
-                alt.Tooltip("delta:Q", title="that changed it by (points)", format="+.1f"),
+                alt.Tooltip("value:Q", title="that changed it by", format=f"+.{digits}f"),
             ],
         )
     ) if len(draws) else None  # fmt: skip
-    base = alt.Chart(rows).encode(y=y, tooltip=_effect_tooltip([alt.Tooltip("label:N", title="Effect")]))
-    mean = base.mark_tick(thickness=2, size=12, color=MEAN_COLOUR).encode(x=alt.X("control_delta_mean:Q"))
+    base = alt.Chart(rows).encode(y=y, tooltip=_tooltip([alt.Tooltip("label:N", title="Effect")], digits))
+    mean = base.mark_tick(thickness=2, size=12, color=MEAN_COLOUR).encode(x=alt.X("control_mean:Q"))
     interval = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("ci_low:Q", title=CHANGE), x2=alt.X2("ci_high:Q"), color=color
+        x=alt.X("low:Q", title=f"Change: {axis}"), x2=alt.X2("high:Q"), color=color
     )
-    delta = base.mark_point(size=70, opacity=1, filled=True).encode(x=alt.X("delta:Q"), color=color)
-    layers = [_zero(), controls, mean, interval, delta]
+    point = base.mark_point(size=70, opacity=1, filled=True).encode(x=alt.X("value:Q"), color=color)
+    layers = [_zero(), controls, mean, interval, point]
     return layered(layer=[layer for layer in layers if layer is not None], height=24 * len(rows) + 100)
 
 

@@ -64,33 +64,6 @@ def classes_in_order(effects: pd.DataFrame) -> list[str]:
     return [*names, *([ALL_CLIPS] if effects["affected_class"].isna().any() else [])]
 
 
-def strongest_target(effects: pd.DataFrame) -> str:
-    """The target whose effect on its own class is largest, those that stand first; else on all test clips."""
-    own = effects[[is_own(t, a) for t, a in zip(effects["target"], effects["affected_class"], strict=True)]]
-    rows = own if len(own) else effects
-    ranked = rows.assign(stands=facts.believable(rows), size=rows["delta"].abs())
-    return str(ranked.sort_values(["stands", "size"], ascending=False, kind="stable")["target"].iloc[0])
-
-
-def beside_controls(effects: pd.DataFrame, target: str) -> pd.DataFrame:
-    """The rows of the strip: each target on its own class, or one target on all classes; with ``label``.
-
-    Where no target is a class of the task (pairs, sets from a file), ``own`` gives the effects on all test clips.
-    """
-    if target != OWN:
-        rows = in_points(effects[effects["target"] == target])
-        return rows.assign(label=rows["affected"])
-    own = effects[effects["affected_class"] == effects["target"]]
-    rows = in_points(own if len(own) else effects[effects["affected_class"].isna()])
-    return rows.assign(label=rows["target"])
-
-
-def draws_beside(controls: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Control draws in points, with the ``label`` of the strip's row that they belong to."""
-    named = controls.assign(delta=controls["delta"] * 100, affected=controls["affected_class"].fillna(ALL_CLIPS))
-    return named.merge(rows[["target", "affected", "label"]], on=["target", "affected"])
-
-
 def smallest_effect(n_clips: int, p_limit: float = 0.05) -> int | None:
     """Fewest clips that must change, all in one direction, for an exact McNemar test below ``p_limit``.
 
@@ -271,22 +244,3 @@ def some_targets(rows: pd.DataFrame, chosen: str, most: int) -> pd.DataFrame:
     names = [str(name) for name in dict.fromkeys(rows["target"])]
     kept = names[:most] if chosen in names[:most] or chosen not in names else [*names[: most - 1], chosen]
     return rows[rows["target"].isin(kept)]
-
-
-TABLE: Mapping[str, tuple[str, str]] = {
-    "delta": ("Change", "Accuracy with the neurons changed less without, in percentage points."),
-    "ci_low": ("from", "Lower end of its 95 % interval over clips (Bonett-Price)."),
-    "ci_high": ("to", "Upper end of its 95 % interval over clips."),
-    "beyond_control": ("Beyond controls", "Change less the mean change by random sets."),
-    "beyond_control_low": ("from ", "Lower end of its bootstrap interval."),
-    "beyond_control_high": ("to ", "Upper end of its bootstrap interval."),
-    "control_delta_mean": ("Controls", "Mean change by random sets of the same size and layers."),
-    "control_delta_low": ("from  ", "2.5th percentile of the random sets."),
-    "control_delta_high": ("to  ", "97.5th percentile of the random sets."),
-    "activity_control_delta_mean": ("Active controls", "Mean change by random sets that also fire as often."),
-    "group_ci_low": ("Groups from", "Interval of the change when whole voices or sources are drawn, lower end."),
-    "group_ci_high": ("Groups to", "The same, upper end."),
-    "delta_heads_low": ("Heads from", "Least change over heads refitted on other draws of the train clips."),
-    "delta_heads_high": ("Heads to", "Greatest change over those heads. Another sign: it hangs on the head."),
-}
-"""Columns of the table of effects, in points: heading and meaning."""

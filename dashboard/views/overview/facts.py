@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from dashboard.shared.text import kinds
 from dashboard.shared.text.words import listed, plain
 
 PLACES = (
@@ -34,6 +35,12 @@ class Figure:
     shows: str
     state: dict[str, str] = field(default_factory=dict)
     missing: str = ""
+
+
+def selective(own: pd.DataFrame) -> pd.DataFrame:
+    """Of each task and model the selective effect that is told first, mean over classes; see `kinds.over_classes`."""
+    means = kinds.over_classes(kinds.told(own), ["model", "task", "selection"])
+    return means[means["outcome"] == "selective"].drop(columns="outcome").sort_values("task", kind="stable")
 
 
 def figures(models: Sequence[str], tasks: pd.DataFrame, preset: str, ablated: pd.DataFrame) -> list[Figure]:

@@ -8,11 +8,11 @@ import streamlit as st
 from dashboard.shared import address, data, draw, page, share, sidebar, tables
 from dashboard.shared.charts import ablation
 from dashboard.shared.charts import by_task as charts
-from dashboard.shared.text import facts, words
+from dashboard.shared.text import facts, kinds, words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.views.overview import facts as overview_facts
 from db.reads import coverage as coverage_queries
-from db.reads import study
+from db.reads import report, study
 
 ALL_TASKS = "all tasks (mean)"
 MOST_RUNS = 3
@@ -161,31 +161,55 @@ with pair.container():
         several = " A mean average precision has none." if (probe["metric"] != "accuracy").any() else ""
         st.caption(f"Thin lines: 95 % Wilson interval over the test clips.{several}")
 
-st.subheader(
-    "Strongest ablation",
-    help="The class-specific neurons of one class are silenced (or scaled) and the probe is asked "
-    "again. An effect is believed when q < 0.05, its interval leaves out 0, and it lies outside "
-    "the range of equally large random sets.",
-)
-biggest = data.read(store, coverage_queries.strongest_effects)
-if biggest.empty:
-    st.caption("No neurons were ablated in the runs of this store.")
-else:
-    n_believed = int(biggest["believable"].sum())
-    if n_believed < len(biggest):
-        st.caption(
-            f"{'No model has' if not n_believed else f'{n_believed} of {len(biggest)} models have'} an effect that "
-            "stands; for the others the largest of many is shown, which is expected to be large by chance."
-        )
+own = data.read(store, report.own_outcomes)
+taken_apart = set(own["model"])
+if taken_apart:
+    st.subheader(
+        "Do they matter?",
+        help="The neurons of one class are silenced and the same linear head is asked again. Selective: the change of "
+        "the class's logit on its own clips, less that on all other clips (the shift). It holds with q < 0.05 and "
+        "outside all equally large random sets.",
+    )
     pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium", vertical_alignment="center")
     draw.chart(
-        ablation.ablation_chart, biggest.assign(label=biggest["model"]), place=pair, name="strongest_ablations",
-        data=biggest, alt="Largest believable ablation effect of each model, over its random controls",
+        ablation.selective_chart, data.derive(overview_facts.selective, own), tuple(models["name"]), place=pair,
+        name="selective_effects", data=own,
+        alt="Selective effect of each task and model, mean over classes, beside random sets",
     )  # fmt: skip
     spoken = pair.container()
-    for row in biggest.to_dict("records"):
-        note = "" if row["believable"] else " *Not believable: no effect of this model stands.*"
-        spoken.markdown(f"**{words.plain(row['model'])}**. {facts.ablation_sentence(row)}{note}")
+    for line in data.derive(kinds.model_lines, own):
+        spoken.markdown(line)
+    spoken.caption(
+        "Points: mean over classes, with its 95 % interval over classes; grey: mean of the random sets; beside it, for "
+        "how many classes it holds. *Ablation* tells each apart."
+    )
+if set(ablated["model"]) - taken_apart or ablated.empty:
+    st.subheader(
+        "Strongest ablation",
+        help="The neurons of one class are silenced (or scaled) and the probe is asked again. An effect on accuracy "
+        "is believed when q < 0.05, its interval leaves out 0, and it lies outside the range of equally large random "
+        "sets.",
+    )
+    biggest = data.read(store, coverage_queries.strongest_effects)
+    biggest = biggest[~biggest["model"].isin(taken_apart)]
+    if biggest.empty:
+        st.caption("No neurons were ablated in the runs of this store.")
+    else:
+        n_believed = int(biggest["believable"].sum())
+        if n_believed < len(biggest):
+            st.caption(
+                f"{'No model has' if not n_believed else f'{n_believed} of {len(biggest)} models have'} an effect that "
+                "stands; for the others the largest of many is shown, which is expected to be large by chance."
+            )
+        pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium", vertical_alignment="center")
+        draw.chart(
+            ablation.ablation_chart, biggest.assign(label=biggest["model"]), place=pair, name="strongest_ablations",
+            data=biggest, alt="Largest believable ablation effect of each model, over its random controls",
+        )  # fmt: skip
+        spoken = pair.container()
+        for row in biggest.to_dict("records"):
+            note = "" if row["believable"] else " *Not believable: no effect of this model stands.*"
+            spoken.markdown(f"**{words.plain(row['model'])}**. {facts.ablation_sentence(row)}{note}")
 
 st.subheader("Read with care")
 warnings = data.read(store, study.warnings)

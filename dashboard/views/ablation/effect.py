@@ -1,0 +1,145 @@
+"""What kind of effect, by which rule of choosing, at which dose; and what heads fitted again still read."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.shared import data, draw
+from dashboard.shared.text import kinds
+from dashboard.shared.text.words import listed
+from dashboard.views.ablation import facts, kind_charts, outcomes
+from db.reads import ablation as queries
+from db.reads import study
+
+Chosen = tuple[str, str, str, str, float | None]
+"""Model, task, selection, operation, gain."""
+_FACET_WIDTH = 250  # pixels; narrower charts stand one below the other
+_KINDS = {
+    "total": ("Total, in nats", "Log p of a class on its own clips"),
+    "shift": ("Shift, in logits", "Logit of a class on all other clips"),
+    "selective": ("Selective, in logits", "Logit on own clips, less the shift"),
+}
+_MOST_CLASSES = 30  # of the charts of what is still read
+
+
+def show_verdict(store: data.Store, chosen: Chosen, accuracy: dict[str, float]) -> None:
+    """Tell in a sentence whether these neurons matter, in what way, how much, and how sure that is.
+
+    Parameters
+    ----------
+    store : Store
+    chosen : tuple
+        Model, task, selection, operation, gain.
+    accuracy : dict
+        Of `dashboard.views.ablation.outcomes.mean_accuracy`.
+    """
+    model, task, selection, operation, gain = chosen
+    means = _means(store, chosen)
+    means = means[means["selection"] == selection]
+    row = {"selection": selection, "operation": operation, "gain": gain}
+    # Where no target is a class of the task, or its effect was not taken apart, accuracy is what is known.
+    st.markdown(
+        kinds.verdict(means, row, accuracy) or data.derive(facts.verdict, data.read(store, queries.effects, *chosen))
+    )
+    cross = data.read(store, queries.cross_outcomes, model, task, operation, gain)
+    of_others = cross[cross["selection"] == selection].set_index("outcome")["change"].to_dict()
+    if said := kinds.beside(means, of_others):
+        st.caption(said)
+
+
+def _means(store: data.Store, chosen: Chosen) -> pd.DataFrame:
+    model, task, _, operation, gain = chosen
+    means: pd.DataFrame = data.derive(
+        kinds.over_classes, data.read(store, queries.own_outcomes, model, task, operation, gain)
+    )
+    return means
+
+
+def show_doses(store: data.Store, chosen: Chosen) -> None:
+    """Show total, shift and selective over the doses of every rule of choosing, with all random sets."""
+    model = chosen[0]
+    means = _means(store, chosen)
+    means = means[means["outcome"].isin(list(_KINDS))]
+    if means.empty:
+        return
+    models = data.read(store, study.models)
+    n_neurons = int(models.loc[models["name"] == model, "n_neurons"].iloc[0])
+    _doses(data.derive(outcomes.with_doses, means, n_neurons), _draws(store, chosen, means, n_neurons), chosen)
+
+
+def _draws(store: data.Store, chosen: Chosen, means: pd.DataFrame, n_neurons: int) -> pd.DataFrame:
+    """Each random set's mean over the classes, with the rule and share of the sets it stands beside."""
+    model, task, _, operation, gain = chosen
+    draws = data.read(store, queries.mean_controls, model, task, operation, gain)
+    sizes = means.drop_duplicates("selection")[["selection", "n_neurons"]]
+    return outcomes.with_doses(draws.merge(sizes, on="selection"), n_neurons)
+
+
+def _doses(means: pd.DataFrame, draws: pd.DataFrame, chosen: Chosen) -> None:
+    model, task, selection, *_ = chosen
+    rules = list(dict.fromkeys(means["rule"]))
+    facets = st.grid(len(_KINDS), min_column_width=_FACET_WIDTH, gap="small")
+    for outcome, (title, meaning) in _KINDS.items():
+        rows = means[means["outcome"] == outcome]
+        of_random = draws[["selection", "rule", "share"]].assign(value=draws[outcome])
+        unit = ["total"] if outcome == "total" else ["shift", "selective"]
+        domain = outcomes.domain(means[means["outcome"].isin(unit)], draws[unit])
+        with facets.container(gap="xxsmall"):
+            st.markdown(f"**{title}**")
+            st.caption(meaning)
+            draw.chart(
+                kind_charts.dose_chart, rows, of_random, domain, rules, selection, name=f"{outcome}_{model}_{task}",
+                alt=f"{outcome.capitalize()} effect over the share of neurons, a line a rule, with all random sets",
+            )  # fmt: skip
+    n_classes, n_sets = int(means["n"].max()), int(means["n_controls"].max())
+    st.caption(
+        f"Points: mean over {n_classes} {'class' if n_classes == 1 else 'classes'} of what each loses without its own "
+        "neurons, with its 95 % interval over classes. Grey: every one of the random sets of the same size and layers "
+        f"({n_sets} a dose), its mean over the same classes. Ring: {listed([selection])}, told above and shown below."
+    )
+
+
+def show_readable(store: data.Store, chosen: Chosen, frozen: pd.DataFrame, accuracy: dict[str, float]) -> None:
+    """Show what the frozen head, new offsets and a whole new head still read of each class.
+
+    Parameters
+    ----------
+    store : Store
+    chosen : tuple
+        Model, task, selection, operation, gain.
+    frozen : DataFrame
+        Of `db.reads.ablation.own_effects`, of the same selection, operation and gain.
+    accuracy : dict
+        Of `dashboard.views.ablation.outcomes.mean_accuracy`.
+    """
+    model, task, selection, operation, gain = chosen
+    own = data.read(store, queries.own_outcomes, model, task, operation, gain)
+    own = own[own["selection"] == selection]
+    if not own["outcome"].isin(["readable_offsets", "readable_refit"]).any():
+        return
+    st.subheader(
+        "What can still be read",
+        help="The same clips, under the same ablation, asked of three heads: the frozen one; with offsets fitted again "
+        "on ablated train clips; and a whole head fitted again on them. A shift is undone by new offsets; what the "
+        "network no longer holds, no head finds.",
+    )
+    st.markdown(kinds.readable(data.derive(kinds.over_classes, own), outcomes.n_lost(own), accuracy))
+    rows = data.derive(outcomes.readable, own, frozen)
+    order = list(dict.fromkeys(rows["label"]))[:_MOST_CLASSES]
+    heads = [head for head in outcomes.HEADS.values() if head in set(rows["head"])]
+    facets = st.grid(len(heads), min_column_width=_FACET_WIDTH, gap="small")
+    for head in heads:
+        of_head = rows[(rows["head"] == head) & rows["label"].isin(order)]
+        with facets.container(gap="xxsmall"):
+            st.markdown(f"**{head.capitalize()}**")
+            draw.chart(
+                kind_charts.readable_chart, of_head, order, name=f"{head.replace(' ', '_')}_{model}_{task}",
+                alt=f"Share of each class's clips that the {head} reads, untouched, ablated and under random sets",
+            )  # fmt: skip
+    fewer = f" The {_MOST_CLASSES} classes that lose most." if rows["label"].nunique() > _MOST_CLASSES else ""
+    st.caption(
+        "Tick: nothing changed. Blue: without the class's neurons. Grey: without random ones, mean and range. Classes "
+        "that lose most by the frozen head come first. Heads that are fitted again see a sample of the train clips and "
+        f"fewer random sets: each is to be read against its own tick.{fewer}"
+    )

@@ -19,6 +19,7 @@ from core.results import (
     Attributions,
     ClipRecord,
     ClipTraces,
+    ErasureCurves,
     DatasetRecord,
     ModelRecord,
     NeuronPattern,
@@ -300,7 +301,50 @@ ABLATION = Ablation(
     ),
     control_deltas=np.array([[-0.25, 0.0], [0.25, 0.25]]),
     flips=pd.DataFrame({"clip_index": [2], "predicted_before": ["cat"], "predicted_after": ["dog"]}),
-)
+    outcomes=pd.DataFrame(
+        [
+            (0, "total", -0.5, -0.25, -0.5, 0.0, -0.125, -0.25, 0.0, -0.125, -0.5, 0.25, 0.5, 0.5, -0.5, -0.25, 2, 4, 3, 0),
+            (1, "total", -0.25, -1.0, -1.5, -0.5, 0.0, -0.25, 0.25, -1.0, -1.5, -0.5, 0.25, 0.25, -1.0, -1.0, 2, 2, 1, 1),
+            (1, "selective", 2.0, -0.5, NAN, NAN, 0.125, 0.0, 0.25, -0.625, NAN, NAN, 0.5, 0.03125, -0.5, -0.5, 2, 4, 1, 1),
+        ],
+        columns=[
+            "position", "outcome", "unablated", "change", "change_low", "change_high", "control_mean", "control_low",
+            "control_high", "beyond_control", "beyond_low", "beyond_high", "p_value", "q_value", "heads_low",
+            "heads_high", "n_controls", "n_units", "n_heads", "outside_controls",
+        ],
+    ),
+    of_controls=pd.DataFrame(
+        {
+            "position": [1, 1], "draw": [0, 1], "total": [-0.25, 0.25], "shift": [NAN, NAN], "selective": [0.0, 0.25],
+            "discrimination": [NAN, NAN],
+        }
+    ),
+    clips=pd.DataFrame(
+        {
+            "clip_index": [2, 0], "log_prob": [-0.25, -1.0], "delta_log_prob": [-1.0, 0.5],
+            "control_delta_log_prob": [0.0, NAN], "delta_logit": [-0.5, 0.25], "control_delta_logit": [0.125, 0.0],
+        }
+    ),
+)  # fmt: skip
+
+_OF_CLASS_0 = {"class_index": [0, 0], "order": ["mad", "mad"], "outcome": ["total", "discrimination"]}
+ERASURE = ErasureCurves(
+    "pets-animal",
+    ("cat", "dog"),
+    pd.DataFrame(
+        {
+            **_OF_CLASS_0, "n_neurons": [1, 1], "unablated": [-0.25, 1.0], "change": [-1.0, -0.5],
+            "change_low": [-1.5, NAN], "change_high": [-0.5, NAN], "control_mean": [0.125, 0.0],
+            "control_low": [0.0, 0.0], "control_high": [0.25, 0.0], "n_controls": [10, 10],
+        }
+    ),
+    pd.DataFrame(
+        {
+            **_OF_CLASS_0, "beyond_control": [-1.125, -0.5], "beyond_low": [-1.5, NAN], "beyond_high": [-0.5, NAN],
+            "p_value": [0.25, 1.0], "outside_controls": [1, 0], "halved_at": [1, NAN], "random_halved_at": [NAN, NAN],
+        }
+    ),
+)  # fmt: skip
 
 SHARED = SharedNeurons(
     "calibrated",
@@ -346,6 +390,7 @@ def write_study(engine: Engine, model: str = "tiny") -> int:
     store.write_probe(run_id, f"{model}/probe", model_id, PROBE)
     store.write_attributions(run_id, f"{model}/attribution", model_id, ATTRIBUTIONS)
     store.write_ablations(run_id, f"{model}/ablate", model_id, ablations_of("pets-animal", [ABLATION]))
+    store.write_erasure(run_id, f"{model}/erasure", model_id, ERASURE)
     store.write_specificity(run_id, f"{model}/specificity", model_id, Specificity(SPECIFICITY))
     store.write_shared(run_id, f"{model}/share", model_id, Sharing([SHARED]))
     store.finish_run(run_id, "done", {"extract": 1.0, "score": 2.0, "ablate": 3.0, "other": 4.0})

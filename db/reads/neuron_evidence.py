@@ -9,7 +9,8 @@ import pandas as pd
 from sqlalchemy import Engine, bindparam, text
 
 from db.reads.frames import frame, only_if
-from db.schema.evidence import NeuronAttribution, NeuronConfound, SelectorScore, out_of_units
+from db.schema.evidence import NeuronAttribution, NeuronConfound, SelectorScore
+from db.schema.study import out_of_units
 
 SELECTORS = ("mad", "cas", "auroc", "d_prime", "selectivity_index")
 """The selectors whose scores are stored, and how many times the score the table holds."""

@@ -22,13 +22,13 @@ pd.set_option("mode.string_storage", "python")
 
 _ROWS_AT_ONCE = 500
 
-_COMPUTED = {
-    "activation_probability", "entropy_p_value", "entropy_q_value", "expected_null", "shift", "selective", "holds",
-    "readable_offsets", "readable_refit", "area", "area_low", "area_high",
-    *(f"{of}_{end}" for of in ("delta_log_prob", "shift", "selective", "delta_auroc") for end in ("low", "high")),
-    *(f"control_{of}_{end}" for of in ("log_prob", "selective", "auroc") for end in ("mean", "low", "high")),
-    *(f"{of}_{kind}_value" for of in ("log_prob", "selective") for kind in "pq"), "delta_log_prob", "delta_auroc",
+_TAKEN_APART = {
+    *(f"{name}_{end}" for name in ("delta_log_prob", "shift", "selective", "delta_auroc") for end in ("low", "high")),
+    *(f"control_{name}_{end}" for name in ("log_prob", "selective", "auroc") for end in ("mean", "low", "high")),
+    *(f"{name}_{end}_value" for name in ("log_prob", "selective") for end in "pq"),
+    "delta_auroc", "readable_offsets", "readable_refit", "holds", "area", "area_low", "area_high",
 }  # fmt: skip
+_COMPUTED = {"activation_probability", "entropy_p_value", "entropy_q_value", "expected_null"} | _TAKEN_APART
 """Numbers that views and reads work out, or call by a name of their own."""
 
 

@@ -44,7 +44,7 @@ PAGES = {
     "neuron": ("Neuron", 0),
     "pitch": ("Pitch", 1),
     "speech": ("Speech", 1),
-    "ablation": ("Ablation", 0),
+    "ablation": ("Ablation", 1),  # only accuracy is stored
     "sql": ("SQL", 0),
 }
 VOICES = {"model": "nano-sl", "dataset": "voices", "task": "voices-emotion", "preset": "aape"}

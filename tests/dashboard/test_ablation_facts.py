@@ -177,6 +177,18 @@ def test_the_matrix_greys_what_does_not_stand_and_frames_own_classes() -> None:
     assert weight == 'datum.value === "a\\" || alert"', "a name stays text"
 
 
+@pytest.mark.parametrize(
+    ("n_classes", "top", "digits", "written"),
+    [(5, 40.0, 1, "format(datum.value, '+.1f')"), (20, 40.0, 1, "format(datum.value, '+.0f')"),
+     (20, 2.0, 2, "format(datum.value, '+.1f')"), (20, 0.4, 2, "replace(format(datum.value, '+.2f'), '0.', '.')")],
+)  # fmt: skip
+def test_numbers_fit_their_cells(n_classes: int, top: float, digits: int, written: str) -> None:
+    names = [f"c{i}" for i in range(n_classes)]
+    rows = pd.DataFrame([effect("c0", name, top / 100) for name in names])
+    spec = charts.matrix(outcomes.shown(rows, "accuracy"), ["c0"], names, digits=digits).to_dict()
+    assert spec["layer"][3]["transform"][0]["calculate"].endswith(f"? '0' : {written}")
+
+
 def test_every_chart_is_valid() -> None:
     rows = outcomes.in_strip(outcomes.shown(matrix_rows(), "accuracy"), None)
     draws = pd.DataFrame({"target": ["a"], "affected_class": ["a"], "value": [0.1], "n_draws": [4]})

@@ -238,6 +238,15 @@ def test_doses_are_shares_of_all_neurons() -> None:
     assert doses[["rule", "share"]].to_numpy().tolist() == [["mad", 0.01], ["aape", pytest.approx(9 / 4600)]]
     draws = pd.DataFrame({"shift": [-3.0, 0.1], "selective": [0.5, 0.2]})
     assert outcomes.domain(means.assign(low=np.nan, high=np.nan), draws) == [-3.0, 0.5]
+    assert outcomes.domain(means.assign(mean=0.0, low=0.0, high=0.0), draws.iloc[:0]) == [-0.1, 0.1]
+    assert outcomes.doses_sentence(means, "mad 1%") == (
+        "Points: mean change of 4 classes, each by its own neurons, with its 95 % interval over classes. Grey: each of "
+        "20 random sets of the same size and layers a dose, its mean over the same classes. Ring: mad 1%, told above "
+        "and shown below."
+    )
+    assert outcomes.doses_sentence(means.assign(n_controls=0), "*").endswith(
+        "No random sets were run. \\* is not drawn."
+    )
 
 
 def frozen_head() -> pd.DataFrame:

@@ -265,7 +265,7 @@ def test_a_first_visit_tells_whether_how_and_how_much(apart: Path, monkeypatch: 
         "Whose neurons cost whom", "Beside random neurons", "What can still be read", "Clip by clip"
     ]  # fmt: skip
     assert "4 of 8 own classes (framed) and 0 of 56 others" in said(app)
-    assert "(20 a dose)" in said(app)
+    assert "each of 20 random sets" in said(app)
     assert "what these neurons carried, others carry too" in said(app)
     assert len(app.get("vega_lite_chart")) == 3 + 2 + 3 + 1
 
@@ -305,7 +305,7 @@ def test_what_was_not_taken_apart_is_told_once_beside_what_was(apart: Path, monk
     assert "--ablate top:0.01" in commands(app)[0] and len(commands(app)) == 1
     assert "outcome" not in app.query_params, "there is no choice, and none is carried to where there is one"
     assert "holds for" not in app.markdown[0].value and "effects stand" in app.markdown[0].value
-    assert "(20 a dose)" in said(app), "the doses of the others are drawn"
+    assert "each of 20 random sets" in said(app), "the doses of the others are drawn"
     asked_for = opened(
         "ablation", apart, monkeypatch, model="nano-ssl", task="rooms-event", selection="top 1%", outcome="shift"
     )

@@ -29,6 +29,7 @@ from db.schema.views.study import VIEWS
 from db.writes.frames import insert_frame
 from tests.support.postgres_server import database
 from tests.support.synthetic_store import N_NEURONS
+from tests.support.taken_apart import write_apart
 from tests.support.tiny_study import write_study
 
 READS = Path(__file__).resolve().parents[2] / "db" / "reads"
@@ -55,7 +56,7 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "class_a": ("dog", "cat"),
     "class_b": ("bell", "A3", "dog"),
     "preset": ("calibrated", "lape", "aape"),
-    "selection": ("top 1%",),
+    "selection": ("top 1%", "mad 1%"),
     "operation": ("scale",),
     "gain": (0.0, None),
     "target": ("dog", "cat"),
@@ -91,7 +92,8 @@ NOTHING_THERE = {
 
 @pytest.fixture(scope="module")
 def sqlite(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    engine = open_store(shutil.copy(synthetic_store, tmp_path_factory.mktemp("same") / "atlas.db"))
+    path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("same") / "atlas.db"))
+    engine = open_store(write_apart(path))
     write_study(engine)
     write_evidence(engine)
     yield engine

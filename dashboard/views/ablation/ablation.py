@@ -74,7 +74,8 @@ outcome = address.optional("outcome", measures) or measures[0]
 measure = outcomes.MEASURES[outcome]
 of_accuracy = outcome == "accuracy"
 effects = data.read(store, *([queries.effects, *chosen] if of_accuracy else [queries.outcomes, *chosen, outcome]))
-effect.show_verdict(store, chosen, accuracy)
+means = effect.means_of(store, chosen)
+effect.show_verdict(store, chosen, means, accuracy)
 if not is_apart:
     st.info(
         f"Of {words.plain(selection)} only accuracy is stored, which moves in steps of whole clips and cannot tell a "
@@ -82,7 +83,7 @@ if not is_apart:
     )
     again = outcomes.command(task, model, selection if apart else "", keys)
     st.code(again, language="bash", wrap_lines=True)
-effect.show_doses(store, chosen)
+effect.show_doses(store, chosen, means)
 shown = data.derive(outcomes.shown, effects, outcome)
 targets, classes = ablation_facts.targets_in_order(effects), ablation_facts.classes_in_order(effects)
 target = address.optional("target", targets) or data.derive(outcomes.strongest_target, shown)
@@ -182,7 +183,7 @@ else:
             )  # fmt: skip
             share.take_away(f"effects_{model}_{task}", effects)
 
-effect.show_readable(store, chosen, frozen, accuracy)
+effect.show_readable(store, chosen, means, frozen, accuracy)
 heard = clips.show(store, chosen, target, outcome)
 
 doses, parts = data.derive(ablation_facts.doses, own), data.derive(ablation_facts.needed_and_enough, own)

@@ -122,10 +122,14 @@ def matrix(
 
 
 def _numbers(base: alt.Chart, top: float, n_classes: int, digits: int, dark: bool) -> alt.Chart:
-    """The change, in every cell that has room."""
-    digits -= n_classes > 8
-    written = f"abs(datum.value) < {0.5 * 10**-digits:g} ? '0' : format(datum.value, '+.{digits}f')"
-    text = base.transform_calculate(text=written).mark_text(**_cell_text(top, n_classes, dark))
+    """The change, in every cell that has room: of many columns a digit less, and no 0 before the point."""
+    if n_classes > 8:
+        digits -= top >= 1 or digits < 2
+    written = f"format(datum.value, '+.{digits}f')"
+    if n_classes > 8 and top < 1:
+        written = f"replace({written}, '0.', '.')"
+    zero = f"abs(datum.value) < {0.5 * 10**-digits:g}"
+    text = base.transform_calculate(text=f"{zero} ? '0' : {written}").mark_text(**_cell_text(top, n_classes, dark))
     return text.encode(text=alt.Text("text:N"))
 
 

@@ -7,7 +7,6 @@ import streamlit as st
 
 from dashboard.shared import data, draw
 from dashboard.shared.text import kinds
-from dashboard.shared.text.words import listed
 from dashboard.views.ablation import facts, kind_charts, outcomes
 from db.reads import ablation as queries
 from db.reads import study
@@ -23,7 +22,15 @@ _KINDS = {
 _MOST_CLASSES = 30  # of the charts of what is still read
 
 
-def show_verdict(store: data.Store, chosen: Chosen, accuracy: dict[str, float]) -> None:
+def means_of(store: data.Store, chosen: Chosen) -> pd.DataFrame:
+    """Every outcome's mean over classes by their own neurons, of all ways of choosing them."""
+    model, task, _, operation, gain = chosen
+    own = data.read(store, queries.own_outcomes, model, task, operation, gain)
+    means: pd.DataFrame = data.derive(kinds.over_classes, own)
+    return means
+
+
+def show_verdict(store: data.Store, chosen: Chosen, means: pd.DataFrame, accuracy: dict[str, float]) -> None:
     """Tell in a sentence whether these neurons matter, in what way, how much, and how sure that is.
 
     Parameters
@@ -31,11 +38,12 @@ def show_verdict(store: data.Store, chosen: Chosen, accuracy: dict[str, float]) 
     store : Store
     chosen : tuple
         Model, task, selection, operation, gain.
+    means : DataFrame
+        Of `means_of`.
     accuracy : dict
         Of `dashboard.views.ablation.outcomes.mean_accuracy`.
     """
     model, task, selection, operation, gain = chosen
-    means = _means(store, chosen)
     means = means[means["selection"] == selection]
     row = {"selection": selection, "operation": operation, "gain": gain}
     # Where no target is a class of the task, or its effect was not taken apart, accuracy is what is known.
@@ -48,24 +56,24 @@ def show_verdict(store: data.Store, chosen: Chosen, accuracy: dict[str, float]) 
         st.caption(said)
 
 
-def _means(store: data.Store, chosen: Chosen) -> pd.DataFrame:
-    model, task, _, operation, gain = chosen
-    means: pd.DataFrame = data.derive(
-        kinds.over_classes, data.read(store, queries.own_outcomes, model, task, operation, gain)
-    )
-    return means
+def show_doses(store: data.Store, chosen: Chosen, means: pd.DataFrame) -> None:
+    """Show total, shift and selective over the doses of every rule of choosing, with all random sets.
 
-
-def show_doses(store: data.Store, chosen: Chosen) -> None:
-    """Show total, shift and selective over the doses of every rule of choosing, with all random sets."""
+    Parameters
+    ----------
+    store : Store
+    chosen : tuple
+        Model, task, selection, operation, gain.
+    means : DataFrame
+        Of `means_of`.
+    """
     model = chosen[0]
-    means = _means(store, chosen)
     means = means[means["outcome"].isin(list(_KINDS))]
     if means.empty:
         return
     models = data.read(store, study.models)
     n_neurons = int(models.loc[models["name"] == model, "n_neurons"].iloc[0])
-    _doses(data.derive(outcomes.with_doses, means, n_neurons), _draws(store, chosen, means, n_neurons), chosen)
+    _doses(outcomes.with_doses(means, n_neurons), _draws(store, chosen, means, n_neurons), chosen)
 
 
 def _draws(store: data.Store, chosen: Chosen, means: pd.DataFrame, n_neurons: int) -> pd.DataFrame:
@@ -92,15 +100,12 @@ def _doses(means: pd.DataFrame, draws: pd.DataFrame, chosen: Chosen) -> None:
                 kind_charts.dose_chart, rows, of_random, domain, rules, selection, name=f"{outcome}_{model}_{task}",
                 alt=f"{outcome.capitalize()} effect over the share of neurons, a line a rule, with all random sets",
             )  # fmt: skip
-    n_classes, n_sets = int(means["n"].max()), int(means["n_controls"].max())
-    st.caption(
-        f"Points: mean over {n_classes} {'class' if n_classes == 1 else 'classes'} of what each loses without its own "
-        "neurons, with its 95 % interval over classes. Grey: every one of the random sets of the same size and layers "
-        f"({n_sets} a dose), its mean over the same classes. Ring: {listed([selection])}, told above and shown below."
-    )
+    st.caption(outcomes.doses_sentence(means, selection))
 
 
-def show_readable(store: data.Store, chosen: Chosen, frozen: pd.DataFrame, accuracy: dict[str, float]) -> None:
+def show_readable(
+    store: data.Store, chosen: Chosen, means: pd.DataFrame, frozen: pd.DataFrame, accuracy: dict[str, float]
+) -> None:
     """Show what the frozen head, new offsets and a whole new head still read of each class.
 
     Parameters
@@ -108,6 +113,8 @@ def show_readable(store: data.Store, chosen: Chosen, frozen: pd.DataFrame, accur
     store : Store
     chosen : tuple
         Model, task, selection, operation, gain.
+    means : DataFrame
+        Of `means_of`.
     frozen : DataFrame
         Of `db.reads.ablation.own_effects`, of the same selection, operation and gain.
     accuracy : dict
@@ -124,7 +131,7 @@ def show_readable(store: data.Store, chosen: Chosen, frozen: pd.DataFrame, accur
         "on ablated train clips; and a whole head fitted again on them. A shift is undone by new offsets; what the "
         "network no longer holds, no head finds.",
     )
-    st.markdown(kinds.readable(data.derive(kinds.over_classes, own), outcomes.n_lost(own), accuracy))
+    st.markdown(kinds.readable(means[means["selection"] == selection], outcomes.n_lost(own), accuracy))
     rows = data.derive(outcomes.readable, own, frozen)
     order = list(dict.fromkeys(rows["label"]))[:_MOST_CLASSES]
     heads = [head for head in outcomes.HEADS.values() if head in set(rows["head"])]

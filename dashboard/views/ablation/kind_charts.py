@@ -43,7 +43,7 @@ def dose_chart(
         "at:Q", title="Share of neurons (log)",
         scale=alt.Scale(type="log", domain=[shares[0] / 1.7, shares[-1] * 1.7], nice=False),
         axis=alt.Axis(
-            values=shares, labelExpr="format(100 * datum.value, '.2~r') + ' %'", labelOverlap=True, grid=False,
+            values=shares, labelExpr="format(100 * datum.value, '.2~r') + ' %'", labelOverlap="greedy", grid=False,
             labelFlush=False,
         ),
     )  # fmt: skip

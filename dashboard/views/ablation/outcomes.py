@@ -11,6 +11,7 @@ import pandas as pd
 
 from dashboard.shared.text import facts, kinds
 from dashboard.shared.text.numbers import number
+from dashboard.shared.text.words import plain
 from dashboard.views.ablation.facts import ALL_CLIPS, is_own
 from db.reads.ablation import CONTROLLED
 
@@ -201,7 +202,32 @@ def domain(means: pd.DataFrame, draws: pd.DataFrame) -> list[float]:
     """Least and greatest of what charts of one unit show, 0 and all random sets among it."""
     parts = [means[["mean", "low", "high"]].to_numpy(dtype=float).ravel(), draws.to_numpy(dtype=float).ravel()]
     every = np.concatenate([*parts, [0.0]])
-    return [float(np.nanmin(every)), float(np.nanmax(every))]
+    low, high = float(np.nanmin(every)), float(np.nanmax(every))
+    return [low, high] if high > low else [-0.1, 0.1]
+
+
+def doses_sentence(means: pd.DataFrame, selection: str) -> str:
+    """Say how the charts over doses are read.
+
+    Parameters
+    ----------
+    means : DataFrame
+        Of `with_doses`.
+    selection : str
+        The one that is ringed, if it is among them.
+    """
+    n_classes, n_sets = int(means["n"].max()), int(means["n_controls"].max())
+    of_random = (
+        f" Grey: each of {n_sets} random sets of the same size and layers a dose, its mean over the same classes."
+        if n_sets
+        else " No random sets were run."
+    )
+    ringed = selection in set(means["selection"])
+    ring = f" Ring: {plain(selection)}, told above and shown below." if ringed else f" {plain(selection)} is not drawn."
+    return (
+        f"Points: mean change of {n_classes} {'class' if n_classes == 1 else 'classes'}, each by its own neurons, with "
+        f"its 95 % interval over classes.{of_random}{ring}"
+    )
 
 
 def readable(own: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from core.ablation.outcomes import Beside, Clips, Outcomes
 from core.ablation.refitted import Refitting
+from core.evidence.fdr import benjamini_hochberg
 from core.probes.linear import LinearHead, Softmax, choose
 from core.results import FloatArray, IntArray, Mask
 
@@ -62,14 +64,16 @@ class PlantedKinds:
         embeddings = self.embeddings(np.array([], dtype=np.int64))
         return choose(embeddings[self.train], Softmax(self.labels[self.train]), None, [STRENGTH])[0]
 
-    def outcomes(self, head: LinearHead, targets: Sequence[IntArray], controls: Sequence[IntArray]) -> Outcomes:
-        """Of each target beside all controls."""
+    def outcomes(
+        self, head: LinearHead, targets: Sequence[IntArray], controls: Sequence[IntArray], refit: bool = True
+    ) -> Outcomes:
+        """Of each target beside all controls, with heads fitted again or without."""
         members = self.labels[:, None] == np.arange(N_CLASSES)
         refitting = Refitting([np.flatnonzero(self.train)], [STRENGTH], members, False)
         logits = []
         for silenced in (*targets, *controls, np.array([], dtype=np.int64)):
             embeddings = self.embeddings(silenced)
-            heads = [head, *refitting.heads(0, head, embeddings[self.train])]
+            heads = [head, *(refitting.heads(0, head, embeddings[self.train]) if refit else ())]
             logits.append([each.answers(embeddings[~self.train], N_CLASSES) for each in heads])
         beside = Beside(range(len(targets)), [len(targets) + np.arange(len(controls))] * len(targets))
         clips = Clips(members[~self.train], np.unique(self.units[~self.train], return_inverse=True)[1], False, 0)
@@ -100,3 +104,26 @@ def planted_kinds(seed: int, n_test: int = 20, clips_a_unit: int = 1) -> Planted
         hidden[:, neurons["shift"][c]] = 1 + rng.normal(size=(len(labels), N_EACH)) * 0.05
         written[neurons["shift"][c]] = direction * 0.5
     return PlantedKinds(hidden, written, labels, train, units, neurons)
+
+
+def rows_of_targets(outcomes: Outcomes, n_targets: int) -> pd.DataFrame:
+    """Rows of all targets and classes, with ``target``, ``q_value`` over target x class, and ``holds``."""
+    rows = pd.concat([outcomes.rows(i).assign(target=i) for i in range(n_targets)], ignore_index=True)
+    rows = rows[rows["position"] > 0]
+    for _, family in rows.groupby("outcome"):
+        rows.loc[family.index, "q_value"] = benjamini_hochberg(family["p_value"].to_numpy())
+    return rows.assign(holds=(rows["q_value"] < 0.05) & (rows["outside_controls"] == 1))
+
+
+def top_of_shuffled(network: PlantedKinds, seed: int) -> list[IntArray]:
+    """For each class of shuffled labels the neurons with the highest mean, own less other train clips."""
+    rng = np.random.default_rng(seed)
+    labels, hidden = rng.permutation(network.labels[network.train]), network.hidden[network.train]
+    mad = [hidden[labels == c].mean(axis=0) - hidden[labels != c].mean(axis=0) for c in range(N_CLASSES)]
+    return [np.sort(np.argsort(-each)[:N_EACH]) for each in mad]
+
+
+def at_random(network: PlantedKinds, n: int, seed: int) -> list[IntArray]:
+    """So many random sets of as many neurons as a class has of a kind."""
+    rng = np.random.default_rng([seed, n])
+    return [np.sort(rng.permutation(network.hidden.shape[1])[:N_EACH]) for _ in range(n)]

@@ -3,6 +3,7 @@
     python benchmarks/truth.py                     # tables in Markdown, seeded
     python benchmarks/truth.py --runs 5 --shuffles 50
     python benchmarks/truth.py --recordings        # units of unequal size, and neurons that a few of them dominate
+    python benchmarks/truth.py --kinds             # ablations whose kind of effect is known
 
 Every selector is judged on networks whose neurons are known (`planted.py`). Scores get as many neurons of each class
 as are true, which no study knows; presets choose by themselves. *With null*: only pairs with q < 0.05 besides.
@@ -16,12 +17,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.planted import Planted, p_values, planted_counts, planted_sound  # noqa: E402
+from benchmarks.planted_kinds import (  # noqa: E402
+    N_CLASSES,
+    at_random,
+    planted_kinds,
+    rows_of_targets,
+    top_of_shuffled,
+)
 from benchmarks.recordings import DEALT, Recorded, recorded_counts  # noqa: E402
 from core.evidence.fdr import significant  # noqa: E402
 from core.results import FloatArray  # noqa: E402
@@ -185,12 +194,59 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def of_kinds(runs: int, null_runs: int) -> str:
+    """Effects by kind of planted neurons, and how often the selective part of what is no class's own holds."""
+    columns = ("total", "shift", "selective", "discrimination", "readable_refit_log_prob")
+    every: dict[str, list[pd.DataFrame]] = {}
+    for seed in range(runs):
+        network = planted_kinds(seed)
+        for kind, classes in (("carry", range(3)), ("doubled", range(3, N_CLASSES)), ("shift", range(N_CLASSES))):
+            targets = [network.neurons[kind][c] for c in classes]
+            rows = rows_of_targets(
+                network.outcomes(network.head(), targets, at_random(network, 20, seed)), len(targets)
+            )
+            every.setdefault(kind, []).append(rows[rows["position"] == rows["target"] + classes.start + 1])
+    table = []
+    for kind, frames in every.items():
+        by = pd.concat(frames).groupby("outcome")
+        change, held = by["beyond_control"].mean(), by["holds"].mean()
+        table.append([kind, *(f"{change[c]:+.2f} ({held[c]:.2f})" for c in columns)])
+    null = [[name, f"{held:.3f}"] for name, held in held_by_chance(null_runs).items()]
+    return "\n\n".join(
+        [
+            f"Mean change beyond control of the class's own number, and share that holds; {runs} networks.",
+            markdown(["neurons", *columns], table),
+            markdown([f"targets, {null_runs} networks", "selective part holds"], null),
+        ]
+    )
+
+
+def held_by_chance(runs: int) -> dict[str, float]:
+    """How often the selective part holds of sets at random, and of those chosen on shuffled labels."""
+    chosen = {"random": lambda n, seed: at_random(n, N_CLASSES, seed), "chosen on shuffled labels": top_of_shuffled}
+    held = {}
+    for name, choose in chosen.items():
+        shares = []
+        for seed in range(runs):
+            network = planted_kinds(10_000 + seed)
+            targets, controls = choose(network, seed), at_random(network, 20, 10_000 + seed)
+            rows = rows_of_targets(network.outcomes(network.head(), targets, controls, refit=False), N_CLASSES)
+            own = (rows["position"] == rows["target"] + 1) & (rows["outcome"] == "selective")
+            shares.append(rows.loc[own, "holds"].mean())
+        held[name] = float(np.mean(shares))
+    return held
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=10, help="networks for each cell (%(default)s)")
     parser.add_argument("--shuffles", type=int, default=200, help="runs with shuffled labels (%(default)s)")
     parser.add_argument("--recordings", action="store_true", help="nothing but the section on recordings")
+    parser.add_argument("--kinds", action="store_true", help="nothing but the section on kinds of effect")
     given = parser.parse_args(arguments)
+    if given.kinds:
+        print(of_kinds(given.runs, given.shuffles))
+        return
     if given.recordings:
         print(of_recordings(given.shuffles))
         return
@@ -230,6 +286,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     )
     print(of_recordings(given.shuffles))
+    print("\n### Kinds of effect\n", flush=True)
+    print(of_kinds(given.runs, given.shuffles))
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def readable_chart(rows: pd.DataFrame, order: Sequence[str]) -> alt.TopLevelLaye
     ]
 
     base = alt.Chart(rows).encode(y=y, tooltip=tooltip)
-    scale = alt.Scale(domain=[0, 100], padding=5, nice=False)
+    scale = alt.Scale(domain=[0, 100], padding=10, nice=False)
     low, random, now, before = (
         alt.X(f"{name}:Q", title="Read rightly (%)", scale=scale)
         for name in ("random_low", "random", "now", "untouched")

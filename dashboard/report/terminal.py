@@ -98,10 +98,12 @@ def _ablated(engine: Engine) -> pd.DataFrame:
     keys = ["task", "model"]
     means = tables.mean_effects(kinds.told(report.own_effects(engine)))
     means = means.rename(columns={"ci_low": "delta_low", "ci_high": "delta_high"})
-    accuracy = means[keys].assign(**{
-        "Own class": _around(means, "delta", "delta"), "Random": _around(means, "control_delta_mean", "control_delta"),
-        "Stand": means["stand"],
-    })  # fmt: skip
+    accuracy = pd.DataFrame(
+        {
+            "task": means["task"], "model": means["model"], "Own class": _around(means, "delta", "delta"),
+            "Random": _around(means, "control_delta_mean", "control_delta"), "Stand": means["stand"],
+        }
+    )  # fmt: skip
     apart = kinds.over_classes(kinds.told(report.own_outcomes(engine)), keys)
     total, selective = (apart[apart["outcome"] == name] for name in ("total", "selective"))
     both = selective.merge(total[[*keys, "mean", "control"]], "left", keys, suffixes=("", "_total"))

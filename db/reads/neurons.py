@@ -159,14 +159,15 @@ def neuron_ablations(engine: Engine, model: str, layer: int, neuron: int) -> pd.
     DataFrame
         ``task``, ``selection``, ``target``, ``operation``, ``gain``, ``n_neurons``, ``affected_class`` (NaN =
         all), ``delta``, ``ci_low``, ``ci_high``, ``p_value``, ``q_value``,
-        ``control_delta_mean``, ``control_delta_low``, ``control_delta_high``, ``n_controls``.
+        ``control_delta_mean``, ``control_delta_low``, ``control_delta_high``, ``n_controls``, ``selective``, ``holds``
+        (NaN where it was not taken apart).
     """
     return frame(
         engine,
         """
         SELECT task, selection, target, operation, gain, n_neurons, affected_class, delta, ci_low, ci_high,
                p_value, q_value, control_delta_mean, control_delta_low, control_delta_high,
-               n_controls
+               n_controls, selective, holds
         FROM ablation_effects
         WHERE ablation_id IN (
             SELECT ablation_neuron.ablation_id FROM ablation_neuron

@@ -225,3 +225,9 @@ def test_names_from_the_store_stay_text(store: Path, tmp_path: Path, monkeypatch
 def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = show(empty_store, monkeypatch)
     assert app.code[0].value.startswith("python run_analysis.py")
+
+
+def test_sets_that_were_taken_apart_are_told_by_what_holds() -> None:
+    told = facts.held_sentence(pd.DataFrame({"holds": [1.0, 0.0, float("nan"), 1.0]}))
+    assert told.startswith(" Of 3 that were taken apart") and told.endswith("holds in 2.")
+    assert facts.held_sentence(pd.DataFrame({"holds": [float("nan")]})) == ""

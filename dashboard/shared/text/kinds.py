@@ -179,7 +179,7 @@ def least_p(n_units: int) -> float:
     return 2.0 / 2**n_units if n_units <= _MOST_EXACT else _LEAST_DRAWN
 
 
-def verdict(means: pd.DataFrame, row: Mapping[str, Any], accuracy: Mapping[str, float]) -> str:
+def verdict(means: pd.DataFrame, row: Mapping[Any, Any], accuracy: Mapping[str, float]) -> str:
     """Tell whether a class's neurons matter, in what way, how much, and how sure that is.
 
     Parameters
@@ -289,7 +289,7 @@ def _by_outcome(means: pd.DataFrame) -> dict[str, Mapping[Any, Any]]:
     return {str(one["outcome"]): one for one in means.to_dict("records")}
 
 
-def _done(row: Mapping[str, Any], n_neurons: float) -> str:
+def _done(row: Mapping[Any, Any], n_neurons: float) -> str:
     """What was done to which neurons, as the beginning of a sentence."""
     rule, done = Rule.of(str(row["selection"])), action(row)
     chosen = f"{rule.percent} % of neurons" if rule.percent else f"{n_neurons:,.0f} neurons"

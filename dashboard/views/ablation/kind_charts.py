@@ -110,14 +110,17 @@ def readable_chart(rows: pd.DataFrame, order: Sequence[str]) -> alt.TopLevelLaye
     ]
 
     base = alt.Chart(rows).encode(y=y, tooltip=tooltip)
-    x = {"title": "Read rightly (%)", "scale": alt.Scale(domain=[0, 100], padding=5, nice=False)}
-    now, before = alt.X("now:Q", **x), alt.X("untouched:Q", **x)
+    scale = alt.Scale(domain=[0, 100], padding=10, nice=False)
+    low, random, now, before = (
+        alt.X(f"{name}:Q", title="Read rightly (%)", scale=scale)
+        for name in ("random_low", "random", "now", "untouched")
+    )
     return layered(
         layer=[
             base.mark_rule(strokeWidth=6, strokeCap="round", opacity=0.7, color=NULL_COLOUR).encode(
-                x=alt.X("random_low:Q", **x), x2=alt.X2("random_high:Q")
+                x=low, x2=alt.X2("random_high:Q")
             ),
-            base.mark_circle(size=60, opacity=1, color=NULL_COLOUR).encode(x=alt.X("random:Q", **x)),
+            base.mark_circle(size=60, opacity=1, color=NULL_COLOUR).encode(x=random),
             base.mark_rule(strokeWidth=1.5, color=MODEL_COLOURS[0]).encode(x=now, x2=alt.X2("untouched:Q")),
             base.mark_point(filled=True, size=55, opacity=1, color=MODEL_COLOURS[0]).encode(x=now),
             base.mark_tick(thickness=2, size=12, color=MEAN_COLOUR).encode(x=before),

@@ -237,6 +237,23 @@ def with_stands(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(stands=(rows["low"] > 0) | (rows["high"] < 0))
 
 
+def held_sentence(ablations: pd.DataFrame) -> str:
+    """Tell for how many classes the sets' selective part holds, of those taken apart; begins with a space, or empty.
+
+    Parameters
+    ----------
+    ablations : DataFrame
+        ``holds``: 1, 0 or NaN (not taken apart).
+    """
+    known = ablations["holds"].dropna()
+    if known.empty:
+        return ""
+    return (
+        f" Of {len(known):,} that were taken apart the selective part (own clips less the shift of all others) holds "
+        f"in {int(known.sum()):,}."
+    )
+
+
 def check_lines(check: pd.DataFrame) -> list[str]:
     """Say what the removal of this very neuron did, beside its estimate."""
     return [

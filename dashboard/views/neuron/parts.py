@@ -211,8 +211,9 @@ def _ablations(one: One) -> None:
     smallest, largest = int(ablations["n_neurons"].min()), int(ablations["n_neurons"].max())
     sizes = f"{smallest:,}" if smallest == largest else f"{smallest:,} to {largest:,}"
     st.caption(
-        f"Sets of {sizes} neurons. {n_stand:,} of {len(ablations):,} effects "
-        f"stand (q < {facts.Q_LIMIT:g}, interval without 0, outside the range of the controls).{more}"
+        f"Sets of {sizes} neurons. {n_stand:,} of {len(ablations):,} effects on accuracy "
+        f"stand (q < {facts.Q_LIMIT:g}, interval without 0, outside the range of the controls)."
+        f"{neuron_facts.held_sentence(ablations)}{more}"
     )
 
 

@@ -328,12 +328,13 @@ def specificity(engine: Engine, model: str, task: str) -> pd.DataFrame:
 
 
 def attribution(engine: Engine, model: str, task: str) -> pd.DataFrame:
-    """Return ``n_clips``, ``n_checked``, ``n_clips_checked``, ``spearman_all``, ``_random``, ``_highest``: one row."""
+    """Return one row: clips and neurons that were checked, and every rank correlation of estimate and measurement."""
     return frame(
         engine,
         """
         SELECT attribution.n_clips, attribution.n_checked, attribution.n_clips_checked, attribution.spearman_all,
-               attribution.spearman_random, attribution.spearman_highest
+               attribution.spearman_random, attribution.spearman_highest, attribution.margin_total,
+               attribution.margin_selective, attribution.selective_total, attribution.selective_selective
         FROM attribution
         JOIN model ON model.id = attribution.model_id
         JOIN task ON task.id = attribution.task_id
@@ -406,4 +407,32 @@ def top_attributed(engine: Engine, model: str, task: str, class_name: str, n: in
         task=task,
         class_name=class_name,
         n=n,
+    )
+
+
+def erasure_curves(engine: Engine, model: str, task: str, class_name: str) -> pd.DataFrame:
+    """Return the view ``erasure_curves`` of one class, order by order and size by size."""
+    return frame(
+        engine,
+        """
+        SELECT * FROM erasure_curves WHERE model = :model AND task = :task AND class_name = :class_name
+        ORDER BY "order", n_neurons
+        """,
+        model=model,
+        task=task,
+        class_name=class_name,
+    )
+
+
+def erasure_areas(engine: Engine, model: str, task: str, class_name: str) -> pd.DataFrame:
+    """Return the view ``erasure_areas`` of one class."""
+    return frame(
+        engine,
+        """
+        SELECT * FROM erasure_areas WHERE model = :model AND task = :task AND class_name = :class_name
+        ORDER BY outcome, "order"
+        """,
+        model=model,
+        task=task,
+        class_name=class_name,
     )

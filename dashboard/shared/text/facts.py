@@ -260,3 +260,16 @@ def trust_sentence(row: Mapping[Any, Any]) -> str:
         f"clips. Rank correlation of estimate and measurement: **{number(random, '.2f')}** over neurons drawn at "
         f"random, **{number(highest, '.2f')}** over the strongest (1 = same order, 0 = no relation)."
     )
+
+
+def predictor_sentence(row: Mapping[Any, Any]) -> str:
+    """Tell which gradient predicts better what single neurons cost, in total and of the selective part; else empty."""
+    told = []
+    for kind, what in (("total", "the log probability of the class"), ("selective", "the selective part")):
+        margin, selective = row[f"margin_{kind}"], row[f"selective_{kind}"]
+        if margin != margin or selective != selective:
+            continue
+        names = ("the margin's gradient", "that of the class's logit, own clips less others")
+        (first, high), (second, low) = sorted(zip(names, (margin, selective), strict=True), key=lambda each: -each[1])
+        told.append(f"{what}: {first} ({number(high, '.2f')} against {number(low, '.2f')} of {second})")
+    return f"What predicts better what one neuron costs of {'; of '.join(told)}." if told else ""

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.shared import address, data, draw, page, share, sidebar, tables
 from dashboard.shared.text import kinds, words
 from dashboard.shared.text.glossary import TERMS
-from dashboard.views.ablation import attribution, charts, clips, effect, outcomes
+from dashboard.views.ablation import attribution, charts, clips, effect, erasure, outcomes
 from dashboard.views.ablation import facts as ablation_facts
 from db.reads import ablation as queries
 
@@ -228,6 +228,7 @@ with right if has_dose and parts.empty else left:
             alt="Self effect, cross effect and their difference for every way of choosing neurons",
         )  # fmt: skip
 
+erasure.show(store, model, task, target)
 attribution.show(store, model, task, target)
 with link_slot:
     share.link(

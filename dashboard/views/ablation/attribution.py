@@ -31,7 +31,8 @@ def show(store: data.Store, model: str, task: str, class_name: str = "") -> None
     if summary.empty:
         st.caption("No attribution was computed for this task: it needs a linear head and the stage ablate.")
         return
-    st.markdown(facts.trust_sentence(summary.iloc[0].to_dict()))
+    told = summary.iloc[0].to_dict()
+    st.markdown(" ".join(filter(None, (facts.trust_sentence(told), facts.predictor_sentence(told)))))
     checks = data.read(store, queries.attribution_checks, model, task)
     names = data.read(store, queries.attributed_classes, model, task)
     pair = st.grid(2, min_column_width=_PAIR_WIDTH, gap="large")

@@ -25,8 +25,8 @@ def test_the_steepest_order_and_the_smallest_set_are_told() -> None:
         "dog",
     )  # fmt: skip
     assert told == (
-        "**dog falls most steeply with its neurons out by mad**: -1.25 nats beyond random orders on average over the sizes "
-        "(95 % interval −1.50 to −1.00). 16 neurons by attribution halve its probability; at random it takes 512."
+        "**dog falls most steeply with its neurons out by mad**: −1.25 nats beyond random orders on average over the "
+        "sizes (95 % interval −1.50 to −1.00). 16 neurons by attribution halve its probability; at random it takes 512."
     )
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.shared import data, draw, share
 from dashboard.shared.charts.common import CONTROL_NAME, kinds_legend, layered
 from dashboard.shared.text import words
-from dashboard.shared.text.numbers import between
+from dashboard.shared.text.numbers import between, number
 from dashboard.shared.theme import MODEL_COLOURS, NULL_COLOUR
 from db.reads import ablation as queries
 
@@ -41,9 +41,10 @@ def sentence(areas: pd.DataFrame, target: str) -> str:
     total = areas[areas["outcome"] == "total"].sort_values("area", kind="stable")
     best = total.iloc[0]
     name, interval = ORDERS.get(best["order"], best["order"]), between(best["area_low"], best["area_high"], ".2f")
+    area = number(best["area"], "+.2f")
     told = (
-        f"**{words.plain(target)} falls most steeply with its neurons out {name}**: {best['area']:+.2f} nats beyond "
-        f"random orders on average over the sizes (95 % interval {interval})."
+        f"**{words.plain(target)} falls most steeply with its neurons out {name}**: {area} nats beyond random orders on "
+        f"average over the sizes (95 % interval {interval})."
     )
     halved = total.dropna(subset=["halved_at"]).sort_values("halved_at", kind="stable")
     if halved.empty:

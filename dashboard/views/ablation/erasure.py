@@ -43,8 +43,8 @@ def sentence(areas: pd.DataFrame, target: str) -> str:
     name, interval = ORDERS.get(best["order"], best["order"]), between(best["area_low"], best["area_high"], ".2f")
     area = number(best["area"], "+.2f")
     told = (
-        f"**{words.plain(target)} falls most steeply with its neurons out {name}**: {area} nats beyond random orders on "
-        f"average over the sizes (95 % interval {interval})."
+        f"**{words.plain(target)} falls most steeply with its neurons out {name}**: {area} nats beyond random orders "
+        f"on average over the sizes (95 % interval {interval})."
     )
     halved = total.dropna(subset=["halved_at"]).sort_values("halved_at", kind="stable")
     if halved.empty:

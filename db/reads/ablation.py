@@ -142,20 +142,23 @@ def own_outcomes(engine: Engine, model: str, task: str, operation: str, gain: fl
     )
 
 
-def cross_outcomes(engine: Engine, model: str, task: str, operation: str, gain: float | None) -> pd.DataFrame:
-    """Return ``selection``, ``outcome`` and the mean ``change`` of classes by neurons of others: selective, total."""
+def cross_outcomes(
+    engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None = None
+) -> pd.DataFrame:
+    """Return ``outcome`` and the mean ``change`` of classes by neurons of others, selective and total."""
     return frame(
         engine,
         f"""
-        SELECT selection, outcome, AVG(change) AS change
+        SELECT outcome, AVG(change) AS change
         FROM ablation_outcomes
-        WHERE {_DONE}{_of_gain(gain)} AND outcome IN ('total', 'selective') AND affected_class IS NOT NULL
+        WHERE {_CHOSEN}{_of_gain(gain)} AND outcome IN ('total', 'selective') AND affected_class IS NOT NULL
           AND NOT {_own("target", "affected_class")}
-        GROUP BY selection, outcome
-        ORDER BY selection, outcome
+        GROUP BY outcome
+        ORDER BY outcome
         """,
         model=model,
         task=task,
+        selection=selection,
         operation=operation,
         gain=gain,
     )

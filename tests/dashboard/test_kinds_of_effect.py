@@ -202,6 +202,7 @@ def test_the_command_names_what_is_not_the_default() -> None:
     assert outcomes.command("t", "m", "mad 1%", ["0"]).endswith("--stages ablate")
     assert outcomes.command("t", "m", "mad 3%", ["0", "2"]).endswith("--ablate mad:0.03 --gains 0,2")
     assert outcomes.command("t", "m", "file sets.csv", ["0"]).endswith("--stages ablate")
+    assert "--tasks 'a; b' --model m " in outcomes.command("a; b", "m", "", ["0"]), "a name is no command"
 
 
 def matrix() -> pd.DataFrame:

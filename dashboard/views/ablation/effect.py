@@ -43,16 +43,15 @@ def show_verdict(store: data.Store, chosen: Chosen, means: pd.DataFrame, accurac
     accuracy : dict
         Of `dashboard.views.ablation.outcomes.mean_accuracy`.
     """
-    model, task, selection, operation, gain = chosen
+    _, _, selection, operation, gain = chosen
     means = means[means["selection"] == selection]
     row = {"selection": selection, "operation": operation, "gain": gain}
     # Where no target is a class of the task, or its effect was not taken apart, accuracy is what is known.
     st.markdown(
         kinds.verdict(means, row, accuracy) or data.derive(facts.verdict, data.read(store, queries.effects, *chosen))
     )
-    cross = data.read(store, queries.cross_outcomes, model, task, operation, gain)
-    of_others = cross[cross["selection"] == selection].set_index("outcome")["change"].to_dict()
-    if said := kinds.beside(means, of_others):
+    cross = data.read(store, queries.cross_outcomes, *chosen)
+    if said := kinds.beside(means, cross.set_index("outcome")["change"].to_dict()):
         st.caption(said)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -361,6 +362,7 @@ def command(task: str, model: str, selection: str, operations: Sequence[str]) ->
     'python run_analysis.py --tasks cries-bird --model m2d --stages ablate --ablate top:0.01 --gains 0,keep'
     """
     rule = kinds.Rule.of(selection)
-    chosen = "" if selection in _DEFAULT or rule.name.startswith("file ") else f" --ablate {rule.option}"
+    chosen = "" if selection in _DEFAULT or rule.name.startswith("file ") else f" --ablate {shlex.quote(rule.option)}"
     gains = "" if list(operations) == ["0"] else f" --gains {','.join(operations)}"
-    return f"python run_analysis.py --tasks {task} --model {model} --stages ablate{chosen}{gains}"
+    of = f"--tasks {shlex.quote(task)} --model {shlex.quote(model)}"
+    return f"python run_analysis.py {of} --stages ablate{chosen}{gains}"

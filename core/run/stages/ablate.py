@@ -11,11 +11,12 @@ import numpy as np
 
 from core.ablation import ablate, targets
 from core.ablation.operations import Operation, per_token
-from core.ablation.refitted import Refitting, refitting, train_clips
+from core.ablation.refitted import N_CONTROLS, Refitting, refitting, train_clips
 from core.arrays.blocks import Rows
 from core.evidence.exchange_of_task import group_of_clips
 from core.results import Ablation, Ablations
 from core.run.config import ablate_clips_for, control_families_for, refit_clips_for
+from core.run.disk_space import size
 from core.run.stages.ask import Asker
 from core.run.stages.score import selection_facts
 from core.run.stages.task import TaskStage, TaskStudy
@@ -25,6 +26,8 @@ from core.selectivity.selectors import selector_scores
 
 LEAST_REFITTED = 5
 """Train clips of a class on which heads are fitted again, at least."""
+MOST_REFITTED = 4 * 2**30
+"""Bytes of heads that are fitted again, which are held together."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +119,24 @@ class Ablate(TaskStage):
 
     def _refitting(self) -> Refitting | None:
         """Train clips of each head, drawn evenly over classes; None where heads are not fitted again."""
-        config, task, heads = self.study.config, self.of.task, self.of.heads
+        study, config, task, heads = self.study, self.study.config, self.of.task, self.of.heads
         limit = refit_clips_for(self.study.encoder.device, config.refit_clips)
         if not limit:
+            return None
+        n_bytes = (
+            8 * sum(part.head.weight.size for part in heads.parts) * (len(task.class_names) * (1 + N_CONTROLS) + 1)
+        )
+        if n_bytes > MOST_REFITTED:
+            study.note(
+                f"{task.name}: heads are not fitted again to the changed network, they would take {size(n_bytes)} of "
+                "memory"
+            )
             return None
         every = train_clips(heads, task)
         drawn = [ablate.draw_clips(clips, task.members[clips], limit, LEAST_REFITTED, config.seed) for clips in every]
         n, n_every = (sum(map(len, of)) for of in (drawn, every))
         if n < n_every:
-            self.study.note(
+            study.note(
                 f"{task.name}: heads fitted again to the changed network on {n} of {n_every} train clips; "
                 f"--refit-clips {max(map(len, every))} takes them all"
             )

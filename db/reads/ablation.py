@@ -145,11 +145,19 @@ def own_outcomes(engine: Engine, model: str, task: str, operation: str, gain: fl
 def cross_outcomes(
     engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None = None
 ) -> pd.DataFrame:
-    """Return ``outcome`` and the mean ``change`` of classes by neurons of others, selective and total."""
+    """Return what neurons of others do to classes, selective and total.
+
+    Returns
+    -------
+    DataFrame
+        ``outcome``, mean ``change``, ``n`` (pairs of a class and another's neurons), ``n_hold`` (of those, with q < 0.05
+        and outside of all random sets).
+    """
     return frame(
         engine,
         f"""
-        SELECT outcome, AVG(change) AS change
+        SELECT outcome, AVG(change) AS change, COUNT(*) AS n,
+               SUM(CASE WHEN q_value < 0.05 AND outside_controls = 1 THEN 1 ELSE 0 END) AS n_hold
         FROM ablation_outcomes
         WHERE {_CHOSEN}{_of_gain(gain)} AND outcome IN ('total', 'selective') AND affected_class IS NOT NULL
           AND NOT {_own("target", "affected_class")}

@@ -157,9 +157,10 @@ def test_what_a_new_head_finds_again_is_taken_over() -> None:
 
 def test_random_sets_and_other_classes_stand_beside_the_verdict() -> None:
     means = kinds.over_classes(study(-0.6, -1.1, -0.5, control_mean=-0.001))
-    assert kinds.beside(means, {"selective": -0.25}) == (
+    assert kinds.beside(means, {"selective": {"change": -0.25, "n": 1_560, "n_hold": 12}}) == (
         "20 random sets of the same size and layers, mean: total +0.00, shift +0.00, selective +0.00. Of the *other* "
-        "classes the same neurons change the selective part by −0.25."
+        "classes the same neurons change the selective part by −0.25; that holds for 12 of 1,560 pairs of a class and "
+        "another's neurons."
     )
     assert kinds.beside(kinds.over_classes(study(-1, -1, -1, n_controls=0)), {}) == ""
 

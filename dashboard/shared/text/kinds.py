@@ -228,7 +228,7 @@ def verdict(means: pd.DataFrame, row: Mapping[Any, Any], accuracy: Mapping[str, 
     )
 
 
-def beside(means: pd.DataFrame, cross: Mapping[str, float]) -> str:
+def beside(means: pd.DataFrame, cross: Mapping[str, Mapping[str, float]]) -> str:
     """Tell what random sets do, and what the same neurons do to other classes, to be read beside the verdict.
 
     Parameters
@@ -236,7 +236,7 @@ def beside(means: pd.DataFrame, cross: Mapping[str, float]) -> str:
     means : DataFrame
         Of `over_classes`, for one selection.
     cross : mapping
-        Outcome to its mean change of the classes that are not the target's own.
+        Outcome to ``change`` (mean), ``n`` and ``n_hold`` of the classes that are not the target's own.
     """
     of = _by_outcome(means)
     if not of.get("selective", _NOTHING)["n_controls"]:
@@ -245,9 +245,12 @@ def beside(means: pd.DataFrame, cross: Mapping[str, float]) -> str:
         f"{name} {number(of[name]['control'], '+z.2f')}" for name in ("total", "shift", "selective") if name in of
     )
     text = f"{of['selective']['n_controls']} random sets of the same size and layers, mean: {random}."
-    if not pd.isna(cross.get("selective")):
-        other = number(cross["selective"], "+z.2f")
-        text += f" Of the *other* classes the same neurons change the selective part by {other}."
+    if "selective" in cross and not pd.isna(cross["selective"]["change"]):
+        other = cross["selective"]
+        text += (
+            f" Of the *other* classes the same neurons change the selective part by {number(other['change'], '+z.2f')}; "
+            f"that holds for {int(other['n_hold']):,} of {int(other['n']):,} pairs of a class and another's neurons."
+        )
     return text
 
 

@@ -51,7 +51,7 @@ def show_verdict(store: data.Store, chosen: Chosen, means: pd.DataFrame, accurac
         kinds.verdict(means, row, accuracy) or data.derive(facts.verdict, data.read(store, queries.effects, *chosen))
     )
     cross = data.read(store, queries.cross_outcomes, *chosen)
-    if said := kinds.beside(means, cross.set_index("outcome")["change"].to_dict()):
+    if said := kinds.beside(means, cross.set_index("outcome").to_dict("index")):
         st.caption(said)
 
 

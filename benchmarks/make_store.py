@@ -58,6 +58,8 @@ TASKS: dict[str, tuple[int, int, dict[str, int]]] = {
     "surge": (3000, 25, {"pitch": 88, "octave": 8}),
 }
 """Clips, token columns of a clip, attributes with their number of classes."""
+AGREEMENT = ("margin_total", "margin_selective", "selective_total", "selective_selective")
+OUTCOMES = ("total", "shift", "selective", "discrimination", "readable_offsets", "readable_refit")
 OF_SEVERAL = ("nsynth", "surge", "vc1")
 """Datasets whose tasks bear their attribute's name too, as the real ones'."""
 N_CONTROLS, N_TARGETS, N_TOP, N_CONTRAST = 20, 20, 8, 3
@@ -262,12 +264,14 @@ def probe(scores: TaskScores, rng: np.random.Generator) -> ProbeResult:
 def attributions(scores: TaskScores, rng: np.random.Generator) -> Attributions:
     n_classes, n_neurons = scores.positive_counts.shape
     grid = grid_of(n_neurons, n_classes)
-    neurons = grid.assign(attribution=rng.normal(0, 0.01, len(grid)), standard_error=0.003, n_clips=5)
+    drawn = rng.normal(0, 0.01, (2, len(grid)))
+    neurons = grid.assign(attribution=drawn[0], standard_error=0.003, n_clips=5, selective=drawn[1])
     checks = grid.sample(250, random_state=0).assign(in_highest=0)
     checks["attribution"] = rng.normal(0, 0.01, 250)
     checks["measured"] = checks["attribution"] + rng.normal(0, 0.003, 250)
+    checks = checks.assign(selective=0.0, measured_total=checks["measured"], measured_selective=0.0)
     told = {"n_clips": 250, "n_checked": 250, "n_clips_checked": 2, "spearman_all": 0.9, "spearman_random": 0.9,
-            "spearman_highest": 0.8}  # fmt: skip
+            "spearman_highest": 0.8, **dict.fromkeys(AGREEMENT, 0.5)}  # fmt: skip
     return Attributions(scores.task, scores.class_names, neurons, checks, told)
 
 
@@ -290,7 +294,30 @@ def ablations(
                 "group_ci_high": np.nan, "n_heads": 3, "delta_heads_low": delta, "delta_heads_high": delta,
             })  # fmt: skip
         neurons = np.sort(rng.choice(n_neurons, n_neurons // 100, replace=False))
-        yield Ablation(scores.task, selection, target, gain, neurons, pd.DataFrame(rows), controls)
+        apart = taken_apart(len(rows), 1 + scores.class_names.index(target), rng)
+        yield Ablation(
+            scores.task, selection, target, gain, neurons, pd.DataFrame(rows), controls, outcomes=apart,
+            of_controls=controls_apart(len(rows), rng),
+        )  # fmt: skip
+
+
+def taken_apart(n_rows: int, own: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Every outcome of every row; the class's own falls."""
+    grid = pd.MultiIndex.from_product([range(n_rows), OUTCOMES], names=["position", "outcome"]).to_frame(index=False)
+    change = rng.normal(0, 0.1, len(grid)) - (grid["position"] == own)
+    return grid.assign(
+        unablated=0.9, change=change, change_low=change - 0.2, change_high=change + 0.2, control_mean=0.0,
+        control_low=-0.1, control_high=0.1, beyond_control=change, beyond_low=change - 0.2, beyond_high=change + 0.2,
+        p_value=rng.random(len(grid)), q_value=rng.random(len(grid)), heads_low=change, heads_high=change,
+        n_controls=N_CONTROLS, n_units=8, n_heads=3, outside_controls=(change < -0.2).astype(int),
+    )  # fmt: skip
+
+
+def controls_apart(n_rows: int, rng: np.random.Generator) -> pd.DataFrame:
+    """What each random set did to each row."""
+    draws = pd.MultiIndex.from_product([range(n_rows), range(N_CONTROLS)], names=["position", "draw"])
+    frame = draws.to_frame(index=False)
+    return frame.assign(**{name: rng.normal(0, 0.05, len(frame)) for name in OUTCOMES[:4]})
 
 
 if __name__ == "__main__":

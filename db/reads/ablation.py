@@ -150,8 +150,8 @@ def cross_outcomes(
     Returns
     -------
     DataFrame
-        ``outcome``, mean ``change``, ``n`` (pairs of a class and another's neurons), ``n_hold`` (of those, with q < 0.05
-        and outside of all random sets).
+        ``outcome``, mean ``change``, ``n`` (pairs of a class and another's neurons), ``n_hold`` (with q < 0.05 and
+        outside of all random sets).
     """
     return frame(
         engine,

@@ -51,13 +51,15 @@ def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     neurons = pd.DataFrame(
         [(c, n, 0.001 * ((n * 7 + c) % N_NEURONS), 0.01, 3) for c in range(len(EVENTS)) for n in range(N_NEURONS)],
         columns=["class_index", "neuron_index", "attribution", "standard_error", "n_clips"],
-    )
+    ).assign(selective=0.0)
     checks = pd.DataFrame(
         {"class_index": [0, 1, 2], "neuron_index": [3, 5, 9], "attribution": [0.1, 0.2, 0.0],
-         "measured": [0.2, 0.3, 0.1], "in_highest": [1, 1, 0]}
+         "measured": [0.2, 0.3, 0.1], "in_highest": [1, 1, 0], "selective": [0.1, 0.0, 0.0],
+         "measured_total": [0.1, 0.2, 0.0], "measured_selective": [0.0, 0.1, 0.2]}
     )  # fmt: skip
     summary = {"n_clips": 16, "n_checked": 3, "n_clips_checked": 8, "spearman_all": 0.9, "spearman_random": np.nan,
-               "spearman_highest": 1.0}  # fmt: skip
+               "spearman_highest": 1.0, "margin_total": 0.75, "margin_selective": 0.25, "selective_total": 0.5,
+               "selective_selective": np.nan}  # fmt: skip
     writer.write_attributions(run, "shares", model, Attributions("rooms-event", EVENTS, neurons, checks, summary))
     specific = pd.DataFrame(
         [("nano-ssl", "rooms", "rooms-event", "top 1%", "scale", 0.0, -0.1, -0.02, 0.08, 0.01, 0.2, 8, 4.0)],

@@ -247,8 +247,9 @@ def beside(means: pd.DataFrame, cross: Mapping[str, Mapping[str, float]]) -> str
     text = f"{of['selective']['n_controls']} random sets of the same size and layers, mean: {random}."
     if "selective" in cross and not pd.isna(cross["selective"]["change"]):
         other = cross["selective"]
+        change = number(other["change"], "+z.2f")
         text += (
-            f" Of the *other* classes the same neurons change the selective part by {number(other['change'], '+z.2f')}; "
+            f" Of the *other* classes the same neurons change the selective part by {change}; "
             f"that holds for {int(other['n_hold']):,} of {int(other['n']):,} pairs of a class and another's neurons."
         )
     return text

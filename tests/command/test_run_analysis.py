@@ -63,7 +63,8 @@ def test_every_view_answers(studied: Path) -> None:
     db = studied / "atlas.db"
     n = {view: query(db, f"SELECT COUNT(*) FROM {view}")[0][0] for view in VIEWS}
     empty = {view for view in n if n[view] == 0}
-    assert empty - {"ablation_flips"} == {"neuron_tuning"}  # none of the tasks is of pitches; six clips need not flip
+    # None of the tasks is of pitches; six clips need not flip; curves are made where they are asked for.
+    assert empty - {"ablation_flips"} == {"neuron_tuning", "erasure_curves", "erasure_areas"}
     assert n["runs"] == 1
     assert n["clip_labels"] == 24 * 2
     assert n["activation_probabilities"] == NEURONS * (3 + 2)
@@ -261,6 +262,20 @@ def test_changed_audio_is_recorded_again(own: Path, store: Path, monkeypatch: py
         assert run("--data-dir", own, "--db", store, "--stages", "extract,score") == 0
     assert sum(passes) == 24 + 24  # counts, then traces
     assert results(store)["activation_probabilities"] != before["activation_probabilities"]
+
+
+def test_erasure_curves_are_added_to_what_is_there(pets: Path, store: Path) -> None:
+    before, asked = results(store), ("--data-dir", pets, "--db", store, "--erasure-curves", "on")
+    assert run(*asked) == 0
+    after = results(store)
+    added = {view for view in after if after[view] != before[view]}
+    assert added == {"erasure_curves", "erasure_areas"}
+    assert query(store, 'SELECT DISTINCT "order" FROM erasure_curves ORDER BY 1') == [
+        ("attribution",), ("evidence",), ("mad",),
+    ]  # fmt: skip
+    assert query(store, "SELECT MAX(n_neurons) FROM erasure_curves") == [(NEURONS // 4,)]
+    assert run(*asked) == 0
+    assert results(store) == after
 
 
 def test_other_preset_settings_are_scored_without_a_new_pass(

@@ -28,7 +28,7 @@ from db.schema.views.study import VIEWS
 RATE = 16_000
 SETTINGS = (
     *("--batch-size", "8", "--entropy-rate", "0.3", "--probability-bar", "0.5"),
-    *("--shuffles", "3", "--controls", "2", "--min-test-clips", "2", "--ablate-clips", "6"),
+    *("--shuffles", "3", "--controls", "2", "--min-test-clips", "2", "--ablate-clips", "6", "--ablate", "top:0.01"),
 )
 QUICK = ("--model", "nano-ssl", *SETTINGS)
 NEURONS = 256

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from core.ablation.targets import (
     Choice,
@@ -19,7 +20,7 @@ from core.ablation.targets import (
 )
 from core.ablation.targets import Target as T
 from core.errors import InputError
-from core.run.config import AnalysisConfig
+from core.run.config import AnalysisConfig, control_families_for
 
 WIDTHS = (5, 7, 4)
 NOTHING = np.zeros((3, 16))
@@ -49,6 +50,21 @@ def test_choices_are_read_and_named(text: str, choice: Choice, name: str) -> Non
 def test_choices_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not known; expected top:SHARE"):
         Choice.of(text)
+
+
+def test_default_is_a_ladder_by_mad_and_the_papers_own_sets_where_they_are_asked_for() -> None:
+    ladder = ["mad 0.2%", "mad 1%", "mad 5%"]
+    assert [str(choice) for choice in AnalysisConfig().choices()] == [*ladder, "aape"]
+    assert [str(choice) for choice in AnalysisConfig(presets=("calibrated",)).choices()] == ladder
+    with pytest.raises(InputError, match="--ablate aape needs that preset's neurons; add aape to --preset"):
+        AnalysisConfig(presets=("calibrated",), ablate=("aape",))
+
+
+def test_random_sets_are_matched_in_activity_too_on_every_device() -> None:
+    config = AnalysisConfig()
+    assert config.n_controls(control_families_for(torch.device("cpu"), None)) == (0, 20)
+    assert config.n_controls(control_families_for(torch.device("cuda"), None)) == (20, 20)
+    assert config.n_controls(control_families_for(torch.device("cpu"), ("layer",))) == (20, 0)
 
 
 def test_ladder_takes_the_strongest_evidence_by_p_then_z_then_index() -> None:

@@ -246,7 +246,7 @@ class Attribution:
         """Each part, each class that its head knows and some of its clips have, and which have it."""
         for part in self._every:
             for c in part.head.class_index.tolist():
-                own = part.own[:, part.head.class_index == c].any(axis=1)
+                own: Mask = np.asarray(part.own[:, part.head.class_index == c].any(axis=1))
                 if own.any():
                     yield part, c, own
 
@@ -443,13 +443,13 @@ def _draw(examined: Sequence[_Examined], c: int, n: int, rng: np.random.Generato
 def _draw_others(examined: Sequence[_Examined], c: int, n: int, rng: np.random.Generator) -> Iterator[_Examined]:
     """The logit of a class on up to ``n`` clips that do not have it, by head."""
     others = [
-        np.flatnonzero(~each.own[:, each.head.class_index == c].any(axis=1)) if c in each.head.class_index else []
+        np.flatnonzero(~each.own[:, each.head.class_index == c].any(axis=1) & (c in each.head.class_index))
         for each in examined
     ]
     source = np.repeat(np.arange(len(examined)), [len(clips) for clips in others])
     drawn = np.sort(rng.permutation(len(source))[:n])
     for i in np.unique(source[drawn]):
-        which = np.concatenate(others)[drawn[source[drawn] == i]].astype(np.int64)
+        which = np.concatenate(others)[drawn[source[drawn] == i]]
         yield examined[i].logit_of(which, c)
 
 

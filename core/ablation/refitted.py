@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +95,6 @@ def train_clips(probe: Probe, task: Task) -> list[IntArray]:
 
 def refitting(probe: Probe, task: Task, drawn: Sequence[IntArray]) -> Refitting:
     """On clips that were drawn for each head, with the regularisation that was chosen for it."""
-    strengths = probe.result.settings["C"]
+    strengths: Any = probe.result.settings["C"]
     of_part = list(strengths.values()) if isinstance(strengths, dict) else [strengths]
     return Refitting(drawn, of_part, task.members, task.attribute in task.dataset.multilabel)

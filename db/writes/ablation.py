@@ -43,8 +43,8 @@ def insert_ablations(
     if outcomes := {key: a.outcomes for key, a in ablations.items() if len(a.outcomes)}:
         insert_frame(connection, AblationOutcome, _joined(outcomes))
     if of_clips := {key: a.clips for key, a in ablations.items() if len(a.clips)}:
-        changed = _joined(of_clips)
-        insert_frame(connection, AblationClip, changed.assign(clip_id=clips[changed["clip_index"].to_numpy()]))
+        rows = _joined(of_clips)
+        insert_frame(connection, AblationClip, rows.assign(clip_id=clips[rows["clip_index"].to_numpy(dtype=np.int64)]))
     if changed := {key: a.flips for key, a in ablations.items() if len(a.flips)}:
         flips = _joined(changed)
         known = class_ids(connection, task, [*flips["predicted_before"], *flips["predicted_after"]])

@@ -95,6 +95,10 @@ def assert_same(db: Path, other: Path) -> None:
     assert any("positive.npy" in name for name in files(db))
 
 
+ASKED = (1 + 3 + 2) * (6 + 15)
+"""Three targets, two controls and the network as it is, on the test clips, and on the train clips for new heads."""
+
+
 @pytest.mark.parametrize(("start", "world"), [(torchrun, 2), (quick_torchrun, 4)])
 def test_any_number_of_ranks_stores_the_same_bits(
     pets: Path, whole: Path, tmp_path: Path, start: Callable[..., Ended], world: int
@@ -108,7 +112,7 @@ def test_any_number_of_ranks_stores_the_same_bits(
     shares = [work(tmp_path / f"log.{rank}") for rank in range(world)]
     assert sum(share["extract"] for share in shares) == 36
     assert all(share["extract"] > 0 for share in shares)
-    assert sum(share["ask"] for share in shares) == (5 + 1) * 6
+    assert sum(share["ask"] for share in shares) == ASKED
     assert sum(share["ask"] > 0 for share in shares) == world
 
 
@@ -116,10 +120,6 @@ def work(log: Path) -> dict[str, int]:
     """Clips that a rank extracted, and pairs of a condition and a clip that it asked for."""
     rows = [line.split() for line in log.read_text().splitlines()[1:]]
     return {kind: sum(int(n) for of, n in rows if of == kind) for kind in ("extract", "ask")}
-
-
-ASKED = (1 + 3 + 2) * (6 + 15)
-"""Three targets, two controls and the network as it is, on the test clips, and on the train clips for new heads."""
 
 
 def flags(db: Path, place: str) -> int:

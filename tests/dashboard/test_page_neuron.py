@@ -45,14 +45,16 @@ def store(one_model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         connection.execute("INSERT INTO neuron_confound VALUES (?, ?, 6000, NULL, -100)", (owner, own))
         connection.execute(
             "INSERT INTO attribution VALUES (1, 1, (SELECT id FROM task WHERE name = ?), 1, NULL, 9, 30, 8, 0.9, 0.8,"
-            " 0.7)",
+            " 0.7, 0.6, 0.5, 0.4, 0.3)",
             (TASK,),
         )
         connection.executemany(
-            "INSERT INTO neuron_attribution_value VALUES (1, ?, ?, ?, 100000, 2)",
+            "INSERT INTO neuron_attribution_value VALUES (1, ?, ?, ?, 100000, 2, 0)",
             [(own, c, 500_000 - 200_000 * place) for place, c in enumerate(classes)],
         )
-        connection.execute("INSERT INTO attribution_check_value VALUES (1, ?, ?, 0.5, 0.625, 1)", (own, classes[0]))
+        connection.execute(
+            "INSERT INTO attribution_check_value VALUES (1, ?, ?, 0.5, 0.625, 1, 0.25, 0.5, 0.125)", (own, classes[0])
+        )
         connection.executemany(
             "INSERT INTO neuron_preference VALUES (?, ?, ?, ?, ?, ?)",
             [(owner, own, c, 1.0 - place, 0.5 - place, 1.5 - place) for place, c in enumerate(classes)],

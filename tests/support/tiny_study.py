@@ -330,20 +330,20 @@ ABLATION = Ablation(
     ),
 )  # fmt: skip
 
-_OF_CLASS_0 = {"class_index": [0, 0], "order": ["mad", "mad"], "outcome": ["total", "discrimination"]}
+_OF_DOG = {"class_index": [1, 1], "order": ["mad", "mad"], "outcome": ["total", "discrimination"]}
 ERASURE = ErasureCurves(
     "pets-animal",
     ("cat", "dog"),
     pd.DataFrame(
         {
-            **_OF_CLASS_0, "n_neurons": [1, 1], "unablated": [-0.25, 1.0], "change": [-1.0, -0.5],
+            **_OF_DOG, "n_neurons": [1, 1], "unablated": [-0.25, 1.0], "change": [-1.0, -0.5],
             "change_low": [-1.5, NAN], "change_high": [-0.5, NAN], "control_mean": [0.125, 0.0],
             "control_low": [0.0, 0.0], "control_high": [0.25, 0.0], "n_controls": [10, 10],
         }
     ),
     pd.DataFrame(
         {
-            **_OF_CLASS_0, "beyond_control": [-1.125, -0.5], "beyond_low": [-1.5, NAN], "beyond_high": [-0.5, NAN],
+            **_OF_DOG, "beyond_control": [-1.125, -0.5], "beyond_low": [-1.5, NAN], "beyond_high": [-0.5, NAN],
             "p_value": [0.25, 1.0], "outside_controls": [1, 0], "halved_at": [1, NAN], "random_halved_at": [NAN, NAN],
         }
     ),

@@ -85,9 +85,10 @@ def _draws(store: data.Store, chosen: Chosen, means: pd.DataFrame, n_neurons: in
 
 def _doses(means: pd.DataFrame, draws: pd.DataFrame, chosen: Chosen) -> None:
     model, task, selection, *_ = chosen
-    rules = list(dict.fromkeys(means["rule"]))
-    facets = st.grid(len(_KINDS), min_column_width=_FACET_WIDTH, gap="small")
-    for outcome, (title, meaning) in _KINDS.items():
+    rules, known = list(dict.fromkeys(means["rule"])), [kind for kind in _KINDS if kind in set(means["outcome"])]
+    facets = st.grid(len(known), min_column_width=_FACET_WIDTH, gap="small")
+    for outcome in known:
+        title, meaning = _KINDS[outcome]
         rows = means[means["outcome"] == outcome]
         of_random = draws[["selection", "rule", "share"]].assign(value=draws[outcome])
         unit = ["total"] if outcome == "total" else ["shift", "selective"]

@@ -59,6 +59,12 @@ class PlantedKinds:
         hidden[:, silenced] = 0.0
         return (hidden @ self.written).astype(np.float32)
 
+    @property
+    def others(self) -> IntArray:
+        """Neurons that nothing was planted in."""
+        planted = np.concatenate([each for of_kind in self.neurons.values() for each in of_kind])
+        return np.setdiff1d(np.arange(self.hidden.shape[1]), planted)
+
     def head(self) -> LinearHead:
         """Fitted on the train clips of the network as it is."""
         embeddings = self.embeddings(np.array([], dtype=np.int64))
@@ -116,14 +122,14 @@ def rows_of_targets(outcomes: Outcomes, n_targets: int) -> pd.DataFrame:
 
 
 def top_of_shuffled(network: PlantedKinds, seed: int) -> list[IntArray]:
-    """For each class of shuffled labels the neurons with the highest mean, own less other train clips."""
+    """For each class of shuffled labels what has the highest mean there, less that elsewhere; nothing was planted in it."""
     rng = np.random.default_rng(seed)
-    labels, hidden = rng.permutation(network.labels[network.train]), network.hidden[network.train]
+    labels, hidden = rng.permutation(network.labels[network.train]), network.hidden[network.train][:, network.others]
     mad = [hidden[labels == c].mean(axis=0) - hidden[labels != c].mean(axis=0) for c in range(N_CLASSES)]
-    return [np.sort(np.argsort(-each)[:N_EACH]) for each in mad]
+    return [np.sort(network.others[np.argsort(-each)[:N_EACH]]) for each in mad]
 
 
 def at_random(network: PlantedKinds, n: int, seed: int) -> list[IntArray]:
-    """So many random sets of as many neurons as a class has of a kind."""
+    """So many random sets, as large as a class has neurons of a kind, of what nothing was planted in."""
     rng = np.random.default_rng([seed, n])
-    return [np.sort(rng.permutation(network.hidden.shape[1])[:N_EACH]) for _ in range(n)]
+    return [np.sort(rng.choice(network.others, N_EACH, replace=False)) for _ in range(n)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,14 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.planted_kinds import N_CLASSES, PlantedKinds, planted_kinds
+from benchmarks.planted_kinds import (
+    N_CLASSES,
+    PlantedKinds,
+    at_random,
+    planted_kinds,
+    rows_of_targets,
+    top_of_shuffled,
+)
 from core.ablation.outcomes import Beside, Clips, Outcomes, log_probabilities, placements, sign_flip_p
 from core.ablation.refitted import with_new_offsets
 from core.probes.linear import LinearHead
@@ -184,11 +193,8 @@ def network() -> PlantedKinds:
 
 def own_rows(network: PlantedKinds, kind: str, classes: range) -> pd.DataFrame:
     """Outcomes of each class's neurons of a kind on the class itself: outcome to a list over classes."""
-    rng = np.random.default_rng(1)
-    planted = np.concatenate([n for of_kind in network.neurons.values() for n in of_kind])
-    others = np.setdiff1d(np.arange(network.hidden.shape[1]), planted)
-    controls = [rng.choice(others, 4, replace=False) for _ in range(20)]
-    outcomes = network.outcomes(network.head(), [network.neurons[kind][c] for c in classes], controls)
+    targets = [network.neurons[kind][c] for c in classes]
+    outcomes = network.outcomes(network.head(), targets, at_random(network, 20, 1))
     rows = [outcomes.rows(i).query("position == @c + 1") for i, c in enumerate(classes)]
     return pd.concat(rows).groupby("outcome").agg(list)
 
@@ -225,3 +231,15 @@ def test_a_frozen_head_misses_doubled_neurons_and_a_new_one_does_not(network: Pl
     assert (np.abs(of(rows, "discrimination")) < 0.03).all(), "the others tell it"
     assert (of(rows, "readable_refit") > -0.1).all()
     assert (of(rows, "readable_refit_log_prob") > of(rows, "total") / 2).all()
+
+
+@pytest.mark.parametrize("choose", [top_of_shuffled, lambda network, seed: at_random(network, N_CLASSES, seed)])
+def test_what_nothing_was_planted_in_does_not_hold(
+    network: PlantedKinds, choose: Callable[[PlantedKinds, int], list[IntArray]]
+) -> None:
+    held = []
+    for seed in range(5):
+        outcomes = network.outcomes(network.head(), choose(network, seed), at_random(network, 20, 9), refit=False)
+        rows = rows_of_targets(outcomes, N_CLASSES)
+        held += rows.loc[rows["outcome"] == "selective", "holds"].tolist()
+    assert len(held) == 5 * N_CLASSES**2 and np.mean(held) <= 0.05

@@ -122,7 +122,7 @@ def rows_of_targets(outcomes: Outcomes, n_targets: int) -> pd.DataFrame:
 
 
 def top_of_shuffled(network: PlantedKinds, seed: int) -> list[IntArray]:
-    """For each class of shuffled labels what has the highest mean there, less that elsewhere; nothing was planted in it."""
+    """For each class of shuffled labels the highest mean there, less that elsewhere; of what was not planted."""
     rng = np.random.default_rng(seed)
     labels, hidden = rng.permutation(network.labels[network.train]), network.hidden[network.train][:, network.others]
     mad = [hidden[labels == c].mean(axis=0) - hidden[labels != c].mean(axis=0) for c in range(N_CLASSES)]

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chi2_contingency
 
+from core.datasets.demo.synthesis import notes
 from core.encoders import nano
 from core.encoders.nano import NanoConfig
 from core.pretrain import data, train
@@ -99,12 +101,35 @@ def test_an_interrupted_run_gives_the_same_weights(monkeypatch: pytest.MonkeyPat
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_training_clips_repeat_and_carry_a_tag_without_pitch_or_gender() -> None:
+def test_training_clips_repeat_and_carry_a_general_tag() -> None:
     pytest.importorskip("tinysoundfont")
     pytest.importorskip("espeakng_loader")
     first, tag = data.make_clip(np.random.default_rng([0, 1]))
-    again, _ = data.make_clip(np.random.default_rng([0, 1]))
+    again, same = data.make_clip(np.random.default_rng([0, 1]))
     np.testing.assert_array_equal(first, again)
-    tags = {data.make_clip(np.random.default_rng([0, i]))[1] for i in range(40)}
-    assert len({t.split("/")[0] for t in tags}) == 5
-    assert not any("pitch" in t or "male" in t for t in tags | {tag})
+    assert tag == same
+
+
+def test_no_tag_tells_what_it_does_not_name() -> None:
+    """Given the tag, every attribute that no tag names is distributed as under any other tag."""
+    rng = np.random.default_rng(0)
+    seen: dict[str, list[tuple[str, str]]] = {}
+    tags: dict[str, set[str]] = {}
+    for _ in range(12_000):
+        corpus, spec = data.draw(rng)
+        tag = data.tag_of(corpus.name, spec.labels)
+        tags.setdefault(corpus.name, set()).add(tag)
+        for attribute, value in spec.labels.items():
+            seen.setdefault(attribute, []).append((tag, value))
+    assert tags["demo-speech"] == tags["demo-digits"] == {"speech"} and tags["demo-synth"] == {"synthesiser"}
+    named = {"event", "group", "family", "instrument"}  # an instrument tells its family, a group is several events
+    for attribute in seen.keys() - named:
+        tag, value = (np.unique(column, return_inverse=True)[1] for column in zip(*seen[attribute], strict=True))
+        table = np.zeros((tag.max() + 1, value.max() + 1))
+        np.add.at(table, (tag, value), 1)
+        assert table.shape[1] > 1
+        if len(table) > 1:
+            assert chi2_contingency(table).pvalue > 0.001, attribute
+    assert {"pitch", "octave", "pitch_class", "timbre", "language", "gender", "voice", "digit"} <= seen.keys()
+    assert tags["demo-notes"] == {*notes.FAMILIES, *notes.EXTRA_FAMILIES}
+    assert not set().union(*tags.values()) & {value for a in seen.keys() - named for _, value in seen[a]}

@@ -76,7 +76,7 @@ def test_training_programs_play_in_tune(sampler: None) -> None:
 def test_quietest_training_note_of_every_program_sounds(sampler: None) -> None:
     pools = notes.training_programs()
     for program in (program for programs in pools.values() for program in programs):
-        for pitch in (notes.TRAINING_PITCHES[0], 60, notes.TRAINING_PITCHES[-1]):
+        for pitch in notes.TRAINING_PITCHES:  # a program may lack a single key
             assert np.abs(notes.play(program, pitch, 50)).max() > 1e-3, (program, pitch)
 
 

@@ -31,7 +31,7 @@ FAMILIES: dict[str, dict[str, tuple[int, ...]]] = {
     "string": {"train": (40, 42, 48, 50), "valid": (44,), "test": (41, 43, 51)},
     "mallet": {"train": (10, 12, 13, 14), "valid": (15,), "test": (11, 114)},
     "brass": {"train": (56, 57, 60, 62), "valid": (58,), "test": (59, 61, 63)},
-    "reed": {"train": (64, 65, 66, 71, 109), "valid": (111,), "test": (69, 70)},
+    "reed": {"train": (64, 66, 71, 109), "valid": (111,), "test": (69, 70)},
     "pipe": {"train": (72, 73, 75, 76), "valid": (83,), "test": (74, 79)},
 }
 """General MIDI programs of each family and split, none of them another's sound under a new name.
@@ -73,7 +73,7 @@ NAMES: dict[int, str] = {
     52: "choir aahs", 53: "voice oohs", 54: "synth voice", 85: "solo voice", 91: "space voice",
     56: "trumpet", 57: "trombone", 58: "tuba", 59: "muted trumpet", 60: "french horn",
     61: "brass section", 62: "synth brass 1", 63: "synth brass 2",
-    64: "soprano sax", 65: "alto sax", 66: "tenor sax", 69: "english horn", 70: "bassoon",
+    64: "soprano sax", 66: "tenor sax", 69: "english horn", 70: "bassoon",
     71: "clarinet", 109: "bagpipe", 111: "shanai",
     72: "piccolo", 73: "flute", 74: "recorder", 75: "pan flute", 76: "blown bottle",
     79: "ocarina", 83: "chiff",

@@ -91,14 +91,15 @@ class Duo(Objective):
     The online encoder sees the visible patches only, and a predictor guesses what the target
     encoder, a slow average of the online one, makes of the masked patches, which it sees alone.
 
-    To this comes a loss on whole clips, as in EAT (Chen et al. 2024, arXiv 2401.03497), here a
-    contrastive one: the mean over the visible patches has to tell which clip of the batch the mean
-    over the masked patches is of. The two encoders get different views of the clip, so that level
-    and noise do not tell it. It costs next to nothing, and within minutes of training it is worth
-    more than anything else that was tried.
+    With ``contrast`` there is a loss on whole clips beside it, as in EAT (Chen et al. 2024, arXiv
+    2401.03497), here a contrastive one: the mean over the visible patches has to tell which clip of
+    the batch the mean over the masked patches is of. The two encoders get different views of the
+    clip, so that level and noise do not tell it.
+
+    Kept, with and without, for the comparison in ``docs/pretraining.md``.
     """
 
-    def __init__(self, config: NanoConfig, mask_ratio: float = 0.7) -> None:
+    def __init__(self, config: NanoConfig, mask_ratio: float = 0.7, contrast: float = 0.0) -> None:
         super().__init__()
         self.encoder = NanoViT(config)
         self.target = copy.deepcopy(self.encoder).requires_grad_(False)
@@ -106,6 +107,7 @@ class Duo(Objective):
         hidden = 2 * config.width
         self.projector = nn.Sequential(nn.Linear(config.width, hidden), nn.GELU(), nn.Linear(hidden, config.width))
         self.n_visible = round((1 - mask_ratio) * config.grid[0] * config.grid[1])
+        self.contrast = contrast
 
     def loss(self, mel: Tensor, tags: Tensor) -> Tensor:
         tokens = self.tokens_of_view(mel, self.encoder)
@@ -117,11 +119,12 @@ class Duo(Objective):
             # Standardised over clips and tokens, so that what all tokens share is nothing to predict:
             # without it the constant answer is already a good one, and the encoder may collapse to it.
             wanted = standardised(target, (0, 1))
-            of_clip = standardised(target.mean(1), (0,))
         of_patches = 2 - 2 * F.cosine_similarity(predicted, wanted, dim=-1).mean()
+        if not self.contrast:
+            return of_patches
         guess = F.normalize(self.projector(encoded.mean(1)), dim=-1)
-        likeness = guess @ F.normalize(of_clip, dim=-1).T / TEMPERATURE
-        return of_patches + F.cross_entropy(likeness, torch.arange(len(mel), device=mel.device))
+        likeness = guess @ F.normalize(standardised(target.mean(1), (0,)), dim=-1).T / TEMPERATURE
+        return of_patches + self.contrast * F.cross_entropy(likeness, torch.arange(len(mel), device=mel.device))
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
@@ -131,10 +134,7 @@ class Duo(Objective):
 
 
 class MaskedAutoencoder(Objective):
-    """Masked autoencoder (He et al. 2022, arXiv 2111.06377): rebuild the masked patches themselves.
-
-    Kept for the comparison in the model card.
-    """
+    """Masked autoencoder (He et al. 2022, arXiv 2111.06377): rebuild the masked patches themselves."""
 
     def __init__(self, config: NanoConfig, mask_ratio: float = 0.7) -> None:
         super().__init__()

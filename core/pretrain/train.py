@@ -42,6 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cooldown", type=float, default=0.3, help="share of the steps in which the rate falls to 0")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--contrast", type=float, default=0.0, help="weight of duo's loss on whole clips")
     parser.add_argument("--weight-decay", type=float, default=0.05)
     parser.add_argument("--save-every", type=int, default=250, help="steps between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
@@ -60,7 +61,7 @@ def main() -> None:
     console.print(f"{len(mels)} clips, {len(tag_names)} tags, mean {config.mel_mean}, std {config.mel_std}")
 
     torch.manual_seed(args.seed)
-    objective = make_objective(args.objective, config, len(tag_names)).to(args.device)
+    objective = make_objective(args, config, len(tag_names)).to(args.device)
     trained = [p for p in objective.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=args.lr, betas=(0.9, 0.95), weight_decay=args.weight_decay, fused=True)
     state_path, plateau_path = args.out.with_suffix(".state.pt"), args.out.with_suffix(".plateau.pt")
@@ -99,10 +100,10 @@ def main() -> None:
             save_weights(args.out, objective, config, args, step, tag_names)
 
 
-def make_objective(name: str, config: NanoConfig, n_tags: int) -> Objective:
-    if name == "supervised":
+def make_objective(args: argparse.Namespace, config: NanoConfig, n_tags: int) -> Objective:
+    if args.objective == "supervised":
         return Supervised(config, n_tags)
-    return Duo(config) if name == "duo" else MaskedAutoencoder(config)
+    return Duo(config, contrast=args.contrast) if args.objective == "duo" else MaskedAutoencoder(config)
 
 
 def schedule(step: int, n_steps: int, cooling_from: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def mels() -> torch.Tensor:
     return torch.randn(8, 80, 208, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("make", [Duo, MaskedAutoencoder, lambda config: Supervised(config, 4)])
+@pytest.mark.parametrize("make", [Duo, partial(Duo, contrast=1.0), MaskedAutoencoder, partial(Supervised, n_tags=4)])
 def test_each_objective_learns_to_fit_one_batch(make, mels: torch.Tensor) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     objective: Objective = make(TINY)

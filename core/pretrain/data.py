@@ -1,13 +1,14 @@
 """Training sound: the demo's generators with wider settings, as log-mels, never the demo's clips.
 
 Written in chunks of 2,000 clips, so that an interrupted run goes on where it stood. Each clip has
-one *tag*, what a listener would call it: the kind of event, the instrument family, the synthesiser
-timbre, the language of speech. Only ``nano-sl`` sees tags. Pitch, octave, gender and digit are in
-no tag: they are unseen by both models.
+one *tag*, what a listener would call it, as general as AudioSet's: the kind of event, the instrument
+family, "speech", "synthesiser". Only ``nano-sl`` sees tags. Language, voice, gender, digit, pitch,
+octave, instrument and timbre are in no tag, nor can they be told from it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,28 +18,42 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
-from core.datasets.demo.synthesis.corpus import corpora
+from core.datasets.demo.synthesis.clip import ClipSpec
+from core.datasets.demo.synthesis.corpus import Corpus, corpora
 from core.encoders.nano import LogMel, NanoConfig
 
 CHUNK = 2_000
 SHARES = {
-    "demo-notes": (0.25, "family"),
-    "demo-synth": (0.20, "timbre"),
-    "demo-speech": (0.25, "language"),
-    "demo-digits": (0.10, None),
-    "demo-events": (0.20, "event"),
+    "demo-notes": 0.25,
+    "demo-synth": 0.15,
+    "demo-speech": 0.25,
+    "demo-digits": 0.15,
+    "demo-events": 0.20,
 }
-"""Corpus -> (share of the training clips, attribute that gives the tag; None = the corpus itself)."""
+"""Corpus -> share of the training clips."""
+
+
+def tag_of(corpus: str, labels: Mapping[str, str]) -> str:
+    """The only tag of a training clip, from the name of its corpus and its labels."""
+    if corpus == "demo-notes":
+        return labels["family"]
+    if corpus == "demo-events":
+        return labels["event"]
+    return "synthesiser" if corpus == "demo-synth" else "speech"
+
+
+def draw(rng: np.random.Generator) -> tuple[Corpus, ClipSpec]:
+    """One random training clip, not made yet, and its corpus."""
+    names = list(SHARES)
+    name = names[rng.choice(len(names), p=list(SHARES.values()))]
+    corpus = next(c for c in corpora() if c.name == name)
+    return corpus, corpus.training_spec(rng)
 
 
 def make_clip(rng: np.random.Generator) -> tuple[NDArray[np.float32], str]:
-    """One random training clip and its tag, ``corpus/value``."""
-    names = list(SHARES)
-    name = names[rng.choice(len(names), p=[share for share, _ in SHARES.values()])]
-    corpus = next(c for c in corpora() if c.name == name)
-    spec = corpus.training_spec(rng)
-    attribute = SHARES[name][1]
-    return corpus.render(spec), f"{name}/{spec.labels[attribute] if attribute else 'any'}"
+    """One random training clip and its tag."""
+    corpus, spec = draw(rng)
+    return corpus.render(spec), tag_of(corpus.name, spec.labels)
 
 
 def make_chunk(index: int, folder: Path, seed: int) -> Path:

@@ -14,6 +14,10 @@ from torch import Tensor, nn
 
 from core.encoders.nano import Block, NanoConfig, NanoViT
 
+FLOOR = (-16.0, -12.0)
+"""Log power; the faintest frames of the sound lie at -15."""
+TEMPERATURE = 0.2
+
 
 class Objective(nn.Module):
     """Base: an encoder and a loss."""
@@ -21,11 +25,26 @@ class Objective(nn.Module):
     encoder: NanoViT
 
     def loss(self, mel: Tensor, tags: Tensor) -> Tensor:
-        """Scalar loss of normalised log-mels (batch, 80, 208) with tags (batch,)."""
+        """Scalar loss of log-mels (batch, 80, 208), not normalised, with tags (batch,)."""
         raise NotImplementedError
 
-    def after_step(self, progress: float) -> None:
-        """Called after each optimiser step; ``progress`` goes from 0 to 1."""
+    def tokens_of_view(self, mel: Tensor, encoder: NanoViT) -> Tensor:
+        """Tokens of the log-mels as another microphone would have them, (batch, tokens, width)."""
+        config = encoder.config
+        return encoder.tokens((augment(mel) - config.mel_mean) / config.mel_std)
+
+    def after_step(self, step: int) -> None:
+        """Called after each optimiser step, with the number of steps done."""
+
+
+def augment(mel: Tensor) -> Tensor:
+    """Random level, spectral tilt and noise floor: what a microphone and a room change, in log power."""
+    n, n_mels, _ = mel.shape
+    level = torch.empty(n, 1, device=mel.device).uniform_(-2.0, 2.0)
+    tilt = torch.empty(n, 1, device=mel.device).uniform_(-1.5, 1.5)
+    floor = torch.empty(n, 1, 1, device=mel.device).uniform_(*FLOOR)
+    colour = level + tilt * torch.linspace(-1, 1, n_mels, device=mel.device)
+    return torch.maximum(mel + colour[:, :, None], floor)
 
 
 def split_tokens(tokens: Tensor, n_visible: int) -> tuple[Tensor, Tensor]:
@@ -37,6 +56,11 @@ def split_tokens(tokens: Tensor, n_visible: int) -> tuple[Tensor, Tensor]:
 def take(tokens: Tensor, index: Tensor) -> Tensor:
     """Tokens (batch, n, width) at index (batch, m) -> (batch, m, width)."""
     return tokens.gather(1, index[:, :, None].expand(-1, -1, tokens.shape[2]))
+
+
+def standardised(x: Tensor, over: tuple[int, ...]) -> Tensor:
+    """Zero mean and unit deviation over some axes."""
+    return (x - x.mean(over, keepdim=True)) / (x.std(over, keepdim=True) + 1e-3)
 
 
 class Filler(nn.Module):
@@ -66,54 +90,65 @@ class Duo(Objective):
 
     The online encoder sees the visible patches only, and a predictor guesses what the target
     encoder, a slow average of the online one, makes of the masked patches, which it sees alone.
+
+    With ``contrast`` there is a loss on whole clips beside it, as in EAT (Chen et al. 2024, arXiv
+    2401.03497), here a contrastive one: the mean over the visible patches has to tell which clip of
+    the batch the mean over the masked patches is of. The two encoders get different views of the
+    clip, so that level and noise do not tell it.
+
+    Kept, with and without, for the comparison in ``docs/pretraining.md``.
     """
 
-    def __init__(self, config: NanoConfig, mask_ratio: float = 0.7) -> None:
+    def __init__(self, config: NanoConfig, mask_ratio: float = 0.7, contrast: float = 0.0) -> None:
         super().__init__()
         self.encoder = NanoViT(config)
         self.target = copy.deepcopy(self.encoder).requires_grad_(False)
         self.predictor = Filler(config, config.width)
+        hidden = 2 * config.width
+        self.projector = nn.Sequential(nn.Linear(config.width, hidden), nn.GELU(), nn.Linear(hidden, config.width))
         self.n_visible = round((1 - mask_ratio) * config.grid[0] * config.grid[1])
+        self.contrast = contrast
 
     def loss(self, mel: Tensor, tags: Tensor) -> Tensor:
-        tokens = self.encoder.tokens(mel)
+        tokens = self.tokens_of_view(mel, self.encoder)
         visible, masked = split_tokens(tokens, self.n_visible)
         encoded = self.encoder(take(tokens, visible))
         predicted = self.predictor(encoded, visible, masked)
         with torch.no_grad():
-            target = self.target(take(self.target.tokens(mel), masked))
+            target = self.target(take(self.tokens_of_view(mel, self.target), masked))
             # Standardised over clips and tokens, so that what all tokens share is nothing to predict:
             # without it the constant answer is already a good one, and the encoder may collapse to it.
-            target = (target - target.mean((0, 1))) / (target.std((0, 1)) + 1e-3)
-        return 2 - 2 * F.cosine_similarity(predicted, target, dim=-1).mean()
+            wanted = standardised(target, (0, 1))
+        of_patches = 2 - 2 * F.cosine_similarity(predicted, wanted, dim=-1).mean()
+        if not self.contrast:
+            return of_patches
+        guess = F.normalize(self.projector(encoded.mean(1)), dim=-1)
+        likeness = guess @ F.normalize(standardised(target.mean(1), (0,)), dim=-1).T / TEMPERATURE
+        return of_patches + self.contrast * F.cross_entropy(likeness, torch.arange(len(mel), device=mel.device))
 
     @torch.no_grad()
-    def after_step(self, progress: float) -> None:
-        keep = 0.99 + (0.999 - 0.99) * progress
+    def after_step(self, step: int) -> None:
+        # The average of about the last fifth of the steps, whatever number is still to come.
         for slow, fast in zip(self.target.parameters(), self.encoder.parameters(), strict=True):
-            slow.lerp_(fast, 1 - keep)
+            slow.lerp_(fast, 1 / (100 + step / 5))
 
 
 class MaskedAutoencoder(Objective):
-    """Masked autoencoder (He et al. 2022, arXiv 2111.06377): rebuild the masked patches themselves.
-
-    Kept for the comparison in the model card.
-    """
+    """Masked autoencoder (He et al. 2022, arXiv 2111.06377): rebuild the masked patches themselves."""
 
     def __init__(self, config: NanoConfig, mask_ratio: float = 0.7) -> None:
         super().__init__()
         self.encoder = NanoViT(config)
-        self.decoder = Filler(config, config.patch**2)
+        self.decoder = Filler(config, config.patch_bands * config.patch)
         self.n_visible = round((1 - mask_ratio) * config.grid[0] * config.grid[1])
 
     def loss(self, mel: Tensor, tags: Tensor) -> Tensor:
-        p = self.encoder.config.patch
-        patches = mel.unflatten(1, (-1, p)).unflatten(3, (-1, p)).permute(0, 1, 3, 2, 4)
-        patches = patches.flatten(3).flatten(1, 2)
-        tokens = self.encoder.tokens(mel)
+        config = self.encoder.config
+        view = (augment(mel) - config.mel_mean) / config.mel_std
+        tokens = self.encoder.tokens(view)
         visible, masked = split_tokens(tokens, self.n_visible)
         encoded = self.encoder(take(tokens, visible))
-        wanted = take(patches, masked)
+        wanted = take(self.encoder.patches(view), masked)
         wanted = F.layer_norm(wanted, wanted.shape[-1:])
         return F.mse_loss(self.decoder(encoded, visible, masked), wanted)
 
@@ -128,7 +163,7 @@ class Supervised(Objective):
         self.n_visible = round(keep_ratio * config.grid[0] * config.grid[1])
 
     def loss(self, mel: Tensor, tags: Tensor) -> Tensor:
-        tokens = self.encoder.tokens(mel)
+        tokens = self.tokens_of_view(mel, self.encoder)
         kept, _ = split_tokens(tokens, self.n_visible)
         pooled = self.encoder(take(tokens, kept)).mean(1)
         return F.cross_entropy(self.head(pooled), tags, label_smoothing=0.1)

@@ -1,10 +1,14 @@
-"""The training loop, top to bottom. ``python -m core.pretrain.train --help``."""
+"""The training loop, top to bottom. ``python -m core.pretrain.train --help``.
+
+The learning rate stays up until the last steps of a leg, in which it falls to zero. The state from
+before it fell is kept beside the last one: a later call with more steps goes on from there, as if the
+rate had never fallen.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +17,6 @@ import numpy as np
 import torch
 from rich.console import Console
 from safetensors.torch import save_file
-from torch import Tensor
 
 from core.encoders.nano import NanoConfig
 from core.pretrain.data import training_set
@@ -25,6 +28,9 @@ DESCRIPTION = {
     "supervised": "nano ViT, supervised on the tags of generated sound",
 }
 
+WARM_UP = 100
+"""Steps."""
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -32,9 +38,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="weights to write (.safetensors)")
     parser.add_argument("--data", type=Path, default=Path("pretrain-data"), help="log-mel cache")
     parser.add_argument("--clips", type=int, default=60_000)
-    parser.add_argument("--steps", type=int, default=3_000)
+    parser.add_argument("--steps", type=int, default=3_000, help="of all legs together")
+    parser.add_argument("--cooldown", type=float, default=0.3, help="share of the steps in which the rate falls to 0")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--contrast", type=float, default=0.0, help="weight of duo's loss on whole clips")
     parser.add_argument("--weight-decay", type=float, default=0.05)
     parser.add_argument("--save-every", type=int, default=250, help="steps between checkpoints")
     parser.add_argument("--seed", type=int, default=0)
@@ -53,10 +61,12 @@ def main() -> None:
     console.print(f"{len(mels)} clips, {len(tag_names)} tags, mean {config.mel_mean}, std {config.mel_std}")
 
     torch.manual_seed(args.seed)
-    objective = make_objective(args.objective, config, len(tag_names)).to(args.device)
-    optimizer = torch.optim.AdamW(objective.parameters(), lr=args.lr, betas=(0.9, 0.95), weight_decay=args.weight_decay)
-    state_path = args.out.with_suffix(".state.pt")
-    step = restore(state_path, objective, optimizer) if state_path.exists() else 0
+    objective = make_objective(args, config, len(tag_names)).to(args.device)
+    trained = [p for p in objective.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=args.lr, betas=(0.9, 0.95), weight_decay=args.weight_decay, fused=True)
+    state_path, plateau_path = args.out.with_suffix(".state.pt"), args.out.with_suffix(".plateau.pt")
+    cooling_from = round((1 - args.cooldown) * args.steps)
+    step = restore((state_path, plateau_path), objective, optimizer, args.steps)
 
     started, first = time.monotonic(), step
     losses: list[float] = []
@@ -66,17 +76,18 @@ def main() -> None:
         torch.manual_seed(args.seed * 1_000_003 + step)
         index = np.sort(rng.choice(len(mels), args.batch_size, replace=False))
         mel = torch.from_numpy(mels[index]).to(args.device).float()
-        mel = (augment(mel) - config.mel_mean) / config.mel_std
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * schedule(step, args.steps)
+            group["lr"] = args.lr * schedule(step, args.steps, cooling_from)
         loss = objective.loss(mel, torch.from_numpy(tags[index]).to(args.device))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
         optimizer.step()
         step += 1
-        objective.after_step(step / args.steps)
+        objective.after_step(step)
         losses.append(loss.item())
+        if step == cooling_from:
+            save_state(plateau_path, objective, optimizer, step, args.steps)
         if step % 50 == 0 or step == args.steps:
             rate = (step - first) / (time.monotonic() - started)
             left = (args.steps - step) / rate / 60
@@ -85,41 +96,37 @@ def main() -> None:
                 f"{rate * args.batch_size:.0f} clips/s  {left:.0f} min left"
             )
         if step % args.save_every == 0 or step == args.steps:
-            save_state(state_path, objective, optimizer, step)
+            save_state(state_path, objective, optimizer, step, args.steps)
             save_weights(args.out, objective, config, args, step, tag_names)
 
 
-def make_objective(name: str, config: NanoConfig, n_tags: int) -> Objective:
-    if name == "supervised":
+def make_objective(args: argparse.Namespace, config: NanoConfig, n_tags: int) -> Objective:
+    if args.objective == "supervised":
         return Supervised(config, n_tags)
-    return Duo(config) if name == "duo" else MaskedAutoencoder(config)
+    return Duo(config, contrast=args.contrast) if args.objective == "duo" else MaskedAutoencoder(config)
 
 
-def schedule(step: int, n_steps: int) -> float:
-    """Linear warm-up over the first 5 %, then a half cosine to zero; a factor in [0, 1]."""
-    warm_up = max(1, n_steps // 20)
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 + 0.5 * math.cos(math.pi * (step - warm_up) / (n_steps - warm_up))
+def schedule(step: int, n_steps: int, cooling_from: int) -> float:
+    """Linear warm-up over 100 steps, then 1, then linear from ``cooling_from`` to zero; a factor in [0, 1]."""
+    warm_up = min(1.0, (step + 1) / WARM_UP)
+    return warm_up * min(1.0, (n_steps - step) / max(1, n_steps - cooling_from))
 
 
-def augment(mel: Tensor) -> Tensor:
-    """Random level and spectral tilt: what a microphone and a room change, in log power."""
-    n, n_mels, _ = mel.shape
-    level = torch.empty(n, 1, device=mel.device).uniform_(-2.0, 2.0)
-    tilt = torch.empty(n, 1, device=mel.device).uniform_(-1.5, 1.5)
-    return mel + (level + tilt * torch.linspace(-1, 1, n_mels, device=mel.device))[:, :, None]
-
-
-def save_state(path: Path, objective: Objective, optimizer: torch.optim.Optimizer, step: int) -> None:
+def save_state(path: Path, objective: Objective, optimizer: torch.optim.Optimizer, step: int, n_steps: int) -> None:
     partial = path.with_suffix(".partial")
-    torch.save({"model": objective.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, partial)
+    state = {"model": objective.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "steps": n_steps}
+    torch.save(state, partial)
     partial.rename(path)
 
 
-def restore(path: Path, objective: Objective, optimizer: torch.optim.Optimizer) -> int:
-    """Load an interrupted run; returns the step to go on from."""
-    state = torch.load(path, weights_only=True)
+def restore(paths: tuple[Path, Path], objective: Objective, optimizer: torch.optim.Optimizer, n_steps: int) -> int:
+    """Load the last state, or the one from before the rate fell in a leg of other length; returns its step."""
+    last, plateau = paths
+    if not last.exists():
+        return 0
+    state = torch.load(last, weights_only=True)
+    if state["steps"] != n_steps and plateau.exists():
+        state = torch.load(plateau, weights_only=True)
     objective.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])

@@ -224,7 +224,7 @@ def test_what_bfloat16_changes_is_told(encoder: Encoder, pets: Scan) -> None:
 
 @pytest.mark.parametrize(("seconds", "batch"), [(2.0, 32), (20.0, 25), (2000.0, 1)])
 def test_longer_clips_go_in_smaller_batches(encoder: Encoder, seconds: float, batch: int) -> None:
-    # 65 tokens each 2.08 s: 20 s are 10 chunks, of which the last is filled to the length of the others.
+    # 26 tokens each 2.08 s: 20 s are 10 chunks, of which the last is filled to the length of the others.
     assert batch_size_for(encoder, 0, seconds) == batch
     assert batch_size_for(encoder, 7, seconds) == 7
 
@@ -249,4 +249,4 @@ def test_clips_of_unit_length_have_as_many_tokens_and_matrices_of_their_own(
     matrices = open_activations(encoder, cut, tmp_path, "exclude", "float32")
     extract(encoder, cut, matrices, Passes(5))
     assert len(set(stored.tokens.tolist())) > 1
-    assert matrices.tokens.tolist() == [10] * 12  # 2 columns of 160 ms x 5
+    assert matrices.tokens.tolist() == [4] * 12  # 2 columns of 160 ms x 2

@@ -47,10 +47,12 @@ def nano(path: Path, **changes: Any) -> Path:
     ("changes", "told"),
     [
         ({"n_layers": 10**9}, "its n_layers is 1000000000"),
-        ({"n_layers": 5_000}, r"its tensors are of (6, 192, 256, 768, 192), its configuration tells (5000,"),
+        ({"n_layers": 5_000}, r"its tensors are of (6, 192, 640, 768, 192), its configuration tells (5000,"),
         ({"width": "wide"}, "its width is 'wide'"),
         ({"width": True}, "its width is True"),
         ({"patch": 0}, "its patch is 0"),
+        ({"patch_bands": 0}, "its patch_bands is 0"),
+        ({"patch_bands": 30}, "no multiples of its patches and heads"),
         ({"n_heads": 5}, "no multiples of its patches and heads"),
         ({"n_mels": 10_000, "n_frames": 10_000}, "its table of positions cannot be made"),
         ({"mel_std": 0.0}, "its mel_mean and mel_std are"),

@@ -282,8 +282,8 @@ def test_positions_hold_time_then_frequency() -> None:
 def test_shorter_chunk_takes_the_first_columns_of_the_position_table() -> None:
     network = NanoViT(NanoConfig(width=32, n_heads=2, n_layers=1, mlp_width=8))
     mel = torch.randn(1, 80, 208)
-    whole = network.tokens(mel).unflatten(1, (5, 13))
-    part = network.tokens(mel[:, :, :48]).unflatten(1, (5, 3))
+    whole = network.tokens(mel).unflatten(1, (2, 13))
+    part = network.tokens(mel[:, :, :48]).unflatten(1, (2, 3))
     torch.testing.assert_close(part, whole[:, :, :3])
 
 
@@ -291,9 +291,9 @@ def test_token_is_its_patch_frequency_major() -> None:
     network = NanoViT(NanoConfig(width=32, n_heads=2, n_layers=1, mlp_width=8))
     mel = torch.randn(1, 80, 64)
     changed = mel.clone()
-    changed[0, 2 * 16 + 5, 3 * 16 + 1] += 1  # frequency 2, time 3 of 4
+    changed[0, 1 * 40 + 5, 3 * 16 + 1] += 1  # frequency 1, time 3 of 4
     differs = (network.tokens(mel) != network.tokens(changed)).any(2)[0]
-    assert differs.nonzero().flatten().tolist() == [2 * 4 + 3]
+    assert differs.nonzero().flatten().tolist() == [1 * 4 + 3]
 
 
 @pytest.mark.parametrize(
@@ -313,14 +313,14 @@ def test_columns_of_sound_and_whole_columns(n_samples: int, rows: int, present: 
     for padding, counted in (("exclude", exclude), ("include", present)):
         batch = encoder.prepare([sound], padding)
         assert batch.clip.tolist() == [0] * rows
-        assert batch.present.sum() == 5 * present
-        assert batch.counted.sum() == 5 * counted
+        assert batch.present.sum() == 2 * present
+        assert batch.counted.sum() == 2 * counted
 
 
 def test_fill_of_the_last_chunk_is_not_attended_to() -> None:
     encoder = load("nano-ssl")
     batch = encoder.prepare([noise(0.3, encoder), noise(2.0, encoder)])
     before = encoder.forward(batch)
-    absent = ~batch.present[0].unflatten(0, (5, -1))[0].repeat_interleave(16)
+    absent = ~batch.present[0].unflatten(0, (2, -1))[0].repeat_interleave(16)
     batch.inputs[0][:, absent] = 7.0
     torch.testing.assert_close(encoder.forward(batch), before, atol=1e-5, rtol=1e-5)

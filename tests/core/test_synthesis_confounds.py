@@ -37,12 +37,10 @@ def level_features(clip: Waveform) -> NDArray[np.float64]:
 
 
 def _attributes() -> list[object]:
-    sources = {"instrument", "voice"}  # disjoint between the splits
     return [
         pytest.param(module, name, attribute, id=f"{name.lower()}-{attribute}")
         for module, name in _INSTANCES
         for attribute in getattr(import_module(module), name).attributes
-        if attribute not in sources
     ]
 
 
@@ -75,6 +73,12 @@ def test_level_and_length_do_not_tell(module: str, name: str, attribute: str) ->
     split = np.array(splits)
     values = np.array([label.get(attribute, "") for label in labels])
     train, test = split == "train", split == "test"
+    if attribute in {
+        "instrument",
+        "voice",
+    }:  # disjoint between the splits: half of the training clips tell of the others
+        half = np.arange(len(split)) % 2 == 0
+        train, test = train & half, train & ~half
     known = np.unique(values[train])
     assert known.size > 1
     test &= np.isin(values, known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import soundfile
 
 from core.datasets.demo.synthesis import notes, speech
 from core.datasets.demo.synthesis.clip import N_SAMPLES, SAMPLE_RATE, ClipSpec, Waveform, place
-from core.datasets.demo.synthesis.corpus import Corpus, MissingDemoPackage, write
+from core.datasets.demo.synthesis.corpus import Corpus, MissingDemoPackage, corpora, write
 from core.datasets.demo.synthesis.espeak import speak
 
 
@@ -94,3 +95,13 @@ def test_generators_have_the_agreed_shape() -> None:
         spec = corpus.training_spec(np.random.default_rng(0))
         assert set(spec.labels) == set(corpus.attributes)
         assert set(corpus.specs(0)[0].labels) == set(corpus.attributes)
+
+
+def test_every_class_has_twenty_test_clips_and_the_corpora_are_no_larger() -> None:
+    specs = {corpus.name: corpus.specs(0) for corpus in corpora()}
+    assert sum(map(len, specs.values())) <= 4600
+    for corpus in corpora():
+        for attribute in corpus.attributes:
+            every = {spec.labels[attribute] for spec in specs[corpus.name]}
+            test = Counter(spec.labels[attribute] for spec in specs[corpus.name] if spec.split == "test")
+            assert len(every) > 20 or (test.keys() == every and min(test.values()) >= 20), (corpus.name, attribute)

@@ -89,7 +89,7 @@ def test_specs_depend_on_the_seed_alone() -> None:
 
 def test_kinds_and_groups_are_balanced() -> None:
     assert {len(kinds) for kinds in GROUPS.values()} == {4} and len(KINDS) == 20
-    for split, count in (("train", 29), ("valid", 7), ("test", 11)):
+    for split, count in (("train", 20), ("valid", 6), ("test", 21)):
         events = Counter(spec.labels["event"] for spec in SPECS if spec.split == split)
         assert events == dict.fromkeys(KINDS, count)
     for spec in SPECS:

@@ -32,11 +32,11 @@ ROWS = 12
 
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 PITCHES = range(48, 84)
-TRAINING_PITCHES = range(36, 97)
+TRAINING_PITCHES = range(36, 88)
 N_KNOBS = 8
 
-# Of the eight timbres, how many each pitch has, and how often; and patches per timbre.
-DESIGN = {"train": (8, 2, 24), "valid": (4, 1, 6), "test": (6, 1, 9)}
+DESIGN = {"train": (12, 24), "valid": (6, 6), "test": (8, 9)}
+"""Clips per pitch, spread over the eight timbres, and patches per timbre."""
 
 Timbre = Callable[[float, Sequence[float], np.random.Generator], Signal]
 
@@ -196,7 +196,7 @@ class SynthCorpus:
     attributes = ("pitch", "octave", "pitch_class", "timbre")
 
     def specs(self, seed: int) -> list[ClipSpec]:
-        """All clips in order: 576 to train, 144 to validate, 216 to test.
+        """All clips in order: 432 to train, 216 to validate, 288 to test.
 
         Parameters
         ----------
@@ -210,11 +210,15 @@ class SynthCorpus:
         corpus = zlib.crc32(self.name.encode())
         rng = np.random.default_rng((seed, corpus))
         specs: list[ClipSpec] = []
-        for split, (kept, repeats, n_patches) in DESIGN.items():
+        for split, (per_pitch, n_patches) in DESIGN.items():
             for index, timbre in enumerate(TIMBRES):
                 patches = rng.random((n_patches, N_KNOBS))
-                pitches = [p for p in PITCHES if (index + 2 * (p % 12 + p // 12)) % 8 < kept]
-                pitches *= repeats
+                pitches = [
+                    p
+                    for done in range(0, per_pitch, len(TIMBRES))
+                    for p in PITCHES
+                    if (index + 2 * (p % 12 + p // 12)) % len(TIMBRES) < per_pitch - done
+                ]
                 turns = rng.permutation(len(pitches)) % n_patches
                 for count, (pitch, turn) in enumerate(zip(pitches, turns, strict=True)):
                     specs.append(
@@ -232,7 +236,7 @@ class SynthCorpus:
         return specs
 
     def training_spec(self, rng: np.random.Generator) -> ClipSpec:
-        """One clip for pre-training: five octaves, and knobs drawn past both ends of their range.
+        """One clip for pre-training: four octaves and a third, and knobs drawn past both ends of their range.
 
         Its patch is drawn afresh, so it is none of the corpus' own.
         """

@@ -26,7 +26,7 @@ GROUPS: dict[str, dict[str, Kind]] = {
 KINDS: dict[str, Kind] = {k: make for kinds in GROUPS.values() for k, make in kinds.items()}
 GROUP_OF = {event: group for group, kinds in GROUPS.items() for event in kinds}
 
-PER_KIND = {"train": 29, "valid": 7, "test": 11}
+PER_KIND = {"train": 20, "valid": 6, "test": 21}
 TRAINING_SPEED = (0.75, 1.18)
 BACKGROUND_DB = (-30.0, -22.0)
 
@@ -57,7 +57,7 @@ class EventsCorpus:
     attributes = ("event", "group")
 
     def specs(self, seed: int) -> list[ClipSpec]:
-        """All clips in order: 580 to train, 140 to validate, 220 to test.
+        """All clips in order: 400 to train, 120 to validate, 420 to test.
 
         Parameters
         ----------

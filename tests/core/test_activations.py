@@ -103,7 +103,7 @@ def test_finished_clips_are_not_passed_again(
 def test_smallest_type_that_holds_the_tokens(encoder: Encoder, pets: Scan, stored: Activations, tmp_path: Path) -> None:
     assert stored.tokens.max() <= 255
     assert stored.positive.dtype == np.uint8
-    longer = replace(pets, files=pets.files.assign(seconds=20.0))
+    longer = replace(pets, files=pets.files.assign(seconds=30.0))
     assert open_activations(encoder, longer, tmp_path, "exclude", "float32").positive.dtype == np.uint16
 
 

@@ -103,7 +103,7 @@ def test_finished_clips_are_not_passed_again(
 def test_smallest_type_that_holds_the_tokens(encoder: Encoder, pets: Scan, stored: Activations, tmp_path: Path) -> None:
     assert stored.tokens.max() <= 255
     assert stored.positive.dtype == np.uint8
-    longer = replace(pets, files=pets.files.assign(seconds=20.0))
+    longer = replace(pets, files=pets.files.assign(seconds=30.0))
     assert open_activations(encoder, longer, tmp_path, "exclude", "float32").positive.dtype == np.uint16
 
 
@@ -222,9 +222,9 @@ def test_what_bfloat16_changes_is_told(encoder: Encoder, pets: Scan) -> None:
     assert "0.0% of the counts" in changed_by_precision(encoder, pets, "exclude", "float32")
 
 
-@pytest.mark.parametrize(("seconds", "batch"), [(2.0, 32), (20.0, 25), (2000.0, 1)])
+@pytest.mark.parametrize(("seconds", "batch"), [(2.0, 32), (60.0, 21), (2000.0, 1)])
 def test_longer_clips_go_in_smaller_batches(encoder: Encoder, seconds: float, batch: int) -> None:
-    # 26 tokens each 2.08 s: 20 s are 10 chunks, of which the last is filled to the length of the others.
+    # 26 tokens each 2.08 s: 60 s are 29 chunks, of which the last is filled to the length of the others.
     assert batch_size_for(encoder, 0, seconds) == batch
     assert batch_size_for(encoder, 7, seconds) == 7
 

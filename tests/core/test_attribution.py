@@ -193,7 +193,8 @@ def test_slope_and_loss_are_those_of_scaling_one_neuron(name: str, sounds: Sound
         clip = clips[int(np.flatnonzero(members[:, row.class_index])[0])]
         at = partial(margin, encoder, clip, head, row.class_index, row.neuron_index)
         assert row.measured == pytest.approx(at(1.0) - at(0.0), rel=1e-3, abs=2e-3 * largest)
-        assert row.attribution == pytest.approx((at(1.1) - at(0.9)) / 0.2, rel=0.02, abs=5e-3 * largest)
+        # Near enough that the rival is the same on both sides.
+        assert row.attribution == pytest.approx((at(1.01) - at(0.99)) / 0.02, rel=0.02, abs=5e-3 * largest)
 
 
 def test_clips_of_unequal_lengths_give_together_what_each_gives_alone(sounds: Sounds) -> None:

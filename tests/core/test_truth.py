@@ -256,5 +256,5 @@ def test_tables_are_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     printed = capsys.readouterr().out
     row = next(line for line in printed.splitlines() if line.startswith("| preset `calibrated`"))
     assert row.startswith("| preset `calibrated` | 1.00 1.00 |")
-    assert printed.count("### ") == 7
+    assert printed.count("### ") == 8
     assert "| whole recordings | 30 |" in printed

@@ -40,9 +40,9 @@ _ROOM_FOR_BAR, _WIDTH, _ROWS = 70, 100, 60
 """Columns from which on a bar is shown; columns and rows that a table of the summary takes at most."""
 _READ_SO = (
     "In percent. Head: the linear head on test clips (95 % interval), beside chance. Covered: classes with neurons "
-    "of their own, beside the same on shuffled labels (mean, 95 %). Own class: what it loses without its neurons, "
-    "total in nats / selective in logits (means over classes, 95 % interval), beside random sets; accuracy where not "
-    "taken apart. Stand: classes for which the selective part holds (q < 0.05, outside of all random sets)."
+    "of their own, beside the same on shuffled labels (mean, 95 %). Own class: change of its logit on its own clips, "
+    "less that on all others, without its neurons (mean over classes, 95 % interval), beside random sets; accuracy "
+    "where it was not taken apart. Stand: classes for which it holds (q < 0.05, outside of all random sets)."
 )
 _NAMED = 100
 """Bad files of a dataset that an event names; a file lists all."""

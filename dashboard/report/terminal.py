@@ -92,8 +92,8 @@ def _results(engine: Engine, coverage: pd.DataFrame) -> pd.DataFrame:
 def _ablated(engine: Engine) -> pd.DataFrame:
     """What classes lose by their own neurons, what by random sets, and for how many of them it holds, as text.
 
-    Total in nats / selective in logits (with its interval over classes) where effects were taken apart, and the classes
-    for which the selective part holds; else accuracy in per cent.
+    The selective part in logits, with its interval over classes, where effects were taken apart, and the classes for
+    which it holds; else accuracy in per cent.
     """
     keys = ["task", "model"]
     means = tables.mean_effects(kinds.told(report.own_effects(engine)))
@@ -105,9 +105,7 @@ def _ablated(engine: Engine) -> pd.DataFrame:
         }
     )  # fmt: skip
     apart = kinds.over_classes(kinds.told(report.own_outcomes(engine)), keys)
-    total, selective = (apart[apart["outcome"] == name] for name in ("total", "selective"))
-    both = selective.merge(total[[*keys, "mean", "control"]], "left", keys, suffixes=("", "_total"))
-    rows = [_taken_apart(row) for row in both.to_dict("records")]
+    rows = [_taken_apart(row) for row in apart[apart["outcome"] == "selective"].to_dict("records")]
     return pd.concat([pd.DataFrame(rows, columns=accuracy.columns), accuracy]).drop_duplicates(keys)
 
 
@@ -116,8 +114,8 @@ def _taken_apart(row: Mapping[Any, Any]) -> dict[str, str]:
     return {
         "task": row["task"],
         "model": row["model"],
-        "Own class": f"{_signed(row['mean_total'])} / {_signed(row['mean'])}{around}",
-        "Random": f"{_signed(row['control_total'])} / {_signed(row['control'])}",
+        "Own class": f"{_signed(row['mean'])}{around}",
+        "Random": _signed(row["control"]),
         "Stand": f"{row['n_hold']} of {row['n']}",
     }
 

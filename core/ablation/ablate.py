@@ -326,8 +326,9 @@ class Sweep:
     def _ablations(self, logits: NDArray[np.float32]) -> list[Ablation]:
         """What the answers, (n_heads, n_conditions + 1, n_clips, n_classes), tell of each target."""
         told = Outcomes.of(logits, self.n_resampled, self._beside, self._asked_about)
-        n_heads = 1 + self.n_resampled
-        return correct_for_many([self._ablation(i, logits[:n_heads], told) for i in range(len(self.targets))])
+        n_best = int(self._members.sum(axis=1).max())
+        best = np.stack([[best_classes(each, n_best) for each in head] for head in logits[: 1 + self.n_resampled]])
+        return correct_for_many([self._ablation(i, best, told) for i in range(len(self.targets))])
 
     @cached_property
     def _beside(self) -> Beside:
@@ -339,17 +340,12 @@ class Sweep:
         several = self.task.attribute in self.task.dataset.multilabel
         return Clips(self._members, sampling_units(self._groups, len(self.clips)), several, self.setting.seed)
 
-    def _ablation(self, i: int, logits: NDArray[np.float32], told: Outcomes) -> Ablation:
-        """One target's, from what the frozen heads answered."""
+    def _ablation(self, i: int, best: IntArray, told: Outcomes) -> Ablation:
+        """One target's; ``best`` are the frozen heads' classes, (n_heads, n_conditions + 1, n_clips, n_best)."""
         members, names, target = self._members, self.task.class_names, self.targets[i]
-        operation = self.setting.operation
-        n_best = int(members.sum(axis=1).max())
-        before, after = (best_classes(logits[:, condition], n_best) for condition in (-1, i))
-        of_layer, of_activity = (
-            hits(best_classes(logits[0, family[i]], n_best), members)
-            for family in (self.plan.controls, self.plan.activity_controls)
-        )
-        controls = Controls(of_layer, of_activity)
+        operation, before, after = self.setting.operation, best[:, -1], best[:, i]
+        families = (self.plan.controls, self.plan.activity_controls)
+        controls = Controls(*(hits(best[0, family[i]], members) for family in families))
         effects, control_deltas = compare(
             hits(before, members), hits(after, members), controls, members, names, self._resamples
         )

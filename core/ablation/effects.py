@@ -16,7 +16,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
-from core.ablation.outcomes import rows_of
 from core.evidence.fdr import benjamini_hochberg
 from core.results import Ablation, FloatArray, IntArray, Mask
 
@@ -131,6 +130,13 @@ def _weights(units: IntArray, seed: int, n: int) -> FloatArray | None:
     shares = np.full(len(distinct), 1 / len(distinct))
     drawn = np.random.default_rng([seed, len(distinct)]).multinomial(len(distinct), shares, size=n)
     return drawn[:, of_clip].astype(np.float64)
+
+
+def rows_of(members: Mask) -> list[tuple[int, IntArray]]:
+    """The number of classes and all clips, then each class that has clips, and those."""
+    n_classes = members.shape[1]
+    rows = [(n_classes, np.arange(len(members)))]
+    return rows + [(i, np.flatnonzero(members[:, i])) for i in range(n_classes) if members[:, i].any()]
 
 
 @dataclass(frozen=True)

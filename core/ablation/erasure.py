@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from core.ablation.answers import Answers
 from core.ablation.conditions import Asked, Inquiry, ask_all
-from core.ablation.outcomes import Beside, Clips, HeadAnswers, class_outcomes
+from core.ablation.outcomes import FROZEN, Beside, Clips, HeadAnswers, class_outcomes
 from core.datasets.scan import Scan
 from core.encoders.base import Encoder
 from core.encoders.hooks import Change
@@ -29,7 +29,7 @@ N_RANDOM = 10
 LARGEST_SHARE = 0.25
 N_OTHERS = 20
 """Clips of other classes that stand beside a class's own."""
-TOLD = {"total": "log_prob", "discrimination": "placement"}
+TOLD = ("total", "discrimination")
 
 
 def sizes(n_neurons: int) -> list[int]:
@@ -144,9 +144,9 @@ class Erasure:
         members, units = self.clips.members[sample], np.unique(self.clips.units[sample], return_inverse=True)[1]
         clips = Clips(members, units, self.clips.several, self.clips.seed)
         own: Mask = members[:, c]
-        values = HeadAnswers.of(logits, clips).values(c, own)
+        values = HeadAnswers.of(logits, clips).values([FROZEN[name] for name in TOLD], c, own)
         n_sizes, n_orders = len(sizes(self.encoder.n_neurons)), len(self.orders)
-        extended = {kind: _with_means(values[kind], n_sizes) for kind in TOLD.values()}
+        extended = {name: _with_means(value, n_sizes) for name, value in values.items()}
         n_conditions = (n_orders + N_RANDOM) * n_sizes
         columns = n_orders * n_sizes + np.arange(N_RANDOM * n_sizes).reshape(N_RANDOM, n_sizes)
         means = n_conditions + np.arange(n_orders + N_RANDOM)

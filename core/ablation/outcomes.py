@@ -20,9 +20,9 @@ patterns of signs where there are at most 12 units. Logarithms are natural.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from scipy.special import log_expit, logsumexp
 from scipy.stats import rankdata
 
+from core.ablation.effects import best_classes, hits, rows_of
 from core.results import FloatArray, IntArray, Mask
 
 N_RESAMPLES, N_FLIPS = 1000, 9_999
@@ -199,42 +200,46 @@ class HeadAnswers:
         The last condition is the network with nothing changed; NaN where a condition was not run.
     log_prob : ndarray, shape (n_conditions + 1, n_clips)
         As `log_probabilities`.
-    least : ndarray, shape (n_conditions + 1, n_clips)
-        Logit of the last of as many best classes as the clip has labels.
-    right : ndarray of float, shape (n_conditions + 1, n_clips)
-        1 where the best class is one of the clip's, NaN where it was not run.
+    clips : Clips
     """
 
     logits: NDArray[np.float32]
     log_prob: FloatArray
-    least: NDArray[np.float32]
-    right: FloatArray
+    clips: Clips
 
     @classmethod
     def of(cls, logits: NDArray[np.float32], clips: Clips) -> HeadAnswers:
-        """From the logits, condition after condition."""
-        shape = logits.shape[:2]
-        log_prob, least, right = np.empty(shape), np.empty(shape, np.float32), np.empty(shape)
-        n_labels, every = clips.members.sum(axis=1), np.arange(shape[1])
-        for i, of_condition in enumerate(logits):
-            log_prob[i] = log_probabilities(of_condition, clips.members, clips.several)
-            ordered = -np.sort(np.where(np.isnan(of_condition), np.inf, -of_condition), axis=1)
-            least[i] = ordered[every, np.maximum(n_labels, 1) - 1]
-            own = np.where(clips.members, of_condition, np.nan)
-            right[i] = np.where(np.isnan(log_prob[i]), np.nan, (own == ordered[:, :1]).any(axis=1))
-        return cls(logits, log_prob, least, right)
+        """From the logits, condition after condition: all at once would be held twice."""
+        log_prob = np.stack([log_probabilities(each, clips.members, clips.several) for each in logits])
+        return cls(logits, log_prob, clips)
 
-    def values(self, c: int | None, own: Mask) -> dict[str, FloatArray]:
-        """What outcomes of a class (None: all clips) are made of, by `Outcome.value`."""
-        if c is None:
-            return {"log_prob": self.log_prob, "hit": self.right}
+    @cached_property
+    def hits(self) -> NDArray[np.bool_]:
+        """Where the head is right, (n_conditions + 1, n_clips, n_classes + 1): `core.ablation.effects.hits`."""
+        members = self.clips.members
+        n_best = int(members.sum(axis=1).max())
+        return np.stack([hits(best_classes(each, n_best), members) for each in self.logits])
+
+    def value(self, name: str, c: int, own: Mask) -> FloatArray:
+        """What an outcome of a class is made of, `Outcome.value`; the number of classes as ``c`` is all clips."""
+        if name == "log_prob":
+            return self.log_prob
+        if name == "hit":
+            return np.where(np.isnan(self.log_prob), np.nan, self.hits[:, :, c])
         logit = self.logits[:, :, c].astype(np.float64)
-        hit = np.where(np.isnan(logit), np.nan, logit >= self.least)
+        if name == "logit":
+            return logit
         known = ~np.isnan(logit[-1])
         placement = np.full_like(logit, np.nan)
         if own[known].any() and not own[known].all():
             placement[:, known] = placements(logit[:, known], own[known])
-        return {"log_prob": self.log_prob, "hit": hit, "logit": logit, "placement": placement}
+        return placement
+
+    def values(self, outcomes: Iterable[Outcome], c: int, own: Mask) -> dict[str, FloatArray]:
+        """Those that some outcomes are made of; of all clips there is no logit."""
+        of_all = c == self.logits.shape[2]
+        names = {outcome.value for outcome in outcomes if not (of_all and outcome.value in ("logit", "placement"))}
+        return {name: self.value(name, c, own) for name in names}
 
 
 @dataclass(frozen=True)
@@ -266,12 +271,12 @@ class Outcomes:
         """
         names = ("frozen", *(f"{_OTHER} {i}" for i in range(n_resampled)), "offsets", "refit")
         heads = {name: HeadAnswers.of(of_head, clips) for name, of_head in zip(names, logits, strict=False)}
+        asked = {name: [o for o in OUTCOMES.values() if o.head == name] or FROZEN.values() for name in heads}
         of_rows = []
         for c, at in rows_of(clips.members):
             own = np.zeros(len(clips.members), dtype=bool)
             own[at] = True
-            column = None if c == clips.members.shape[1] else c
-            values = {name: head.values(column, own) for name, head in heads.items()}
+            values = {name: head.values(asked[name], c, own) for name, head in heads.items()}
             of_rows.append(class_outcomes(values, own, beside, clips))
         return cls(of_rows, heads["frozen"], beside)
 
@@ -317,13 +322,6 @@ class Outcomes:
         return pd.DataFrame(columns)
 
 
-def rows_of(members: Mask) -> list[tuple[int, IntArray]]:
-    """The number of classes and all clips, then each class that has clips, and those."""
-    n_classes = members.shape[1]
-    rows = [(n_classes, np.arange(len(members)))]
-    return rows + [(i, np.flatnonzero(members[:, i])) for i in range(n_classes) if members[:, i].any()]
-
-
 def class_outcomes(
     values: Mapping[str, Mapping[str, FloatArray]], own: Mask, beside: Beside, clips: Clips
 ) -> ClassOutcomes:
@@ -351,13 +349,13 @@ def class_outcomes(
         change = value[:-1, known] - value[-1, known]
         changes[name] = contrast.estimate(change)
         unablated = float(contrast.estimate(value[-1:, known])[0])
-        heads = [value]
-        if outcome.head == "frozen":
-            heads += [of_head[outcome.value] for head, of_head in values.items() if head.startswith(_OTHER)]
-        of_every_head = [contrast.estimate(of[:-1, known] - of[-1, known]) for of in heads]
-        for i, row in enumerate(_rows(contrast, change, beside)):
-            of_heads = [estimate[beside.targets[i]] for estimate in of_every_head]
-            spread = {"n_heads": len(of_heads), "heads_low": min(of_heads), "heads_high": max(of_heads)}
+        others = [of[outcome.value] for head, of in values.items() if head.startswith(_OTHER)]
+        others = others if outcome.head == "frozen" else []
+        of_heads = np.stack([changes[name], *(contrast.estimate(of[:-1, known] - of[-1, known]) for of in others)])
+        # A head that was fitted on clips without a class knows nothing of it.
+        low, high, n_heads = np.fmin.reduce(of_heads), np.fmax.reduce(of_heads), (~np.isnan(of_heads)).sum(axis=0)
+        for i, (target, row) in enumerate(zip(beside.targets, _rows(contrast, change, beside), strict=True)):
+            spread = {"n_heads": n_heads[target], "heads_low": low[target], "heads_high": high[target]}
             rows[i].append({"outcome": name, "unablated": unablated, **row, **spread})
     return ClassOutcomes(changes, [pd.DataFrame(of_target) for of_target in rows])
 

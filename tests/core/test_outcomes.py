@@ -155,6 +155,9 @@ def test_heads_of_other_draws_give_the_range() -> None:
     clips = Clips(MEMBERS, np.arange(5), False, 0)
     row = of_class(Outcomes.of(logits, 2, Beside([0], [np.array([1])]), clips), 1).loc["shift"]
     assert row[["change", "n_heads", "heads_low", "heads_high"]].tolist() == [-1, 3, -3, -0.5]
+    logits[2, :, :, 0] = np.nan  # this one was fitted without a clip of the class
+    row = of_class(Outcomes.of(logits, 2, Beside([0], [np.array([1])]), clips), 1).loc["shift"]
+    assert row[["change", "n_heads", "heads_low", "heads_high"]].tolist() == [-1, 2, -1, -0.5]
 
 
 def test_each_clips_own_change_is_kept() -> None:

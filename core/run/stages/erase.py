@@ -53,8 +53,7 @@ class Erase(TaskStage):
         part, *others = self.of.test_clips(study.config.min_test_clips)
         if others:
             study.note(f"{task.name}: erasure curves are of the first of {1 + len(others)} folds")
-        units, groups = part.clips, group_of_clips(task)
-        several = task.attribute in task.dataset.multilabel
+        groups, several = group_of_clips(task), task.attribute in task.dataset.multilabel
         units = sampling_units(None if groups is None else groups[part.clips], len(part.clips))
         clips = Clips(task.members[part.clips], units, several, study.config.seed)
         erasure = Erasure(study.encoder, task.scan, part, clips, self._orders(), study.passes(task.scan))

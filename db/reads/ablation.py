@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pandas as pd
 from sqlalchemy import Engine
 
@@ -13,6 +15,18 @@ _ABLATION = """
         FROM ablation
         JOIN model ON model.id = ablation.model_id
         JOIN task ON task.id = ablation.task_id"""
+
+
+class Chosen(NamedTuple):
+    """One way to choose neurons and to change them, of one model and task; what the page's address narrows rows by."""
+
+    model: str
+    task: str
+    selection: str
+    operation: str
+    gain: float | None = None
+
+
 _DONE = "model = :model AND task = :task AND operation = :operation"
 _CHOSEN = f"{_DONE} AND selection = :selection"
 CONTROLLED = ("delta", "total", "shift", "selective", "discrimination")
@@ -51,9 +65,7 @@ def ablated(engine: Engine, model: str, task: str) -> pd.DataFrame:
     )
 
 
-def effects(
-    engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None = None
-) -> pd.DataFrame:
+def effects(engine: Engine, chosen: Chosen) -> pd.DataFrame:
     """Return the changes of accuracy of the view ``ablation_effects`` for one way to choose and change neurons."""
     return frame(
         engine,
@@ -65,20 +77,14 @@ def effects(
                activity_control_delta_high, n_activity_controls, group_ci_low, group_ci_high, n_heads,
                delta_heads_low, delta_heads_high
         FROM ablation_effects
-        WHERE {_CHOSEN}{_of_gain(gain)}
+        WHERE {_CHOSEN}{_of_gain(chosen.gain)}
         ORDER BY ablation_id, affected_class NULLS FIRST
         """,
-        model=model,
-        task=task,
-        selection=selection,
-        operation=operation,
-        gain=gain,
+        **chosen._asdict(),
     )
 
 
-def measured(
-    engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None = None
-) -> list[str]:
+def measured(engine: Engine, chosen: Chosen) -> list[str]:
     """Return which outcomes are stored for one way to choose and change neurons: of its first target."""
     rows = frame(
         engine,
@@ -88,37 +94,26 @@ def measured(
         WHERE ablation_outcome.ablation_id = (
             SELECT MIN(ablation.id){_ABLATION}
             WHERE model.name = :model AND task.name = :task AND ablation.selection = :selection
-              AND ablation.operation = :operation{_of_gain(gain, "ablation.")}
+              AND ablation.operation = :operation{_of_gain(chosen.gain, "ablation.")}
               AND EXISTS (SELECT 1 FROM ablation_outcome AS any_row WHERE any_row.ablation_id = ablation.id)
         )
         ORDER BY ablation_outcome.outcome
         """,
-        model=model,
-        task=task,
-        selection=selection,
-        operation=operation,
-        gain=gain,
+        **chosen._asdict(),
     )
     return [str(name) for name in rows["outcome"]]
 
 
-# More than six: all that the page's address narrows the rows by.
-def outcomes(
-    engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None, outcome: str
-) -> pd.DataFrame:
+def outcomes(engine: Engine, chosen: Chosen, outcome: str) -> pd.DataFrame:
     """Return the view ``ablation_outcomes`` of one outcome, for one way to choose and change neurons."""
     return frame(
         engine,
         f"""
         SELECT * FROM ablation_outcomes
-        WHERE {_CHOSEN}{_of_gain(gain)} AND outcome = :outcome
+        WHERE {_CHOSEN}{_of_gain(chosen.gain)} AND outcome = :outcome
         ORDER BY target, affected_class NULLS FIRST
         """,
-        model=model,
-        task=task,
-        selection=selection,
-        operation=operation,
-        gain=gain,
+        **chosen._asdict(),
         outcome=outcome,
     )
 
@@ -142,9 +137,7 @@ def own_outcomes(engine: Engine, model: str, task: str, operation: str, gain: fl
     )
 
 
-def cross_outcomes(
-    engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None = None
-) -> pd.DataFrame:
+def cross_outcomes(engine: Engine, chosen: Chosen) -> pd.DataFrame:
     """Return what neurons of others do to classes, selective and total.
 
     Returns
@@ -159,16 +152,12 @@ def cross_outcomes(
         SELECT outcome, AVG(change) AS change, COUNT(*) AS n,
                SUM(CASE WHEN q_value < 0.05 AND outside_controls = 1 THEN 1 ELSE 0 END) AS n_hold
         FROM ablation_outcomes
-        WHERE {_CHOSEN}{_of_gain(gain)} AND outcome IN ('total', 'selective') AND affected_class IS NOT NULL
+        WHERE {_CHOSEN}{_of_gain(chosen.gain)} AND outcome IN ('total', 'selective') AND affected_class IS NOT NULL
           AND NOT {_own("target", "affected_class")}
         GROUP BY outcome
         ORDER BY outcome
         """,
-        model=model,
-        task=task,
-        selection=selection,
-        operation=operation,
-        gain=gain,
+        **chosen._asdict(),
     )
 
 
@@ -214,17 +203,8 @@ def own_effects(engine: Engine, model: str, task: str, selection: str) -> pd.Dat
     )
 
 
-# More than six: all that the page's address narrows the rows by.
 def controls(
-    engine: Engine,
-    model: str,
-    task: str,
-    selection: str,
-    operation: str,
-    gain: float | None = None,
-    target: str | None = None,
-    whole: bool = False,
-    value: str = "delta",
+    engine: Engine, chosen: Chosen, target: str | None = None, whole: bool = False, value: str = "delta"
 ) -> pd.DataFrame:
     """Return how many random controls did what, beside each target's effect on its own class (or classes).
 
@@ -251,61 +231,43 @@ def controls(
             AND ablation_control.position = ablation_effect.position
         LEFT JOIN task_class ON task_class.id = ablation_effect.class_id
         WHERE model.name = :model AND task.name = :task AND ablation.selection = :selection
-          AND ablation.operation = :operation{_of_gain(gain, "ablation.")} AND {rows}
+          AND ablation.operation = :operation{_of_gain(chosen.gain, "ablation.")} AND {rows}
           AND ablation_control.{value} IS NOT NULL
         GROUP BY ablation.target, task_class.name, ablation_control.{value}
         ORDER BY ablation.target, task_class.name NULLS FIRST, ablation_control.{value}
         """,
-        model=model,
-        task=task,
-        selection=selection,
-        operation=operation,
-        gain=gain,
+        **chosen._asdict(),
         target=target,
     )
     return draws.astype({"n_draws": int})
 
 
-# More than six: all that the page's address narrows the rows by.
-def clips(
-    engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None, target: str
-) -> pd.DataFrame:
+def clips(engine: Engine, chosen: Chosen, target: str) -> pd.DataFrame:
     """Return the view ``ablation_clips`` of one target, and ``root``, the dataset's folder."""
     return frame(
         engine,
         f"""
         SELECT ablation_clips.*, dataset.root
         FROM ablation_clips JOIN dataset ON dataset.name = ablation_clips.dataset
-        WHERE {_CHOSEN}{_of_gain(gain)} AND target = :target
+        WHERE {_CHOSEN}{_of_gain(chosen.gain)} AND target = :target
         ORDER BY clip_id, true_class NULLS FIRST
         """,
-        model=model,
-        task=task,
-        selection=selection,
-        operation=operation,
-        gain=gain,
+        **chosen._asdict(),
         target=target,
     )
 
 
-# More than six: all that the page's address narrows the rows by.
-def flips(
-    engine: Engine, model: str, task: str, selection: str, operation: str, gain: float | None, target: str
-) -> pd.DataFrame:
+def flips(engine: Engine, chosen: Chosen, target: str) -> pd.DataFrame:
     """Return the view ``ablation_flips`` of one target, and ``root``, the dataset's folder."""
     return frame(
         engine,
         f"""
         SELECT ablation_flips.*, dataset.root
         FROM ablation_flips JOIN dataset ON dataset.name = ablation_flips.dataset
-        WHERE {_CHOSEN}{_of_gain(gain)} AND target = :target
+        WHERE {_CHOSEN}{_of_gain(chosen.gain)} AND target = :target
         ORDER BY clip_id, true_class NULLS FIRST
         """,
-        model=model,
-        task=task,
-        selection=selection,
-        operation=operation,
-        gain=gain,
+        **chosen._asdict(),
         target=target,
     )
 

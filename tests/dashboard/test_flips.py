@@ -23,6 +23,8 @@ from db.writes.store import Store
 from tests.support.planted import planted_encoder, planted_neurons, scan_tones
 from tests.support.records import ablations_of
 
+CHOSEN = ablation_queries.Chosen("nano-ssl", "rooms-event", "top 2%", "scale", 0.0)
+
 NAMES = ("a", "b", "c")
 
 
@@ -96,7 +98,7 @@ def test_flips_are_stored_with_their_clips_and_replaced_with_their_ablation(path
     )
     write(path, told, "first")
     engine = open_store(path, read_only=True)
-    seen = ablation_queries.flips(engine, "nano-ssl", "rooms-event", "top 2%", "scale", 0.0, "dog")
+    seen = ablation_queries.flips(engine, CHOSEN, "dog")
     columns = ["path", "true_class", "predicted_before", "predicted_after"]
     assert seen[columns].to_numpy().tolist() == [
         ["train/rooms-002.flac", "dog", "dog", "cough"], ["train/rooms-012.flac", "rain", "wind", "rain"]
@@ -119,6 +121,6 @@ def test_a_flipped_clip_without_a_label_of_the_task_stays(path: Path) -> None:
     engine = open_store(path)
     with engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM clip_label")
-    seen = ablation_queries.flips(engine, "nano-ssl", "rooms-event", "top 2%", "scale", 0.0, "dog")
+    seen = ablation_queries.flips(engine, CHOSEN, "dog")
     assert seen["true_class"].isna().tolist() == [True]
     engine.dispose()

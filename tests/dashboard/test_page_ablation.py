@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from core.results import Ablation, Attributions, Specificity
 from db.connection.open import open_store
 from db.reads import ablation as queries
+from db.reads.ablation import Chosen
 from db.reads.frames import frame
 from db.writes.store import Store
 from tests.support.pages import asked, open_page, said
@@ -36,7 +37,7 @@ def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     writer = Store(engine)
     model = int(frame(engine, "SELECT id FROM model WHERE name = 'nano-ssl'")["id"].iloc[0])
     run = int(frame(engine, "SELECT MAX(id) AS id FROM run WHERE model_name = 'nano-ssl'")["id"].iloc[0])
-    known = queries.effects(engine, "nano-ssl", "rooms-event", "top 1%", "scale", 0.0)
+    known = queries.effects(engine, Chosen("nano-ssl", "rooms-event", "top 1%", "scale", 0.0))
     more = []
     for operation, gain in (("keep", None), ("mean", None), ("scale", 0.5)):
         for target, rows in known.groupby("target"):
@@ -92,7 +93,7 @@ def test_what_was_ablated_is_listed(engine: Engine) -> None:
 
 def test_effects_are_of_one_way_to_choose_and_change(engine: Engine) -> None:
     for operation, gain in (("scale", 0.0), ("scale", 2.0), ("keep", None)):
-        found = queries.effects(engine, "nano-ssl", "rooms-event", "top 1%", operation, gain)
+        found = queries.effects(engine, Chosen("nano-ssl", "rooms-event", "top 1%", operation, gain))
         assert len(found) == 8 * 9
         assert set(found["operation"]) == {operation}
         assert found["gain"].isna().all() if gain is None else set(found["gain"]) == {gain}
@@ -106,18 +107,18 @@ def test_own_effects_are_of_the_targets_class_and_of_all_clips(engine: Engine) -
 
 def test_controls_are_counted_beside_their_effects(engine: Engine) -> None:
     place = ("nano-ssl", "rooms-event", "top 1%")
-    kept = queries.controls(engine, *place, "keep")
+    kept = queries.controls(engine, Chosen(*place, "keep"))
     assert kept[["target", "affected_class", "value", "n_draws"]].to_numpy().tolist() == [
         [name, name, 0.0, 3] for name in sorted(EVENTS)
     ]
-    silenced = queries.controls(engine, *place, "scale", 0.0, target="dog")
+    silenced = queries.controls(engine, Chosen(*place, "scale", 0.0), target="dog")
     assert set(silenced["target"]) == {"dog"}
     assert set(silenced["affected_class"].dropna()) == set(EVENTS)
     assert silenced["n_draws"].sum() == 5 * 9
-    rows = queries.effects(engine, *place, "scale", 0.0)
+    rows = queries.effects(engine, Chosen(*place, "scale", 0.0))
     own = rows[(rows["target"] == "dog") & (rows["affected_class"] == "rain")]["control_delta_mean"].iloc[0]
     assert silenced[silenced["affected_class"] == "rain"]["value"].mean() == pytest.approx(own)
-    whole = queries.controls(engine, *place, "keep", whole=True)
+    whole = queries.controls(engine, Chosen(*place, "keep"), whole=True)
     assert whole["affected_class"].isna().all() and len(whole) == 8
 
 
@@ -329,17 +330,17 @@ def test_each_random_sets_mean_over_classes_is_read(apart: Path) -> None:
     place = ("nano-ssl", "rooms-event")
     draws = queries.mean_controls(engine, *place, "scale", 0.0)
     assert draws.groupby("selection").size().to_dict() == {"mad 1%": 20, "mad 5%": 20}
-    single = queries.controls(engine, *place, "mad 1%", "scale", 0.0, value="selective")
+    single = queries.controls(engine, Chosen(*place, "mad 1%", "scale", 0.0), value="selective")
     mean = draws.loc[draws["selection"] == "mad 1%", "selective"].mean()
     assert single["value"].mean() == pytest.approx(mean) and single["n_draws"].sum() == 8 * 20
-    cross = queries.cross_outcomes(engine, *place, "mad 1%", "scale", 0.0).set_index("outcome")["change"]
+    cross = queries.cross_outcomes(engine, Chosen(*place, "mad 1%", "scale", 0.0)).set_index("outcome")["change"]
     assert cross["selective"] == pytest.approx(0, abs=1e-6)
     own = queries.own_outcomes(engine, *place, "scale", 0.0)
     assert (own["target"] == own["affected_class"]).all() and len(own) == 2 * 8 * 8
-    assert set(queries.measured(engine, *place, "mad 1%", "scale", 0.0)) > {"total", "shift", "selective"}
-    assert queries.measured(engine, *place, "top 1%", "scale", 0.0) == []
+    assert set(queries.measured(engine, Chosen(*place, "mad 1%", "scale", 0.0))) > {"total", "shift", "selective"}
+    assert queries.measured(engine, Chosen(*place, "top 1%", "scale", 0.0)) == []
     with pytest.raises(ValueError, match="'unknown' is not known of random sets"):
-        queries.controls(engine, *place, "mad 1%", "scale", 0.0, value="unknown")
+        queries.controls(engine, Chosen(*place, "mad 1%", "scale", 0.0), value="unknown")
 
 
 def test_both_classes_of_a_pair_are_its_own(apart: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import inspect as look_into
 
 from db.connection.open import open_store
 from db.copy import copy_store
+from db.reads.ablation import Chosen
 from db.reads.frames import frame
 from db.reads.named import NAMED
 from db.reads.pitch import ORDERS
@@ -60,6 +61,11 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "operation": ("scale",),
     "gain": (0.0, None),
     "target": ("dog", "cat"),
+    "chosen": (
+        *(Chosen("nano-ssl", "rooms-event", selection, "scale", 0.0) for selection in ("top 1%", "mad 1%")),
+        *(Chosen("tiny", "pets-animal", "top 1%", "scale", gain) for gain in (0.0, None)),
+        Chosen("tiny", "rooms-event", "top 1%", "mean"),
+    ),
     "whole": (False, True),
     "outcome": ("selective",),
     "value": ("delta", "total"),

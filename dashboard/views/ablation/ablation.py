@@ -49,7 +49,7 @@ operations = {
 keys = ablation_facts.operation_order(list(operations))
 key = address.choice("gain", keys, "0" if "0" in keys else keys[0])
 operation, gain = operations[key]
-chosen = (model, task, selection, operation, gain)
+chosen = queries.Chosen(model, task, selection, operation, gain)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     address.select(
         "Neurons chosen by", "selection", selections, selection, clears=("gain", "target", "beside"), width=210,
@@ -68,12 +68,12 @@ own = data.read(store, queries.own_effects, model, task, selection)
 frozen = data.derive(outcomes.done_so, own, operation, gain)
 accuracy = data.derive(outcomes.mean_accuracy, frozen)
 is_apart = bool(outcomes.done_so(of_selection, operation, gain)["n_taken_apart"].sum())
-measures = data.read(store, queries.measured, *chosen) if is_apart else []
+measures = data.read(store, queries.measured, chosen) if is_apart else []
 measures = [name for name in outcomes.MEASURES if name in (*measures, "accuracy")]
 outcome = address.optional("outcome", measures) or measures[0]
 measure = outcomes.MEASURES[outcome]
 of_accuracy = outcome == "accuracy"
-effects = data.read(store, *([queries.effects, *chosen] if of_accuracy else [queries.outcomes, *chosen, outcome]))
+effects = data.read(store, *([queries.effects, chosen] if of_accuracy else [queries.outcomes, chosen, outcome]))
 means = effect.means_of(store, chosen)
 effect.show_verdict(store, chosen, means, accuracy)
 if not is_apart:
@@ -146,7 +146,7 @@ else:
         st.caption("No target is a class of the task: shown is what each cost over all test clips.")
     strongest = rows.loc[rows["value"].abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]]
     draws = data.read(
-        store, queries.controls, *chosen, of, bool(rows["affected_class"].isna().all()), measure.control
+        store, queries.controls, chosen, of, bool(rows["affected_class"].isna().all()), measure.control
     )  # fmt: skip
     draw.chart(
         charts.strip, strongest, outcomes.draws_beside(draws, strongest, measure.factor),

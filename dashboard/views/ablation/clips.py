@@ -9,8 +9,8 @@ from dashboard.shared import address, data, draw, share
 from dashboard.shared.player.player import player, stored_track
 from dashboard.shared.text import words
 from dashboard.views.ablation import facts, kind_charts, outcomes
-from dashboard.views.ablation.effect import Chosen
 from db.reads import ablation as queries
+from db.reads.ablation import Chosen
 
 _MOST_TRACKS = 12
 _HEARD = {"own": "Its own clips", "other": "All other clips", "flipped": "Clips that flipped"}
@@ -22,8 +22,7 @@ def show(store: data.Store, chosen: Chosen, target: str, outcome: str) -> str | 
     Parameters
     ----------
     store : Store
-    chosen : tuple
-        Model, task, selection, operation, gain.
+    chosen : Chosen
     target : str
     outcome : str
         That the page shows: by total and accuracy clips are told by log probability, else by logit.
@@ -33,8 +32,8 @@ def show(store: data.Store, chosen: Chosen, target: str, outcome: str) -> str | 
     str or None
         Which clips are heard, for the address; None where there is no choice.
     """
-    changes = data.read(store, queries.clips, *chosen, target)
-    name = f"{chosen[0]}_{chosen[1]}_{target}"
+    changes = data.read(store, queries.clips, chosen, target)
+    name = f"{chosen.model}_{chosen.task}_{target}"
     if changes.empty:
         st.subheader("Clips that flipped", help=_FLIPPED)
         _flipped(store, chosen, target, name)
@@ -87,11 +86,11 @@ _FLIPPED = (
 
 def _flipped(store: data.Store, chosen: Chosen, target: str, name: str) -> None:
     """The clips that the head calls by another class now."""
-    flips = data.read(store, queries.flips, *chosen, target)
+    flips = data.read(store, queries.flips, chosen, target)
     if flips.empty:
         st.caption(
             f"No test clip changed its class by the neurons of {words.plain(target)}."
-            if data.read(store, queries.any_flips, *chosen[:2])
+            if data.read(store, queries.any_flips, chosen.model, chosen.task)
             else "Which clips flipped was not kept in this run, or none did (tasks with several labels a clip have no "
             "single answer to flip). Running the analysis again keeps them."
         )

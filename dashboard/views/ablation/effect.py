@@ -10,9 +10,8 @@ from dashboard.shared.text import kinds
 from dashboard.views.ablation import facts, kind_charts, outcomes
 from db.reads import ablation as queries
 from db.reads import study
+from db.reads.ablation import Chosen
 
-Chosen = tuple[str, str, str, str, float | None]
-"""Model, task, selection, operation, gain."""
 _FACET_WIDTH = 250  # pixels; narrower charts stand one below the other
 _KINDS = {
     "total": ("Total, in nats", "Log p of a class on its own clips"),
@@ -24,10 +23,19 @@ _MOST_CLASSES = 30  # of the charts of what is still read
 
 def means_of(store: data.Store, chosen: Chosen) -> pd.DataFrame:
     """Every outcome's mean over classes by their own neurons, of all ways of choosing them."""
-    model, task, _, operation, gain = chosen
-    own = data.read(store, queries.own_outcomes, model, task, operation, gain)
+    own = _own(store, chosen)
     means: pd.DataFrame = data.derive(kinds.over_classes, own)
     return means
+
+
+def _own(store: data.Store, chosen: Chosen) -> pd.DataFrame:
+    own: pd.DataFrame = data.read(store, queries.own_outcomes, *_done(chosen))
+    return own
+
+
+def _done(chosen: Chosen) -> tuple[str, str, str, float | None]:
+    """What was done in which task, whichever neurons were chosen."""
+    return chosen.model, chosen.task, chosen.operation, chosen.gain
 
 
 def show_verdict(store: data.Store, chosen: Chosen, means: pd.DataFrame, accuracy: dict[str, float]) -> None:
@@ -36,21 +44,18 @@ def show_verdict(store: data.Store, chosen: Chosen, means: pd.DataFrame, accurac
     Parameters
     ----------
     store : Store
-    chosen : tuple
-        Model, task, selection, operation, gain.
+    chosen : Chosen
     means : DataFrame
         Of `means_of`.
     accuracy : dict
         Of `dashboard.views.ablation.outcomes.mean_accuracy`.
     """
-    _, _, selection, operation, gain = chosen
-    means = means[means["selection"] == selection]
-    row = {"selection": selection, "operation": operation, "gain": gain}
+    means, row = means[means["selection"] == chosen.selection], chosen._asdict()
     # Where no target is a class of the task, or its effect was not taken apart, accuracy is what is known.
     st.markdown(
-        kinds.verdict(means, row, accuracy) or data.derive(facts.verdict, data.read(store, queries.effects, *chosen))
+        kinds.verdict(means, row, accuracy) or data.derive(facts.verdict, data.read(store, queries.effects, chosen))
     )
-    cross = data.read(store, queries.cross_outcomes, *chosen)
+    cross = data.read(store, queries.cross_outcomes, chosen)
     if said := kinds.beside(means, cross.set_index("outcome").to_dict("index")):
         st.caption(said)
 
@@ -61,24 +66,21 @@ def show_doses(store: data.Store, chosen: Chosen, means: pd.DataFrame) -> None:
     Parameters
     ----------
     store : Store
-    chosen : tuple
-        Model, task, selection, operation, gain.
+    chosen : Chosen
     means : DataFrame
         Of `means_of`.
     """
-    model = chosen[0]
     means = means[means["outcome"].isin(list(_KINDS))]
     if means.empty:
         return
     models = data.read(store, study.models)
-    n_neurons = int(models.loc[models["name"] == model, "n_neurons"].iloc[0])
+    n_neurons = int(models.loc[models["name"] == chosen.model, "n_neurons"].iloc[0])
     _doses(outcomes.with_doses(means, n_neurons), _draws(store, chosen, means, n_neurons), chosen)
 
 
 def _draws(store: data.Store, chosen: Chosen, means: pd.DataFrame, n_neurons: int) -> pd.DataFrame:
     """Each random set's mean over the classes, with the rule and share of the sets it stands beside."""
-    model, task, _, operation, gain = chosen
-    draws = data.read(store, queries.mean_controls, model, task, operation, gain)
+    draws = data.read(store, queries.mean_controls, *_done(chosen))
     sizes = means.drop_duplicates("selection")[["selection", "n_neurons"]]
     return outcomes.with_doses(draws.merge(sizes, on="selection"), n_neurons)
 
@@ -111,8 +113,7 @@ def show_readable(
     Parameters
     ----------
     store : Store
-    chosen : tuple
-        Model, task, selection, operation, gain.
+    chosen : Chosen
     means : DataFrame
         Of `means_of`.
     frozen : DataFrame
@@ -120,8 +121,8 @@ def show_readable(
     accuracy : dict
         Of `dashboard.views.ablation.outcomes.mean_accuracy`.
     """
-    model, task, selection, operation, gain = chosen
-    own = data.read(store, queries.own_outcomes, model, task, operation, gain)
+    model, task, selection, *_ = chosen
+    own = _own(store, chosen)
     own = own[own["selection"] == selection]
     if not own["outcome"].isin(["readable_offsets", "readable_refit"]).any():
         return

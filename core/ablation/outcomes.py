@@ -349,8 +349,8 @@ def class_outcomes(
         change = value[:-1, known] - value[-1, known]
         changes[name] = contrast.estimate(change)
         unablated = float(contrast.estimate(value[-1:, known])[0])
-        others = [of[outcome.value] for head, of in values.items() if head.startswith(_OTHER)]
-        others = others if outcome.head == "frozen" else []
+        is_frozen = outcome.head == "frozen"
+        others = [of[outcome.value] for head, of in values.items() if is_frozen and head.startswith(_OTHER)]
         of_heads = np.stack([changes[name], *(contrast.estimate(of[:-1, known] - of[-1, known]) for of in others)])
         # A head that was fitted on clips without a class knows nothing of it.
         low, high, n_heads = np.fmin.reduce(of_heads), np.fmax.reduce(of_heads), (~np.isnan(of_heads)).sum(axis=0)

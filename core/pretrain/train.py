@@ -42,6 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--cooldown", type=float, default=0.3, help="share of the steps in which the rate falls to 0")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--mask-ratio", type=float, default=0.7, help="share of the patches duo and autoencoder hide")
     parser.add_argument("--contrast", type=float, default=0.0, help="weight of duo's loss on whole clips")
     parser.add_argument("--weight-decay", type=float, default=0.05)
     parser.add_argument("--save-every", type=int, default=250, help="steps between checkpoints")
@@ -103,7 +104,9 @@ def main() -> None:
 def make_objective(args: argparse.Namespace, config: NanoConfig, n_tags: int) -> Objective:
     if args.objective == "supervised":
         return Supervised(config, n_tags)
-    return Duo(config, contrast=args.contrast) if args.objective == "duo" else MaskedAutoencoder(config)
+    if args.objective == "duo":
+        return Duo(config, args.mask_ratio, args.contrast)
+    return MaskedAutoencoder(config, args.mask_ratio)
 
 
 def schedule(step: int, n_steps: int, cooling_from: int) -> float:
@@ -143,6 +146,7 @@ def save_weights(
         "objective": args.objective,
         "steps": f"{step} of {args.steps}",
         "batch_size": str(args.batch_size),
+        "mask_ratio": str(args.mask_ratio),
         "clips": str(args.clips),
         "seed": str(args.seed),
         "date": time.strftime("%Y-%m-%d"),

@@ -19,7 +19,16 @@ from benchmarks.planted_kinds import (
     rows_of_targets,
     top_of_shuffled,
 )
-from core.ablation.outcomes import Beside, Clips, Outcomes, log_probabilities, placements, sign_flip_p
+from core.ablation.outcomes import (
+    FROZEN,
+    OUTCOMES,
+    Beside,
+    Clips,
+    Outcomes,
+    log_probabilities,
+    placements,
+    sign_flip_p,
+)
 from core.ablation.refitted import with_new_offsets
 from core.probes.linear import LinearHead
 from core.results import FloatArray, IntArray
@@ -158,6 +167,14 @@ def test_heads_of_other_draws_give_the_range() -> None:
     logits[2, :, :, 0] = np.nan  # this one was fitted without a clip of the class
     row = of_class(Outcomes.of(logits, 2, Beside([0], [np.array([1])]), clips), 1).loc["shift"]
     assert row[["change", "n_heads", "heads_low", "heads_high"]].tolist() == [-1, 2, -1, -0.5]
+
+
+def test_heads_of_other_draws_are_asked_what_the_frozen_one_is_alone() -> None:
+    logits = np.stack([np.stack([BEFORE - [4, 0], BEFORE, BEFORE])] * 4).astype(np.float32)
+    clips = Clips(MEMBERS, np.arange(5), False, 0)
+    told = of_class(Outcomes.of(logits, 1, Beside([0], [np.array([1])]), clips), 1)
+    assert set(told.index) == set(OUTCOMES)
+    assert {name: told.loc[name, "n_heads"] for name in OUTCOMES} == {n: 1 + (n in FROZEN) for n in OUTCOMES}
 
 
 def test_each_clips_own_change_is_kept() -> None:

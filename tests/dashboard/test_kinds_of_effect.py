@@ -104,6 +104,22 @@ def test_classes_that_change_the_other_way_are_told_apart() -> None:
     assert "3 of 4 classes.**" in gained and "Most of the rise is a shift" in gained
 
 
+def test_where_the_interval_of_the_mean_holds_0_the_classes_are_told_and_not_the_mean() -> None:
+    changes = {"a": -0.9, "b": -0.8, "c": 0.7, "d": 0.9, "e": 0.05, "f": 0.0}
+    rows = pd.DataFrame(
+        [row(c, "selective", change, c in "abc", beyond_control=change) for c, change in changes.items()]
+    )
+    shift = pd.DataFrame([row(c, "shift", -0.5, True) for c in changes])
+    told = verdict(pd.concat([rows, shift]))
+    assert told.startswith(
+        "**Without its 1 % of neurons (mad) it hangs on the class: of 6 classes 2 lose and 1 gains in logit on their "
+        "own clips beyond all other clips; on average −0.01 (95 % interval over classes −"
+    )
+    assert told.split("**")[1].endswith(").") and "holds for" not in told.split("**")[1]
+    rows["q_value"] = rows["q_value"].where(rows["target"] != "c", 0.6)
+    assert "of 6 classes 2 lose and none gain in logit" in verdict(pd.concat([rows, shift]))
+
+
 def test_only_a_shift_or_only_a_total_or_nothing_is_told_as_that() -> None:
     only = verdict(study(-0.02, -1.1, -0.5, holds="shift total"))
     assert only.startswith("**Only a shift: without its 1 % of neurons (mad) a class's logit falls by 1.10")

@@ -98,15 +98,17 @@ def legend(names: Sequence[str] = ()) -> alt.Legend:
     return alt.Legend(title=None, orient="top", labelLimit=220, columns=columns, symbolOpacity=1)
 
 
-def kinds_legend(names: Sequence[str], title: str | None = None, orient: Any = "top", **how: Any) -> alt.Legend:
+def kinds_legend(
+    names: Sequence[str], title: str | None = None, orient: Any = "top", beside: int = 80, **how: Any
+) -> alt.Legend:
     """Above the chart, or at ``orient``: in a row where its width holds it, else in columns; one on a phone, where
-    names are long.
+    names are long. ``beside`` are the pixels that axes take of the width.
     """
     lengths = [min(len(name), 34) for name in names] or [0]
     row = sum(26 + 6.5 * length for length in lengths)  # pixels
     column = 26 + 6.5 * (sum(lengths) + max(lengths)) / len(lengths)
     # Of the chart with its axes: that of the plot alone changes while Vega lays it out, and a legend was cut off.
-    width = "((containerSize()[0] || 700) - 80)"
+    width = f"((containerSize()[0] || 700) - {beside})"
     columns = alt.ExprRef(f"{width} >= {row:.0f} ? {len(lengths)} : max(1, floor({width} / {column:.0f}))")
     return alt.Legend(title=title, orient=orient, labelLimit=220, symbolOpacity=1, columns=columns, **how)
 

@@ -304,11 +304,25 @@ def _done(row: Mapping[Any, Any], n_neurons: float) -> str:
 def _selective(one: Mapping[Any, Any], shift: Mapping[Any, Any]) -> str:
     """What own clips lose, or gain, beyond all others, and for how many classes that holds."""
     verb, mean = ("loses", "lose") if one["mean"] < 0 else ("gains", "gain"), one["mean"]
+    if one["low"] < 0 < one["high"]:
+        return _either_way(one)
     others = f"all other clips {verb[1]}" if shift["mean"] * mean > 0 else "the change of all other clips"
     interval = between(one["low"], one["high"], "+z.2f")
     sure = "" if interval == "–" else f" (95 % interval over classes {interval})"
     beyond = f"beyond what {others}" if others.startswith("all") else f"beyond {others}"
     return f"a class {verb[0]} {_size(mean)} in logit on its own clips {beyond}{sure}; that holds for {_of(one)}"
+
+
+def _either_way(one: Mapping[Any, Any]) -> str:
+    """How many classes lose, and gain, where the mean over them tells neither."""
+    n_lose, n_gain = one["n_lose"], one["n_hold"] - one["n_lose"]
+    verbs = ("loses" if n_lose == 1 else "lose", "gains" if n_gain == 1 else "gain")
+    lose, gain = (f"{n or 'none'} {verb}" for n, verb in zip((n_lose, n_gain), verbs, strict=True))
+    return (
+        f"it hangs on the class: of {one['n']} classes {lose} and {gain} in logit on their own clips beyond all other "
+        f"clips; on average {number(one['mean'], '+z.2f')} (95 % interval over classes "
+        f"{between(one['low'], one['high'], '+z.2f')})"
+    )
 
 
 def _of(one: Mapping[Any, Any]) -> str:

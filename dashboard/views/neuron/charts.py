@@ -15,6 +15,8 @@ from dashboard.shared.theme import HIGHLIGHT, MODEL_COLOURS, NULL_COLOUR, OTHER_
 
 MOST_NUMBERED = 24
 """With more bars than this, lifts stand in the tooltips only: there is no room above the bars."""
+_TASK_PIXELS = 180
+"""That names of tasks may take."""
 
 
 def class_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
@@ -127,7 +129,7 @@ def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.TopLevelLayerSpec:
     y = alt.Y(
         "task:N", title=None, sort=None,
         axis=alt.Axis(
-            labelLimit=180, labelOverlap=False, labelFlush=False, grid=False, ticks=False, domain=False,
+            labelLimit=_TASK_PIXELS, labelOverlap=False, labelFlush=False, grid=False, ticks=False, domain=False,
             labelFontWeight=alt.condition(_is(chosen), alt.value("bold"), alt.value("normal")),
         ),
     )  # fmt: skip
@@ -140,7 +142,7 @@ def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.TopLevelLayerSpec:
             color=alt.Color(
                 "status:N",
                 scale=alt.Scale(domain=names, range=[MODEL_COLOURS[0], NULL_COLOUR]),
-                legend=kinds_legend(names),
+                legend=kinds_legend(names, beside=_TASK_PIXELS + 20),
             ),
             tooltip=[
                 alt.Tooltip("task:N", title="Task"),

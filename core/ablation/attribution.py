@@ -96,10 +96,22 @@ class _Examined:
         ]
         return np.stack(numbers).reshape(3, -1, len(self.clips))
 
+    def sides(self, seed: int = 0) -> tuple[_Examined, _Examined]:
+        """The logit of each class that some clips have: on each of them, and on up to `N_OTHERS` drawn others."""
+        drawn = []
+        for c, own in zip(self.head.class_index, self.own.T, strict=True):
+            others = np.flatnonzero(~own & own.any())
+            drawn.append(np.sort(np.random.default_rng([seed, int(c), len(others)]).permutation(others)[:N_OTHERS]))
+        outputs = np.arange(len(drawn)).repeat([len(others) for others in drawn])
+        return self._logits(*np.nonzero(self.own)), self._logits(np.concatenate(drawn), outputs)
+
+    def _logits(self, clips: IntArray, outputs: IntArray) -> _Examined:
+        """One output of the head for each of some clips, whatever their own class is."""
+        return _Examined(self.head, self.clips[clips], outputs[:, None] == np.arange(self.own.shape[1]), True)
+
     def logit_of(self, clips: IntArray, c: int) -> _Examined:
         """The logit of one class alone, on some of the clips, whatever their own class is."""
-        of_class = np.tile(self.head.class_index == c, (len(clips), 1))
-        return _Examined(self.head, self.clips[clips], of_class, True)
+        return self._logits(clips, np.full(len(clips), np.flatnonzero(self.head.class_index == c)[0]))
 
     def gradient(self, embeddings: Tensor) -> Tensor:
         """Of each clip's margin by its embedding, (n_clips, n_features)."""
@@ -234,21 +246,12 @@ class Attribution:
     @property
     def n_passes(self) -> int:
         """Passes of `of_neurons`: each clip's own margin, then the logit of each class on its clips and on others."""
-        of_classes = (own.sum() + min(N_OTHERS, (~own).sum()) for _, _, own in self._classes)
-        return sum(len(part.clips) for part in self._every) + int(sum(of_classes))
+        of_classes = sum(len(side.clips) for part in self._every for side in part.sides())
+        return sum(len(part.clips) for part in self._every) + of_classes
 
     @cached_property
     def _every(self) -> list[_Examined]:
         return _examined(self.parts, self.members)
-
-    @property
-    def _classes(self) -> Iterator[tuple[_Examined, int, Mask]]:
-        """Each part, each class that its head knows and some of its clips have, and which have it."""
-        for part in self._every:
-            for c in part.head.class_index.tolist():
-                own: Mask = np.asarray(part.own[:, part.head.class_index == c].any(axis=1))
-                if own.any():
-                    yield part, c, own
 
     def _attributed(self, some: _Examined, batch: Batch) -> FloatArray:
         with _frozen(self.encoder.module):
@@ -256,15 +259,15 @@ class Attribution:
 
     def _selective(self, seed: int, progress: Callable[[int], None] | None) -> FloatArray:
         """Attribution of each class's logit on its own clips less that on others, (n_classes, n_neurons)."""
-        sums = np.zeros((2, self.members.shape[1], self.encoder.n_neurons))
-        n = np.zeros((2, self.members.shape[1]))
+        n_classes = self.members.shape[1]
+        sums, n = np.zeros((2, n_classes, self.encoder.n_neurons)), np.zeros((2, n_classes))
         done = 0
-        for part, c, own in self._classes:
-            others = np.random.default_rng([seed, int(c), int((~own).sum())]).permutation(np.flatnonzero(~own))
-            for side, clips in enumerate((np.flatnonzero(own), np.sort(others[:N_OTHERS]))):
-                for _, values in part.logit_of(clips, c).each(self.encoder, self.scan, self.passes, self._attributed):
-                    sums[side, c] += values.sum(axis=0)
-                    n[side, c] += len(values)
+        for part in self._every:
+            of_head = part.head.class_index
+            for side, asked in enumerate(part.sides(seed)):
+                for some, values in asked.each(self.encoder, self.scan, self.passes, self._attributed):
+                    sums[side, of_head] += some.own.T.astype(np.float64) @ values
+                    n[side, of_head] += some.own.sum(axis=0)
                     done += len(values)
                     if progress:
                         progress(done)

@@ -33,6 +33,7 @@ from core.progress.time_left import Part
 from core.recording.activations import Activations
 from core.run import disk_space, inputs, listing, load, options, outcome
 from core.run.config import AnalysisConfig
+from core.run.side_by_side import models_at_once, side_by_side
 from core.run.stages.ablate import Ablate
 from core.run.stages.attribute import Attribute
 from core.run.stages.base import carry_out
@@ -102,18 +103,20 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
             load.hold(ranks, scan)
         data = [(scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)]
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
-        progress.plan([encoder.name for encoder in encoders], parts, config.stages)
+        at_once = models_at_once(encoders, ranks)
+        progress.plan([encoder.name for encoder in encoders], parts, config.stages, at_once)
         if message := disk_space.ask(config, encoders, data, files):
             progress.print(message, "dim")
         studies = [
-            study_model(Study(config, progress, store, files, encoder, model_id, ranks), store, data)
+            Study(config, progress, store, files, encoder, model_id, ranks)
             for encoder, model_id in zip(encoders, model_ids, strict=True)
         ]
+        side_by_side(lambda study: study_model(study, store, data), studies, at_once, progress.stop)
         summarise(store, config, progress, files)
     return outcome.tell_end(progress, config, studies, time.monotonic() - started)
 
 
-def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[str]]]) -> Study:
+def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[str]]]) -> None:
     """One model over all datasets; a dataset or task that fails does not stop the others."""
     encoder, progress = study.encoder, study.progress
     progress.print(f"\n{encoder.name}: {encoder.n_neurons:,} neurons in {encoder.n_layers} layers", "bold")
@@ -135,7 +138,6 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
             study.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
     study.finish("failed" if study.failures else "done")
-    return study
 
 
 def study_task(study: Study, task: Task, matrices: Activations) -> None:

@@ -52,10 +52,10 @@ class Erasure:
     ----------
     encoder : Encoder
     scan : Scan
-    part : Part
-        The head and the test clips that it has not seen.
+    parts : sequence of Part
+        Heads, each with test clips that it has not seen; one, or one a fold.
     clips : Clips
-        The labels and units of those test clips.
+        The labels and units of those test clips, part after part.
     orders : mapping of str to ndarray, shape (n_classes, n_neurons)
         Name of an order to its scores, higher = out earlier.
     passes : Passes
@@ -63,23 +63,23 @@ class Erasure:
 
     encoder: Encoder
     scan: Scan
-    part: Part
+    parts: Sequence[Part]
     clips: Clips
     orders: Mapping[str, FloatArray]
     passes: Passes
 
     @property
     def classes(self) -> list[int]:
-        """Those that the head knows and of which there are clips, and others."""
-        members = self.clips.members
-        return [c for c in self.part.head.class_index.tolist() if members[:, c].any() and not members[:, c].all()]
+        """Those that a head knows and of which there are clips, and others."""
+        members, known = self.clips.members, np.unique(np.concatenate([part.head.class_index for part in self.parts]))
+        return [c for c in known.tolist() if members[:, c].any() and not members[:, c].all()]
 
     @property
     def n_passes(self) -> int:
         """Clips times conditions."""
         n_sizes = len(sizes(self.encoder.n_neurons))
         ordered = sum(len(self._sample(c)) for c in self.classes) * len(self.orders)
-        return n_sizes * (ordered + N_RANDOM * len(self.part.clips))
+        return n_sizes * (ordered + N_RANDOM * len(self.clips.members))
 
     def run(
         self,
@@ -116,12 +116,17 @@ class Erasure:
             of = folder and folder / name
             answers = Answers.open(of, 1, len(changes), len(clips), self.clips.members.shape[1])
             report = None if progress is None else lambda: progress(done + answers.n_done)
-            asked = [Asked(self.part.clips[clips], [self.part.head])]
-            ask(self.encoder, self.scan, asked, Inquiry(changes, range(len(changes)), answers, self.passes), report)
+            ask(
+                self.encoder,
+                self.scan,
+                self._asked(clips),
+                Inquiry(changes, range(len(changes)), answers, self.passes),
+                report,
+            )
             done += answers.n_done
             return np.asarray(answers.values[0])
 
-        of_random = answered("random", np.arange(len(self.part.clips)), random)
+        of_random = answered("random", np.arange(len(self.clips.members)), random)
         points, areas = [], []
         for c in self.classes:
             sample = self._sample(c)
@@ -132,6 +137,16 @@ class Erasure:
             points.append(of_class[0].assign(class_index=c))
             areas.append(of_class[1].assign(class_index=c))
         return pd.concat(points, ignore_index=True), pd.concat(areas, ignore_index=True)
+
+    def _asked(self, clips: IntArray) -> list[Asked]:
+        """Each part's head on those of its clips that are among ``clips``, which are places among all, sorted."""
+        ends = np.searchsorted(clips, np.cumsum([len(part.clips) for part in self.parts]))
+        places = np.concatenate([part.clips for part in self.parts])[clips]
+        return [
+            Asked(own, [part.head])
+            for part, own in zip(self.parts, np.split(places, ends[:-1]), strict=True)
+            if len(own)
+        ]
 
     def _sample(self, c: int) -> IntArray:
         """The class's clips, and some of the others, as places among the test clips."""

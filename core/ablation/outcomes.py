@@ -19,7 +19,6 @@ patterns of signs where there are at most 12 units. Logarithms are natural.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -451,9 +450,9 @@ class _Contrast:
                     means += weight * (of_these @ values[:, clips].T) / of_these.sum(axis=1, keepdims=True)
         if self.outcome.of_auroc:  # linear in its placements: own and other means, less the AUROC counted twice
             means -= self.estimate(values)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of rows that were not run, which stay NaN
-            low, high = np.nanquantile(means, [0.025, 0.975], axis=0)
+        unknown = np.isnan(means).all(axis=0)  # of rows that were not run
+        quantiles = np.nanquantile(np.where(unknown, 0.0, means), [0.025, 0.975], axis=0)
+        low, high = np.where(unknown, np.nan, quantiles)
         return low, high
 
     def p_values(self, values: FloatArray) -> FloatArray:

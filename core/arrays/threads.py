@@ -1,12 +1,41 @@
-"""One thread for the products of small matrices: waiting for each other takes the threads longer than the work."""
+"""What threads of this process share: how many of them libraries start, and which warnings are shown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
+from threading import Lock
 
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController
+
+
+class Shared:
+    """A context of the whole process: the first thread that comes enters it, the last that goes leaves it.
+
+    Each for itself would restore what it found, which may be another's.
+    """
+
+    def __init__(self, make: Callable[[], AbstractContextManager[object]]) -> None:
+        self._make, self._lock = make, Lock()
+        self._n_inside, self._entered = 0, ExitStack()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Be inside."""
+        with self._lock:
+            if not self._n_inside:
+                self._entered.enter_context(self._make())
+            self._n_inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_inside -= 1
+                if not self._n_inside:
+                    self._entered.close()
 
 
 @cache
@@ -15,8 +44,24 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def blas_threads(n: int) -> AbstractContextManager[object]:
+    """BLAS with so many threads for each product; PyTorch keeps its own."""
+    return _controller().limit(limits=n, user_api="blas")
+
+
 @contextmanager
-def one_thread(small: bool = True) -> Iterator[None]:
-    """BLAS with one thread inside the block if the work is ``small``; PyTorch keeps its own."""
-    with _controller().limit(limits=1, user_api="blas") if small else nullcontext():
+def _no_word_of_fits() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)
         yield
+
+
+_one_thread = Shared(lambda: blas_threads(1))
+quiet_fits = Shared(_no_word_of_fits)
+"""scikit-learn's warnings of few steps, and of many classes of few clips, which the run tells itself."""
+
+
+def one_thread(small: bool = True) -> AbstractContextManager[None]:
+    """BLAS with one thread inside the block if the work is ``small``: waiting takes longer than such work."""
+    return _one_thread() if small else nullcontext()

@@ -6,7 +6,6 @@ an L2 penalty the weights lie in it anyway.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from core.arrays.threads import one_thread
+from core.arrays.threads import one_thread, quiet_fits
 from core.results import FloatArray, IntArray, Mask
 
 STRENGTHS = (0.0001, 0.001, 0.01, 0.1, 1.0)
@@ -81,9 +79,7 @@ class Softmax:
 
     def fit(self, scaled: FloatArray, strength: float) -> tuple[FloatArray, FloatArray, IntArray]:
         """As `Learner`; one row stands for two classes, its sign tells which."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.simplefilter("ignore", UserWarning)  # many classes of few clips: the run tells of them itself
+        with quiet_fits():
             self._model.set_params(C=strength).fit(scaled, self._labels)
         return self._model.coef_, self._model.intercept_, np.asarray(self._model.classes_)
 

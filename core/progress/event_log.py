@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 EVENTS = (
@@ -44,7 +45,7 @@ class EventLog:
     """
 
     def __init__(self, path: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.run, self._now = uuid.uuid4().hex[:12], now
+        self.run, self._now, self._lock = uuid.uuid4().hex[:12], now, Lock()
         self._file = _standard_output() if path == "-" else _appended(Path(path).expanduser())
 
     def write(self, event: str, **fields: Any) -> None:
@@ -58,8 +59,9 @@ class EventLog:
         when = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = json.dumps({"event": event, "time": when, "run": self.run, **fields}, default=str)
         left = f"{line}\n".encode()
-        while left:  # a signal may cut a write short
-            left = left[self._file.write(left) :]
+        with self._lock:
+            while left:  # a signal may cut a write short
+                left = left[self._file.write(left) :]
 
     def close(self) -> None:
         self._file.close()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from textwrap import fill
+from threading import get_ident
 from typing import Any
 
 import pandas as pd
@@ -38,6 +39,7 @@ _WINDOW, _MARK_EVERY = 60.0, 0.5
 """Seconds over which a rate is taken, and between the marks it is taken from."""
 _ROOM_FOR_BAR, _WIDTH, _ROWS = 70, 100, 60
 """Columns from which on a bar is shown; columns and rows that a table of the summary takes at most."""
+_ROWS_OF_A_MODEL = ("model", "dataset", "task", "stage", "done", "speed", "left")
 _READ_SO = (
     "In percent. Head: the linear head on test clips (95 % interval), beside chance. Covered: classes with neurons "
     "of their own, beside the same on shuffled labels (mean, 95 %). Own class: change of its logit on its own clips, "
@@ -86,6 +88,16 @@ class Stage:
         return max(self.total - self.done, 0) / rate if rate else None
 
 
+@dataclass
+class Work:
+    """What one thread of the run is at."""
+
+    place: Place = field(default_factory=Place)
+    stage: Stage | None = None
+    last_stage: str = ""
+    n_stages: int = 0
+
+
 class Progress:
     """Everything a run tells, to people and to programs.
 
@@ -106,14 +118,14 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.console, self.errors = console, errors or console
-        self.place, self.time_left, self.bad = Place(), TimeLeft(), 0
+        self.time_left, self.bad = TimeLeft(), 0
         self.notes: list[str] = []
         self.failures: list[str] = []
         self._clock, self._started = clock, clock()
         self._device = DeviceMonitor("cpu", clock)
         self._log: EventLog | None = None
-        self._stage: Stage | None = None
-        self._last, self._n_stages = "", 0
+        self._works: dict[int, Work] = {}
+        self._stopping = False
         self._hidden = ("", "")
         self._summary: dict[str, Any] = {}
 
@@ -122,10 +134,27 @@ class Progress:
         self.console.quiet = self.errors.quiet = True
         self._log = None
 
+    @property
+    def _work(self) -> Work:
+        """What this thread is at."""
+        return self._works.setdefault(get_ident(), Work())
+
+    @property
+    def place(self) -> Place:
+        """Where this thread is."""
+        return self._work.place
+
+    def stop(self) -> None:
+        """Every stage, of whatever thread, ends with `KeyboardInterrupt` when it next tells how far it is."""
+        self._stopping = True
+
     # Lines
 
     def print(self, line: str = "", style: str | None = None) -> None:
-        """A line for people."""
+        """A line for people; of several models that run at once, with the model's name."""
+        models = self.time_left.models
+        if self.time_left.at_once > 1 and self.place.model and line.strip():
+            line = f"{self.place.model:<{max(map(len, models))}}  {line.strip()}"
         self.console.print(line, style=style)
 
     def note(self, line: str) -> None:
@@ -201,9 +230,9 @@ class Progress:
         """Tell how busy this device is."""
         self._device = DeviceMonitor(device, self._clock)
 
-    def plan(self, models: Sequence[str], parts: Sequence[Part], stages: Sequence[str]) -> None:
-        """What the run is to do."""
-        self.time_left = TimeLeft(models, parts, "extract" in stages, "score" in stages or "ablate" in stages)
+    def plan(self, models: Sequence[str], parts: Sequence[Part], stages: Sequence[str], at_once: int = 1) -> None:
+        """What the run is to do, and how many models it takes side by side."""
+        self.time_left = TimeLeft(models, parts, "extract" in stages, "score" in stages or "ablate" in stages, at_once)
 
     def finish(self, exit_code: int) -> int:
         """The run ends; the last event. Returns the exit code."""
@@ -250,24 +279,28 @@ class Progress:
     @contextmanager
     def at(self, **place: str) -> Iterator[None]:
         """What is told meanwhile is of this ``model``, ``dataset`` or ``task``."""
-        before, self.place = self.place, replace(self.place, **place)
-        started, stages = self._clock(), self._n_stages
+        work = self._work
+        before, work.place = work.place, replace(work.place, **place)
+        started, stages = self._clock(), work.n_stages
         try:
             yield
-            if place.get("task") and self._n_stages > stages:
-                self.time_left.did_task(self.place.model, self._clock() - started)
+            if place.get("task") and work.n_stages > stages:
+                self.time_left.did_task(work.place.model, self._clock() - started)
         finally:
-            self.place = before
+            work.place = before
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str = "clips") -> Iterator[Update]:
         """One stage; yields a function to be called with how much is done so far."""
-        label = f"{self.place.task or self.place.dataset} · {name}"
+        work = self._work
+        label = f"{work.place.task or work.place.dataset} · {name}"
         started = self._clock()
-        stage = self._stage = Stage(name, total, unit, started, logged=started)
+        stage = work.stage = Stage(name, total, unit, started, logged=started)
         self._log_event("stage_started", **self._stage_fields(stage))
 
         def update(done: int) -> None:
+            if self._stopping:
+                raise KeyboardInterrupt
             now = self._clock()
             stage.reach(done, now)
             if self._log and now - stage.logged >= LOG_EVERY:
@@ -277,10 +310,10 @@ class Progress:
         try:
             yield update
         finally:
-            self._stage, self._last, self._n_stages = None, name, self._n_stages + 1
+            work.stage, work.last_stage, work.n_stages = None, name, work.n_stages + 1
         seconds, n = self._clock() - stage.started, stage.done - (stage.first or 0)
         if name in PASSES and n:
-            self.time_left.passed(self.place.model, name, seconds / n)
+            self.time_left.passed(work.place.model, name, seconds / n)
         rate = f", {n / seconds:,.0f} {unit}/s" if n and seconds > 0.05 else ""
         self.print(f"  {label}: {stage.done:,} {unit} in {seconds:.1f} s{rate}")
         ended = {"rate": round(n / seconds, 3) if n and seconds else None, "seconds_left": 0.0}
@@ -316,33 +349,58 @@ class Progress:
         return [self._shown(one) for one in value] if isinstance(value, list) else value
 
     def table(self) -> RenderableType:
-        """Where the run is, as the live table shows it."""
-        now, stage, place = self._clock(), self._stage, vars(self.place)
-        numbers = self.time_left.numbered(self.place)
+        """Where the run is, as the live table shows it; of several models at once, with a column for each."""
+        now = self._clock()
+        every = list(self._works.values())
+        works = [work for work in every if work.place.model] or every[:1] or [Work()]
         table = Table(show_header=False, box=box.ROUNDED, border_style="dim", expand=True)
         table.add_column(style="dim", no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for _ in works:
+            table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        with_bars = self.console.width >= _ROOM_FOR_BAR * len(works)
+        columns = [self._rows(work, now, with_bars) for work in works]
+        for name in _ROWS_OF_A_MODEL:
+            if any(name in column for column in columns):
+                table.add_row(name, *(column.get(name, Text()) for column in columns))
+        table.add_row("device", Text(str(self._device.read())))
+        table.add_row("bad files", Text(f"{self.bad:,}"))
+        table.add_row("whole run", Text(f"{_duration(now - self._started)} so far{self._left(works, now)}"))
+        return table
+
+    def _rows(self, work: Work, now: float, with_bar: bool) -> dict[str, RenderableType]:
+        """Name of a row to what it shows of a thread's work."""
+        stage, place = work.stage, vars(work.place)
+        numbers = self.time_left.numbered(work.place)
+        rows: dict[str, RenderableType] = {}
         for kind in ("model", "dataset", "task"):
             of = " ({} of {})".format(*numbers[kind]) if kind in numbers else ""
             if place[kind]:
-                table.add_row(kind, _cell(f"{place[kind]}{of}"))
-        if stage:
-            left = stage.seconds_left(now)
-            count = Text(f"{stage.done:,} of {stage.total:,} {stage.unit}")
-            done = Table.grid(padding=(0, 1))
-            done.add_row(count, ProgressBar(stage.total, stage.done, width=24))
-            table.add_row("stage", _cell(stage.name))
-            table.add_row("done", done if self.console.width >= _ROOM_FOR_BAR else count)
-            table.add_row("speed", Text(_speed(stage.rate(now), stage.unit)))
-            table.add_row("left", Text(_duration(left)))
-        else:
-            table.add_row("stage", _cell(f"after {self._last}" if self._last else "beginning"))
-        table.add_row("device", Text(str(self._device.read())))
-        table.add_row("bad files", Text(f"{self.bad:,}"))
-        whole = self.time_left.seconds_left(self.place, stage.name if stage else "", left if stage else None)
-        about = f", {'about' if whole[1] else 'at least'} {_duration(whole[0])} left" if whole else ""
-        table.add_row("whole run", Text(f"{_duration(now - self._started)} so far{about}"))
-        return table
+                rows[kind] = _cell(f"{place[kind]}{of}")
+        if not stage:
+            return rows | {"stage": _cell(f"after {work.last_stage}" if work.last_stage else "beginning")}
+        count = Text(f"{stage.done:,} of {stage.total:,} {stage.unit}")
+        done = Table.grid(padding=(0, 1))
+        done.add_row(count, ProgressBar(stage.total, stage.done, width=24))
+        return rows | {
+            "stage": _cell(stage.name),
+            "done": done if with_bar else count,
+            "speed": Text(_speed(stage.rate(now), stage.unit)),
+            "left": Text(_duration(stage.seconds_left(now))),
+        }
+
+    def _left(self, works: Sequence[Work], now: float) -> str:
+        """How long the run takes yet, in words: as long as the slowest of what runs."""
+        left = [
+            self.time_left.seconds_left(
+                work.place, work.stage.name if work.stage else "", work.stage.seconds_left(now) if work.stage else None
+            )
+            for work in works
+        ]
+        known = [each for each in left if each]
+        if not known:
+            return ""
+        is_all = len(known) == len(left) and all(whole for _, whole in known)
+        return f", {'about' if is_all else 'at least'} {_duration(max(seconds for seconds, _ in known))} left"
 
 
 def _cell(value: object) -> Text:

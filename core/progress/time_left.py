@@ -40,12 +40,15 @@ class TimeLeft:
         In the order each model takes them.
     passes, tasks : bool
         Whether the run records clips, and whether it scores or ablates tasks.
+    at_once : int
+        Models that run side by side.
     """
 
     models: Sequence[str] = ()
     parts: Sequence[Part] = ()
     passes: bool = True
     tasks: bool = True
+    at_once: int = 1
     _per_clip: dict[tuple[str, str], float] = field(default_factory=dict)
     _per_task: dict[str, list[float]] = field(default_factory=dict)
 
@@ -88,7 +91,8 @@ class TimeLeft:
         if place.model not in self.models or place.dataset not in names:
             return None
         at = names.index(place.dataset)
-        left, known = stage_left or 0.0, stage_left is not None and place.model == self.models[-1]
+        is_last = place.model in self.models[-self.at_once :]
+        left, known = stage_left or 0.0, stage_left is not None and is_last
         pending = [(part, name) for part in self.parts[at + 1 :] for name in PASSES]
         if stage == "extract":
             pending.append((self.parts[at], "traces"))

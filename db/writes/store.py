@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._name = store_name(engine)
+        self._lock = Lock()  # threads write one after the other
 
     def register_model(self, model: ModelRecord) -> int:
         """Make a model known and return its id.
@@ -284,7 +286,7 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         """Begin a transaction; commit it, or on an error leave nothing of it."""
-        with translate_errors(self._name), self.engine.execution_options(writes=True).begin() as connection:
+        with self._lock, translate_errors(self._name), self.engine.execution_options(writes=True).begin() as connection:
             yield connection
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def curves(
     clips = Clips(task.members[part.clips], np.arange(len(part.clips)), False, 0)
     first = planted_scores(encoder.n_neurons, 5)
     orders = {"best": first, "worst": -first}
-    made = Erasure(encoder, tones, part, clips, orders, Passes(batch_size=16, rows_per_pass=64))
+    made = Erasure(encoder, tones, [part], clips, orders, Passes(batch_size=16, rows_per_pass=64))
     return made, *made.run(progress, folder)
 
 
@@ -82,3 +83,18 @@ def test_curves_are_the_same_again_and_go_on_from_what_is_there(tones: Scan, tmp
     assert passes == [], "all was there"
     pd.testing.assert_frame_equal(again, points)
     pd.testing.assert_frame_equal(areas_again, areas)
+
+
+def test_folds_are_asked_each_by_its_own_head(tones: Scan) -> None:
+    made, points, areas = curves(tones)
+    (part,) = made.parts
+    halves = [replace(part, clips=clips) for clips in np.array_split(part.clips, 2)]
+    both = replace(made, parts=halves)
+    assert both.n_passes == made.n_passes
+    same_points, same_areas = both.run()
+    pd.testing.assert_frame_equal(same_points, points, atol=1e-5)
+    pd.testing.assert_frame_equal(same_areas, areas, atol=1e-5)
+    deaf = LinearHead(np.zeros(5), np.ones(5), np.zeros((5, 5)), np.zeros(5), np.arange(5))
+    half_deaf, _ = replace(made, parts=[halves[0], replace(halves[1], head=deaf)]).run()
+    own = half_deaf["outcome"] == "total"
+    assert half_deaf.loc[own, "change"].abs().sum() < 0.9 * points.loc[own, "change"].abs().sum()

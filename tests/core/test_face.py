@@ -6,6 +6,7 @@ import io
 import re
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -84,6 +85,46 @@ def test_table_tells_where_a_run_is_at_every_moment(width: int) -> None:
         with progress.at(task="pets-kind"), progress.stage("score", 10, "steps") as update:
             assert shown(progress, width)[2] == "task pets-kind (1 of 3)"
             update(0)
+
+
+def told_by(progress: Progress, clock: Clock, model: str, seconds: float, done: int) -> list[str]:
+    """The table while a second thread is at another model's stage."""
+    with progress.at(model=model), progress.at(dataset="birds"), progress.stage("extract", 300) as update:
+        update(0)
+        clock.now += seconds
+        update(done)
+        return shown(progress, 120)
+
+
+def test_models_at_once_have_a_column_each_and_lines_with_their_names() -> None:
+    progress, clock, text = recorded(120)
+    progress.plan(["one", "second"], PARTS, ("extract",), at_once=2)
+    with progress.at(model="one"), progress.at(dataset="pets"), progress.stage("traces", 100) as update:
+        update(0)
+        clock.now = 10.0
+        update(50)
+        with ThreadPoolExecutor(1) as pool:
+            told = pool.submit(told_by, progress, clock, "second", 10.0, 100).result()
+        assert told[:3] == ["model one (1 of 2) second (2 of 2)", "dataset pets (1 of 2) birds (2 of 2)",
+                            "stage traces extract"]  # fmt: skip
+        assert told[3] == "done 50 of 100 clips 100 of 300 clips"
+        assert told[4:6] == ["speed 2.5 clips/s 10 clips/s", "left 0:00:20 0:00:20"]
+        assert told[-1] == "whole run 0:00:20 so far, at least 0:00:20 left"
+        assert shown(progress, 120)[0] == "model one (1 of 2)", "the other is done"
+        clock.now = 30.0
+        update(100)
+    assert text.getvalue().splitlines()[-2:] == [
+        "second  birds · extract: 100 clips in 10.0 s, 10 clips/s",
+        "one     pets · traces: 100 clips in 30.0 s, 3 clips/s",
+    ]
+
+
+def test_a_run_that_is_stopped_ends_at_its_next_step() -> None:
+    progress, _, _ = recorded()
+    with pytest.raises(KeyboardInterrupt), progress.stage("extract", 300) as update:
+        update(1)
+        progress.stop()
+        update(2)
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])

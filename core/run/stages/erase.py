@@ -37,7 +37,7 @@ class Erase(TaskStage):
     def key(self) -> str:
         config, task = self.study.config, self.of.task
         return self.study.key(
-            "erasure", task.scan.content_key, task.name, selection_facts(self.of)[:2], config.seed,
+            "erasure of all folds", task.scan.content_key, task.name, selection_facts(self.of)[:2], config.seed,
             config.min_test_clips, ablate_clips_for(self.study.encoder.device, config.ablate_clips),
         )  # fmt: skip
 
@@ -50,13 +50,12 @@ class Erase(TaskStage):
         study, task = self.study, self.of.task
         if not self.of.heads.parts:
             return None
-        part, *others = self.of.test_clips(study.config.min_test_clips)
-        if others:
-            study.note(f"{task.name}: erasure curves are of the first of {1 + len(others)} folds")
+        parts = self.of.test_clips(study.config.min_test_clips)
+        places = np.concatenate([part.clips for part in parts])
         groups, several = group_of_clips(task), task.attribute in task.dataset.multilabel
-        units = sampling_units(None if groups is None else groups[part.clips], len(part.clips))
-        clips = Clips(task.members[part.clips], units, several, study.config.seed)
-        erasure = Erasure(study.encoder, task.scan, part, clips, self._orders(), study.passes(task.scan))
+        units = sampling_units(None if groups is None else groups[places], len(places))
+        clips = Clips(task.members[places], units, several, study.config.seed)
+        erasure = Erasure(study.encoder, task.scan, parts, clips, self._orders(), study.passes(task.scan))
         with study.shown("erasure curves", erasure.n_passes, "passes") as update:
             points, areas = erasure.run(update, self.folder, Asker(study.ranks))
         return ErasureCurves(task.name, tuple(task.class_names), points, areas)

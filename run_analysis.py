@@ -47,7 +47,7 @@ from core.run.stages.trace import Trace
 from core.run.study import Study
 from core.run.versions import versions
 from db.connection.open import StoreError, exclusive_run, open_store, store_files_dir
-from db.reads.pipeline import specific_sets, stored_clips
+from db.reads.pipeline import dataset_folders, specific_sets
 from db.reads.study import ablation_effects
 from db.writes.store import Store
 
@@ -63,7 +63,7 @@ def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
         try:
             config, show_list, report_path, log_path = options.parse(argv)
             if show_list:
-                listing.show_list(config, progress.console)
+                listing.show_list(config, progress.console, known_folders(config.db))
                 return 0
             if report_path:
                 from dashboard.report.write import write_report  # charts and page, which a study does without
@@ -87,7 +87,7 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
     progress.begin(config.as_dict(), versions())
     encoders = load.load(ranks, config)
     progress.watch(str(encoders[0].device))
-    tasks = inputs.tasks(config, progress)
+    tasks = inputs.tasks(config, progress, known_folders(config.db))
     for line in report.shared_recordings([dataset for dataset, _ in tasks]):
         progress.warn(line)
 
@@ -97,9 +97,8 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         files = store_files_dir(config.db)
         scans = [inputs.scan_dataset(dataset, of, files, config, progress) for dataset, of in tasks]
         for scan in scans:
-            if config.limit:
-                inputs.refuse_to_lose(config, scan, stored_clips(store.engine, scan.dataset.name))
-            store.register_dataset(scan.record())
+            if replaced := store.register_dataset(scan.record(), config.replace):
+                progress.warn(f"--replace: {replaced}")
             load.hold(ranks, scan)
         data = [(scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)]
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
@@ -114,6 +113,18 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         side_by_side(lambda study: study_model(study, store, data), studies, at_once, progress.stop)
         summarise(store, config, progress, files)
     return outcome.tell_end(progress, config, studies, time.monotonic() - started)
+
+
+def known_folders(location: str) -> dict[str, str]:
+    """Folders of the datasets that a store knows, with their names there; none of a store that cannot be read yet."""
+    try:
+        engine = open_store(location, read_only=True)
+    except (StoreError, OSError):
+        return {}
+    try:
+        return dataset_folders(engine)
+    finally:
+        engine.dispose()
 
 
 def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[str]]]) -> None:

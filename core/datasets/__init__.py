@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from core.datasets import audiofolder, manifest
 from core.datasets.base import Clip, Dataset, storable
+from core.datasets.naming import apart, asked_for, renamed, telling_name
 from core.datasets.published.base import Options, Published
 from core.datasets.published.cremad import CremaD
 from core.datasets.published.esc50 import ESC50
@@ -40,52 +42,74 @@ class NothingFound(InputError):
     """No dataset in a folder."""
 
 
-def find(data_dirs: Sequence[Path], options: Options | None = None) -> list[Dataset]:
+def find(
+    data_dirs: Sequence[str | Path], options: Options | None = None, stored: Mapping[str, str] | None = None
+) -> list[Dataset]:
     """Datasets in some folders: the folder itself, else its sub-folders, else theirs.
 
     A ``manifest.csv`` goes first, then the published layouts, then a folder of class folders.
+
+    Parameters
+    ----------
+    data_dirs : sequence of str or Path
+        Folders, or ``NAME=DIR`` for the one dataset that is to have a name of the user's.
+    options : Options, optional
+    stored : mapping of str to str, optional
+        Folder to the name under which a store knows the dataset there: it keeps it.
 
     Raises
     ------
     InputError
         If a folder is missing, holds no dataset (`NothingFound`), or two datasets have one name.
     """
-    options = options or Options()
-    by_name: dict[str, Dataset] = {}
-    for folder in data_dirs:
+    options, stored = options or Options(), stored or {}
+    found: list[_Found] = []
+    for given in data_dirs:
+        name, folder = asked_for(str(given))
         if not os.path.isdir(folder):  # Path.is_dir fails where a name is too long
-            raise InputError(f"--data-dir {folder}: no such folder; give the folder that holds datasets")
+            raise InputError(f"--data-dir {given}: no such folder; give the folder that holds datasets")
         here = _below(folder, options, depth=2)
         if not here:
             raise NothingFound(
-                f"--data-dir {folder}: no dataset found; expected a published dataset as unpacked, a manifest.csv, "
+                f"--data-dir {given}: no dataset found; expected a published dataset as unpacked, a manifest.csv, "
                 "or a folder for each class, in it or in a sub-folder (--list tells what to get and where to put it)"
             )
-        for dataset in here:
-            if dataset.name in by_name:
-                raise InputError(
-                    f"two datasets are named {dataset.name}: {by_name[dataset.name].root} and "
-                    f"{dataset.root}; rename one folder or leave one out"
-                )
-            by_name[dataset.name] = dataset
-    return list(by_name.values())
+        if name and len(here) > 1:
+            raise InputError(
+                f"--data-dir {given} names one dataset, {len(here)} lie there: "
+                f"{', '.join(one.dataset.name for one in here)}; give each its own --data-dir NAME=DIR"
+            )
+        for one in here:
+            known = name or stored.get(str(one.dataset.root), "")
+            is_fixed = bool(known or one.dataset.task_names)
+            found.append(_Found(renamed(one.dataset, known) if known else one.dataset, one.place, is_fixed))
+    return apart([one.dataset for one in found], [one.place for one in found], [one.is_fixed for one in found])
 
 
-def _below(folder: Path, options: Options, depth: int, class_folders: bool = True) -> list[Dataset]:
+@dataclass(frozen=True)
+class _Found:
+    """A dataset, where it lies as that is written, and whether its name is given."""
+
+    dataset: Dataset
+    place: Path
+    is_fixed: bool = False
+
+
+def _below(folder: Path, options: Options, depth: int, class_folders: bool = True) -> list[_Found]:
     """The folder as a dataset, and what is in those of its sub-folders that are not part of it."""
-    root = folder.resolve()
+    root, name = folder.resolve(), telling_name(folder)
     if manifest.recognise(folder):
-        return [storable(manifest.read(root, options.seed))]
-    here = [storable(p.read(root, options)) for p in PUBLISHED if p.recognise(folder)]
+        return [_Found(storable(manifest.read(root, options.seed, name)), folder)]
+    here = [_Found(storable(p.read(root, options)), folder) for p in PUBLISHED if p.recognise(folder)]
     class_folders = class_folders and not here
     if class_folders and audiofolder.split_folders(folder) and audiofolder.recognise(folder):
-        return [storable(audiofolder.read(root, options.seed))]
-    taken = {clip.path.partition("/")[0] for dataset in here for clip in dataset.clips}
+        return [_Found(storable(audiofolder.read(root, options.seed, name)), folder)]
+    taken = {clip.path.partition("/")[0] for one in here for clip in one.dataset.clips}
     for inside in _sub_folders(folder) if depth else []:
         if inside.name not in taken:
             here += _below(inside, options, depth - 1, class_folders)
     if class_folders and not here and audiofolder.recognise(folder):
-        return [storable(audiofolder.read(root, options.seed))]
+        return [_Found(storable(audiofolder.read(root, options.seed, name)), folder)]
     return here
 
 

@@ -31,8 +31,8 @@ def split_folders(folder: Path) -> list[Path]:
     return [f for f in _folders(folder) if f.name.lower() in _SPLIT_NAMES]
 
 
-def read(folder: Path, seed: int = 0) -> Dataset:
-    """List the clips; audio is not opened."""
+def read(folder: Path, seed: int = 0, name: str = "") -> Dataset:
+    """List the clips; audio is not opened. By default the dataset has the folder's name."""
     every = [p for p in walk(folder, audio.EXTENSIONS | audio.NOT_READ) if 2 <= len(p.split("/")) <= 3]
     paths = [p for p in every if PurePosixPath(p).suffix.lower() in audio.EXTENSIONS]
     in_splits = [p for p in paths if len(p.split("/")) == 3 and p.split("/")[0].lower() in _SPLIT_NAMES]
@@ -45,7 +45,7 @@ def read(folder: Path, seed: int = 0) -> Dataset:
     within = {path.rpartition("/")[0] for path, *_ in entries}
     assert {split for *_, split in entries} <= set(SPLITS)
     return Dataset(
-        name=folder.resolve().name,
+        name=name or folder.resolve().name,
         root=folder.resolve(),
         attributes=("class",),
         clips=tuple(Clip(path, split, {"class": name}) for path, name, split in entries),

@@ -6,6 +6,7 @@ See `core.distributed.team`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import local
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Ranks:
     def __init__(self, rank: int = 0, world: int = 1, local_rank: int = 0, local_world: int = 1) -> None:
         self.rank, self.world, self.local_rank, self.local_world = rank, world, local_rank, local_world
         self.held: dict[tuple[str, str], Any] = {}
-        self._count = 0
+        self._here = local()  # jobs of several models may run at once, each in a thread
 
     @property
     def is_first(self) -> bool:
@@ -75,13 +76,13 @@ class Ranks:
         LostRank
             If a rank is gone.
         """
-        self._count = 0
+        self._here.count = 0
         return [job.run(self, watch or _nothing)]
 
     def count(self, n: int = 0) -> int:
         """Add to what all ranks have done of this job; returns it."""
-        self._count += n
-        return self._count
+        self._here.count = getattr(self._here, "count", 0) + n
+        return int(self._here.count)
 
     def least(self, number: int, device: Device) -> int:
         """The least of all ranks' numbers; every rank must ask."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from core.encoders.base import Batch, Encoder
 from core.errors import InputError
 
 __all__ = ["Batch", "Encoder", "known_encoders", "load_encoder"]
+
+
+_EMBEDDED = (*nano.NAMES, "nano-untrained")
 
 
 def known_encoders() -> dict[str, str]:
@@ -28,6 +32,22 @@ def known_encoders() -> dict[str, str]:
     }
 
 
+_NAME = re.compile(r"[^\s=:/\\,][^=:/\\,]*")
+
+
+def named(asked: str) -> tuple[str, str]:
+    """Name of the user's and encoder of ``NAME=MODEL``; the name is empty where only an encoder is given.
+
+    Examples
+    --------
+    >>> named("mine=hf:runs/checkpoint-500"), named("python:a=b.py")
+    (('mine', 'hf:runs/checkpoint-500'), ('', 'python:a=b.py'))
+    """
+    name, separator, encoder = asked.partition("=")
+    is_name = separator and name.strip() and ":" not in name and "/" not in name
+    return (name.strip(), encoder) if is_name else ("", asked)
+
+
 def load_encoder(
     name: str, weights: str | Path | None = None, device: str = "cpu", layout: str | None = None
 ) -> Encoder:
@@ -36,7 +56,7 @@ def load_encoder(
     Parameters
     ----------
     name : str
-        One of `known_encoders`.
+        One of `known_encoders`, or ``NAME=`` and one, to be called so.
     weights : path, optional
         A checkpoint, for encoders that need one, or in place of the embedded weights.
     device : str
@@ -49,7 +69,14 @@ def load_encoder(
     InputError
         If the name is unknown (names the nearest) or the weights do not fit.
     """
-    encoder = _load(name, weights, device, layout)
+    own_name, kind = named(name)
+    if own_name and (not _NAME.fullmatch(own_name) or not own_name.isprintable() or own_name in _EMBEDDED):
+        raise InputError(
+            f"--model {name}: '{own_name}' cannot be a name; expected one without / \\ : , and not of ours"
+        )
+    encoder = _load(kind, weights, device, layout)
+    if own_name:
+        encoder.name = own_name
     for part, tensor in encoder.module.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{name}: {part} of its weights holds values that are not finite; fetch the weights again")

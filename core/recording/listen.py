@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.encoders import load_encoder, nano
+from core.encoders import load_encoder, named, nano
 from core.encoders.base import Encoder, Padding
 from core.encoders.hooks import keep, record
 from core.encoders.untrained import untrained
@@ -189,13 +189,15 @@ def rebuild(name: str, weights_key: str, runs: Sequence[Mapping[str, Any]], devi
 
 
 def _sources(name: str, runs: Sequence[Mapping[str, Any]]) -> Iterator[_Source]:
+    trained = name.removesuffix(TWIN)
     for run in runs:
         models = run.get("models")
         weights, layout = str(run.get("weights") or ""), str(run.get("weights_config") or "")
-        for asked in map(str, models if isinstance(models, list) else []):
-            if asked == name or (_may_be(asked, name) and not name.endswith(TWIN)):
+        for given in map(str, models if isinstance(models, list) else []):
+            own_name, asked = named(given)
+            if (own_name or asked) == name or (not own_name and not name.endswith(TWIN) and _may_be(asked, name)):
                 yield _Source(asked, weights, layout)
-            elif name.endswith(TWIN) and _may_be(asked, name.removesuffix(TWIN)):
+            elif name.endswith(TWIN) and (own_name == trained if own_name else _may_be(asked, trained)):
                 yield _Source(asked, weights, layout, int(run.get("seed") or 0))
     if name in (*nano.NAMES, "nano-untrained"):
         yield _Source(name)
@@ -205,7 +207,7 @@ def _may_be(asked: str, name: str) -> bool:
     """Whether what was asked for could be a model of that name: a name tells no path."""
     family, _, which = asked.partition(":")
     if family == "hf":
-        return name == f"hf:{Path(which).name}"
+        return name.startswith("hf:") and name.endswith(Path(which).name)  # or with the folders above before it
     if family == "m2d":
         return name.partition(":")[0] == "m2d"
     if name == "nano":

@@ -108,6 +108,8 @@ class AnalysisConfig:
         Erasure curves; None = by device: not on a CPU, where they cost more than all else.
     limit : int
         At most so many clips a dataset; 0 = all.
+    replace : bool
+        Delete the store's results of datasets that have changed, or of others of the same names.
     seed : int
     """
 
@@ -149,6 +151,7 @@ class AnalysisConfig:
     refit_clips: int | None = None
     erasure: bool | None = None
     limit: int = 0
+    replace: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

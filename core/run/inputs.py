@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +16,14 @@ from core.run.config import AnalysisConfig
 from core.untrusted_text import user_path
 
 
-def tasks(config: AnalysisConfig, progress: Progress) -> list[tuple[Dataset, tuple[str, ...]]]:
-    """Datasets with the attributes to run; the embedded demo, still to be made, where no folder is given."""
-    chosen, left_out = choose_tasks(_datasets(config), config.tasks)
+def tasks(
+    config: AnalysisConfig, progress: Progress, stored: Mapping[str, str]
+) -> list[tuple[Dataset, tuple[str, ...]]]:
+    """Datasets with the attributes to run; the embedded demo, still to be made, where no folder is given.
+
+    ``stored`` are folders of datasets that the store knows, with their names there.
+    """
+    chosen, left_out = choose_tasks(datasets(config, stored), config.tasks)
     for line in left_out:
         progress.warn(f"left out: {line}")
     if not chosen:
@@ -26,11 +31,12 @@ def tasks(config: AnalysisConfig, progress: Progress) -> list[tuple[Dataset, tup
     return chosen
 
 
-def _datasets(config: AnalysisConfig) -> list[Dataset]:
+def datasets(config: AnalysisConfig, stored: Mapping[str, str]) -> list[Dataset]:
+    """Those in the folders given, else the demo's."""
     if config.data_dirs:
         evar = user_path(config.evar_dir) if config.evar_dir else None
         remap = {wrong.strip(): right.strip() for wrong, _, right in (c.partition("=") for c in config.remap)}
-        return find([user_path(d) for d in config.data_dirs], Options(config.seed, evar, remap))
+        return find(config.data_dirs, Options(config.seed, evar, remap), stored)
     return corpora.planned()
 
 
@@ -105,13 +111,3 @@ def open_log(progress: Progress, path: str, config: AnalysisConfig) -> None:
             f"--log-json {path}: cannot be written ({error.strerror or error}); give a file in a folder that exists, "
             "or - for standard output"
         ) from error
-
-
-def refuse_to_lose(config: AnalysisConfig, scan: Scan, stored: Collection[str]) -> None:
-    """A quick look with ``--limit`` does not replace the results of other clips."""
-    lost = set(stored) - {clip.path for clip in scan.dataset.clips}
-    if config.limit and lost:
-        raise InputError(
-            f"{config.shown_db} holds results of {len(stored)} clips of {scan.dataset.name}, which this "
-            f"--limit {config.limit} would replace; give --db another path for the quick look"
-        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console
 from rich.table import Table
 
@@ -9,11 +11,11 @@ from core.datasets import PUBLISHED, NothingFound, report
 from core.encoders import known_encoders
 from core.encoders.m2d import download
 from core.run.config import AnalysisConfig
-from core.run.inputs import _datasets
+from core.run.inputs import datasets as find_datasets
 
 
-def show_list(config: AnalysisConfig, console: Console) -> None:
-    """Models, datasets and tasks; nothing is computed."""
+def show_list(config: AnalysisConfig, console: Console, stored: Mapping[str, str]) -> None:
+    """Models, datasets and tasks; nothing is computed. ``stored`` as in `core.run.inputs.tasks`."""
     models = Table("model", "what it is", title="Models", title_justify="left", box=None, pad_edge=False)
     for name, line in known_encoders().items():
         models.add_row(name, line)
@@ -26,7 +28,7 @@ def show_list(config: AnalysisConfig, console: Console) -> None:
     console.print(f"their licence: {download.LICENCE}", style="dim")
     console.print("\nDatasets", style="bold")
     try:
-        datasets = _datasets(config)
+        datasets = find_datasets(config, stored)
     except NothingFound as error:
         console.print(str(error), style="yellow")
         datasets = []

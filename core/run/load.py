@@ -6,9 +6,11 @@ every number of ranks gives the same numbers.
 
 from __future__ import annotations
 
+import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -75,10 +77,40 @@ def load_encoders(config: AnalysisConfig, device: str) -> list[Encoder]:
     encoders = [
         load_encoder(name, config.weights or None, device, config.weights_config or None) for name in config.models
     ]
+    _tell_apart(config.models, encoders)
     if config.untrained:
         twins = [untrained(encoder, config.seed) for encoder in encoders if not encoder.name.endswith("-untrained")]
         encoders = list({encoder.name: encoder for encoder in [*encoders, *twins]}.values())
     return encoders
+
+
+def _tell_apart(asked: Sequence[str], encoders: Sequence[Encoder]) -> None:
+    """Encoders of one name are called by the folders above their weights, too, as many as it takes.
+
+    Raises
+    ------
+    InputError
+        If two have the same weights, or no folder tells them apart.
+    """
+    same: dict[str, list[int]] = {}
+    for i, encoder in enumerate(encoders):
+        same.setdefault(encoder.name, []).append(i)
+    for name, of_name in same.items():
+        if len(of_name) < 2:
+            continue
+        first, second, *_ = (asked[i] for i in of_name)
+        if len({encoders[i].weights_key for i in of_name}) < len(of_name):
+            raise InputError(f"--model {first} and {second} have the same weights; leave one out")
+        paths = [Path(os.path.abspath(os.path.expanduser(asked[i].partition(":")[2]))).parts[:-1] for i in of_name]
+        family, _, last = name.partition(":")
+        for n in range(1, max(map(len, paths)) + 1):
+            longer = [f"{family}:{'-'.join([*parts[-n:], last])}" for parts in paths]
+            if last and len(set(longer)) == len(longer):
+                break
+        else:
+            raise InputError(f"--model {first} and {second} are both named {name}; name one, --model NAME={second}")
+        for i, new in zip(of_name, longer, strict=True):
+            encoders[i].name = new
 
 
 def device_for(wanted: str, ranks: Ranks) -> str:

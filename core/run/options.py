@@ -114,7 +114,11 @@ def _parser() -> argparse.ArgumentParser:
         "--tasks", metavar="all|NAME,NAME", help="tasks to run; all = every task whose data is found (all)"
     )
     what.add_argument(
-        "--model", dest="models", action="append", metavar="NAME", help="encoder, repeatable (nano-ssl and nano-sl)"
+        "--model",
+        dest="models",
+        action="append",
+        metavar="[NAME=]MODEL",
+        help="encoder, which may be given a name of your own; repeatable (nano-ssl and nano-sl)",
     )
     what.add_argument(
         "--untrained",
@@ -132,8 +136,8 @@ def _parser() -> argparse.ArgumentParser:
         "--data-dir",
         dest="data_dirs",
         action="append",
-        metavar="DIR",
-        help="folder that holds datasets (or is one), repeatable (the embedded demo)",
+        metavar="[NAME=]DIR",
+        help="folder that holds datasets, or is one and may be named; repeatable (the embedded demo)",
     )
     what.add_argument(
         "--evar-dir", metavar="DIR", help="your own copy of EVAR (eval-audio-repr): its splits are used (none)"
@@ -155,6 +159,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     what.add_argument(
         "--limit", type=_whole, metavar="N", help="at most N clips a dataset, drawn evenly over classes (all)"
+    )
+    what.add_argument(
+        "--replace",
+        action="store_true",
+        default=None,
+        help="delete what the store holds of a dataset that has changed, or of another one of the same name",
     )
     what.add_argument("--list", action="store_true", help="show models, datasets and tasks that are found, and stop")
     what.add_argument("--stages", type=_commas, metavar="S,S", help=f"of {','.join(STAGES)} (all)")

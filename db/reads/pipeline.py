@@ -1,4 +1,4 @@
-"""What the pipeline itself reads back: a dataset's clips, a model's sets of class-specific neurons."""
+"""What the pipeline itself reads back: the datasets' folders, a model's sets of class-specific neurons."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from sqlalchemy.orm import aliased
 
 from core.results import SpecificSet
 from db.schema.scores import ClassSpecificNeuron, ClassTotal, ModelTask, Selection
-from db.schema.study import Clip, ClipLabel, Dataset, Model, Neuron, Task, TaskClass
+from db.schema.study import ClipLabel, Dataset, Model, Neuron, Task, TaskClass
 
 
-def stored_clips(engine: Engine, dataset: str) -> set[str]:
-    """Paths of the clips that the store holds of a dataset."""
+def dataset_folders(engine: Engine) -> dict[str, str]:
+    """Where each dataset of the store lay when it was last studied, and its name."""
     with engine.connect() as connection:
-        statement = select(Clip.path).join(Dataset, Dataset.id == Clip.dataset_id)
-        return set(connection.execute(statement.where(Dataset.name == dataset)).scalars())
+        rows = connection.execute(select(Dataset.root, Dataset.name)).all()
+    return {row.root: row.name for row in rows}
 
 
 def specific_sets(engine: Engine, model: str) -> list[SpecificSet]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from core.results import DatasetRecord, ModelRecord
 from db.connection.open import StoreError
@@ -17,8 +16,6 @@ from db.schema.sound import ActivationQuantile, ModelDataset
 from db.schema.study import Attribute, Clip, ClipLabel, Dataset, Layer, Model, Neuron, Problem, Stage, Task
 from db.writes.rows import bulk_insert, clips_of, column_names, insert_row, next_id
 from db.writes.sound import write_grids
-
-_log = logging.getLogger(__name__)
 
 
 def write_model(connection: Connection, record: ModelRecord) -> int:
@@ -41,8 +38,7 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
             return int(stored.id)
         raise StoreError(
             f"the store holds results of '{record.name}' with other weights (sha256 {stored.weights_key[:12]}..., now "
-            f"{record.weights_key[:12]}...); keep them apart with another --db, or for M2D by naming each checkpoint: "
-            "--model m2d:CHECKPOINT"
+            f"{record.weights_key[:12]}...); give this one a name of its own, --model NAME=MODEL, or another --db"
         )
     first_neuron = next_id(connection, Neuron)
     model_id = insert_row(
@@ -64,18 +60,22 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
     return model_id
 
 
-def write_dataset(connection: Connection, record: DatasetRecord) -> int:
-    """Insert, update or replace a dataset; return its id."""
+def write_dataset(connection: Connection, record: DatasetRecord, replace: bool) -> str:
+    """Insert, update or replace a dataset; return what was deleted, in words."""
     one_at_a_time(connection)
-    described = _described(Dataset, record)
-    stored = connection.execute(select(Dataset.id, Dataset.content_key).where(Dataset.name == record.name)).first()
+    described, replaced = _described(Dataset, record), ""
+    columns = select(Dataset.id, Dataset.content_key, Dataset.root).where(Dataset.name == record.name)
+    stored = connection.execute(columns).first()
     if stored is not None and stored.content_key != record.content_key:
+        held = _held(connection, stored.id)
+        if held and not replace:
+            raise StoreError(_not_the_same(record, stored.root, held))
         if others := others_at_work(connection):
             raise StoreError(
                 f"dataset {record.name} has changed, and another run ({others}) is writing to this store; "
                 "wait for it to end: results of the former clips will be deleted"
             )
-        _log.warning("dataset %s has changed since: old results deleted", record.name)
+        replaced = f"{record.name} of {stored.root} is deleted, {held}" if held else ""
         _forget_dataset(connection, stored.id)
         stored = None
     if stored is not None:
@@ -91,7 +91,35 @@ def write_dataset(connection: Connection, record: DatasetRecord) -> int:
     if problems != known:
         connection.execute(delete(Problem).where(of_dataset))
         bulk_insert(connection, Problem, problems)
-    return dataset
+    return replaced
+
+
+def _held(connection: Connection, dataset: int) -> str:
+    """What the store holds of a dataset, in words; empty where nothing was computed of it."""
+
+    def count(what: Any, *where: Any) -> int:
+        return int(connection.execute(select(func.count(what.distinct())).where(*where)).scalar_one())
+
+    n_clips = count(Clip.id, Clip.dataset_id == dataset)
+    n_tasks = count(ModelTask.task_id, ModelTask.task_id == Task.id, Task.dataset_id == dataset)
+    n_models = count(ModelDataset.model_id, ModelDataset.dataset_id == dataset)
+    if not n_models and not n_tasks:
+        return ""
+    of_models, of_tasks = (f"{n} {what}{'' if n == 1 else 's'}" for n, what in ((n_models, "model"), (n_tasks, "task")))
+    return f"{n_clips:,} clips with the results of {of_models} and {of_tasks}"
+
+
+def _not_the_same(record: DatasetRecord, root: str, held: str) -> str:
+    """Why a dataset is refused, and the ways out."""
+    if root != record.root:
+        return (
+            f"the store knows another dataset as {record.name}: {root} ({held}), now {record.root}; "
+            f"name this one, --data-dir NAME={record.root}, or give another --db, or delete the other by --replace"
+        )
+    return (
+        f"{record.name} in {root} has other clips, labels or splits than the store's ({held}, now "
+        f"{len(record.clips):,} clips); --replace deletes those results, another --db keeps them"
+    )
 
 
 def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -> None:

@@ -85,14 +85,29 @@ class Store:
             connection.execute(update(Run).where(of_it, Run.status == "running").values(status="stopped"))
             return write_model(connection, model)
 
-    def register_dataset(self, dataset: DatasetRecord) -> int:
-        """Make a dataset, its clips and labels known and return its id.
+    def register_dataset(self, dataset: DatasetRecord, replace: bool = False) -> str:
+        """Make a dataset, its clips and labels known.
 
-        The same dataset again changes nothing but its folder, descriptions and problems; other
-        content under the same name replaces it, and its old results are deleted.
+        The same dataset again changes nothing but its folder, descriptions and problems.
+
+        Parameters
+        ----------
+        dataset : DatasetRecord
+        replace : bool
+            Delete what the store holds of another dataset, or of other clips, labels or splits, under the same name.
+
+        Returns
+        -------
+        str
+            What was deleted, in words; empty if nothing was.
+
+        Raises
+        ------
+        StoreError
+            If the store holds another dataset under the same name that is not to be replaced.
         """
         with self._transaction() as connection:
-            return write_dataset(connection, dataset)
+            return write_dataset(connection, dataset, replace)
 
     def start_run(
         self,

@@ -152,7 +152,7 @@ def test_file_in_place_of_a_folder(refused: Refused) -> None:
 
 
 def test_two_datasets_of_one_name(refused: Refused, clean: Path, pets: Path) -> None:
-    assert "two datasets are named pets" in refused("--data-dir", pets)
+    assert "two datasets are named mine" in refused("--data-dir", f"mine={pets}", "--data-dir", f"mine={clean}")
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_sound_that_changes_between_the_stages_is_found_by_its_content(
     look, looked_at = scan._look, []
     monkeypatch.setattr(scan, "_look", lambda root, path, *rest: looked_at.append(path) or look(root, path, *rest))
     with clips_passed(monkeypatch) as passes:
-        assert run("--data-dir", pets, "--db", db, "--stages", "extract") == 0
+        assert run("--data-dir", pets, "--db", db, "--stages", "extract", "--replace") == 0
     # The file that is gone is asked for, too. Every clip is passed again, for counts and traces.
     assert len(looked_at) == n_looked_at + (how == "removed")
     assert sum(passes) == 2 * n_clips

@@ -138,7 +138,7 @@ def test_registering_again_updates_what_is_descriptive_only(tiny_engine: Engine)
     store = Store(tiny_engine)
     before = counts(tiny_engine)
     moved = replace(DATASET, root="/elsewhere", problems=(Problem("x", "y"), Problem("z", "y")))
-    assert store.register_dataset(moved) == 1
+    assert store.register_dataset(moved) == ""
     assert store.register_model(replace(MODEL, description="other words")) == MODEL_ID
     assert counts(tiny_engine) == {**before, "problem": 2}
     assert rows(tiny_engine, "SELECT root FROM dataset") == [("/elsewhere",)]
@@ -172,7 +172,17 @@ def test_changed_dataset_loses_its_results_and_what_classes_share(tiny_engine: E
     scores = replace(SCORES, dataset="others", task="others-animal")
     store.write_scores(1, "others/score", MODEL_ID, scores)
     clips = (*DATASET.clips, ClipRecord("new.wav", "train", 1.0, {"animal": "dog"}))
-    store.register_dataset(replace(DATASET, content_key="content-2", clips=clips))
+    changed = replace(DATASET, content_key="content-2", clips=clips)
+    before = counts(tiny_engine)
+    told = (
+        "other clips, labels or splits than the store's .3 clips with the results of 1 model and 1 task, now 4 clips."
+    )
+    with pytest.raises(StoreError, match=told + "; --replace deletes those results, another --db keeps them"):
+        store.register_dataset(changed)
+    with pytest.raises(StoreError, match=f"knows another dataset as {DATASET.name}: .*, now /bats; name this one"):
+        store.register_dataset(replace(changed, root="/bats"))
+    assert counts(tiny_engine) == before
+    assert "3 clips with the results of 1 model" in store.register_dataset(changed, replace=True)
     assert not any(store.is_done(f"tiny/{stage}") for stage in STAGES)
     assert store.is_done("others/score")
     assert rows(tiny_engine, "SELECT DISTINCT task FROM activation_probabilities") == [("others-animal",)]

@@ -11,11 +11,8 @@ from pathlib import Path, PurePosixPath
 from core.datasets import audio
 from core.datasets.base import SPLITS, Clip, Dataset
 from core.datasets.files import walk
-from core.datasets.splits import draw_splits
+from core.datasets.splits import SPLIT_WORDS, draw_splits
 from core.results import Problem
-
-_SPLIT_NAMES = {"train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid",
-                "dev": "valid", "test": "test", "testing": "test", "eval": "test"}  # fmt: skip
 
 
 def recognise(folder: Path) -> bool:
@@ -28,16 +25,16 @@ def recognise(folder: Path) -> bool:
 
 def split_folders(folder: Path) -> list[Path]:
     """Sub-folders that are named like splits."""
-    return [f for f in _folders(folder) if f.name.lower() in _SPLIT_NAMES]
+    return [f for f in _folders(folder) if f.name.lower() in SPLIT_WORDS]
 
 
 def read(folder: Path, seed: int = 0, name: str = "") -> Dataset:
     """List the clips; audio is not opened. By default the dataset has the folder's name."""
     every = [p for p in walk(folder, audio.EXTENSIONS | audio.NOT_READ) if 2 <= len(p.split("/")) <= 3]
     paths = [p for p in every if PurePosixPath(p).suffix.lower() in audio.EXTENSIONS]
-    in_splits = [p for p in paths if len(p.split("/")) == 3 and p.split("/")[0].lower() in _SPLIT_NAMES]
+    in_splits = [p for p in paths if len(p.split("/")) == 3 and p.split("/")[0].lower() in SPLIT_WORDS]
     if in_splits:
-        entries = [(p, p.split("/")[1], _SPLIT_NAMES[p.split("/")[0].lower()]) for p in in_splits]
+        entries = [(p, p.split("/")[1], SPLIT_WORDS[p.split("/")[0].lower()]) for p in in_splits]
     else:
         flat = [p for p in paths if len(p.split("/")) == 2]
         classes = [p.split("/")[0] for p in flat]

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+SPLIT_WORDS = {
+    "train": "train", "training": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid",
+    "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
+}  # fmt: skip
+"""What people call the parts of a split, in any case."""
+_FOLD = re.compile(r"fold[ _-]?0{0,3}([1-9][0-9]{0,3})")
 _SHARES = (("train", 0.70), ("valid", 0.10), ("test", 0.20))
+
+
+def split_named(text: str) -> str:
+    """``train``, ``valid``, ``test`` or ``fold N`` of how people write it; empty for anything else.
+
+    Examples
+    --------
+    >>> split_named("Validation"), split_named("dev"), split_named("Fold_03"), split_named("rain")
+    ('valid', 'valid', 'fold 3', '')
+    """
+    word = text.strip().lower()
+    fold = _FOLD.fullmatch(word)
+    return f"fold {fold[1]}" if fold else SPLIT_WORDS.get(word, "")
 
 
 def draw_splits(n_clips: int, groups: Sequence[str], seed: int) -> list[str]:

@@ -95,12 +95,12 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         store = Store(open_store(config.db))
         model_ids = [store.register_model(model_record(encoder)) for encoder in encoders]
         files = store_files_dir(config.db)
-        scans = [inputs.scan_dataset(dataset, of, files, config, progress) for dataset, of in tasks]
-        for scan in scans:
+        data = inputs.scan_all(tasks, files, config, progress)
+        left_out = tuple(progress.failures)
+        for scan, _ in data:
             if replaced := store.register_dataset(scan.record(), config.replace):
                 progress.warn(f"--replace: {replaced}")
             load.hold(ranks, scan)
-        data = [(scan, attributes) for scan, (_, attributes) in zip(scans, tasks, strict=True)]
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
         at_once = models_at_once(encoders, ranks)
         progress.plan([encoder.name for encoder in encoders], parts, config.stages, at_once)
@@ -112,7 +112,7 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         ]
         side_by_side(lambda study: study_model(study, store, data), studies, at_once, progress.stop)
         summarise(store, config, progress, files)
-    return outcome.tell_end(progress, config, studies, time.monotonic() - started)
+    return outcome.tell_end(progress, config, studies, time.monotonic() - started, left_out)
 
 
 def known_folders(location: str) -> dict[str, str]:

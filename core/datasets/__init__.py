@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from core.datasets import audiofolder, manifest
@@ -42,8 +43,15 @@ class NothingFound(InputError):
     """No dataset in a folder."""
 
 
+def _passed_on(error: InputError) -> None:
+    raise error
+
+
 def find(
-    data_dirs: Sequence[str | Path], options: Options | None = None, stored: Mapping[str, str] | None = None
+    data_dirs: Sequence[str | Path],
+    options: Options | None = None,
+    stored: Mapping[str, str] | None = None,
+    unusable: Callable[[InputError], None] = _passed_on,
 ) -> list[Dataset]:
     """Datasets in some folders: the folder itself, else its sub-folders, else theirs.
 
@@ -56,6 +64,8 @@ def find(
     options : Options, optional
     stored : mapping of str to str, optional
         Folder to the name under which a store knows the dataset there: it keeps it.
+    unusable : callable
+        Told why a dataset cannot be read, which is left out then; by default that is raised.
 
     Raises
     ------
@@ -68,8 +78,15 @@ def find(
         name, folder = asked_for(str(given))
         if not os.path.isdir(folder):  # Path.is_dir fails where a name is too long
             raise InputError(f"--data-dir {given}: no such folder; give the folder that holds datasets")
-        here = _below(folder, options, depth=2)
-        if not here:
+        n_told = 0
+
+        def tell(error: InputError) -> None:
+            nonlocal n_told
+            n_told += 1
+            unusable(error)
+
+        here = _below(folder, _Reader(options, tell), depth=2)
+        if not here and not n_told:
             raise NothingFound(
                 f"--data-dir {given}: no dataset found; expected a published dataset as unpacked, a manifest.csv, "
                 "or a folder for each class, in it or in a sub-folder (--list tells what to get and where to put it)"
@@ -95,21 +112,46 @@ class _Found:
     is_fixed: bool = False
 
 
-def _below(folder: Path, options: Options, depth: int, class_folders: bool = True) -> list[_Found]:
+@dataclass(frozen=True)
+class _Reader:
+    """Reads datasets, and tells of those that cannot be read."""
+
+    options: Options
+    unusable: Callable[[InputError], None]
+
+    def read(self, folder: Path, read: Callable[[Path], Dataset]) -> list[_Found]:
+        """The dataset in a folder; none where it cannot be read."""
+        try:
+            return [_Found(storable(read(folder.resolve())), folder)]
+        except InputError as error:
+            self.unusable(error)
+            return []
+
+    def manifest(self, folder: Path) -> list[_Found]:
+        return self.read(folder, lambda root: manifest.read(root, self.options.seed, telling_name(folder)))
+
+    def class_folders(self, folder: Path) -> list[_Found]:
+        return self.read(folder, lambda root: audiofolder.read(root, self.options.seed, telling_name(folder)))
+
+    def published(self, folder: Path) -> list[_Found]:
+        of = [published for published in PUBLISHED if published.recognise(folder)]
+        return [found for each in of for found in self.read(folder, partial(each.read, options=self.options))]
+
+
+def _below(folder: Path, reader: _Reader, depth: int, class_folders: bool = True) -> list[_Found]:
     """The folder as a dataset, and what is in those of its sub-folders that are not part of it."""
-    root, name = folder.resolve(), telling_name(folder)
     if manifest.recognise(folder):
-        return [_Found(storable(manifest.read(root, options.seed, name)), folder)]
-    here = [_Found(storable(p.read(root, options)), folder) for p in PUBLISHED if p.recognise(folder)]
+        return reader.manifest(folder)
+    here = reader.published(folder)
     class_folders = class_folders and not here
     if class_folders and audiofolder.split_folders(folder) and audiofolder.recognise(folder):
-        return [_Found(storable(audiofolder.read(root, options.seed, name)), folder)]
+        return reader.class_folders(folder)
     taken = {clip.path.partition("/")[0] for one in here for clip in one.dataset.clips}
     for inside in _sub_folders(folder) if depth else []:
         if inside.name not in taken:
-            here += _below(inside, options, depth - 1, class_folders)
+            here += _below(inside, reader, depth - 1, class_folders)
     if class_folders and not here and audiofolder.recognise(folder):
-        return [_Found(storable(audiofolder.read(root, options.seed, name)), folder)]
+        return reader.class_folders(folder)
     return here
 
 

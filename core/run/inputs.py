@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from core.datasets import Dataset, InputError, choose_tasks, find, report
@@ -23,7 +24,7 @@ def tasks(
 
     ``stored`` are folders of datasets that the store knows, with their names there.
     """
-    chosen, left_out = choose_tasks(datasets(config, stored), config.tasks)
+    chosen, left_out = choose_tasks(datasets(config, stored, partial(leave_out, config, progress)), config.tasks)
     for line in left_out:
         progress.warn(f"left out: {line}")
     if not chosen:
@@ -31,13 +32,60 @@ def tasks(
     return chosen
 
 
-def datasets(config: AnalysisConfig, stored: Mapping[str, str]) -> list[Dataset]:
-    """Those in the folders given, else the demo's."""
+def leave_out(config: AnalysisConfig, progress: Progress, error: InputError) -> None:
+    """A dataset that cannot be used is told and left out, the others run; with ``--strict`` it ends the run."""
+    if config.strict:
+        raise error
+    progress.fail(f"left out: {error}")
+
+
+def datasets(
+    config: AnalysisConfig, stored: Mapping[str, str], unusable: Callable[[InputError], None]
+) -> list[Dataset]:
+    """Those in the folders given, else the demo's.
+
+    Raises
+    ------
+    InputError
+        If none of them can be used.
+    """
     if config.data_dirs:
         evar = user_path(config.evar_dir) if config.evar_dir else None
         remap = {wrong.strip(): right.strip() for wrong, _, right in (c.partition("=") for c in config.remap)}
-        return find(config.data_dirs, Options(config.seed, evar, remap), stored)
+        errors: list[InputError] = []
+        found = find(config.data_dirs, Options(config.seed, evar, remap), stored, errors.append)
+        if errors and not found:
+            raise errors[0]
+        for error in errors:
+            unusable(error)
+        return found
     return corpora.planned()
+
+
+def scan_all(
+    tasks: Sequence[tuple[Dataset, Sequence[str]]], files: Path, config: AnalysisConfig, progress: Progress
+) -> list[tuple[Scan, Sequence[str]]]:
+    """Look at every dataset's files; one without a usable clip is left out.
+
+    Raises
+    ------
+    InputError
+        If none of them can be used.
+    """
+    scans: list[tuple[Scan, Sequence[str]]] = []
+    errors: list[InputError] = []
+    for dataset, attributes in tasks:
+        try:
+            scans.append((scan_dataset(dataset, attributes, files, config, progress), attributes))
+        except InputError as error:
+            errors.append(error)
+            if config.strict:
+                raise
+    if not scans:
+        raise errors[0]
+    for unusable in errors:
+        leave_out(config, progress, unusable)
+    return scans
 
 
 def scan_dataset(

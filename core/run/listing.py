@@ -28,7 +28,9 @@ def show_list(config: AnalysisConfig, console: Console, stored: Mapping[str, str
     console.print(f"their licence: {download.LICENCE}", style="dim")
     console.print("\nDatasets", style="bold")
     try:
-        datasets = find_datasets(config, stored)
+        datasets = find_datasets(
+            config, stored, lambda error: console.print(f"cannot be used: {error}", style="yellow")
+        )
     except NothingFound as error:
         console.print(str(error), style="yellow")
         datasets = []

@@ -73,10 +73,15 @@ def together(notes: Sequence[str]) -> list[str]:
     return [f"{', '.join(of)}: {message}" if of else message for message, of in names.items()]
 
 
-def tell_end(progress: Progress, config: AnalysisConfig, studies: Sequence[Tally], seconds: float) -> int:
-    """Say what was left out, what failed and how to look at the rest; returns the exit code."""
+def tell_end(
+    progress: Progress, config: AnalysisConfig, studies: Sequence[Tally], seconds: float, left_out: Sequence[str] = ()
+) -> int:
+    """Say what was left out, what failed and how to look at the rest; returns the exit code.
+
+    ``left_out`` are datasets that could not be used.
+    """
     notes = together([note for study in studies for note in study.notes])
-    failures = [failure for study in studies for failure in study.failures]
+    failures = [*left_out, *(failure for study in studies for failure in study.failures)]
     progress.print()
     for note in notes:
         progress.print(note, "yellow")

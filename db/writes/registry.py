@@ -60,7 +60,7 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
     return model_id
 
 
-def write_dataset(connection: Connection, record: DatasetRecord, replace: bool) -> str:
+def write_dataset(connection: Connection, record: DatasetRecord, replace: bool = False) -> str:
     """Insert, update or replace a dataset; return what was deleted, in words."""
     one_at_a_time(connection)
     described, replaced = _described(Dataset, record), ""

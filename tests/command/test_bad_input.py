@@ -163,15 +163,15 @@ def test_two_datasets_of_one_name(refused: Refused, clean: Path, pets: Path) -> 
         (b"file,kind\na.wav,low,more\n", "cannot be read as UTF-8 CSV"),
         (b'file,kind\n"a.wav,low\n', "cannot be read as UTF-8 CSV"),
         (b"path,kind\na.wav,low\n", "has no column 'file' (found: path, kind)"),
-        (b"file;kind\na.wav;low\n", "has no column 'file' (found: file;kind)"),
+        (b"file|kind\na.wav|low\n", "has no column 'file' (found: file|kind)"),
         (b"file,split\na.wav,train\n", "has no attribute column"),
         (b"file,kind,kind\na.wav,low,high\n", "has the column 'kind' twice"),
         (b"file,,kind\na.wav,x,low\n", "has a column without a name"),
         (b"file,kind\n", "lists no usable clip"),
-        (b"file,split,kind\na.wav,training,low\n", "lists no usable clip"),
+        (b"file,split,kind\na.wav,held-out,low\n", "has the split 'held-out'; expected train"),
         (b"file,kind\nnone.wav,low\nno.wav,high\n", "no usable clip; first reason: file not found"),
     ],
-    ids=["empty", "no UTF-8", "long row", "open quote", "no file column", "semicolons", "no attribute",
+    ids=["empty", "no UTF-8", "long row", "open quote", "no file column", "bars", "no attribute",
          "column twice", "nameless column", "no row", "wrong split", "no file"],
 )  # fmt: skip
 def test_bad_manifest_is_told_with_its_path(refused: Refused, tmp_path: Path, content: bytes, told: str) -> None:
@@ -212,22 +212,23 @@ def test_bad_files_are_left_out_by_name_and_the_rest_goes_on(
         "link.wav": "leaves the dataset's folder through a link",
         "loop.wav": "is a link that leads nowhere",
         "../outside.wav": "leaves the dataset's folder",
-        str(outside): "leaves the dataset's folder",
-        "000.flac": "is listed twice; only the first row counts",
+        str(outside): "is an absolute path; give paths relative to the folder",
     }
     rows = read_manifest(pets)
     more = [{"file": file, "split": "train", "kind": "low", "hand": "left"} for file in expected]
+    again = rows[0]
     nameless = {"file": "", "split": "train", "kind": "low", "hand": "left"}
-    wrong_split = {"file": "001.wav", "split": "dev", "kind": "low", "hand": "left"}
-    write_manifest(pets, [*more[:-1], *rows, more[-1], nameless, wrong_split])
+    wrong_split = {"file": "001.wav", "split": "held-out", "kind": "low", "hand": "left"}
+    write_manifest(pets, [*more[:-1], *rows, more[-1], again, nameless, wrong_split])
     told = went_on(pets, tmp_path / "atlas.db", capsys=capsys)
-    assert "and 12 more, all in " in told
+    assert "and 11 more, all in " in told
+    assert "1 rows say again what another says; they count once" in told
     found = problems(tmp_path / "atlas.db")
     for file, reason in expected.items():
         assert reason in found.pop(file), file
     assert found == {
-        f"manifest.csv line {len(rows) + len(more) + 2}": "has no file name",
-        "001.wav": "has the split 'dev'; expected train, valid or test, or in all rows fold 1, fold 2 and so on",
+        f"manifest.csv line {len(rows) + len(more) + 3}": "has no file name",
+        "001.wav": "has the split 'held-out'; expected train, valid or test, or in all rows fold 1, fold 2 and so on",
     }
     assert query(tmp_path / "atlas.db", "SELECT COUNT(*) FROM clip") == [(24,)]
     before = tables(tmp_path / "atlas.db")

@@ -104,7 +104,10 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
         at_once = models_at_once(encoders, ranks)
         progress.plan([encoder.name for encoder in encoders], parts, config.stages, at_once)
-        if message := disk_space.ask(config, encoders, data, files):
+        message, is_short = disk_space.ask(config, encoders, data, files)
+        if is_short:
+            progress.warn(message)
+        elif message:
             progress.print(message, "dim")
         studies = [
             Study(config, progress, store, files, encoder, model_id, ranks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import unicodedata
@@ -11,6 +12,10 @@ _HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, halves of characters, separators of lines and paragraphs."""
 _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Turn the direction of writing, so that a line reads otherwise than it is."""
+
+
+_LONGEST_NAME, _KEPT_OF_NAME = 100, 40
+"""Bytes of a name that becomes part of a path (most systems take 255), characters that a longer one keeps."""
 
 
 def harmless(text: str, kept: str = "\n\t") -> str:
@@ -30,6 +35,14 @@ def harmless(text: str, kept: str = "\n\t") -> str:
 def one_line(text: str) -> str:
     """The same in one line: ends of lines become spaces."""
     return harmless(" ".join(text.splitlines()), kept="\t")
+
+
+def as_file_name(name: str) -> str:
+    """A name as part of a path: itself where every system takes it, else shortened, with a hash that keeps it apart."""
+    plain = re.sub(r"[^\w .,+=@()\[\]-]", "_", name)
+    if plain == name and len(name.encode()) <= _LONGEST_NAME and name.strip(". ") == name:
+        return name
+    return f"{plain.strip('. ')[:_KEPT_OF_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def is_storable(text: str) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from core.datasets import audiofolder, manifest
+from core.datasets import audio, audiofolder, manifest
 from core.datasets.base import Clip, Dataset, storable
+from core.datasets.files import walk
 from core.datasets.naming import apart, asked_for, renamed, telling_name
 from core.datasets.published.base import Options, Published
 from core.datasets.published.cremad import CremaD
@@ -87,10 +88,7 @@ def find(
 
         here = _below(folder, _Reader(options, tell), depth=2)
         if not here and not n_told:
-            raise NothingFound(
-                f"--data-dir {given}: no dataset found; expected a published dataset as unpacked, a manifest.csv, "
-                "or a folder for each class, in it or in a sub-folder (--list tells what to get and where to put it)"
-            )
+            raise NothingFound(f"--data-dir {given}: {_why_nothing(folder)}")
         if name and len(here) > 1:
             raise InputError(
                 f"--data-dir {given} names one dataset, {len(here)} lie there: "
@@ -99,6 +97,9 @@ def find(
         for one in here:
             known = name or stored.get(str(one.dataset.root), "")
             is_fixed = bool(known or one.dataset.task_names)
+            if one is here[-1] and (loose := _loose(folder, {each.dataset.root for each in here})):
+                told = audiofolder.not_taken(loose, f"in {folder} beside its datasets")
+                one = replace(one, dataset=replace(one.dataset, unexpected=(*one.dataset.unexpected, *told)))
             found.append(_Found(renamed(one.dataset, known) if known else one.dataset, one.place, is_fixed))
     return apart([one.dataset for one in found], [one.place for one in found], [one.is_fixed for one in found])
 
@@ -131,7 +132,11 @@ class _Reader:
         return self.read(folder, lambda root: manifest.read(root, self.options.seed, telling_name(folder)))
 
     def class_folders(self, folder: Path) -> list[_Found]:
-        return self.read(folder, lambda root: audiofolder.read(root, self.options.seed, telling_name(folder)))
+        """The folder as one of class folders; none where it is none, or its folders may be folds."""
+        found = audiofolder.layout(folder)
+        if not found or (found.may_be_folds and not self.options.classes_are_folders):
+            return []
+        return self.read(folder, lambda root: audiofolder.read(root, found, self.options.seed, telling_name(folder)))
 
     def published(self, folder: Path) -> list[_Found]:
         of = [published for published in PUBLISHED if published.recognise(folder)]
@@ -144,15 +149,48 @@ def _below(folder: Path, reader: _Reader, depth: int, class_folders: bool = True
         return reader.manifest(folder)
     here = reader.published(folder)
     class_folders = class_folders and not here
-    if class_folders and audiofolder.split_folders(folder) and audiofolder.recognise(folder):
+    found = audiofolder.layout(folder) if class_folders else None
+    if found and any(split for _, split in found.parts):
         return reader.class_folders(folder)
     taken = {clip.path.partition("/")[0] for one in here for clip in one.dataset.clips}
     for inside in _sub_folders(folder) if depth else []:
         if inside.name not in taken:
             here += _below(inside, reader, depth - 1, class_folders)
-    if class_folders and not here and audiofolder.recognise(folder):
+    if class_folders and not here:
         return reader.class_folders(folder)
     return here
+
+
+def _why_nothing(folder: Path) -> str:
+    """Why no dataset was found in a folder, and the next step."""
+    found = audiofolder.layout(folder)
+    if found and found.may_be_folds:
+        names = ", ".join(found.classes[:3]) + (", ..." if len(found.classes) > 3 else "")
+        known = [published.lacks for published in PUBLISHED if published.is_without_its_table(found.classes)]
+        return (
+            f"its folders ({names}) look like folds or parts of a download, not like classes; "
+            + (f"this may be {known[0]}; " if known else "")
+            + "if they are classes, --classes-are-folders; else write a manifest.csv with a row a file"
+        )
+    sounds = list(walk(folder, audio.EXTENSIONS | audio.NOT_READ))
+    lying = f"{len(sounds):,} sound files, {sounds[0]} the first" if sounds else "no sound file"
+    return (
+        f"no dataset found ({lying}); expected a published dataset as unpacked, a manifest.csv, or a folder for each "
+        "of two classes or more, in it or in a sub-folder (--list tells what to get and where to put it)"
+    )
+
+
+def _loose(folder: Path, roots: Collection[Path]) -> list[str]:
+    """Sound in a folder that is in none of its datasets."""
+    loose = []
+    for place, inside, files in os.walk(folder):
+        if Path(place).resolve() in roots:
+            inside.clear()
+            continue
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
+        sounds = (f for f in sorted(files) if Path(f).suffix.lower() in audio.EXTENSIONS and not f.startswith("."))
+        loose += [os.path.relpath(os.path.join(place, file), folder) for file in sounds]
+    return loose
 
 
 def _sub_folders(folder: Path) -> list[Path]:
@@ -192,8 +230,8 @@ def choose_tasks(datasets: Sequence[Dataset], wanted: str) -> tuple[list[tuple[D
             left_out += [f"{dataset.task(a)}: {reasons[a]}" for a in asked if reasons[a]]
             chosen.append((dataset, tuple(a for a in asked if not reasons[a])))
         return [(d, attributes) for d, attributes in chosen if attributes], left_out
-    names = [name.strip() for name in wanted.split(",") if name.strip()]
     known = [task for dataset in datasets for task in dataset.tasks()]
+    names = _names(wanted, known)
     if not names:
         raise InputError(f"--tasks is empty; expected 'all' or some of {', '.join(known)}")
     for name in names:
@@ -207,6 +245,21 @@ def choose_tasks(datasets: Sequence[Dataset], wanted: str) -> tuple[list[tuple[D
             if reason := _nothing_to_tell(dataset, attribute):
                 raise InputError(f"{dataset.task(attribute)}: {reason}; leave it out of --tasks")
     return [(d, attributes) for d, attributes in chosen if attributes], []
+
+
+def _names(wanted: str, known: Collection[str]) -> list[str]:
+    """Task names with commas between them; one that is known may hold commas itself."""
+    parts, at, names = _parts(wanted), 0, []
+    with_commas = {_parts(name): name for name in known if "," in name}
+    while at < len(parts):
+        end = next((e for e in range(len(parts), at + 1, -1) if parts[at:e] in with_commas), at + 1)
+        names.append(with_commas.get(parts[at:end], parts[at]))
+        at = end
+    return [name for name in names if name]
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
 
 
 def _nothing_to_tell(dataset: Dataset, attribute: str) -> str:

@@ -1,7 +1,7 @@
 """Audio file -> mono float32 waveform at the model's rate. Every bad file is found here.
 
-soundfile decodes; torchaudio resamples (windowed sinc, Hann). Channels are averaged, nothing else is
-done to the samples: no level change, no trimming.
+soundfile decodes; torchaudio resamples (windowed sinc, Hann), or where the rates have hardly a common factor SciPy
+(polyphase, Kaiser). Channels are averaged, nothing else is done to the samples: no level change, no trimming.
 """
 
 from __future__ import annotations
@@ -19,11 +19,16 @@ import soundfile
 import torch
 import torchaudio
 from numpy.typing import NDArray
+from scipy.signal import resample_poly
 
 from core.datasets.files import LFS_POINTER
 
-EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".au"})
-NOT_READ = frozenset({".m4a", ".mp4", ".aac", ".wma", ".opus", ".amr", ".webm", ".ape"})
+EXTENSIONS = frozenset(
+    (".wav", ".wave", ".bwf", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc",
+     ".au", ".snd", ".caf", ".sph", ".nist", ".voc")
+)  # fmt: skip
+"""Of what libsndfile reads; it looks into a file and not at its name, so a manifest may list others."""
+NOT_READ = frozenset({".m4a", ".mp4", ".aac", ".wma", ".amr", ".webm", ".ape"})
 """Sound that is told of where it lies among files that are read."""
 MOST_VALUES = 1 << 29
 """Samples of all channels of a file, and of the mono sound at any rate: 1.5 hours of stereo at 48 kHz, 2 GiB."""
@@ -32,7 +37,9 @@ RATES = (100, 10_000_000)
 LOUDEST = 2.0**31
 """Beyond full scale of any whole number; larger ones (floating point files hold any) have no finite power."""
 _LARGEST_KERNEL = 12_000_000
-"""Numbers in a resampling kernel; rates with hardly a common factor (44,099 Hz) would take gigabytes and seconds."""
+"""Numbers in torchaudio's kernel; of rates with hardly a common factor (44,099 Hz) it would take gigabytes."""
+_LARGEST_FACTOR = 500_000
+"""Of SciPy's, whose filter has 20 numbers for each."""
 _UNKNOWN_LENGTH = 0x7FFF_F000
 _ENDS = 1 << 16
 """Bytes at either end of a file in which its header lies, and what tells its length."""
@@ -71,7 +78,7 @@ def load(path: Path, sample_rate: int) -> NDArray[np.float32]:
     with _reasons(path), soundfile.SoundFile(path) as file:
         rate = file.samplerate
         _check_header(path, file.frames, file.channels, rate)
-        samples = file.read(dtype="float32", always_2d=True)
+        samples = file.read(file.frames, dtype="float32", always_2d=True)  # some codecs cannot tell where they end
     if samples.shape[0] == 0:
         raise BadAudio("holds no samples")
     missing = _missing_bytes(path)
@@ -92,16 +99,21 @@ def resample(mono: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[
     Raises
     ------
     BadAudio
-        If the two rates have no common factor to speak of, or nothing or too much is left.
+        If nothing or too much is left, or the file's rate is odd and beyond 500 kHz.
     """
     if rate == sample_rate:
         return mono
     if len(mono) * sample_rate > MOST_VALUES * rate:
         raise BadAudio(f"would have more than {MOST_VALUES:,} samples at {sample_rate} Hz; cut it, or check its rate")
+    factor = gcd(rate, sample_rate)
+    resampled: NDArray[np.float32]
     # What can be brought to the 16 kHz of the scan can be brought to any multiple of them.
-    if rate * min(sample_rate, 16_000) > _LARGEST_KERNEL * gcd(rate, sample_rate) ** 2:
+    if rate * min(sample_rate, 16_000) <= _LARGEST_KERNEL * factor**2:
+        resampled = torchaudio.functional.resample(torch.from_numpy(mono), rate, sample_rate).numpy()
+    elif rate <= _LARGEST_FACTOR * factor:
+        resampled = resample_poly(mono, sample_rate // factor, rate // factor).astype(np.float32)
+    else:
         raise BadAudio(f"has {rate} Hz, which cannot be resampled to {sample_rate} Hz; convert it first")
-    resampled: NDArray[np.float32] = torchaudio.functional.resample(torch.from_numpy(mono), rate, sample_rate).numpy()
     if not len(resampled):
         raise BadAudio(f"holds no samples after resampling from {rate} Hz")
     return resampled

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from core.datasets import audio
+from core.datasets.audiofolder import not_taken
 from core.datasets.base import SPLITS, Clip, Dataset
 from core.datasets.files import refuse_nul, walk
 from core.datasets.splits import split_named
@@ -83,9 +84,16 @@ def read(
         licence=licence,
         multilabel=multilabel,
         notes=(*notes, *rows.notes),
+        unexpected=_not_listed(folder, rows),
         drawn=None if "split" in table.columns else (attributes[0], seed),
     )
     return dataset.drawn_again()
+
+
+def _not_listed(folder: Path, rows: _Rows) -> tuple[str, ...]:
+    """Sound below the folder that no row names."""
+    named = {clip.path for clip in rows.clips} | {problem.path for problem in rows.problems}
+    return not_taken([path for path in walk(folder, audio.EXTENSIONS) if path not in named], f"in no row of {FILE}")
 
 
 @dataclass

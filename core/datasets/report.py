@@ -14,6 +14,7 @@ from core.datasets.base import Dataset
 from core.datasets.files import cache_folder
 from core.datasets.scan import Scan
 from core.results import Problem
+from core.untrusted_text import as_file_name, one_line
 
 LOOKED_AT = 500
 """Headers read for an estimate of a dataset's hours."""
@@ -32,7 +33,7 @@ def summary(dataset: Dataset, hours: str = "") -> list[str]:
         sizes = dataset.sizes(attribute)
         if sizes:
             lines.append(f"  {dataset.task(attribute)}: {len(sizes):,} classes, {_sizes(sizes)}")
-    return lines
+    return [one_line(line) for line in lines]
 
 
 def _split_order(name: str) -> tuple[int, int, str]:
@@ -87,7 +88,7 @@ def write_problems(problems: Sequence[Problem], path: Path) -> None:
 
 def listed_problems(dataset: Dataset) -> list[str]:
     """The first few problems of a dataset that is only listed; all in the user's cache where they are more."""
-    path = cache_folder() / "reports" / f"{dataset.name}.csv"
+    path = cache_folder() / "reports" / f"{as_file_name(dataset.name)}.csv"
     many = len(dataset.problems) > SHOWN
     try:
         write_problems(dataset.problems if many else (), path)

@@ -13,7 +13,8 @@ def mlp_projections(blocks: Sequence[nn.Module], widths: int | Sequence[int], n_
     """The MLP output projection of each transformer block, in order.
 
     In a block of width w it is the one linear layer h -> w (h other than w) for which the block also
-    holds the way there, w -> h, or w -> 2h where gate and value come from one layer.
+    holds the way there, w -> h, or w -> 2h where gate and value come from one layer. Of several it is the one
+    that is wider than w: adapters are narrower.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ def _projection(block: nn.Module, width: int, number: int) -> nn.Linear:
         for m in linears.values()
         if m.out_features == width != m.in_features and {m.in_features, 2 * m.in_features} & outputs
     ]
+    if len(projections) > 1:
+        projections = [m for m in projections if m.in_features > width] or projections
     if len(projections) != 1:
         held = ", ".join(f"{name} {m.in_features}->{m.out_features}" for name, m in linears.items())
         raise InputError(

@@ -36,6 +36,7 @@ from core.encoders.base import Encoder, Padding
 from core.encoders.hooks import Counts
 from core.errors import InputError
 from core.files import BYTES_AT_ONCE
+from core.untrusted_text import as_file_name
 
 MATRICES = ("positive", "total", "tokens", "embeddings")
 
@@ -98,7 +99,7 @@ def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: P
 
 def folder_of(encoder: Encoder, scan: Scan, store_files: Path, padding: Padding, precision: str) -> Path:
     """Where the matrices lie."""
-    name = f"{scan.dataset.name}-{key(encoder, scan, padding, precision)[:12]}"
+    name = f"{as_file_name(scan.dataset.name)}-{key(encoder, scan, padding, precision)[:12]}"
     return store_files / "activations" / re.sub(r"[^\w.-]", "_", encoder.name) / name
 
 

@@ -108,6 +108,8 @@ class AnalysisConfig:
         Erasure curves; None = by device: not on a CPU, where they cost more than all else.
     limit : int
         At most so many clips a dataset; 0 = all.
+    classes_are_folders : bool
+        Folders that are named like folds or parts of a download are classes.
     replace : bool
         Delete the store's results of datasets that have changed, or of others of the same names.
     seed : int
@@ -152,6 +154,7 @@ class AnalysisConfig:
     erasure: bool | None = None
     limit: int = 0
     replace: bool = False
+    classes_are_folders: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

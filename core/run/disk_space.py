@@ -69,9 +69,7 @@ def needed(
     if not missing:
         return Need()
     n_clips, n_classes = len(scan.dataset.clips), [len(scan.dataset.classes(a)) for a in attributes]
-    kept = min(N_TOP_CLIPS + N_MIDDLE + N_SILENT, n_clips)
-    traces = encoder.n_neurons * kept * most_tokens(encoder, scan, config.padding)
-    traces *= "extract" in config.stages
+    traces = encoder.n_neurons * _kept_tokens(encoder, scan, config) * ("extract" in config.stages)
     scores = STORE_BYTES * encoder.n_neurons * sum(n_classes) * ("score" in config.stages)
     return Need(
         matrices=sum(n_bytes(*shape) for shape in missing.values()) + n_bytes((n_clips, len(MATRICES)), np.uint32),
@@ -79,6 +77,16 @@ def needed(
         answers=max((_answers(config, encoder, Task(scan, a)) for a in attributes), default=0),
         store=scores + traces if _is_file(config.db) else 0,  # which keeps the traces, compressed
     )
+
+
+def _kept_tokens(encoder: Encoder, scan: Scan, config: AnalysisConfig) -> int:
+    """Tokens of the clips that a neuron keeps, if it keeps the longest; by their share of the longest one's."""
+    kept = min(N_TOP_CLIPS + N_MIDDLE + N_SILENT, len(scan.dataset.clips))
+    most = most_tokens(encoder, scan, config.padding)
+    if scan.unit_seconds:
+        return kept * most
+    seconds = np.sort(scan.files["seconds"].to_numpy(dtype=np.float64))[-kept:]
+    return int(np.ceil(most * seconds / seconds[-1]).sum())
 
 
 def _answers(config: AnalysisConfig, encoder: Encoder, task: Task) -> int:
@@ -106,13 +114,19 @@ def ask(
     encoders: Sequence[Encoder],
     data: Sequence[tuple[Scan, Sequence[str]]],
     files: Path,
-) -> str:
+) -> tuple[str, bool]:
     """What a study will need of the disk and what is free, in words; empty where everything is there.
+
+    Returns
+    -------
+    message : str
+    is_short : bool
+        Whether that is less than is free. All but the matrices are estimates, so it is no reason to stop.
 
     Raises
     ------
     InputError
-        If it has too little.
+        If there is no room for the matrices alone, whose size is known.
     """
     precision = "float32" if config.precision == "auto" else config.precision
     needs = [needed(config, encoder, *of, precision, files) for encoder in encoders for of in data]
@@ -123,10 +137,15 @@ def ask(
         sum(n.store for n in needs),
     )
     if not need.matrices:
-        return ""
+        return "", False
     place = next(folder for folder in (files, *files.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
     message = f"disk: {need} needed, {size(free)} free in {place}"
-    if need.total > free:
+    if need.matrices > free:
         raise InputError(f"{message}; free some, give --db a path on a larger disk, or take fewer clips with --limit")
-    return message
+    if need.total <= free:
+        return message, False
+    return (
+        f"{message}; all but the matrices is a guess: the run goes on, and keeps what is finished if it fills up",
+        True,
+    )

@@ -14,7 +14,7 @@ from core.datasets.published.base import Options
 from core.datasets.scan import Scan, scan
 from core.progress.progress import Progress
 from core.run.config import AnalysisConfig
-from core.untrusted_text import user_path
+from core.untrusted_text import as_file_name, user_path
 
 
 def tasks(
@@ -53,7 +53,9 @@ def datasets(
         evar = user_path(config.evar_dir) if config.evar_dir else None
         remap = {wrong.strip(): right.strip() for wrong, _, right in (c.partition("=") for c in config.remap)}
         errors: list[InputError] = []
-        found = find(config.data_dirs, Options(config.seed, evar, remap), stored, errors.append)
+        found = find(
+            config.data_dirs, Options(config.seed, evar, remap, config.classes_are_folders), stored, errors.append
+        )
         if errors and not found:
             raise errors[0]
         for error in errors:
@@ -97,13 +99,13 @@ def scan_dataset(
     if config.limit:
         dataset = dataset.only(draw_evenly(dataset, attributes, config.limit, config.seed))
     with progress.at(dataset=dataset.name), progress.stage("files", len(dataset.clips)) as update:
-        scanned = scan(dataset, files / "scans" / f"{dataset.name}.csv", config.workers, update)
+        scanned = scan(dataset, files / "scans" / f"{as_file_name(dataset.name)}.csv", config.workers, update)
     if config.length == "unit":
         scanned = replace(scanned, unit_seconds=dataset.unit_seconds)
     if config.shuffle_labels:
         scanned = replace(scanned, dataset=shuffled_labels(scanned.dataset, config.seed))
     with progress.at(dataset=dataset.name):
-        tell_of(scanned, files / "reports" / f"{dataset.name}.csv", config, progress)
+        tell_of(scanned, files / "reports" / f"{as_file_name(dataset.name)}.csv", config, progress)
     if not scanned.dataset.clips:
         raise InputError(
             f"{dataset.name} in {dataset.root} has no usable clip; first reason: {scanned.problems[0].reason}"

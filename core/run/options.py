@@ -140,6 +140,12 @@ def _parser() -> argparse.ArgumentParser:
         help="folder that holds datasets, or is one and may be named; repeatable (the embedded demo)",
     )
     what.add_argument(
+        "--classes-are-folders",
+        action="store_true",
+        default=None,
+        help="take folders for classes though they are named like folds, parts or numbered buckets",
+    )
+    what.add_argument(
         "--evar-dir", metavar="DIR", help="your own copy of EVAR (eval-audio-repr): its splits are used (none)"
     )
     what.add_argument(

@@ -289,7 +289,7 @@ def test_disk_that_is_really_full(
     assert told.count("\n") == 1
     assert "needed, 0." in told and "MB free in" in told
     assert not list(db.with_suffix(".files").rglob("done.npy"))
-    monkeypatch.setattr("core.run.disk_space.ask", lambda *_: "")  # another program may take what was free
+    monkeypatch.setattr("core.run.disk_space.ask", lambda *_: ("", False))  # another program may take what was free
     leave_free(db, 50_000)
     assert run(*arguments) == 1
     told = capsys.readouterr().err

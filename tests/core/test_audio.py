@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from core.datasets.audio import BadAudio, load, seconds
+from core.datasets.audio import EXTENSIONS, BadAudio, load, seconds
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_bad_file_has_its_reason(tmp_path: Path, read: object, content: bytes | 
         (np.zeros(0), 16_000, "^holds no samples$"),
         (np.array([0.0, np.nan]), 16_000, "^holds NaN or infinite samples$"),
         (np.array([0.0, np.inf]), 16_000, "^holds NaN or infinite samples$"),
-        (np.zeros(100), 44_099, "^has 44099 Hz, which cannot be resampled to 16000 Hz; convert it first$"),
+        (np.zeros(100), 9_999_991, "^has 9999991 Hz, which cannot be resampled to 16000 Hz; convert it first$"),
     ],
 )
 def test_bad_samples_have_their_reason(tmp_path: Path, samples: np.ndarray, rate: int, reason: str) -> None:
@@ -94,3 +94,30 @@ def test_wave_file_that_is_cut_off_is_told_and_one_of_unknown_length_is_read(
     else:
         with pytest.raises(BadAudio, match="is cut off: 268,433,458 bytes"):
             load(tmp_path / "a.wav", 16_000)
+
+
+@pytest.mark.parametrize("rate", [11_025, 22_254, 44_056, 44_099, 47_999, 384_001])
+def test_a_tone_of_any_rate_is_the_same_tone(tmp_path: Path, rate: int) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(rate) / rate)
+    soundfile.write(tmp_path / "a.wav", tone, rate, subtype="FLOAT")
+    read = load(tmp_path / "a.wav", 16_000)
+    expected = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000)
+    assert len(read) == 16_000
+    np.testing.assert_allclose(read[500:-500], expected[500:-500], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("a.wav", {"subtype": "GSM610"}), ("a.au", {"subtype": "G721_32"}), ("a.wav", {"subtype": "IMA_ADPCM"}),
+        ("a.opus", {"format": "OGG", "subtype": "OPUS"}), ("a.caf", {}), ("a.w64", {}),
+        ("a.voc", {"subtype": "PCM_16"}), ("a.sph", {"format": "NIST"}), ("a.aifc", {"format": "AIFF"}),
+    ],
+)  # fmt: skip
+def test_what_libsndfile_reads_is_read(tmp_path: Path, name: str, how: dict[str, str]) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 300 * np.arange(8_000) / 8_000)
+    soundfile.write(tmp_path / name, tone, 8_000, **how)
+    read = load(tmp_path / name, 8_000)
+    assert 8_000 <= len(read) <= 8_600
+    assert np.corrcoef(read[:8_000], tone)[0, 1] > 0.9 or how.get("subtype") == "OPUS"
+    assert Path(name).suffix in EXTENSIONS

@@ -12,6 +12,7 @@ from core.datasets import Clip, Dataset, InputError, choose_tasks, find
 from core.datasets.base import draw_evenly, natural_order
 from core.datasets.manifest import read, recognise
 from core.datasets.splits import draw_splits
+from core.untrusted_text import as_file_name
 
 
 def folder_with(tmp_path: Path, manifest: str, encoding: str = "utf-8") -> Path:
@@ -190,3 +191,31 @@ def test_unknown_task_names_the_nearest_or_all() -> None:
         choose_tasks([PETS, BIRDS], "birds,pets-knd")
     with pytest.raises(InputError, match=r"unknown task 'qqq'; known are pets-kind, pets-name, pets-place, birds"):
         choose_tasks([PETS, BIRDS], "qqq")
+
+
+def test_tasks_whose_names_hold_commas_can_be_asked_for(tmp_path: Path) -> None:
+    rows = "".join(f"{i}.wav,{'ab'[i % 2]},{'cd'[i % 2]},{'ef'[i % 2]}\n" for i in range(12))
+    folder = folder_with(tmp_path, f'file,"emotion, intensity",emotion,intensity\n{rows}')
+    datasets = [read(folder)]
+
+    def chosen(wanted: str) -> tuple[str, ...]:
+        return choose_tasks(datasets, wanted)[0][0][1]
+
+    assert chosen("pets-emotion, intensity") == ("emotion, intensity",)
+    assert chosen("pets-emotion,intensity") == ("emotion, intensity",)
+    assert chosen("pets-intensity, pets-emotion") == ("emotion", "intensity")
+    assert chosen("pets-emotion,pets-emotion, intensity") == ("emotion, intensity", "emotion")
+    with pytest.raises(InputError, match="unknown task 'intensity'"):
+        chosen("pets-intensity,intensity")
+
+
+@pytest.mark.parametrize("name", ["pets", "my pets", "Vögel (2)", "a.b-c_d"])
+def test_a_plain_name_is_a_file_name(name: str) -> None:
+    assert as_file_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["L" + "o" * 248, "ö" * 60, "a/b", "a:b", "..", "", "a\nb", "pets.", " x"])
+def test_other_names_are_shortened_and_kept_apart(name: str) -> None:
+    short = as_file_name(name)
+    assert len(short.encode()) < 120 and "/" not in short and "\n" not in short and short.strip(". ") == short
+    assert short != as_file_name(name + "x")

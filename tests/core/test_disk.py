@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,12 +43,25 @@ def test_need_is_what_extraction_then_takes(tones: Scan, tmp_path: Path) -> None
     made = activations.open_activations(encoder, tones, tmp_path, config.padding, "float32")
     on_disk = sum(f.stat().st_size for f in made.folder.iterdir())
     assert need.matrices <= on_disk <= need.matrices + 6 * 128, "headers of six files"
-    assert need.traces == encoder.n_neurons * 14 * activations.most_tokens(encoder, tones, config.padding)
+    seconds = sorted(tones.files["seconds"])[-14:]
+    most = activations.most_tokens(encoder, tones, config.padding)
+    assert need.traces == encoder.n_neurons * sum(math.ceil(most * s / seconds[-1]) for s in seconds)
     assert need.answers > 0 and need.store > need.traces
     assert need.total == need.matrices + need.store + max(need.traces, need.answers)
     again = disk_space.needed(config, encoder, tones, tones.dataset.attributes, "float32", tmp_path)
     assert again == disk_space.Need(), "the matrices are there"
-    assert disk_space.ask(config, [encoder], [(tones, ("tone",))], tmp_path) == ""
+    assert disk_space.ask(config, [encoder], [(tones, ("tone",))], tmp_path) == ("", False)
+
+
+def test_one_long_clip_among_short_ones_is_asked_for_once(tones: Scan, tmp_path: Path) -> None:
+    encoder, config = load_encoder("nano-ssl"), AnalysisConfig()
+    seconds = tones.files["seconds"].where(tones.files.index != tones.files.index[0], 1800.0)
+    long = replace(tones, files=tones.files.assign(seconds=seconds))
+    whole, mixed = (
+        disk_space.needed(config, encoder, scanned, ("tone",), "float32", tmp_path).traces
+        for scanned in (replace(tones, files=tones.files.assign(seconds=1800.0)), long)
+    )
+    assert whole / 14 < mixed < whole / 10
 
 
 def test_too_little_is_told_with_numbers(tones: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,8 +69,11 @@ def test_too_little_is_told_with_numbers(tones: Scan, tmp_path: Path, monkeypatc
     need = disk_space.needed(AnalysisConfig(), encoder, *data[0], "float32", tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", free_of(need.total))
     told = disk_space.ask(AnalysisConfig(), [encoder], data, tmp_path / "not" / "there")
-    assert told == f"disk: {need} needed, {disk_space.size(need.total)} free in {tmp_path}"
+    assert told == (f"disk: {need} needed, {disk_space.size(need.total)} free in {tmp_path}", False)
     monkeypatch.setattr(shutil, "disk_usage", free_of(need.total - 1))
+    told, is_short = disk_space.ask(AnalysisConfig(), [encoder], data, tmp_path)
+    assert is_short and told.endswith("the run goes on, and keeps what is finished if it fills up")
+    monkeypatch.setattr(shutil, "disk_usage", free_of(need.matrices - 1))
     with pytest.raises(InputError, match=r"disk: .* \(matrices .*\) needed, .* free in .*; free some, give --db"):
         disk_space.ask(AnalysisConfig(), [encoder], data, tmp_path)
     on_server = disk_space.needed(

@@ -143,6 +143,7 @@ MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "whisper": whisper,
     "wav2vec2": wav2vec2,
     "wav2vec2-large": lambda: wav2vec2(**LARGE),
+    "wav2vec2-adapters": lambda: wav2vec2(adapter_attn_dim=16, **LARGE),
     "hubert": lambda: wav2vec2(hf.HubertModel, do_normalize=False),
     "hubert-large": lambda: wav2vec2(hf.HubertModel, **LARGE),
     "wavlm": lambda: wav2vec2(hf.WavLMModel, num_buckets=32, max_bucket_distance=50),

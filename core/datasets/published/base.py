@@ -7,6 +7,7 @@ reporting are here and in `core.datasets.files`.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,11 +32,14 @@ class Options:
         The user's own EVAR folder (holds ``evar/metadata`` and ``evar/predefined``, or is that ``evar`` folder).
     remap : mapping of str to str
         Corrections of labels that are wrong in the published metadata, for instance ``{"Norway": "France"}``.
+    classes_are_folders : bool
+        Whether folders that are named like folds or parts are classes.
     """
 
     seed: int = 0
     evar_dir: Path | None = None
     remap: Mapping[str, str] = field(default_factory=dict)
+    classes_are_folders: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,10 @@ class Published(ABC):
         The paper's, where it differs from 0.01.
     multilabel : tuple of str
         Attributes of which a clip may have several values, held with commas between them.
+    folders : str
+        Regular expression of folders that hold its sound and are no classes; empty where its folders are classes.
+    lacks : str
+        What it is without its table, and where that is, for who has the sound alone.
     """
 
     name: ClassVar[str]
@@ -113,6 +121,13 @@ class Published(ABC):
     unit_seconds: ClassVar[float | None] = None
     entropy_rate: ClassVar[float | None] = None
     multilabel: ClassVar[tuple[str, ...]] = ()
+    folders: ClassVar[str] = ""
+    lacks: ClassVar[str] = ""
+
+    @classmethod
+    def is_without_its_table(cls, folders: Sequence[str]) -> bool:
+        """Whether folders are named like those of this dataset's sound."""
+        return bool(cls.folders) and all(re.fullmatch(cls.folders, name) for name in folders)
 
     @abstractmethod
     def recognise(self, folder: Path) -> bool:

@@ -35,6 +35,8 @@ class FSD50K(Published):
     licence = "CC BY 4.0 as a whole; each clip its own (CC0, CC BY, CC BY-NC, Sampling+)"
     size = "about 34 GB of audio when unpacked"
     place = "FSD50K/{FSD50K.dev_audio, FSD50K.eval_audio}/*.wav and FSD50K/FSD50K.ground_truth/{dev,eval}.csv"
+    folders = r"FSD50K\.(dev|eval)_audio"
+    lacks = "FSD50K without FSD50K.ground_truth/, an archive of its own beside the sound's"
     tasks = {"label": "fsd50k"}
     groups = ("freesound_id",)
     multilabel = ("label",)

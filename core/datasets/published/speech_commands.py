@@ -49,7 +49,7 @@ class SpeechCommands(Published):
         )
 
     def listing(self, root: Path, options: Options) -> Listing:
-        listed = {path: split for split, name in LISTS.items() for path in read_lines(root / name)}
+        listed = {path.removeprefix("./"): s for s, name in LISTS.items() for path in read_lines(root / name)}
         clips, problems = [], []
         for folder in sorted(entry.name for entry in root.iterdir() if entry.is_dir() and entry.name[0].islower()):
             for name in walk(root / folder):

@@ -35,6 +35,8 @@ class UrbanSound8K(Published):
     licence = "not known; see the source"
     size = "about 6 GB"
     place = "UrbanSound8K/{audio/fold1 to fold10/*.wav, metadata/UrbanSound8K.csv}"
+    folders = "fold([1-9]|10)"
+    lacks = "UrbanSound8K without metadata/UrbanSound8K.csv, which is in its archive"
     tasks = {"class": "us8k", "salience": "us8k-salience"}
     groups = ("freesound_id",)
     n_clips = 8732

@@ -82,7 +82,8 @@ class WaveformEncoder(HuggingFaceEncoder):
         self.n_features = int(config.hidden_size)
         self.do_normalize = bool(extractor.do_normalize)
         self.norm_last = bool(getattr(config, "do_stable_layer_norm", False))
-        self.ends_with_mlp = self.norm_last
+        has_adapters = getattr(config, "adapter_attn_dim", None) is not None  # behind the MLP
+        self.ends_with_mlp = self.norm_last and not has_adapters
         self.hop, self.window = 1, 1  # samples from token to token, and that one is made of
         for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
             self.window += (kernel - 1) * self.hop

@@ -144,7 +144,7 @@ def test_typo_is_told_before_the_demo_makes_any_sound(
 def test_folder_without_dataset(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "empty" / "sub").mkdir(parents=True)
     told = refused(data=tmp_path / "empty")
-    assert "empty: no dataset found; expected a published dataset as unpacked, a manifest.csv, or a folder" in told
+    assert "empty: no dataset found (no sound file); expected a published dataset as unpacked, a manifest.csv" in told
 
 
 def test_file_in_place_of_a_folder(refused: Refused) -> None:

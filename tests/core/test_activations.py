@@ -218,7 +218,7 @@ def test_what_bfloat16_changes_is_told(encoder: Encoder, pets: Scan) -> None:
         r"pets: in bfloat16 ([\d.]+)% of the counts of 12 clips differ from float32, by ([\d.]+)% of all .*tokens", told
     )
     assert found
-    assert 0 < float(found[2]) < float(found[1]) < 60
+    assert 0 < float(found[2]) <= float(found[1]) + 0.05 < 60, "of clips of one token both are the same, one rounded"
     assert "0.0% of the counts" in changed_by_precision(encoder, pets, "exclude", "float32")
 
 

@@ -49,7 +49,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """Runs the command over a dataset that no file describes; returns the store."""
 
     def stored(dataset: Dataset, *arguments: object) -> Path:
-        monkeypatch.setattr(inputs, "_datasets", lambda config: [dataset])
+        monkeypatch.setattr(inputs, "datasets", lambda *_: [dataset])
         assert run("--data-dir", dataset.root, "--db", tmp_path / "atlas.db", *arguments) == 0
         return tmp_path / "atlas.db"
 

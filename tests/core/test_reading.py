@@ -144,7 +144,7 @@ def test_hung_file_is_left_out_by_the_scan_and_looked_at_again_the_next_time(
     fewer = without(pets, "007.wav", tmp_path / "fewer" / "pets")
     assert run("--data-dir", fewer, "--db", tmp_path / "fewer.db", *EXTRACT) == 0
     assert results(db) == results(tmp_path / "fewer.db")
-    assert run("--data-dir", pets, "--db", db, *EXTRACT) == 0
+    assert run("--data-dir", pets, "--db", db, *EXTRACT, "--replace") == 0
     assert query(db, "SELECT COUNT(*) FROM problem") == [(0,)]
     assert query(db, "SELECT COUNT(*) FROM clip") == [(12,)]
 

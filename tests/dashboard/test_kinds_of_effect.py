@@ -115,6 +115,7 @@ def test_where_the_interval_of_the_mean_holds_0_the_classes_are_told_and_not_the
         "**Without its 1 % of neurons (mad) it hangs on the class: of 6 classes 2 lose and 1 gains in logit on their "
         "own clips beyond all other clips; on average −0.01 (95 % interval over classes −"
     )
+    assert "The logit changes by −0.50 on all *other* clips, a shift." in told
     assert told.split("**")[1].endswith(").") and "holds for" not in told.split("**")[1]
     rows["q_value"] = rows["q_value"].where(rows["target"] != "c", 0.6)
     assert "of 6 classes 2 lose and none gain in logit" in verdict(pd.concat([rows, shift]))

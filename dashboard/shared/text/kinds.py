@@ -339,6 +339,8 @@ def _shifted(selective: Mapping[Any, Any], shift: Mapping[Any, Any]) -> str:
     if pd.isna(mean):
         return ""
     other = f"{number(mean, '+z.2f')} on all *other* clips"
+    if selective["low"] < 0 < selective["high"]:
+        return f"The logit changes by {other}{', a shift' if shift['n_hold'] else ''}."
     if not shift["n_hold"] or mean * selective["mean"] <= 0:
         return f"It is no shift of all clips alike ({other})."
     much = "Most" if abs(mean) > abs(selective["mean"]) else "The lesser part"

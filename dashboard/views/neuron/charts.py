@@ -17,6 +17,8 @@ MOST_NUMBERED = 24
 """With more bars than this, lifts stand in the tooltips only: there is no room above the bars."""
 _TASK_PIXELS = 180
 """That names of tasks may take."""
+_SELECTOR_PIXELS = 190
+"""That names of selectors may take."""
 
 
 def class_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
@@ -177,7 +179,9 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
         "selector:N",
         title=None,
         sort=None,
-        axis=alt.Axis(labelLimit=190, labelOverlap=False, labelFlush=False, grid=True, ticks=False, domain=False),
+        axis=alt.Axis(
+            labelLimit=_SELECTOR_PIXELS, labelOverlap=False, labelFlush=False, grid=True, ticks=False, domain=False
+        ),
     )
     x = alt.X(
         "percentile:Q",
@@ -197,7 +201,7 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
             y=y,
             yOffset=alt.YOffset("class_name:N", sort=classes),
             color=alt.Color(
-                "class_name:N", legend=kinds_legend(classes),
+                "class_name:N", legend=kinds_legend(classes, beside=_SELECTOR_PIXELS),
                 scale=alt.Scale(domain=classes, range=colours),
             ),
             shape=alt.Shape("class_name:N", sort=classes, legend=None),
@@ -233,7 +237,9 @@ def interval_chart(rows: pd.DataFrame, title: str) -> alt.TopLevelLayerSpec:
         axis=alt.Axis(labelLimit=170, labelOverlap=False, labelFlush=False, grid=False, ticks=False, domain=False),
     )
     color = alt.Color(
-        "status:N", scale=alt.Scale(domain=names, range=[MODEL_COLOURS[0], NULL_COLOUR]), legend=kinds_legend(names)
+        "status:N",
+        scale=alt.Scale(domain=names, range=[MODEL_COLOURS[0], NULL_COLOUR]),
+        legend=kinds_legend(names, beside=170),
     )
     base = alt.Chart(shown).encode(
         y=y,

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from core.datasets import audio, audiofolder, manifest
+from core.datasets import audio, audiofolder, manifest, metadata
 from core.datasets.base import Clip, Dataset, storable
 from core.datasets.files import walk
 from core.datasets.naming import apart, asked_for, renamed, telling_name
@@ -131,6 +131,9 @@ class _Reader:
     def manifest(self, folder: Path) -> list[_Found]:
         return self.read(folder, lambda root: manifest.read(root, self.options.seed, telling_name(folder)))
 
+    def metadata(self, folder: Path) -> list[_Found]:
+        return self.read(folder, lambda root: metadata.read(root, self.options.seed, telling_name(folder)))
+
     def class_folders(self, folder: Path) -> list[_Found]:
         """The folder as one of class folders; none where it is none, or its folders may be folds."""
         found = audiofolder.layout(folder)
@@ -147,6 +150,8 @@ def _below(folder: Path, reader: _Reader, depth: int, class_folders: bool = True
     """The folder as a dataset, and what is in those of its sub-folders that are not part of it."""
     if manifest.recognise(folder):
         return reader.manifest(folder)
+    if metadata.recognise(folder):
+        return reader.metadata(folder)
     here = reader.published(folder)
     class_folders = class_folders and not here
     found = audiofolder.layout(folder) if class_folders else None

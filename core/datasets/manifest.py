@@ -1,37 +1,17 @@
 """Any folder with a ``manifest.csv``: columns ``file``, ``split`` (may be absent), attributes.
 
-Read as people write it: UTF-8 or UTF-16, a comma, a semicolon or a tab between cells, ``Split`` and ``Validation`` in
-any case, several labels a clip as several rows or with ``|`` between them. What is read otherwise than it is written is
-told. An empty cell means that the clip has no label for that attribute. Paths are relative to the folder and may not
-leave it.
+See `core.datasets.tables` for how it is read.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
-import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 
-import pandas as pd
-
-from core.datasets import audio
-from core.datasets.audiofolder import not_taken
-from core.datasets.base import SPLITS, Clip, Dataset
-from core.datasets.files import refuse_nul, walk
-from core.datasets.splits import split_named
-from core.errors import InputError
-from core.results import Problem
+from core.datasets import tables
+from core.datasets.base import Dataset
 
 FILE = "manifest.csv"
-MOST_COLUMNS = 1_000
-LONGEST_CELL = 10_000
-_RESERVED = ("file", "split")
-_BETWEEN_CELLS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-_BETWEEN_LABELS = "|"
 
 
 def recognise(folder: Path) -> bool:
@@ -40,12 +20,7 @@ def recognise(folder: Path) -> bool:
 
 
 def read(
-    folder: Path,
-    seed: int = 0,
-    name: str | None = None,
-    description: str = "",
-    source: str = "",
-    licence: str = "",
+    folder: Path, seed: int = 0, name: str = "", description: str = "", source: str = "", licence: str = ""
 ) -> Dataset:
     """Read the manifest; audio is not opened.
 
@@ -64,237 +39,5 @@ def read(
     InputError
         If the file cannot be read, lacks the column ``file``, has no attribute or no usable row.
     """
-    path = folder / FILE
-    table, notes = _table(path)
-    attributes = tuple(c for c in table.columns if c not in _RESERVED)
-    rows = _Rows.of(folder, table, attributes)
-    if not rows.clips:
-        raise InputError(f"{path} lists no usable clip{rows.first_reason}; expected one row a clip with its file name")
-    _check_not_mixed(path, {clip.split for clip in rows.clips})
-    multilabel = rows.multilabel(path, attributes)
-    dataset = Dataset(
-        name=name or folder.resolve().name,
-        root=folder.resolve(),
-        attributes=attributes,
-        clips=tuple(rows.clips),
-        problems=tuple(rows.problems),
-        split_origin="manifest" if "split" in table.columns else "ours",
-        description=description,
-        source=source,
-        licence=licence,
-        multilabel=multilabel,
-        notes=(*notes, *rows.notes),
-        unexpected=_not_listed(folder, rows),
-        drawn=None if "split" in table.columns else (attributes[0], seed),
-    )
-    return dataset.drawn_again()
-
-
-def _not_listed(folder: Path, rows: _Rows) -> tuple[str, ...]:
-    """Sound below the folder that no row names."""
-    named = {clip.path for clip in rows.clips} | {problem.path for problem in rows.problems}
-    return not_taken([path for path in walk(folder, audio.EXTENSIONS) if path not in named], f"in no row of {FILE}")
-
-
-@dataclass
-class _Rows:
-    """What the rows of a table come to."""
-
-    clips: list[Clip] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, folder: Path, table: pd.DataFrame, attributes: Sequence[str]) -> _Rows:
-        rows = cls()
-        names = _Names(folder)
-        splits = table["split"].tolist() if "split" in table.columns else ["train"] * len(table)
-        labels = table[list(attributes)].to_dict("records")
-        kept: dict[str, int] = {}
-        words: dict[str, str] = {}
-        n_joined = n_again = 0
-        for number, (written, word, of_row) in enumerate(zip(table["file"], splits, labels, strict=True)):
-            split = split_named(word)
-            if reason := _wrong(written, word, split):
-                rows.problems.append(Problem(written.strip() or f"{FILE} line {number + 2}", reason))
-                continue
-            words.update({word: split} if word != split else {})
-            file = names.on_disk(written)
-            clip = Clip(file, split, {str(k): v for k, v in of_row.items() if v})
-            if file not in kept:
-                kept[file] = len(rows.clips)
-                rows.clips.append(clip)
-            elif rows.clips[kept[file]].split != split:
-                rows.problems.append(Problem(file, f"is in {split}, too; its first row counts", left_out=False))
-            else:
-                is_again = clip.labels == rows.clips[kept[file]].labels
-                n_again, n_joined = n_again + is_again, n_joined + (not is_again)
-                rows.clips[kept[file]] = _joined(rows.clips[kept[file]], clip)
-        if words:
-            read_as = ", ".join(f"{word!r} as {split}" for word, split in words.items())
-            rows.notes.append(f"{FILE}: of its splits {read_as} are read")
-        if n_joined:
-            rows.notes.append(f"{FILE}: {n_joined} rows give a file that has a row already further labels")
-        if n_again:
-            rows.notes.append(f"{FILE}: {n_again} rows say again what another says; they count once")
-        rows.notes += names.notes()
-        return rows
-
-    @property
-    def first_reason(self) -> str:
-        """Why nothing is left, by the first row."""
-        first = self.problems[0] if self.problems else None
-        return f": of {len(self.problems)} rows the first ({first.path}) {first.reason}" if first else ""
-
-    def multilabel(self, path: Path, attributes: Sequence[str]) -> tuple[str, ...]:
-        """Attributes of which clips have several labels, which are held with commas between them from here on."""
-        several = tuple(a for a in attributes if any(_BETWEEN_LABELS in clip.labels.get(a, "") for clip in self.clips))
-        for attribute in several:
-            if any("," in clip.labels.get(attribute, "") for clip in self.clips):
-                raise InputError(
-                    f"{path}: labels of '{attribute}' hold commas, and some clips have several labels with "
-                    f"{_BETWEEN_LABELS} between them; write those labels without commas"
-                )
-            self.notes.append(f"{FILE}: clips may have several labels of {attribute}")
-        self.clips = [_with_commas(clip, several) for clip in self.clips] if several else self.clips
-        return several
-
-
-def _joined(clip: Clip, other: Clip) -> Clip:
-    """A clip with the labels of a second row of it."""
-    labels = dict(clip.labels)
-    for attribute, value in other.labels.items():
-        if value not in labels.get(attribute, "").split(_BETWEEN_LABELS):
-            labels[attribute] = _BETWEEN_LABELS.join(filter(None, [labels.get(attribute, ""), value]))
-    return Clip(clip.path, clip.split, labels)
-
-
-def _with_commas(clip: Clip, several: Sequence[str]) -> Clip:
-    labels = dict(clip.labels)
-    for attribute in several:
-        if attribute in labels:
-            parts = (part.strip() for part in labels[attribute].split(_BETWEEN_LABELS))
-            labels[attribute] = ",".join(dict.fromkeys(part for part in parts if part))
-    return Clip(clip.path, clip.split, labels)
-
-
-class _Names:
-    """Files by their names in the table: as written where there is such a file, else as one that differs in form alone.
-
-    Blanks at the ends, backslashes for slashes, and letters with accents as one character or two make no difference.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._found: list[tuple[str, str]] = []
-        self._index: dict[str, str] | None = None
-
-    def on_disk(self, written: str) -> str:
-        """Path below the folder; one that is nowhere comes back with slashes, to be told as missing."""
-        if (self._folder / written).is_file():
-            return written
-        if self._index is None:
-            self._index = {_plain(path): path for path in walk(self._folder, audio.EXTENSIONS | audio.NOT_READ)}
-        found = self._index.get(_plain(written))
-        if found is None:
-            return written.strip().replace("\\", "/")
-        self._found.append((written, found))
-        return found
-
-    def notes(self) -> list[str]:
-        if not self._found:
-            return []
-        written, found = self._found[0]
-        return [
-            f"{FILE}: {len(self._found)} names are spelt otherwise on disk (first {written!r}, a file {found!r}): taken"
-        ]
-
-
-def _plain(name: str) -> str:
-    """A name without what makes no difference."""
-    parts = unicodedata.normalize("NFC", name).replace("\\", "/").split("/")
-    return "/".join(part.strip() for part in parts)
-
-
-def _check_not_mixed(path: Path, splits: set[str]) -> None:
-    folds = sorted(splits - set(SPLITS))
-    if folds and len(folds) < len(splits):
-        raise InputError(
-            f"{path} has both {folds[0]} and {min(splits & set(SPLITS))} in the column 'split'; give all rows train, "
-            "valid or test, or all rows fold 1, fold 2 and so on"
-        )
-
-
-def _table(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """The cells as text, a column each, stripped but for ``file``; columns without a name or a cell are dropped."""
-    cells, notes = _cells(path)
-    stripped = cells.apply(lambda column: column.str.strip())
-    longest = max((len(cell) for name in stripped for cell in stripped[name]), default=0)
-    if longest > LONGEST_CELL:
-        raise InputError(
-            f"{path} has a cell of {longest:,} characters; at most {LONGEST_CELL:,} are read. Is a quote not closed?"
-        )
-    used = (stripped != "").any()
-    names = [name.lower() if name.lower() in _RESERVED else name for name in stripped.loc[:, used].iloc[0]]
-    notes += [
-        f"{FILE}: the column {name!r} is read as '{name.lower()}'"
-        for name in stripped.loc[:, used].iloc[0]
-        if name not in names
-    ]
-    table = stripped.loc[:, used].iloc[1:].set_axis(names, axis="columns")
-    for name in table.columns[(table.columns == "") | table.columns.duplicated()]:
-        wrong = f"the column '{name}' twice" if name else "a column without a name"
-        raise InputError(f"{path} has {wrong}; give each column one name")
-    if "file" not in table.columns:
-        raise InputError(
-            f"{path} has no column 'file' (found: {', '.join(table.columns)}); "
-            "add one with each clip's path relative to the folder"
-        )
-    if set(table.columns) <= set(_RESERVED):
-        raise InputError(f"{path} has no attribute column; add one column for each thing to ask about")
-    as_written = cells.loc[:, used].iloc[1:].set_axis(names, axis="columns")["file"]
-    return table.assign(file=as_written.where(table["file"] != "", "")), notes
-
-
-def _cells(path: Path) -> tuple[pd.DataFrame, list[str]]:
-    """All cells as they are written, the header's too; and what was made out of the file's form."""
-    try:
-        content = path.read_bytes()
-        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        if not is_utf16:
-            refuse_nul(path)
-        text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
-        header = next(csv.reader(io.StringIO(text, newline="")), [])
-        first_line = text.splitlines()[0] if text else ""
-        between = max(_BETWEEN_CELLS, key=lambda c: (_names_a_file(first_line, c), c == ","))
-        n_columns = len(header if between == "," else first_line.split(between))
-        if n_columns > MOST_COLUMNS:
-            raise InputError(f"{path} has {n_columns:,} columns; at most {MOST_COLUMNS:,} are read")
-        # The header is read as a row: pandas would give nameless and repeated columns names of its own.
-        cells = pd.read_csv(io.StringIO(text, newline=""), dtype=str, header=None, keep_default_na=False, sep=between)
-    except InputError:
-        raise
-    except (OSError, ValueError, OverflowError, MemoryError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as UTF-8 CSV ({str(error).strip()})") from error
-    notes = [f"{FILE} is read as UTF-16"] if is_utf16 else []
-    notes += [f"{FILE} is read with {_BETWEEN_CELLS[between]} between cells"] if between != "," else []
-    return cells.fillna(""), notes
-
-
-def _names_a_file(header: str, between: str) -> bool:
-    return "file" in (cell.strip(' "').lower() for cell in header.split(between))
-
-
-def _wrong(written: str, word: str, split: str) -> str:
-    pure = PurePosixPath(written.strip().replace("\\", "/"))
-    if not written.strip():
-        return "has no file name"
-    if "://" in written:
-        return "is an address on the net; fetch the files, and give their paths relative to the folder"
-    if pure.is_absolute():
-        return "is an absolute path; give paths relative to the folder"
-    if ".." in pure.parts:
-        return "leaves the dataset's folder"
-    if not split:
-        return f"has the split '{word}'; expected train, valid or test, or in all rows fold 1, fold 2 and so on"
-    return ""
+    found = tables.dataset(folder, tables.read(folder / FILE), seed, name or folder.resolve().name)
+    return replace(found, description=description, source=source, licence=licence)

@@ -50,7 +50,7 @@ def test_a_fault_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     once = TARGETS["manifests"](tmp_path, 0)
     with pytest.raises(fuzz_outcome.NotOneLine):
         fuzz_outcome.refused("one\ntwo")
-    monkeypatch.setattr("core.datasets.manifest._wrong", lambda *_: 1 / 0)
+    monkeypatch.setattr("core.datasets.tables._wrong", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         for number in range(20):
             once(number)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from core.datasets import find
 from core.datasets.base import Dataset
 from core.datasets.manifest import read
 from core.datasets.splits import split_named
@@ -131,3 +132,61 @@ def test_a_backslash_is_a_slash_where_no_file_is_named_with_it(tmp_path: Path) -
 def test_a_table_without_a_usable_row_says_why(tmp_path: Path, file: str, split: str, told: str) -> None:
     with pytest.raises(InputError, match=rf"lists no usable clip: of 2 rows the first .*{told}"):
         dataset(tmp_path / "pets", ["file,split,kind", f"{file},{split},cat", f"{file},{split},dog"])
+
+
+def audiofolder(folder: Path, tables: dict[str, str]) -> Dataset:
+    """A folder with these tables, read as what it is found to be."""
+    for name, content in tables.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    (found,) = find([folder])
+    return found
+
+
+def test_an_audiofolder_of_one_table(tmp_path: Path) -> None:
+    lines = [
+        '{"file_name": "data/a.wav", "label": "cat", "take": 1, "tags": ["x", "y"], "box": {"x": 1}}',
+        '{"file_name": "data/b.wav", "label": "dog", "take": 2, "tags": ["y"], "note": null}',
+    ]
+    found = audiofolder(tmp_path / "pets", {"metadata.jsonl": "\n".join(lines) + "\n"})
+    assert [clip.path for clip in found.clips] == ["data/a.wav", "data/b.wav"]
+    assert [dict(clip.labels) for clip in found.clips] == [
+        {"label": "cat", "take": "1", "tags": "x,y"}, {"label": "dog", "take": "2", "tags": "y"},
+    ]  # fmt: skip
+    assert found.multilabel == ("tags",) and found.split_origin == "ours"
+    assert found.notes[0] == "metadata.jsonl: box left out, neither text nor number"
+    assert found.description == "a Hugging Face audiofolder"
+
+
+def test_an_audiofolder_with_a_table_a_split(tmp_path: Path) -> None:
+    rows = "file_name,label\n0.wav,cat\n1.wav,dog\n"
+    found = audiofolder(tmp_path / "pets", {f"{part}/metadata.csv": rows for part in ("train", "validation", "test")})
+    assert {(clip.path, clip.split) for clip in found.clips} == {
+        (f"{part}/{i}.wav", split)
+        for part, split in (("train", "train"), ("validation", "valid"), ("test", "test"))
+        for i in (0, 1)
+    }
+    assert found.attributes == ("label",) and found.split_origin == "manifest"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("metadata.csv", "file_name\na.wav\n", "has no attribute column"),
+        ("metadata.jsonl", '{"file_name": "a.wav"}\n', "has no attribute; add a key for each thing to ask about"),
+        ("metadata.jsonl", '{"file_name": "a.wav", "label": "x"}\n{"label": "x"}\n', "line 2 is no JSON object with a"),
+        ("metadata.jsonl", '{"file_name": "a.wav", "label": "x"}\n{"file', r"cannot be read as JSON lines \(line 2"),
+        ("metadata.jsonl", '{"file_name": "../a.wav", "label": "x"}\n', "the first .* leaves the dataset's folder"),
+    ],
+)
+def test_a_bad_table_of_an_audiofolder_says_why(tmp_path: Path, name: str, content: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        audiofolder(tmp_path / "pets", {name: content})
+
+
+def test_a_table_without_file_names_makes_no_audiofolder(tmp_path: Path) -> None:
+    for kind in ("cat", "dog"):
+        (tmp_path / "pets" / kind).mkdir(parents=True)
+        (tmp_path / "pets" / kind / "a.wav").touch()
+    found = audiofolder(tmp_path / "pets", {"metadata.csv": "id,age\n1,2\n"})
+    assert found.description == "a folder for each class"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from core.datasets import audio, audiofolder, manifest, metadata
+from core.datasets import audiofolder, manifest, metadata
 from core.datasets.base import Clip, Dataset, storable
-from core.datasets.files import walk
+from core.datasets.files import EXTENSIONS, NOT_READ, walk
 from core.datasets.naming import apart, asked_for, renamed, telling_name
 from core.datasets.published.base import Options, Published
 from core.datasets.published.cremad import CremaD
@@ -168,8 +168,9 @@ def _below(folder: Path, reader: _Reader, depth: int, class_folders: bool = True
 
 def _why_nothing(folder: Path) -> str:
     """Why no dataset was found in a folder, and the next step."""
-    found = audiofolder.layout(folder)
-    if found and found.may_be_folds:
+    layouts = (audiofolder.layout(place) for place in _down_to(folder, depth=3))
+    found = next((each for each in layouts if each and each.may_be_folds), None)
+    if found:
         names = ", ".join(found.classes[:3]) + (", ..." if len(found.classes) > 3 else "")
         known = [published.lacks for published in PUBLISHED if published.is_without_its_table(found.classes)]
         return (
@@ -177,12 +178,20 @@ def _why_nothing(folder: Path) -> str:
             + (f"this may be {known[0]}; " if known else "")
             + "if they are classes, --classes-are-folders; else write a manifest.csv with a row a file"
         )
-    sounds = list(walk(folder, audio.EXTENSIONS | audio.NOT_READ))
+    sounds = list(walk(folder, EXTENSIONS | NOT_READ))
     lying = f"{len(sounds):,} sound files, {sounds[0]} the first" if sounds else "no sound file"
     return (
         f"no dataset found ({lying}); expected a published dataset as unpacked, a manifest.csv, or a folder for each "
         "of two classes or more, in it or in a sub-folder (--list tells what to get and where to put it)"
     )
+
+
+def _down_to(folder: Path, depth: int) -> Iterator[Path]:
+    """A folder and those below it, level by level."""
+    level = [folder]
+    for _ in range(depth + 1):
+        yield from level
+        level = [inside for place in level for inside in _sub_folders(place)]
 
 
 def _loose(folder: Path, roots: Collection[Path]) -> list[str]:
@@ -193,7 +202,7 @@ def _loose(folder: Path, roots: Collection[Path]) -> list[str]:
             inside.clear()
             continue
         inside[:] = sorted(name for name in inside if not name.startswith("."))
-        sounds = (f for f in sorted(files) if Path(f).suffix.lower() in audio.EXTENSIONS and not f.startswith("."))
+        sounds = (f for f in sorted(files) if Path(f).suffix.lower() in EXTENSIONS and not f.startswith("."))
         loose += [os.path.relpath(os.path.join(place, file), folder) for file in sounds]
     return loose
 

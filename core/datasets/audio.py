@@ -23,13 +23,6 @@ from scipy.signal import resample_poly
 
 from core.datasets.files import LFS_POINTER
 
-EXTENSIONS = frozenset(
-    (".wav", ".wave", ".bwf", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc",
-     ".au", ".snd", ".caf", ".sph", ".nist", ".voc")
-)  # fmt: skip
-"""Of what libsndfile reads; it looks into a file and not at its name, so a manifest may list others."""
-NOT_READ = frozenset({".m4a", ".mp4", ".aac", ".wma", ".amr", ".webm", ".ape"})
-"""Sound that is told of where it lies among files that are read."""
 MOST_VALUES = 1 << 29
 """Samples of all channels of a file, and of the mono sound at any rate: 1.5 hours of stereo at 48 kHz, 2 GiB."""
 RATES = (100, 10_000_000)

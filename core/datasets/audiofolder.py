@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from core.datasets import audio
 from core.datasets.base import Clip, Dataset
-from core.datasets.files import walk
+from core.datasets.files import EXTENSIONS, NOT_READ, walk
 from core.datasets.splits import SPLIT_WORDS, draw_splits
 from core.results import Problem
 
@@ -66,13 +65,13 @@ def layout(folder: Path) -> Layout | None:
 
 def read(folder: Path, found: Layout, seed: int = 0, name: str = "") -> Dataset:
     """List the clips; audio is not opened. By default the dataset has the folder's name."""
-    every = list(walk(folder, audio.EXTENSIONS | audio.NOT_READ))
+    every = list(walk(folder, EXTENSIONS | NOT_READ))
     entries, problems, others = [], [], []
     for path in every:
         of, split = _class_of(path, found)
         if not of:
             others.append(path)
-        elif PurePosixPath(path).suffix.lower() in audio.NOT_READ:
+        elif PurePosixPath(path).suffix.lower() in NOT_READ:
             problems.append(Problem(path, "is of a kind that is not read; convert it to WAV or FLAC"))
         else:
             entries.append((path, of, split))
@@ -128,6 +127,6 @@ def _folders(folder: Path) -> list[Path]:
 
 def _has_sound(folder: Path) -> bool:
     try:
-        return next(walk(folder, audio.EXTENSIONS), None) is not None
+        return next(walk(folder), None) is not None
     except OSError:
         return False

@@ -8,6 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -19,6 +20,13 @@ from core.results import Problem
 
 Row = Mapping[str, str]
 LFS_POINTER = b"version https://git-lfs"
+EXTENSIONS = frozenset(
+    (".wav", ".wave", ".bwf", ".w64", ".rf64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc",
+     ".au", ".snd", ".caf", ".sph", ".nist", ".voc")
+)  # fmt: skip
+"""Of what libsndfile reads; it looks into a file and not at its name, so a manifest may list others."""
+NOT_READ = frozenset({".m4a", ".mp4", ".aac", ".wma", ".amr", ".webm", ".ape"})
+"""Sound that is told of where it lies among files that are read."""
 
 
 def cache_folder() -> Path:
@@ -29,7 +37,7 @@ def cache_folder() -> Path:
     return Path(base) / "audio-neuron-atlas"
 
 
-def walk(root: Path, suffixes: Collection[str] = (".wav",)) -> Iterator[str]:
+def walk(root: Path, suffixes: Collection[str] = EXTENSIONS) -> Iterator[str]:
     """Paths below ``root`` with one of the (lower-case) suffixes, relative and posix, sorted folder by folder.
 
     macOS's forks (``._x.wav``) and hidden folders are skipped; links to folders are not followed. A folder that is
@@ -52,6 +60,18 @@ def walk(root: Path, suffixes: Collection[str] = (".wav",)) -> Iterator[str]:
                 break
         else:
             levels.pop()
+
+
+def published_name(path: str, ending: str = ".wav") -> str:
+    """What a file of sound is called in its publisher's lists, in whatever format it is kept."""
+    stem, suffix = os.path.splitext(path)
+    return stem + ending if suffix.lower() in EXTENSIONS else path
+
+
+def by_published_name(paths: Iterable[str], ending: str = ".wav") -> dict[str, str]:
+    """Name in the publisher's lists to the file; of two in different formats, the publisher's."""
+    paths = list(paths)
+    return {published_name(path, ending): path for path in sorted(paths, key=lambda path: path.endswith(ending))}
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
@@ -229,8 +249,12 @@ def mismatches(listed: Iterable[str], on_disk: Iterable[str], table: str) -> lis
 def match_rows(
     rows: Iterable[Row], path_of: Callable[[Row], str], on_disk: Iterable[str], table: str
 ) -> tuple[list[tuple[str, Row]], list[Problem]]:
-    """A table's rows whose file is on disk, with its path; what only one of table and disk has is a problem."""
-    here = set(on_disk)
+    """A table's rows whose file is on disk, with its path; what only one of table and disk has is a problem.
+
+    A file may be kept in another format than the table's, which is WAV.
+    """
+    here = by_published_name(on_disk)
     by_path = [(path_of(row), row) for row in rows]
     problems = mismatches((path for path, _ in by_path), here, table)
-    return [(path, row) for path, row in by_path if path in here], problems
+    problems = [replace(problem, path=here.get(problem.path, problem.path)) for problem in problems]
+    return [(here[path], row) for path, row in by_path if path in here], problems

@@ -17,10 +17,9 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from core.datasets import audio
 from core.datasets.audiofolder import not_taken
 from core.datasets.base import SPLITS, Clip, Dataset
-from core.datasets.files import refuse_nul, walk
+from core.datasets.files import EXTENSIONS, NOT_READ, refuse_nul, walk
 from core.datasets.splits import split_named
 from core.errors import InputError
 from core.results import Problem
@@ -97,9 +96,7 @@ def dataset(folder: Path, table: Table, seed: int, name: str) -> Dataset:
 def _not_listed(folder: Path, rows: _Rows) -> tuple[str, ...]:
     """Sound below the folder that no row names."""
     named = {clip.path for clip in rows.clips} | {problem.path for problem in rows.problems}
-    return not_taken(
-        [path for path in walk(folder, audio.EXTENSIONS) if path not in named], f"in no row of {rows.table}"
-    )
+    return not_taken([path for path in walk(folder) if path not in named], f"in no row of {rows.table}")
 
 
 @dataclass
@@ -201,7 +198,7 @@ class _Names:
         if (self._folder / written).is_file():
             return written
         if self._index is None:
-            self._index = {_plain(path): path for path in walk(self._folder, audio.EXTENSIONS | audio.NOT_READ)}
+            self._index = {_plain(path): path for path in walk(self._folder, EXTENSIONS | NOT_READ)}
         found = self._index.get(_plain(written))
         if found is None:
             return written.strip().replace("\\", "/")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from core.datasets.audio import EXTENSIONS, BadAudio, load, seconds
+from core.datasets.audio import BadAudio, load, seconds
+from core.datasets.files import EXTENSIONS
 
 
 def test_channels_are_averaged(tmp_path: Path) -> None:

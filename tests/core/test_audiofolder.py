@@ -124,7 +124,8 @@ def test_classes_beside_a_part_of_them_are_its_train_part(tmp_path: Path) -> Non
 )
 def test_folders_like_folds_are_asked_for(tmp_path: Path, names: list[str], told: str) -> None:
     folder = touch(tmp_path / "mine", *(f"{name}/{i}.wav" for name in names for i in range(4)))
-    with pytest.raises(NothingFound, match=told):
-        find([folder])
+    for given in (folder, tmp_path):
+        with pytest.raises(NothingFound, match=told):
+            find([given])
     (dataset,) = find([folder], Options(classes_are_folders=True))
     assert sorted(dataset.classes("class")) == sorted(names)

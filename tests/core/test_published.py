@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.datasets import PUBLISHED, Dataset, choose_tasks, find
+from core.datasets.files import EXTENSIONS
 from core.datasets.published.base import Options, Published
 from tests.support import replicas_events, replicas_speech_music
 
@@ -122,3 +123,23 @@ def test_the_page_tells_of_every_task() -> None:
     for published in PUBLISHED:
         assert published.title in page
         assert all(f"`{task}`" in page for task in published.tasks.values())
+
+
+@every_dataset
+@pytest.mark.parametrize("ending", [".flac", ".Opus"])
+def test_its_sound_may_be_kept_in_another_format(
+    published: Published, folder: Path, tmp_path: Path, ending: str
+) -> None:
+    original = read(published, folder)
+    away = tmp_path / "kept" / original.root.name
+    shutil.copytree(original.root, away, symlinks=True)
+    for file in [path for path in away.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file()]:
+        file.rename(file.with_suffix(ending))
+    assert published.recognise(away)
+    kept = published.read(away, Options())
+
+    def told(dataset: Dataset) -> list[tuple[str, str, dict[str, str]]]:
+        return sorted((c.path.rpartition(".")[0], c.split, dict(c.labels)) for c in dataset.clips)  # type: ignore[type-var]
+
+    assert told(kept) == told(original)
+    assert {Path(clip.path).suffix for clip in kept.clips} == {ending}

@@ -18,7 +18,6 @@ NAME = re.compile(
 )
 """One published file ends in a single X."""
 FOLDERS = ("AudioWAV", "AudioMP3", ".")
-SUFFIXES = (".wav", ".mp3", ".flac")
 ACTORS = "VideoDemographics.csv"
 
 
@@ -66,7 +65,7 @@ class CremaD(Published):
         matches: list[tuple[str, re.Match[str]]] = []
         problems: list[Problem] = []
         n_pointers = 0
-        for name in walk(root / audio, SUFFIXES):
+        for name in walk(root / audio):
             path = prefix + name
             match = NAME.fullmatch(Path(name).stem)
             if match is None:

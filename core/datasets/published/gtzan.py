@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from core.datasets.base import Clip
-from core.datasets.files import evar_file, evar_splits, read_lines, some_names, walk
+from core.datasets.files import evar_file, evar_splits, published_name, read_lines, some_names, walk
 from core.datasets.published.base import Listing, Options, Published
 from core.datasets.splits import own_splits
 from core.errors import InputError
@@ -16,7 +16,6 @@ from core.results import Problem
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 FOLDERS = ("", "genres", "genres_original")
 LISTS = {"train": "train_filtered.txt", "valid": "valid_filtered.txt", "test": "test_filtered.txt"}
-SUFFIXES = (".wav", ".au")
 N_TRACKS = 1000
 _TRACK = re.compile(rf"({'|'.join(GENRES)})\.([0-9]{{5}})\.(?:wav|au)", re.IGNORECASE)
 
@@ -82,9 +81,9 @@ class GTZAN(Published):
             if not (root / prefix / genre).is_dir():
                 continue
             # .wav before .au, where a track is there as both.
-            for name in sorted(walk(root / prefix / genre, SUFFIXES), key=lambda n: (not n.lower().endswith("v"), n)):
+            for name in sorted(walk(root / prefix / genre), key=lambda n: (not n.lower().endswith("v"), n)):
                 path = f"{prefix}{genre}/{name}"
-                track = track_of(name)
+                track = track_of(published_name(name))
                 if not track.startswith(f"{genre}."):
                     problems.append(Problem(path, f"is not named as {genre}.00000.wav"))
                 elif track in tracks:
@@ -104,7 +103,7 @@ def _audio(folder: Path) -> str | None:
     """Which of `FOLDERS` holds a genre's folder with a track in it; a look at a few names."""
     for name in FOLDERS:
         for genre in GENRES:
-            if any(track_of(file) for file in some_names(folder / name / genre)):
+            if any(track_of(published_name(file)) for file in some_names(folder / name / genre)):
                 return name
     return None
 

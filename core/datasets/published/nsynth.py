@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from core.datasets.base import SPLITS, Clip
-from core.datasets.files import mismatches, not_the_list, read_json, some_names
+from core.datasets.files import EXTENSIONS, mismatches, not_the_list, published_name, read_json, some_names
 from core.datasets.published.base import Listing, Options, Published
 from core.results import Problem
 
@@ -53,7 +53,7 @@ class NSynth(Published):
 
     def recognise(self, folder: Path) -> bool:
         return any(
-            NAME.fullmatch(name.removesuffix(".wav"))
+            NAME.fullmatch(published_name(name).removesuffix(".wav"))
             for split in SPLITS
             for name in some_names(folder / f"nsynth-{split}" / "audio")
         )
@@ -76,18 +76,22 @@ class NSynth(Published):
                 notes.append(f"nsynth: {part}/examples.json is missing; labels are from the names")
                 known = _from_names(names)
                 reason = "is not named as family_source_instrument-pitch-velocity.wav"
-                problems += [Problem(f"{part}/audio/{n}.wav", reason) for n in sorted(names - known.keys())]
-            clips += [Clip(f"{part}/audio/{n}.wav", split, _labels(known[n])) for n in sorted(names) if n in known]
+                problems += [Problem(f"{part}/audio/{n}.wav", reason) for n in sorted(names.keys() - known.keys())]
+            clips += [
+                Clip(f"{part}/audio/{n}{names[n]}", split, _labels(known[n])) for n in sorted(names) if n in known
+            ]
         return Listing(clips, problems, "official", notes=notes + _only_in_train(clips))
 
 
-def _on_disk(folder: Path) -> set[str]:
+def _on_disk(folder: Path) -> dict[str, str]:
+    """Notes to the endings of their files."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries]
     except OSError:
-        return set()
-    return {name[:-4] for name in names if name.endswith(".wav") and not name.startswith(".")}
+        return {}
+    parts = (os.path.splitext(name) for name in names if not name.startswith("."))
+    return {note: suffix for note, suffix in parts if suffix.lower() in EXTENSIONS}
 
 
 def _examples(path: Path) -> dict[str, Note]:

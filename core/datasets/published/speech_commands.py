@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from core.datasets.base import Clip
-from core.datasets.files import read_lines, walk
+from core.datasets.files import published_name, read_lines, walk
 from core.datasets.published.base import Listing, Options, Published
 from core.results import Problem
 
@@ -54,12 +54,13 @@ class SpeechCommands(Published):
         for folder in sorted(entry.name for entry in root.iterdir() if entry.is_dir() and entry.name[0].islower()):
             for name in walk(root / folder):
                 path = f"{folder}/{name}"
-                speaker = speaker_of(name)
+                speaker = speaker_of(published_name(name))
                 if speaker:
-                    clips.append(Clip(path, listed.get(path, "train"), {"word": folder, "speaker": speaker}))
+                    split = listed.get(published_name(path), "train")
+                    clips.append(Clip(path, split, {"word": folder, "speaker": speaker}))
                 else:
                     problems.append(Problem(path, "is not named as speaker_nohash_number.wav"))
-        here = {clip.path for clip in clips}
+        here = {published_name(clip.path) for clip in clips}
         problems += [
             Problem(path, f"is listed in {LISTS[split]}, but not on disk")
             for path, split in listed.items()

@@ -54,7 +54,7 @@ class Surge(Published):
     def listing(self, root: Path, options: Options) -> Listing:
         problems: list[Problem] = []
         recordings: list[tuple[str, str, str]] = []
-        for path in walk(root, (".ogg", ".wav", ".flac")):
+        for path in walk(root):
             tone, _, file = path.rpartition("/")
             note = NOTE.fullmatch(PurePosixPath(file).stem)
             if TONE.fullmatch(tone) and note:

@@ -8,10 +8,12 @@ from pathlib import Path
 from core.datasets.base import Clip
 from core.datasets.derive import gender, is_small_number
 from core.datasets.files import (
+    by_published_name,
     evar_file,
     evar_splits,
     mismatches,
     not_the_list,
+    published_name,
     read_json,
     read_rows,
     some_names,
@@ -70,7 +72,8 @@ class VocalSound(Published):
         people, notes = _people(root / PEOPLE)
         problems: list[Problem] = []
         matches: dict[str, re.Match[str]] = {}
-        for name in walk(root / audio):
+        files = by_published_name(walk(root / audio))
+        for name in files:
             match = NAME.fullmatch(name)
             if match is None:
                 problems.append(Problem(f"{audio}/{name}", "is not named as speaker_collection_sound.wav"))
@@ -94,7 +97,7 @@ class VocalSound(Published):
             splits = {name: parts[match["speaker"]] for name, match in matches.items()}
             notes.append("vocalsound: no datafiles/tr.json, val.json, te.json; split by speaker instead")
         clips = [
-            Clip(f"{audio}/{name}", splits[name], _labels(match, people.get(match["speaker"], {})))
+            Clip(f"{audio}/{files[name]}", splits[name], _labels(match, people.get(match["speaker"], {})))
             for name, match in matches.items()
             if name in splits
         ]
@@ -104,7 +107,7 @@ class VocalSound(Published):
 
 def _audio_folder(root: Path) -> str | None:
     for folder in FOLDERS:
-        if any(NAME.fullmatch(name) for name in some_names(root / folder)):
+        if any(NAME.fullmatch(published_name(name)) for name in some_names(root / folder)):
             return folder
     return None
 

@@ -14,6 +14,7 @@ from core.datasets.files import (
     evar_file,
     evar_splits,
     mismatches,
+    published_name,
     read_lines,
     read_rows,
     some_names,
@@ -82,8 +83,8 @@ class VoxCeleb1(Published):
         paths: dict[str, str] = {}
         for prefix in (f"{(folder / 'wav').as_posix()}/" for folder in folders):
             for name in walk(root / prefix):
-                if CLIP.fullmatch(name):
-                    paths[name] = prefix + name
+                if CLIP.fullmatch(published_name(name)):
+                    paths.setdefault(published_name(name), prefix + name)
                 else:
                     problems.append(Problem(prefix + name, "is not named as speaker/video/clip.wav"))
         splits, origin, notes = _splits(_beside(root, folders, IDEN), options, paths, problems)

@@ -60,7 +60,7 @@ class VoxForge(Published):
     def listing(self, root: Path, options: Options) -> Listing:
         problems: list[Problem] = []
         files: dict[str, list[str]] = {}
-        for path in walk(root, (".wav", ".flac")):
+        for path in walk(root):
             parts = path.split("/")
             depth = next((i for i, part in enumerate(parts[:-1]) if ARCHIVE.fullmatch(part)), None)
             if depth is None:

@@ -242,15 +242,20 @@ def test_list_shows_and_makes_nothing(
 
 
 def test_changed_label_is_scored_again_without_a_new_pass(
-    own: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+    own: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = results(store)
     rows = read_manifest(own)
     rows[0]["kind"] = "noise"
     write_manifest(own, rows)
     with clips_passed(monkeypatch) as passes:
+        assert run("--data-dir", own, "--db", store, "--stages", "score") == 2
+        assert "the store knows another dataset as pets: " in capsys.readouterr().err
+        assert results(store) == before
         assert run("--data-dir", own, "--db", store, "--stages", "score", "--replace") == 0
     assert passes == []
+    told = capsys.readouterr().out
+    assert "--replace: pets of " in told and "is deleted, 24 clips with the results of 1 model and 2 tasks" in told
     after = results(store)
     assert after["activation_probabilities"] != before["activation_probabilities"]
     assert after["top_clips"] == before["top_clips"]

@@ -12,12 +12,14 @@ import pandas as pd
 from core.datasets import audio
 from core.datasets.base import Dataset
 from core.datasets.files import cache_folder
-from core.datasets.scan import Scan
+from core.datasets.scan import Scan, read
 from core.results import Problem
 from core.untrusted_text import as_file_name, one_line
 
 LOOKED_AT = 500
 """Headers read for an estimate of a dataset's hours."""
+JUDGED, LONGEST_JUDGED = 50, 300.0
+"""Clips that a list reads as a run does, and the seconds of the longest."""
 SHOWN = 5
 
 
@@ -66,6 +68,24 @@ def estimated_hours(dataset: Dataset) -> str:
         return "no clip readable yet"
     about = "about " if len(some) < n or len(seconds) < len(some) else ""
     return f"{about}{np.mean(seconds) * n / 3600:.2g} hours"
+
+
+def judged(dataset: Dataset) -> list[str]:
+    """What a run would say of some clips, which are read as it reads all of them; a line, or none if they are usable."""
+    n = len(dataset.clips)
+    some = np.unique(np.linspace(0, n - 1, min(JUDGED, n)).astype(int)).tolist() if n else []
+    reasons: dict[str, str] = {}
+    for path in (dataset.clips[i].path for i in some):
+        try:
+            if audio.seconds(dataset.root / path) <= LONGEST_JUDGED:
+                read(dataset.root, path)
+        except (audio.BadAudio, OSError) as error:
+            reasons[path] = str(error)
+    if not reasons:
+        return []
+    first, reason = next(iter(reasons.items()))
+    end = "; a run would leave the dataset out" if len(reasons) == n else ""
+    return [f"of {len(some):,} clips read as a run reads them {len(reasons):,} cannot be used ({first}: {reason}){end}"]
 
 
 def problems(all_problems: Sequence[Problem], where: Path | None) -> list[str]:

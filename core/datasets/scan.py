@@ -235,12 +235,25 @@ def _row(path: str, size: int, mtime_ns: int, reason: str = "") -> Row:
     return row | dict.fromkeys(_FEATURES, np.nan)
 
 
+def read(root: Path, path: str) -> NDArray[np.float32]:
+    """A clip as it is read to be judged, at `SAMPLE_RATE`.
+
+    Raises
+    ------
+    BadAudio
+        Why it cannot be used.
+    OSError
+    """
+    file = root / path
+    if file.exists() and not file.resolve().is_relative_to(root):
+        raise audio.BadAudio("leaves the dataset's folder through a link")
+    return audio.load(file, SAMPLE_RATE)
+
+
 def _look(root: Path, path: str, size: int, mtime_ns: int) -> Row:
     file, row = root / path, _row(path, size, mtime_ns)
     try:
-        if size >= 0 and not file.resolve().is_relative_to(root):
-            raise audio.BadAudio("leaves the dataset's folder through a link")
-        waveform = audio.load(file, SAMPLE_RATE)
+        waveform = read(root, path)
         with file.open("rb") as content:  # never the whole at once: more may lie behind the sound
             sha256 = hashlib.file_digest(content, "sha256").hexdigest()
         row.update(_levels(waveform), **spectrum(waveform), sha256=sha256)

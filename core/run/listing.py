@@ -37,7 +37,8 @@ def show_list(config: AnalysisConfig, console: Console, stored: Mapping[str, str
     for dataset in datasets:
         for line in report.summary(dataset, report.estimated_hours(dataset) if config.data_dirs else ""):
             console.print(line)
-        for line in [*report.listed_problems(dataset), *dataset.notes, *dataset.unexpected]:
+        amiss = [*report.listed_problems(dataset), *(report.judged(dataset) if config.data_dirs else [])]
+        for line in [*amiss, *dataset.notes, *dataset.unexpected]:
             console.print(f"  {line}", style="yellow")
         console.print(f"  in {dataset.root}", style="dim")
     for line in report.shared_recordings(datasets):

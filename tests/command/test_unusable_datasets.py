@@ -36,6 +36,8 @@ def test_the_others_run_and_the_exit_code_is_1(data: Path, tmp_path: Path, capsy
     assert query(db, "SELECT COUNT(*) > 0 FROM top_clips") == [(1,)]
     assert run("--list", "--data-dir", data) == 0
     listed = capsys.readouterr().out
+    assert "of 12 clips read as a run reads them 12 cannot be used (0.wav: cannot be read as audio" in listed
+    assert "; a run would leave the dataset out" in listed
     assert (
         f"cannot be used: {data / 'lost' / 'manifest.csv'} lists no usable clip" in listed
         and "pets: 12 clips" in listed

@@ -73,7 +73,7 @@ def estimated_hours(dataset: Dataset) -> str:
 def judged(dataset: Dataset) -> list[str]:
     """What a run would say of some clips, which are read as it reads all of them; a line, or none if they are usable."""
     n = len(dataset.clips)
-    some = np.unique(np.linspace(0, n - 1, min(JUDGED, n)).astype(int)).tolist() if n else []
+    some = sorted(set(np.linspace(0, n - 1, min(JUDGED, n)).astype(int).tolist()))
     reasons: dict[str, str] = {}
     for path in (dataset.clips[i].path for i in some):
         try:

@@ -71,7 +71,7 @@ def estimated_hours(dataset: Dataset) -> str:
 
 
 def judged(dataset: Dataset) -> list[str]:
-    """What a run would say of some clips, which are read as it reads all of them; a line, or none if they are usable."""
+    """What a run would say of some clips, read as it reads all of them; a line, or none if they are usable."""
     n = len(dataset.clips)
     some = sorted(set(np.linspace(0, n - 1, min(JUDGED, n)).astype(int).tolist()))
     reasons: dict[str, str] = {}

@@ -61,9 +61,12 @@ def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
     """The command line, on the first of the ranks."""
     with Progress(output(), output(stderr=True)) as progress:
         try:
-            config, show_list, report_path, log_path = options.parse(argv)
+            config, show_list, report_path, log_path, manifest_path = options.parse(argv)
             if show_list:
                 listing.show_list(config, progress.console, known_folders(config.db))
+                return 0
+            if manifest_path:
+                progress.print(listing.write_manifest(config, Path(manifest_path), known_folders(config.db)))
                 return 0
             if report_path:
                 from dashboard.report.write import write_report  # charts and page, which a study does without

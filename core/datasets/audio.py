@@ -33,6 +33,8 @@ _LARGEST_KERNEL = 12_000_000
 """Numbers in torchaudio's kernel; of rates with hardly a common factor (44,099 Hz) it would take gigabytes."""
 _LARGEST_FACTOR = 500_000
 """Of SciPy's, whose filter has 20 numbers for each."""
+_CANCELLED = 1e-4
+"""Of the loudest channel, -80 dB: what is left where one channel is the other upside down."""
 _UNKNOWN_LENGTH = 0x7FFF_F000
 _ENDS = 1 << 16
 """Bytes at either end of a file in which its header lies, and what tells its length."""
@@ -81,7 +83,12 @@ def load(path: Path, sample_rate: int) -> NDArray[np.float32]:
         raise BadAudio("holds NaN or infinite samples")
     with np.errstate(over="ignore"):  # told below
         mono = samples.mean(axis=1, dtype=np.float32)
-    if not max(mono.max(), -mono.min()) <= LOUDEST:
+    loudest = max(mono.max(), -mono.min())
+    if samples.shape[1] > 1 and loudest < _CANCELLED * max(samples.max(), -samples.min()):
+        raise BadAudio("holds channels that cancel each other when they are averaged; keep one of them")
+    if len(mono) == 1:
+        raise BadAudio("holds a single sample")
+    if not loudest <= LOUDEST:
         raise BadAudio("holds samples beyond 2**31 times full scale; write it anew as whole numbers or from -1 to 1")
     return resample(mono, rate, sample_rate)
 

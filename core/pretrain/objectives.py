@@ -134,12 +134,16 @@ class Duo(Objective):
 
 
 class MaskedAutoencoder(Objective):
-    """Masked autoencoder (He et al. 2022, arXiv 2111.06377): rebuild the masked patches themselves."""
+    """Masked autoencoder (He et al. 2022, arXiv 2111.06377): rebuild the masked patches themselves.
 
-    def __init__(self, config: NanoConfig, mask_ratio: float = 0.7) -> None:
+    With ``raw`` they are rebuilt as they are, without it each standardised by itself.
+    """
+
+    def __init__(self, config: NanoConfig, mask_ratio: float = 0.7, raw: bool = False) -> None:
         super().__init__()
         self.encoder = NanoViT(config)
         self.decoder = Filler(config, config.patch_bands * config.patch)
+        self.raw = raw
         self.n_visible = round((1 - mask_ratio) * config.grid[0] * config.grid[1])
 
     def loss(self, mel: Tensor, tags: Tensor) -> Tensor:
@@ -149,7 +153,7 @@ class MaskedAutoencoder(Objective):
         visible, masked = split_tokens(tokens, self.n_visible)
         encoded = self.encoder(take(tokens, visible))
         wanted = take(self.encoder.patches(view), masked)
-        wanted = F.layer_norm(wanted, wanted.shape[-1:])
+        wanted = wanted if self.raw else F.layer_norm(wanted, wanted.shape[-1:])
         return F.mse_loss(self.decoder(encoded, visible, masked), wanted)
 
 

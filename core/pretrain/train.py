@@ -43,6 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--mask-ratio", type=float, default=0.7, help="share of the patches duo and autoencoder hide")
+    parser.add_argument("--raw-targets", action="store_true", help="autoencoder's patches are not standardised")
     parser.add_argument("--contrast", type=float, default=0.0, help="weight of duo's loss on whole clips")
     parser.add_argument("--weight-decay", type=float, default=0.05)
     parser.add_argument("--save-every", type=int, default=250, help="steps between checkpoints")
@@ -106,7 +107,7 @@ def make_objective(args: argparse.Namespace, config: NanoConfig, n_tags: int) ->
         return Supervised(config, n_tags)
     if args.objective == "duo":
         return Duo(config, args.mask_ratio, args.contrast)
-    return MaskedAutoencoder(config, args.mask_ratio)
+    return MaskedAutoencoder(config, args.mask_ratio, args.raw_targets)
 
 
 def schedule(step: int, n_steps: int, cooling_from: int) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +12,7 @@ from rich.table import Table
 from core.datasets import PUBLISHED, NothingFound, report
 from core.encoders import known_encoders
 from core.encoders.m2d import download
+from core.errors import InputError
 from core.run.config import AnalysisConfig
 from core.run.inputs import datasets as find_datasets
 
@@ -52,3 +55,33 @@ def show_list(config: AnalysisConfig, console: Console, stored: Mapping[str, str
         console.print(f"  get it: {published.source} ({published.size}; licence: {published.licence})", style="dim")
         console.print(f"  put it: DIR/{published.place}, then --data-dir DIR", style="dim")
         console.print(f"  tasks: {', '.join(published.tasks.values())}", style="dim")
+
+
+def write_manifest(config: AnalysisConfig, path: Path, stored: Mapping[str, str]) -> str:
+    """Write a dataset as the table that `core.datasets.manifest` reads; returns what to do with it.
+
+    Raises
+    ------
+    InputError
+        If there is not one dataset, or the file is there already.
+    """
+    if not config.data_dirs:
+        raise InputError("--write-manifest needs --data-dir with the dataset to be written")
+    found = find_datasets(config, stored, lambda error: None)
+    if len(found) != 1:
+        names = ", ".join(dataset.name for dataset in found)
+        raise InputError(f"--write-manifest writes one dataset, {len(found)} were found ({names}); give one --data-dir")
+    (dataset,) = found
+    header = ["file", "split", *dataset.attributes]
+    rows = (
+        [clip.path, clip.split, *("|".join(dataset.values(clip, a)) for a in dataset.attributes)]
+        for clip in dataset.clips
+    )
+    try:
+        with path.open("x", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([header, *rows])
+    except FileExistsError as error:
+        raise InputError(f"--write-manifest {path}: there is such a file; give another path") from error
+    told = f"{path} written: {len(dataset.clips):,} clips of {dataset.name}"
+    in_place = path.absolute() == dataset.root / "manifest.csv"
+    return told if in_place else f"{told}; it is read where it lies as {dataset.root / 'manifest.csv'}"

@@ -21,21 +21,28 @@ class Command(NamedTuple):
     ----------
     config : AnalysisConfig
     show_list : bool
-    report, log_json : str
-        Where ``--report`` and ``--log-json`` go; empty where they were not given.
+    report, log_json, manifest : str
+        Where ``--report``, ``--log-json`` and ``--write-manifest`` go; empty where they were not given.
     """
 
     config: AnalysisConfig
     show_list: bool = False
     report: str = ""
     log_json: str = ""
+    manifest: str = ""
 
 
 def parse(argv: Sequence[str] | None) -> Command:
     """Read the command line."""
     given = vars(_parser().parse_args(argv))
     show_list, report, log_json = given.pop("list"), given.pop("report"), given.pop("log_json")
-    for option, path, example in (("report", report, "report.html"), ("log-json", log_json, "run.jsonl")):
+    manifest = given.pop("write_manifest")
+    paths = (
+        ("report", report, "report.html"),
+        ("log-json", log_json, "run.jsonl"),
+        ("write-manifest", manifest, "manifest.csv"),
+    )
+    for option, path, example in paths:
         if path is not None and not path.strip():
             raise InputError(f"--{option} is empty; expected a file such as {example}")
     known = {f.name for f in fields(AnalysisConfig)}
@@ -43,7 +50,7 @@ def parse(argv: Sequence[str] | None) -> Command:
     if given["models"]:
         given["models"] = tuple(dict.fromkeys(given["models"]))
     config = AnalysisConfig(**{k: v for k, v in given.items() if v is not None})
-    return Command(config, show_list, report or "", log_json or "")
+    return Command(config, show_list, report or "", log_json or "", manifest or "")
 
 
 def _commas(text: str) -> tuple[str, ...]:
@@ -173,6 +180,11 @@ def _parser() -> argparse.ArgumentParser:
         help="delete what the store holds of a dataset that has changed, or of another one of the same name",
     )
     what.add_argument("--list", action="store_true", help="show models, datasets and tasks that are found, and stop")
+    what.add_argument(
+        "--write-manifest",
+        metavar="PATH",
+        help="write the one dataset of --data-dir as a manifest.csv, to be mended or added to, and stop",
+    )
     what.add_argument("--stages", type=_commas, metavar="S,S", help=f"of {','.join(STAGES)} (all)")
     what.add_argument(
         "--report",

@@ -122,3 +122,21 @@ def test_what_libsndfile_reads_is_read(tmp_path: Path, name: str, how: dict[str,
     assert 8_000 <= len(read) <= 8_600
     assert np.corrcoef(read[:8_000], tone)[0, 1] > 0.9 or how.get("subtype") == "OPUS"
     assert Path(name).suffix in EXTENSIONS
+
+
+def test_channels_that_cancel_each_other_are_told(tmp_path: Path) -> None:
+    tone = 0.5 * np.sin(np.arange(800) / 5)
+    soundfile.write(tmp_path / "a.wav", np.stack([tone, -tone], axis=1), 16_000)
+    with pytest.raises(
+        BadAudio, match="^holds channels that cancel each other when they are averaged; keep one of them$"
+    ):
+        load(tmp_path / "a.wav", 16_000)
+    for kept in (np.stack([tone, -0.9 * tone], axis=1), np.zeros((800, 2))):
+        soundfile.write(tmp_path / "b.wav", kept, 16_000)
+        assert len(load(tmp_path / "b.wav", 16_000)) == 800
+
+
+def test_a_single_sample_is_no_sound(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.array([0.5]), 16_000)
+    with pytest.raises(BadAudio, match="^holds a single sample$"):
+        load(tmp_path / "a.wav", 16_000)

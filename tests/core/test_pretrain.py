@@ -26,7 +26,16 @@ def mels() -> torch.Tensor:
     return torch.randn(8, 80, 208, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("make", [Duo, partial(Duo, contrast=1.0), MaskedAutoencoder, partial(Supervised, n_tags=4)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        Duo,
+        partial(Duo, contrast=1.0),
+        MaskedAutoencoder,
+        partial(MaskedAutoencoder, raw=True),
+        partial(Supervised, n_tags=4),
+    ],
+)
 def test_each_objective_learns_to_fit_one_batch(make, mels: torch.Tensor) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     objective: Objective = make(TINY)

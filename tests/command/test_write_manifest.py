@@ -1,0 +1,58 @@
+"""A dataset as it is found, written as a manifest that reads the same."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from core.datasets import find
+from core.datasets.base import Dataset
+from tests.support.small_study import read_manifest, run
+
+KINDS = ("rain", "wind")
+
+
+def clips(dataset: Dataset) -> list[tuple[str, str, dict[str, str]]]:
+    return sorted((clip.path, clip.split, dict(clip.labels)) for clip in dataset.clips)  # type: ignore[type-var]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for kind in KINDS:
+        (tmp_path / "weather" / kind).mkdir(parents=True)
+        for i in range(6):
+            (tmp_path / "weather" / kind / f"{i}.wav").touch()
+    return tmp_path / "weather"
+
+
+def test_what_is_written_reads_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (before,) = find([folder])
+    path = folder / "manifest.csv"
+    assert run("--data-dir", folder, "--write-manifest", path) == 0
+    assert f"{path} written: 12 clips of weather" in capsys.readouterr().out
+    (after,) = find([folder])
+    assert clips(after) == clips(before) and after.attributes == before.attributes
+    assert run("--data-dir", folder, "--write-manifest", path) == 2
+    assert "there is such a file; give another path" in capsys.readouterr().err
+
+
+def test_several_labels_stay_several(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "manifest.csv").write_text("file,kind\nrain/0.wav,wet|loud\nrain/1.wav,wet\nwind/0.wav,loud\n")
+    out = tmp_path / "out.csv"
+    assert run("--data-dir", folder, "--write-manifest", out) == 0
+    assert f"it is read where it lies as {folder / 'manifest.csv'}" in capsys.readouterr().out
+    shutil.copy(out, folder / "manifest.csv")
+    assert [row["kind"] for row in read_manifest(folder)] == ["wet|loud", "wet", "loud"]
+    assert find([folder])[0].multilabel == ("kind",)
+
+
+def test_it_needs_one_dataset(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.csv"
+    assert run("--write-manifest", out) == 2
+    assert "--write-manifest needs --data-dir" in capsys.readouterr().err
+    shutil.copytree(folder, tmp_path / "other")
+    assert run("--data-dir", folder, "--data-dir", tmp_path / "other", "--write-manifest", out) == 2
+    assert "writes one dataset, 2 were found (weather, other)" in capsys.readouterr().err
+    assert not out.exists()

@@ -212,9 +212,8 @@ def test_back_leads_through_pages_and_states(address: str, tab: Page) -> None:
     expect(tab.locator("h1")).not_to_have_text(one)
     settle(tab)
     back_to(tab, lambda: tab.locator("h1").inner_text() == one)
-    back_to(tab, lambda: "/heatmap" in tab.url and first.is_visible())
+    back_to(tab, lambda: "/heatmap" in tab.url and state(tab).get("class") == "anger" and first.is_visible())
     expect(first).to_be_visible()
-    wait_until(tab, lambda: state(tab).get("class") == "anger", "the address lacks what the page shows")
 
 
 def back_to(tab: Page, there: Callable[[], bool]) -> None:

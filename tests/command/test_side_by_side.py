@@ -118,6 +118,7 @@ def test_two_models_at_once_store_what_one_after_the_other_does(
         assert f"{model:<14}  calibrated: " in told
 
 
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_stops_both_and_the_same_command_goes_on(
     two_threads: None,
     pets: Path,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import os
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -195,7 +196,7 @@ class _Names:
 
     def on_disk(self, written: str) -> str:
         """Path below the folder; one that is nowhere comes back with slashes, to be told as missing."""
-        if (self._folder / written).is_file():
+        if os.path.isfile(self._folder / written):  # Path.is_file fails where a name is too long
             return written
         if self._index is None:
             self._index = {_plain(path): path for path in walk(self._folder, EXTENSIONS | NOT_READ)}

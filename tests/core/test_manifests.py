@@ -114,6 +114,11 @@ def test_names_are_taken_as_written_and_else_as_they_are_on_disk(tmp_path: Path)
     )
 
 
+def test_a_name_that_no_file_can_have_is_told_as_missing_later(tmp_path: Path) -> None:
+    found = dataset(tmp_path / "pets", ["file,kind", f"{'a' * 5000}.wav,cat", "b.wav,dog"], "utf-16")
+    assert [len(clip.path) for clip in found.clips] == [5004, 5]
+
+
 def test_a_backslash_is_a_slash_where_no_file_is_named_with_it(tmp_path: Path) -> None:
     (tmp_path / "pets" / "b").mkdir(parents=True)
     found = dataset(tmp_path / "pets", ["file,kind", "b\\c.wav,dog", "b\\gone.wav,cat"], files=("b/c.wav",))

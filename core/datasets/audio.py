@@ -31,7 +31,7 @@ LOUDEST = 2.0**31
 """Beyond full scale of any whole number; larger ones (floating point files hold any) have no finite power."""
 _LARGEST_KERNEL = 12_000_000
 """Numbers in torchaudio's kernel; of rates with hardly a common factor (44,099 Hz) it would take gigabytes."""
-_LARGEST_FACTOR = 500_000
+_LARGEST_FACTOR = 200_000
 """Of SciPy's, whose filter has 20 numbers for each."""
 _CANCELLED = 1e-4
 """Of the loudest channel, -80 dB: what is left where one channel is the other upside down."""
@@ -99,7 +99,7 @@ def resample(mono: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[
     Raises
     ------
     BadAudio
-        If nothing or too much is left, or the file's rate is odd and beyond 500 kHz.
+        If nothing or too much is left, or the file's rate is odd and beyond 200 kHz.
     """
     if rate == sample_rate:
         return mono

@@ -97,7 +97,7 @@ def test_wave_file_that_is_cut_off_is_told_and_one_of_unknown_length_is_read(
             load(tmp_path / "a.wav", 16_000)
 
 
-@pytest.mark.parametrize("rate", [11_025, 22_254, 44_056, 44_099, 47_999, 384_001])
+@pytest.mark.parametrize("rate", [11_025, 22_254, 44_056, 44_099, 47_999, 191_999])
 def test_a_tone_of_any_rate_is_the_same_tone(tmp_path: Path, rate: int) -> None:
     tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(rate) / rate)
     soundfile.write(tmp_path / "a.wav", tone, rate, subtype="FLOAT")

@@ -88,7 +88,7 @@ def read(folder: Path, found: Layout, seed: int = 0, name: str = "") -> Dataset:
         split_origin="ours" if is_drawn else "folders",
         description="a folder for each class",
         notes=_beside_a_part(found),
-        unexpected=not_taken(others, "in no class folder"),
+        unexpected=(*not_taken(others, "in no class folder"), *_links(folder, found)),
         drawn=("class", seed) if is_drawn else None,
     )
 
@@ -99,6 +99,19 @@ def not_taken(paths: Sequence[str], where: str) -> tuple[str, ...]:
         return ()
     first = ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else "")
     return (f"{len(paths):,} sound file{'s' * (len(paths) > 1)} not taken, {where}: {first}",)
+
+
+def _links(folder: Path, found: Layout) -> tuple[str, ...]:
+    """Class folders that are links, which are not followed, in a line."""
+    links = [
+        part + place.name
+        for part, _ in found.parts
+        for place in _folders(folder / part)
+        if place.is_symlink() and place.name in found.classes
+    ]
+    if not links:
+        return ()
+    return (f"{', '.join(links)}: a link, not followed; copy the folder, or give it a --data-dir of its own",)
 
 
 def _class_of(path: str, found: Layout) -> tuple[str, str]:

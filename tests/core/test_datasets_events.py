@@ -365,3 +365,15 @@ def test_fsd50k_with_one_of_its_parts(there: str, absent: str, n: int, tmp_path:
     (root / "FSD50K.ground_truth" / f"{there}.csv").unlink()
     with pytest.raises(InputError, match=f"{there}.csv is not; unpack FSD50K.ground_truth beside it"):
         read("fsd50k", root)
+
+
+@pytest.mark.parametrize("audio", ["audio/audio", "audio"])
+def test_esc50_as_kaggle_unpacks_it(roots: dict[str, Path], tmp_path: Path, audio: str) -> None:
+    original = ESC50().read(roots["esc50"], Options())
+    shutil.copytree(roots["esc50"] / "audio", tmp_path / audio)
+    shutil.copy(roots["esc50"] / "meta" / "esc50.csv", tmp_path / "esc50.csv")
+    assert ESC50().recognise(tmp_path)
+    found = ESC50().read(tmp_path, Options())
+    assert [(clip.path.rpartition("/")[2], clip.split, dict(clip.labels)) for clip in found.clips] == [
+        (clip.path.rpartition("/")[2], clip.split, dict(clip.labels)) for clip in original.clips
+    ]

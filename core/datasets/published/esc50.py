@@ -10,7 +10,8 @@ from core.datasets.files import Row, is_lfs_pointer, match_rows, read_rows, walk
 from core.datasets.published.base import Listing, Options, Published
 from core.results import Problem
 
-TABLE = "meta/esc50.csv"
+PLACES = (("meta/esc50.csv", "audio"), ("esc50.csv", "audio/audio"), ("esc50.csv", "audio"))
+"""Table and sound, of the repository, and as Kaggle unpacks it."""
 FOLDS = ("1", "2", "3", "4", "5")
 GROUPS = ("animals", "nature and water", "human, not speech", "indoors", "outdoors and urban")
 """Ten targets each, in order: 0-9 are animals."""
@@ -43,15 +44,16 @@ class ESC50(Published):
     entropy_rate = 0.02
 
     def recognise(self, folder: Path) -> bool:
-        return (folder / TABLE).is_file() and (folder / "audio").is_dir()
+        return _place(folder) is not None
 
     def listing(self, root: Path, options: Options) -> Listing:
-        rows = read_rows(root / TABLE, ("filename", "fold", "target", "category", "src_file"))
-        on_disk = (f"audio/{name}" for name in walk(root / "audio"))
-        present, problems = match_rows(rows, lambda row: f"audio/{row['filename']}", on_disk, TABLE)
+        table, audio = _place(root) or PLACES[0]
+        rows = read_rows(root / table, ("filename", "fold", "target", "category", "src_file"))
+        on_disk = (f"{audio}/{name}" for name in walk(root / audio))
+        present, problems = match_rows(rows, lambda row: f"{audio}/{row['filename']}", on_disk, table)
         clips = []
         for path, row in present:
-            reason = "is a Git LFS pointer, not audio" if is_lfs_pointer(root / path) else _wrong(row)
+            reason = "is a Git LFS pointer, not audio" if is_lfs_pointer(root / path) else _wrong(row, table)
             if reason:
                 problems.append(Problem(path, reason))
                 continue
@@ -62,11 +64,15 @@ class ESC50(Published):
         return Listing(clips, problems, notes=[band])
 
 
-def _wrong(row: Row) -> str:
+def _place(folder: Path) -> tuple[str, str] | None:
+    return next((p for p in PLACES if (folder / p[0]).is_file() and (folder / p[1]).is_dir()), None)
+
+
+def _wrong(row: Row, table: str) -> str:
     if not row["category"]:
-        return f"has no category in {TABLE}"
+        return f"has no category in {table}"
     if row["fold"] not in FOLDS:
-        return f"has the fold '{row['fold']}' in {TABLE}; expected 1 to 5"
+        return f"has the fold '{row['fold']}' in {table}; expected 1 to 5"
     if not (is_small_number(row["target"]) and int(row["target"]) < 10 * len(GROUPS)):
-        return f"has the target '{row['target']}' in {TABLE}; expected 0 to 49"
+        return f"has the target '{row['target']}' in {table}; expected 0 to 49"
     return ""

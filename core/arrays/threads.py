@@ -1,14 +1,12 @@
-"""What threads of this process share: how many of them libraries start, and which warnings are shown."""
+"""What threads of this process share: contexts, and how many threads BLAS starts for one product."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
 from threading import Lock
 
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController
 
 
@@ -49,17 +47,7 @@ def blas_threads(n: int) -> AbstractContextManager[object]:
     return _controller().limit(limits=n, user_api="blas")
 
 
-@contextmanager
-def _no_word_of_fits() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        yield
-
-
 _one_thread = Shared(lambda: blas_threads(1))
-quiet_fits = Shared(_no_word_of_fits)
-"""scikit-learn's warnings of few steps, and of many classes of few clips, which the run tells itself."""
 
 
 def one_thread(small: bool = True) -> AbstractContextManager[None]:

@@ -37,14 +37,15 @@ PUBLISHED: tuple[Published, ...] = (
 CLIPS_PER_CLASS = 4
 """Mean clips a class below which ``--tasks all`` takes an attribute for a name."""
 
-__all__ = ["PUBLISHED", "Clip", "Dataset", "InputError", "NothingFound", "Options", "choose_tasks", "find"]
+__all__ = ["PUBLISHED", "Clip", "Dataset", "InputError", "NothingFound", "Options", "choose_tasks", "find", "passed_on"]
 
 
 class NothingFound(InputError):
     """No dataset in a folder."""
 
 
-def _passed_on(error: InputError) -> None:
+def passed_on(error: InputError) -> None:
+    """What cannot be read ends it."""
     raise error
 
 
@@ -52,7 +53,7 @@ def find(
     data_dirs: Sequence[str | Path],
     options: Options | None = None,
     stored: Mapping[str, str] | None = None,
-    unusable: Callable[[InputError], None] = _passed_on,
+    unusable: Callable[[InputError], None] = passed_on,
 ) -> list[Dataset]:
     """Datasets in some folders: the folder itself, else its sub-folders, else theirs.
 
@@ -71,37 +72,40 @@ def find(
     Raises
     ------
     InputError
-        If a folder is missing, holds no dataset (`NothingFound`), or two datasets have one name.
+        If a folder is missing, holds no dataset (`NothingFound`), two datasets have one name, or none can be read.
     """
-    options, stored = options or Options(), stored or {}
+    reader, stored = _Reader(options or Options(), []), stored or {}
     found: list[_Found] = []
     for given in data_dirs:
         name, folder = asked_for(str(given))
-        if not os.path.isdir(folder):  # Path.is_dir fails where a name is too long
-            raise InputError(f"--data-dir {given}: no such folder; give the folder that holds datasets")
-        n_told = 0
-
-        def tell(error: InputError) -> None:
-            nonlocal n_told
-            n_told += 1
-            unusable(error)
-
-        here = _below(folder, _Reader(options, tell), depth=2)
-        if not here and not n_told:
-            raise NothingFound(f"--data-dir {given}: {_why_nothing(folder)}")
-        if name and len(here) > 1:
-            raise InputError(
-                f"--data-dir {given} names one dataset, {len(here)} lie there: "
-                f"{', '.join(one.dataset.name for one in here)}; give each its own --data-dir NAME=DIR"
-            )
-        for one in here:
+        for one in _in_folder(given, name, folder, reader):
             known = name or stored.get(str(one.dataset.root), "")
             is_fixed = bool(known or one.dataset.task_names)
-            if one is here[-1] and (loose := _loose(folder, {each.dataset.root for each in here})):
-                told = audiofolder.not_taken(loose, f"in {folder} beside its datasets")
-                one = replace(one, dataset=replace(one.dataset, unexpected=(*one.dataset.unexpected, *told)))
             found.append(_Found(renamed(one.dataset, known) if known else one.dataset, one.place, is_fixed))
+    if reader.errors and not found:
+        raise reader.errors[0]
+    for error in reader.errors:
+        unusable(error)
     return apart([one.dataset for one in found], [one.place for one in found], [one.is_fixed for one in found])
+
+
+def _in_folder(given: str | Path, name: str, folder: Path, reader: _Reader) -> list[_Found]:
+    """The datasets of one ``--data-dir``; the last tells of sound that is in none of them."""
+    if not os.path.isdir(folder):  # Path.is_dir fails where a name is too long
+        raise InputError(f"--data-dir {given}: no such folder; give the folder that holds datasets")
+    n_errors = len(reader.errors)
+    here = _below(folder, reader, depth=2)
+    if not here and len(reader.errors) == n_errors:
+        raise NothingFound(f"--data-dir {given}: {_why_nothing(folder)}")
+    if name and len(here) > 1:
+        raise InputError(
+            f"--data-dir {given} names one dataset, {len(here)} lie there: "
+            f"{', '.join(one.dataset.name for one in here)}; give each its own --data-dir NAME=DIR"
+        )
+    if here and (loose := _loose(folder, {one.dataset.root for one in here})):
+        last, told = here[-1].dataset, audiofolder.not_taken(loose, f"in {folder} beside its datasets")
+        here[-1] = replace(here[-1], dataset=replace(last, unexpected=(*last.unexpected, *told)))
+    return here
 
 
 @dataclass(frozen=True)
@@ -115,17 +119,17 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads datasets, and tells of those that cannot be read."""
+    """Reads datasets, and keeps why some cannot be read."""
 
     options: Options
-    unusable: Callable[[InputError], None]
+    errors: list[InputError]
 
     def read(self, folder: Path, read: Callable[[Path], Dataset]) -> list[_Found]:
         """The dataset in a folder; none where it cannot be read."""
         try:
             return [_Found(storable(read(folder.resolve())), folder)]
         except InputError as error:
-            self.unusable(error)
+            self.errors.append(error)
             return []
 
     def manifest(self, folder: Path) -> list[_Found]:

@@ -90,23 +90,30 @@ def apart(datasets: Sequence[Dataset], places: Sequence[Path], is_given: Sequenc
         by_name.setdefault(dataset.name, []).append(i)
     named = list(datasets)
     for name, same in by_name.items():
-        if len(same) < 2:
-            continue
-        if any(is_given[i] for i in same):
-            first, second = (datasets[i].root for i in same[:2])
+        names = with_folders_above([places[i] for i in same], name) if len(same) > 1 else [name]
+        for i, longer in zip(same, names, strict=True):
+            if longer != name and not is_given[i]:
+                note = f"{longer}: another folder is named {name}, so this one, {datasets[i].root}, is called so"
+                named[i] = replace(renamed(datasets[i], longer), notes=(*datasets[i].notes, note))
+    roots: dict[str, Path] = {}
+    for dataset in named:
+        if dataset.name in roots:
             raise InputError(
-                f"two datasets are named {name}: {first} and {second}; "
+                f"two datasets are named {dataset.name}: {roots[dataset.name]} and {dataset.root}; "
                 "name one of them, --data-dir NAME=DIR, or leave it out"
             )
-        for i, longer in zip(same, _distinct([places[i] for i in same], name), strict=True):
-            note = f"{longer}: another folder is named {name}, so this one, {datasets[i].root}, is called so"
-            named[i] = replace(renamed(datasets[i], longer), notes=(*datasets[i].notes, note))
-    _refuse_one_name(named)
+        roots[dataset.name] = dataset.root
     return named
 
 
-def _distinct(places: Sequence[Path], name: str) -> list[str]:
-    """Names that begin with as many of the folders above as it takes."""
+def with_folders_above(places: Sequence[Path], name: str) -> list[str]:
+    """The name behind as many of the folders above each place as tell all apart; as it is where none do.
+
+    Examples
+    --------
+    >>> with_folders_above([Path("/runs/A/out"), Path("/runs/B/out")], "last")
+    ['A-out-last', 'B-out-last']
+    """
     above = [
         [part for part in Path(os.path.abspath(place)).parts[1:] if part != name and not _TELLS_NOTHING.fullmatch(part)]
         for place in places
@@ -116,14 +123,3 @@ def _distinct(places: Sequence[Path], name: str) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [name] * len(places)
-
-
-def _refuse_one_name(datasets: Sequence[Dataset]) -> None:
-    roots: dict[str, Path] = {}
-    for dataset in datasets:
-        if dataset.name in roots:
-            raise InputError(
-                f"two datasets are named {dataset.name}: {roots[dataset.name]} and {dataset.root}; "
-                "name one of them, --data-dir NAME=DIR, or leave it out"
-            )
-        roots[dataset.name] = dataset.root

@@ -6,7 +6,9 @@ an L2 penalty the weights lie in it anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from core.arrays.threads import one_thread, quiet_fits
+from core.arrays.threads import Shared, one_thread
 from core.results import FloatArray, IntArray, Mask
 
 STRENGTHS = (0.0001, 0.001, 0.01, 0.1, 1.0)
@@ -69,6 +72,17 @@ class Learner(Protocol):
         ...
 
 
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)  # many classes of few clips: the run tells of them itself
+        yield
+
+
+_quietly = Shared(_no_warnings)
+
+
 class Softmax:
     """One class a clip; scikit-learn's multinomial logistic regression."""
 
@@ -79,7 +93,7 @@ class Softmax:
 
     def fit(self, scaled: FloatArray, strength: float) -> tuple[FloatArray, FloatArray, IntArray]:
         """As `Learner`; one row stands for two classes, its sign tells which."""
-        with quiet_fits():
+        with _quietly():
             self._model.set_params(C=strength).fit(scaled, self._labels)
         return self._model.coef_, self._model.intercept_, np.asarray(self._model.classes_)
 

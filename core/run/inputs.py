@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from core.datasets import Dataset, InputError, choose_tasks, find, report
+from core.datasets import Dataset, InputError, choose_tasks, find, passed_on, report
 from core.datasets.base import draw_evenly, shuffled_labels
 from core.datasets.demo import corpora
 from core.datasets.published.base import Options
@@ -40,9 +40,9 @@ def leave_out(config: AnalysisConfig, progress: Progress, error: InputError) -> 
 
 
 def datasets(
-    config: AnalysisConfig, stored: Mapping[str, str], unusable: Callable[[InputError], None]
+    config: AnalysisConfig, stored: Mapping[str, str], unusable: Callable[[InputError], None] = passed_on
 ) -> list[Dataset]:
-    """Those in the folders given, else the demo's.
+    """Those in the folders given, else the demo's; ``unusable`` as in `core.datasets.find`.
 
     Raises
     ------
@@ -52,15 +52,8 @@ def datasets(
     if config.data_dirs:
         evar = user_path(config.evar_dir) if config.evar_dir else None
         remap = {wrong.strip(): right.strip() for wrong, _, right in (c.partition("=") for c in config.remap)}
-        errors: list[InputError] = []
-        found = find(
-            config.data_dirs, Options(config.seed, evar, remap, config.classes_are_folders), stored, errors.append
-        )
-        if errors and not found:
-            raise errors[0]
-        for error in errors:
-            unusable(error)
-        return found
+        options = Options(config.seed, evar, remap, config.classes_are_folders)
+        return find(config.data_dirs, options, stored, unusable)
     return corpora.planned()
 
 
@@ -80,9 +73,9 @@ def scan_all(
         try:
             scans.append((scan_dataset(dataset, attributes, files, config, progress), attributes))
         except InputError as error:
-            errors.append(error)
             if config.strict:
                 raise
+            errors.append(error)
     if not scans:
         raise errors[0]
     for unusable in errors:

@@ -67,7 +67,7 @@ def write_manifest(config: AnalysisConfig, path: Path, stored: Mapping[str, str]
     """
     if not config.data_dirs:
         raise InputError("--write-manifest needs --data-dir with the dataset to be written")
-    found = find_datasets(config, stored, lambda error: None)
+    found = find_datasets(config, stored)
     if len(found) != 1:
         names = ", ".join(dataset.name for dataset in found)
         raise InputError(f"--write-manifest writes one dataset, {len(found)} were found ({names}); give one --data-dir")
@@ -82,6 +82,8 @@ def write_manifest(config: AnalysisConfig, path: Path, stored: Mapping[str, str]
             csv.writer(file).writerows([header, *rows])
     except FileExistsError as error:
         raise InputError(f"--write-manifest {path}: there is such a file; give another path") from error
+    except OSError as error:
+        raise InputError(f"--write-manifest {path}: cannot be written ({error.strerror or error})") from error
     told = f"{path} written: {len(dataset.clips):,} clips of {dataset.name}"
     in_place = path.absolute() == dataset.root / "manifest.csv"
     return told if in_place else f"{told}; it is read where it lies as {dataset.root / 'manifest.csv'}"

@@ -6,15 +6,14 @@ every number of ranks gives the same numbers.
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from core.datasets.naming import with_folders_above
 from core.datasets.scan import Scan
 from core.distributed.ranks import Ranks
 from core.encoders import Encoder, load_encoder
@@ -22,6 +21,7 @@ from core.encoders.device import batch_size_for, choose_device
 from core.encoders.untrained import untrained
 from core.errors import InputError
 from core.run.config import AnalysisConfig
+from core.untrusted_text import user_path
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,12 @@ def _tell_apart(asked: Sequence[str], encoders: Sequence[Encoder]) -> None:
         first, second, *_ = (asked[i] for i in of_name)
         if len({encoders[i].weights_key for i in of_name}) < len(of_name):
             raise InputError(f"--model {first} and {second} have the same weights; leave one out")
-        paths = [Path(os.path.abspath(os.path.expanduser(asked[i].partition(":")[2]))).parts[:-1] for i in of_name]
         family, _, last = name.partition(":")
-        for n in range(1, max(map(len, paths)) + 1):
-            longer = [f"{family}:{'-'.join([*parts[-n:], last])}" for parts in paths]
-            if last and len(set(longer)) == len(longer):
-                break
-        else:
+        longer = with_folders_above([user_path(asked[i].partition(":")[2]).parent for i in of_name], last)
+        if not last or len(set(longer)) < len(longer):
             raise InputError(f"--model {first} and {second} are both named {name}; name one, --model NAME={second}")
         for i, new in zip(of_name, longer, strict=True):
-            encoders[i].name = new
+            encoders[i].name = f"{family}:{new}"
 
 
 def device_for(wanted: str, ranks: Ranks) -> str:

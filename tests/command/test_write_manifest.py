@@ -56,3 +56,6 @@ def test_it_needs_one_dataset(folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert run("--data-dir", folder, "--data-dir", tmp_path / "other", "--write-manifest", out) == 2
     assert "writes one dataset, 2 were found (weather, other)" in capsys.readouterr().err
     assert not out.exists()
+    assert run("--data-dir", folder, "--write-manifest", tmp_path / "no" / "out.csv") == 2
+    told = capsys.readouterr().err
+    assert "out.csv: cannot be written (No such file or directory)" in told and told.count("\n") == 1

@@ -71,7 +71,9 @@ def test_the_users_name_goes_first_and_the_stores_next(folders: Make, tmp_path: 
     stored = {str(pets): "audio", str(birds): "birds"}
     assert [dataset.name for dataset in find([pets, birds], stored=stored)] == ["audio", "birds"]
     assert find([f"mine={pets}"], stored=stored)[0].name == "mine"
-    with pytest.raises(InputError, match=r"names one dataset, 2 lie there: birds, pets; give each its own"):
+    other, first = find([folders("b/pets"), pets], stored={str(pets): "pets"})
+    assert (other.name, first.name) == ("b-pets", "pets"), "the one that is stored keeps its name"
+    with pytest.raises(InputError, match=r"names one dataset, 3 lie there: .*pets.*; give each its own"):
         find([f"mine={tmp_path}"])
 
 

@@ -112,7 +112,7 @@ def test_where_the_interval_of_the_mean_holds_0_the_classes_are_told_and_not_the
     shift = pd.DataFrame([row(c, "shift", -0.5, True) for c in changes])
     told = verdict(pd.concat([rows, shift]))
     assert told.startswith(
-        "**Without its 1 % of neurons (mad) it hangs on the class: of 6 classes 2 lose and 1 gains in logit on their "
+        "**Without its 1 % of neurons (mad) it depends on the class: of 6 classes 2 lose and 1 gains in logit on their "
         "own clips beyond all other clips; on average −0.01 (95 % interval over classes −"
     )
     assert "The logit changes by −0.50 on all *other* clips, a shift." in told

@@ -319,8 +319,8 @@ def _either_way(one: Mapping[Any, Any]) -> str:
     verbs = ("loses" if n_lose == 1 else "lose", "gains" if n_gain == 1 else "gain")
     lose, gain = (f"{n or 'none'} {verb}" for n, verb in zip((n_lose, n_gain), verbs, strict=True))
     return (
-        f"it depends on the class: of {one['n']} classes {lose} and {gain} in logit on their own clips beyond all other "
-        f"clips; on average {number(one['mean'], '+z.2f')} (95 % interval over classes "
+        f"it depends on the class: of {one['n']} classes {lose} and {gain} in logit on their own clips beyond all "
+        f"other clips; on average {number(one['mean'], '+z.2f')} (95 % interval over classes "
         f"{between(one['low'], one['high'], '+z.2f')})"
     )
 

@@ -78,7 +78,7 @@ class ClipRecord:
     """One clip: path relative to its dataset's root (posix), split, seconds, labels.
 
     A label is a tuple of values where a clip may have several. ``splits`` holds the clip's split for the
-    attributes that have one of their own.
+    attributes that have one of their own. ``sha256`` is the file's, in hexadecimal, by which a page knows it again.
     """
 
     path: str
@@ -86,6 +86,7 @@ class ClipRecord:
     duration_seconds: float
     labels: Mapping[str, str | tuple[str, ...]]
     splits: Mapping[str, str] = field(default_factory=dict)
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class DatasetRecord:
     ----------
     name : str
     root : str
-        Absolute folder; audio is only ever played from below it.
+        Absolute folder.
     content_key : str
         sha256 over the clips' paths, contents, splits and labels.
     attributes : tuple of str

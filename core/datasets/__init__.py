@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from core.datasets import audiofolder, manifest, metadata
+from core.datasets import audiofolder, links, manifest, metadata
 from core.datasets.base import Clip, Dataset, storable
 from core.datasets.files import EXTENSIONS, NOT_READ, walk
 from core.datasets.naming import apart, asked_for, renamed, telling_name
@@ -94,9 +94,10 @@ def _in_folder(given: str | Path, name: str, folder: Path, reader: _Reader) -> l
     if not os.path.isdir(folder):  # Path.is_dir fails where a name is too long
         raise InputError(f"--data-dir {given}: no such folder; give the folder that holds datasets")
     n_errors = len(reader.errors)
-    here = _below(folder, reader, depth=2)
-    if not here and len(reader.errors) == n_errors:
-        raise NothingFound(f"--data-dir {given}: {_why_nothing(folder)}")
+    with links.treated(reader.options.follow_links):
+        here = _below(folder, reader, depth=2)
+        if not here and len(reader.errors) == n_errors:
+            raise NothingFound(f"--data-dir {given}: {_why_nothing(folder)}")
     if name and len(here) > 1:
         raise InputError(
             f"--data-dir {given} names one dataset, {len(here)} lie there: "
@@ -127,10 +128,14 @@ class _Reader:
     def read(self, folder: Path, read: Callable[[Path], Dataset]) -> list[_Found]:
         """The dataset in a folder; none where it cannot be read."""
         try:
-            return [_Found(storable(read(folder.resolve())), folder)]
+            with links.treated(self.options.follow_links) as met:
+                dataset = storable(read(folder.resolve()))
+            if not met.are_followed:
+                dataset = links.without_those_out(dataset)
         except InputError as error:
             self.errors.append(error)
             return []
+        return [_Found(replace(dataset, notes=(*dataset.notes, *met.told(dataset.root))), folder)]
 
     def manifest(self, folder: Path) -> list[_Found]:
         return self.read(folder, lambda root: manifest.read(root, self.options.seed, telling_name(folder)))
@@ -213,7 +218,7 @@ def _loose(folder: Path, roots: Collection[Path]) -> list[str]:
 
 def _sub_folders(folder: Path) -> list[Path]:
     try:
-        return [f for f in sorted(folder.iterdir()) if f.is_dir() and not f.name.startswith(".")]
+        return [f for f in sorted(folder.iterdir()) if f.is_dir() and not f.name.startswith(".") and links.may_enter(f)]
     except OSError:
         return []
 

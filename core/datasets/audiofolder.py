@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from core.datasets.base import Clip, Dataset
 from core.datasets.files import EXTENSIONS, NOT_READ, walk
+from core.datasets.links import may_enter
 from core.datasets.splits import SPLIT_WORDS, draw_splits
 from core.results import Problem
 
@@ -88,7 +89,7 @@ def read(folder: Path, found: Layout, seed: int = 0, name: str = "") -> Dataset:
         split_origin="ours" if is_drawn else "folders",
         description="a folder for each class",
         notes=_beside_a_part(found),
-        unexpected=(*not_taken(others, "in no class folder"), *_links(folder, found)),
+        unexpected=not_taken(others, "in no class folder"),
         drawn=("class", seed) if is_drawn else None,
     )
 
@@ -99,19 +100,6 @@ def not_taken(paths: Sequence[str], where: str) -> tuple[str, ...]:
         return ()
     first = ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else "")
     return (f"{len(paths):,} sound file{'s' * (len(paths) > 1)} not taken, {where}: {first}",)
-
-
-def _links(folder: Path, found: Layout) -> tuple[str, ...]:
-    """Class folders that are links, which are not followed, in a line."""
-    links = [
-        part + place.name
-        for part, _ in found.parts
-        for place in _folders(folder / part)
-        if place.is_symlink() and place.name in found.classes
-    ]
-    if not links:
-        return ()
-    return (f"{', '.join(links)}: a link, not followed; copy the folder, or give it a --data-dir of its own",)
 
 
 def _class_of(path: str, found: Layout) -> tuple[str, str]:
@@ -133,9 +121,10 @@ def _beside_a_part(found: Layout) -> tuple[str, ...]:
 
 def _folders(folder: Path) -> list[Path]:
     try:
-        return [f for f in sorted(folder.iterdir()) if f.is_dir() and not f.name.startswith((".", "_"))]
+        inside = [f for f in sorted(folder.iterdir()) if f.is_dir() and not f.name.startswith((".", "_"))]
     except OSError:
         return []
+    return [f for f in inside if may_enter(f)]
 
 
 def _has_sound(folder: Path) -> bool:

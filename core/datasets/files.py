@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.datasets.base import SPLITS
+from core.datasets.links import current
 from core.errors import InputError
 from core.results import Problem
 
@@ -40,13 +41,13 @@ def cache_folder() -> Path:
 def walk(root: Path, suffixes: Collection[str] = EXTENSIONS) -> Iterator[str]:
     """Paths below ``root`` with one of the (lower-case) suffixes, relative and posix, sorted folder by folder.
 
-    macOS's forks (``._x.wav``) and hidden folders are skipped; links to folders are not followed. A folder that is
-    named like a file is told as one, so that it is named when it is read.
+    macOS's forks (``._x.wav``) and hidden folders are skipped; of links `core.datasets.links` decides. A folder that
+    is named like a file is told as one, so that it is named when it is read.
     """
-
-    endings = tuple(suffixes)
+    links, entered = current(), set[str]()
+    endings, start = tuple(suffixes), str(root)
     # A stack of our own: folders may lie deeper in each other than functions may call each other.
-    levels = [("", _entries(str(root)))]
+    levels = [("", _entries(start))]
     while levels:
         prefix, entries = levels[-1]
         for entry in entries:
@@ -54,8 +55,10 @@ def walk(root: Path, suffixes: Collection[str] = EXTENSIONS) -> Iterator[str]:
             if name.startswith("."):
                 continue
             if name.lower().endswith(endings):
+                if entry.is_symlink():
+                    links.meet(entry.path, start)
                 yield prefix + name
-            elif entry.is_dir(follow_symlinks=False):
+            elif entry.is_dir() and (not entry.is_symlink() or links.follow(entry.path, start, entered)):
                 levels.append((f"{prefix}{name}/", _entries(entry.path)))
                 break
         else:

@@ -12,7 +12,8 @@ import pandas as pd
 from core.datasets import audio
 from core.datasets.base import Dataset
 from core.datasets.files import cache_folder
-from core.datasets.scan import Scan, read
+from core.datasets.levels import SAMPLE_RATE
+from core.datasets.scan import Scan
 from core.results import Problem
 from core.untrusted_text import as_file_name, one_line
 
@@ -78,7 +79,7 @@ def judged(dataset: Dataset) -> list[str]:
     for path in (dataset.clips[i].path for i in some):
         try:
             if audio.seconds(dataset.root / path) <= LONGEST_JUDGED:
-                read(dataset.root, path)
+                audio.load(dataset.root / path, SAMPLE_RATE)
         except (audio.BadAudio, OSError) as error:
             reasons[path] = str(error)
     if not reasons:

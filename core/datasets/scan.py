@@ -108,8 +108,10 @@ class Scan:
             content_key=self.content_key,
             attributes=dataset.attributes,
             clips=tuple(
-                ClipRecord(c.path, c.split, float(s), self._record_labels(c), _named(own, of_clip))
-                for c, s, of_clip in zip(dataset.clips, self.files["seconds"], splits, strict=True)
+                ClipRecord(c.path, c.split, float(s), self._record_labels(c), _named(own, of_clip), content)
+                for c, s, content, of_clip in zip(
+                    dataset.clips, self.files["seconds"], self.files["sha256"], splits, strict=True
+                )
             ),
             problems=self.problems,
             split_origin=dataset.split_origin,
@@ -235,25 +237,10 @@ def _row(path: str, size: int, mtime_ns: int, reason: str = "") -> Row:
     return row | dict.fromkeys(_FEATURES, np.nan)
 
 
-def read(root: Path, path: str) -> NDArray[np.float32]:
-    """A clip as it is read to be judged, at `SAMPLE_RATE`.
-
-    Raises
-    ------
-    BadAudio
-        Why it cannot be used.
-    OSError
-    """
-    file = root / path
-    if file.exists() and not file.resolve().is_relative_to(root):
-        raise audio.BadAudio("leaves the dataset's folder through a link")
-    return audio.load(file, SAMPLE_RATE)
-
-
 def _look(root: Path, path: str, size: int, mtime_ns: int) -> Row:
     file, row = root / path, _row(path, size, mtime_ns)
     try:
-        waveform = read(root, path)
+        waveform = audio.load(file, SAMPLE_RATE)
         with file.open("rb") as content:  # never the whole at once: more may lie behind the sound
             sha256 = hashlib.file_digest(content, "sha256").hexdigest()
         row.update(_levels(waveform), **spectrum(waveform), sha256=sha256)

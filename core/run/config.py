@@ -110,6 +110,8 @@ class AnalysisConfig:
         At most so many clips a dataset; 0 = all.
     classes_are_folders : bool
         Folders that are named like folds or parts of a download are classes.
+    follow_links : bool
+        Links may lead out of the folders that are named.
     replace : bool
         Delete the store's results of datasets that have changed, or of others of the same names.
     seed : int
@@ -155,6 +157,7 @@ class AnalysisConfig:
     limit: int = 0
     replace: bool = False
     classes_are_folders: bool = False
+    follow_links: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -52,7 +52,7 @@ def datasets(
     if config.data_dirs:
         evar = user_path(config.evar_dir) if config.evar_dir else None
         remap = {wrong.strip(): right.strip() for wrong, _, right in (c.partition("=") for c in config.remap)}
-        options = Options(config.seed, evar, remap, config.classes_are_folders)
+        options = Options(config.seed, evar, remap, config.classes_are_folders, config.follow_links)
         return find(config.data_dirs, options, stored, unusable)
     return corpora.planned()
 

@@ -153,6 +153,13 @@ def _parser() -> argparse.ArgumentParser:
         help="take folders for classes though they are named like folds, parts or numbered buckets",
     )
     what.add_argument(
+        "--no-follow-links",
+        dest="follow_links",
+        action="store_false",
+        default=None,
+        help="for archives of strangers: read nothing that a link leads to outside of the folders named",
+    )
+    what.add_argument(
         "--evar-dir", metavar="DIR", help="your own copy of EVAR (eval-audio-repr): its splits are used (none)"
     )
     what.add_argument(

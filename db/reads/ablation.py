@@ -243,12 +243,14 @@ def controls(
 
 
 def clips(engine: Engine, chosen: Chosen, target: str) -> pd.DataFrame:
-    """Return the view ``ablation_clips`` of one target, and ``root``, the dataset's folder."""
+    """Return the view ``ablation_clips`` of one target, ``root``, the dataset's folder, and ``sha256`` of the file."""
     return frame(
         engine,
         f"""
-        SELECT ablation_clips.*, dataset.root
-        FROM ablation_clips JOIN dataset ON dataset.name = ablation_clips.dataset
+        SELECT ablation_clips.*, dataset.root, clip.sha256
+        FROM ablation_clips
+        JOIN dataset ON dataset.name = ablation_clips.dataset
+        JOIN clip ON clip.id = ablation_clips.clip_id
         WHERE {_CHOSEN}{_of_gain(chosen.gain)} AND target = :target
         ORDER BY clip_id, true_class NULLS FIRST
         """,
@@ -258,12 +260,14 @@ def clips(engine: Engine, chosen: Chosen, target: str) -> pd.DataFrame:
 
 
 def flips(engine: Engine, chosen: Chosen, target: str) -> pd.DataFrame:
-    """Return the view ``ablation_flips`` of one target, and ``root``, the dataset's folder."""
+    """Return the view ``ablation_flips`` of one target, ``root``, the dataset's folder, and ``sha256`` of the file."""
     return frame(
         engine,
         f"""
-        SELECT ablation_flips.*, dataset.root
-        FROM ablation_flips JOIN dataset ON dataset.name = ablation_flips.dataset
+        SELECT ablation_flips.*, dataset.root, clip.sha256
+        FROM ablation_flips
+        JOIN dataset ON dataset.name = ablation_flips.dataset
+        JOIN clip ON clip.id = ablation_flips.clip_id
         WHERE {_CHOSEN}{_of_gain(chosen.gain)} AND target = :target
         ORDER BY clip_id, true_class NULLS FIRST
         """,

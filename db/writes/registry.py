@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from core.results import DatasetRecord, ModelRecord
 from db.connection.open import StoreError
@@ -81,6 +81,7 @@ def write_dataset(connection: Connection, record: DatasetRecord, replace: bool =
     if stored is not None:
         dataset = int(stored.id)
         connection.execute(update(Dataset).where(Dataset.id == dataset).values(**described))
+        _fill_contents(connection, dataset, record)
     else:
         dataset = insert_row(connection, Dataset, **described)
         _insert_clips(connection, dataset, record)
@@ -132,7 +133,7 @@ def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -
         connection,
         Clip,
         (
-            (dataset, position, clip.path, clip.split, float(clip.duration_seconds))
+            (dataset, position, clip.path, clip.split, float(clip.duration_seconds), clip.sha256 or None)
             for position, clip in enumerate(record.clips)
         ),
     )
@@ -147,6 +148,16 @@ def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -
             for value in _values(clip.labels.get(name, ""))
         ),
     )
+
+
+def _fill_contents(connection: Connection, dataset: int, record: DatasetRecord) -> None:
+    """Give the clips of a store from before 0010 their files' contents."""
+    without = (Clip.dataset_id == dataset) & Clip.sha256.is_(None)
+    positions = connection.execute(select(Clip.position).where(without)).scalars().all()
+    contents = [{"at": i, "content": record.clips[i].sha256} for i in positions if record.clips[i].sha256]
+    if contents:
+        by_position = (Clip.dataset_id == dataset) & (Clip.position == bindparam("at"))
+        connection.execute(update(Clip).where(by_position).values(sha256=bindparam("content")), contents)
 
 
 def _described(table: type[Model | Dataset], record: ModelRecord | DatasetRecord) -> dict[str, Any]:

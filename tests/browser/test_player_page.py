@@ -34,18 +34,19 @@ st.set_page_config(layout="wide")
 st.title("Players")
 strength = np.zeros((2, 8), dtype=np.uint8)
 strength[1, 2] = 255
+row = lambda path: {{"root": {folder!r}, "path": path, "sha256": None}}
 overlay = Overlay(strength, 1.0, (0.0, 1000.0, 8000.0), "neuron 17, layer 3", 0.8)
 first = st.number_input("First", 0, {n_tracks} - 1)
 st.button("Again")
 selected = st.number_input("Selected", 0, {n_tracks})
 tracks = [
-    stored_track({folder!r}, f"{{number}}.wav", f"clip {{number}}", f"number {{number}}", overlay)
+    stored_track(row(f"{{number}}.wav"), f"clip {{number}}", f"number {{number}}", overlay)
     for number in range(first, {n_tracks})
 ]
-tracks.insert(2, stored_track({folder!r}, "gone.wav", "gone clip"))
+tracks.insert(2, stored_track(row("gone.wav"), "gone clip"))
 player(tracks, key="many", selected=selected)
 player([Track("own <b>sound</b>", wav=open({folder!r} + "/own.wav", "rb").read())], key="one")
-player([stored_track({folder!r}, "../secret.wav", "secret")], key="none")
+player([stored_track(row("../secret.wav"), "secret")], key="none")
 st.audio({folder!r} + "/own.wav")
 """
 

@@ -87,14 +87,6 @@ def test_sound_that_is_no_clip_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_a_class_folder_that_is_a_link_is_told(tmp_path: Path) -> None:
-    folder = touch(tmp_path / "mine", "rain/0.wav", "wind/0.wav")
-    (folder / "sea").symlink_to(touch(tmp_path / "far", "sea/0.wav") / "sea")
-    (dataset,) = find([folder])
-    assert set(classes_of(dataset).values()) == {"rain", "wind"}
-    assert dataset.unexpected[0].startswith("sea: a link, not followed; copy the folder")
-
-
 def test_sound_beside_datasets_is_told(tmp_path: Path) -> None:
     touch(tmp_path / "all", "a/rain/0.wav", "a/wind/0.wav", "b/cat/0.wav", "b/dog/0.wav", "lost/1.wav", "2.flac")
     first, second = find([tmp_path / "all"])

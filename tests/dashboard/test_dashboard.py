@@ -208,16 +208,6 @@ def test_the_place_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
     assert data.locate(["--db", "postgresql://host/atlas"]).path is None
 
 
-def test_clips_are_only_played_from_below_their_root(tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    root.mkdir()
-    (tmp_path / "secret.wav").touch()
-    (root / "link.wav").symlink_to(tmp_path / "secret.wav")
-    assert clip.resolve(str(root), "a/b.wav") == root / "a" / "b.wav"
-    for outside in ("../secret.wav", str(tmp_path / "secret.wav"), "link.wav", "a/../../x"):
-        assert clip.resolve(str(root), outside) is None
-
-
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 44100])
 def test_the_picture_peaks_where_the_tone_is(sample_rate: int) -> None:
     time = np.arange(sample_rate) / sample_rate
@@ -233,7 +223,7 @@ def test_any_length_of_clip_can_be_drawn(tmp_path: Path) -> None:
     for n_samples in (1, 100, 16000 * 70):
         file = tmp_path / f"{n_samples}.wav"
         soundfile.write(file, np.zeros((n_samples, 2)), 16000)
-        shown = clip.render(str(file), 0)
+        shown = clip.render(clip.Stored(str(tmp_path), file.name))
         assert shown.picture.startswith(b"\x89PNG")
         assert shown.shortened == (n_samples > 16000 * clip.MAX_SECONDS)
         assert soundfile.info(io.BytesIO(shown.wav)).duration <= clip.MAX_SECONDS

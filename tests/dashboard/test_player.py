@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,19 @@ def tone(hertz: float = 440, seconds: float = 1.0, sample_rate: int = SAMPLE_RAT
     return (0.5 * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
 
 
-def wav(hertz: float = 440, seconds: float = 1.0) -> bytes:
+def encoded(kind: str, hertz: float = 440, seconds: float = 1.0) -> bytes:
     buffer = io.BytesIO()
-    soundfile.write(buffer, tone(hertz, seconds), SAMPLE_RATE, format="WAV")
+    soundfile.write(buffer, tone(hertz, seconds), SAMPLE_RATE, format=kind)
     return buffer.getvalue()
+
+
+def wav(hertz: float = 440, seconds: float = 1.0) -> bytes:
+    return encoded("WAV", hertz, seconds)
+
+
+def row(root: Path, path: str, sha256: str | None = None) -> dict[Hashable, Any]:
+    """A clip as the store has it."""
+    return {"root": str(root), "path": path, "sha256": sha256}
 
 
 @pytest.fixture
@@ -45,31 +56,48 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_a_track_is_a_file_below_the_root(root: Path) -> None:
-    track = stored_track(str(root), "0.wav", "zero", "first")
-    assert (track.file, track.title, track.caption, track.problem) == (root / "0.wav", "zero", "first", "")
+    track = stored_track(row(root, "0.wav"), "zero", "first")
+    stored = clip.Stored(str(root), "0.wav")
+    assert (track.stored, track.title, track.caption, track.problem) == (stored, "zero", "first", "")
+    assert stored.find() == root / "0.wav"
     (root / "inside.wav").symlink_to(root / "1.wav")
-    assert stored_track(str(root), "inside.wav", "link").file == root / "1.wav"
+    assert not stored_track(row(root, "inside.wav"), "link").problem
 
 
 def test_nothing_outside_the_root_is_a_track(root: Path) -> None:
     (root / "link.wav").symlink_to(root.parent / "secret.wav")
     (root / "folder").symlink_to(root.parent)
     for path in ("../secret.wav", str(root.parent / "secret.wav"), "link.wav", "folder/secret.wav"):
-        track = stored_track(str(root), path, "secret")
-        assert track.file is None
+        track = stored_track(row(root, path), "secret")
+        assert track.stored is None
         assert "outside" in track.problem
+
+
+def test_what_a_store_registered_is_played_wherever_a_link_leads(root: Path) -> None:
+    """A hub's cache: links to blobs without an ending. What has another content is not played, nor any other path."""
+    blob = root.parent / "blobs" / "0a1b"
+    blob.parent.mkdir()
+    blob.write_bytes(bytes(3000) + encoded("MP3"))  # known as MP3 by the name alone
+    (root / "link.mp3").symlink_to(blob)
+    known = hashlib.sha256(blob.read_bytes()).hexdigest()
+    track = stored_track(row(root, "link.mp3", known), "blob")
+    assert not track.problem and isinstance(player.render_some([track], (0, 0))[0], clip.Rendered)
+    blob.write_bytes(wav())
+    assert player.render_some([track], (0, 0))[0] == "It has changed since it was studied, so it is not played."
+    for path in (str(blob), "../blobs/0a1b", "../secret.wav"):
+        assert "outside" in stored_track(row(root, path, known), "by its path").problem
 
 
 def test_what_cannot_be_had_says_so(root: Path) -> None:
     (root / "text.wav").write_text("not sound")
     (root / "folder").mkdir()
     for path, reason in [("gone.wav", "no longer"), ("folder", "no longer"), ("text.wav", "cannot be read")]:
-        track = stored_track(str(root), path, "broken")
-        assert track.file is None
+        track = stored_track(row(root, path), "broken")
+        assert track.stored is None
         assert reason in track.problem
     (root / "loop.wav").symlink_to(root / "loop.wav")
-    assert stored_track(str(root), "loop.wav", "loop").problem
-    assert "cannot be read" in stored_track(str(root), "nul\0.wav", "nul").problem
+    assert stored_track(row(root, "loop.wav"), "loop").problem
+    assert "cannot be read" in stored_track(row(root, "nul\0.wav"), "nul").problem
 
 
 def test_heights_are_where_the_picture_has_its_tones() -> None:
@@ -124,7 +152,7 @@ def test_marks_stay_below_half_the_sample_rate() -> None:
 
 
 def test_every_track_has_its_own_name(root: Path) -> None:
-    zero, one = (stored_track(str(root), f"{number}.wav", "same title") for number in (0, 1))
+    zero, one = (stored_track(row(root, f"{number}.wav"), "same title") for number in (0, 1))
     own = Track("same title", wav=wav())
     names = player.identify([zero, one, own, zero])
     assert len(set(names)) == 4
@@ -133,8 +161,8 @@ def test_every_track_has_its_own_name(root: Path) -> None:
 
 
 def test_tracks_are_made_until_the_time_is_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tracks = [stored_track(str(root), f"{number}.wav", "") for number in range(3)]
-    tracks.append(stored_track(str(root), "gone.wav", ""))
+    tracks = [stored_track(row(root, f"{number}.wav"), "") for number in range(3)]
+    tracks.append(stored_track(row(root, "gone.wav"), ""))
     monkeypatch.setattr(player, "BUDGET_SECONDS", 60)  # a busy machine is not a failure
     assert sorted(player.render_some(tracks, (0, 0, 1, 2, 3))) == [0, 1, 2]
     monkeypatch.setattr(player, "BUDGET_SECONDS", -1)
@@ -142,21 +170,21 @@ def test_tracks_are_made_until_the_time_is_up(root: Path, monkeypatch: pytest.Mo
 
 
 def test_a_sound_that_fails_later_is_a_reason(root: Path) -> None:
-    track = stored_track(str(root), "0.wav", "")
+    track = stored_track(row(root, "0.wav"), "")
     (root / "0.wav").unlink()
     made = player.render_some([track, Track("", wav=b"no sound"), Track("")], (0, 1, 2))
-    assert [made[place] for place in range(3)] == [
-        "It cannot be read as sound.", "It cannot be read as sound.", "There is no sound."
-    ]  # fmt: skip
-    assert player.describe(track, "a", made[0], "b")["problem"] == "It cannot be read as sound."
+    gone = f"It is no longer in {root}."
+    assert [made[place] for place in range(3)] == [gone, "It cannot be read as sound.", "There is no sound."]
+    assert player.describe(track, "a", made[0], "b")["problem"] == gone
 
 
 APP = """
 import streamlit as st
 from dashboard.shared.player.player import Track, player, stored_track
 folder = {root!r}
-tracks = [stored_track(folder, f"{{number}}.wav", f"clip {{number}}") for number in range(3)]
-tracks.append(stored_track(folder, "gone.wav", "gone"))
+row = lambda root, path: {{"root": root, "path": path, "sha256": None}}
+tracks = [stored_track(row(folder, f"{{number}}.wav"), f"clip {{number}}") for number in range(3)]
+tracks.append(stored_track(row(folder, "gone.wav"), "gone"))
 player(tracks, key="clips", selected=st.number_input("Selected", 0, 9, 1))
 player([], key="none")
 """

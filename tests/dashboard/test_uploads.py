@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
+from core.datasets import audio
 from dashboard.views.listen import uploads
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,9 +53,29 @@ def test_a_file_on_disk_is_the_same_sound(tmp_path: Path) -> None:
     content = file(tone(), kind="FLAC")
     (tmp_path / "a.flac").write_bytes(content)
     with (tmp_path / "a.flac").open("rb") as opened:
-        sound = uploads.decode(opened)
+        sound = uploads.decode(opened, "a.flac")
     assert sound.key == uploads.decode(content).key
     assert sound.key != uploads.decode(file(tone(level=0.4))).key
+
+
+ID3 = b"ID3\x03\x00\x00\x00\x00\x07\x76" + bytes(7 * 128 + 0x76)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "kind"),
+    [("a.wav", ID3, "WAV"), ("a.mp3", bytes(3_000), "MP3"), ("a.MP3", ID3 + bytes(2_000), "MP3"), ("a.mp3", b"", "WAV"),
+     ("no ending", b"", "WAV"), ("a.w/../v", b"", "FLAC")],
+)  # fmt: skip
+def test_what_the_page_decodes_is_what_a_run_decodes(name: str, before: bytes, kind: str, tmp_path: Path) -> None:
+    content = before + file(
+        tone(1.0, 16_000), 16_000, kind=kind, subtype="MPEG_LAYER_III" if kind == "MP3" else "PCM_16"
+    )
+    path = tmp_path / name.replace("/", "_")
+    path.write_bytes(content)
+    run = audio.load(path, 16_000)
+    assert np.array_equal(uploads.decode(content, name).samples, run)
+    with path.open("rb") as opened:
+        assert np.array_equal(uploads.decode(opened, name).samples, run)
 
 
 def test_the_first_half_minute_is_kept() -> None:

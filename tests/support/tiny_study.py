@@ -53,9 +53,9 @@ DATASET = DatasetRecord(
     content_key="content-1",
     attributes=("animal", "place"),
     clips=(
-        ClipRecord("train/a.wav", "train", 1.5, {"animal": "cat", "place": "home"}),
-        ClipRecord("train/b.wav", "train", 2.0, {"animal": "dog"}),
-        ClipRecord("test/c.wav", "test", 0.5, {"animal": "cat", "place": ""}),
+        ClipRecord("train/a.wav", "train", 1.5, {"animal": "cat", "place": "home"}, sha256="0a"),
+        ClipRecord("train/b.wav", "train", 2.0, {"animal": "dog"}, sha256="0b"),
+        ClipRecord("test/c.wav", "test", 0.5, {"animal": "cat", "place": ""}, sha256="0c"),
     ),
     problems=(Problem("train/broken.wav", "cannot be decoded"),),
     split_origin="official",

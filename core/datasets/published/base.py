@@ -34,12 +34,15 @@ class Options:
         Corrections of labels that are wrong in the published metadata, for instance ``{"Norway": "France"}``.
     classes_are_folders : bool
         Whether folders that are named like folds or parts are classes.
+    follow_links : bool
+        Whether links may lead out of the folders that are named.
     """
 
     seed: int = 0
     evar_dir: Path | None = None
     remap: Mapping[str, str] = field(default_factory=dict)
     classes_are_folders: bool = False
+    follow_links: bool = True
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import BinaryIO
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -51,11 +53,67 @@ class Rendered:
         return min(self.seconds, MAX_SECONDS)
 
 
-def resolve(root: str, path: str) -> Path | None:
-    """Find the clip's file below its dataset's root, links followed; None if outside."""
-    folder = Path(os.path.realpath(root))
-    file = Path(os.path.realpath(folder / path))  # unlike Path.resolve, at peace with a link to itself
-    return file if file.is_relative_to(folder) else None
+class NotPlayed(ValueError):
+    """Why a stored clip is not played; the message is a sentence of it, without its name."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A clip's file as a store tells of it: found by its path, known by its content.
+
+    Attributes
+    ----------
+    root, path : str
+        The dataset's folder, and the file's place in it.
+    sha256 : str
+        Of the file, in hexadecimal; empty in older stores, of which nothing is played that a link leads out of the
+        folder to.
+    """
+
+    root: str
+    path: str
+    sha256: str = ""
+
+    @classmethod
+    def of(cls, row: Mapping[Hashable, Any]) -> Stored:
+        """As a row of the store has it."""
+        content = row["sha256"]
+        return cls(str(row["root"]), str(row["path"]), content if isinstance(content, str) else "")
+
+    def find(self) -> Path:
+        """Its file, links not resolved: a decoder goes by the name that the clip has.
+
+        Raises
+        ------
+        NotPlayed
+            If there is none, or none that may be looked at.
+        """
+        pure = PurePosixPath(self.path)
+        folder = os.path.realpath(self.root)
+        file = os.path.join(folder, self.path)
+        is_inside = not pure.is_absolute() and ".." not in pure.parts
+        try:
+            real = os.path.realpath(file)  # unlike Path.resolve, at peace with a link to itself
+            is_file = os.path.isfile(file)
+        except ValueError as error:  # a NUL, which no path has
+            raise NotPlayed("cannot be read as sound") from error
+        if not is_inside or not (self.sha256 or Path(real).is_relative_to(folder)):
+            raise NotPlayed("lies outside its dataset's folder and is not played")
+        if not is_file:
+            raise NotPlayed(f"is no longer in {self.root}")
+        return Path(file)
+
+    def check(self, content: io.BufferedReader) -> None:
+        """Compare what a file holds with what was studied; it is at its beginning before and after.
+
+        Raises
+        ------
+        NotPlayed
+            If it is something else.
+        """
+        if self.sha256 and hashlib.file_digest(content, "sha256").hexdigest() != self.sha256:
+            raise NotPlayed("has changed since it was studied, so it is not played")
+        content.seek(0)
 
 
 def mel(hertz: float | NDArray[np.float64]) -> NDArray[np.float64]:
@@ -127,11 +185,23 @@ def _mel_filters(sample_rate: int, size: int) -> NDArray[np.float64]:
     return filters
 
 
+def render(stored: Stored) -> Rendered:
+    """Decode a clip and draw it; kept while the file stays as it is.
+
+    Raises
+    ------
+    NotPlayed
+    """
+    return _render(stored, os.stat(stored.find()).st_mtime_ns)
+
+
 @st.cache_resource(max_entries=128, show_spinner=False)
-def render(file: str, changed: int) -> Rendered:
-    """Decode a clip and draw it; kept while the file stays as it is (``changed``: its mtime)."""
+def _render(stored: Stored, changed: int) -> Rendered:
     del changed
-    return _rendered(file)
+    file = stored.find()
+    with file.open("rb") as content:
+        stored.check(content)
+    return _rendered(str(file))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,8 @@ class Track:
     ----------
     title, caption : str
         Shown as they are, never as Markdown.
-    file : Path, optional
-        Already resolved below its dataset's root: see `stored_track`.
+    stored : clip.Stored, optional
+        The file of a dataset's clip: see `stored_track`.
     wav : bytes, optional
         The sound itself, where it is no file.
     overlay : Overlay, optional
@@ -113,34 +113,30 @@ class Track:
 
     title: str
     caption: str = ""
-    file: Path | None = None
+    stored: clip.Stored | None = None
     wav: bytes | None = None
     overlay: Overlay | None = None
     problem: str = ""
 
 
-def stored_track(root: str, path: str, title: str, caption: str = "", overlay: Overlay | None = None) -> Track:
+def stored_track(row: Mapping[Hashable, Any], title: str, caption: str = "", overlay: Overlay | None = None) -> Track:
     """Make a track of a dataset's clip; its problem is told where the file cannot be had.
 
     Parameters
     ----------
-    root, path : str
-        The dataset's folder and the clip's path in it, as the store has them.
+    row : mapping
+        ``root``, ``path`` and ``sha256`` as the store has them.
     title, caption : str
     overlay : Overlay, optional
     """
+    stored = clip.Stored.of(row)
     try:
-        file = clip.resolve(root, path)
-        if file is None:
-            problem = f"{path} lies outside its dataset's folder and is not played."
-        elif not file.is_file():
-            problem = f"{path} is no longer in {root}."
-        else:
-            soundfile.info(str(file))
-            return Track(title, caption, file, overlay=overlay)
+        soundfile.info(str(stored.find()))
+    except clip.NotPlayed as error:
+        return Track(title, caption, problem=f"{stored.path} {error}.")
     except clip.UNREADABLE:
-        problem = f"{path} cannot be read as sound."
-    return Track(title, caption, problem=problem)
+        return Track(title, caption, problem=f"{stored.path} cannot be read as sound.")
+    return Track(title, caption, stored, overlay=overlay)
 
 
 def player(tracks: Sequence[Track], *, key: str, selected: int = 0) -> None:
@@ -183,7 +179,7 @@ def identify(tracks: Sequence[Track]) -> list[str]:
     seen: Counter[str] = Counter()
     names = []
     for track in tracks:
-        source = track.wav if track.wav is not None else str(track.file or track.title).encode()
+        source = track.wav if track.wav is not None else str(track.stored or track.title).encode()
         name = hashlib.sha256(source).hexdigest()[:16]
         seen[name] += 1
         names.append(f"{name}-{seen[name]}")
@@ -204,10 +200,12 @@ def render_some(tracks: Sequence[Track], order: Sequence[int]) -> dict[int, clip
         try:
             if track.wav is not None:
                 made[place] = clip.render_bytes(track.wav)
-            elif track.file is not None:
-                made[place] = clip.render(str(track.file), track.file.stat().st_mtime_ns)
+            elif track.stored is not None:
+                made[place] = clip.render(track.stored)
             else:
                 made[place] = "There is no sound."
+        except clip.NotPlayed as error:
+            made[place] = f"It {error}."
         except clip.UNREADABLE:
             made[place] = "It cannot be read as sound."
     return made

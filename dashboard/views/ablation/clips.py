@@ -71,7 +71,7 @@ def _changed(rows: pd.DataFrame, heard: str) -> None:
         return
     first = rows.head(_MOST_TRACKS).to_dict("records")
     player(
-        [stored_track(r["root"], r["path"], outcomes.clip_title(r), outcomes.clip_caption(r)) for r in first],
+        [stored_track(r, outcomes.clip_title(r), outcomes.clip_caption(r)) for r in first],
         key=f"clips_{heard}",
     )
     if len(rows) > _MOST_TRACKS:
@@ -99,7 +99,7 @@ def _flipped(store: data.Store, chosen: Chosen, target: str, name: str) -> None:
     st.markdown(facts.flip_sentence(flips))
     player(
         [
-            stored_track(row["root"], row["path"], facts.flip_title(row), facts.flip_caption(row))
+            stored_track(row, facts.flip_title(row), facts.flip_caption(row))
             for row in flips.head(_MOST_TRACKS).to_dict("records")
         ],
         key="flips",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -79,7 +78,7 @@ def _own(source: str) -> Given:
         return Given(source, None, "", None)
     content = given.getvalue()
     name = given.name if source == "upload" else "Your recording"
-    return Given(source, None, name, _decoded(hashlib.sha256(content).hexdigest(), content))
+    return Given(source, None, name, _decoded(hashlib.sha256(content).hexdigest(), given.name, content))
 
 
 def _stored(scope: sidebar.Scope) -> Given:
@@ -105,29 +104,39 @@ def _stored(scope: sidebar.Scope) -> Given:
         )  # fmt: skip
     if record is None:
         return Given("store", None, "", None)
-    root, path, labels = (str(record[name]) for name in ("root", "path", "labels"))
-    name = f"{path}, {labels}" if labels else path
+    stored, labels = clip.Stored.of(record), str(record["labels"])
+    name = f"{stored.path}, {labels}" if labels else stored.path
     try:
-        file = clip.resolve(root, path)
-    except ValueError:  # a NUL, which no path has
-        file = None
-    if file is None or not os.path.isfile(file):
-        return Given("store", chosen, name, f"The file {path} is no longer in {root}.")
-    return Given("store", chosen, name, _decoded(f"{file} {file.stat().st_mtime_ns}", file))
+        sound = _decoded_clip(stored, stored.find().stat().st_mtime_ns)
+    except clip.NotPlayed as error:
+        sound = f"The file {stored.path} {error}."
+    except OSError as error:
+        sound = f"The file cannot be read ({error.strerror})."
+    return Given("store", chosen, name, sound)
 
 
 @st.cache_data(scope="session", max_entries=4, show_spinner=False)
-def _decoded(key: str, _source: bytes | Path) -> uploads.Sound | str:
-    """The sound of bytes or of a file, or why there is none; ``key`` tells one from the other."""
+def _decoded_clip(stored: clip.Stored, changed: int) -> uploads.Sound | str:
+    """The sound of a dataset's clip, or why there is none; ``changed`` is the file's mtime."""
+    del changed
+    file = stored.find()
+    with file.open("rb") as content:
+        stored.check(content)
+        return _decoded_or_why(content, file.name)
+
+
+@st.cache_data(scope="session", max_entries=4, show_spinner=False)
+def _decoded(key: str, name: str, _content: bytes) -> uploads.Sound | str:
+    """The sound of a file's content, or why there is none; ``key`` tells one from the other."""
+    del key
+    return _decoded_or_why(_content, name)
+
+
+def _decoded_or_why(source: bytes | BinaryIO, name: str) -> uploads.Sound | str:
     try:
-        if isinstance(_source, bytes):
-            return uploads.decode(_source)
-        with _source.open("rb") as file:
-            return uploads.decode(file)
+        return uploads.decode(source, name)
     except uploads.BadSound as error:
         return str(error)
-    except OSError as error:
-        return f"The file cannot be read ({error.strerror})."
 
 
 def _forget() -> None:

@@ -1,7 +1,8 @@
 """Anyone's audio file -> samples, decoded in a process that may die.
 
 The parent hands over bytes and gets back plain samples; the child, started from this very file, has a few
-seconds and a bounded memory, writes nothing, and knows nothing of the page. Nothing is kept on disk.
+seconds and a bounded memory, writes nothing, and knows nothing of the page. Nothing is kept on disk. The decoder opens
+the file by a name with its own ending, as a run does: it goes by that where the first bytes tell nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +11,15 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from pathlib import Path, PurePath
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +33,7 @@ DECODE_SECONDS = 10
 DECODE_MEMORY = 1 << 30
 RATES = (2_000, 384_000)
 _VALUES_AT_ONCE = 1 << 20
+_ENDING = re.compile(r"[^.a-z0-9]")
 
 
 class BadSound(ValueError):
@@ -61,13 +68,15 @@ class Sound:
         return len(self.samples) / self.sample_rate
 
 
-def decode(source: bytes | BinaryIO, seconds: float = DECODE_SECONDS) -> Sound:
+def decode(source: bytes | BinaryIO, name: str = "", seconds: float = DECODE_SECONDS) -> Sound:
     """Decode the first `MAX_SECONDS` of an audio file in a worker process.
 
     Parameters
     ----------
     source : bytes or open file
         A file is read by the worker alone, as far as it needs.
+    name : str
+        The file's, of which the ending counts.
     seconds : float
         The worker is ended after so long.
 
@@ -81,14 +90,16 @@ def decode(source: bytes | BinaryIO, seconds: float = DECODE_SECONDS) -> Sound:
             raise BadSound("The file is empty.")
         if len(source) > MAX_BYTES:
             raise BadSound(f"The file has more than {MAX_BYTES / 1e6:.0f} MB; cut it first.")
-    given: dict[str, Any] = {"input": source} if isinstance(source, bytes) else {"stdin": source}
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
-        # Isolated (-I): neither the folder nor the environment of the page decides what is imported.
-        done = subprocess.run(
-            [sys.executable, "-I", __file__], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            timeout=seconds, env=environment, check=False, **given,
-        )  # fmt: skip
+        with _as_file(source) as file, tempfile.TemporaryDirectory() as folder:
+            named = Path(folder, "sound" + _ENDING.sub("", PurePath(name).suffix.lower()))
+            named.symlink_to("/dev/fd/0")  # the worker's standard input
+            # Isolated (-I): neither the folder nor the environment of the page decides what is imported.
+            done = subprocess.run(
+                [sys.executable, "-I", __file__, str(named)], stdin=file, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, timeout=seconds, env=environment, check=False,
+            )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise BadSound(f"The file was not decoded within {seconds:g} s; convert it to WAV first.") from error
     except OSError as error:
@@ -104,6 +115,19 @@ def decode(source: bytes | BinaryIO, seconds: float = DECODE_SECONDS) -> Sound:
         raise BadSound("The file cannot be decoded: its decoder stopped. Convert it to WAV first.") from error
     _check(samples, rate)
     return Sound(samples, rate, n_channels, shortened, hashlib.sha256(f"{rate} ".encode() + data).hexdigest())
+
+
+@contextmanager
+def _as_file(source: bytes | BinaryIO) -> Iterator[IO[bytes]]:
+    """A file that has no name and goes with its last reader; in memory where the system has such."""
+    if not isinstance(source, bytes):
+        yield source
+        return
+    is_in_memory = hasattr(os, "memfd_create")
+    with os.fdopen(os.memfd_create("sound"), "w+b") if is_in_memory else tempfile.TemporaryFile() as file:
+        file.write(source)
+        file.seek(0)
+        yield file
 
 
 def wav(sound: Sound) -> bytes:
@@ -145,7 +169,7 @@ def _limit() -> None:
             continue
 
 
-def _read(source: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
+def _read(source: str) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """The beginning of a file as mono, read in pieces so that a header's promises cost nothing."""
     import soundfile
 
@@ -165,13 +189,12 @@ def _read(source: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
 
 
 def _work() -> None:
-    """The worker: a file on standard input, one line of JSON and samples on standard output."""
+    """The worker: a file by its name, one line of JSON and samples on standard output."""
     _limit()
     header: dict[str, Any] = {"problem": ""}
     samples = np.zeros(0, dtype=np.float32)
-    stream = sys.stdin.buffer
     try:
-        samples, properties = _read(stream if stream.seekable() else io.BytesIO(stream.read(MAX_BYTES + 1)))
+        samples, properties = _read(sys.argv[1])
         header |= properties
     except BadSound as error:
         header["problem"] = str(error)

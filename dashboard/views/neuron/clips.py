@@ -94,4 +94,4 @@ def _overlays(store: data.Store, model: str, dataset: str, layer: int, neuron: i
 
 def _track(row: dict[Any, Any], attribute: str, overlay: Overlay | None) -> Track:
     title, caption = facts.clip_title(row, attribute), facts.clip_caption(row)
-    return stored_track(str(row["root"]), str(row["path"]), title, caption, overlay)
+    return stored_track(row, title, caption, overlay)

@@ -187,10 +187,7 @@ else:
             st.caption("No clip of this note is in the store.")
         else:
             player.player(
-                [
-                    player.stored_track(row["root"], row["path"], str(row["path"]), str(row["labels"]))
-                    for row in clips.to_dict("records")
-                ],
+                [player.stored_track(row, str(row["path"]), str(row["labels"])) for row in clips.to_dict("records")],
                 key=f"note_{task}_{note}",
             )
 

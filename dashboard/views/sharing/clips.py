@@ -55,6 +55,4 @@ def _track(row: Mapping[Any, Any], pattern: Mapping[Any, Any] | None, label: str
     if pattern is not None:
         edges = tuple(float(edge) for edge in pattern["band_edges_hz"])
         overlay = Overlay(pattern["strength"], float(pattern["column_seconds"]), edges, label, float(pattern["peak"]))
-    return stored_track(
-        str(row["root"]), str(row["path"]), str(row["class_name"]), f"{row['dataset']}: {place}", overlay
-    )
+    return stored_track(row, str(row["class_name"]), f"{row['dataset']}: {place}", overlay)

@@ -183,10 +183,7 @@ else:
 if class_name:
     st.subheader(f"What {words.plain(class_name)} sounds like")
     clips = data.read(store, clip_queries.class_clips, task, class_name, N_SOUNDS)
-    tracks = [
-        player.stored_track(row["root"], row["path"], str(row["path"]), str(row["labels"]))
-        for row in clips.to_dict("records")
-    ]
+    tracks = [player.stored_track(row, str(row["path"]), str(row["labels"])) for row in clips.to_dict("records")]
     if tracks:
         player.player(tracks, key=f"class_{task}_{class_name}")
     else:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from core.datasets import audiofolder, links, manifest, metadata
+from core.datasets import audiofolder, hub, links, manifest, metadata, parquet
 from core.datasets.base import Clip, Dataset, storable
 from core.datasets.files import EXTENSIONS, NOT_READ, walk
 from core.datasets.naming import apart, asked_for, renamed, telling_name
@@ -62,7 +62,7 @@ def find(
     Parameters
     ----------
     data_dirs : sequence of str or Path
-        Folders, or ``NAME=DIR`` for the one dataset that is to have a name of the user's.
+        Folders, or ``hf:OWNER/NAME`` of a hub; ``NAME=DIR`` for the one dataset that is to have a name of the user's.
     options : Options, optional
     stored : mapping of str to str, optional
         Folder to the name under which a store knows the dataset there: it keeps it.
@@ -91,6 +91,15 @@ def find(
 
 def _in_folder(given: str | Path, name: str, folder: Path, reader: _Reader) -> list[_Found]:
     """The datasets of one ``--data-dir``; the last tells of sound that is in none of them."""
+    if hub.is_id(str(folder)):
+        try:
+            return _in_folder(given, name, hub.fetched(str(folder)), reader)
+        except NothingFound as nothing:
+            try:
+                converted = hub.fetched(str(folder), hub.AS_PARQUET)
+            except InputError:
+                raise nothing from None
+            return _in_folder(given, name, converted, reader)
     if not os.path.isdir(folder):  # Path.is_dir fails where a name is too long
         raise InputError(f"--data-dir {given}: no such folder; give the folder that holds datasets")
     n_errors = len(reader.errors)
@@ -143,6 +152,9 @@ class _Reader:
     def metadata(self, folder: Path) -> list[_Found]:
         return self.read(folder, lambda root: metadata.read(root, self.options.seed, telling_name(folder)))
 
+    def parquet(self, folder: Path) -> list[_Found]:
+        return self.read(folder, lambda root: parquet.read(root, self.options.seed, telling_name(folder)))
+
     def class_folders(self, folder: Path) -> list[_Found]:
         """The folder as one of class folders; none where it is none, or its folders may be folds."""
         found = audiofolder.layout(folder)
@@ -161,6 +173,8 @@ def _below(folder: Path, reader: _Reader, depth: int, class_folders: bool = True
         return reader.manifest(folder)
     if metadata.recognise(folder):
         return reader.metadata(folder)
+    if parquet.recognise(folder):
+        return reader.parquet(folder)
     here = reader.published(folder)
     class_folders = class_folders and not here
     found = audiofolder.layout(folder) if class_folders else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from pathlib import Path
@@ -72,6 +72,9 @@ class Dataset:
         Where the split was drawn by `draw_splits`: the attribute within whose values, and the seed.
     kept_together : tuple of str
         Where the split is that of `own_splits`: the name that each clip's part follows from, a value a clip.
+    make : callable or None
+        Where files are still to be made: writes those of some clips' paths that are not there yet, tells a second
+        callable how many are, and returns which it cannot make.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Dataset:
     unexpected: tuple[str, ...] = ()
     drawn: tuple[str, int] | None = None
     kept_together: tuple[str, ...] = ()
+    make: Callable[[Collection[str], Callable[[int], None] | None], list[Problem]] | None = None
 
     def task(self, attribute: str) -> str:
         """Name of the task that reads this attribute."""

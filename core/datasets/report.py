@@ -57,12 +57,11 @@ def _sizes(sizes: Counter[str]) -> str:
 
 def estimated_hours(dataset: Dataset) -> str:
     """From the headers of some clips spread over the dataset, in words."""
-    n = len(dataset.clips)
-    some = np.unique(np.linspace(0, n - 1, min(LOOKED_AT, n)).astype(int))
+    n, some = len(dataset.clips), _some_of(dataset, LOOKED_AT)
     seconds = []
-    for i in some:
+    for path in some:
         try:
-            seconds.append(audio.seconds(dataset.root / dataset.clips[i].path))
+            seconds.append(audio.seconds(dataset.root / path))
         except audio.BadAudio:
             continue
     if not seconds:
@@ -71,12 +70,21 @@ def estimated_hours(dataset: Dataset) -> str:
     return f"{about}{np.mean(seconds) * n / 3600:.2g} hours"
 
 
+def _some_of(dataset: Dataset, most: int) -> list[str]:
+    """Paths of some clips all over the dataset; of one that is packed the first, which are unpacked."""
+    paths = [clip.path for clip in dataset.clips]
+    if dataset.make:
+        dataset.make(paths[:JUDGED], None)
+        return paths[:JUDGED]
+    places = np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int))
+    return [paths[i] for i in places]
+
+
 def judged(dataset: Dataset) -> list[str]:
     """What a run would say of some clips, read as it reads all of them; a line, or none if they are usable."""
-    n = len(dataset.clips)
-    some = sorted(set(np.linspace(0, n - 1, min(JUDGED, n)).astype(int).tolist()))
+    n, some = len(dataset.clips), _some_of(dataset, JUDGED)
     reasons: dict[str, str] = {}
-    for path in (dataset.clips[i].path for i in some):
+    for path in some:
         try:
             if audio.seconds(dataset.root / path) <= LONGEST_JUDGED:
                 audio.load(dataset.root / path, SAMPLE_RATE)

@@ -29,7 +29,7 @@ MOST_COLUMNS = 1_000
 LONGEST_CELL = 10_000
 _RESERVED = ("file", "split")
 _BETWEEN_CELLS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-_BETWEEN_LABELS = "|"
+BETWEEN_LABELS = "|"
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,21 @@ class Table:
     rows : DataFrame
     notes : tuple of str
         What was read otherwise than written.
+    several : tuple of str or None
+        Columns of which a clip may have several labels; None = any that has ``|`` in it.
     """
 
     path: Path
     rows: pd.DataFrame
     notes: tuple[str, ...] = ()
+    several: tuple[str, ...] | None = None
 
     @property
     def attributes(self) -> tuple[str, ...]:
         return tuple(column for column in self.rows.columns if column not in _RESERVED)
 
 
-def dataset(folder: Path, table: Table, seed: int, name: str) -> Dataset:
+def dataset(folder: Path, table: Table, seed: int, name: str, is_packed: bool = False) -> Dataset:
     """The clips of a table; audio is not opened.
 
     Parameters
@@ -65,6 +68,8 @@ def dataset(folder: Path, table: Table, seed: int, name: str) -> Dataset:
     seed : int
         Draws the split where the table has none.
     name : str
+    is_packed : bool
+        Whether the files are still to be made, under the names that the table has.
 
     Raises
     ------
@@ -72,13 +77,13 @@ def dataset(folder: Path, table: Table, seed: int, name: str) -> Dataset:
         If no row can be used, or splits are mixed.
     """
     attributes, has_split = table.attributes, "split" in table.rows.columns
-    rows = _Rows.of(folder, table)
+    rows = _Rows.of(table, None if is_packed else _Names(folder))
     if not rows.clips:
         raise InputError(
             f"{table.path} lists no usable clip{rows.first_reason}; expected one row a clip with its file name"
         )
     _check_not_mixed(table.path, {clip.split for clip in rows.clips})
-    multilabel = rows.multilabel(table.path, attributes)
+    multilabel = rows.multilabel(table)
     found = Dataset(
         name=name,
         root=folder.resolve(),
@@ -88,7 +93,7 @@ def dataset(folder: Path, table: Table, seed: int, name: str) -> Dataset:
         split_origin="manifest" if has_split else "ours",
         multilabel=multilabel,
         notes=(*table.notes, *rows.notes),
-        unexpected=_not_listed(folder, rows),
+        unexpected=() if is_packed else _not_listed(folder, rows),
         drawn=None if has_split else (attributes[0], seed),
     )
     return found.drawn_again()
@@ -110,9 +115,8 @@ class _Rows:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, folder: Path, table: Table) -> _Rows:
+    def of(cls, table: Table, names: _Names | None) -> _Rows:
         rows, frame = cls(table.path.name), table.rows
-        names = _Names(folder)
         splits = frame["split"].tolist() if "split" in frame.columns else ["train"] * len(frame)
         labels = frame[list(table.attributes)].to_dict("records")
         kept: dict[str, int] = {}
@@ -124,7 +128,7 @@ class _Rows:
                 rows.problems.append(Problem(written.strip() or f"{rows.table} line {number + 2}", reason))
                 continue
             words.update({word: split} if word != split else {})
-            file = names.on_disk(written)
+            file = names.on_disk(written) if names else written
             clip = Clip(file, split, {str(k): v for k, v in of_row.items() if v})
             if file not in kept:
                 kept[file] = len(rows.clips)
@@ -142,7 +146,7 @@ class _Rows:
             rows.notes.append(f"{rows.table}: {n_joined} rows give a file that has a row already further labels")
         if n_again:
             rows.notes.append(f"{rows.table}: {n_again} rows say again what another says; they count once")
-        rows.notes += [f"{rows.table}: {note}" for note in names.notes()]
+        rows.notes += [f"{rows.table}: {note}" for note in (names.notes() if names else ())]
         return rows
 
     @property
@@ -151,14 +155,15 @@ class _Rows:
         first = self.problems[0] if self.problems else None
         return f": of {len(self.problems)} rows the first ({first.path}) {first.reason}" if first else ""
 
-    def multilabel(self, path: Path, attributes: Sequence[str]) -> tuple[str, ...]:
+    def multilabel(self, table: Table) -> tuple[str, ...]:
         """Attributes of which clips have several labels, which are held with commas between them from here on."""
-        several = tuple(a for a in attributes if any(_BETWEEN_LABELS in clip.labels.get(a, "") for clip in self.clips))
+        asked = table.attributes if table.several is None else table.several
+        several = tuple(a for a in asked if any(BETWEEN_LABELS in clip.labels.get(a, "") for clip in self.clips))
         for attribute in several:
             if any("," in clip.labels.get(attribute, "") for clip in self.clips):
                 raise InputError(
-                    f"{path}: labels of '{attribute}' hold commas, and some clips have several labels with "
-                    f"{_BETWEEN_LABELS} between them; write those labels without commas"
+                    f"{table.path}: labels of '{attribute}' hold commas, and some clips have several labels with "
+                    f"{BETWEEN_LABELS} between them; write those labels without commas"
                 )
             self.notes.append(f"{self.table}: clips may have several labels of {attribute}")
         self.clips = [_with_commas(clip, several) for clip in self.clips] if several else self.clips
@@ -169,8 +174,8 @@ def _joined(clip: Clip, other: Clip) -> Clip:
     """A clip with the labels of a second row of it."""
     labels = dict(clip.labels)
     for attribute, value in other.labels.items():
-        if value not in labels.get(attribute, "").split(_BETWEEN_LABELS):
-            labels[attribute] = _BETWEEN_LABELS.join(filter(None, [labels.get(attribute, ""), value]))
+        if value not in labels.get(attribute, "").split(BETWEEN_LABELS):
+            labels[attribute] = BETWEEN_LABELS.join(filter(None, [labels.get(attribute, ""), value]))
     return Clip(clip.path, clip.split, labels)
 
 
@@ -178,7 +183,7 @@ def _with_commas(clip: Clip, several: Sequence[str]) -> Clip:
     labels = dict(clip.labels)
     for attribute in several:
         if attribute in labels:
-            parts = (part.strip() for part in labels[attribute].split(_BETWEEN_LABELS))
+            parts = (part.strip() for part in labels[attribute].split(BETWEEN_LABELS))
             labels[attribute] = ",".join(dict.fromkeys(part for part in parts if part))
     return Clip(clip.path, clip.split, labels)
 

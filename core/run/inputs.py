@@ -91,6 +91,8 @@ def scan_dataset(
         dataset = corpora.datasets(progress, {dataset.name})[0]
     if config.limit:
         dataset = dataset.only(draw_evenly(dataset, attributes, config.limit, config.seed))
+    if dataset.make:
+        dataset = made(dataset, progress)
     with progress.at(dataset=dataset.name), progress.stage("files", len(dataset.clips)) as update:
         scanned = scan(dataset, files / "scans" / f"{as_file_name(dataset.name)}.csv", config.workers, update)
     if config.length == "unit":
@@ -104,6 +106,16 @@ def scan_dataset(
             f"{dataset.name} in {dataset.root} has no usable clip; first reason: {scanned.problems[0].reason}"
         )
     return scanned
+
+
+def made(dataset: Dataset, progress: Progress) -> Dataset:
+    """The dataset with its files, as far as they can be made."""
+    assert dataset.make
+    with progress.at(dataset=dataset.name), progress.stage("unpacking", len(dataset.clips)) as update:
+        problems = dataset.make([clip.path for clip in dataset.clips], update)
+    lacking = {problem.path for problem in problems}
+    dataset = dataset.only([clip for clip in dataset.clips if clip.path not in lacking])
+    return replace(dataset, problems=(*dataset.problems, *problems))
 
 
 def tell_of(scanned: Scan, path: Path, config: AnalysisConfig, progress: Progress) -> None:

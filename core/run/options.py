@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="data_dirs",
         action="append",
         metavar="[NAME=]DIR",
-        help="folder that holds datasets, or is one and may be named; repeatable (the embedded demo)",
+        help="folder that holds datasets, or is one and may be named, or hf:OWNER/NAME; repeatable (the embedded demo)",
     )
     what.add_argument(
         "--classes-are-folders",

@@ -9,11 +9,12 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from core.datasets import audiofolder, hub, links, manifest, metadata, parquet
+from core.datasets import audiofolder, hear, hub, links, manifest, metadata, parquet, tables
 from core.datasets.base import Clip, Dataset, storable
-from core.datasets.files import EXTENSIONS, NOT_READ, walk
+from core.datasets.files import EXTENSIONS, some_names, walk
 from core.datasets.naming import apart, asked_for, renamed, telling_name
 from core.datasets.published.base import Options, Published
+from core.datasets.published.common_voice import CommonVoice
 from core.datasets.published.cremad import CremaD
 from core.datasets.published.esc50 import ESC50
 from core.datasets.published.fsd50k import FSD50K
@@ -22,6 +23,7 @@ from core.datasets.published.gtzan import GTZAN
 from core.datasets.published.nsynth import NSynth
 from core.datasets.published.speech_commands import SpeechCommands
 from core.datasets.published.surge import Surge
+from core.datasets.published.tau import TAU
 from core.datasets.published.urbansound8k import UrbanSound8K
 from core.datasets.published.vocalsound import VocalSound
 from core.datasets.published.voxceleb1 import VoxCeleb1
@@ -30,7 +32,7 @@ from core.errors import InputError
 
 PUBLISHED: tuple[Published, ...] = (
     ESC50(), GISE51(), VoxForge(), VoxCeleb1(), CremaD(), GTZAN(), NSynth(), Surge(), UrbanSound8K(), SpeechCommands(),
-    FSD50K(), VocalSound(),
+    FSD50K(), VocalSound(), CommonVoice(), TAU(),
 )  # fmt: skip
 """The paper's eight first."""
 
@@ -152,6 +154,9 @@ class _Reader:
     def metadata(self, folder: Path) -> list[_Found]:
         return self.read(folder, lambda root: metadata.read(root, self.options.seed, telling_name(folder)))
 
+    def hear(self, folder: Path) -> list[_Found]:
+        return self.read(folder, lambda root: hear.read(root, telling_name(folder)))
+
     def parquet(self, folder: Path) -> list[_Found]:
         return self.read(folder, lambda root: parquet.read(root, self.options.seed, telling_name(folder)))
 
@@ -163,8 +168,9 @@ class _Reader:
         return self.read(folder, lambda root: audiofolder.read(root, found, self.options.seed, telling_name(folder)))
 
     def published(self, folder: Path) -> list[_Found]:
-        of = [published for published in PUBLISHED if published.recognise(folder)]
-        return [found for each in of for found in self.read(folder, partial(each.read, options=self.options))]
+        options = self.options
+        of = [each for each in PUBLISHED if each.recognise(folder) or each.recognise_by_evar(folder, options)]
+        return [found for each in of for found in self.read(folder, partial(each.read, options=options))]
 
 
 def _below(folder: Path, reader: _Reader, depth: int, class_folders: bool = True) -> list[_Found]:
@@ -173,6 +179,8 @@ def _below(folder: Path, reader: _Reader, depth: int, class_folders: bool = True
         return reader.manifest(folder)
     if metadata.recognise(folder):
         return reader.metadata(folder)
+    if hear.recognise(folder):
+        return reader.hear(folder)
     if parquet.recognise(folder):
         return reader.parquet(folder)
     here = reader.published(folder)
@@ -201,12 +209,25 @@ def _why_nothing(folder: Path) -> str:
             + (f"this may be {known[0]}; " if known else "")
             + "if they are classes, --classes-are-folders; else write a manifest.csv with a row a file"
         )
-    sounds = list(walk(folder, EXTENSIONS | NOT_READ))
+    for table in _tables(folder):
+        if column := tables.column_of_files(table):
+            return (
+                f"no dataset found, but {table} names files in its column '{column}'; save it as manifest.csv in the "
+                "folder that holds the sound, with that column called 'file' and paths relative to that folder"
+            )
+    sounds = list(walk(folder))
     lying = f"{len(sounds):,} sound files, {sounds[0]} the first" if sounds else "no sound file"
     return (
         f"no dataset found ({lying}); expected a published dataset as unpacked, a manifest.csv, or a folder for each "
         "of two classes or more, in it or in a sub-folder (--list tells what to get and where to put it)"
     )
+
+
+def _tables(folder: Path) -> Iterator[Path]:
+    """Tables in a folder and in its folders, which nothing here knows."""
+    for place in _down_to(folder, depth=1):
+        names = (name for name in some_names(place) if name.lower().endswith((".csv", ".tsv", ".txt")))
+        yield from (place / name for name in sorted(names))
 
 
 def _down_to(folder: Path, depth: int) -> Iterator[Path]:

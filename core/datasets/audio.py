@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import gcd
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import soundfile
@@ -70,14 +71,14 @@ def load(path: Path, sample_rate: int) -> NDArray[np.float32]:
         If the file is missing, empty, unreadable, has no samples, tells of too many, or holds NaN or infinity.
     """
     _check_is_file(path)
-    with _reasons(path), soundfile.SoundFile(path) as file:
+    with _reasons(path), _without_fork(path) as name, soundfile.SoundFile(name) as file:
         rate = file.samplerate
         _check_header(path, file.frames, file.channels, rate)
         samples = file.read(file.frames, dtype="float32", always_2d=True)  # some codecs cannot tell where they end
     if samples.shape[0] == 0:
-        raise BadAudio("holds no samples")
+        raise BadAudio(_no_samples(path))
     missing = _missing_bytes(path)
-    if missing:
+    if missing > 0:
         raise BadAudio(f"is cut off: {missing:,} bytes of the sound its header tells of are missing")
     if not np.isfinite(samples).all():
         raise BadAudio("holds NaN or infinite samples")
@@ -128,11 +129,11 @@ def seconds(path: Path) -> float:
         As `load`, as far as the header tells.
     """
     _check_is_file(path)
-    with _reasons(path):
-        info = soundfile.info(path)
+    with _reasons(path), _without_fork(path) as name:
+        info = soundfile.info(name)
         _check_header(path, info.frames, info.channels, info.samplerate)
     if info.frames == 0:
-        raise BadAudio("holds no samples")
+        raise BadAudio(_no_samples(path))
     return info.frames / info.samplerate
 
 
@@ -146,6 +147,18 @@ def _reasons(path: Path) -> Iterator[None]:
         raise
     except _UNREADABLE as error:
         raise BadAudio(_reason(path, error)) from error
+
+
+@contextmanager
+def _without_fork(path: Path) -> Iterator[Path]:
+    """The file under a name beside which macOS left no ``._name``: libsndfile takes that for the format of an MP3."""
+    if not os.path.lexists(path.with_name(f"._{path.name}")):
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        link = Path(folder, f"sound{path.suffix}")
+        link.symlink_to(path.absolute())
+        yield link
 
 
 def _check_is_file(path: Path) -> None:
@@ -188,10 +201,19 @@ def _wait_for(path: Path) -> None:
         file.read(_ENDS)
 
 
+def _no_samples(path: Path) -> str:
+    """Why a file gives no sample."""
+    missing = _missing_bytes(path)
+    if missing < 0:
+        return f"says in its header that it holds nothing, but {-missing:,} bytes follow; convert it first"
+    return "holds no samples"
+
+
 def _missing_bytes(path: Path) -> int:
     """How much shorter a RIFF file is than the length of its sound in the header; libsndfile reads what is there.
 
-    Sizes near 2 GiB and above stand for "not known": who streamed the file could not go back to its header.
+    Sizes near 2 GiB and above stand for "not known": who streamed the file could not go back to its header. Where the
+    header tells of no sound, less than nothing is missing: what follows.
     """
     with path.open("rb") as file:
         if file.read(4) != b"RIFF":
@@ -204,6 +226,8 @@ def _missing_bytes(path: Path) -> int:
             size = int.from_bytes(head[4:], "little")
             if head[:4] == b"data":
                 left = path.stat().st_size - file.tell()
+                if size == 0:
+                    return -left
                 return max(0, size - left) if size < _UNKNOWN_LENGTH else 0
             file.seek(size + size % 2, 1)
     return 0

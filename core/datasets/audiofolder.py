@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from core.datasets.base import Clip, Dataset
-from core.datasets.files import EXTENSIONS, NOT_READ, walk
+from core.datasets.files import EXTENSIONS, OF_OTHER_KIND, is_not_read, walk
 from core.datasets.links import may_enter
 from core.datasets.splits import SPLIT_WORDS, draw_splits
 from core.results import Problem
@@ -66,14 +66,14 @@ def layout(folder: Path) -> Layout | None:
 
 def read(folder: Path, found: Layout, seed: int = 0, name: str = "") -> Dataset:
     """List the clips; audio is not opened. By default the dataset has the folder's name."""
-    every = list(walk(folder, EXTENSIONS | NOT_READ))
+    every = list(walk(folder))
     entries, problems, others = [], [], []
     for path in every:
         of, split = _class_of(path, found)
         if not of:
             others.append(path)
-        elif PurePosixPath(path).suffix.lower() in NOT_READ:
-            problems.append(Problem(path, "is of a kind that is not read; convert it to WAV or FLAC"))
+        elif is_not_read(path):
+            problems.append(Problem(path, OF_OTHER_KIND))
         else:
             entries.append((path, of, split))
     is_drawn = not any(split for *_, split in entries)
@@ -129,6 +129,6 @@ def _folders(folder: Path) -> list[Path]:
 
 def _has_sound(folder: Path) -> bool:
     try:
-        return next(walk(folder), None) is not None
+        return next(walk(folder, EXTENSIONS), None) is not None
     except OSError:
         return False

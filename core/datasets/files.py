@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.datasets.base import SPLITS
 from core.datasets.links import current
@@ -28,6 +28,9 @@ EXTENSIONS = frozenset(
 """Of what libsndfile reads; it looks into a file and not at its name, so a manifest may list others."""
 NOT_READ = frozenset({".m4a", ".mp4", ".aac", ".wma", ".amr", ".webm", ".ape"})
 """Sound that is told of where it lies among files that are read."""
+SOUND = EXTENSIONS | NOT_READ
+OF_OTHER_KIND = "is of a kind that is not read; convert it to WAV or FLAC"
+_NOT_READ = tuple(NOT_READ)
 
 
 def cache_folder() -> Path:
@@ -38,7 +41,12 @@ def cache_folder() -> Path:
     return Path(base) / "audio-neuron-atlas"
 
 
-def walk(root: Path, suffixes: Collection[str] = EXTENSIONS) -> Iterator[str]:
+def is_not_read(path: str) -> bool:
+    """Whether a file is sound of a kind that is not read."""
+    return path.lower().endswith(_NOT_READ)
+
+
+def walk(root: Path, suffixes: Collection[str] = SOUND) -> Iterator[str]:
     """Paths below ``root`` with one of the (lower-case) suffixes, relative and posix, sorted folder by folder.
 
     macOS's forks (``._x.wav``) and hidden folders are skipped; of links `core.datasets.links` decides. A folder that
@@ -68,13 +76,13 @@ def walk(root: Path, suffixes: Collection[str] = EXTENSIONS) -> Iterator[str]:
 def published_name(path: str, ending: str = ".wav") -> str:
     """What a file of sound is called in its publisher's lists, in whatever format it is kept."""
     stem, suffix = os.path.splitext(path)
-    return stem + ending if suffix.lower() in EXTENSIONS else path
+    return stem + ending if suffix.lower() in SOUND else path
 
 
 def by_published_name(paths: Iterable[str], ending: str = ".wav") -> dict[str, str]:
-    """Name in the publisher's lists to the file; of two in different formats, the publisher's."""
-    paths = list(paths)
-    return {published_name(path, ending): path for path in sorted(paths, key=lambda path: path.endswith(ending))}
+    """Name in the publisher's lists to the file; of two in different formats the publisher's, or one that is read."""
+    last = sorted(paths, key=lambda path: (path.endswith(ending), not is_not_read(path)))
+    return {published_name(path, ending): path for path in last}
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
@@ -95,11 +103,16 @@ def some_names(folder: Path, limit: int = 200) -> list[str]:
 
 
 def read_rows(
-    path: Path, columns: Collection[str] = (), delimiter: str = ",", header: Sequence[str] | None = None
+    path: Path,
+    columns: Collection[str] = (),
+    delimiter: str = ",",
+    header: Sequence[str] | None = None,
+    is_quoted: bool = True,
 ) -> list[dict[str, str]]:
     """A table's rows by column name: UTF-8, byte-order mark and CRLF tolerated, cells stripped.
 
-    ``header`` names the columns of a file that has no such line.
+    ``header`` names the columns of a file that has no such line. Where a table is not quoted, quotes are characters as
+    any.
 
     Raises
     ------
@@ -109,7 +122,10 @@ def read_rows(
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             refuse_nul(path)
-            reader = csv.DictReader(file, header, delimiter=delimiter, skipinitialspace=True)
+            quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
+            reader = csv.DictReader(
+                file, fieldnames=header, delimiter=delimiter, skipinitialspace=True, quoting=quoting
+            )
             names = [(name or "").strip() for name in reader.fieldnames or []]
             reader.fieldnames = names
             rows = [{k: (v or "").strip() for k, v in row.items() if isinstance(v, str | None) and k} for row in reader]

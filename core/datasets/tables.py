@@ -20,13 +20,14 @@ import pandas as pd
 
 from core.datasets.audiofolder import not_taken
 from core.datasets.base import SPLITS, Clip, Dataset
-from core.datasets.files import EXTENSIONS, NOT_READ, refuse_nul, walk
+from core.datasets.files import SOUND, refuse_nul, walk
 from core.datasets.splits import split_named
 from core.errors import InputError
 from core.results import Problem
 
 MOST_COLUMNS = 1_000
 LONGEST_CELL = 10_000
+_LOOKED_AT = 65_536
 _RESERVED = ("file", "split")
 _BETWEEN_CELLS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 BETWEEN_LABELS = "|"
@@ -204,7 +205,7 @@ class _Names:
         if os.path.isfile(self._folder / written):  # Path.is_file fails where a name is too long
             return written
         if self._index is None:
-            self._index = {_plain(path): path for path in walk(self._folder, EXTENSIONS | NOT_READ)}
+            self._index = {_plain(path): path for path in walk(self._folder)}
         found = self._index.get(_plain(written))
         if found is None:
             return written.strip().replace("\\", "/")
@@ -320,3 +321,22 @@ def _wrong(written: str, word: str, split: str) -> str:
     if not split:
         return f"has the split '{word}'; expected train, valid or test, or in all rows fold 1, fold 2 and so on"
     return ""
+
+
+def column_of_files(path: Path) -> str:
+    """The column of a table of any form that names files of sound; empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            lines = file.read(_LOOKED_AT).replace(b"\0", b"").decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    if len(lines) < 2:
+        return ""
+    between = max(_BETWEEN_CELLS, key=lines[0].count)
+    header, row = ([cell.strip(' "\ufeff') for cell in line.split(between)] for line in lines[:2])
+    are_names = ((name, cell) for name, cell in zip(header, row, strict=False) if name and not _is_sound(name))
+    return next((name for name, cell in are_names if _is_sound(cell)), "")
+
+
+def _is_sound(name: str) -> bool:
+    return name.lower().endswith(tuple(SOUND))

@@ -8,14 +8,20 @@ from typing import Any
 
 from rich.console import Console
 
-from core.untrusted_text import harmless
+from core.untrusted_text import one_line
 
 
 class _Terminal(Console):
-    """Names of files and classes hold any character: none of them is obeyed, and none ends the program."""
+    """Names of files and classes hold any character: none is obeyed, none begins a line, none ends the program."""
 
     def print(self, *objects: Any, **how: Any) -> None:
-        super().print(*(harmless(part) if isinstance(part, str) else part for part in objects), **how)
+        super().print(*(_line(part) if isinstance(part, str) else part for part in objects), **how)
+
+
+def _line(text: str) -> str:
+    """Text in one line; empty ones before it stay."""
+    line = text.lstrip("\n")
+    return "\n" * (len(text) - len(line)) + one_line(line)
 
 
 def output(*, stderr: bool = False) -> Console:

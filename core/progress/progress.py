@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from textwrap import fill
+from textwrap import wrap
 from threading import get_ident
 from typing import Any
 
@@ -260,7 +260,8 @@ class Progress:
             self.console.print(table, width=_WIDTH, no_wrap=False)
             if len(frame) > _ROWS:
                 self.print(f"and {len(frame) - _ROWS:,} more")
-        self.print(fill(_READ_SO, _WIDTH) if len(results) else "no task is scored yet", "dim")
+        for line in wrap(_READ_SO, _WIDTH) if len(results) else ["no task is scored yet"]:
+            self.print(line, "dim")
         self.print(f"all of it, with settings and versions: {path}")
         self._summary = {"summary": str(path), "results": results.to_dict("records")}
 

@@ -140,3 +140,13 @@ def test_a_single_sample_is_no_sound(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.array([0.5]), 16_000)
     with pytest.raises(BadAudio, match="^holds a single sample$"):
         load(tmp_path / "a.wav", 16_000)
+
+
+def test_what_macos_leaves_beside_a_file_changes_nothing(tmp_path: Path) -> None:
+    """libsndfile takes ``._name`` for the format of an MP3 of that name."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 16_000)
+    soundfile.write(tmp_path / "a.mp3", noise, 16_000)
+    alone, length = load(tmp_path / "a.mp3", 16_000), seconds(tmp_path / "a.mp3")
+    (tmp_path / "._a.mp3").write_bytes(bytes(200))
+    assert np.array_equal(load(tmp_path / "a.mp3", 16_000), alone)
+    assert seconds(tmp_path / "a.mp3") == length

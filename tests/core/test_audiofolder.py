@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,30 @@ def test_folders_like_folds_are_asked_for(tmp_path: Path, names: list[str], told
             find([given])
     (dataset,) = find([folder], Options(classes_are_folders=True))
     assert sorted(dataset.classes("class")) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "column"),
+    [
+        ("meta.csv", "id,filename,label\n1,a.wav,dog\n", "filename"),
+        ("meta/labels.tsv", '\ufefflabel\t"Sound"\ndog\t"x/a.WAV"\n', "Sound"),
+        ("list.txt", "clip;class\na.m4a;dog\n", "clip"),
+    ],
+)
+def test_a_table_of_another_form_is_told_how_to_become_a_manifest(
+    tmp_path: Path, table: str, text: str, column: str
+) -> None:
+    folder = touch(tmp_path / "mine", "audio/a.wav", "audio/b.wav")
+    (folder / table).parent.mkdir(exist_ok=True)
+    (folder / table).write_text(text)
+    told = f"but {folder / table} names files in its column '{column}'; save it as manifest.csv in the folder"
+    with pytest.raises(NothingFound, match=re.escape(told)):
+        find([folder])
+
+
+def test_text_beside_sound_is_no_table(tmp_path: Path) -> None:
+    folder = touch(tmp_path / "mine", "audio/a.wav", "audio/b.wav")
+    (folder / "readme.txt").write_text("about a.wav\nand b.wav\n")
+    (folder / "list.csv").write_text("a.wav\nb.wav\n")
+    with pytest.raises(NothingFound, match="no dataset found .2 sound files"):
+        find([folder])

@@ -125,3 +125,15 @@ def test_the_page_decodes_no_more_than_it_keeps(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(clip, "MOST_VALUES", 7_999)
     with pytest.raises(soundfile.SoundFileError, match="more samples than are kept"):
         clip._rendered(str(tmp_path / "a.wav"))
+
+
+def test_a_header_that_tells_of_nothing_is_told_as_that(tmp_path: Path) -> None:
+    """Who streamed the file did not go back to its header."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.full(1600, 0.1), 16_000)
+    content = bytearray(path.read_bytes())
+    content[40:44] = bytes(4)
+    path.write_bytes(content)
+    for of in (lambda path: audio.load(path, 16_000), audio.seconds):
+        with pytest.raises(audio.BadAudio, match="says in its header that it holds nothing, but 3,200 bytes follow"):
+            of(path)

@@ -1,4 +1,4 @@
-"""ESC-50, GISE-51, UrbanSound8K, GTZAN, Speech Commands, FSD50K: each recognised and listed as it is on disk."""
+"""ESC-50, GISE-51, UrbanSound8K, GTZAN, Speech Commands, FSD50K, TAU: each recognised and listed as it is on disk."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core.datasets import find
 from core.datasets.base import Dataset
 from core.datasets.published.base import Options, Published
 from core.datasets.published.esc50 import ESC50
@@ -15,13 +16,14 @@ from core.datasets.published.fsd50k import FSD50K
 from core.datasets.published.gise51 import CLASS_OF, CLASSES, GISE51
 from core.datasets.published.gtzan import GTZAN
 from core.datasets.published.speech_commands import WORDS, SpeechCommands
+from core.datasets.published.tau import TAU
 from core.datasets.published.urbansound8k import UrbanSound8K
 from core.datasets.scan import scan
 from core.errors import InputError
 from tests.support.replicas_events import REPLICAS, sound, table
 
 LOADERS: dict[str, Published] = {
-    loader.name: loader for loader in (ESC50(), GISE51(), UrbanSound8K(), GTZAN(), SpeechCommands(), FSD50K())
+    loader.name: loader for loader in (ESC50(), GISE51(), UrbanSound8K(), GTZAN(), SpeechCommands(), FSD50K(), TAU())
 }
 
 
@@ -57,8 +59,9 @@ UNREADABLE = {
     "gtzan": "genres/jazz/jazz.00054.wav",
     "spcv2": "yes/0000ffff_nohash_0.wav",
     "fsd50k": "FSD50K.dev_audio/90.wav",
+    "tau": "audio/bus-lyon-91-0-a.wav",
 }
-GOOD = {"esc50": 60, "gise51": 40, "us8k": 80, "gtzan": 28, "spcv2": 48, "fsd50k": 48}
+GOOD = {"esc50": 60, "gise51": 40, "us8k": 80, "gtzan": 28, "spcv2": 48, "fsd50k": 48, "tau": 30}
 
 
 @pytest.mark.parametrize("name", LOADERS)
@@ -219,6 +222,78 @@ def test_urbansound8k_without_some_folds_and_laid_flat(tmp_path: Path) -> None:
     part = read("us8k", root)
     assert len(part.clips) == 73
     assert ("fold7", "holds none of the 8 files listed in UrbanSound8K.csv") in problems(part)
+
+
+def test_urbansound8k_by_evars_table_where_its_own_is_not_there(tmp_path: Path) -> None:
+    root = REPLICAS["us8k"](tmp_path)
+    whole = read("us8k", root)
+    rows = [(clip.path, clip.labels["class"], clip.split.removeprefix("fold ")) for clip in whole.clips]
+    table(tmp_path / "EVAR" / "metadata" / "us8k.csv", [("file_name", "label", "fold"), *rows])
+    shutil.rmtree(root / "metadata")
+    with pytest.raises(InputError, match="this may be UrbanSound8K without metadata/UrbanSound8K.csv"):
+        find([root])
+    (dataset,) = find([root], Options(evar_dir=tmp_path / "EVAR"))
+    assert [(c.path, c.split, c.labels["class"], c.labels["freesound_id"]) for c in dataset.clips] == [
+        (c.path, c.split, c.labels["class"], c.labels["freesound_id"]) for c in whole.clips
+    ]
+    assert not values(dataset, "salience")
+    assert "us8k: its own table is not there; classes are EVAR's, which knows no salience" in dataset.notes
+    others = tmp_path / "others"
+    sound(others / "fold1" / "a.wav", 0, 0)
+    sound(others / "fold2" / "b.wav", 0, 0)
+    with pytest.raises(InputError, match="look like folds"):
+        find([others], Options(evar_dir=tmp_path / "EVAR"))
+
+
+def test_fsd50k_by_evars_table_where_its_own_are_not_there(tmp_path: Path) -> None:
+    root = REPLICAS["fsd50k"](tmp_path)
+    whole = read("fsd50k", root)
+    rows = [(clip.path, clip.labels["label"], clip.split) for clip in whole.clips]
+    table(tmp_path / "EVAR" / "evar" / "metadata" / "fsd50k.csv", [("file_name", "label", "split"), *rows])
+    shutil.rmtree(root / "FSD50K.ground_truth")
+    with pytest.raises(InputError, match="this may be FSD50K without FSD50K.ground_truth/"):
+        find([root])
+    (dataset,) = find([root], Options(evar_dir=tmp_path / "EVAR"))
+    assert dataset.clips == whole.clips
+    assert "fsd50k: its own tables are not there; labels and split are EVAR's" in dataset.notes
+    assert ("FSD50K.eval_audio/93.wav", "is not listed in EVAR's fsd50k.csv") in problems(dataset)
+
+
+def test_sound_of_a_kind_that_is_not_read_is_told_as_that(tmp_path: Path) -> None:
+    root = REPLICAS["esc50"](tmp_path)
+    (root / "audio" / "2-1020-B-0.wav").rename(root / "audio" / "2-1020-B-0.m4a")
+    dataset = read("esc50", root)
+    assert len(dataset.clips) == 60
+    assert ("audio/2-1020-B-0.m4a", "is of a kind that is not read; convert it to WAV or FLAC") in problems(dataset)
+    for file in list((root / "audio").glob("*.wav")):
+        file.rename(file.with_suffix(".M4A"))
+    with pytest.raises(InputError, match=r"esc50 in .*: each of its \d\d files is of a kind that is not read"):
+        read("esc50", root)
+
+
+def test_tau(roots: dict[str, Path]) -> None:
+    dataset = read("tau", roots["tau"])
+    assert dataset.split_origin == "official"
+    assert splits(dataset) == {"train": 19, "test": 12}
+    assert values(dataset, "scene") == {"airport": 10, "bus": 11, "park": 10}
+    assert values(dataset, "city") == {"lisbon": 15, "lyon": 16}
+    assert dataset.tasks() == {"tau": "scene", "tau-city": "city", "tau-device": "device", "tau-recording": "recording"}
+    clip = next(clip for clip in dataset.clips if clip.path == "audio/bus-lyon-11-7-b.wav")
+    assert (clip.split, dict(clip.labels)) == (
+        "test", {"scene": "bus", "city": "lyon", "device": "b", "recording": "lyon-11"}
+    )  # fmt: skip
+    assert ("audio/bus-lyon-90-0-a.wav", "is listed in meta.csv, but not on disk") in problems(dataset)
+    assert ("audio/park-lyon-22-11-b.wav", "is in neither list of evaluation_setup") in problems(dataset)
+
+
+def test_tau_without_its_fold_is_split_by_place(tmp_path: Path) -> None:
+    root = REPLICAS["tau"](tmp_path)
+    shutil.rmtree(root / "evaluation_setup")
+    dataset = read("tau", root)
+    assert (dataset.split_origin, len(dataset.clips)) == ("ours", 37)
+    pairs = {(clip.labels["recording"], clip.split) for clip in dataset.clips}
+    assert len(pairs) == len({place for place, _ in pairs})
+    assert any("split by place" in note for note in dataset.notes)
 
 
 def test_gtzan(roots: dict[str, Path]) -> None:

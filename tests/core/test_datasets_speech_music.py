@@ -38,6 +38,7 @@ SIZES = {
     "nsynth": (24, 16, 16),
     "surge": (32, 16, 15),
     "vocalsound": (50, 18, 18),
+    "commonvoice": (17, 8, 8),
 }
 UNREADABLE = {
     "voxforge": r"de/despeaker\d+-20100\d01-abc/wav/de-99\.wav",
@@ -46,6 +47,7 @@ UNREADABLE = {
     "nsynth": r"nsynth-train/audio/guitar_acoustic_001-060-100\.wav",
     "surge": r"surge-patches-factory-.*/69\.ogg",
     "vocalsound": r"data_44k/f0003_1_cough\.wav",
+    "commonvoice": r"de/clips/common_voice_de_92\.mp3",
 }
 
 
@@ -375,3 +377,33 @@ def test_a_list_of_all_of_nsynth_is_cut_down_while_read(tmp_path: Path) -> None:
     assert nsynth._examples(tmp_path / "examples.json") == {
         "bass_synthetic_034-060-025": ("bass_synthetic_034", "bass", "synthetic", 60, 25)
     }
+
+
+def test_common_voice(roots: dict[str, Path]) -> None:
+    dataset = read("commonvoice", roots["commonvoice"])
+    assert dataset.split_origin == "official"
+    assert values(dataset, "language") == {"de": 17, "en": 16}
+    assert values(dataset, "gender") == {"male": 16, "female": 16}, "in one spelling; nothing said is none"
+    assert values(dataset, "accent") == {"de 0": 8, "de 1": 8, "en 0": 8, "en 1": 8}
+    clip = next(clip for clip in dataset.clips if clip.path == "en/clips/common_voice_en_3.mp3")
+    assert (clip.split, dict(clip.labels)) == (
+        "train",
+        {"language": "en", "gender": "female", "age": "sixties", "accent": "en 1", "speaker": "en-train-1"},
+    )
+    assert problems(dataset) == {("de/clips/common_voice_de_91.mp3", "is listed in its tables, but not on disk")}
+    assert dataset.notes == ("commonvoice: 2 clips are in none of the tables read (other.tsv and the like): left out",)
+
+
+def test_common_voice_of_one_language_and_without_parts(roots: dict[str, Path], tmp_path: Path) -> None:
+    root = copy("commonvoice", roots, tmp_path) / "en"
+    official = read("commonvoice", root)
+    assert {clip.path.partition("/")[0] for clip in official.clips} == {"clips"}
+    assert values(official, "language") == {"en": 16}
+    (root / "train.tsv").rename(root / "validated.tsv")
+    for part in ("dev", "test"):
+        (root / f"{part}.tsv").unlink()
+    dataset = read("commonvoice", root)
+    assert (dataset.split_origin, len(dataset.clips)) == ("ours", 8)
+    assert all(len(parts) == 1 for parts in parts_of(dataset, "speaker").values())
+    with pytest.raises(InputError, match="has languages with train.tsv and without"):
+        read("commonvoice", root.parent)

@@ -88,6 +88,14 @@ def test_what_a_store_registered_is_played_wherever_a_link_leads(root: Path) -> 
         assert "outside" in stored_track(row(root, path, known), "by its path").problem
 
 
+def test_what_macos_leaves_beside_a_file_changes_nothing(root: Path) -> None:
+    """libsndfile takes ``._name`` for the format of an MP3 of that name."""
+    (root / "a.mp3").write_bytes(encoded("MP3"))
+    (root / "._a.mp3").write_bytes(bytes(200))
+    track = stored_track(row(root, "a.mp3"), "")
+    assert not track.problem and isinstance(player.render_some([track], (0, 0))[0], clip.Rendered)
+
+
 def test_what_cannot_be_had_says_so(root: Path) -> None:
     (root / "text.wav").write_text("not sound")
     (root / "folder").mkdir()

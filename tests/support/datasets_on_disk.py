@@ -7,14 +7,14 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from core.datasets.base import Dataset
-from core.datasets.published import cremad, nsynth, surge, vocalsound, voxceleb1, voxforge
+from core.datasets.published import common_voice, cremad, nsynth, surge, vocalsound, voxceleb1, voxforge
 from core.datasets.published.base import Options, Published
 
 LOADERS: dict[str, Published] = {
     loader.name: loader
     for loader in (
         voxforge.VoxForge(), voxceleb1.VoxCeleb1(), cremad.CremaD(), nsynth.NSynth(), surge.Surge(),
-        vocalsound.VocalSound(),
+        vocalsound.VocalSound(), common_voice.CommonVoice(),
     )
 }  # fmt: skip
 

@@ -191,7 +191,33 @@ def fsd50k(folder: Path) -> Path:
     return root
 
 
+def tau(folder: Path) -> Path:
+    """36 good clips of 3 scenes in 2 cities on 2 devices, of which the one fold lists 30; tables with tabs."""
+    root = folder / "TAU-urban-acoustic-scenes-2019-mobile-development"
+    rows: list[Sequence[object]] = [("filename", "scene_label", "identifier", "source_label")]
+    lists: dict[str, list[Sequence[object]]] = {part: [("filename", "scene_label")] for part in ("train", "evaluate")}
+    for kind, scene in enumerate(("airport", "bus", "park")):
+        for i in range(12):
+            city, device = ("lisbon", "lyon")[i % 2], "ab"[i // 6]
+            place = f"{city}-{10 * kind + i // 4}"
+            name = f"audio/{scene}-{place}-{i}-{device}.wav"
+            sound(root / name, kind, i, rate=44_100, channels=2)
+            rows.append((name, scene, place, device))
+            if i < 10:
+                lists["train" if i < 6 else "evaluate"].append((name, scene))
+    rows.append(("audio/bus-lyon-90-0-a.wav", "bus", "lyon-90", "a"))  # not on disk
+    rows.append(("audio/bus-lyon-91-0-a.wav", "bus", "lyon-91", "a"))
+    lists["train"].append(("audio/bus-lyon-91-0-a.wav", "bus"))
+    junk(root / "audio" / "bus-lyon-91-0-a.wav", root / "audio" / "._bus-lyon-91-0-a.wav")
+    tables = {"meta.csv": rows, **{f"evaluation_setup/fold1_{part}.csv": listed for part, listed in lists.items()}}
+    for name, cells in tables.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("".join("\t".join(map(str, row)) + "\n" for row in cells))
+    return root
+
+
 REPLICAS: dict[str, Callable[[Path], Path]] = {
+    "tau": tau,
     "esc50": esc50,
     "gise51": gise51,
     "us8k": urbansound8k,

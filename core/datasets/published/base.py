@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
 from core.datasets.base import Clip, Dataset
 from core.datasets.derive import DERIVATIONS
+from core.datasets.files import OF_OTHER_KIND, is_not_read
+from core.errors import InputError
 from core.results import Problem
 
 
@@ -136,6 +138,10 @@ class Published(ABC):
     def recognise(self, folder: Path) -> bool:
         """Whether ``folder`` is this dataset's root, by a look at a few names; never walks the tree."""
 
+    def recognise_by_evar(self, folder: Path, options: Options) -> bool:
+        """Whether ``folder`` is its sound without its own tables, of which the user's EVAR folder has one."""
+        return False
+
     @abstractmethod
     def listing(self, root: Path, options: Options) -> Listing:
         """List the clips; audio is not opened but for its first bytes where pointers are known to occur.
@@ -151,7 +157,7 @@ class Published(ABC):
         listing = self.listing(root, options)
         rules = [(name, origin, cache(DERIVATIONS[rule])) for name, (origin, rule) in self.derived.items()]
         clips = tuple(Clip(c.path, c.split, _with_derived(c.labels, rules)) for c in listing.clips)
-        return Dataset(
+        dataset = Dataset(
             name=self.name,
             root=root.resolve(),
             attributes=tuple(self.tasks) + tuple(g for g in self.groups if g not in self.tasks),
@@ -171,6 +177,13 @@ class Published(ABC):
             unexpected=self._unexpected(clips, listing.n_classes),
             kept_together=tuple(listing.kept_together),
         )
+        others = tuple(Problem(clip.path, OF_OTHER_KIND) for clip in clips if is_not_read(clip.path))
+        if not others:
+            return dataset
+        read = [clip for clip in clips if not is_not_read(clip.path)]
+        if not read:
+            raise InputError(f"{self.name} in {root}: each of its {len(others):,} files {OF_OTHER_KIND}")
+        return replace(dataset.only(read), problems=(*dataset.problems, *others))
 
     def _unexpected(self, clips: Sequence[Clip], remapped: Mapping[str, int]) -> tuple[str, ...]:
         notes = []

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from core.datasets.base import Clip
-from core.datasets.files import match_rows, read_rows, walk
+from core.datasets.files import Row, evar_file, match_rows, read_rows, walk
 from core.datasets.published.base import Listing, Options, Published
 from core.errors import InputError
 from core.results import Problem
 
 DEV, EVAL = "FSD50K.dev_audio", "FSD50K.eval_audio"
 TABLES = {DEV: "FSD50K.ground_truth/dev.csv", EVAL: "FSD50K.ground_truth/eval.csv"}
+EVAR = ("metadata", "fsd50k.csv")
 SPLITS = {"train": "train", "val": "valid"}
 """What ``dev.csv`` calls them; ``eval.csv`` is the test part."""
 
@@ -19,7 +21,8 @@ SPLITS = {"train": "train", "val": "valid"}
 class FSD50K(Published):
     """FSD50K.
 
-    The split is the publisher's. One of the two audio folders is enough.
+    The split is the publisher's. One of the two audio folders is enough. Without tables labels and split are EVAR's
+    (``evar/metadata/fsd50k.csv``).
 
     Attributes of a clip, from ``FSD50K.ground_truth/dev.csv`` and ``eval.csv``
     ---------------------------------------------------------------------------
@@ -49,24 +52,44 @@ class FSD50K(Published):
             (folder / table).is_file() for table in TABLES.values()
         )
 
+    def recognise_by_evar(self, folder: Path, options: Options) -> bool:
+        return evar_file(options.evar_dir, *EVAR) is not None and any((folder / audio).is_dir() for audio in TABLES)
+
     def listing(self, root: Path, options: Options) -> Listing:
         clips: list[Clip] = []
         problems: list[Problem] = []
         notes = ["fsd50k: labels are carried up to the classes above them; neurons shared by both are no finding"]
+        evar = evar_file(options.evar_dir, *EVAR)
+        by_evar = None if self.recognise(root) or evar is None else _by_evar(evar)
+        if by_evar is not None:
+            notes.append("fsd50k: its own tables are not there; labels and split are EVAR's")
         for audio, table in TABLES.items():
             if not (root / audio).is_dir():
                 notes.append(f"fsd50k: {audio} is not there; its clips are left out")
                 continue
-            if not (root / table).is_file():
+            if by_evar is not None:
+                rows, table = by_evar[audio], f"EVAR's {EVAR[-1]}"
+            elif (root / table).is_file():
+                rows = read_rows(root / table, ("fname", "labels", "split") if audio == DEV else ("fname", "labels"))
+            else:
                 raise InputError(f"{root / audio} is there, but {table} is not; unpack FSD50K.ground_truth beside it")
-            here, wrong = _part(root, audio, table)
+            here, wrong = _part(root, audio, table, rows)
             clips += here
             problems += wrong
         return Listing(clips, problems, notes=notes)
 
 
-def _part(root: Path, audio: str, table: str) -> tuple[list[Clip], list[Problem]]:
-    rows = read_rows(root / table, ("fname", "labels", "split") if audio == DEV else ("fname", "labels"))
+def _by_evar(path: Path) -> dict[str, list[dict[str, str]]]:
+    """EVAR's rows of each audio folder, under the names of the tables' columns."""
+    rows: dict[str, list[dict[str, str]]] = {audio: [] for audio in TABLES}
+    for row in read_rows(path, ("file_name", "label", "split")):
+        split = {part: name for name, part in SPLITS.items()}.get(row["split"], row["split"])
+        name = PurePosixPath(row["file_name"]).stem
+        rows[EVAL if split == "test" else DEV].append({"fname": name, "labels": row["label"], "split": split})
+    return rows
+
+
+def _part(root: Path, audio: str, table: str, rows: Sequence[Row]) -> tuple[list[Clip], list[Problem]]:
     on_disk = (f"{audio}/{name}" for name in walk(root / audio))
     present, problems = match_rows(rows, lambda row: f"{audio}/{row['fname']}.wav", on_disk, table)
     clips = []

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Hashable, Mapping
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -201,13 +204,26 @@ def _render(stored: Stored, changed: int) -> Rendered:
     file = stored.find()
     with file.open("rb") as content:
         stored.check(content)
-    return _rendered(str(file))
+    with named(file, file.name) as link:
+        return _rendered(str(link))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def render_bytes(sound: bytes) -> Rendered:
     """Decode a sound that is no file of a dataset and draw it."""
     return _rendered(io.BytesIO(sound))
+
+
+@contextmanager
+def named(target: str | Path, name: str) -> Iterator[Path]:
+    """A link of another name to a file, with the ending of ``name``.
+
+    Decoders go by the ending where the first bytes tell nothing, and by a ``._name`` that macOS left beside a file.
+    """
+    with TemporaryDirectory() as folder:
+        link = Path(folder, "sound" + re.sub(r"[^.a-z0-9]", "", PurePosixPath(name).suffix.lower()))
+        link.symlink_to(target)
+        yield link
 
 
 def _rendered(source: str | BinaryIO) -> Rendered:

@@ -131,7 +131,9 @@ def stored_track(row: Mapping[Hashable, Any], title: str, caption: str = "", ove
     """
     stored = clip.Stored.of(row)
     try:
-        soundfile.info(str(stored.find()))
+        file = stored.find()
+        with clip.named(file, file.name) as link:
+            soundfile.info(str(link))
     except clip.NotPlayed as error:
         return Track(title, caption, problem=f"{stored.path} {error}.")
     except clip.UNREADABLE:

@@ -1,15 +1,17 @@
 """Audio file -> mono float32 waveform at the model's rate. Every bad file is found here.
 
 soundfile decodes; torchaudio resamples (windowed sinc, Hann), or where the rates have hardly a common factor SciPy
-(polyphase, Kaiser). Channels are averaged, nothing else is done to the samples: no level change, no trimming.
+(polyphase, Kaiser). Channels are averaged, nothing else is done to the samples: no level change, no trimming. A file is
+read, mixed and resampled a block at a time: beside the result, whose length is bounded, some megabytes are held.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from math import gcd
 from pathlib import Path
@@ -23,9 +25,14 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from core.datasets.files import LFS_POINTER
+from core.datasets.readers import given_up
 
-MOST_VALUES = 1 << 29
-"""Samples of all channels of a file, and of the mono sound at any rate: 1.5 hours of stereo at 48 kHz, 2 GiB."""
+MOST_SAMPLES = 1 << 28
+"""Of the mono sound at the rate asked for: 4.6 hours at 16 kHz, 1 GiB."""
+MOST_VALUES = 1 << 32
+"""Samples of all channels of a file: 12 hours of stereo at 48 kHz."""
+_AT_ONCE = 1 << 21
+"""Values of all channels that are read at once, and samples that are resampled at once."""
 RATES = (100, 10_000_000)
 """Hz that a file may have."""
 LOUDEST = 2.0**31
@@ -34,6 +41,8 @@ _LARGEST_KERNEL = 12_000_000
 """Numbers in torchaudio's kernel; of rates with hardly a common factor (44,099 Hz) it would take gigabytes."""
 _LARGEST_FACTOR = 200_000
 """Of SciPy's, whose filter has 20 numbers for each."""
+_HALF_LENGTH = 10
+"""Of SciPy's filter, in samples of the lower rate; torchaudio's has 6 and the roll-off."""
 _CANCELLED = 1e-4
 """Of the loudest channel, -80 dB: what is left where one channel is the other upside down."""
 _UNKNOWN_LENGTH = 0x7FFF_F000
@@ -72,52 +81,131 @@ def load(path: Path, sample_rate: int) -> NDArray[np.float32]:
     """
     _check_is_file(path)
     with _reasons(path), _without_fork(path) as name, soundfile.SoundFile(name) as file:
-        rate = file.samplerate
+        rate, mixed = file.samplerate, _Mixed(file)
         _check_header(path, file.frames, file.channels, rate)
-        samples = file.read(file.frames, dtype="float32", always_2d=True)  # some codecs cannot tell where they end
-    if samples.shape[0] == 0:
+        made = _joined(resampled(mixed.blocks(), rate, sample_rate), length_at(file.frames, rate, sample_rate))
+    if mixed.n_samples == 0:
         raise BadAudio(_no_samples(path))
     missing = _missing_bytes(path)
     if missing > 0:
         raise BadAudio(f"is cut off: {missing:,} bytes of the sound its header tells of are missing")
-    if not np.isfinite(samples).all():
-        raise BadAudio("holds NaN or infinite samples")
-    with np.errstate(over="ignore"):  # told below
-        mono = samples.mean(axis=1, dtype=np.float32)
-    loudest = max(mono.max(), -mono.min())
-    if samples.shape[1] > 1 and loudest < _CANCELLED * max(samples.max(), -samples.min()):
-        raise BadAudio("holds channels that cancel each other when they are averaged; keep one of them")
-    if len(mono) == 1:
-        raise BadAudio("holds a single sample")
-    if not loudest <= LOUDEST:
-        raise BadAudio("holds samples beyond 2**31 times full scale; write it anew as whole numbers or from -1 to 1")
-    return resample(mono, rate, sample_rate)
+    mixed.check()
+    if not len(made):
+        raise BadAudio(f"holds no samples after resampling from {rate} Hz")
+    return made
 
 
-def resample(mono: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[np.float32]:
-    """Bring samples, (n_samples,) at ``rate`` Hz, to ``sample_rate`` Hz.
+class _Mixed:
+    """The mean of a file's channels, block by block, and what is told of it when all are read."""
+
+    def __init__(self, file: soundfile.SoundFile) -> None:
+        self.n_samples, self.n_channels = 0, file.channels
+        self._file, self._loudest, self._loudest_channel, self._is_finite = file, 0.0, 0.0, True
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        at_once, left = max(1, _AT_ONCE // self.n_channels), self._file.frames
+        while left > 0 and not given_up():  # some codecs cannot tell where they end
+            samples = self._file.read(min(at_once, left), dtype="float32", always_2d=True)
+            if not len(samples):
+                return
+            left -= len(samples)
+            yield self._mean(samples)
+
+    def _mean(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._is_finite = self._is_finite and bool(np.isfinite(samples).all())
+        with np.errstate(over="ignore", invalid="ignore"):  # told by `check`
+            mono: NDArray[np.float32] = samples.mean(axis=1, dtype=np.float32)
+        self.n_samples += len(mono)
+        self._loudest = max(self._loudest, float(mono.max()), -float(mono.min()))
+        self._loudest_channel = max(self._loudest_channel, float(samples.max()), -float(samples.min()))
+        return mono
+
+    def check(self) -> None:
+        """Refuse what is no sound."""
+        if not self._is_finite:
+            raise BadAudio("holds NaN or infinite samples")
+        if self.n_channels > 1 and self._loudest < _CANCELLED * self._loudest_channel:
+            raise BadAudio("holds channels that cancel each other when they are averaged; keep one of them")
+        if self.n_samples == 1:
+            raise BadAudio("holds a single sample")
+        if not self._loudest <= LOUDEST:
+            raise BadAudio(
+                "holds samples beyond 2**31 times full scale; write it anew as whole numbers or from -1 to 1"
+            )
+
+
+def _joined(blocks: Iterable[NDArray[np.float32]], most: int) -> NDArray[np.float32]:
+    """Blocks one behind the other, at most so many samples; memory is taken as it is filled."""
+    made, n = np.empty(most, dtype=np.float32), 0
+    for block in blocks:
+        made[n : n + len(block)] = block
+        n += len(block)
+    return made if n == most else made[:n].copy()
+
+
+def length_at(n_samples: int, rate: int, sample_rate: int) -> int:
+    """Samples that so many at ``rate`` become at ``sample_rate``.
 
     Raises
     ------
     BadAudio
-        If nothing or too much is left, or the file's rate is odd and beyond 200 kHz.
+        If they are too many.
+    """
+    factor = gcd(rate, sample_rate)
+    n = -(-n_samples * (sample_rate // factor) // (rate // factor))
+    if n > MOST_SAMPLES:
+        raise BadAudio(f"would have more than {MOST_SAMPLES:,} samples at {sample_rate} Hz; cut it, or check its rate")
+    return n
+
+
+def resampled(blocks: Iterable[NDArray[np.float32]], rate: int, sample_rate: int) -> Iterator[NDArray[np.float32]]:
+    """Blocks of samples at ``rate`` Hz as blocks at ``sample_rate`` Hz, as if they were resampled in one piece.
+
+    A sample that is made depends on those around it alone: with as much of them before and behind as the filter
+    reaches, what is made of a part is what would be made of the whole there.
+
+    Raises
+    ------
+    BadAudio
+        If the file's rate is odd and beyond 200 kHz.
+    """
+    factor = gcd(rate, sample_rate)
+    old, new = rate // factor, sample_rate // factor
+    # In steps of `old` samples, of which `new` are made: the filters' half lengths, and one step to spare.
+    context = math.ceil(_HALF_LENGTH * max(1.0, rate / sample_rate) / old) + 1
+    held, before = np.zeros(0, dtype=np.float32), 0
+    for block in blocks:
+        n_steps = len(held) // old - before - context
+        if n_steps > 0 and len(held) >= _AT_ONCE:
+            made = resample(held[: (before + n_steps + context) * old], rate, sample_rate)
+            yield made[before * new : (before + n_steps) * new]
+            dropped = before + n_steps - min(context, before + n_steps)
+            held, before = held[dropped * old :], before + n_steps - dropped
+        held = np.concatenate([held, block]) if len(held) else block
+    if len(held):
+        yield resample(held, rate, sample_rate)[before * new :]
+
+
+def resample(mono: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[np.float32]:
+    """Bring samples, (n_samples,) at ``rate`` Hz, to ``sample_rate`` Hz in one piece.
+
+    Raises
+    ------
+    BadAudio
+        If the file's rate is odd and beyond 200 kHz.
     """
     if rate == sample_rate:
         return mono
-    if len(mono) * sample_rate > MOST_VALUES * rate:
-        raise BadAudio(f"would have more than {MOST_VALUES:,} samples at {sample_rate} Hz; cut it, or check its rate")
     factor = gcd(rate, sample_rate)
-    resampled: NDArray[np.float32]
+    made: NDArray[np.float32]
     # What can be brought to the 16 kHz of the scan can be brought to any multiple of them.
     if rate * min(sample_rate, 16_000) <= _LARGEST_KERNEL * factor**2:
-        resampled = torchaudio.functional.resample(torch.from_numpy(mono), rate, sample_rate).numpy()
+        made = torchaudio.functional.resample(torch.from_numpy(mono), rate, sample_rate).numpy()
     elif rate <= _LARGEST_FACTOR * factor:
-        resampled = resample_poly(mono, sample_rate // factor, rate // factor).astype(np.float32)
+        made = resample_poly(mono, sample_rate // factor, rate // factor).astype(np.float32)
     else:
         raise BadAudio(f"has {rate} Hz, which cannot be resampled to {sample_rate} Hz; convert it first")
-    if not len(resampled):
-        raise BadAudio(f"holds no samples after resampling from {rate} Hz")
-    return resampled
+    return made
 
 
 def seconds(path: Path) -> float:

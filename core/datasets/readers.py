@@ -35,6 +35,15 @@ def too_long(size: int) -> str:
     return f"took longer than {seconds_for(size):,.0f} s to read"
 
 
+_here = threading.local()
+
+
+def given_up() -> bool:
+    """Whether nobody waits any more for what this thread reads: then it is to stop."""
+    task: _Task[Any, Any] | None = getattr(_here, "task", None)
+    return task is not None and task.given_up
+
+
 class Readers:
     """A few threads, for a ``with`` block.
 
@@ -117,7 +126,7 @@ class _Task(Generic[T, R]):
         self.given_up = False
 
     def run(self) -> None:
-        self.began, self.thread = time.monotonic(), threading.current_thread()
+        self.began, self.thread, _here.task = time.monotonic(), threading.current_thread(), self
         try:
             self.answer.set_result(self.read(self.item))
         except BaseException as error:

@@ -62,6 +62,10 @@ class NanoConfig:
         return self.n_mels // self.patch_bands, self.n_frames // self.patch
 
 
+_FRAMES_AT_ONCE = 1 << 14
+"""Frames whose spectra are held."""
+
+
 class LogMel(nn.Module):
     """Waveform (n_samples,) at 16 kHz -> log-mel (80, n_samples // 160), natural log of power."""
 
@@ -75,8 +79,14 @@ class LogMel(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         """Shape (..., n_samples) -> (..., n_mels, n_samples // 160)."""
         n_frames = waveform.shape[-1] // HOP
-        mel = self.mel(waveform)[..., :n_frames]
-        return torch.log(mel + torch.finfo(torch.float32).eps)
+        # Spectra of an hour would take gigabytes. A frame is told by what lies within two steps of it.
+        parts = []
+        for first in range(0, max(n_frames, 1), _FRAMES_AT_ONCE):
+            end, before = min(first + _FRAMES_AT_ONCE, n_frames), min(first, 2)
+            behind = None if end == n_frames else (end + 2) * HOP
+            mel = self.mel(waveform[..., (first - before) * HOP : behind])[..., before : before + end - first]
+            parts.append(torch.log(mel + torch.finfo(torch.float32).eps))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
 class Attention(nn.Module):

@@ -61,7 +61,7 @@ def test_rates_that_no_sound_has(rate: int, tmp_path: Path) -> None:
 
 
 def test_a_rate_that_makes_a_short_file_endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio, "MOST_VALUES", 100_000)
+    monkeypatch.setattr(audio, "MOST_SAMPLES", 100_000)
     soundfile.write(tmp_path / "a.wav", np.zeros(1_000), 100)
     assert "would have more than 100,000 samples at 16000 Hz" in refusal(tmp_path / "a.wav")
 

@@ -46,7 +46,7 @@ from core.run.stages.task import TaskStudy
 from core.run.stages.trace import Trace
 from core.run.study import Study
 from core.run.versions import versions
-from db.connection.open import StoreError, exclusive_run, open_store, store_files_dir
+from db.connection.open import StoreError, open_store, opened_to_write, store_files_dir
 from db.reads.pipeline import dataset_folders, specific_sets
 from db.reads.study import ablation_effects
 from db.writes.store import Store
@@ -94,8 +94,8 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
     for line in report.shared_recordings([dataset for dataset, _ in tasks]):
         progress.warn(line)
 
-    with progress.live(), exclusive_run(config.db, [encoder.name for encoder in encoders]):
-        store = Store(open_store(config.db))
+    with progress.live(), opened_to_write(config.db, [encoder.name for encoder in encoders]) as engine:
+        store = Store(engine)
         model_ids = [store.register_model(model_record(encoder)) for encoder in encoders]
         files = store_files_dir(config.db)
         data = inputs.scan_all(tasks, files, config, progress)

@@ -98,10 +98,12 @@ def test_ctrl_c_keeps_finished_batches_and_the_same_command_goes_on(
     assert "stopped; what is finished is kept, the same command goes on from here" in told.out
     assert told.err == ""
     assert rows_done(db) == [1] * 16 + [0] * 8
+    assert {path.name for path in tmp_path.iterdir()} == (left := {"atlas.db", "atlas.db.lock", "atlas.files"})
     assert query(db, "SELECT status FROM runs") == [("stopped",)]
     monkeypatch.undo()
     with clips_passed(monkeypatch) as passes:
         assert run("--data-dir", pets, "--db", db, *SCORE) == 0
+    assert {path.name for path in tmp_path.iterdir()} == left
     assert passes == [8, *[8] * 3]  # what was left, then the traces
     assert results(db) == whole
     assert query(db, "SELECT status FROM runs ORDER BY run_id") == [("stopped",), ("done",)]

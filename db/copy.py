@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, func, select, text
+from sqlalchemy import Connection, LargeBinary, delete, func, select, text
 
 from db.connection.open import StoreError, open_store, opened_to_write, shown, store_name, translate_errors
 from db.schema.metadata import METADATA
+from db.schema.stamp import StoreStamp
 from db.schema.study import Base, Dataset, Model, Run
 from db.writes.rows import analyze, bulk_insert
 
@@ -40,6 +41,7 @@ def copy_store(origin: str, target: str) -> Iterator[tuple[str, int]]:
                 translate_errors(name), destination.begin() as writer,
             ):  # fmt: skip
                 _refuse_full(writer, name)
+                writer.execute(delete(StoreStamp))  # the copy is the same store
                 for table in METADATA.sorted_tables:
                     yield table.name, _copy_table(reader, writer, table.name)
                 if destination.dialect.name == "postgresql":

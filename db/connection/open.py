@@ -32,6 +32,7 @@ from db.connection.postgres import (
 )
 from db.connection.sqlite import leave_whole, reader_uri, refuse_another_log
 from db.schema.metadata import METADATA
+from db.schema.stamp import make_stamp
 
 try:
     import fcntl
@@ -218,6 +219,7 @@ def _migrate(connection: Connection, revision: str | None) -> None:
     config.attributes["connection"] = connection
     if revision is None:
         METADATA.create_all(connection)
+        make_stamp(connection)
         command.stamp(config, "head")
     else:
         command.upgrade(config, "head")

@@ -8,6 +8,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from itertools import islice
 from operator import attrgetter
@@ -40,8 +42,9 @@ def cache_folder() -> Path:
 def walk(root: Path, suffixes: Collection[str] = EXTENSIONS) -> Iterator[str]:
     """Paths below ``root`` with one of the (lower-case) suffixes, relative and posix, sorted folder by folder.
 
-    macOS's forks (``._x.wav``) and hidden folders are skipped; links to folders are not followed. A folder that is
-    named like a file is told as one, so that it is named when it is read.
+    macOS's forks (``._x.wav``) and hidden folders are skipped, as is what cannot be read (`unreadable_folders` tells);
+    links to folders are not followed. A folder that is named like a file is told as one, so that it is named when it is
+    read.
     """
 
     endings = tuple(suffixes)
@@ -75,8 +78,28 @@ def by_published_name(paths: Iterable[str], ending: str = ".wav") -> dict[str, s
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return iter(sorted(entries, key=_name_of))
+    """What a folder holds; nothing where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return iter(sorted(entries, key=_name_of))
+    except OSError as error:
+        if (unreadable := _UNREADABLE.get(None)) is not None:
+            unreadable[folder] = error.strerror or str(error)
+        return iter(())
+
+
+_UNREADABLE: ContextVar[dict[str, str]] = ContextVar("_UNREADABLE")
+
+
+@contextmanager
+def unreadable_folders() -> Iterator[dict[str, str]]:
+    """The folders that `walk` cannot read meanwhile, and why."""
+    found: dict[str, str] = {}
+    token = _UNREADABLE.set(found)
+    try:
+        yield found
+    finally:
+        _UNREADABLE.reset(token)
 
 
 _name_of = attrgetter("name")

@@ -174,7 +174,7 @@ def exclusive_run(store_path: str | Path, models: Sequence[str] = ()) -> Iterato
         return
     _check_file(path, read_only=False, create=True)
     real = Path(os.path.realpath(path))
-    if real.exists() and real.stat().st_nlink > 1:
+    if os.path.exists(real) and real.stat().st_nlink > 1:
         # Each name would have a lock and a write-ahead log of its own.
         raise StoreError(
             f"{path}: the file has a second name (a hard link), under which another run would not be seen; make it a "

@@ -47,7 +47,7 @@ from core.run.stages.trace import Trace
 from core.run.study import Study
 from core.run.versions import versions
 from db.connection.open import StoreError, open_store, opened_to_write, store_files_dir
-from db.reads.pipeline import dataset_folders, specific_sets
+from db.reads.pipeline import dataset_folders, scored_tasks, specific_sets
 from db.reads.study import ablation_effects
 from db.writes.store import Store
 
@@ -107,7 +107,7 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
         at_once = models_at_once(encoders, ranks)
         progress.plan([encoder.name for encoder in encoders], parts, config.stages, at_once)
-        message, is_short = disk_space.ask(config, encoders, data, files)
+        message, is_short = disk_space.ask(config, encoders, data, files, scored_tasks(engine))
         if is_short:
             progress.warn(message)
         elif message:

@@ -32,7 +32,7 @@ CONTROL_BYTES = 50
 SCAN_BYTES = 300
 """Of a clip in the cache of the scan."""
 LEAST = 16_000_000
-"""Asked for whatever a study needs: the store's write-ahead log lasts until a stage is stored, and there are reports."""
+"""Asked for whatever a study needs: the store's write-ahead log lasts until a stage is stored, reports stay."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from db.connection.postgres import (
     server_message,
     server_url,
 )
-from db.connection.sqlite import leave_whole, reader_uri, refuse_another_log
+from db.connection.sqlite import begin_log, leave_whole, reader_uri, refuse_another_log
 from db.schema.metadata import METADATA
 from db.schema.stamp import make_stamp
 
@@ -72,6 +72,8 @@ def open_store(url_or_path: str | Path, *, read_only: bool = False, create: bool
     path = sqlite_path(url)
     if path is not None:
         _check_file(path, read_only=read_only, create=create)
+        if not read_only:
+            begin_log(path)
     name = path.name if path else shown(url)
     engine = _engine(url, path, read_only=read_only)
     try:

@@ -57,6 +57,16 @@ def refuse_another_log(path: Path) -> None:
         )
 
 
+def begin_log(path: Path) -> None:
+    """Let a store that is one file have a write-ahead log from now on; a new one gets it when it is made."""
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            _switch(connection, "WAL")
+
+
 def leave_whole(path: Path) -> None:
     """Bring all of a store into its one file and do without a log, so that it can be copied and read anywhere.
 
@@ -68,12 +78,21 @@ def leave_whole(path: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         while True:
             try:
-                connection.execute("PRAGMA journal_mode=DELETE")
+                _switch(connection, "DELETE")
                 return
             except sqlite3.OperationalError as error:  # SQLite does not wait for readers here
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                     raise
                 time.sleep(0.02)
+
+
+def _switch(connection: sqlite3.Connection, mode: str) -> None:
+    """Change what log a store has, without a file that a kill could leave behind and readers could not undo.
+
+    Two bytes of the first sector are written, which are there or are not.
+    """
+    connection.execute("PRAGMA journal_mode=MEMORY")
+    connection.execute(f"PRAGMA journal_mode={mode}")
 
 
 def _is_in_wal_mode(path: Path) -> bool:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from db import upkeep
+from db.connection import open as open_module
+from db.connection import sqlite
 from db.connection.open import StoreError, exclusive_run, open_store, opened_to_write
 from db.sandbox.ask import run_sql
 from db.writes.store import Store
@@ -177,3 +182,43 @@ def test_a_store_with_two_names_is_not_written(tmp_path: Path) -> None:
     os.replace(tmp_path / "own.db", other)
     with exclusive_run(path), exclusive_run(other):
         pass
+
+
+def write_and_tell(path: Path, name: str, pipe: int) -> None:
+    """A run, for a process of its own, that tells when it is over but for the log."""
+
+    def leave_whole(of: Path) -> None:
+        os.write(pipe, b"x")
+        sqlite.leave_whole(of)
+
+    open_module.leave_whole = leave_whole
+    with opened_to_write(path) as engine:
+        Store(engine).register_model(replace(MODEL, name=name, layer_widths=(400, 200)))
+    os._exit(0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_a_kill_while_the_log_goes_loses_nothing_and_leaves_what_readers_can_read(
+    tmp_path: Path,
+) -> None:
+    path, rng, done = tmp_path / "atlas.db", random.Random(0), []
+    write(path)
+    for i in range(20):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            write_and_tell(path, f"model {i}", writer)
+        os.read(reader, 1)
+        time.sleep(rng.uniform(0, 0.003))
+        os.kill(child, signal.SIGKILL)
+        done.append(os.WIFSIGNALED(os.waitpid(child, 0)[1]))
+        os.close(reader)
+        os.close(writer)
+        assert "atlas.db-journal" not in beside(path)
+        with open_store(path, read_only=True).connect() as connection:
+            assert connection.execute(text(MODELS)).scalar() == 2 + i
+    assert sum(done) > 5
+    write(path)
+    assert beside(path) == {"atlas.db", "atlas.db.lock"}
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

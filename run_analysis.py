@@ -46,8 +46,8 @@ from core.run.stages.task import TaskStudy
 from core.run.stages.trace import Trace
 from core.run.study import Study
 from core.run.versions import versions
-from db.connection.open import StoreError, exclusive_run, open_store, store_files_dir
-from db.reads.pipeline import dataset_folders, specific_sets
+from db.connection.open import StoreError, open_store, opened_to_write, store_files_dir
+from db.reads.pipeline import dataset_folders, scored_tasks, specific_sets
 from db.reads.study import ablation_effects
 from db.writes.store import Store
 
@@ -94,8 +94,8 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
     for line in report.shared_recordings([dataset for dataset, _ in tasks]):
         progress.warn(line)
 
-    with progress.live(), exclusive_run(config.db, [encoder.name for encoder in encoders]):
-        store = Store(open_store(config.db))
+    with progress.live(), opened_to_write(config.db, [encoder.name for encoder in encoders]) as engine:
+        store = Store(engine)
         model_ids = [store.register_model(model_record(encoder)) for encoder in encoders]
         files = store_files_dir(config.db)
         data = inputs.scan_all(tasks, files, config, progress)
@@ -107,7 +107,7 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
         at_once = models_at_once(encoders, ranks)
         progress.plan([encoder.name for encoder in encoders], parts, config.stages, at_once)
-        message, is_short = disk_space.ask(config, encoders, data, files)
+        message, is_short = disk_space.ask(config, encoders, data, files, scored_tasks(engine))
         if is_short:
             progress.warn(message)
         elif message:

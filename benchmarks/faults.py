@@ -215,7 +215,10 @@ class Left:
     def of(cls, db: Path) -> Left:
         tables, folder = {}, db.with_suffix(".files")
         with closing(sqlite3.connect(db)) as connection:
-            found = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'run'"
+            found = (
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
+                "AND name NOT IN ('run', 'store_stamp')"
+            )
             for (name,) in connection.execute(found).fetchall():
                 columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
                 kept = [c for c in columns if c not in NOT_COMPARED and (name, c) != ("stage", "id")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,6 +23,12 @@ def naming(path: Path) -> Iterator[None]:
         if error.filename is not None or error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def free_space(folder: Path) -> tuple[int, Path]:
+    """Bytes that are free where a folder lies, or will, and the nearest folder above that is there."""
+    place = next(above for above in (folder, *folder.absolute().parents) if above.exists())
+    return shutil.disk_usage(place).free, place
 
 
 def is_zip(file: Path | BinaryIO) -> bool:

@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, func, select, text
+from sqlalchemy import Connection, LargeBinary, delete, func, select, text
 
-from db.connection.open import StoreError, exclusive_run, open_store, shown, store_name, translate_errors
+from db.connection.open import StoreError, open_store, opened_to_write, shown, store_name, translate_errors
 from db.schema.metadata import METADATA
+from db.schema.stamp import StoreStamp
 from db.schema.study import Base, Dataset, Model, Run
 from db.writes.rows import analyze, bulk_insert
 
@@ -32,24 +33,21 @@ def copy_store(origin: str, target: str) -> Iterator[tuple[str, int]]:
     """
     source = open_store(origin, read_only=True)
     try:
-        with exclusive_run(target, ["a copy"]):
-            destination = open_store(target)
+        with opened_to_write(target, ["a copy"]) as destination:
             name = store_name(destination)
             isolation = {"isolation_level": "REPEATABLE READ"} if source.dialect.name == "postgresql" else {}
-            try:
-                with (
-                    translate_errors(store_name(source)), source.connect().execution_options(**isolation) as reader,
-                    translate_errors(name), destination.begin() as writer,
-                ):  # fmt: skip
-                    _refuse_full(writer, name)
-                    for table in METADATA.sorted_tables:
-                        yield table.name, _copy_table(reader, writer, table.name)
-                    if destination.dialect.name == "postgresql":
-                        _number_on(writer)
-                with destination.begin() as writer:
-                    analyze(writer)
-            finally:
-                destination.dispose()
+            with (
+                translate_errors(store_name(source)), source.connect().execution_options(**isolation) as reader,
+                translate_errors(name), destination.begin() as writer,
+            ):  # fmt: skip
+                _refuse_full(writer, name)
+                writer.execute(delete(StoreStamp))  # the copy is the same store
+                for table in METADATA.sorted_tables:
+                    yield table.name, _copy_table(reader, writer, table.name)
+                if destination.dialect.name == "postgresql":
+                    _number_on(writer)
+            with destination.begin() as writer:
+                analyze(writer)
     finally:
         source.dispose()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from db.connection.open import StoreError, exclusive_run, open_store, store_name, translate_errors
+from db.connection.open import StoreError, open_store, opened_to_write, store_name, translate_errors
 from db.schema.metadata import METADATA
 from db.writes.rows import analyze
 
@@ -30,13 +30,8 @@ def look_over(location: str | Path) -> str:
         Where the store is missing, damaged, or held by a run.
     """
     open_store(location, read_only=True).dispose()  # no store: nothing is made
-    with exclusive_run(location):
-        engine = open_store(location)
-        try:
-            with translate_errors(name := store_name(engine)):
-                summary = _sqlite(engine, name) if engine.dialect.name == "sqlite" else _server(engine)
-        finally:
-            engine.dispose()
+    with opened_to_write(location) as engine, translate_errors(name := store_name(engine)):
+        summary = _sqlite(engine, name) if engine.dialect.name == "sqlite" else _server(engine)
     return f"{name}: {summary}"
 
 
@@ -56,14 +51,12 @@ def _sqlite(engine: Engine, name: str) -> str:
     with engine.begin() as connection:
         analyze(connection)
     given_back = free if free > _WORTH_GIVING_BACK * size else 0
-    # Neither works within a transaction, which the engine would begin.
-    driver = engine.raw_connection()
-    try:
-        if given_back:
+    if given_back:
+        driver = engine.raw_connection()  # the engine would begin a transaction, in which that does not work
+        try:
             driver.driver_connection.execute("VACUUM")  # type: ignore[union-attr]
-        driver.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
-    finally:
-        driver.close()
+        finally:
+            driver.close()
     return (
         f"whole, {(size - given_back) * page / _MEGABYTE:,.1f} MB"
         + (f" ({given_back * page / _MEGABYTE:,.1f} MB given back)" if given_back else "")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
 from core.datasets import audiofolder, hear, hub, links, manifest, metadata, parquet, tables
 from core.datasets.base import Clip, Dataset, storable
-from core.datasets.files import EXTENSIONS, some_names, walk
+from core.datasets.files import EXTENSIONS, some_names, unreadable_folders, walk
 from core.datasets.naming import apart, asked_for, renamed, telling_name
 from core.datasets.published.base import Options, Published
 from core.datasets.published.common_voice import CommonVoice
@@ -29,6 +29,7 @@ from core.datasets.published.vocalsound import VocalSound
 from core.datasets.published.voxceleb1 import VoxCeleb1
 from core.datasets.published.voxforge import VoxForge
 from core.errors import InputError
+from core.results import Problem
 
 PUBLISHED: tuple[Published, ...] = (
     ESC50(), GISE51(), VoxForge(), VoxCeleb1(), CremaD(), GTZAN(), NSynth(), Surge(), UrbanSound8K(), SpeechCommands(),
@@ -76,7 +77,7 @@ def find(
     InputError
         If a folder is missing, holds no dataset (`NothingFound`), two datasets have one name, or none can be read.
     """
-    reader, stored = _Reader(options or Options(), []), stored or {}
+    reader, stored = _Reader(options or Options()), stored or {}
     found: list[_Found] = []
     for given in data_dirs:
         name, folder = asked_for(str(given))
@@ -84,9 +85,10 @@ def find(
             known = name or stored.get(str(one.dataset.root), "")
             is_fixed = bool(known or one.dataset.task_names)
             found.append(_Found(renamed(one.dataset, known) if known else one.dataset, one.place, is_fixed))
-    if reader.errors and not found:
-        raise reader.errors[0]
-    for error in reader.errors:
+    errors = reader.all_errors()
+    if errors and not found:
+        raise errors[0]
+    for error in errors:
         unusable(error)
     return apart([one.dataset for one in found], [one.place for one in found], [one.is_fixed for one in found])
 
@@ -104,10 +106,10 @@ def _in_folder(given: str | Path, name: str, folder: Path, reader: _Reader) -> l
             return _in_folder(given, name, converted, reader)
     if not os.path.isdir(folder):  # Path.is_dir fails where a name is too long
         raise InputError(f"--data-dir {given}: no such folder; give the folder that holds datasets")
-    n_errors = len(reader.errors)
+    n_errors = len(reader.all_errors())
     with links.treated(reader.options.follow_links):
-        here = _below(folder, reader, depth=2)
-        if not here and len(reader.errors) == n_errors:
+        here = _looked_into(folder, reader, depth=2)
+        if not here and len(reader.all_errors()) == n_errors:
             raise NothingFound(f"--data-dir {given}: {_why_nothing(folder)}")
     if name and len(here) > 1:
         raise InputError(
@@ -131,22 +133,48 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads datasets, and keeps why some cannot be read."""
+    """Reads datasets, and keeps why some cannot be read.
+
+    Attributes
+    ----------
+    options : Options
+    errors : list of InputError
+        Of datasets.
+    closed : dict of str to str
+        Folders that cannot be read, and why.
+    told : set of str
+        Those of them that a dataset tells of.
+    """
 
     options: Options
-    errors: list[InputError]
+    errors: list[InputError] = field(default_factory=list)
+    closed: dict[str, str] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+
+    def all_errors(self) -> list[InputError]:
+        """Of datasets, and of folders that are in none."""
+        step = "give yourself permission to read it, or take it elsewhere"
+        untold = [(path, why) for path, why in self.closed.items() if path not in self.told]
+        return [*self.errors, *(InputError(f"{path} cannot be read ({why}); {step}") for path, why in untold)]
 
     def read(self, folder: Path, read: Callable[[Path], Dataset]) -> list[_Found]:
         """The dataset in a folder; none where it cannot be read."""
         try:
-            with links.treated(self.options.follow_links) as met:
-                dataset = storable(read(folder.resolve()))
+            with unreadable_folders() as unreadable, links.treated(self.options.follow_links) as met:
+                dataset = read(root := folder.resolve())
+            self.told.update(unreadable)
+            closed = [
+                Problem(os.path.relpath(path, root), f"cannot be read ({why}), nor what lies in it")
+                for path, why in unreadable.items()
+            ]
+            notes, problems = (*dataset.notes, *met.told(root)), (*dataset.problems, *closed)
+            dataset = storable(replace(dataset, notes=notes, problems=problems))
             if not met.are_followed:
                 dataset = links.without_those_out(dataset)
         except InputError as error:
             self.errors.append(error)
             return []
-        return [_Found(replace(dataset, notes=(*dataset.notes, *met.told(dataset.root))), folder)]
+        return [_Found(dataset, folder)]
 
     def manifest(self, folder: Path) -> list[_Found]:
         return self.read(folder, lambda root: manifest.read(root, self.options.seed, telling_name(folder)))
@@ -173,6 +201,17 @@ class _Reader:
         return [found for each in of for found in self.read(folder, partial(each.read, options=options))]
 
 
+def _looked_into(folder: Path, reader: _Reader, depth: int, class_folders: bool = True) -> list[_Found]:
+    """`_below`; nothing where the folder cannot be read, which the reader keeps."""
+    try:
+        with os.scandir(folder):  # what cannot be listed would look empty
+            pass
+        return _below(folder, reader, depth, class_folders)
+    except OSError as error:
+        reader.closed[os.path.realpath(folder)] = error.strerror or str(error)
+        return []
+
+
 def _below(folder: Path, reader: _Reader, depth: int, class_folders: bool = True) -> list[_Found]:
     """The folder as a dataset, and what is in those of its sub-folders that are not part of it."""
     if manifest.recognise(folder):
@@ -191,7 +230,7 @@ def _below(folder: Path, reader: _Reader, depth: int, class_folders: bool = True
     taken = {clip.path.partition("/")[0] for one in here for clip in one.dataset.clips}
     for inside in _sub_folders(folder) if depth else []:
         if inside.name not in taken:
-            here += _below(inside, reader, depth - 1, class_folders)
+            here += _looked_into(inside, reader, depth - 1, class_folders)
     if class_folders and not here:
         return reader.class_folders(folder)
     return here

@@ -8,6 +8,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from itertools import islice
 from operator import attrgetter
@@ -49,8 +51,9 @@ def is_not_read(path: str) -> bool:
 def walk(root: Path, suffixes: Collection[str] = SOUND) -> Iterator[str]:
     """Paths below ``root`` with one of the (lower-case) suffixes, relative and posix, sorted folder by folder.
 
-    macOS's forks (``._x.wav``) and hidden folders are skipped; of links `core.datasets.links` decides. A folder that
-    is named like a file is told as one, so that it is named when it is read.
+    macOS's forks (``._x.wav``) and hidden folders are skipped, as is what cannot be read (`unreadable_folders` tells);
+    of links `core.datasets.links` decides. A folder that is named like a file is told as one, so that it is named when
+    it is read.
     """
     links, entered = current(), set[str]()
     endings, start = tuple(suffixes), str(root)
@@ -86,8 +89,28 @@ def by_published_name(paths: Iterable[str], ending: str = ".wav") -> dict[str, s
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return iter(sorted(entries, key=_name_of))
+    """What a folder holds; nothing where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return iter(sorted(entries, key=_name_of))
+    except OSError as error:
+        if (unreadable := _UNREADABLE.get(None)) is not None:
+            unreadable[folder] = error.strerror or str(error)
+        return iter(())
+
+
+_UNREADABLE: ContextVar[dict[str, str]] = ContextVar("_UNREADABLE")
+
+
+@contextmanager
+def unreadable_folders() -> Iterator[dict[str, str]]:
+    """The folders that `walk` cannot read meanwhile, and why."""
+    found: dict[str, str] = {}
+    token = _UNREADABLE.set(found)
+    try:
+        yield found
+    finally:
+        _UNREADABLE.reset(token)
 
 
 _name_of = attrgetter("name")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,8 +45,10 @@ def _files(folder: Path) -> list[Path]:
     """Tables in the folder, in its ``data``, and in those of their folders that are named like splits."""
     places = [folder, folder / "data"]
     try:
-        below = [f for place in places if place.is_dir() for f in place.iterdir() if f.name.lower() in SPLIT_WORDS]
-        tables = [f for place in (*places, *below) if place.is_dir() for f in place.iterdir()]
+        below = [
+            f for place in places if os.path.isdir(place) for f in place.iterdir() if f.name.lower() in SPLIT_WORDS
+        ]
+        tables = [f for place in (*places, *below) if os.path.isdir(place) for f in place.iterdir()]
     except OSError:
         return []
     return sorted(f for f in tables if f.suffix.lower() == ".parquet" and not f.name.startswith(".") and f.is_file())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
+from core import files as on_disk
 from core.ablation.refitted import NAMES
 from core.datasets.scan import Scan
 from core.datasets.task import Task
@@ -18,8 +18,21 @@ from core.recording.activations import MATRICES, folder_of, is_whole, most_token
 from core.recording.top_clips import N_MIDDLE, N_SILENT, N_TOP_CLIPS
 from core.run.config import AnalysisConfig, ablate_clips_for, control_families_for, refit_clips_for
 
-STORE_BYTES = 93
-"""Of the store for each class and neuron: 1.16 GB for 12.5 million (`benchmarks/make_store.py`), all tables."""
+STORE_BYTES = 1_000_000
+"""Of the store with nothing in it. These are of the demo's store of two models and two datasets: 64 MB, told as 67."""
+CLIP_BYTES = 500
+NEURON_BYTES = 700
+"""Of the clips chosen for a neuron of one dataset, without its traces."""
+PAIR_BYTES = 140
+"""Of a class and a neuron: probabilities, selectors, preferences, attribution."""
+EFFECT_BYTES = 1_400
+"""Of an ablation and a class that it affects."""
+CONTROL_BYTES = 50
+"""Of one of its random sets."""
+SCAN_BYTES = 300
+"""Of a clip in the cache of the scan."""
+LEAST = 16_000_000
+"""Asked for whatever a study needs: the store's write-ahead log lasts until a stage is stored, reports stay."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +49,20 @@ class Need:
         Of the largest ablation, while it runs; at most.
     store : int
         What the database grows by; about.
+    other : int
+        Of the store's write-ahead log, scans and reports; about.
     """
 
     matrices: int = 0
     traces: int = 0
     answers: int = 0
     store: int = 0
+    other: int = 0
 
     @property
     def total(self) -> int:
         """Traces and answers lie there one after the other."""
-        return self.matrices + self.store + max(self.traces, self.answers)
+        return self.matrices + self.store + self.other + max(self.traces, self.answers)
 
     def __str__(self) -> str:
         parts = [f"{of.name} {size(getattr(self, of.name))}" for of in fields(self) if getattr(self, of.name)]
@@ -60,23 +76,43 @@ def size(n: int) -> str:
 
 
 def needed(
-    config: AnalysisConfig, encoder: Encoder, scan: Scan, attributes: Sequence[str], precision: str, files: Path
-) -> Need:
-    """What one model on one dataset still needs; nothing where its matrices are there."""
+    config: AnalysisConfig, encoder: Encoder, scan: Scan, attributes: Sequence[str], files: Path,
+    held: Collection[tuple[str, str]] = (),
+) -> Need:  # fmt: skip
+    """What one model on one dataset still needs.
+
+    ``held`` are (model, task) of which the store has scores: where matrices are there too, they are taken for done.
+    """
+    precision = "float32" if config.precision == "auto" else config.precision
     folder = folder_of(encoder, scan, files, config.padding, precision)
     shapes = shapes_of(encoder, scan, config.padding)
-    missing = {n: shape for n, shape in shapes.items() if not is_whole(folder / f"{n}.npy", *shape)}
-    if not missing:
+    missing = [shape for n, shape in shapes.items() if not is_whole(folder / f"{n}.npy", *shape)]
+    tasks = [Task(scan, a) for a in attributes if missing or (encoder.name, scan.dataset.task(a)) not in held]
+    if not missing and not (tasks and {"score", "ablate"} & set(config.stages)):
         return Need()
-    n_clips, n_classes = len(scan.dataset.clips), [len(scan.dataset.classes(a)) for a in attributes]
-    traces = encoder.n_neurons * _kept_tokens(encoder, scan, config) * ("extract" in config.stages)
-    scores = STORE_BYTES * encoder.n_neurons * sum(n_classes) * ("score" in config.stages)
+    n_clips = len(scan.dataset.clips)
+    traces = encoder.n_neurons * _kept_tokens(encoder, scan, config) if missing and "extract" in config.stages else 0
+    rows = [NEURON_BYTES * encoder.n_neurons + traces if traces else 0, *_rows(config, encoder, tasks)]
+    matrices = sum(n_bytes(*shape) for shape in missing)
     return Need(
-        matrices=sum(n_bytes(*shape) for shape in missing.values()) + n_bytes((n_clips, len(MATRICES)), np.uint32),
+        matrices=matrices + n_bytes((n_clips, len(MATRICES)), np.uint32) if missing else 0,
         traces=traces,
-        answers=max((_answers(config, encoder, Task(scan, a)) for a in attributes), default=0),
-        store=scores + traces if _is_file(config.db) else 0,  # which keeps the traces, compressed
+        answers=max((_answers(config, encoder, task) for task in tasks), default=0),
+        store=CLIP_BYTES * n_clips + sum(rows) if _is_file(config.db) else 0,  # which keeps the traces, compressed
+        other=SCAN_BYTES * n_clips + (max(rows) if _is_file(config.db) else 0),
     )
+
+
+def _rows(config: AnalysisConfig, encoder: Encoder, tasks: Sequence[Task]) -> list[int]:
+    """What each stage of some tasks adds to the store, and to its log until it is stored."""
+    controls = sum(config.n_controls(control_families_for(encoder.device, config.control_families)))
+    n_ways = len(config.operations()) if "ablate" in config.stages else 0
+    rows = []
+    for n_classes in (len(task.class_names) for task in tasks):
+        scores = PAIR_BYTES * encoder.n_neurons * n_classes * ("score" in config.stages)
+        effects = (EFFECT_BYTES + CONTROL_BYTES * controls) * n_classes * (n_classes + 1)
+        rows += [scores, *[effects] * (n_ways * len(config.choices()))]
+    return rows
 
 
 def _kept_tokens(encoder: Encoder, scan: Scan, config: AnalysisConfig) -> int:
@@ -114,8 +150,11 @@ def ask(
     encoders: Sequence[Encoder],
     data: Sequence[tuple[Scan, Sequence[str]]],
     files: Path,
+    held: Collection[tuple[str, str]] = (),
 ) -> tuple[str, bool]:
     """What a study will need of the disk and what is free, in words; empty where everything is there.
+
+    ``held`` as in `needed`.
 
     Returns
     -------
@@ -126,23 +165,23 @@ def ask(
     Raises
     ------
     InputError
-        If there is no room for the matrices alone, whose size is known.
+        If there is no room for the matrices, whose size is known, and `LEAST`.
     """
-    precision = "float32" if config.precision == "auto" else config.precision
-    needs = [needed(config, encoder, *of, precision, files) for encoder in encoders for of in data]
+    needs = [needed(config, encoder, *of, files, held) for encoder in encoders for of in data]
+    is_nothing = all(need == Need() for need in needs)
     need = Need(
         sum(n.matrices for n in needs),
         max((n.traces for n in needs), default=0),
         max((n.answers for n in needs), default=0),
-        sum(n.store for n in needs),
+        sum(n.store for n in needs) + STORE_BYTES * (_is_file(config.db) and not is_nothing),
+        max(LEAST, sum(n.other for n in needs)),
     )
-    if not need.matrices:
-        return "", False
-    place = next(folder for folder in (files, *files.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(place).free
+    free, place = on_disk.free_space(files)
     message = f"disk: {need} needed, {size(free)} free in {place}"
-    if need.matrices > free:
+    if free < need.matrices + LEAST:
         raise InputError(f"{message}; free some, give --db a path on a larger disk, or take fewer clips with --limit")
+    if is_nothing:
+        return "", False
     if need.total <= free:
         return message, False
     return (

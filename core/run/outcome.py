@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -12,12 +13,21 @@ from core.run.config import AnalysisConfig
 from core.scoring.counts import NothingToTell
 from core.untrusted_text import one_line
 
+_STAY = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP,
+    errno.EEXIST, errno.EINVAL,
+}  # fmt: skip
+"""Errors that the same command would meet again."""
+
 
 def in_words(error: Exception) -> str:
     """An error that ends the run, in one line."""
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
-        return one_line(f"{error.strerror}{where}; what is finished is kept, the same command goes on from here")
+        next_step = "put that right, then " if error.errno in _STAY else ""
+        return one_line(
+            f"{error.strerror}{where}; what is finished is kept, {next_step}the same command goes on from here"
+        )
     return one_line(str(error))
 
 

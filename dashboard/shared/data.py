@@ -1,7 +1,7 @@
 """Cached reads: every page asks here, and here alone the store is asked.
 
-An answer is kept under the store's place *and* its change stamp, so that a store written while
-the page is open is read anew at the next click.
+An answer is kept under the store's place *and* its change stamp, so that a store that was written, or put in the
+place of another, while the page is open is read anew at the next click.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,34 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.connection.open import StoreError, open_store, shown
+from db.connection.sqlite import log_of
 from db.reads import study
 
 DEFAULT_STORE = "atlas.db"
+_FACTS = 5  # of each file, in `Store.files`
 
 
 @dataclass(frozen=True)
 class Store:
-    """A store's place, and a stamp that changes whenever the store does."""
+    """A store's place, and what changes whenever the store does.
+
+    Attributes
+    ----------
+    location : str
+    own : Stamp or None
+        The store's own stamp; None where it cannot be read, which is told when a page reads.
+    files : tuple of int
+        What the system says of the file and the write-ahead log beside it, for whoever writes without a stamp.
+    """
 
     location: str
-    stamp: tuple[int, ...]
+    own: study.Stamp | None
+    files: tuple[int, ...]
+
+    @property
+    def stamp(self) -> tuple[int | str, ...]:
+        """Under what answers are kept."""
+        return (*(astuple(self.own) if self.own else ()), *self.files)
 
     @property
     def shown(self) -> str:
@@ -61,7 +78,12 @@ def locate(arguments: list[str] | None = None) -> Store:
     except argparse.ArgumentError:  # "--db" without a value
         given = None
     location = given or os.environ.get("ATLAS_DB") or DEFAULT_STORE
-    return Store(location, _stamp(location))
+    files = _files(location)
+    try:
+        own = study.change_stamp(_engine(location, files[:_FACTS]))
+    except (StoreError, SQLAlchemyError):
+        own = None
+    return Store(location, own, files)
 
 
 def _file_of(location: str) -> Path | None:
@@ -70,29 +92,25 @@ def _file_of(location: str) -> Path | None:
     return None if "://" in location else Path(location)
 
 
-def _stamp(location: str) -> tuple[int, ...]:
+def _files(location: str) -> tuple[int, ...]:
     path = _file_of(location)
-    if path is None:
+    facts: list[int] = []
+    for part in (path, log_of(path)) if path else ():
         try:
-            return (0, *study.change_stamp(_engine(location, 0)))
-        except (StoreError, SQLAlchemyError):
-            return (0,)  # what is wrong is told when a page reads
-    stamp: list[int] = []
-    # The write-ahead log changes first; the file itself only at a checkpoint.
-    for part in (path, path.with_name(path.name + "-wal")):
-        try:
-            facts = part.stat()
+            of_it = os.stat(part)
         except OSError:
-            stamp += [0, 0, 0]
+            facts += [0] * _FACTS
         else:
-            stamp += [facts.st_ino, facts.st_size, facts.st_mtime_ns]
-    return tuple(stamp)
+            # Its time of change is the system's own: whoever replaces a file cannot bring another along.
+            facts += [of_it.st_dev, of_it.st_ino, of_it.st_size, of_it.st_mtime_ns, of_it.st_ctime_ns]
+    return tuple(facts)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _engine(location: str, identity: int) -> Engine:
-    """One engine a file; ``identity`` (the inode) makes a replaced file a new one."""
-    del identity
+def _engine(location: str, file: tuple[int, ...]) -> Engine:
+    """One engine for a file as it lies there (`_files`): another is looked over when it is opened."""
+    del file
+    _read.clear()  # what was read of the former is not asked for again
     return open_store(location, read_only=True, create=False)
 
 
@@ -113,7 +131,7 @@ def _read(
 ) -> Any:
     del key
     try:
-        return _query(_engine(_store.location, _store.stamp[0]), *_positional, **_named)
+        return _query(_engine(_store.location, _store.files[:_FACTS]), *_positional, **_named)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise StoreError(f"the store {_store.shown} could not be read: {reason}") from error

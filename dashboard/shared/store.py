@@ -10,12 +10,14 @@ from dashboard.shared import data
 from db.connection.open import StoreError
 from db.reads import study
 
+_SEEN = "store_seen"
 COMMAND = "python run_analysis.py --tasks all"
 
 
 def require() -> data.Store:
     """Return the store that the pages read, or end the page with the next step to take."""
     store = data.locate()
+    _tell_if_replaced(store)
     if store.path is not None and not os.path.exists(store.path):
         _next_step(
             "No store yet",
@@ -33,6 +35,19 @@ def require() -> data.Store:
             store.shown,
         )  # fmt: skip
     return store
+
+
+def _tell_if_replaced(store: data.Store) -> None:
+    """Tell this visitor, until it is closed, that the numbers are of another store than a moment ago."""
+    place, former = st.session_state.get(_SEEN, (store.location, store.own))
+    if store.own is None:  # gone, or not to be read: told below
+        return
+    st.session_state[_SEEN] = (store.location, store.own)
+    if place == store.location and former is not None and not former.is_followed_by(store.own):
+        st.toast(
+            "The store was replaced while this page was open. All numbers are of the new one now.",
+            icon=":material/database:", duration="infinite",
+        )  # fmt: skip
 
 
 def _next_step(title: str, reason: str, location: str) -> None:

@@ -11,12 +11,11 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -31,7 +30,9 @@ from db.connection.postgres import (
     server_message,
     server_url,
 )
+from db.connection.sqlite import begin_log, leave_whole, reader_uri, refuse_another_log
 from db.schema.metadata import METADATA
+from db.schema.stamp import make_stamp
 
 try:
     import fcntl
@@ -71,6 +72,8 @@ def open_store(url_or_path: str | Path, *, read_only: bool = False, create: bool
     path = sqlite_path(url)
     if path is not None:
         _check_file(path, read_only=read_only, create=create)
+        if not read_only:
+            begin_log(path)
     name = path.name if path else shown(url)
     engine = _engine(url, path, read_only=read_only)
     try:
@@ -135,11 +138,31 @@ def translate_errors(name: str = "the store") -> Iterator[None]:
 
 
 @contextmanager
+def opened_to_write(location: str | Path, models: Sequence[str] = ()) -> Iterator[Engine]:
+    """Hold a store as `exclusive_run` does, open it, and leave it as one whole file however that ends.
+
+    Raises
+    ------
+    StoreError
+        As `exclusive_run` and `open_store`.
+    """
+    with exclusive_run(location, models):
+        engine = open_store(location)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+            if (path := sqlite_path(location)) is not None:
+                leave_whole(path)
+
+
+@contextmanager
 def exclusive_run(store_path: str | Path, models: Sequence[str] = ()) -> Iterator[None]:
     """Hold the store for one run; a second run at the same time gets a `StoreError`.
 
-    The lock is the operating system's (``atlas.db.lock``), so it goes with its process however
-    that ends. On a server only ``models`` are held, so that runs of others can go on beside it.
+    The lock is the operating system's (``atlas.db.lock`` beside the file itself, whatever link leads there), so it goes
+    with its process however that ends. On a server only ``models`` are held, so that runs of others can go on beside
+    it.
     """
     path, url = sqlite_path(store_path), _url(store_path)
     if url.get_backend_name() == "postgresql":
@@ -152,7 +175,14 @@ def exclusive_run(store_path: str | Path, models: Sequence[str] = ()) -> Iterato
         yield
         return
     _check_file(path, read_only=False, create=True)
-    lock_path = path.with_name(path.name + ".lock")
+    real = Path(os.path.realpath(path))
+    if os.path.exists(real) and real.stat().st_nlink > 1:
+        # Each name would have a lock and a write-ahead log of its own.
+        raise StoreError(
+            f"{path}: the file has a second name (a hard link), under which another run would not be seen; make it a "
+            "file of its own: cp it to a new name, then mv that to this one"
+        )
+    lock_path = real.with_name(real.name + ".lock")
     try:
         lock = open(lock_path, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
     except OSError as error:
@@ -191,6 +221,7 @@ def _migrate(connection: Connection, revision: str | None) -> None:
     config.attributes["connection"] = connection
     if revision is None:
         METADATA.create_all(connection)
+        make_stamp(connection)
         command.stamp(config, "head")
     else:
         command.upgrade(config, "head")
@@ -239,6 +270,7 @@ def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
     for item in needed:
         if not os.access(item, os.W_OK):
             raise StoreError(f"{path}: no permission to write {item}; change it or give --db another path")
+    refuse_another_log(path)
 
 
 def _engine(url: URL, path: Path | None, *, read_only: bool) -> Engine:
@@ -248,10 +280,13 @@ def _engine(url: URL, path: Path | None, *, read_only: bool) -> Engine:
     if path is None:
         engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
     elif read_only:
-        query = {"mode": "ro", "uri": "true"}
-        if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
-            query["immutable"] = "1"  # WAL's helper files cannot be made there, nor are needed
-        engine = create_engine(URL.create("sqlite", database=f"file:{quote(str(path))}", query=query))
+        # A connection for each question: one that is kept would hold on to a file that another has replaced, and keep a
+        # run from leaving its store without a log.
+        engine = create_engine(
+            URL.create("sqlite", database=str(path)),
+            poolclass=NullPool,
+            creator=lambda: sqlite3.connect(reader_uri(path), uri=True),
+        )
     else:
         engine = create_engine(URL.create("sqlite", database=str(path), query=url.query))
 

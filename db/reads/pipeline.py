@@ -1,4 +1,4 @@
-"""What the pipeline itself reads back: the datasets' folders, a model's sets of class-specific neurons."""
+"""What the pipeline itself reads back: folders of datasets, what is scored, a model's class-specific neurons."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ def dataset_folders(engine: Engine) -> dict[str, str]:
     with engine.connect() as connection:
         rows = connection.execute(select(Dataset.root, Dataset.name)).all()
     return {row.root: row.name for row in rows}
+
+
+def scored_tasks(engine: Engine) -> set[tuple[str, str]]:
+    """The (model, task) pairs of which the store has scores."""
+    pairs = select(Model.name, Task.name).join(ModelTask, ModelTask.model_id == Model.id)
+    with engine.connect() as connection:
+        return {(model, task) for model, task in connection.execute(pairs.join(Task, Task.id == ModelTask.task_id))}
 
 
 def specific_sets(engine: Engine, model: str) -> list[SpecificSet]:

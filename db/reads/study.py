@@ -6,9 +6,10 @@ Tasks come in order of name, layers and neurons in order of index, classes in th
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import pandas as pd
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from db.connection.open import schema_version
 from db.reads.frames import frame, only_if, with_intervals
@@ -32,25 +33,33 @@ def store_facts(engine: Engine) -> dict[str, int | str]:
     return {**facts, "schema_version": schema_version(engine)}
 
 
-def change_stamp(engine: Engine) -> tuple[int, ...]:
-    """Return numbers that differ whenever a run has written to the store.
+@dataclass(frozen=True)
+class Stamp:
+    """The store's own stamp (`db.schema.stamp`).
 
-    Every stage, run, model and dataset takes a new id; a run that ends is one more with a time of its end.
+    Attributes
+    ----------
+    store : str
+        The same as long as it is the same store, wherever that is copied to.
+    n_writes : int
+    written : str
+        Another after every write.
     """
-    return tuple(
-        frame(
-            engine,
-            """
-            SELECT (SELECT COALESCE(MAX(id), 0) FROM stage) AS stage, (SELECT COALESCE(MAX(id), 0) FROM run) AS run,
-                   (SELECT COUNT(finished_at) FROM run) AS n_ended,
-                   (SELECT COALESCE(MAX(id), 0) FROM model) AS model,
-                   (SELECT COALESCE(MAX(id), 0) FROM dataset) AS dataset,
-                   (SELECT COALESCE(MAX(id), 0) FROM problem) AS problem
-            """,
-        )
-        .iloc[0]
-        .astype(int)
-    )
+
+    store: str
+    n_writes: int
+    written: str
+
+    def is_followed_by(self, later: Stamp) -> bool:
+        """Whether a store came from this one by writing to it, or is the same still."""
+        return self.store == later.store and (self == later or self.n_writes < later.n_writes)
+
+
+def change_stamp(engine: Engine) -> Stamp:
+    """Return the store's stamp, which differs whenever something was written, or another store is in its place."""
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT store, n_writes, written FROM store_stamp")).first()
+    return Stamp(str(row[0]), int(row[1]), str(row[2])) if row else Stamp("", 0, "")
 
 
 def models(engine: Engine) -> pd.DataFrame:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import Any
-from urllib.parse import quote
 
 import pandas as pd
 
 from db.connection.open import StoreError, sqlite_path
+from db.connection.sqlite import reader_uri
 from db.sandbox import postgres
 from db.sandbox.worker import LONGEST_STATEMENT, Refused
 
@@ -160,10 +159,7 @@ def _check(statement: str) -> None:
 def _on_sqlite(path: Path, statement: str, row_limit: int, seconds: float) -> Answer:
     if not path.is_file():
         raise StoreError(f"{path}: no store there; make one with: python run_analysis.py --db {path.name}")
-    uri = f"file:{quote(str(path))}?mode=ro"
-    if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
-        uri += "&immutable=1"  # the write-ahead log's helper files cannot be made there, nor are needed
-    asked = {"uri": uri, "statement": statement, "row_limit": row_limit, "seconds": seconds}
+    asked = {"uri": reader_uri(path), "statement": statement, "row_limit": row_limit, "seconds": seconds}
     with _ahead.take() as worker:
         try:
             output, _ = worker.communicate(json.dumps(asked).encode(), timeout=seconds + _GRACE)

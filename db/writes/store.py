@@ -30,6 +30,7 @@ from db.schema.ablation import ErasureArea, ErasureCurve, ErasurePoint
 from db.schema.evidence import Attribution, AttributionCheck, NeuronAttribution, Specificity
 from db.schema.scores import ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
+from db.schema.stamp import renew_stamp
 from db.schema.study import Run, Stage, Task, TaskClass
 from db.writes.ablation import insert_ablations
 from db.writes.frames import insert_frame
@@ -303,6 +304,7 @@ class Store:
         """Begin a transaction; commit it, or on an error leave nothing of it."""
         with self._lock, translate_errors(self._name), self.engine.execution_options(writes=True).begin() as connection:
             yield connection
+            renew_stamp(connection)
 
     @contextmanager
     def _stage(self, run_id: int, key: str, name: str) -> Iterator[tuple[Connection, int]]:

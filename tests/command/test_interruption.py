@@ -18,6 +18,7 @@ from sqlalchemy import Engine, event
 
 from core.encoders.nano import NanoEncoder
 from core.recording import activations
+from core.run import disk_space
 from db.connection.open import open_store
 from tests.support.small_study import NEURONS, clips_passed, make_dataset, query, results, run, small_network
 from tests.support.warm import Started
@@ -98,10 +99,12 @@ def test_ctrl_c_keeps_finished_batches_and_the_same_command_goes_on(
     assert "stopped; what is finished is kept, the same command goes on from here" in told.out
     assert told.err == ""
     assert rows_done(db) == [1] * 16 + [0] * 8
+    assert {path.name for path in tmp_path.iterdir()} == (left := {"atlas.db", "atlas.db.lock", "atlas.files"})
     assert query(db, "SELECT status FROM runs") == [("stopped",)]
     monkeypatch.undo()
     with clips_passed(monkeypatch) as passes:
         assert run("--data-dir", pets, "--db", db, *SCORE) == 0
+    assert {path.name for path in tmp_path.iterdir()} == left
     assert passes == [8, *[8] * 3]  # what was left, then the traces
     assert results(db) == whole
     assert query(db, "SELECT status FROM runs ORDER BY run_id") == [("stopped",), ("done",)]
@@ -252,10 +255,10 @@ def test_full_disk_when_the_store_is_written(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 MB, where one can be mounted."""
+    """A disk of 24 MB, where one can be mounted."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if sys.platform != "linux" or os.geteuid() != 0 or mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", disk):
+    if sys.platform != "linux" or os.geteuid() != 0 or mount("-t", "tmpfs", "-o", "size=24m", "tmpfs", disk):
         pytest.skip("no file system can be mounted here")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
@@ -283,7 +286,14 @@ def test_disk_that_is_really_full(
     db = small_disk / "atlas.db"
     arguments = ("--data-dir", pets, "--db", db, *SCORE)
     open_store(db).dispose()
-    leave_free(db, 250_000)
+    leave_free(db, 8_000_000)
+    assert run(*arguments) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: disk: ") and "7.9 MB free in" in told and told.count("\n") == 1
+    assert query(db, "SELECT COUNT(*) FROM run") == [(0,)]
+    assert not (db.with_suffix(".files") / "activations").exists()
+    monkeypatch.setattr(disk_space, "LEAST", 0)  # as if more had been free when it was asked
+    leave_free(db, 320_000)
     assert run(*arguments) == 1  # warned before anything is computed; the store is a guess, so it was tried
     told = capsys.readouterr()
     assert "MB free in" in told.out and "all but the matrices is a guess: the run goes on" in told.out
@@ -294,7 +304,7 @@ def test_disk_that_is_really_full(
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "No space left on device" in told or "the disk is full" in told
-    leave_free(db, 280_000)
+    leave_free(db, 350_000)
     assert run(*arguments) == 1  # the matrices fit now, the store does not
     assert "atlas.db: the disk is full" in capsys.readouterr().err
     assert sum(rows_done(db)) == 24

@@ -19,6 +19,8 @@ hf = pytest.importorskip("transformers")
 
 import huggingface_hub  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
+from transformers import modeling_utils  # noqa: E402
+from transformers.integrations import hub_kernels  # noqa: E402
 
 from core.datasets import InputError  # noqa: E402
 from core.encoders import load_encoder  # noqa: E402
@@ -211,6 +213,30 @@ def test_remote_code_is_never_run(models: dict[str, str], tmp_path: Path) -> Non
     (copy / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
     assert load_encoder(f"hf:{copy}").n_layers == 2
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("key", ["_attn_implementation", "attn_implementation", "_attn_implementation_internal"])
+@pytest.mark.parametrize("kernel", ["kernels-community/flash-attn", "flash_attention_2"])
+@pytest.mark.parametrize("family", ["whisper", "wav2vec2", "hubert", "wavlm", "data2vec", "ast", "clap"])
+def test_attention_is_ours_whatever_code_on_the_hub_a_configuration_names(
+    family: str, kernel: str, key: str, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(folder(models[family]), tmp_path / "copy")
+    config = json.loads((copy / "config.json").read_text())
+    parts = [config, *(part for part in config.values() if isinstance(part, dict) and "hidden_size" in part)]
+    for part in parts:
+        part[key] = kernel
+    (copy / "config.json").write_text(json.dumps(config))
+    asked: list[object] = []
+    monkeypatch.setattr("socket.socket.connect", lambda *given: asked.append(given))
+    monkeypatch.setattr("socket.getaddrinfo", lambda *given, **_: asked.append(given))
+    monkeypatch.setattr(hub_kernels, "get_kernel", lambda *given, **_: asked.append(given))
+    monkeypatch.setattr(hub_kernels, "is_kernels_available", lambda: True)  # as where that package is installed
+    monkeypatch.setattr(modeling_utils, "is_kernels_available", lambda: True)
+    encoder = load_encoder(f"hf:{copy}")
+    assert asked == []
+    assert encoder.module.config._attn_implementation in ("sdpa", "eager")
+    np.testing.assert_array_equal(encoder.embed([noise(encoder.sample_rate // 2)]), embedding(models[family]))
 
 
 def test_weights_option_missing_folder_and_missing_library(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -19,7 +20,7 @@ import soundfile  # type: ignore[import-untyped]
 from dashboard.shared import data
 from dashboard.shared.player import clip
 from dashboard.shared.text import words
-from db.connection.open import open_store
+from db.connection.open import open_store, opened_to_write
 from db.reads import study
 from db.writes.store import Store
 from tests.support.pages import asked, open_page
@@ -196,6 +197,114 @@ def test_a_store_written_while_open_is_read_anew(
     engine.dispose()
     app.run()
     assert app.metric[0].value == "2"
+
+
+def replace_by(new: Path, path: Path, how: str) -> None:
+    """Put a store in another's place: ``cp`` keeps the file, ``mv`` brings another, ``rm`` leaves none for a moment."""
+    if how == "rm":
+        path.unlink()
+    shutil.move(new, path) if how == "mv" else shutil.copyfile(new, path)
+
+
+@pytest.mark.parametrize("how", ["cp", "mv", "rm"])
+def test_a_store_in_the_place_of_another_is_read_and_told(
+    how: str, one_model_store: Path, synthetic_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, new = tmp_path / "atlas.db", tmp_path / "new.db"
+    shutil.copy(one_model_store, path)
+    shutil.copy(synthetic_store, new)
+    monkeypatch.setenv("ATLAS_DB", str(path))
+    app, later = open_page("overview"), open_page("sql", sql="SELECT COUNT(*) AS n FROM model")
+    assert app.metric[0].value == "1" and later.dataframe[0].value["n"].tolist() == [1]
+    replace_by(new, path, how)
+    assert app.run().metric[0].value == "2"
+    assert later.run().dataframe[0].value["n"].tolist() == [2]
+    for page in (app, later):
+        (told,) = page.toast
+        assert told.value.startswith("The store was replaced while this page was open.")
+        assert not page.error
+        assert not page.run().toast, "told once"
+
+
+@pytest.mark.parametrize("how", ["cp", "mv"])
+def test_an_older_copy_of_the_same_size_and_time_is_read_and_told(
+    how: str, one_model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, copy = tmp_path / "atlas.db", tmp_path / "copy.db"
+    shutil.copy(one_model_store, path)
+    with opened_to_write(path):  # which leaves it as one file
+        pass
+    shutil.copy(path, copy)
+    with opened_to_write(path) as engine:
+        Store(engine).register_model(replace(MODEL, name="nano-sl"))
+    assert path.stat().st_size == copy.stat().st_size
+    monkeypatch.setenv("ATLAS_DB", str(path))
+    app = open_page("overview")
+    assert app.metric[0].value == "2"
+    facts = path.stat()
+    os.utime(copy, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    replace_by(copy, path, how)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert app.run().metric[0].value == "1"
+    assert len(app.toast) == 1
+
+
+def test_a_run_that_goes_on_is_no_other_store(
+    one_model_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copy(one_model_store, tmp_path / "atlas.db"))
+    monkeypatch.setenv("ATLAS_DB", str(path))
+    app = open_page("overview")
+    with opened_to_write(path) as engine:
+        store = Store(engine)
+        store.register_model(replace(MODEL, name="nano-sl"))
+        assert app.run().metric[0].value == "2", "while it writes"
+        store.register_model(replace(MODEL, name="third"))
+    assert app.run().metric[0].value == "3"
+    moved = Path(shutil.copy(path, tmp_path / "moved.db"))
+    replace_by(moved, path, "mv")
+    assert app.run().metric[0].value == "3"
+    assert not app.toast and not app.error
+
+
+def test_a_store_that_is_gone_is_told_and_a_further_one_too(
+    one_model_store: Path, synthetic_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copy(one_model_store, tmp_path / "atlas.db"))
+    monkeypatch.setenv("ATLAS_DB", str(path))
+    app = open_page("overview")
+    path.unlink()
+    assert "which does not exist" in app.run().info[0].value and not app.metric
+    shutil.copy(synthetic_store, path)
+    assert app.run().metric[0].value == "2" and len(app.toast) == 1
+
+
+def test_another_stores_log_beside_it_is_told(
+    one_model_store: Path, synthetic_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, new = tmp_path / "atlas.db", tmp_path / "new.db"
+    shutil.copy(one_model_store, path)
+    shutil.copy(synthetic_store, new)
+    with opened_to_write(new):
+        pass
+    monkeypatch.setenv("ATLAS_DB", str(path))
+    with closing(sqlite3.connect(path)) as writer:  # a run that writes; its log outlives its store
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("UPDATE model SET description = 'of the log'")
+        writer.commit()
+        app = open_page("overview")
+        assert app.metric[0].value == "1"
+        shutil.copyfile(new, path)
+        app.run()
+        assert not app.exception and not app.metric
+        (error,) = app.error
+        assert str(error.value).startswith(
+            "atlas.db: another store lay here before, and its write-ahead log still does;"
+        )
+        assert str(tmp_path) not in str(error.value)
+        for part in ("atlas.db-wal", "atlas.db-shm"):
+            (tmp_path / part).unlink()
+        assert app.run().metric[0].value == "2" and len(app.toast) == 1
 
 
 def test_the_place_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,7 @@ def test_second_model_adds(tiny_engine: Engine) -> None:
     one = counts(tiny_engine)
     write_study(tiny_engine, "second")
     two = counts(tiny_engine)
-    shared = {"dataset", "attribute", "clip", "clip_label", "problem", "task", "task_class"}
+    shared = {"store_stamp", "dataset", "attribute", "clip", "clip_label", "problem", "task", "task_class"}
     assert {name: n // one[name] for name, n in two.items()} == {name: 1 if name in shared else 2 for name in one}
     assert all(Store(tiny_engine).is_done(f"{name}/score") for name in ("tiny", "second"))
 

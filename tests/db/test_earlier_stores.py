@@ -31,7 +31,7 @@ NEWER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0011", "0010"
+revision, down_revision = "0012", "0011"
 
 
 def upgrade():
@@ -56,7 +56,7 @@ def next_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A further migration, which makes a table anew that many others refer to."""
     folder = tmp_path / "migrations"
     shutil.copytree(Path(open.__file__).parents[1] / "migrations", folder)
-    (folder / "versions" / "0011_next.py").write_text(NEWER)
+    (folder / "versions" / "0012_next.py").write_text(NEWER)
     monkeypatch.setattr(open, "_MIGRATIONS", folder)
 
 
@@ -107,7 +107,7 @@ def test_earlier_store_holds_every_kind_of_row(earlier: Path) -> None:
 def test_new_store_has_the_schema_that_the_migrations_made(earlier: Path, tmp_path: Path) -> None:
     made = schema(open_store(tmp_path / "new.db"))
     assert made == schema(open_store(earlier))
-    assert set(VIEWS) == set(made["views"]) and len(made) == 3 + 51
+    assert set(VIEWS) == set(made["views"]) and len(made) == 3 + 52
 
 
 def test_nothing_is_lost_and_every_view_gives_the_same_rows(earlier: Path) -> None:
@@ -115,6 +115,7 @@ def test_nothing_is_lost_and_every_view_gives_the_same_rows(earlier: Path) -> No
     open_store(earlier).dispose()
     after = contents(earlier)
     assert_kept(before, after)
+    assert len(after.pop("table store_stamp")) == 1 + 1
     assert all(len(found) == 1 for name, found in after.items() if name not in before), "what is new is empty"
 
 
@@ -122,7 +123,7 @@ def test_pages_and_named_queries_read_it(earlier: Path) -> None:
     open_store(earlier).dispose()
     engine = open_store(earlier, read_only=True)
     assert study.store_facts(engine) == {
-        "n_models": 1, "n_tasks": 1, "n_neurons": 3, "n_clips": 3, "schema_version": "0010",
+        "n_models": 1, "n_tasks": 1, "n_neurons": 3, "n_clips": 3, "schema_version": "0011",
     }  # fmt: skip
     assert list(study.tasks(engine)["task"]) == ["pets-animal"]
     answers = {name: frame(engine, sql) for name, (_, sql) in NAMED.items()}
@@ -157,7 +158,7 @@ def test_a_later_schema_keeps_every_row_and_is_reached_by_writers_alone(earlier:
             open_store(earlier, **options)
     assert contents(earlier) == before
     engine = open_store(earlier)
-    assert schema_version(engine) == "0011"
+    assert schema_version(engine) == "0012"
     assert rows(engine, "SELECT name, note FROM model") == [("tiny", "none")]
     assert rows(engine, "PRAGMA foreign_key_check") == [] and rows(engine, "PRAGMA foreign_keys") == [(1,)]
     engine.dispose()
@@ -168,7 +169,7 @@ def test_a_later_schema_keeps_every_row_and_is_reached_by_writers_alone(earlier:
 
 @pytest.mark.usefixtures("next_schema")
 def test_a_new_store_is_of_the_newest_schema_at_once(tmp_path: Path) -> None:
-    assert schema_version(open_store(tmp_path / "new.db")) == "0011"
+    assert schema_version(open_store(tmp_path / "new.db")) == "0012"
 
 
 @pytest.mark.parametrize("revision", ["0001", "0007"])

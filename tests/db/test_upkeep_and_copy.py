@@ -140,5 +140,5 @@ def test_a_copy_that_fails_leaves_nothing(atlas: Path, postgres_store: str, monk
     monkeypatch.setattr(copy, "_number_on", fails)
     with pytest.raises(OSError, match="cut off"):
         list(copy.copy_store(str(atlas), postgres_store))
-    assert all(rows == [] for rows in contents(postgres_store).values())
+    assert {name for name, rows in contents(postgres_store).items() if rows} == {"store_stamp"}
     assert DATASET.name  # the store is as new, so that the next copy is taken

@@ -100,10 +100,10 @@ def run(*arguments: object, quick: bool = True) -> int:
 
 
 def tables(db: Path) -> dict[str, list[Any]]:
-    """Every row of every table of the store."""
+    """Every row of every table of the store, but for the stamp, which every write renews."""
     with closing(sqlite3.connect(db)) as connection:
         names = connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'store_stamp' AND name NOT LIKE 'sqlite_%'"
         ).fetchall()
         return {name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for (name,) in names}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -81,7 +82,8 @@ def _languages(folder: Path) -> list[str]:
 
 
 def _is_language(folder: Path) -> bool:
-    return (folder / "clips").is_dir() and any((folder / f"{part}.tsv").is_file() for part in (*PARTS, ALL))
+    # Not Path.is_dir, which fails in a folder that may not be looked into.
+    return os.path.isdir(folder / "clips") and any(os.path.isfile(folder / f"{part}.tsv") for part in (*PARTS, ALL))
 
 
 def _language(root: Path, prefix: str) -> tuple[list[Clip], list[Problem], int]:

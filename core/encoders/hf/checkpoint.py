@@ -230,6 +230,8 @@ def load_network(
     """
     state = _read_state(checkpoint, rename)
     there = sum(tensor.numel() for tensor in state.values())
+    # The configuration's own may name code that transformers would fetch from the hub.
+    config._attn_implementation = "sdpa" if model_class._supports_sdpa else "eager"
     try:
         with _quiet(), torch.device("meta"):
             asked = model_class(config).num_parameters()
@@ -241,7 +243,7 @@ def load_network(
                 config=config,
                 state_dict=state,
                 dtype=torch.float32,
-                attn_implementation="sdpa" if model_class._supports_sdpa else "eager",
+                attn_implementation=config._attn_implementation,
                 output_loading_info=True,
             )
     except Exception as error:  # RuntimeError of a wrong shape, ValueError of a wrong configuration, and others

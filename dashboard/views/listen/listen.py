@@ -33,7 +33,7 @@ page.head(
 
 @st.cache_data(scope="session", max_entries=8, show_spinner=False)
 def placed(
-    location: str, stamp: tuple[int, ...], model: str, dataset: str | None, sound_key: str,
+    location: str, stamp: tuple[int | str, ...], model: str, dataset: str | None, sound_key: str,
     _means: NDArray[np.float32],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int, list[str]] | None:  # fmt: skip
     """Percentile of each neuron, how far beyond it lies, over how many clips of which datasets; None if unknown."""

@@ -25,6 +25,7 @@ from db.connection.errors import DiskError, StoreError
 from db.connection.postgres import (
     ServerError,
     check_server,
+    driver_options,
     hold_models,
     one_at_a_time,
     server_engine,
@@ -99,6 +100,11 @@ def sqlite_path(url_or_path: str | Path | URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         return None
     return Path(os.path.expanduser(str(url.database))).absolute()
+
+
+def connection_options(url: str | Path) -> dict[str, Any]:
+    """Return what the driver of a server is given to connect to a store's URL; its password too."""
+    return driver_options(_url(url))
 
 
 def shown(location: str | Path | URL) -> str:

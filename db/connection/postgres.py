@@ -16,9 +16,9 @@ from db.connection.errors import StoreError
 
 try:
     from psycopg import Error as ServerError
-    from psycopg.adapt import Loader
+
+    from db.connection.numbers import Number
 except ImportError:  # SQLite needs none of it
-    Loader = object  # type: ignore[assignment,misc]
 
     class ServerError(Exception):  # type: ignore[no-redef]
         """Never raised: there is no driver."""
@@ -53,14 +53,6 @@ _PROBLEMS = {
 }
 
 
-class _Number(Loader):
-    """NUMERIC as SQLite would give it: sums of whole numbers are whole, means are not."""
-
-    def load(self, data: Any) -> int | float:
-        number = bytes(data)
-        return int(number) if number.lstrip(b"-").isdigit() else float(number)
-
-
 def server_url(url: URL) -> URL:
     """Return a PostgreSQL URL with psycopg 3 as its driver.
 
@@ -88,11 +80,9 @@ def server_engine(url: URL, *, read_only: bool = False, **options: Any) -> Engin
     StoreError
         Where the driver is not installed.
     """
-    us = f"audio-neuron-atlas on {socket.gethostname()}, pid {os.getpid()}"[:63]
-    given = {"application_name": us, **_CONNECT}
     try:
         engine = create_engine(
-            url, connect_args={name: value for name, value in given.items() if name not in url.query},
+            url, connect_args=_unless_given(url),
             execution_options={"postgresql_readonly": True} if read_only else {}, **options,
         )  # fmt: skip
     except ModuleNotFoundError as error:
@@ -102,9 +92,20 @@ def server_engine(url: URL, *, read_only: bool = False, **options: Any) -> Engin
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
-        connection.adapters.register_loader("numeric", _Number)
+        connection.adapters.register_loader("numeric", Number)
 
     return engine
+
+
+def driver_options(url: URL) -> dict[str, Any]:
+    """What the driver itself is given to connect to a URL from `server_url`."""
+    return {**url.get_dialect()().create_connect_args(url)[1], **_unless_given(url)}
+
+
+def _unless_given(url: URL) -> dict[str, str]:
+    """Options of a connection that the URL does not set itself."""
+    us = f"audio-neuron-atlas on {socket.gethostname()}, pid {os.getpid()}"[:63]
+    return {name: value for name, value in {"application_name": us, **_CONNECT}.items() if name not in url.query}
 
 
 def check_server(connection: Connection, name: str) -> None:

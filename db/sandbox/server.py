@@ -22,6 +22,7 @@ from db.connection.numbers import Number
 from db.sandbox.parsed import FUNCTIONS, check, place_of, syntax_error
 from db.sandbox.worker import (
     LONGEST_VALUE,
+    MEBIBYTE,
     TOO_LARGE,
     Refused,
     Rows,
@@ -31,6 +32,7 @@ from db.sandbox.worker import (
     stopped,
 )
 
+MOST_MEMORY = 512 * MEBIBYTE  # of this process: a row too large ends it there, most likely
 _DEEPEST = 5_000  # calls of Python within each other; a tree is several times as deep as its statement
 _GRACE = 1.0  # seconds that the server may take beyond the clock here, which cancels
 _PLAIN = frozenset({"bool", "float4", "float8", "int2", "int4", "int8", "oid"})
@@ -142,7 +144,7 @@ def _fetch(connection: psycopg.Connection[Any], statement: str, row_limit: int) 
                 cursor.adapters.register_loader(oid, TextLoader)
         cursor.adapters.register_loader("bytea", _Size)
         cursor.adapters.register_loader("numeric", Number)
-        with closing(cursor.stream(statement)) as stream:
+        with closing(cursor.stream(statement)) as stream:  # type: ignore[type-var]
             for row in stream:
                 if rows.add(row):
                     break
@@ -188,4 +190,4 @@ def _line(connection: psycopg.Connection[Any], statement: str, error: psycopg.Er
 def main() -> None:
     """Answer the one question on standard input, if one comes."""
     sys.setrecursionlimit(_DEEPEST)
-    serve(answer)
+    serve(answer, MOST_MEMORY)

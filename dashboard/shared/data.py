@@ -22,7 +22,7 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.connection.open import StoreError, open_store, shown
+from db.connection.open import StoreError, open_store, shown, sqlite_path, translate_errors
 from db.reads import study
 
 DEFAULT_STORE = "atlas.db"
@@ -36,9 +36,9 @@ class Store:
     stamp: tuple[int, ...]
 
     @property
-    def shown(self) -> str:
-        """The place as pages may show it, without a password."""
-        return shown(self.location)
+    def name(self) -> str:
+        """The store as pages may call it: without its folder, which is the server's own, or its password."""
+        return self.path.name if self.path else shown(self.location)
 
     @property
     def path(self) -> Path | None:
@@ -65,9 +65,10 @@ def locate(arguments: list[str] | None = None) -> Store:
 
 
 def _file_of(location: str) -> Path | None:
-    if location.startswith("sqlite:///"):
-        return Path(location.removeprefix("sqlite:///"))
-    return None if "://" in location else Path(location)
+    try:
+        return sqlite_path(location)
+    except StoreError:
+        return None  # what is wrong is told when a page reads
 
 
 def _stamp(location: str) -> tuple[int, ...]:
@@ -113,10 +114,11 @@ def _read(
 ) -> Any:
     del key
     try:
-        return _query(_engine(_store.location, _store.stamp[0]), *_positional, **_named)
+        with translate_errors(_store.name):
+            return _query(_engine(_store.location, _store.stamp[0]), *_positional, **_named)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreError(f"the store {_store.shown} could not be read: {reason}") from error
+        raise StoreError(f"the store {_store.name} could not be read: {reason}") from error
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

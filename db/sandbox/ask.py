@@ -25,7 +25,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from db.connection.open import StoreError, connection_options, shown, sqlite_path
-from db.connection.postgres import server_message
+from db.connection.postgres import unreachable
 from db.sandbox.worker import LONGEST_STATEMENT, stopped
 from db.schema.metadata import METADATA
 from db.schema.views.study import VIEWS
@@ -181,8 +181,7 @@ def _on_server(location: str | Path, statement: str, row_limit: int, seconds: fl
              "row_limit": row_limit, "seconds": seconds}  # fmt: skip
     reply = _reply(_ahead_server, asked)
     if "unreachable" in reply:
-        problem = " ".join(reply["unreachable"].split())
-        raise StoreError(server_message(shown(location), problem) or f"{shown(location)}: {problem}")
+        raise StoreError(unreachable(shown(location), reply["unreachable"]))
     return _answer(statement, reply)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -22,7 +23,7 @@ from dashboard.shared.text import words
 from db.connection.open import open_store
 from db.reads import study
 from db.writes.store import Store
-from tests.support.pages import asked, open_page
+from tests.support.pages import asked, open_page, said
 from tests.support.tiny_study import MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,11 +161,11 @@ def test_unknown_values_in_the_address_are_told(
 
 
 @pytest.mark.parametrize("view", PAGES)
-def test_a_missing_store_names_path_and_command(view: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_store_names_file_and_command(view: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(tmp_path / "none.db"))
     app = open_page(view)
     assert not app.exception
-    assert str(tmp_path / "none.db") in app.info[0].value
+    assert "`none.db`" in app.info[0].value and str(tmp_path) not in said(app)
     assert app.code[0].value.startswith(COMMAND)
 
 
@@ -175,13 +176,60 @@ def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest
     assert app.code[0].value.startswith(COMMAND)
 
 
-def test_a_file_that_is_no_store_gives_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "notes.db").write_text("not a database " * 200)
-    monkeypatch.setenv("ATLAS_DB", str(tmp_path / "notes.db"))
-    app = open_page("overview")
+@pytest.mark.parametrize("kind", ["text", "folder", "pipe", "locked", "of another program", "folder is gone"])
+@pytest.mark.parametrize("view", ["overview", "sql"])
+def test_a_file_that_is_no_store_gives_one_line(
+    view: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "notes.db"
+    if kind == "text":
+        path.write_text("not a database " * 200)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "locked":
+        path.touch(mode=0)
+    elif kind == "of another program":
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("CREATE TABLE photos (x)")
+    else:
+        path = path / "atlas.db"
+    monkeypatch.setenv("ATLAS_DB", str(path))
+    app = open_page(view)
     assert not app.exception
-    assert len(app.error) == 1
-    assert "\n" not in app.error[0].value
+    (line,) = [part.value for part in (*app.error, *app.info)]
+    assert path.name in words_of(line) and "\n" not in line
+    assert str(tmp_path) not in said(app), "where it lies is the server's own"
+
+
+def words_of(shown: str) -> str:
+    """Text of Markdown without what keeps signs from meaning something."""
+    return shown.replace("\\", "")
+
+
+@pytest.mark.parametrize("view", ["overview", "heatmap", "neuron", "sharing", "sql"])
+def test_a_damaged_store_gives_one_line(
+    view: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "damaged.db"
+    with closing(sqlite3.connect(store)) as source:
+        source.execute("VACUUM INTO ?", (str(path),))
+        roots = "SELECT rootpage, tbl_name FROM sqlite_schema WHERE rootpage > 0"
+        (size,) = source.execute("PRAGMA page_size").fetchone()
+    with closing(sqlite3.connect(path)) as copied:
+        kept = {1, *(page for page, table in copied.execute(roots) if table in ("alembic_version", "run"))}
+    content = bytearray(path.read_bytes())
+    for page in range(2, len(content) // size + 1):  # what is read first stays, so that it opens
+        if page not in kept:
+            content[(page - 1) * size : (page - 1) * size + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    monkeypatch.setenv("ATLAS_DB", str(path))
+    app = open_page(view)
+    assert not app.exception
+    lines = [words_of(part.value) for part in app.error]
+    assert lines and all("damaged" in line or "malformed" in line for line in lines)
+    assert str(tmp_path) not in said(app)
 
 
 def test_a_store_written_while_open_is_read_anew(

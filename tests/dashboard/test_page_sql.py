@@ -219,8 +219,8 @@ def test_a_cut_answer_is_told(at_hand: AppTest) -> None:
 
 def test_what_goes_to_the_browser_is_bounded_in_bytes(at_hand: AppTest) -> None:
     """Four bytes a character, and named so that each row would get a link in which they are twelve."""
-    emoji = ("WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM t) "
-             "SELECT replace(hex(zeroblob(25000)), '00', char(128512)) AS model, x AS layer, x AS neuron FROM t")  # fmt: skip
+    endless = "WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM t)"
+    emoji = f"{endless} SELECT replace(hex(zeroblob(25000)), '00', '😀') AS model, x AS layer, x AS neuron FROM t"
     app = opened(at_hand, sql=emoji)
     assert "cut at 16 MB" in app.warning[0].value
     assert 15 << 20 < app.dataframe[0].proto.ByteSize() < 17 << 20

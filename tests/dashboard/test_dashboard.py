@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
+from sqlalchemy.exc import DBAPIError
 
 from dashboard.shared import data
 from dashboard.shared.player import clip
 from dashboard.shared.text import words
 from db.connection.open import open_store
 from db.reads import study
+from db.reads.frames import frame
 from db.writes.store import Store
 from tests.support.pages import asked, open_page, said
 from tests.support.tiny_study import MODEL
@@ -208,28 +210,58 @@ def words_of(shown: str) -> str:
     return shown.replace("\\", "")
 
 
-@pytest.mark.parametrize("view", ["overview", "heatmap", "neuron", "sharing", "sql"])
-def test_a_damaged_store_gives_one_line(
-    view: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "damaged.db"
+@pytest.fixture(scope="module")
+def damaged(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which a table's last pages are damaged: its first rows are found, and then no more."""
+    path = tmp_path_factory.mktemp("damaged") / "damaged.db"
     with closing(sqlite3.connect(store)) as source:
         source.execute("VACUUM INTO ?", (str(path),))
-        roots = "SELECT rootpage, tbl_name FROM sqlite_schema WHERE rootpage > 0"
         (size,) = source.execute("PRAGMA page_size").fetchone()
-    with closing(sqlite3.connect(path)) as copied:
-        kept = {1, *(page for page, table in copied.execute(roots) if table in ("alembic_version", "run"))}
-    content = bytearray(path.read_bytes())
-    for page in range(2, len(content) // size + 1):  # what is read first stays, so that it opens
-        if page not in kept:
+    whole = path.read_bytes()
+
+    def without(pages: list[int]) -> bool:
+        """Write the store so; returns whether that is found out after the first row."""
+        content = bytearray(whole)
+        for page in pages:
             content[(page - 1) * size : (page - 1) * size + 64] = b"\xff" * 64
-    path.write_bytes(content)
-    monkeypatch.setenv("ATLAS_DB", str(path))
-    app = open_page(view)
-    assert not app.exception
-    lines = [words_of(part.value) for part in app.error]
-    assert lines and all("damaged" in line or "malformed" in line for line in lines)
-    assert str(tmp_path) not in said(app)
+        path.write_bytes(content)
+        with closing(sqlite3.connect(path)) as connection:
+            try:
+                rows = connection.execute("SELECT * FROM activation_probability")
+            except sqlite3.Error:
+                return False
+            try:
+                rows.fetchall()
+            except sqlite3.Error:
+                return True
+            return False
+
+    late = [page for page in range(2, len(whole) // size + 1) if without([page])]
+    assert len(late) > 20
+    assert without(late[len(late) // 2 :])
+    return path
+
+
+@pytest.mark.parametrize("view", ["heatmap", "neuron"])
+def test_a_store_that_is_found_damaged_half_way_gives_one_line(
+    view: str, damaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATLAS_DB", str(damaged))
+    lines = []
+    for model in ("nano-sl", "nano-ssl"):
+        app = open_page(view, model=model)
+        assert not app.exception
+        assert str(damaged.parent) not in said(app)
+        lines += [words_of(part.value) for part in app.error]
+    assert lines and set(lines) == {"damaged.db: damaged; restore a copy, or delete it and run the analysis again"}
+
+
+def test_every_read_tells_damage_as_one_kind_of_error(damaged: Path) -> None:
+    """That of SQLAlchemy, which who reads expects; not the driver's own."""
+    engine = open_store(damaged, read_only=True)
+    with pytest.raises(DBAPIError, match="malformed"):
+        frame(engine, "SELECT * FROM activation_probability")
+    engine.dispose()
 
 
 def test_a_store_written_while_open_is_read_anew(

@@ -48,6 +48,7 @@ _ROLE: LiteralString = """
         OR has_schema_privilege(role.oid, current_schema(), 'CREATE')
         OR EXISTS (SELECT FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'v')
             AND (pg_has_role(role.oid, relowner, 'MEMBER')
+            OR has_any_column_privilege(role.oid, pg_class.oid, 'INSERT, UPDATE, REFERENCES')
             OR has_table_privilege(role.oid, pg_class.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')))
     FROM pg_roles AS role WHERE role.rolname IN (session_user, current_user)"""
 _FOREIGN: LiteralString = """

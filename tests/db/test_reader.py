@@ -47,6 +47,7 @@ def test_an_owner_and_a_superuser_are_refused_with_the_command(owned: URL) -> No
         "GRANT pg_read_server_files TO {role}",
         "GRANT pg_monitor TO {role}",
         "GRANT INSERT ON run TO {role}",
+        "GRANT UPDATE (status) ON run TO {role}",
         "GRANT TRUNCATE ON probe TO {role}",
         "GRANT CREATE ON SCHEMA public TO {role}",
         "GRANT CREATE ON DATABASE {database} TO {role}",

@@ -14,6 +14,8 @@ _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Turn the direction of writing, so that a line reads otherwise than it is."""
 
 
+_SCHEME = re.compile(r"\s*(?:postgres(?:ql)?|mysql|mariadb|sqlite)(?:\+\w+)?(?::|;|//)", re.IGNORECASE)
+_KEYWORDS = re.compile(r"\b(?:dbname|password)\s*=", re.IGNORECASE)
 _LONGEST_NAME, _KEPT_OF_NAME = 100, 40
 """Bytes of a name that becomes part of a path (most systems take 255), characters that a longer one keeps."""
 
@@ -57,16 +59,26 @@ def user_path(given: str | Path) -> Path:
     return Path(os.path.expanduser(given))
 
 
+def is_meant_as_url(location: str) -> bool:
+    """Whether the text is no URL, but meant as one of a server: ``postgresql:/...``, or ``host=... password=...``."""
+    return "://" not in location and bool(_SCHEME.match(location) or _KEYWORDS.search(location))
+
+
 def without_password(location: str) -> str:
     """A store's place as messages, pages and the store itself may show it: without a secret of its URL.
 
     Works by the text alone, so that a URL which no library can read is covered too; in doubt it hides more. What is
-    no URL (a file's path) stays as it is.
+    no URL (a file's path), nor meant as one, stays as it is.
     """
+    if is_meant_as_url(location):
+        hidden = re.sub(r"(password\s*=\s*)('[^']*'|[^\s&]*)", r"\1***", location, flags=re.IGNORECASE)
+        return re.sub(rf"({_SCHEME.pattern}/*[^:@/]*):.*@", r"\1:***@", hidden, flags=re.DOTALL | re.IGNORECASE)
     if "://" not in location:
         return location
     hidden = re.sub(r"([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", r"\1***", location, flags=re.IGNORECASE)
-    return re.sub(r"(://(?!/)[^:]*):.*@", r"\1:***@", hidden, flags=re.DOTALL)
+    # Behind three slashes SQLite has a path, but a server's URL may be mistyped.
+    slashes = "://(?!/)" if location.lstrip().lower().startswith("sqlite") else ":///*"
+    return re.sub(rf"({slashes}[^:]*):.*@", r"\1:***@", hidden, flags=re.DOTALL)
 
 
 def _is_harmful(character: str) -> bool:

@@ -22,7 +22,7 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.connection.open import StoreError, open_store, shown
+from db.connection.open import StoreError, open_store, shown, sqlite_path, translate_errors
 from db.connection.sqlite import log_of
 from db.reads import study
 
@@ -53,9 +53,9 @@ class Store:
         return (*(astuple(self.own) if self.own else ()), *self.files)
 
     @property
-    def shown(self) -> str:
-        """The place as pages may show it, without a password."""
-        return shown(self.location)
+    def name(self) -> str:
+        """The store as pages may call it: without its folder, which is the server's own, or its password."""
+        return self.path.name if self.path else shown(self.location)
 
     @property
     def path(self) -> Path | None:
@@ -87,9 +87,10 @@ def locate(arguments: list[str] | None = None) -> Store:
 
 
 def _file_of(location: str) -> Path | None:
-    if location.startswith("sqlite:///"):
-        return Path(location.removeprefix("sqlite:///"))
-    return None if "://" in location else Path(location)
+    try:
+        return sqlite_path(location)
+    except StoreError:
+        return None  # what is wrong is told when a page reads
 
 
 def _files(location: str) -> tuple[int, ...]:
@@ -131,10 +132,11 @@ def _read(
 ) -> Any:
     del key
     try:
-        return _query(_engine(_store.location, _store.files[:_FACTS]), *_positional, **_named)
+        with translate_errors(_store.name):
+            return _query(_engine(_store.location, _store.files[:_FACTS]), *_positional, **_named)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreError(f"the store {_store.shown} could not be read: {reason}") from error
+        raise StoreError(f"the store {_store.name} could not be read: {reason}") from error
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

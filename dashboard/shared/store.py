@@ -7,6 +7,7 @@ import os
 import streamlit as st
 
 from dashboard.shared import data
+from dashboard.shared.text import words
 from db.connection.open import StoreError
 from db.reads import study
 
@@ -21,8 +22,8 @@ def require() -> data.Store:
     if store.path is not None and not os.path.exists(store.path):
         _next_step(
             "No store yet",
-            f"The atlas reads its numbers from `{store.path.absolute()}`, which does not exist.",
-            store.shown,
+            f"The atlas reads its numbers from `{store.name}`, which does not exist.",
+            store.name,
         )
     try:
         empty = data.read(store, study.is_empty)
@@ -31,8 +32,8 @@ def require() -> data.Store:
         st.stop()
     if empty:
         _next_step(
-            "Nothing measured yet", f"The store `{store.shown}` holds no results.",
-            store.shown,
+            "Nothing measured yet", f"The store `{store.name}` holds no results.",
+            store.name,
         )  # fmt: skip
     return store
 
@@ -65,4 +66,10 @@ def _next_step(title: str, reason: str, location: str) -> None:
 
 def show_error(error: StoreError) -> None:
     """Show the one line of a store that cannot be read."""
-    st.error(str(error), title="The store cannot be read")
+    st.error(words.plain(told(error)), title="The store cannot be read")
+
+
+def told(error: StoreError) -> str:
+    """Return the line of an error as a page may show it: where the store's file lies is the server's own."""
+    path = data.locate().path
+    return str(error) if path is None else str(error).replace(str(path), path.name)

@@ -19,15 +19,16 @@ from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_eng
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from core.untrusted_text import without_password
+from core.untrusted_text import is_meant_as_url, without_password
 from db.connection.errors import DiskError, StoreError
 from db.connection.postgres import (
     ServerError,
     check_server,
+    driver_options,
+    error_line,
     hold_models,
     one_at_a_time,
     server_engine,
-    server_message,
     server_url,
 )
 from db.connection.sqlite import begin_log, leave_whole, reader_uri, refuse_another_log
@@ -43,6 +44,8 @@ _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 _BUSY_TIMEOUT_MS = {"reader": 5_000, "writer": 60_000}
 """How long a store that another process locks is waited for; what a writer holds was long in the making."""
 _CACHE_KIB = 65536
+_DAMAGED = "damaged; restore a copy, or delete it and run the analysis again"
+_EXPECTED = "expected a file such as atlas.db, sqlite:///atlas.db or postgresql+psycopg://user@host/name"
 
 
 def open_store(url_or_path: str | Path, *, read_only: bool = False, create: bool = True) -> Engine:
@@ -79,6 +82,9 @@ def open_store(url_or_path: str | Path, *, read_only: bool = False, create: bool
     try:
         with translate_errors(name):
             _bring_up_to_date(engine, name, may_migrate=create)
+    except UnicodeDecodeError as error:  # what SQLite says of a schema that is no text
+        engine.dispose()
+        raise StoreError(f"{name}: {_DAMAGED}") from error
     except BaseException:
         engine.dispose()
         raise
@@ -102,6 +108,11 @@ def sqlite_path(url_or_path: str | Path | URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         return None
     return Path(os.path.expanduser(str(url.database))).absolute()
+
+
+def connection_options(url: str | Path) -> dict[str, Any]:
+    """Return what the driver of a server is given to connect to a store's URL; its password too."""
+    return driver_options(_url(url))
 
 
 def shown(location: str | Path | URL) -> str:
@@ -130,7 +141,7 @@ def translate_errors(name: str = "the store") -> Iterator[None]:
         yield
     except (DBAPIError, sqlite3.Error, ServerError) as error:
         cause = getattr(error, "orig", None) or error
-        message = (server_message if isinstance(cause, ServerError) else _user_message)(name, str(cause))
+        message = error_line(name, cause) if isinstance(cause, ServerError) else _user_message(name, str(cause))
         if message is None:
             raise
         kind = DiskError if "disk" in message else StoreError
@@ -240,16 +251,15 @@ def _url(url_or_path: str | Path) -> URL:
     """Read a URL, or a plain path as SQLite's."""
     given = str(url_or_path)
     if "://" not in given:
+        if is_meant_as_url(given):
+            raise StoreError(f"{shown(given)}: not a database URL; {_EXPECTED}")
         return URL.create("sqlite", database=given)
     try:
         url = make_url(given)
     except (ArgumentError, ValueError) as error:
         # What the library says may repeat the whole URL, its password too.
         why = str(error).partition("'")[0].strip().rstrip(";:")
-        raise StoreError(
-            f"{shown(given)}: not a database URL ({why}); expected a file such as atlas.db, "
-            "sqlite:///atlas.db or postgresql+psycopg://user@host/name"
-        ) from error
+        raise StoreError(f"{shown(given)}: not a database URL ({why}); {_EXPECTED}") from error
     return url if url.get_backend_name() == "sqlite" else server_url(url)
 
 
@@ -263,6 +273,8 @@ def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
         raise StoreError(f"{path}: is a folder; give --db a file, such as {path / 'atlas.db'}")
     if not exists and not create:
         raise StoreError(f"{path}: no store there; make one with: python run_analysis.py --db {path.name}")
+    if exists and not os.path.isfile(path):
+        raise StoreError(f"{path}: neither file nor folder (a pipe, a socket, a device?); give --db a file")
     if exists and not os.access(path, os.R_OK):
         raise StoreError(f"{path}: cannot be read; ask for read permission on it")
     # WAL keeps files beside the store, so a writer needs the folder as well.
@@ -366,7 +378,8 @@ def _user_message(name: str, problem: str) -> str | None:
     """Return the line for a database error, None for one that only a developer can mend."""
     known = {
         "is not a database": "not an SQLite database; give --db another path",
-        "malformed": "damaged; restore a copy, or delete it and run the analysis again",
+        "malformed": _DAMAGED,
+        "Could not decode to UTF-8": _DAMAGED,
         "is locked": "locked by another run or program; wait for it to end and try again",
         "disk is full": "the disk is full; free some space and run again, it goes on from here",
         "disk I/O error": "the disk failed to read or write; check its space and health",

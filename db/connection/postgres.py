@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import zlib
 from collections.abc import Iterator, Sequence
@@ -10,20 +11,29 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy.exc import ArgumentError
 
 from core.untrusted_text import without_password
 from db.connection.errors import StoreError
 
 try:
     from psycopg import Error as ServerError
-    from psycopg.adapt import Loader
+    from psycopg import OperationalError
+    from psycopg.pq import Conninfo
+
+    from db.connection.numbers import Number
 except ImportError:  # SQLite needs none of it
-    Loader = object  # type: ignore[assignment,misc]
 
     class ServerError(Exception):  # type: ignore[no-redef]
         """Never raised: there is no driver."""
 
+    class OperationalError(ServerError):  # type: ignore[no-redef]
+        """Never raised either."""
 
+    Conninfo = None  # type: ignore[assignment]
+
+
+_FOLDER = re.compile(r'(?<=")/[^"]*/')  # of this machine, which a page would show
 OLDEST_SERVER = (13,)
 _CONNECT = {"connect_timeout": "10", "client_encoding": "utf8", "keepalives_idle": "60"}
 _RUNS = 1_635_019_891  # first key of the lock that a run holds on its model
@@ -49,16 +59,10 @@ _PROBLEMS = {
     "server closed the connection": "the server closed the connection; run again, it goes on from here",
     "terminating connection": "the server closed the connection; run again, it goes on from here",
     "the database system is": "the server is starting up or shutting down; try again in a moment",
+    "canceling statement due to": "the server stopped a statement at a time limit of its own; raise it for this role",
+    "bad value for connect_timeout": "connect_timeout is a number of seconds; check the URL",
     "deadlock detected": "another run was in the way; run again, it goes on from here",
 }
-
-
-class _Number(Loader):
-    """NUMERIC as SQLite would give it: sums of whole numbers are whole, means are not."""
-
-    def load(self, data: Any) -> int | float:
-        number = bytes(data)
-        return int(number) if number.lstrip(b"-").isdigit() else float(number)
 
 
 def server_url(url: URL) -> URL:
@@ -67,7 +71,7 @@ def server_url(url: URL) -> URL:
     Raises
     ------
     StoreError
-        For another database or driver, or where the password is among the options (it would be shown).
+        For another database or driver, options that are none, or a password among them (it would be shown).
     """
     name, _, driver = url.drivername.partition("+")
     if name not in ("postgresql", "postgres") or driver not in ("", "psycopg"):
@@ -77,7 +81,16 @@ def server_url(url: URL) -> URL:
         )
     if "password" in url.query:
         raise StoreError("the URL has a password among its options; set PGPASSWORD, or write it to ~/.pgpass")
-    return url.set(drivername="postgresql+psycopg")
+    url = url.set(drivername="postgresql+psycopg")
+    shown = without_password(str(url))
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()} if Conninfo is not None else {*url.query}
+    if strange := sorted(url.query.keys() - known):
+        raise StoreError(f"{shown}: PostgreSQL has no option {strange[0]!r}; see libpq's for those of a connection")
+    try:
+        driver_options(url)
+    except ArgumentError as error:
+        raise StoreError(f"{shown}: {' '.join(str(error).split())}; check the URL") from error
+    return url
 
 
 def server_engine(url: URL, *, read_only: bool = False, **options: Any) -> Engine:
@@ -88,11 +101,9 @@ def server_engine(url: URL, *, read_only: bool = False, **options: Any) -> Engin
     StoreError
         Where the driver is not installed.
     """
-    us = f"audio-neuron-atlas on {socket.gethostname()}, pid {os.getpid()}"[:63]
-    given = {"application_name": us, **_CONNECT}
     try:
         engine = create_engine(
-            url, connect_args={name: value for name, value in given.items() if name not in url.query},
+            url, connect_args=_unless_given(url),
             execution_options={"postgresql_readonly": True} if read_only else {}, **options,
         )  # fmt: skip
     except ModuleNotFoundError as error:
@@ -102,9 +113,20 @@ def server_engine(url: URL, *, read_only: bool = False, **options: Any) -> Engin
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
-        connection.adapters.register_loader("numeric", _Number)
+        connection.adapters.register_loader("numeric", Number)
 
     return engine
+
+
+def driver_options(url: URL) -> dict[str, Any]:
+    """What the driver itself is given to connect to a URL from `server_url`."""
+    return {**url.get_dialect()().create_connect_args(url)[1], **_unless_given(url)}
+
+
+def _unless_given(url: URL) -> dict[str, str]:
+    """Options of a connection that the URL does not set itself."""
+    us = f"audio-neuron-atlas on {socket.gethostname()}, pid {os.getpid()}"[:63]
+    return {name: value for name, value in {"application_name": us, **_CONNECT}.items() if name not in url.query}
 
 
 def check_server(connection: Connection, name: str) -> None:
@@ -130,6 +152,22 @@ def server_message(name: str, problem: str) -> str | None:
             return f"{name}: no such database; make it with createdb, or check the URL"
         return f"{name}: no such user on the server; make it with createuser, or check the URL"
     return next((f"{name}: {line}" for sign, line in _PROBLEMS.items() if sign in problem), None)
+
+
+def unreachable(name: str, problem: str) -> str:
+    """Return the line for whatever keeps a server from being asked."""
+    if known := server_message(name, problem):
+        return known
+    first = problem.strip().partition("\n")[0]
+    why = re.sub(r"^(connection (failed|is bad): |connection to server .*? failed: )*", "", first)
+    return f"{name}: the server cannot be asked ({re.sub(_FOLDER, '', why)}); check the URL"
+
+
+def error_line(name: str, error: BaseException) -> str | None:
+    """Return the line for an error of the driver's, None for one that only a developer can mend."""
+    if isinstance(error, OperationalError) and error.sqlstate is None:
+        return unreachable(name, str(error))
+    return server_message(name, str(error))
 
 
 def one_at_a_time(connection: Connection) -> None:

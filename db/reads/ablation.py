@@ -243,11 +243,11 @@ def controls(
 
 
 def clips(engine: Engine, chosen: Chosen, target: str) -> pd.DataFrame:
-    """Return the view ``ablation_clips`` of one target, ``root``, the dataset's folder, and ``sha256`` of the file."""
+    """Return the view ``ablation_clips`` of one target, the dataset's ``root`` and the file's ``file_sha256``."""
     return frame(
         engine,
         f"""
-        SELECT ablation_clips.*, dataset.root, clip.sha256
+        SELECT ablation_clips.*, dataset.root, clip.file_sha256
         FROM ablation_clips
         JOIN dataset ON dataset.name = ablation_clips.dataset
         JOIN clip ON clip.id = ablation_clips.clip_id
@@ -260,11 +260,11 @@ def clips(engine: Engine, chosen: Chosen, target: str) -> pd.DataFrame:
 
 
 def flips(engine: Engine, chosen: Chosen, target: str) -> pd.DataFrame:
-    """Return the view ``ablation_flips`` of one target, ``root``, the dataset's folder, and ``sha256`` of the file."""
+    """Return the view ``ablation_flips`` of one target, the dataset's ``root`` and the file's ``file_sha256``."""
     return frame(
         engine,
         f"""
-        SELECT ablation_flips.*, dataset.root, clip.sha256
+        SELECT ablation_flips.*, dataset.root, clip.file_sha256
         FROM ablation_flips
         JOIN dataset ON dataset.name = ablation_flips.dataset
         JOIN clip ON clip.id = ablation_flips.clip_id

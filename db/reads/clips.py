@@ -16,7 +16,7 @@ from sqlalchemy import Engine, bindparam, text
 from db.reads.frames import frame
 from db.schema.patterns import decode
 
-_CLIP = "clip.id AS clip_id, dataset.name AS dataset, dataset.root, clip.path, clip.sha256"
+_CLIP = "clip.id AS clip_id, dataset.name AS dataset, dataset.root, clip.path, clip.file_sha256"
 _PATTERN_COLUMNS = (
     *("kind", "rank", "clip_id", "peak", "strength", "column_seconds", "span_seconds", "column_starts"),
     "band_edges_hz",
@@ -29,14 +29,15 @@ def neuron_clips(engine: Engine, model: str, dataset: str, layer: int, neuron: i
     Returns
     -------
     DataFrame
-        ``kind``, ``rank``, ``clip_id``, ``root``, ``path``, ``sha256``, ``split``, ``duration_seconds``,
+        ``kind``, ``rank``, ``clip_id``, ``root``, ``path``, ``file_sha256``, ``split``, ``duration_seconds``,
         ``activation_rate``, ``mean_activation``, ``labels``.
     """
     rows = frame(
         engine,
         """
-        SELECT neuron_clips.kind, neuron_clips.rank, neuron_clips.clip_id, dataset.root, neuron_clips.path, clip.sha256,
-               clip.split, clip.duration_seconds, neuron_clips.activation_rate, neuron_clips.mean_activation
+        SELECT neuron_clips.kind, neuron_clips.rank, neuron_clips.clip_id, dataset.root, neuron_clips.path,
+               clip.file_sha256, clip.split, clip.duration_seconds, neuron_clips.activation_rate,
+               neuron_clips.mean_activation
         FROM neuron_clips
         JOIN clip ON clip.id = neuron_clips.clip_id
         JOIN dataset ON dataset.id = clip.dataset_id
@@ -144,7 +145,7 @@ def clips(engine: Engine, clip_ids: tuple[int, ...]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``clip_id``, ``dataset``, ``root``, ``path``, ``sha256``, ``split``, ``duration_seconds``, ``labels``.
+        ``clip_id``, ``dataset``, ``root``, ``path``, ``file_sha256``, ``split``, ``duration_seconds``, ``labels``.
     """
     statement = text(
         f"""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import BindParameter, Dialect, Double, Engine, Integer, String, TextClause, bindparam, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from core.results import wilson
@@ -72,9 +73,13 @@ def frame(engine: Engine, sql: str | TextClause, **parameters: Any) -> pd.DataFr
         columns: list[list[Any]] = [[] for _ in names]
         # The driver's own rows: SQLAlchemy would wrap each, and a third of the time of a long answer goes there. A few
         # at a time: the garbage collector walks through every row that waits, again and again.
-        while result.cursor is not None and (rows := result.cursor.fetchmany(_ROWS_AT_ONCE)):
-            for column, values in zip(columns, zip(*rows, strict=True), strict=True):
-                column.extend(values)
+        errors = connection.dialect.loaded_dbapi.Error
+        try:
+            while result.cursor is not None and (rows := result.cursor.fetchmany(_ROWS_AT_ONCE)):
+                for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+                    column.extend(values)
+        except errors as error:
+            raise DBAPIError.instance(str(clause), given, error, errors) from error
     # Column by column: pandas would look for the type of each value first, and change it afterwards.
     table = pd.DataFrame(dict(enumerate(map(_column, names, columns))))
     table.columns = pd.Index(names)

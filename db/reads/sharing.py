@@ -77,13 +77,13 @@ def clips_of_class(
     Returns
     -------
     DataFrame
-        ``clip_id``, ``dataset``, ``root``, ``path``, ``sha256``, ``class_name``, ``rank`` and ``activation_rate``
+        ``clip_id``, ``dataset``, ``root``, ``path``, ``file_sha256``, ``class_name``, ``rank`` and ``activation_rate``
         (NaN for a clip that is not among the neuron's strongest of the dataset).
     """
     rows = frame(
         engine,
         """
-        SELECT clip.id AS clip_id, dataset.name AS dataset, dataset.root, clip.path, clip.sha256,
+        SELECT clip.id AS clip_id, dataset.name AS dataset, dataset.root, clip.path, clip.file_sha256,
                clip_label.value AS class_name, top.rank, top.activation_rate
         FROM task
         JOIN dataset ON dataset.id = task.dataset_id

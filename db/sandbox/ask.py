@@ -1,43 +1,55 @@
 """A user's own SQL: one reading statement, bounded in time, memory and rows.
 
-SQLite is asked in a process of its own (`db.sandbox.worker`), because a single step of SQLite (a
-search in a long text, say) can take longer than any limit that is looked at between steps. That
-process opens the file for reading only, behind an authorizer, and is killed when its time is over. It
-answers one statement; the next one's process is started ahead, for that takes longer than most answers.
-On PostgreSQL the same statement runs in a read-only transaction with a time limit (`db.sandbox.postgres`).
+It is asked in a process of its own, `db.sandbox.worker` for SQLite and `db.sandbox.server` for PostgreSQL: a single
+step of SQLite (a search in a long text, say) can take longer than any limit that is looked at between steps, a server
+may hand over rows that memory does not hold, and what reads others' text in C may crash. That process is bounded, and
+killed when its time is over. It answers one statement; the next one's is started ahead, for that takes longer than
+most answers.
 """
 
 from __future__ import annotations
 
 import atexit
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import Any
 
 import pandas as pd
 
-from db.connection.open import StoreError, sqlite_path
+from db.connection.open import StoreError, connection_options, shown, sqlite_path
+from db.connection.postgres import unreachable
 from db.connection.sqlite import reader_uri
-from db.sandbox import postgres
-from db.sandbox.worker import LONGEST_STATEMENT, Refused
+from db.sandbox.worker import LONGEST_STATEMENT, stopped
+from db.schema.metadata import METADATA
+from db.schema.views.study import VIEWS
 
 ROW_LIMIT = 10_000
 SECONDS = 10.0
-_GRACE = 1.5  # seconds between what SQLite may take and the end of its process
+_GRACE = 1.5  # seconds between what a statement may take and the end of its process
 _AT_ONCE = 2
 _turns = BoundedSemaphore(_AT_ONCE)
-_WORKER = Path(__file__).with_name("worker.py")
+# -I and -S: nothing from the user's folders or packages is imported, but what a server's driver needs.
+_SQLITE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("worker.py")))
+_SERVER = (
+    sys.executable, "-I", "-S", "-c",
+    f"import sys; sys.path[:] = {[str(Path(__file__).parents[2]), *filter(os.path.isabs, sys.path)]!r}\n"
+    "from db.sandbox.server import main; main()",
+)  # fmt: skip
+_TABLES = [*METADATA.tables, *VIEWS]
 
 
 class _Ahead:
     """At most one process that waits for a statement; it ends with this one, whose end of the pipe closes."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
         self._waiting: subprocess.Popen[bytes] | None = None
         self._lock = Lock()
         atexit.register(self.stop)
@@ -46,7 +58,7 @@ class _Ahead:
         """Let one wait."""
         with self._lock:
             if self._waiting is None:
-                self._waiting = _process()
+                self._waiting = _process(self._command)
 
     def take(self) -> subprocess.Popen[bytes]:
         """Return the process that waits, or a new one where none does or it has died."""
@@ -54,7 +66,7 @@ class _Ahead:
         if waiting is not None and waiting.poll() is None:
             return waiting
         _end(waiting)
-        return _process()
+        return _process(self._command)
 
     def stop(self) -> None:
         """Let none wait."""
@@ -66,12 +78,8 @@ class _Ahead:
         return waiting
 
 
-def _process() -> subprocess.Popen[bytes]:
-    # -I and -S: nothing from the user's folders or packages is imported.
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_WORKER)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+def _process(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 def _end(process: subprocess.Popen[bytes] | None) -> None:
@@ -80,7 +88,8 @@ def _end(process: subprocess.Popen[bytes] | None) -> None:
         process.communicate()
 
 
-_ahead = _Ahead()
+_ahead = _Ahead(_SQLITE)
+_ahead_server = _Ahead(_SERVER)
 
 
 class RefusedSQL(StoreError):
@@ -135,9 +144,7 @@ def run_sql(location: str | Path, statement: str, row_limit: int = ROW_LIMIT, se
             return _on_sqlite(path, statement, row_limit, seconds)
         if str(location).startswith(("sqlite:", ":memory:")):
             raise StoreError("a store in memory cannot be asked from another process; give --db a file")
-        return _answer(statement, postgres.answer(location, statement, row_limit, seconds))
-    except Refused as reason:
-        raise RefusedSQL(str(reason)) from reason
+        return _on_server(location, statement, row_limit, seconds)
     finally:
         _turns.release()
 
@@ -160,23 +167,40 @@ def _on_sqlite(path: Path, statement: str, row_limit: int, seconds: float) -> An
     if not path.is_file():
         raise StoreError(f"{path}: no store there; make one with: python run_analysis.py --db {path.name}")
     asked = {"uri": reader_uri(path), "statement": statement, "row_limit": row_limit, "seconds": seconds}
-    with _ahead.take() as worker:
+    return _answer(statement, _reply(_ahead, asked))
+
+
+def _on_server(location: str | Path, statement: str, row_limit: int, seconds: float) -> Answer:
+    for needed in ("psycopg", "pgparse"):
+        if find_spec(needed) is None:
+            raise StoreError(f"{shown(location)}: SQL needs {needed} here; install it with: pip install '.[postgres]'")
+    asked = {"options": connection_options(location), "relations": _TABLES, "statement": statement,
+             "row_limit": row_limit, "seconds": seconds}  # fmt: skip
+    reply = _reply(_ahead_server, asked)
+    if "unreachable" in reply:
+        raise StoreError(unreachable(shown(location), reply["unreachable"]))
+    return _answer(statement, reply)
+
+
+def _reply(ahead: _Ahead, asked: dict[str, Any]) -> dict[str, Any]:
+    """Put a question to a process, which ends with it."""
+    with ahead.take() as worker:
         try:
-            output, _ = worker.communicate(json.dumps(asked).encode(), timeout=seconds + _GRACE)
+            output, _ = worker.communicate(json.dumps(asked).encode(), timeout=asked["seconds"] + _GRACE)
         except subprocess.TimeoutExpired:
             worker.kill()
-            raise RefusedSQL(f"stopped after {seconds:g} s; ask for less: one model, task or preset") from None
+            raise RefusedSQL(stopped(asked["seconds"])) from None
         except BaseException:
             worker.kill()
             raise
-    _ahead.start()
+    ahead.start()
     try:
         reply: dict[str, Any] = json.loads(output)
     except ValueError:  # it died: of its memory limit, most likely
         raise RefusedSQL("stopped: the statement needs more memory than it may have; ask for less") from None
     if "refused" in reply:
         raise RefusedSQL(reply["refused"])
-    return _answer(statement, reply)
+    return reply
 
 
 def _answer(statement: str, reply: Mapping[str, Any]) -> Answer:

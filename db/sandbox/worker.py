@@ -7,11 +7,14 @@ standard input and output; `db.sandbox.ask` is the other end.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from json.encoder import encode_basestring
 from typing import Any
 
 try:
@@ -21,14 +24,16 @@ except ImportError:  # Windows: there SQLite's own limits and the parent's clock
 
 MEBIBYTE = 1 << 20
 LONGEST_STATEMENT = 100_000  # bytes
-LONGEST_VALUE = 1_000_000  # bytes; also of a row
+LONGEST_VALUE = 1_000_000  # bytes; also of a row, and of what SQLite makes on the way
 MOST_COLUMNS = 500
 MOST_HEAP = 512 * MEBIBYTE  # of SQLite: sorts and temporary tables are held in memory
 MOST_MEMORY = 1024 * MEBIBYTE  # of this process
-MOST_ANSWER = 16 * MEBIBYTE  # text that is handed back
+MOST_ANSWER = 16 * MEBIBYTE  # that is handed back
+_NUMBER = 20  # bytes of one that is handed back; most have fewer
 _STEPS_BETWEEN_LOOKS = 5_000  # at the clock, in SQLite's instructions
 _GRACE = 3  # seconds of the processor beyond the limit
 
+TOO_LARGE = f"stopped: a value or a row may have at most {LONGEST_VALUE:,} bytes here"
 READS = frozenset({"SELECT", "WITH", "VALUES", "EXPLAIN", "PRAGMA"})
 """What a statement may begin with."""
 PRAGMAS = frozenset({"foreign_key_list", "index_info", "index_list", "table_info", "table_list", "table_xinfo"})
@@ -73,6 +78,11 @@ class Refused(Exception):
     """Why a statement was not run, or not to its end; one line."""
 
 
+def stopped(seconds: float) -> str:
+    """What is told of a statement whose time is over."""
+    return f"stopped after {seconds:g} s; ask for less: one model, task or preset, or a LIMIT"
+
+
 def first_word(statement: str) -> str:
     """Return the first word behind comments and parentheses, in capitals.
 
@@ -84,6 +94,60 @@ def first_word(statement: str) -> str:
     aside = _ASIDE.match(statement)
     word = re.match(r"[A-Za-z_]*", statement[aside.end() if aside else 0 :])
     return word.group().upper() if word else ""
+
+
+class Unreachable(Refused):
+    """Why no statement can be run: a server's words."""
+
+
+class Rows:
+    """What is handed back of an answer: so many rows, of so many bytes each and altogether.
+
+    Attributes
+    ----------
+    cut : str
+        Where the answer was cut; "" where it is whole.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.cut = ""
+        self._limit = limit
+        self._rows: list[Sequence[Any]] = []
+        self._size = 0
+
+    def add(self, row: Sequence[Any]) -> bool:
+        """Take a row; returns whether that was one too many.
+
+        Raises
+        ------
+        Refused
+            Where a row is larger than any may be.
+        """
+        if len(self._rows) == self._limit:
+            self.cut = f"{self._limit:,} rows"
+            return True
+        size = sum([_size(value) for value in row])
+        if size > LONGEST_VALUE:
+            raise Refused(TOO_LARGE)
+        self._size += size
+        if self._size > MOST_ANSWER:
+            self.cut = f"{MOST_ANSWER // MEBIBYTE} MB"
+            return True
+        self._rows.append(row)
+        return False
+
+    def answer(self, names: Sequence[str], started: float) -> dict[str, Any]:
+        """``columns``, ``values`` (a list a column), ``seconds`` since ``started`` and ``cut``."""
+        values = [list(column) for column in zip(*self._rows, strict=True)] if self._rows else [[] for _ in names]
+        return {"columns": names, "values": values, "seconds": time.monotonic() - started, "cut": self.cut}
+
+
+def _size(value: Any) -> int:
+    """Bytes of a value as it is handed back."""
+    if not isinstance(value, str):
+        return _NUMBER
+    text = encode_basestring(value)
+    return len(text) if text.isascii() else len(text.encode())
 
 
 class Guard:
@@ -109,12 +173,12 @@ class Guard:
         return sqlite3.SQLITE_DENY
 
 
-def bound_process(seconds: float) -> None:
+def bound_process(seconds: float, most_memory: int = MOST_MEMORY) -> None:
     """Bound what the process may take, where the system can."""
     if resource is None:
         return
     for name, most in (
-        ("RLIMIT_AS", MOST_MEMORY),
+        ("RLIMIT_AS", most_memory),
         ("RLIMIT_CPU", int(seconds) + _GRACE),
         ("RLIMIT_FSIZE", 64 * MEBIBYTE),  # the write-ahead log's index may have to be made
         ("RLIMIT_CORE", 0),
@@ -162,29 +226,22 @@ def answer(uri: str, statement: str, row_limit: int, seconds: float) -> dict[str
     try:
         cursor = connection.execute(statement)
         names = [str(column[0]) for column in cursor.description or ()]
-        rows, cut = _fetch(cursor, row_limit)
+        rows = _fetch(cursor, row_limit)
     except sqlite3.Error as error:
         raise Refused(_line(connection, statement, str(error), guard.reason, seconds)) from error
     except MemoryError:
         raise Refused(
             f"stopped: it needs more than {MOST_HEAP // MEBIBYTE} MB of memory; sort or join fewer rows"
         ) from None
-    values = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
-    return {"columns": names, "values": values, "seconds": time.monotonic() - started, "cut": cut}
+    return rows.answer(names, started)
 
 
-def _fetch(cursor: sqlite3.Cursor, row_limit: int) -> tuple[list[tuple[Any, ...]], str]:
-    rows: list[tuple[Any, ...]] = []
-    size = 0
+def _fetch(cursor: sqlite3.Cursor, row_limit: int) -> Rows:
+    rows = Rows(row_limit)
     for row in cursor:
-        if len(rows) == row_limit:
-            return rows, f"{row_limit:,} rows"
-        shown = tuple([f"{len(v):,} bytes" if isinstance(v, bytes) else v for v in row])
-        size += sum([len(value) if isinstance(value, str) else 8 for value in shown])
-        if size > MOST_ANSWER:
-            return rows, f"{MOST_ANSWER // MEBIBYTE} MB"
-        rows.append(shown)
-    return rows, ""
+        if rows.add(tuple([f"{len(v):,} bytes" if isinstance(v, bytes) else v for v in row])):
+            break
+    return rows
 
 
 def _line(connection: sqlite3.Connection, statement: str, problem: str, refused: str, seconds: float) -> str:
@@ -192,9 +249,9 @@ def _line(connection: sqlite3.Connection, statement: str, problem: str, refused:
     if refused:
         return refused
     if problem == "interrupted":
-        return f"stopped after {seconds:g} s; ask for less: one model, task or preset, or a LIMIT"
+        return stopped(seconds)
     if "too big" in problem:
-        return f"stopped: a value or a row may have at most {LONGEST_VALUE:,} bytes here"
+        return TOO_LARGE
     if "one statement" in problem:
         return "one statement at a time: delete what follows the first ;"
     if problem == "incomplete input":
@@ -252,21 +309,24 @@ def nothing_of_that_name(columns: list[tuple[str, str]], statement: str, kind: s
     return f"there is no {what} “{' '.join(name.split())}”{there}{like}"
 
 
-def main() -> None:
-    """Answer the one question on standard input, if one comes."""
+def serve(answer: Callable[..., dict[str, Any]], most_memory: int = MOST_MEMORY) -> None:
+    """Put the one question on standard input to ``answer``, if one comes."""
     question = sys.stdin.read()
     if not question:  # who might have asked is gone
         return
     asked = json.loads(question)
-    bound_process(asked["seconds"])
+    bound_process(asked["seconds"], most_memory)
     try:
         reply = answer(**asked)
     except Refused as error:
-        reply = {"refused": str(error)}
+        reply = {type(error).__name__.lower(): str(error)}
     except (sqlite3.Error, ValueError) as error:
         reply = {"refused": " ".join(str(error).split())}
-    sys.stdout.write(json.dumps(reply))  # json.dump would write it value by value, in Python
+    # json.dump would write it value by value, in Python.
+    sys.stdout.buffer.write(json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace"))
+    sys.stdout.flush()
+    os._exit(0)  # to take down what was imported would make who asked wait
 
 
 if __name__ == "__main__":
-    main()
+    serve(answer)

@@ -120,7 +120,7 @@ class Attribute(Base):
 
 
 class Clip(Base):
-    """A clip; ``path`` is relative to the dataset's root, ``sha256`` that of the file (NULL in stores before 0010)."""
+    """A clip; ``path`` is relative to the dataset's root, ``file_sha256`` of the file (NULL in stores before 0010)."""
 
     __tablename__ = "clip"
     __table_args__ = (UniqueConstraint("dataset_id", "position"),)
@@ -131,7 +131,7 @@ class Clip(Base):
     path: Mapped[str]
     split: Mapped[str]
     duration_seconds: Mapped[float]
-    sha256: Mapped[str | None]
+    file_sha256: Mapped[str | None]
 
 
 class ClipLabel(Base):

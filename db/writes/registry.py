@@ -152,12 +152,12 @@ def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -
 
 def _fill_contents(connection: Connection, dataset: int, record: DatasetRecord) -> None:
     """Give the clips of a store from before 0010 their files' contents."""
-    without = (Clip.dataset_id == dataset) & Clip.sha256.is_(None)
+    without = (Clip.dataset_id == dataset) & Clip.file_sha256.is_(None)
     positions = connection.execute(select(Clip.position).where(without)).scalars().all()
     contents = [{"at": i, "content": record.clips[i].sha256} for i in positions if record.clips[i].sha256]
     if contents:
         by_position = (Clip.dataset_id == dataset) & (Clip.position == bindparam("at"))
-        connection.execute(update(Clip).where(by_position).values(sha256=bindparam("content")), contents)
+        connection.execute(update(Clip).where(by_position).values(file_sha256=bindparam("content")), contents)
 
 
 def _described(table: type[Model | Dataset], record: ModelRecord | DatasetRecord) -> dict[str, Any]:

@@ -34,7 +34,7 @@ st.set_page_config(layout="wide")
 st.title("Players")
 strength = np.zeros((2, 8), dtype=np.uint8)
 strength[1, 2] = 255
-row = lambda path: {{"root": {folder!r}, "path": path, "sha256": None}}
+row = lambda path: {{"root": {folder!r}, "path": path, "file_sha256": None}}
 overlay = Overlay(strength, 1.0, (0.0, 1000.0, 8000.0), "neuron 17, layer 3", 0.8)
 first = st.number_input("First", 0, {n_tracks} - 1)
 st.button("Again")

@@ -101,7 +101,7 @@ def test_a_run_studies_them_and_the_page_finds_them(pets: Path, tmp_path: Path, 
     assert (
         run("--data-dir", pets, "--db", db, "--stages", "extract,score", "--model", "nano-ssl", "--shuffles", 20) == 0
     )
-    found = query(db, "SELECT root, path, sha256 FROM clip JOIN dataset ON dataset.id = dataset_id")
+    found = query(db, "SELECT root, path, file_sha256 FROM clip JOIN dataset ON dataset.id = dataset_id")
     assert len(found) == 16
     assert all((Path(root) / path).is_file() and len(sha256) == 64 for root, path, sha256 in found)
 

@@ -16,14 +16,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
+from sqlalchemy.exc import DBAPIError
 
 from dashboard.shared import data
 from dashboard.shared.player import clip
 from dashboard.shared.text import words
 from db.connection.open import open_store, opened_to_write
 from db.reads import study
+from db.reads.frames import frame
 from db.writes.store import Store
-from tests.support.pages import asked, open_page
+from tests.support.pages import asked, open_page, said
 from tests.support.tiny_study import MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,11 +163,11 @@ def test_unknown_values_in_the_address_are_told(
 
 
 @pytest.mark.parametrize("view", PAGES)
-def test_a_missing_store_names_path_and_command(view: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_store_names_file_and_command(view: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(tmp_path / "none.db"))
     app = open_page(view)
     assert not app.exception
-    assert str(tmp_path / "none.db") in app.info[0].value
+    assert "`none.db`" in app.info[0].value and str(tmp_path) not in said(app)
     assert app.code[0].value.startswith(COMMAND)
 
 
@@ -176,13 +178,90 @@ def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest
     assert app.code[0].value.startswith(COMMAND)
 
 
-def test_a_file_that_is_no_store_gives_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "notes.db").write_text("not a database " * 200)
-    monkeypatch.setenv("ATLAS_DB", str(tmp_path / "notes.db"))
-    app = open_page("overview")
+@pytest.mark.parametrize("kind", ["text", "folder", "pipe", "locked", "of another program", "folder is gone"])
+@pytest.mark.parametrize("view", ["overview", "sql"])
+def test_a_file_that_is_no_store_gives_one_line(
+    view: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "notes.db"
+    if kind == "text":
+        path.write_text("not a database " * 200)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "locked":
+        path.touch(mode=0)
+    elif kind == "of another program":
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("CREATE TABLE photos (x)")
+    else:
+        path = path / "atlas.db"
+    monkeypatch.setenv("ATLAS_DB", str(path))
+    app = open_page(view)
     assert not app.exception
-    assert len(app.error) == 1
-    assert "\n" not in app.error[0].value
+    (line,) = [part.value for part in (*app.error, *app.info)]
+    assert path.name in words_of(line) and "\n" not in line
+    assert str(tmp_path) not in said(app), "where it lies is the server's own"
+
+
+def words_of(shown: str) -> str:
+    """Text of Markdown without what keeps signs from meaning something."""
+    return shown.replace("\\", "")
+
+
+@pytest.fixture(scope="module")
+def damaged(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which a table's last pages are damaged: its first rows are found, and then no more."""
+    path = tmp_path_factory.mktemp("damaged") / "damaged.db"
+    with closing(sqlite3.connect(store)) as source:
+        source.execute("VACUUM INTO ?", (str(path),))
+        (size,) = source.execute("PRAGMA page_size").fetchone()
+    whole = path.read_bytes()
+
+    def without(pages: list[int]) -> bool:
+        """Write the store so; returns whether that is found out after the first row."""
+        content = bytearray(whole)
+        for page in pages:
+            content[(page - 1) * size : (page - 1) * size + 64] = b"\xff" * 64
+        path.write_bytes(content)
+        with closing(sqlite3.connect(path)) as connection:
+            try:
+                rows = connection.execute("SELECT * FROM activation_probability")
+            except sqlite3.Error:
+                return False
+            try:
+                rows.fetchall()
+            except sqlite3.Error:
+                return True
+            return False
+
+    late = [page for page in range(2, len(whole) // size + 1) if without([page])]
+    assert len(late) > 20
+    assert without(late[len(late) // 2 :])
+    return path
+
+
+@pytest.mark.parametrize("view", ["heatmap", "neuron"])
+def test_a_store_that_is_found_damaged_half_way_gives_one_line(
+    view: str, damaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATLAS_DB", str(damaged))
+    lines = []
+    for model in ("nano-sl", "nano-ssl"):
+        app = open_page(view, model=model)
+        assert not app.exception
+        assert str(damaged.parent) not in said(app)
+        lines += [words_of(part.value) for part in app.error]
+    assert lines and set(lines) == {"damaged.db: damaged; restore a copy, or delete it and run the analysis again"}
+
+
+def test_every_read_tells_damage_as_one_kind_of_error(damaged: Path) -> None:
+    """That of SQLAlchemy, which who reads expects; not the driver's own."""
+    engine = open_store(damaged, read_only=True)
+    with pytest.raises(DBAPIError, match="malformed"):
+        frame(engine, "SELECT * FROM activation_probability")
+    engine.dispose()
 
 
 def test_a_store_written_while_open_is_read_anew(
@@ -298,9 +377,8 @@ def test_another_stores_log_beside_it_is_told(
         app.run()
         assert not app.exception and not app.metric
         (error,) = app.error
-        assert str(error.value).startswith(
-            "atlas.db: another store lay here before, and its write-ahead log still does;"
-        )
+        told = "atlas.db: another store lay here before, and its write-ahead log still does;"
+        assert str(error.value).replace("\\", "").startswith(told)
         assert str(tmp_path) not in str(error.value)
         for part in ("atlas.db-wal", "atlas.db-shm"):
             (tmp_path / part).unlink()

@@ -217,6 +217,15 @@ def test_a_cut_answer_is_told(at_hand: AppTest) -> None:
     assert "10,000 rows" in app.warning[0].value
 
 
+def test_what_goes_to_the_browser_is_bounded_in_bytes(at_hand: AppTest) -> None:
+    """Four bytes a character, and named so that each row would get a link in which they are twelve."""
+    endless = "WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM t)"
+    emoji = f"{endless} SELECT replace(hex(zeroblob(25000)), '00', '😀') AS model, x AS layer, x AS neuron FROM t"
+    app = opened(at_hand, sql=emoji)
+    assert "cut at 16 MB" in app.warning[0].value
+    assert 15 << 20 < app.dataframe[0].proto.ByteSize() < 17 << 20
+
+
 def test_a_statement_too_long_for_a_link_still_runs(at_hand: AppTest) -> None:
     app = opened(at_hand)
     statement = f"SELECT 7 AS seven -- {'x' * facts.LONGEST_IN_ADDRESS}"

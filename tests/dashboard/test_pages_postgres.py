@@ -19,8 +19,9 @@ from db.reads.frames import frame
 from db.schema.views.study import VIEWS
 from db.writes.store import Store
 from tests.dashboard import test_page_pitch
+from tests.support import postgres_server
 from tests.support.pages import open_page, said
-from tests.support.postgres_server import PASSWORD, database
+from tests.support.postgres_server import PASSWORD, READER_PASSWORD, database
 from tests.support.small_study import RESULT_VIEWS, make_dataset, results, run
 from tests.support.tiny_study import MODEL, write_study
 
@@ -42,7 +43,8 @@ def store(
     with database(postgres, made_store) as url:
         location = url.render_as_string(hide_password=False)
         list(copy_store(str(path), location))
-        yield location
+        with postgres_server.reader(url) as read:
+            yield read.render_as_string(hide_password=False)
         data.st.cache_resource.clear()  # its engines, or the database could not be dropped
 
 
@@ -54,7 +56,18 @@ def test_page(view: str, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
         app = open_page(view, **state)
         assert not app.exception
         assert not app.error, [error.value for error in app.error]
-        assert app.title and PASSWORD not in said(app)
+        assert app.title and PASSWORD not in said(app) and READER_PASSWORD not in said(app)
+
+
+def test_sql_by_the_role_that_owns_the_store_is_refused_with_the_command(
+    tiny_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATLAS_DB", tiny_database)
+    app = open_page("sql")
+    data.st.cache_resource.clear()
+    assert not app.exception
+    (error,) = app.error
+    assert "python -m db.reader URL" in error.value.replace("\\", "") and PASSWORD not in said(app)
 
 
 def test_page_without_a_server_says_so_and_not_the_password(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def wav(hertz: float = 440, seconds: float = 1.0) -> bytes:
 
 def row(root: Path, path: str, sha256: str | None = None) -> dict[Hashable, Any]:
     """A clip as the store has it."""
-    return {"root": str(root), "path": path, "sha256": sha256}
+    return {"root": str(root), "path": path, "file_sha256": sha256}
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ APP = """
 import streamlit as st
 from dashboard.shared.player.player import Track, player, stored_track
 folder = {root!r}
-row = lambda root, path: {{"root": root, "path": path, "sha256": None}}
+row = lambda root, path: {{"root": root, "path": path, "file_sha256": None}}
 tracks = [stored_track(row(folder, f"{{number}}.wav"), f"clip {{number}}") for number in range(3)]
 tracks.append(stored_track(row(folder, "gone.wav"), "gone"))
 player(tracks, key="clips", selected=st.number_input("Selected", 0, 9, 1))

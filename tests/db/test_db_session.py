@@ -1,6 +1,7 @@
 """Opening the store: migrations, refusals in words, read-only, the lock of a run."""
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from db.schema.metadata import METADATA
 from db.schema.views.study import VIEWS
 from db.writes.store import Store
 from tests.support.tiny_study import MODEL, write_study
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def pragma(engine: Engine, name: str) -> object:
@@ -139,9 +142,50 @@ def test_missing_folder_missing_store_and_folder_as_store(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_schema_that_is_no_text_is_damage(empty_store: Path, tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    content = empty_store.read_bytes().replace(b"CREATE TABLE model ", b"CREATE \xff\xfe\x9a\xf5E model ")
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="atlas.db: damaged; restore a copy"):
+        open_store(path, read_only=True)
+
+
 def test_unusable_url() -> None:
     with pytest.raises(StoreError, match="not a database URL"):
         open_store("nonsense://atlas")
+
+
+@pytest.mark.parametrize(
+    "meant",
+    ["postgresql:/ann:hidden@host/atlas", "postgresql//ann:hidden@host/atlas", "host=h password=hidden dbname=atlas"],
+)
+def test_what_is_meant_as_a_url_is_no_file(meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="not a database URL; expected a file such as") as caught:
+        open_store(meant)
+    assert "hidden" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with a name")
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "link"])
+def test_what_is_no_file_is_refused_and_not_waited_for(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "atlas.db"
+    with socket.socket(socket.AF_UNIX) as listener:
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "socket":
+            listener.bind(str(path))
+        elif kind == "device":
+            path = Path("/dev/zero")
+        else:
+            os.mkfifo(tmp_path / "pipe")
+            path.symlink_to(tmp_path / "pipe")
+        told = subprocess.run(
+            [sys.executable, "-m", "db.upkeep", str(path)], capture_output=True, text=True, timeout=60, cwd=ROOT
+        )
+    assert told.returncode == 2
+    assert told.stderr == f"error: {path}: neither file nor folder (a pipe, a socket, a device?); give --db a file\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")

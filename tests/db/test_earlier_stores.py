@@ -144,7 +144,7 @@ def test_a_further_run_writes_to_it(earlier: Path, model: str) -> None:
         assert_kept({name: before[name] for name in same}, after)
         assert len(after["view runs"]) == 1 + len(before["view runs"])
         columns, *clips = after["table clip"]
-        assert [clip[columns.index("sha256")] for clip in clips] == ["0a", "0b", "0c"], "now known by content"
+        assert [clip[columns.index("file_sha256")] for clip in clips] == ["0a", "0b", "0c"], "now known by content"
     else:  # beside them
         assert set(before["view class_specific_neurons"]) < set(after["view class_specific_neurons"])
         assert len(after["table neuron"]) == 1 + 2 * (len(before["table neuron"]) - 1)

@@ -287,6 +287,31 @@ def test_a_password_is_never_shown(password: str) -> None:
     assert open.shown("atlas.db") == "atlas.db"
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("sslmode=require", "the server cannot be asked (server does not support SSL, but SSL was required)"),
+        ("sslmode=bogus", 'the server cannot be asked (invalid sslmode value: "bogus"); check the URL'),
+        ("sslmode=verify-full&sslrootcert=/hidden/x.crt", "the server cannot be asked ("),
+        ("bogus=1", "PostgreSQL has no option 'bogus'; see libpq's for those of a connection"),
+        ("row_factory=1", "PostgreSQL has no option 'row_factory'"),
+        ("connect_timeout=soon", "connect_timeout is a number of seconds; check the URL"),
+        ("port=none", "Received non-integer port arguments: ('none',); check the URL"),
+        ("host=a,b&port=1,2,3", "number of hosts and ports don't match; check the URL"),
+        ("hostaddr=bad", "the server cannot be asked ("),
+        ("options=-c bogus=1", 'unrecognized configuration parameter "bogus"'),
+        ("options=-c statement_timeout=1", "a time limit of its own; raise it for this role"),
+        ("service=none", 'the server cannot be asked (definition of service "none" not found)'),
+    ],
+)
+def test_options_that_do_not_do_are_one_line(
+    options: str, told: str, postgres_store: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run_analysis.main(["--db", f"{postgres_store}?{options}", "--report", str(tmp_path / "report.html")]) == 2
+    line = capsys.readouterr().err
+    assert told in line and line.count("\n") == 1 and PASSWORD not in line
+
+
 def test_messages_name_a_store_without_the_secrets_of_its_options() -> None:
     url = "postgresql+psycopg://me:hidden@localhost:1/atlas?sslpassword=hidden&sslmode=disable"
     with pytest.raises(StoreError, match="the server does not answer") as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sqlite3
@@ -364,9 +365,33 @@ def test_the_first_word(statement: str, word: str) -> None:
     assert first_word(statement) == word
 
 
+@pytest.mark.parametrize("text", ["😀", "é", "x", "\x01"])
+def test_what_is_handed_back_is_counted_in_bytes(text: str, store: Path) -> None:
+    """Whatever it is written with; what it becomes on the way to the page is bounded too."""
+    per_row = 100_000 // len(text.encode())
+    many = (f"WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM t) "
+            f"SELECT replace(hex(zeroblob({per_row})), '00', char({ord(text)})) FROM t")  # fmt: skip
+    answer = run_sql(store, many)
+    found = "".join(answer.frame.iloc[:, 0])
+    assert answer.cut == "16 MB" and set(found) == {text}
+    sent = len(json.dumps(found, ensure_ascii=False).encode())
+    assert 15 << 20 < sent < 17 << 20
+
+
+def test_a_row_is_bounded_as_a_value_is(store: Path) -> None:
+    row = "SELECT " + ", ".join(["hex(zeroblob(200000))"] * 3)
+    assert refused(store, row) == "stopped: a value or a row may have at most 1,000,000 bytes here"
+
+
 @pytest.mark.parametrize(
-    "statement", ["DELETE FROM run", "SELECT 1; COMMIT", "SELECT 'a;b'", "PRAGMA table_info(run)", "SET x = 1"]
+    "statement", ["DELETE FROM run", "SELECT 1; COMMIT", "PRAGMA table_info(run)", "SET x = 1", "SELECT pg_sleep(1)"]
 )
 def test_on_a_server_what_is_not_one_select_never_reaches_it(statement: str) -> None:
     with pytest.raises(RefusedSQL):
         run_sql("postgresql://nobody@localhost:1/none", statement)
+
+
+def test_a_server_that_does_not_answer_is_told_as_everywhere() -> None:
+    with pytest.raises(StoreError, match="the server does not answer; start it, or check host and port") as caught:
+        run_sql("postgresql://nobody:hidden@localhost:1/none", "SELECT 1")
+    assert "hidden" not in str(caught.value)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ def test_the_next_statement_finds_its_process_waiting_and_each_has_its_own(
     started: list[subprocess.Popen[bytes]] = []
     begin = ask._process
 
-    def noted() -> subprocess.Popen[bytes]:
-        started.append(begin())
+    def noted(command: Sequence[str]) -> subprocess.Popen[bytes]:
+        started.append(begin(command))
         return started[-1]
 
     ask._ahead.stop()

@@ -14,7 +14,10 @@ from pathlib import Path
 
 from sqlalchemy import URL, NullPool, create_engine, make_url
 
+from db.reader import make_reader
+
 PASSWORD = "sec/ret@1"
+READER_PASSWORD = "re/ad@1"
 _QUICK = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off"
 
 
@@ -65,6 +68,18 @@ def database(server: URL, template: str = "template0") -> Iterator[URL]:
         yield server.set(database=name)
     finally:
         execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def reader(store: URL) -> Iterator[URL]:
+    """Yield the URL of a store by a role that `db.reader` made; the role is dropped in the end."""
+    name = f"reader_{uuid.uuid4().hex[:12]}"
+    make_reader(store.render_as_string(hide_password=False), name)
+    execute(store, f"ALTER ROLE {name} PASSWORD '{READER_PASSWORD}'")
+    try:
+        yield store.set(username=name, password=READER_PASSWORD)
+    finally:
+        execute(store, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
 def execute(server: URL | str, *statements: str) -> None:

@@ -80,7 +80,7 @@ class Stored:
     @classmethod
     def of(cls, row: Mapping[Hashable, Any]) -> Stored:
         """As a row of the store has it."""
-        content = row["sha256"]
+        content = row["file_sha256"]
         return cls(str(row["root"]), str(row["path"]), content if isinstance(content, str) else "")
 
     def find(self) -> Path:

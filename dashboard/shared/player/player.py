@@ -125,7 +125,7 @@ def stored_track(row: Mapping[Hashable, Any], title: str, caption: str = "", ove
     Parameters
     ----------
     row : mapping
-        ``root``, ``path`` and ``sha256`` as the store has them.
+        ``root``, ``path`` and ``file_sha256`` as the store has them.
     title, caption : str
     overlay : Overlay, optional
     """

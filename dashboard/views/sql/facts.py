@@ -15,6 +15,7 @@ from db.reads.named import NAMED, PAPER
 from db.reads.view_meanings import VIEW_MEANINGS, meaning
 
 LONGEST_IN_ADDRESS = 6_000  # characters once encoded; servers and mail programs cut longer links
+LONGEST_LINK = 500  # characters of a row's link to its neuron; names of the study's own take far fewer
 MOST_COLOURS = 12
 KINDS = ("bar", "line", "point", "heatmap")
 NO_COLOUR = "no colour"
@@ -73,13 +74,13 @@ def meaning_of(column: str, statement: str) -> str:
 
 
 def with_links(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add ``open``, a link to each row's neuron, where the answer names neurons."""
+    """Add ``open``, a link to each row's neuron, where the answer names neurons (in a text that a link holds)."""
     if not {"model", "layer", "neuron"} <= set(frame.columns) or "open" in frame.columns:
         return frame
     parts = [name for name in ("model", "task", "layer", "neuron") if name in frame.columns]
     links = [relative("neuron", **dict(zip(parts, row, strict=True))) for row in frame[parts].itertuples(index=False)]
     shown = frame.copy()
-    shown.insert(0, "open", links)
+    shown.insert(0, "open", [link if len(link) <= LONGEST_LINK else None for link in links])
     return shown
 
 

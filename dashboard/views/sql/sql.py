@@ -134,7 +134,7 @@ if again:
 try:
     answer = ask(store.location, store.stamp, statement)
 except StoreError as error:
-    answer = str(error)
+    answer = stores.told(error)
 
 fits = facts.fits_address(statement)
 state: dict[str, Any] = {"sql": statement if fits else None, "view": st.query_params.get("view")}

@@ -11,4 +11,4 @@ down_revision = "0009"
 
 def upgrade() -> None:
     """Add the column; a run fills it when it meets the dataset."""
-    op.add_column("clip", Column("sha256", TEXT))
+    op.add_column("clip", Column("file_sha256", TEXT))

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import address
+from dashboard.shared import address, pictures
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
@@ -58,6 +58,10 @@ def take_away(
                     kind.upper() if kind != "parquet" else "Parquet", make, file_name=f"{name}.{kind}",
                     key=f"{key}_{kind}", on_click="ignore",
                 )  # fmt: skip
+        if picture is not None:
+            st.caption(
+                f"A picture that takes more than {pictures.SECONDS} s is not made; for that a chart has to show less."
+            )
         sql = rows.attrs.get("sql")
         if sql:
             st.caption("The rows come from this statement:")

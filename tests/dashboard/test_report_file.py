@@ -87,6 +87,18 @@ def test_names_are_escaped_everywhere(report: Path) -> None:
     assert "<b>" in parsed.text  # the source's
 
 
+def test_names_that_are_no_text_end_no_report(store: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(store, tmp_path / "atlas.db"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE task_class SET name = 'ra' || char(27, 1, 65535) || 'in' WHERE name = ?", (EVIL,))
+        connection.execute("UPDATE task SET name = name || char(8, 65534)")
+        connection.commit()
+    written = write_report(path, tmp_path / "out.html")
+    assert "ra\ufffd\ufffd\ufffdin" in read(written).text
+    assert read(written).tags.count("svg") >= 6
+    assert not set("\x01\x08\x1b\ufffe\uffff") & set(written.read_text(encoding="utf-8"))
+
+
 def test_pictures_do_not_share_their_ids(report: Path) -> None:
     ids = [value for _, name, value in read(report).attributes if name == "id"]
     assert len(ids) == len(set(ids))

@@ -116,7 +116,7 @@ def _stored(scope: sidebar.Scope) -> Given:
     return Given("store", chosen, name, _decoded(f"{file} {file.stat().st_mtime_ns}", file))
 
 
-@st.cache_data(scope="session", max_entries=4, show_spinner=False)
+@st.cache_data(scope="session", max_entries=1, show_spinner=False)
 def _decoded(key: str, _source: bytes | Path) -> uploads.Sound | str:
     """The sound of bytes or of a file, or why there is none; ``key`` tells one from the other."""
     try:

@@ -1,11 +1,13 @@
-"""Text that others wrote (names of files, classes, columns) before it reaches a terminal, a store or a path."""
+"""Text that others wrote (names of files, classes, columns) before it reaches a terminal, a shell, a store, a path."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+import shlex
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
 _HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -45,6 +47,36 @@ def as_file_name(name: str) -> str:
     return f"{plain.strip('. ')[:_KEPT_OF_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
+def as_command(program: str, options: Mapping[str, object | None]) -> str:
+    """A command to paste into a shell: whatever the options' values hold, they stay values.
+
+    Parameters
+    ----------
+    program : str
+        With what is always the same, as it is.
+    options : mapping
+        Value of each option; None for one that takes none.
+
+    Examples
+    --------
+    >>> as_command("python run_analysis.py", {"--model": "hf:x; touch y #", "--untrained": None})
+    "python run_analysis.py --model 'hf:x; touch y #' --untrained"
+    """
+    words = [program]
+    for name, value in options.items():
+        joint = "=" if str(value).startswith("-") else " "  # else it would be an option of its own
+        words.append(name if value is None else f"{name}{joint}{quoted(str(value))}")
+    return " ".join(words)
+
+
+def quoted(word: str) -> str:
+    """A word as a shell reads it; what a terminal would obey while it is pasted is written out (``$'\\x03'``)."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return "$'" + "".join(c if c.isprintable() else _in_shell(c) for c in escaped) + "'"
+
+
 def is_storable(text: str) -> bool:
     """Whether a database takes the text: no name that is no UTF-8, no NUL."""
     if text.isascii():
@@ -71,6 +103,11 @@ def without_password(location: str) -> str:
 
 def _is_harmful(character: str) -> bool:
     return unicodedata.category(character) in _HIDDEN or character in _TURNS
+
+
+def _in_shell(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _escaped(character: str) -> str:

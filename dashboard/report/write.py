@@ -20,7 +20,7 @@ from dashboard.report import findings, study, tables
 from dashboard.report.markdown import markdown
 from dashboard.report.parts import Section, bullets
 from dashboard.shared.text.glossary import TERMS
-from db.connection.open import StoreError, open_store, shown, store_name
+from db.connection.open import StoreError, analysis, open_store, shown, store_name
 from db.reads import report
 from db.reads import study as queries
 
@@ -53,7 +53,7 @@ def write_report(store: str | Path, path: str | Path) -> Path:
     try:
         if queries.is_empty(engine):
             raise StoreError(f"{store_name(engine)}: holds no results to report; measure some with: "
-                             f"python run_analysis.py --db {shown(store)}")  # fmt: skip
+                             f"{analysis(store)}")  # fmt: skip
         lead = f"Report of the store {shown(store)}, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         document = html(sections(engine), "Audio neuron atlas", f"{lead} by version {program_version()}.")
     except SQLAlchemyError as error:

@@ -6,11 +6,10 @@ import os
 
 import streamlit as st
 
-from dashboard.shared import data
+from dashboard.shared import command, data
+from dashboard.shared.text import words
 from db.connection.open import StoreError
 from db.reads import study
-
-COMMAND = "python run_analysis.py --tasks all"
 
 
 def require() -> data.Store:
@@ -19,8 +18,8 @@ def require() -> data.Store:
     if store.path is not None and not os.path.exists(store.path):
         _next_step(
             "No store yet",
-            f"The atlas reads its numbers from `{store.path.absolute()}`, which does not exist.",
-            store.shown,
+            f"The atlas reads its numbers from {words.plain(store.path.name)}, which does not exist.",
+            store,
         )
     try:
         empty = data.read(store, study.is_empty)
@@ -29,25 +28,29 @@ def require() -> data.Store:
         st.stop()
     if empty:
         _next_step(
-            "Nothing measured yet", f"The store `{store.shown}` holds no results.",
-            store.shown,
+            "Nothing measured yet", f"The store {words.plain(_name(store))} holds no results.",
+            store,
         )  # fmt: skip
     return store
 
 
-def _next_step(title: str, reason: str, location: str) -> None:
+def _name(store: data.Store) -> str:
+    """How the page calls a store: a file without its folders, which are nobody's business."""
+    return store.path.name if store.path is not None else store.shown
+
+
+def _next_step(title: str, reason: str, store: data.Store) -> None:
     """Say what is missing and the command that makes it; ends the page."""
     st.title("Audio neuron atlas")
     st.info(f"{reason} This command measures the demo and writes it:", title=title)
-    command = COMMAND if location == data.DEFAULT_STORE else f"{COMMAND} --db {location}"
-    st.code(command, language="bash")
+    command.show(command.ALL if store.location == data.DEFAULT_STORE else {**command.ALL, "--db": _name(store)})
     st.caption(
-        "Another store: `streamlit run dashboard/app.py -- --db PATH`, or the environment "
-        "variable `ATLAS_DB`. Reload this page when the command is done."
+        "Run it where the store shall lie. Another store: `streamlit run dashboard/app.py -- --db PATH`, or the "
+        "environment variable `ATLAS_DB`. Reload this page when the command is done."
     )
     st.stop()
 
 
 def show_error(error: StoreError) -> None:
     """Show the one line of a store that cannot be read."""
-    st.error(str(error), title="The store cannot be read")
+    st.error(words.plain(error), title="The store cannot be read")

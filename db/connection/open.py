@@ -20,7 +20,7 @@ from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from core.untrusted_text import without_password
+from core.untrusted_text import as_command, without_password
 from db.connection.errors import DiskError, StoreError
 from db.connection.postgres import (
     ServerError,
@@ -104,6 +104,11 @@ def sqlite_path(url_or_path: str | Path | URL) -> Path | None:
 def shown(location: str | Path | URL) -> str:
     """Return a store's place as messages and pages may show it (`core.untrusted_text.without_password`)."""
     return without_password(str(location))
+
+
+def analysis(location: str | Path) -> str:
+    """Return the command that writes to a store, to paste."""
+    return as_command("python run_analysis.py", {"--db": shown(location)})
 
 
 def store_name(engine: Engine) -> str:
@@ -231,7 +236,7 @@ def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
     if os.path.isdir(path):
         raise StoreError(f"{path}: is a folder; give --db a file, such as {path / 'atlas.db'}")
     if not exists and not create:
-        raise StoreError(f"{path}: no store there; make one with: python run_analysis.py --db {path.name}")
+        raise StoreError(f"{path}: no store there; make one with: {analysis(path.name)}")
     if exists and not os.access(path, os.R_OK):
         raise StoreError(f"{path}: cannot be read; ask for read permission on it")
     # WAL keeps files beside the store, so a writer needs the folder as well.
@@ -313,7 +318,7 @@ def _bring_up_to_date(engine: Engine, name: str, *, may_migrate: bool) -> None:
     if not may_migrate:
         raise StoreError(
             f"{name}: {'empty' if revision is None else 'written by an older version'}; "
-            f"bring it up to date with: python run_analysis.py --db {name}"
+            f"bring it up to date with: {analysis(name)}"
         )
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":

@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from db.connection.open import StoreError, sqlite_path
+from db.connection.open import StoreError, analysis, sqlite_path
 from db.sandbox import postgres
 from db.sandbox.worker import LONGEST_STATEMENT, Refused
 
@@ -159,7 +159,7 @@ def _check(statement: str) -> None:
 
 def _on_sqlite(path: Path, statement: str, row_limit: int, seconds: float) -> Answer:
     if not path.is_file():
-        raise StoreError(f"{path}: no store there; make one with: python run_analysis.py --db {path.name}")
+        raise StoreError(f"{path}: no store there; make one with: {analysis(path.name)}")
     uri = f"file:{quote(str(path))}?mode=ro"
     if not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists():
         uri += "&immutable=1"  # the write-ahead log's helper files cannot be made there, nor are needed

@@ -160,11 +160,11 @@ def test_unknown_values_in_the_address_are_told(
 
 
 @pytest.mark.parametrize("view", PAGES)
-def test_a_missing_store_names_path_and_command(view: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_store_names_file_and_command(view: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(tmp_path / "none.db"))
     app = open_page(view)
     assert not app.exception
-    assert str(tmp_path / "none.db") in app.info[0].value
+    assert "none\\.db" in app.info[0].value and str(tmp_path) not in app.info[0].value
     assert app.code[0].value.startswith(COMMAND)
 
 

@@ -9,6 +9,10 @@ import shlex
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, halves of characters, separators of lines and paragraphs."""
@@ -16,6 +20,8 @@ _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Turn the direction of writing, so that a line reads otherwise than it is."""
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
+"""With these a spreadsheet's formula begins."""
 _LONGEST_NAME, _KEPT_OF_NAME = 100, 40
 """Bytes of a name that becomes part of a path (most systems take 255), characters that a longer one keeps."""
 
@@ -75,6 +81,21 @@ def quoted(word: str) -> str:
         return shlex.quote(word)
     escaped = word.replace("\\", "\\\\").replace("'", "\\'")
     return "$'" + "".join(c if c.isprintable() else _in_shell(c) for c in escaped) + "'"
+
+
+def as_csv(rows: pd.DataFrame) -> str:
+    """Rows as CSV in which no text is a formula to a spreadsheet (an apostrophe goes before it)."""
+
+    def harmless_cell(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        value = value.replace("\r\n", "\n").replace("\r", "\n")  # pandas quotes no \r, at which a new row would begin
+        return f"'{value}" if value.startswith(_FORMULA) else value
+
+    safe = rows.rename(columns=harmless_cell)
+    for column in safe.select_dtypes(exclude="number").columns:
+        safe[column] = safe[column].map(harmless_cell)
+    return str(safe.to_csv(index=False))
 
 
 def is_storable(text: str) -> bool:

@@ -36,9 +36,9 @@ class Store:
     stamp: tuple[int, ...]
 
     @property
-    def shown(self) -> str:
-        """The place as pages may show it, without a password."""
-        return shown(self.location)
+    def name(self) -> str:
+        """The store as pages may call it: without its folder, which is the server's own, or its password."""
+        return self.path.name if self.path else shown(self.location)
 
     @property
     def path(self) -> Path | None:
@@ -116,7 +116,7 @@ def _read(
         return _query(_engine(_store.location, _store.stamp[0]), *_positional, **_named)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreError(f"the store {_store.shown} could not be read: {reason}") from error
+        raise StoreError(f"the store {_store.name} could not be read: {reason}") from error
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

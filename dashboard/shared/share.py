@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.untrusted_text import as_csv
 from dashboard.shared import address, pictures
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def link(page: str, state: Mapping[str, object | None]) -> None:
@@ -70,18 +68,8 @@ def take_away(
 
 
 def csv(rows: pd.DataFrame) -> bytes:
-    """Return rows as CSV in which no text is a formula to a spreadsheet (an apostrophe goes before it)."""
-
-    def harmless(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        value = value.replace("\r\n", "\n").replace("\r", "\n")  # pandas quotes no \r, at which a new row would begin
-        return f"'{value}" if value.startswith(_FORMULA) else value
-
-    safe = rows.rename(columns=harmless)
-    for column in safe.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in safe.dtypes]]:
-        safe[column] = safe[column].map(harmless)
-    return safe.to_csv(index=False).encode()
+    """Return rows as CSV in which no text is a formula to a spreadsheet."""
+    return as_csv(rows).encode()
 
 
 def parquet(rows: pd.DataFrame) -> bytes:

@@ -18,7 +18,7 @@ def require() -> data.Store:
     if store.path is not None and not os.path.exists(store.path):
         _next_step(
             "No store yet",
-            f"The atlas reads its numbers from {words.plain(store.path.name)}, which does not exist.",
+            f"The atlas reads its numbers from {words.plain(store.name)}, which does not exist.",
             store,
         )
     try:
@@ -28,22 +28,17 @@ def require() -> data.Store:
         st.stop()
     if empty:
         _next_step(
-            "Nothing measured yet", f"The store {words.plain(_name(store))} holds no results.",
+            "Nothing measured yet", f"The store {words.plain(store.name)} holds no results.",
             store,
         )  # fmt: skip
     return store
-
-
-def _name(store: data.Store) -> str:
-    """How the page calls a store: a file without its folders, which are nobody's business."""
-    return store.path.name if store.path is not None else store.shown
 
 
 def _next_step(title: str, reason: str, store: data.Store) -> None:
     """Say what is missing and the command that makes it; ends the page."""
     st.title("Audio neuron atlas")
     st.info(f"{reason} This command measures the demo and writes it:", title=title)
-    command.show(command.ALL if store.location == data.DEFAULT_STORE else {**command.ALL, "--db": _name(store)})
+    command.show(command.ALL if store.location == data.DEFAULT_STORE else {**command.ALL, "--db": store.name})
     st.caption(
         "Run it where the store shall lie. Another store: `streamlit run dashboard/app.py -- --db PATH`, or the "
         "environment variable `ATLAS_DB`. Reload this page when the command is done."

@@ -13,8 +13,9 @@ from core.datasets import audio
 from core.datasets.base import Dataset
 from core.datasets.files import cache_folder
 from core.datasets.scan import Scan, read
+from core.files import write_whole
 from core.results import Problem
-from core.untrusted_text import as_file_name, one_line
+from core.untrusted_text import as_csv, as_file_name, one_line
 
 LOOKED_AT = 500
 """Headers read for an estimate of a dataset's hours."""
@@ -103,7 +104,8 @@ def write_problems(problems: Sequence[Problem], path: Path) -> None:
         path.unlink(missing_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame([(p.path, p.reason) for p in problems], columns=["path", "reason"]).to_csv(path, index=False)
+    rows = pd.DataFrame([(p.path, p.reason) for p in problems], columns=["path", "reason"])
+    write_whole(path, as_csv(rows).encode(errors="backslashreplace"))
 
 
 def listed_problems(dataset: Dataset) -> list[str]:

@@ -155,6 +155,17 @@ def test_every_answer_tells_the_browser_what_the_page_may_load(address: str) -> 
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_a_browser_runs_no_script_that_stands_in_the_page(address: str, kept_tab: Page) -> None:
+    visit(kept_tab, address)
+    for markup in (
+        "<img src=x onerror=window.hacked=1>",
+        "<iframe srcdoc='<script>parent.hacked=1</script>'></iframe>",
+    ):
+        kept_tab.evaluate("markup => document.body.insertAdjacentHTML('beforeend', markup)", markup)
+    kept_tab.wait_for_timeout(1000)
+    assert kept_tab.evaluate("window.hacked") is None
+
+
 def test_a_picture_of_control_characters_ends_nothing(address: str, tab: Page) -> None:
     statement = "SELECT 'a' || char(27, 1, 8, 65535) AS x, 1 AS n UNION ALL SELECT 'b', 2"
     visit(tab, f"{address}/sql?{urlencode({'sql': statement})}")

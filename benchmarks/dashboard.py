@@ -35,7 +35,7 @@ from db.connection.open import open_store
 from db.reads import ablation, pitch, preferences, study
 from db.reads.frames import frame
 
-APP = Path(__file__).resolve().parents[1] / "dashboard" / "app.py"
+APP = Path(__file__).resolve().parents[1] / "dashboard" / "navigation.py"
 LIMIT_MS = 300
 PRESETS = ("calibrated", "aape", "lape")
 State = dict[str, str]

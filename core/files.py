@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -37,6 +39,30 @@ def is_zip(file: Path | BinaryIO) -> bool:
         return zipfile.is_zipfile(file)
     except zipfile.BadZipFile:  # Python 3.11 raises it here too
         return False
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, with the permissions of the one that was there, else those of the user's mask.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; names it, and leaves what was there and nothing beside it.
+    """
+    # A name that nobody could guess, and no file that is there already: a link laid in its place leads nowhere.
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    with naming(path):
+        try:
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+                if path.exists():
+                    os.chmod(part, stat.S_IMODE(path.stat().st_mode))
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def replace_file(part: Path, path: Path) -> None:

@@ -1,12 +1,18 @@
-"""Text that others wrote (names of files, classes, columns) before it reaches a terminal, a store or a path."""
+"""Text that others wrote (names of files, classes, columns) before it reaches a terminal, a shell, a store, a path."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+import shlex
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, halves of characters, separators of lines and paragraphs."""
@@ -16,6 +22,8 @@ _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _SCHEME = re.compile(r"\s*(?:postgres(?:ql)?|mysql|mariadb|sqlite)(?:\+\w+)?(?::|;|//)", re.IGNORECASE)
 _KEYWORDS = re.compile(r"\b(?:dbname|password)\s*=", re.IGNORECASE)
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
+"""With these a spreadsheet's formula begins."""
 _LONGEST_NAME, _KEPT_OF_NAME = 100, 40
 """Bytes of a name that becomes part of a path (most systems take 255), characters that a longer one keeps."""
 
@@ -45,6 +53,51 @@ def as_file_name(name: str) -> str:
     if plain == name and len(name.encode()) <= _LONGEST_NAME and name.strip(". ") == name:
         return name
     return f"{plain.strip('. ')[:_KEPT_OF_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def as_command(program: str, options: Mapping[str, object | None]) -> str:
+    """A command to paste into a shell: whatever the options' values hold, they stay values.
+
+    Parameters
+    ----------
+    program : str
+        With what is always the same, as it is.
+    options : mapping
+        Value of each option; None for one that takes none.
+
+    Examples
+    --------
+    >>> as_command("python run_analysis.py", {"--model": "hf:x; touch y #", "--untrained": None})
+    "python run_analysis.py --model 'hf:x; touch y #' --untrained"
+    """
+    words = [program]
+    for name, value in options.items():
+        joint = "=" if str(value).startswith("-") else " "  # else it would be an option of its own
+        words.append(name if value is None else f"{name}{joint}{quoted(str(value))}")
+    return " ".join(words)
+
+
+def quoted(word: str) -> str:
+    """A word as a shell reads it; what a terminal would obey while it is pasted is written out (``$'\\x03'``)."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return "$'" + "".join(c if c.isprintable() else _in_shell(c) for c in escaped) + "'"
+
+
+def as_csv(rows: pd.DataFrame) -> str:
+    """Rows as CSV in which no text is a formula to a spreadsheet (an apostrophe goes before it)."""
+
+    def harmless_cell(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        value = value.replace("\r\n", "\n").replace("\r", "\n")  # pandas quotes no \r, at which a new row would begin
+        return f"'{value}" if value.startswith(_FORMULA) else value
+
+    safe = rows.rename(columns=harmless_cell)
+    for column in safe.select_dtypes(exclude="number").columns:
+        safe[column] = safe[column].map(harmless_cell)
+    return str(safe.to_csv(index=False))
 
 
 def is_storable(text: str) -> bool:
@@ -83,6 +136,11 @@ def without_password(location: str) -> str:
 
 def _is_harmful(character: str) -> bool:
     return unicodedata.category(character) in _HIDDEN or character in _TURNS
+
+
+def _in_shell(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _escaped(character: str) -> str:

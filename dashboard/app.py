@@ -1,7 +1,4 @@
-"""Start of the dashboard: navigation only.
-
-``streamlit run dashboard/app.py [-- --db PATH or URL]``, or the environment variable ``ATLAS_DB``.
-"""
+"""Start of the dashboard: ``streamlit run dashboard/app.py [-- --db PATH or URL]``, or the environment ``ATLAS_DB``."""
 
 from __future__ import annotations
 
@@ -9,58 +6,16 @@ import sys
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 # Streamlit puts this file's folder on the path; the project's packages lie one above.
 _ROOT = str(Path(__file__).resolve().parents[1])
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
-from dashboard.shared import store, warm  # noqa: E402
-from db.connection.open import StoreError  # noqa: E402
+from dashboard.server import BoundedUploads, SafeHeaders  # noqa: E402
 
-st.set_page_config(
-    page_title="Audio neuron atlas",
-    page_icon=str(Path(__file__).with_name("icon.svg")),
-    layout="wide",
-    initial_sidebar_state=285,
+app = st.App(
+    Path(__file__).with_name("navigation.py"),
+    middleware=[Middleware(SafeHeaders), Middleware(BoundedUploads)],
 )
-PAGES = {
-    "": [
-        ("overview", "Overview", "dashboard", "The study at a glance: models, layers, coverage, probes, warnings."),
-        ("listen", "Listen", "mic", "Your own sound through the model: which neurons answer, and when."),
-    ],
-    "Where and how many": [
-        ("heatmap", "Heatmap", "grid_on", "Where in a model the neurons for each class lie."),
-        ("coverage", "Coverage", "stacked_bar_chart", "How many classes have neurons of their own, beside chance."),
-        ("sharing", "Sharing", "hub", "Which classes share neurons, within and across tasks."),
-        ("compare", "Compare", "compare_arrows", "Two models side by side."),
-    ],
-    "What they answer to": [
-        ("neuron", "Neuron", "hearing", "One neuron's whole life: classes, clips, neighbours, ablations."),
-        ("pitch", "Pitch", "piano", "Tuning curves over notes, octaves, two instruments side by side."),
-        ("speech", "Speech", "record_voice_over", "Gender, language, emotion and speaker, as log odds."),
-        ("ablation", "Ablation", "content_cut", "What is lost without a class's neurons, beside random ones."),
-    ],
-    "Ask": [("sql", "SQL", "database", "Ask the store anything; the paper's questions as examples.")],
-}  # fmt: skip
-page = st.navigation(
-    {
-        section: [
-            st.Page(
-                f"views/{name}/{name}.py",
-                url_path=name,
-                title=title,
-                icon=f":material/{icon}:",
-                help=meaning,
-                default=name == "overview",
-            )
-            for name, title, icon, meaning in pages
-        ]
-        for section, pages in PAGES.items()
-    }
-)
-try:
-    page.run()
-except StoreError as error:
-    store.show_error(error)
-warm.up()

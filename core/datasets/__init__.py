@@ -30,6 +30,7 @@ from core.datasets.published.voxceleb1 import VoxCeleb1
 from core.datasets.published.voxforge import VoxForge
 from core.errors import InputError
 from core.results import Problem
+from core.untrusted_text import quoted
 
 PUBLISHED: tuple[Published, ...] = (
     ESC50(), GISE51(), VoxForge(), VoxCeleb1(), CremaD(), GTZAN(), NSynth(), Surge(), UrbanSound8K(), SpeechCommands(),
@@ -372,6 +373,6 @@ def _not_a_task(dataset: Dataset, attribute: str) -> str:
     if n_labelled < CLIPS_PER_CLASS * n_classes:
         return (
             f"{n_classes} values over {n_labelled} clips look like names of single clips; "
-            f"--tasks {dataset.task(attribute)} runs it all the same"
+            f"--tasks {quoted(dataset.task(attribute))} runs it all the same"
         )
     return ""

@@ -14,8 +14,9 @@ from core.datasets.base import Dataset
 from core.datasets.files import cache_folder
 from core.datasets.levels import SAMPLE_RATE
 from core.datasets.scan import Scan
+from core.files import write_whole
 from core.results import Problem
-from core.untrusted_text import as_file_name, one_line
+from core.untrusted_text import as_csv, as_file_name, one_line
 
 LOOKED_AT = 500
 """Headers read for an estimate of a dataset's hours."""
@@ -112,7 +113,8 @@ def write_problems(problems: Sequence[Problem], path: Path) -> None:
         path.unlink(missing_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame([(p.path, p.reason) for p in problems], columns=["path", "reason"]).to_csv(path, index=False)
+    rows = pd.DataFrame([(p.path, p.reason) for p in problems], columns=["path", "reason"])
+    write_whole(path, as_csv(rows).encode(errors="backslashreplace"))
 
 
 def listed_problems(dataset: Dataset) -> list[str]:

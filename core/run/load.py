@@ -21,7 +21,7 @@ from core.encoders.device import batch_size_for, choose_device
 from core.encoders.untrained import untrained
 from core.errors import InputError
 from core.run.config import AnalysisConfig
-from core.untrusted_text import user_path
+from core.untrusted_text import quoted, user_path
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,9 @@ def _tell_apart(asked: Sequence[str], encoders: Sequence[Encoder]) -> None:
         family, _, last = name.partition(":")
         longer = with_folders_above([user_path(asked[i].partition(":")[2]).parent for i in of_name], last)
         if not last or len(set(longer)) < len(longer):
-            raise InputError(f"--model {first} and {second} are both named {name}; name one, --model NAME={second}")
+            raise InputError(
+                f"--model {first} and {second} are both named {name}; name one, --model NAME={quoted(second)}"
+            )
         for i, new in zip(of_name, longer, strict=True):
             encoders[i].name = f"{family}:{new}"
 

@@ -11,7 +11,7 @@ from core.datasets import InputError
 from core.progress.progress import Progress
 from core.run.config import AnalysisConfig
 from core.scoring.counts import NothingToTell
-from core.untrusted_text import one_line
+from core.untrusted_text import as_command, one_line
 
 _STAY = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP,
@@ -101,6 +101,7 @@ def tell_end(
         progress.print(f"everything asked for is already in {config.shown_db}; nothing was changed")
     else:
         progress.print(f"done in {seconds / 60:.1f} min; results are in {config.shown_db}")
-    shown = "" if config.db == AnalysisConfig().db else f" -- --db {config.shown_db}"
-    progress.print(f"look at them with: streamlit run dashboard/app.py{shown}")
+    page = "streamlit run dashboard/app.py"
+    look = page if config.db == AnalysisConfig().db else as_command(f"{page} --", {"--db": config.shown_db})
+    progress.print(f"look at them with: {look}")
     return 1 if failures else 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -14,11 +13,11 @@ from typing import Any
 
 import altair
 import pandas as pd
-import vl_convert
 from markdown_it import MarkdownIt
 
 from dashboard.report.charts import CHARTS
 from dashboard.report.parts import NOTHING, Figure, Part, Section, Table, cell
+from dashboard.shared import pictures
 
 MOST_ROWS = 400
 WIDTH = 620  # pixels of a chart: an A4 page between its margins
@@ -72,7 +71,7 @@ def html(parts: Sequence[Section], title: str, lead: str) -> str:
         for (name, heading), part in zip(headings, parts, strict=True)
     )
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    return (
+    return pictures.only_characters(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -146,7 +145,10 @@ def _figure(figure: Figure, number: int) -> str:
         "axis": {"gridColor": "#e4e9ec", "domainColor": "#7d8990", "tickColor": "#7d8990"},
         "view": {"stroke": "#e4e9ec"},
     }
-    svg = str(vl_convert.vegalite_to_svg(json.dumps(spec, default=str), vl_version=_VEGA_LITE))
-    svg = _IDS.sub(rf"\1f{number}-\2", svg)
     caption = text(f"Figure {number}. {figure.caption}")
+    try:
+        svg = pictures.draw(spec, "svg", _VEGA_LITE).decode()
+    except pictures.NotDrawn as reason:
+        return f"<figure><em>{text(reason)}</em><figcaption>{caption}</figcaption></figure>\n"
+    svg = _IDS.sub(rf"\1f{number}-\2", svg)
     return f'<figure><div role="img" aria-label="{caption}">{svg}</div><figcaption>{caption}</figcaption></figure>\n'

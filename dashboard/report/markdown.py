@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from dashboard.report.parts import NOTHING, Figure, Section, Table, cell
+from dashboard.shared.text.words import as_code, is_like_a_link
 
 MOST_ROWS = 1000
 """Of a table; how many more there are is told."""
@@ -36,4 +37,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _escaped(value: str) -> str:
-    return _MARKS.sub(r"\\\1", " ".join(value.split()))
+    return " ".join(
+        as_code(word).replace("|", r"\|") if is_like_a_link(word) else _MARKS.sub(r"\\\1", word)
+        for word in value.split()
+    )

@@ -90,7 +90,7 @@ def studied(engine: Engine, coverage: pd.DataFrame, runs: pd.DataFrame) -> Itera
 
 def _code(values: Mapping[str, str]) -> str:
     """One a line, indented, which Markdown shows as it is."""
-    return "\n".join(f"    {name}: {value}" for name, value in values.items())
+    return "\n".join(f"    {' '.join(name.split())}: {value}" for name, value in values.items())
 
 
 def coverage(rows: pd.DataFrame) -> Iterator[Part]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tomllib
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,11 +15,12 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from core.files import write_whole
 from dashboard.report import findings, study, tables
 from dashboard.report.markdown import markdown
 from dashboard.report.parts import Section, bullets
 from dashboard.shared.text.glossary import TERMS
-from db.connection.open import StoreError, open_store, shown, store_name
+from db.connection.open import StoreError, analysis, open_store, shown, store_name
 from db.reads import report
 from db.reads import study as queries
 
@@ -53,7 +53,7 @@ def write_report(store: str | Path, path: str | Path) -> Path:
     try:
         if queries.is_empty(engine):
             raise StoreError(f"{store_name(engine)}: holds no results to report; measure some with: "
-                             f"python run_analysis.py --db {shown(store)}")  # fmt: skip
+                             f"{analysis(store)}")  # fmt: skip
         lead = f"Report of the store {shown(store)}, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         document = html(sections(engine), "Audio neuron atlas", f"{lead} by version {program_version()}.")
     except SQLAlchemyError as error:
@@ -61,7 +61,7 @@ def write_report(store: str | Path, path: str | Path) -> Path:
     finally:
         engine.dispose()
     try:
-        _replace(target, document)
+        write_whole(target, document.encode())
     except OSError as error:
         raise StoreError(f"{target}: cannot be written ({error.strerror}); give --report another path") from error
     return target
@@ -77,19 +77,8 @@ def write_summary(engine: Engine, path: Path, name: str) -> Path:
     """
     document = markdown(sections(engine), f"Summary of {name}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, document)
+    write_whole(path, document.encode())
     return path
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:  # a full disk does not say which file it meant
-        with suppress(OSError):
-            part.unlink()
-        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _check(target: Path) -> None:

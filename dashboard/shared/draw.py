@@ -20,7 +20,7 @@ import streamlit as st
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import share
+from dashboard.shared import pictures, share
 from dashboard.shared.charts.common import Chart
 from dashboard.shared.data import key_of, name_of
 
@@ -152,15 +152,15 @@ def chart(
 
 
 def picture(made: Specification, kind: str) -> bytes:
-    """Return a chart as a picture on white ground; ``kind`` is ``svg`` or ``png``."""
-    # Here, not above: it starts a JavaScript engine, which only those who take a picture away need.
-    import vl_convert
+    """Return a chart as a picture on white ground; ``kind`` is ``svg`` or ``png``.
 
+    Raises
+    ------
+    NotDrawn
+        With one sentence, where there is none.
+    """
     spec = json.loads(made.text)
     whole = {"width": PICTURE_WIDTH, **spec} if "layer" in spec or "mark" in spec else spec
     frames = {name: convert_arrow_bytes_to_pandas_df(rows) for name, rows in made.rows.items()}
     rows = {name: json.loads(frame.to_json(orient="records")) for name, frame in frames.items()}
-    text = json.dumps({**whole, "background": "white", "datasets": rows})
-    if kind == "svg":
-        return str(vl_convert.vegalite_to_svg(text, vl_version=VEGA_LITE)).encode()
-    return bytes(vl_convert.vegalite_to_png(text, vl_version=VEGA_LITE, scale=2))
+    return pictures.draw({**whole, "background": "white", "datasets": rows}, kind, VEGA_LITE)

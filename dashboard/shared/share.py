@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import address
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\n")
+from core.untrusted_text import as_csv
+from dashboard.shared import address, pictures
 
 
 def link(page: str, state: Mapping[str, object | None]) -> None:
@@ -58,6 +56,10 @@ def take_away(
                     kind.upper() if kind != "parquet" else "Parquet", make, file_name=f"{name}.{kind}",
                     key=f"{key}_{kind}", on_click="ignore",
                 )  # fmt: skip
+        if picture is not None:
+            st.caption(
+                f"A picture that takes more than {pictures.SECONDS} s is not made; for that a chart has to show less."
+            )
         sql = rows.attrs.get("sql")
         if sql:
             st.caption("The rows come from this statement:")
@@ -66,18 +68,8 @@ def take_away(
 
 
 def csv(rows: pd.DataFrame) -> bytes:
-    """Return rows as CSV in which no text is a formula to a spreadsheet (an apostrophe goes before it)."""
-
-    def harmless(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        value = value.replace("\r\n", "\n").replace("\r", "\n")  # pandas quotes no \r, at which a new row would begin
-        return f"'{value}" if value.startswith(_FORMULA) else value
-
-    safe = rows.rename(columns=harmless)
-    for column in safe.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in safe.dtypes]]:
-        safe[column] = safe[column].map(harmless)
-    return safe.to_csv(index=False).encode()
+    """Return rows as CSV in which no text is a formula to a spreadsheet."""
+    return as_csv(rows).encode()
 
 
 def parquet(rows: pd.DataFrame) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard.shared import address, data, presets
+from dashboard.shared import address, command, data, presets
 from dashboard.shared import store as stores
 from dashboard.shared.text import words
 from db.reads import study
@@ -61,7 +61,7 @@ def choose(show: Sequence[str] = PARTS, clears: Sequence[str] = (), clears_model
     tasks = [str(name) for name in of_dataset["task"]]
     if not tasks:
         st.info(f"No task has been scored for {words.plain(model)}.")
-        st.code(f"{stores.COMMAND} --model {model}", language="bash")
+        command.show({**command.ALL, "--model": model})
         st.stop()
     task = address.choice("task", tasks, tasks[0])
     preset = address.choice("preset", list(presets.MEANING), next(iter(presets.MEANING)))

@@ -6,13 +6,12 @@ import os
 
 import streamlit as st
 
-from dashboard.shared import data
+from dashboard.shared import command, data
 from dashboard.shared.text import words
 from db.connection.open import StoreError
 from db.reads import study
 
 _SEEN = "store_seen"
-COMMAND = "python run_analysis.py --tasks all"
 
 
 def require() -> data.Store:
@@ -22,8 +21,8 @@ def require() -> data.Store:
     if store.path is not None and not os.path.exists(store.path):
         _next_step(
             "No store yet",
-            f"The atlas reads its numbers from `{store.name}`, which does not exist.",
-            store.name,
+            f"The atlas reads its numbers from {words.plain(store.name)}, which does not exist.",
+            store,
         )
     try:
         empty = data.read(store, study.is_empty)
@@ -32,8 +31,8 @@ def require() -> data.Store:
         st.stop()
     if empty:
         _next_step(
-            "Nothing measured yet", f"The store `{store.name}` holds no results.",
-            store.name,
+            "Nothing measured yet", f"The store {words.plain(store.name)} holds no results.",
+            store,
         )  # fmt: skip
     return store
 
@@ -51,15 +50,14 @@ def _tell_if_replaced(store: data.Store) -> None:
         )  # fmt: skip
 
 
-def _next_step(title: str, reason: str, location: str) -> None:
+def _next_step(title: str, reason: str, store: data.Store) -> None:
     """Say what is missing and the command that makes it; ends the page."""
     st.title("Audio neuron atlas")
     st.info(f"{reason} This command measures the demo and writes it:", title=title)
-    command = COMMAND if location == data.DEFAULT_STORE else f"{COMMAND} --db {location}"
-    st.code(command, language="bash")
+    command.show(command.ALL if store.location == data.DEFAULT_STORE else {**command.ALL, "--db": store.name})
     st.caption(
-        "Another store: `streamlit run dashboard/app.py -- --db PATH`, or the environment "
-        "variable `ATLAS_DB`. Reload this page when the command is done."
+        "Run it where the store shall lie. Another store: `streamlit run dashboard/app.py -- --db PATH`, or the "
+        "environment variable `ATLAS_DB`. Reload this page when the command is done."
     )
     st.stop()
 

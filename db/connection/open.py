@@ -19,7 +19,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, StaticPool, create_eng
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from core.untrusted_text import is_meant_as_url, without_password
+from core.untrusted_text import as_command, is_meant_as_url, without_password
 from db.connection.errors import DiskError, StoreError
 from db.connection.postgres import (
     ServerError,
@@ -118,6 +118,11 @@ def connection_options(url: str | Path) -> dict[str, Any]:
 def shown(location: str | Path | URL) -> str:
     """Return a store's place as messages and pages may show it (`core.untrusted_text.without_password`)."""
     return without_password(str(location))
+
+
+def analysis(location: str | Path) -> str:
+    """Return the command that writes to a store, to paste."""
+    return as_command("python run_analysis.py", {"--db": shown(location)})
 
 
 def store_name(engine: Engine) -> str:
@@ -272,7 +277,7 @@ def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
     if os.path.isdir(path):
         raise StoreError(f"{path}: is a folder; give --db a file, such as {path / 'atlas.db'}")
     if not exists and not create:
-        raise StoreError(f"{path}: no store there; make one with: python run_analysis.py --db {path.name}")
+        raise StoreError(f"{path}: no store there; make one with: {analysis(path.name)}")
     if exists and not os.path.isfile(path):
         raise StoreError(f"{path}: neither file nor folder (a pipe, a socket, a device?); give --db a file")
     if exists and not os.access(path, os.R_OK):
@@ -360,7 +365,7 @@ def _bring_up_to_date(engine: Engine, name: str, *, may_migrate: bool) -> None:
     if not may_migrate:
         raise StoreError(
             f"{name}: {'empty' if revision is None else 'written by an older version'}; "
-            f"bring it up to date with: python run_analysis.py --db {name}"
+            f"bring it up to date with: {analysis(name)}"
         )
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":

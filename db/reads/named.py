@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import text
 
+from core.untrusted_text import as_csv
 from db.connection.open import StoreError, open_store
 from db.reads.frames import frame
 
@@ -365,7 +366,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if len(given) != 2 or given[1] not in NAMED:
             raise StoreError('expected a store and the name of a query, for instance atlas.db "sharing by octave"')
         engine = open_store(given[0], read_only=True)
-        print(frame(engine, text(NAMED[given[1]][1])).to_csv(index=False), end="")
+        print(as_csv(frame(engine, text(NAMED[given[1]][1]))), end="")
         engine.dispose()
     except StoreError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -23,7 +23,7 @@ from typing import Any
 
 import pandas as pd
 
-from db.connection.open import StoreError, connection_options, shown, sqlite_path
+from db.connection.open import StoreError, analysis, connection_options, shown, sqlite_path
 from db.connection.postgres import unreachable
 from db.connection.sqlite import reader_uri
 from db.sandbox.worker import LONGEST_STATEMENT, stopped
@@ -165,7 +165,7 @@ def _check(statement: str) -> None:
 
 def _on_sqlite(path: Path, statement: str, row_limit: int, seconds: float) -> Answer:
     if not path.is_file():
-        raise StoreError(f"{path}: no store there; make one with: python run_analysis.py --db {path.name}")
+        raise StoreError(f"{path}: no store there; make one with: {analysis(path.name)}")
     asked = {"uri": reader_uri(path), "statement": statement, "row_limit": row_limit, "seconds": seconds}
     return _answer(statement, _reply(_ahead, asked))
 

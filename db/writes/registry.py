@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from core.results import DatasetRecord, ModelRecord
+from core.untrusted_text import quoted
 from db.connection.open import StoreError
 from db.connection.postgres import one_at_a_time, others_at_work
 from db.schema.ablation import Ablation
@@ -115,7 +116,7 @@ def _not_the_same(record: DatasetRecord, root: str, held: str) -> str:
     if root != record.root:
         return (
             f"the store knows another dataset as {record.name}: {root} ({held}), now {record.root}; "
-            f"name this one, --data-dir NAME={record.root}, or give another --db, or delete the other by --replace"
+            f"name this one, --data-dir NAME={quoted(record.root)}, or give another --db, or delete the other by --replace"
         )
     return (
         f"{record.name} in {root} has other clips, labels or splits than the store's ({held}, now "

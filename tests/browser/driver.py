@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -42,15 +42,15 @@ MARKS = [
 
 
 @contextmanager
-def served(app: Path, folder: Path, *arguments: str) -> Iterator[str]:
-    """Serve a Streamlit app on a free port of this machine; ``folder`` holds its log."""
+def served(app: Path, folder: Path, *arguments: str, options: Sequence[str] = ()) -> Iterator[str]:
+    """Serve a Streamlit app on a free port of this machine, with Streamlit's ``options``; ``folder`` holds its log."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
         sys.executable, "-m", "streamlit", "run", str(app), "--server.headless=true", "--server.address=127.0.0.1",
         f"--server.port={port}", "--server.fileWatcherType=none", "--browser.gatherUsageStats=false",
-        "--", *arguments,
+        *options, "--", *arguments,
     ]  # fmt: skip
     environment = {name: value for name, value in os.environ.items() if name != "ATLAS_DB"}
     url = f"http://127.0.0.1:{port}"

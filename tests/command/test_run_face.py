@@ -291,6 +291,7 @@ def test_summary_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # writing, Python names no file
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match=r"No space left on device: '.*summary\.md'"):
         write_summary(open_store(":memory:"), tmp_path / "atlas.files" / "summary.md", "atlas.db")
+    assert list((tmp_path / "atlas.files").iterdir()) == []

@@ -29,7 +29,7 @@ def store(synthetic_store: Path) -> Path:
 @pytest.fixture
 def at_hand(store: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setenv("ATLAS_DB", str(store))
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30)
+    app = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=30)
     return app.switch_page("views/sql/sql.py")
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -66,6 +67,13 @@ def test_first_problems_are_told_and_all_are_in_a_file(tmp_path: Path) -> None:
     assert path.read_text().splitlines()[:2] == ["path,reason", '0.wav,"file not found, at all"']
     report.write_problems([], path)
     assert not path.exists()
+
+
+def test_no_problem_is_a_formula(tmp_path: Path) -> None:
+    link = '=HYPERLINK("http://evil.example")'
+    report.write_problems([Problem(f"{link}.wav", f"@{link}")], tmp_path / "pets.csv")
+    (row,) = pd.read_csv(tmp_path / "pets.csv").to_dict("records")
+    assert row == {"path": f"'{link}.wav", "reason": f"'@{link}"}
 
 
 def test_list_keeps_the_problems_it_does_not_show_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

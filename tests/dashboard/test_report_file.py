@@ -24,6 +24,7 @@ from dashboard.report.parts import Figure, Section, Table, cell
 from dashboard.report.terminal import in_short
 from dashboard.report.write import sections, write_report
 from db.connection.open import StoreError, open_store
+from tests.support.spoilt_store import spoil
 from tests.support.taken_apart import write_apart
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +86,33 @@ def test_names_are_escaped_everywhere(report: Path) -> None:
     assert [a for a in parsed.attributes if a[1].startswith("on")] == []
     assert EVIL in parsed.text
     assert "<b>" in parsed.text  # the source's
+
+
+def test_names_that_are_no_text_end_no_report(store: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(store, tmp_path / "atlas.db"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE task_class SET name = 'ra' || char(27, 1, 65535) || 'in' WHERE name = ?", (EVIL,))
+        connection.execute("UPDATE task SET name = name || char(8, 65534)")
+        connection.commit()
+    written = write_report(path, tmp_path / "out.html")
+    assert "ra\ufffd\ufffd\ufffdin" in read(written).text
+    assert read(written).tags.count("svg") >= 6
+    assert not set("\x01\x08\x1b\ufffe\uffff") & set(written.read_text(encoding="utf-8"))
+
+
+def test_words_of_runs_become_no_markup_and_no_link(synthetic_store: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(synthetic_store, tmp_path / "atlas.db"))
+    assert "run.versions_json" in spoil(path)
+    parsed = read(write_report(path, tmp_path / "out.html"))
+    assert {value for tag, name, value in parsed.attributes if name == "href" and not value.startswith("#")} == set()
+    assert {"a", "b", "em"} & set(parsed.tags) <= {"a", "em"} and "http://evil.example/x" in parsed.text
+    engine = open_store(path, read_only=True)
+    lines = markdown(sections(engine), "evil.db http://evil.example").splitlines()
+    engine.dispose()
+    assert [line for line in lines if line.startswith("# ")] == ["# evil.db `http://evil.example`"]
+    told = [re.sub(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", "", line) for line in lines if not line.startswith("    ")]
+    for line in told:
+        assert "evil.example" not in line and not re.search(r"(?<!\\)(\*b\*|\[o\]|<b on|`c`)", line), line
 
 
 def test_pictures_do_not_share_their_ids(report: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -147,3 +150,14 @@ def test_one_is_printed_as_csv(tiny_store: Path, tmp_path: Path, capsys: pytest.
     for wrong in ([str(tiny_store)], [str(tiny_store), "no such"], [str(tmp_path / "none.db"), "coverage"]):
         assert main(wrong) == 2
         assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_no_name_is_a_formula(tiny_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Path(shutil.copy(tiny_store, tmp_path / "atlas.db"))
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("UPDATE model SET name = '=HYPERLINK(\"http://evil.example\")'")
+        connection.commit()
+    assert main([str(store), "coverage"]) == 0
+    assert {row["model"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))} == {
+        '\'=HYPERLINK("http://evil.example")'
+    }

@@ -19,7 +19,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from core.errors import InputError
-from core.untrusted_text import one_line, user_path
+from core.untrusted_text import one_line, quoted, user_path
 
 FETCHED = ["*.json", "README.md", "model.safetensors", "model-*-of-*.safetensors"]
 """What is taken of a hub repository; never a pickle, never code."""
@@ -169,7 +169,7 @@ def _from_hub(which: str) -> Path:
     except Exception as error:  # The hub's client raises errors of the HTTP library it happens to use.
         raise InputError(
             f"{which} is neither a folder nor in the local Hugging Face cache, and the hub did not give it "
-            f"({type(error).__name__}); where there is a network: hf download {which}, "
+            f"({type(error).__name__}); where there is a network: hf download {quoted(which)}, "
             "or give the folder of a copy: hf:<folder>"
         ) from error
 

@@ -133,7 +133,7 @@ def run_sentence(run: Mapping[str, Any]) -> str:
     times = [f"{name} {_duration(run[key])}" for name, key in stages.items() if pd.notna(run[key])]
     spent = f"; {', '.join(times)}" if times else ""
     return (
-        f"**{plain(run['model'])}**: {run['status']}{when} on {run['device']}{spent}; "
+        f"**{plain(run['model'])}**: {plain(run['status'])}{when} on {plain(run['device'])}{spent}; "
         f"run {run['run_id']}, seed {run['seed']}, version {plain(run['code_version'])}"
     )
 

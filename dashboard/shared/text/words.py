@@ -6,11 +6,25 @@ import re
 from collections.abc import Sequence
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:@&])")
+_LINK = re.compile(r"//|\bwww\b|\S@\S|\b(?:mailto|xmpp|javascript|data):", re.IGNORECASE)
+"""What Markdown's readers make a link of without being asked, escaped or not; in a span of code they do not."""
 
 
 def plain(name: object) -> str:
     """Return a name from the store so that Markdown shows it as it is: class and file names may hold anything."""
-    return _MARKS.sub(r"\\\1", " ".join(str(name).split()))
+    return " ".join(as_code(word) if is_like_a_link(word) else _MARKS.sub(r"\\\1", word) for word in str(name).split())
+
+
+def is_like_a_link(word: str) -> bool:
+    """Whether a word without spaces might become a link."""
+    return _LINK.search(word) is not None
+
+
+def as_code(word: str) -> str:
+    """Return a word without spaces as a span of code."""
+    fence = "`" * (max(map(len, re.findall("`+", word)), default=0) + 1)
+    pad = " " if word.startswith("`") or word.endswith("`") else ""
+    return f"{fence}{pad}{word}{pad}{fence}"
 
 
 def listed(names: Sequence[object], most: int = 4) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, data, draw, page, share, sidebar, tables
+from dashboard.shared import address, command, data, draw, page, share, sidebar, tables
 from dashboard.shared.text import kinds, words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.views.ablation import attribution, charts, clips, effect, erasure, outcomes
@@ -31,7 +31,7 @@ if settings.empty:
         f"Nothing was ablated for {words.plain(task)} on {words.plain(model)}. The overview's notes say why "
         "(no linear head, no class with both neurons and enough test clips, or the stage was not asked for)."
     )
-    st.code(f"python run_analysis.py --tasks {task} --model {model} --stages ablate", language="bash")
+    command.show({"--tasks": task, "--model": model, "--stages": "ablate"})
     attribution.show(store, model, task)
     share.link("ablation", scope.state)
     st.stop()
@@ -81,8 +81,7 @@ if not is_apart:
         f"Of {words.plain(selection)} only accuracy is stored, which moves in steps of whole clips and cannot tell a "
         "shift from a loss. Run again to get the effect taken apart (total, shift, selective, what can still be read):"
     )
-    again = outcomes.command(task, model, selection if apart else "", keys)
-    st.code(again, language="bash", wrap_lines=True)
+    command.show(outcomes.again(task, model, selection if apart else "", keys))
 effect.show_doses(store, chosen, means)
 shown = data.derive(outcomes.shown, effects, outcome)
 targets, classes = ablation_facts.targets_in_order(effects), ablation_facts.classes_in_order(effects)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -353,16 +352,18 @@ _DEFAULT = ("", "mad 0.2%", "mad 1%", "mad 5%", "aape")
 """What is ablated where ``--ablate`` is not given."""
 
 
-def command(task: str, model: str, selection: str, operations: Sequence[str]) -> str:
-    """The command that ablates a task again, so that its effects are taken apart; no selection: those of the default.
+def again(task: str, model: str, selection: str, operations: Sequence[str]) -> dict[str, str]:
+    """The options that ablate a task again, so that its effects are taken apart; no selection: those of the default.
 
     Examples
     --------
-    >>> command("cries-bird", "m2d", "top 1%", ["0", "keep"])
-    'python run_analysis.py --tasks cries-bird --model m2d --stages ablate --ablate top:0.01 --gains 0,keep'
+    >>> again("cries-bird", "m2d", "top 1%", ["0", "keep"])
+    {'--tasks': 'cries-bird', '--model': 'm2d', '--stages': 'ablate', '--ablate': 'top:0.01', '--gains': '0,keep'}
     """
     rule = kinds.Rule.of(selection)
-    chosen = "" if selection in _DEFAULT or rule.name.startswith("file ") else f" --ablate {shlex.quote(rule.option)}"
-    gains = "" if list(operations) == ["0"] else f" --gains {','.join(operations)}"
-    of = f"--tasks {shlex.quote(task)} --model {shlex.quote(model)}"
-    return f"python run_analysis.py {of} --stages ablate{chosen}{gains}"
+    options = {"--tasks": task, "--model": model, "--stages": "ablate"}
+    if selection not in _DEFAULT and not rule.name.startswith("file "):
+        options["--ablate"] = rule.option
+    if list(operations) != ["0"]:
+        options["--gains"] = ",".join(operations)
+    return options

@@ -6,8 +6,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard.shared import address, data, draw, page, share, sidebar
-from dashboard.shared import store as stores
+from dashboard.shared import address, command, data, draw, page, share, sidebar
 from dashboard.shared.charts import by_task as overview_charts
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import facts, words
@@ -83,7 +82,7 @@ if not others:
         "added; any other `--model` does as well:",
         title="Nothing to compare with",
     )
-    st.code(f"{stores.COMMAND} --model {model} --untrained", language="bash")
+    command.show({**command.ALL, "--model": model, "--untrained": None})
     compare_runs()
     share.link("compare", state)
     st.stop()

@@ -9,8 +9,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard.shared import address, data, draw, page, share, sidebar, tables
-from dashboard.shared import store as stores
+from dashboard.shared import address, command, data, draw, page, share, sidebar, tables
 from dashboard.shared.player.player import Overlay, Track, player
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
@@ -140,7 +139,7 @@ else:
         "The store holds no percentiles of this model here, so neurons are ranked by how often they fire; which of "
         "them usually do is not known. This command adds what is missing:"
     )
-    st.code(f"{stores.COMMAND} --model {scope.model}", language="bash")
+    command.show({**command.ALL, "--model": scope.model})
 st.caption(
     "One clip proves little: loudness, pitch, noise and the room drive neurons too, and neurons answer in groups. "
     "Try sounds of the same kind that differ in everything else."

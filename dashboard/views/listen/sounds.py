@@ -115,7 +115,7 @@ def _stored(scope: sidebar.Scope) -> Given:
     return Given("store", chosen, name, sound)
 
 
-@st.cache_data(scope="session", max_entries=4, show_spinner=False)
+@st.cache_data(scope="session", max_entries=1, show_spinner=False)
 def _decoded_clip(stored: clip.Stored, changed: int) -> uploads.Sound | str:
     """The sound of a dataset's clip, or why there is none; ``changed`` is the file's mtime."""
     del changed
@@ -125,7 +125,7 @@ def _decoded_clip(stored: clip.Stored, changed: int) -> uploads.Sound | str:
         return _decoded_or_why(content, file.name)
 
 
-@st.cache_data(scope="session", max_entries=4, show_spinner=False)
+@st.cache_data(scope="session", max_entries=1, show_spinner=False)
 def _decoded(key: str, name: str, _content: bytes) -> uploads.Sound | str:
     """The sound of a file's content, or why there is none; ``key`` tells one from the other."""
     del key

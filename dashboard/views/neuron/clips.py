@@ -6,8 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.shared import address, data, share
-from dashboard.shared import store as stores
+from dashboard.shared import address, command, data, share
 from dashboard.shared.player.player import Overlay, Track, player, stored_track
 from dashboard.shared.text import words
 from dashboard.views.neuron import facts
@@ -62,7 +61,7 @@ def show(
             f"No clips are stored for this neuron{where}: it never fires there, or the clips were not ranked. This "
             "command ranks them:"
         )
-        st.code(f"{stores.COMMAND} --model {model}", language="bash")
+        command.show({**command.ALL, "--model": model})
         return chosen
     overlays = _overlays(store, model, str(dataset), layer, neuron)
     attributes = data.read(store, study.tasks, model).set_index("task")["attribute"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, data, draw, page, share, sidebar
+from dashboard.shared import address, command, data, draw, page, share, sidebar
 from dashboard.shared.player import player
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
@@ -50,7 +50,7 @@ if not names:
         "demo-notes and demo-synth bring one each; so do NSynth, Surge synthesizer presets, and any folder whose "
         "manifest has a column pitch with MIDI numbers (60 is C4)."
     )
-    st.code("python run_analysis.py --tasks demo-notes-pitch,demo-synth-pitch", language="bash")
+    command.show({"--tasks": "demo-notes-pitch,demo-synth-pitch"})
     st.stop()
 
 task = address.choice("pitch_task", names, scope.task if scope.task in names else names[0])

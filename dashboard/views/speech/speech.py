@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.shared import address, data, draw, page, share, sidebar
+from dashboard.shared import address, command, data, draw, page, share, sidebar
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.player import player
 from dashboard.shared.text import words
@@ -37,7 +37,7 @@ if known.empty:
         "generated datasets demo-speech and demo-digits bring gender, language and voice; CREMA-D emotions, VoxForge "
         "languages, VoxCeleb1 gender and nationality."
     )
-    st.code("python run_analysis.py --tasks demo-speech-gender,demo-speech-language", language="bash")
+    command.show({"--tasks": "demo-speech-gender,demo-speech-language"})
     st.stop()
 
 names = facts.speech_first(known)

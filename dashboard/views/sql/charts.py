@@ -10,6 +10,12 @@ from dashboard.shared.theme import MODEL_COLOURS, NULL_COLOUR
 
 MOST_ROWS = 5_000
 MOST_BARS = 60
+MOST_NAMES = 150
+"""Of an axis of points, lines or cells."""
+LONGEST_NAME = 60
+"""Characters of a name in a chart; to lay out longer ones takes seconds."""
+MOST_TOLD = 9
+"""Columns that a tooltip tells beside those that are drawn."""
 _INTERVALS = {
     "coverage": ("null_coverage_low", "null_coverage_high"),
     "n_class_specific": ("null_n_class_specific_low", "null_n_class_specific_high"),
@@ -35,7 +41,7 @@ def answer_chart(frame: pd.DataFrame, kind: str, x: str, y: str, colour: str = "
     Parameters
     ----------
     frame : DataFrame
-        Of any columns; the first `MOST_ROWS` rows are drawn.
+        Of any columns; the rows of `drawn` are drawn.
     kind : {"bar", "line", "point", "heatmap"}
     x, y : str
         Columns.
@@ -43,7 +49,47 @@ def answer_chart(frame: pd.DataFrame, kind: str, x: str, y: str, colour: str = "
         Column, or empty for none; the cells' value in a heatmap.
     """
     draw = {"bar": _bars, "line": _lines, "point": _points, "heatmap": _heatmap}[kind]
-    return draw(frame.head(MOST_ROWS), x, y, colour)
+    return draw(drawn(frame, kind, x, y, colour)[0], x, y, colour)
+
+
+def drawn(frame: pd.DataFrame, kind: str, x: str, y: str, colour: str) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of an answer that a chart draws, names shortened, and a line for each thing it leaves out."""
+    rows, lines = frame.head(MOST_ROWS), []
+    if len(frame) > MOST_ROWS:
+        lines.append(f"The chart shows the first {MOST_ROWS:,} rows.")
+    for name, most, what in _named(frame, kind, x, y, colour):
+        order = class_order(_names(rows[name]))
+        if len(order) > most:
+            lines.append(f"It shows the first {most} of {len(order):,} {what}.")
+            rows = rows[_names(rows[name]).isin(order[:most])]
+    told = dict.fromkeys([x, y, colour, *rows.columns[: MOST_TOLD + 3]])  # others stand in tooltips
+    texts = [name for name in told if name in rows and not is_number(rows, name)]
+    short = {name: _shortened(rows[name]) for name in texts}
+    if any(not short[name].equals(rows[name]) for name in texts):
+        lines.append(f"Names in it are cut after {LONGEST_NAME} characters.")
+    return rows.assign(**short), lines
+
+
+def _named(frame: pd.DataFrame, kind: str, x: str, y: str, colour: str) -> list[tuple[str, int, str]]:
+    """Columns whose values are drawn as names, how many of them at most, and what they are called."""
+    found = {}
+    if kind == "bar":
+        found[y if is_number(frame, x) else x] = (MOST_BARS, "bars")
+    for name, what in ((x, "names across"), (y, "names up")):
+        if kind == "heatmap" or not is_number(frame, name):
+            found.setdefault(name, (MOST_NAMES, what))
+    if colour in frame.columns and not is_number(frame, colour):
+        found.setdefault(colour, (MOST_BARS, "colours"))
+    return [(name, *how) for name, how in found.items()]
+
+
+def _shortened(column: pd.Series) -> pd.Series:
+    """Names of a bounded length, still one for each value."""
+    labels: dict[str, str] = {}
+    for name in dict.fromkeys(value for value in column if isinstance(value, str) and len(value) > LONGEST_NAME):
+        number = f" ({len(labels) + 1})"
+        labels[name] = f"{name[: LONGEST_NAME - 1 - len(number)]}…{number}"
+    return column.map(lambda value: labels.get(value, value)) if labels else column
 
 
 def interval_of(frame: pd.DataFrame, value: str) -> tuple[str, str] | None:
@@ -79,14 +125,15 @@ def _names(column: pd.Series) -> pd.Series:
     return column.map(lambda value: "NULL" if pd.isna(value) else str(value)).astype("object")
 
 
-def _title(name: str) -> str:
-    return name.replace("_", " ")
+def title(name: str) -> str:
+    """A column's name as charts write it."""
+    return (name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…").replace("_", " ")
 
 
 def _colour(frame: pd.DataFrame, name: str, field: str) -> alt.Color:
     """Colours of a column: a scale for numbers, one each for names."""
     if is_number(frame, name):
-        return alt.Color(field=field, type="quantitative", title=_title(name))
+        return alt.Color(field=field, type="quantitative", title=title(name))
     names = class_order(_names(frame[name]))
     colours = [MODEL_COLOURS[number % len(MODEL_COLOURS)] for number in range(len(names))]
     return alt.Color(field=field, type="nominal", scale=alt.Scale(domain=names, range=colours), legend=legend())
@@ -94,9 +141,9 @@ def _colour(frame: pd.DataFrame, name: str, field: str) -> alt.Color:
 
 def _tips(*columns: tuple[str, str, bool]) -> list[alt.Tooltip]:
     return [
-        alt.Tooltip(field=field, type="quantitative", title=_title(name), format=".4~g")
+        alt.Tooltip(field=field, type="quantitative", title=title(name), format=".4~g")
         if number
-        else alt.Tooltip(field=field, type="nominal", title=_title(name))
+        else alt.Tooltip(field=field, type="nominal", title=title(name))
         for field, name, number in columns
     ]
 
@@ -116,9 +163,8 @@ def _bars(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLayer
         return _points(frame, x, y, colour)
     split = colour if colour and colour not in (row, value) and not is_number(frame, colour) else ""
     rows = merged(frame, value, [row, *([split] if split else [])])
-    order = class_order(_names(rows["p0"]))[:MOST_BARS]
+    order = class_order(_names(rows["p0"]))
     rows = rows.assign(p0=_names(rows["p0"]))
-    rows = rows[rows["p0"].isin(order)]
     if split:
         rows["p1"] = _names(rows["p1"])
     tips = [*_tips(("p0", row, False), *((("p1", split, False),) if split else ())), *_value_tips(frame, value)]
@@ -133,7 +179,7 @@ def _bars(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLayer
         coloured = base.encode(_colour(rows.rename(columns={"p1": split}), split, "p1"))
     else:
         coloured = base.encode(color=alt.value(MODEL_COLOURS[0]))
-    bars = coloured.mark_bar().encode(long(field="value", type="quantitative", title=_title(value)))
+    bars = coloured.mark_bar().encode(long(field="value", type="quantitative", title=title(value)))
     ends = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=3, color=NULL_COLOUR, strokeCap="round")
     ends = ends.encode(long(field="low", type="quantitative"), (alt.X2 if flat else alt.Y2)(field="high"))
     size = len(order) * max(18, 9 * n_lines + 4) + 110
@@ -154,29 +200,29 @@ def _lines(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLaye
     axis = alt.Axis(tickMinStep=1, format="d") if whole else alt.Undefined
     tips = [*_tips(("p0", x, number), *((("p1", split, False),) if split else ())), *_value_tips(frame, y)]
     base = alt.Chart(rows).encode(
-        alt.X(field="p0", type="quantitative" if number else "ordinal", title=_title(x), axis=axis,
+        alt.X(field="p0", type="quantitative" if number else "ordinal", title=title(x), axis=axis,
               scale=alt.Scale(zero=False) if number else alt.Undefined),
         tooltip=tips,
     )  # fmt: skip
     shown = _colour(rows.rename(columns={"p1": split}), split, "p1") if split else alt.value(MODEL_COLOURS[0])
     line = base.mark_line(point=alt.OverlayMarkDef(filled=True, size=45), strokeWidth=2)
-    line = line.encode(alt.Y(field="value", type="quantitative", title=_title(y)), color=shown)
+    line = line.encode(alt.Y(field="value", type="quantitative", title=title(y)), color=shown)
     return layered(layer=[line], height=320)
 
 
 def _points(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLayerSpec:
     used = list(dict.fromkeys(name for name in (x, y, colour) if name))
-    others = [name for name in frame.columns if name not in used][:9]
+    others = [name for name in frame.columns if name not in used][:MOST_TOLD]
     fields = {name: f"c{number}" for number, name in enumerate([*used, *others])}
     rows = frame[list(fields)].rename(columns=fields)
     for name, field in fields.items():
         rows[field] = rows[field].astype("float64" if is_number(frame, name) else "object")
 
     def axis(channel: type[alt.X] | type[alt.Y], name: str) -> alt.X | alt.Y:
-        field, title = fields[name], _title(name)
+        field, called = fields[name], title(name)
         if is_number(frame, name):
-            return channel(field=field, type="quantitative", title=title, scale=alt.Scale(zero=False))
-        return channel(field=field, type="nominal", title=title)
+            return channel(field=field, type="quantitative", title=called, scale=alt.Scale(zero=False))
+        return channel(field=field, type="nominal", title=called)
 
     shown = _colour(frame, colour, fields[colour]) if colour else alt.value(MODEL_COLOURS[0])
     points = alt.Chart(rows).mark_point(filled=True, size=45, opacity=0.75)
@@ -202,9 +248,9 @@ def _heatmap(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLa
         alt.Chart(rows)
         .mark_rect()
         .encode(
-            alt.X(field="p0", type="nominal", title=_title(x), sort=orders[0], axis=class_axis(orders[0])),
-            alt.Y(field="p1", type="nominal", title=_title(y), sort=orders[1], axis=axis),
-            alt.Color(field="value", type="quantitative", title=_title(value) if value else "rows"),
+            alt.X(field="p0", type="nominal", title=title(x), sort=orders[0], axis=class_axis(orders[0])),
+            alt.Y(field="p1", type="nominal", title=title(y), sort=orders[1], axis=axis),
+            alt.Color(field="value", type="quantitative", title=title(value) if value else "rows"),
             tooltip=tips,
         )
     )

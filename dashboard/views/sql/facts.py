@@ -10,7 +10,7 @@ from urllib.parse import quote_plus
 import pandas as pd
 
 from dashboard.shared.address import relative
-from dashboard.views.sql.charts import MOST_BARS, MOST_ROWS, interval_of, is_number
+from dashboard.views.sql.charts import drawn, interval_of, is_number
 from db.reads.named import NAMED, PAPER
 from db.reads.view_meanings import VIEW_MEANINGS, meaning
 
@@ -152,18 +152,14 @@ def duration(seconds: float) -> str:
 
 def remarks(frame: pd.DataFrame, kind: str, x: str, y: str, colour: str) -> list[str]:
     """Tell what a chart leaves out or sums up."""
-    lines = []
-    if len(frame) > MOST_ROWS:
-        lines.append(f"The chart shows the first {MOST_ROWS:,} rows.")
+    rows, lines = drawn(frame, kind, x, y, colour)
     if kind == "bar":
         row, value = (y, x) if is_number(frame, x) else (x, y)
-        if frame[row].nunique() > MOST_BARS:
-            lines.append(f"It shows the first {MOST_BARS} of {frame[row].nunique():,} bars.")
         places = [row, colour]
     else:
         places, value = ([x, y], colour) if kind == "heatmap" else ([x, colour], y)
     places = [name for name in places if name in frame.columns]
-    if kind != "point" and frame.head(MOST_ROWS).duplicated(places).any():
+    if kind != "point" and rows.duplicated(places).any():
         lines.append("Several rows fall on one place: their mean is drawn; the tooltip tells how many.")
     elif kind == "bar" and value in frame.columns and (ends := interval_of(frame, value)):
         lines.append(f"Grey: from {ends[0].replace('_', ' ')} to {ends[1].replace('_', ' ')}.")

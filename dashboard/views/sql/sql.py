@@ -79,7 +79,7 @@ def draw_answer(rows: pd.DataFrame) -> dict[str, str]:
         address.select(label, "colour", [NO_COLOUR, *names], colour, width=220)
     draw.chart(
         charts.answer_chart, rows, kind, x, y, "" if colour == NO_COLOUR else colour,
-        alt=f"The answer drawn as {kind}: {y} over {x}", name="answer_chart",
+        alt=f"The answer drawn as {kind}: {charts.title(y)} over {charts.title(x)}", name="answer_chart",
     )  # fmt: skip
     for line in facts.remarks(rows, kind, x, y, colour):
         st.caption(line)

@@ -1,0 +1,111 @@
+"""What the server does beyond Streamlit's own: it bounds what visitors upload, and tells browsers what a page may load.
+
+Which names the server answers to, and from which pages, is in ``.streamlit/config.toml``.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+from typing import cast
+
+import streamlit
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import runtime
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+
+MEGABYTE = 1_000_000
+MOST_OF_SESSION = 80 * MEGABYTE
+"""Bytes that one visitor's uploads hold: a sound, another that replaces it, and a recording."""
+MOST_OF_ALL = 400 * MEGABYTE
+BESIDE_A_FILE = 100_000
+"""Bytes that even an empty file counts for, so that many are no way around."""
+_UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
+
+
+def _policy() -> str:
+    """What a page may load and run: what comes from here, and no script that stands in the page but Streamlit's own."""
+    page = (Path(streamlit.__file__).parent / "static" / "index.html").read_bytes()
+    inline = re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
+    own = "".join(f" 'sha256-{b64encode(sha256(script).digest()).decode()}'" for script in inline)
+    parts = [
+        # Vega compiles its expressions; the player and downloads are blobs of the page's own making.
+        "default-src 'self'", f"script-src 'self' 'unsafe-eval' blob:{own}", "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:", "media-src 'self' data: blob:", "font-src 'self' data:",
+        "connect-src 'self' data: blob:", "worker-src 'self' blob:", "frame-src 'self' blob:", "object-src 'none'",
+        "base-uri 'self'", "form-action 'self'", "frame-ancestors 'self'",
+    ]  # fmt: skip
+    return "; ".join(parts)
+
+
+HEADERS = {"content-security-policy": _policy(), "x-content-type-options": "nosniff", "referrer-policy": "same-origin"}
+
+
+class SafeHeaders:
+    """Tells browsers to load nothing from elsewhere, and to show the page in no frame of another."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class BoundedUploads:
+    """Refuses an upload that would make a visitor's, or all visitors', hold more memory than they may.
+
+    Streamlit bounds a single file, and takes as many as there are ids to think of.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._arriving: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        upload = _UPLOAD.search(scope["path"]) if scope["type"] == "http" and scope["method"] == "PUT" else None
+        if upload is None:
+            await self.app(scope, receive, send)
+            return
+        length = Headers(scope=scope).get("content-length", "")
+        if not (length.isascii() and length.isdecimal() and len(length) < 16):
+            await PlainTextResponse("Content-Length is needed", 411)(scope, receive, send)
+            return
+        session, size = upload[1], int(length) + BESIDE_A_FILE
+        of_session, of_all = self._held(session)
+        if of_session + size > MOST_OF_SESSION or of_all + size > MOST_OF_ALL:
+            await _without_body(receive)
+            reason = "The uploads kept here are as many as may be; leave the page, or try again in some minutes"
+            await PlainTextResponse(reason, 413)(scope, receive, send)
+            return
+        self._arriving[session] += size
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._arriving[session] -= size
+            if not self._arriving[session]:
+                del self._arriving[session]
+
+    def _held(self, session: str) -> tuple[int, int]:
+        """Bytes of one visitor's and of all uploads, those on their way included."""
+        held = Counter(self._arriving)
+        kept = cast(MemoryUploadedFileManager, runtime.get_instance().uploaded_file_mgr).file_storage
+        for owner, files in list(kept.items()):
+            held[owner] += sum(len(file.data) + BESIDE_A_FILE for file in list(files.values()))
+        return held[session], held.total()
+
+
+async def _without_body(receive: Receive) -> None:
+    """Let a request arrive and forget it: a browser that is cut off while it sends does not hear why."""
+    message = await receive()
+    while message["type"] == "http.request" and message.get("more_body"):
+        message = await receive()

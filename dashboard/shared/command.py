@@ -1,0 +1,16 @@
+"""Commands that pages tell to run, to be pasted as they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from core.untrusted_text import as_command
+
+ALL = {"--tasks": "all"}
+
+
+def show(options: Mapping[str, str | None]) -> None:
+    """Show the command that measures with these options."""
+    st.code(as_command("python run_analysis.py", options), language="bash", wrap_lines=True)

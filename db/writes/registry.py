@@ -116,7 +116,8 @@ def _not_the_same(record: DatasetRecord, root: str, held: str) -> str:
     if root != record.root:
         return (
             f"the store knows another dataset as {record.name}: {root} ({held}), now {record.root}; "
-            f"name this one, --data-dir NAME={quoted(record.root)}, or give another --db, or delete the other by --replace"
+            f"name this one, --data-dir NAME={quoted(record.root)}, or give another --db, or delete the other by "
+            "--replace"
         )
     return (
         f"{record.name} in {root} has other clips, labels or splits than the store's ({held}, now "

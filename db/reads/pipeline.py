@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import aliased
 
@@ -11,10 +13,14 @@ from db.schema.study import ClipLabel, Dataset, Model, Neuron, Task, TaskClass
 
 
 def dataset_folders(engine: Engine) -> dict[str, str]:
-    """Where each dataset of the store lay when it was last studied, and its name."""
+    """Where each dataset of the store lay when it was last studied, and its name; where it lies if both were moved."""
     with engine.connect() as connection:
-        rows = connection.execute(select(Dataset.root, Dataset.name)).all()
-    return {row.root: row.name for row in rows}
+        rows = connection.execute(select(Dataset.root, Dataset.name, Dataset.root_from_store)).all()
+    store = os.path.dirname(os.path.realpath(str(engine.url.database)))
+    moved = {
+        os.path.realpath(os.path.join(store, row.root_from_store)): row.name for row in rows if row.root_from_store
+    }
+    return {**moved, **{row.root: row.name for row in rows}}
 
 
 def scored_tasks(engine: Engine) -> set[tuple[str, str]]:

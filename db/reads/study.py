@@ -350,3 +350,8 @@ def problems(engine: Engine) -> pd.DataFrame:
         ORDER BY dataset.name, problem.id
         """,
     )
+
+
+def dataset_places(engine: Engine) -> pd.DataFrame:
+    """Return ``root``, ``name`` and ``root_from_store`` of each dataset; the last is None where it lies elsewhere."""
+    return frame(engine, "SELECT root, name, root_from_store FROM dataset ORDER BY id")

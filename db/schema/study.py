@@ -93,7 +93,11 @@ class Neuron(Base):
 
 
 class Dataset(Base):
-    """A dataset: clips below one folder."""
+    """A dataset: clips below one folder.
+
+    ``root_from_store`` is that folder as seen from the store's where it lies below or beside the store (in its folder,
+    or in a folder beside that), so that both can be moved together.
+    """
 
     __tablename__ = "dataset"
 
@@ -105,6 +109,7 @@ class Dataset(Base):
     description: Mapped[str]
     source: Mapped[str]
     licence: Mapped[str]
+    root_from_store: Mapped[str | None]
 
 
 class Attribute(Base):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
@@ -64,7 +65,8 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
 def write_dataset(connection: Connection, record: DatasetRecord, replace: bool = False) -> str:
     """Insert, update or replace a dataset; return what was deleted, in words."""
     one_at_a_time(connection)
-    described, replaced = _described(Dataset, record), ""
+    beside = {"root_from_store": _from_store(connection, record.root)}
+    described, replaced = {**_described(Dataset, record), **beside}, ""
     columns = select(Dataset.id, Dataset.content_key, Dataset.root).where(Dataset.name == record.name)
     stored = connection.execute(columns).first()
     if stored is not None and stored.content_key != record.content_key:
@@ -150,6 +152,15 @@ def _insert_clips(connection: Connection, dataset: int, record: DatasetRecord) -
             for value in _values(clip.labels.get(name, ""))
         ),
     )
+
+
+def _from_store(connection: Connection, root: str) -> str | None:
+    """A folder as seen from the store's, where it lies below or beside it."""
+    url = connection.engine.url
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    seen = os.path.relpath(os.path.realpath(root), os.path.dirname(os.path.realpath(str(url.database))))
+    return None if seen.startswith(os.path.join(os.pardir, os.pardir)) else seen
 
 
 def _fill_contents(connection: Connection, dataset: int, record: DatasetRecord) -> None:

@@ -255,7 +255,7 @@ def test_the_overlay_lies_where_its_cell_is(tab: Page) -> None:
 
 def test_what_cannot_be_played_says_why(tab: Page) -> None:
     gone = part(tab, "many", ".option >> nth=2")
-    expect(gone).to_contain_text("gone.wav is no longer in")
+    expect(gone).to_contain_text("gone.wav is not where it was studied")
     expect(gone).to_have_attribute("aria-disabled", "true")
     gone.click(force=True)
     expect(part(tab, "many", ".heading .title")).to_have_text("clip 0")

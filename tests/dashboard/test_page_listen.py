@@ -345,7 +345,7 @@ def test_clips_that_are_not_here(listening: Path) -> None:
     app = show(source="store", clip="3")
     gone.with_suffix(".away").rename(gone)
     assert not app.exception
-    assert "no longer in" in app.warning[0].value
+    assert "not where it was studied" in app.warning[0].value
 
 
 def test_surprise_chooses_a_clip(listening: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,11 @@ def test_what_macos_leaves_beside_a_file_changes_nothing(root: Path) -> None:
 def test_what_cannot_be_had_says_so(root: Path) -> None:
     (root / "text.wav").write_text("not sound")
     (root / "folder").mkdir()
-    for path, reason in [("gone.wav", "no longer"), ("folder", "no longer"), ("text.wav", "cannot be read")]:
+    for path, reason in [
+        ("gone.wav", "not where it was"),
+        ("folder", "not where it was"),
+        ("text.wav", "cannot be read"),
+    ]:
         track = stored_track(row(root, path), "broken")
         assert track.stored is None
         assert reason in track.problem
@@ -181,7 +185,8 @@ def test_a_sound_that_fails_later_is_a_reason(root: Path) -> None:
     track = stored_track(row(root, "0.wav"), "")
     (root / "0.wav").unlink()
     made = player.render_some([track, Track("", wav=b"no sound"), Track("")], (0, 1, 2))
-    gone = f"It is no longer in {root}."
+    command = "streamlit run dashboard/app.py -- --audio-root root=FOLDER"
+    gone = f"It is not where it was studied; say where its sound lies now ({command})."
     assert [made[place] for place in range(3)] == [gone, "It cannot be read as sound.", "There is no sound."]
     assert player.describe(track, "a", made[0], "b")["problem"] == gone
 

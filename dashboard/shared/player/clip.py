@@ -20,6 +20,9 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.untrusted_text import as_command
+from dashboard.shared.player import places
+
 MAX_SECONDS = 60
 N_MELS = 80
 PICTURE_WIDTH, PICTURE_HEIGHT = 960, 160
@@ -92,19 +95,22 @@ class Stored:
             If there is none, or none that may be looked at.
         """
         pure = PurePosixPath(self.path)
-        folder = os.path.realpath(self.root)
-        file = os.path.join(folder, self.path)
-        is_inside = not pure.is_absolute() and ".." not in pure.parts
-        try:
-            real = os.path.realpath(file)  # unlike Path.resolve, at peace with a link to itself
-            is_file = os.path.isfile(file)
-        except ValueError as error:  # a NUL, which no path has
-            raise NotPlayed("cannot be read as sound") from error
-        if not is_inside or not (self.sha256 or Path(real).is_relative_to(folder)):
-            raise NotPlayed("lies outside its dataset's folder and is not played")
-        if not is_file:
-            raise NotPlayed(f"is no longer in {self.root}")
-        return Path(file)
+        if pure.is_absolute() or ".." in pure.parts:
+            raise NotPlayed(_OUTSIDE)
+        if "\0" in self.path:
+            raise NotPlayed("cannot be read as sound")
+        is_out = False
+        for folder in places.folders(self.root):
+            file = os.path.join(folder, self.path)
+            if not os.path.isfile(file):
+                continue
+            if self.sha256 or Path(os.path.realpath(file)).is_relative_to(os.path.realpath(folder)):
+                return Path(file)
+            is_out = True
+        for path in places.called(pure.name) if self.sha256 else ():
+            if _sha256(path) == self.sha256:
+                return Path(path)
+        raise NotPlayed(_OUTSIDE if is_out else _gone(self.root))
 
     def check(self, content: io.BufferedReader) -> None:
         """Compare what a file holds with what was studied; it is at its beginning before and after.
@@ -117,6 +123,23 @@ class Stored:
         if self.sha256 and hashlib.file_digest(content, "sha256").hexdigest() != self.sha256:
             raise NotPlayed("has changed since it was studied, so it is not played")
         content.seek(0)
+
+
+_OUTSIDE = "lies outside its dataset's folder and is not played"
+
+
+def _gone(root: str) -> str:
+    """What is missing, and how to say where it went; the folder itself is the server's own."""
+    command = as_command("streamlit run dashboard/app.py --", {"--audio-root": f"{places.name_of(root)}=FOLDER"})
+    return f"is not where it was studied; say where its sound lies now ({command})"
+
+
+def _sha256(path: str) -> str:
+    try:
+        with open(path, "rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def mel(hertz: float | NDArray[np.float64]) -> NDArray[np.float64]:

@@ -185,8 +185,9 @@ def test_a_sound_that_fails_later_is_a_reason(root: Path) -> None:
     track = stored_track(row(root, "0.wav"), "")
     (root / "0.wav").unlink()
     made = player.render_some([track, Track("", wav=b"no sound"), Track("")], (0, 1, 2))
-    command = "streamlit run dashboard/app.py -- --audio-root root=FOLDER"
-    gone = f"It is not where it was studied; say where its sound lies now ({command})."
+    gone = (
+        "It is not where it was studied; start the page with --audio-root root=FOLDER to say where its sound lies now."
+    )
     assert [made[place] for place in range(3)] == [gone, "It cannot be read as sound.", "There is no sound."]
     assert player.describe(track, "a", made[0], "b")["problem"] == gone
 

@@ -8,7 +8,6 @@ The dashboard belongs on that role: its page *SQL* asks by no other. ``me`` owns
 from __future__ import annotations
 
 import secrets
-import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from contextlib import suppress
 from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from core.untrusted_text import as_command
 from db.connection.open import StoreError, open_store, shown, store_name, translate_errors
 from db.schema.metadata import METADATA
 from db.schema.views.study import VIEWS
@@ -56,7 +56,8 @@ def make_reader(location: str, name: str = NAME) -> str:
     if password:
         place = f"{url.host or '*'}:{url.port or 5432}:{url.database}:{name}"
         told += f"Its password, as a line for ~/.pgpass:\n{place}:{password}\n"
-    return told + f"The dashboard by that role:\nstreamlit run dashboard/app.py -- --db {shlex.quote(shown(url))}"
+    command = as_command("streamlit run dashboard/app.py --", {"--db": shown(url)})
+    return f"{told}The dashboard by that role:\n{command}"
 
 
 def _make_role(connection: Connection, name: str) -> str:

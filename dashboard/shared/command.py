@@ -6,9 +6,14 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from core.untrusted_text import as_command
+from core.untrusted_text import as_command, quoted
 
 ALL = {"--tasks": "all"}
+
+
+def audio_root(dataset: str) -> str:
+    """What says, when the page is started, where a dataset's sound lies now."""
+    return f"--audio-root {quoted(f'{dataset}=FOLDER')}"
 
 
 def show(options: Mapping[str, str | None]) -> None:

@@ -20,7 +20,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.untrusted_text import quoted
+from dashboard.shared import command
 from dashboard.shared.player import places
 
 MAX_SECONDS = 60
@@ -130,8 +130,8 @@ _OUTSIDE = "lies outside its dataset's folder and is not played"
 
 def _gone(root: str) -> str:
     """What is missing, and how to say where it went; the folder itself is the server's own."""
-    where = quoted(f"{places.name_of(root)}=FOLDER")
-    return f"is not where it was studied; start the page with --audio-root {where} to say where its sound lies now"
+    option = command.audio_root(places.name_of(root))
+    return f"is not where it was studied; start the page with {option} to say where its sound lies now"
 
 
 def _sha256(path: str) -> str:

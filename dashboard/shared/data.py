@@ -27,7 +27,8 @@ from db.connection.sqlite import log_of
 from db.reads import study
 
 DEFAULT_STORE = "atlas.db"
-_FACTS = 5  # of each file, in `Store.files`
+_FACTS, _SIZE = 5, 2  # of each file, in `Store.files`
+_NO_FACTS = (0,) * _FACTS
 
 
 @dataclass(frozen=True)
@@ -95,16 +96,20 @@ def _file_of(location: str) -> Path | None:
 
 def _files(location: str) -> tuple[int, ...]:
     path = _file_of(location)
-    facts: list[int] = []
-    for part in (path, log_of(path)) if path else ():
-        try:
-            of_it = os.stat(part)
-        except OSError:
-            facts += [0] * _FACTS
-        else:
-            # Its time of change is the system's own: whoever replaces a file cannot bring another along.
-            facts += [of_it.st_dev, of_it.st_ino, of_it.st_size, of_it.st_mtime_ns, of_it.st_ctime_ns]
-    return tuple(facts)
+    if path is None:
+        return ()
+    # Readers of a store that a run left unfinished bring an empty log and take it away again: that is no change.
+    log = _facts(log_of(path))
+    return (*_facts(path), *(log if log[_SIZE] else _NO_FACTS))
+
+
+def _facts(path: Path) -> tuple[int, ...]:
+    try:
+        of_it = os.stat(path)
+    except OSError:
+        return _NO_FACTS
+    # Its time of change is the system's own: whoever replaces a file cannot bring another along.
+    return of_it.st_dev, of_it.st_ino, of_it.st_size, of_it.st_mtime_ns, of_it.st_ctime_ns
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -436,3 +436,15 @@ def test_the_dashboard_loads_neither_torch_nor_what_listens_before_there_is_a_so
         check=True,
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_reading_a_store_that_a_run_left_unfinished_is_no_change(one_model_store: Path, tmp_path: Path) -> None:
+    """Its readers bring an empty log and take it away; what pages keep is not to be thrown away for that."""
+    path = tmp_path / "atlas.db"
+    shutil.copy(one_model_store, path)
+    with closing(sqlite3.connect(path)) as left:
+        left.execute("PRAGMA journal_mode=WAL")
+    before = data.locate(["--db", str(path)]).stamp
+    for _ in range(3):
+        data.read(data.locate(["--db", str(path)]), study.is_empty)
+        assert data.locate(["--db", str(path)]).stamp == before

@@ -10,46 +10,35 @@ neurons out and measures what a linear head loses, and keeps it all in an SQLite
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":  # Ctrl-C while the libraries load ends the process without a traceback
     _on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from core.datasets import report
-from core.datasets.scan import Scan
-from core.datasets.task import Task
+# What answers a wrong option or --help; functions load what else they need, torch among it, when they are called.
 from core.distributed.ranks import Ranks
 from core.distributed.team import lead_or_follow
-from core.encoders.base import model_record
 from core.errors import InputError
 from core.progress.console import output
 from core.progress.progress import Progress
-from core.progress.time_left import Part
-from core.recording.activations import Activations
-from core.run import disk_space, inputs, listing, load, options, outcome
+from core.run import options, outcome
 from core.run.config import AnalysisConfig
-from core.run.side_by_side import models_at_once, side_by_side
-from core.run.stages.ablate import Ablate
-from core.run.stages.attribute import Attribute
-from core.run.stages.base import carry_out
-from core.run.stages.compare import Compare
-from core.run.stages.erase import Erase
-from core.run.stages.extract import TopClips, record_activations
-from core.run.stages.score import Head, Score
-from core.run.stages.share import Share
-from core.run.stages.task import TaskStudy
-from core.run.stages.trace import Trace
-from core.run.study import Study
 from core.run.versions import versions
-from db.connection.open import StoreError, open_store, opened_to_write, store_files_dir
-from db.reads.pipeline import dataset_folders, scored_tasks, specific_sets
-from db.reads.study import ablation_effects
-from db.writes.store import Store
+from db.connection.errors import StoreError
+
+if TYPE_CHECKING:
+    from core.datasets.scan import Scan
+    from core.datasets.task import Task
+    from core.recording.activations import Activations
+    from core.run.study import Study
+    from db.writes.store import Store
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,6 +51,8 @@ def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
     with Progress(output(), output(stderr=True)) as progress:
         try:
             config, show_list, report_path, log_path, manifest_path = options.parse(argv)
+            from core.run import inputs, listing
+
             if show_list:
                 listing.show_list(config, progress.console, known_folders(config.db))
                 return 0
@@ -86,6 +77,16 @@ def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
 
 def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
     """The study, step by step."""
+    from core.datasets import report
+    from core.encoders.base import model_record
+    from core.progress.time_left import Part
+    from core.run import disk_space, inputs, load, stages  # noqa: F401 (all that threads use: loaded before the first)
+    from core.run.side_by_side import models_at_once, side_by_side
+    from core.run.study import Study
+    from db.connection.open import opened_to_write, store_files_dir
+    from db.reads.pipeline import scored_tasks
+    from db.writes.store import Store
+
     started = time.monotonic()
     progress.begin(config.as_dict(), versions())
     encoders = load.load(ranks, config)
@@ -123,6 +124,11 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
 
 def known_folders(location: str) -> dict[str, str]:
     """Folders of the datasets that a store knows, with their names there; none of a store that cannot be read yet."""
+    if "://" not in location and not os.path.exists(os.path.expanduser(location)):
+        return {}
+    from db.connection.open import open_store
+    from db.reads.pipeline import dataset_folders
+
     try:
         engine = open_store(location, read_only=True)
     except (StoreError, OSError):
@@ -135,6 +141,11 @@ def known_folders(location: str) -> dict[str, str]:
 
 def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[str]]]) -> None:
     """One model over all datasets; a dataset or task that fails does not stop the others."""
+    from core.datasets.task import Task
+    from core.run import stages
+    from db.reads.pipeline import specific_sets
+    from db.reads.study import ablation_effects
+
     encoder, progress = study.encoder, study.progress
     progress.print(f"\n{encoder.name}: {encoder.n_neurons:,} neurons in {encoder.n_layers} layers", "bold")
     progress.print(f"  {encoder.description}; licence: {encoder.licence or 'not known'}", "dim")
@@ -142,14 +153,14 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
         with progress.at(model=encoder.name):
             for scan, attributes in data:
                 with outcome.keep_going(study, scan.dataset.name, dataset=scan.dataset.name):
-                    matrices = record_activations(study, scan)
-                    carry_out(TopClips(study, scan, matrices), Trace(study, scan, matrices))
+                    matrices = stages.record_activations(study, scan)
+                    stages.carry_out(stages.TopClips(study, scan, matrices), stages.Trace(study, scan, matrices))
                     for task in (Task(scan, attribute) for attribute in attributes):
                         with outcome.keep_going(study, task.name, task=task.name):
                             study_task(study, task, matrices)
             with outcome.keep_going(study, "shared neurons"):
-                carry_out(Share(study, specific_sets(store.engine, encoder.name)))
-                carry_out(Compare(study, ablation_effects(store.engine, encoder.name)))
+                stages.carry_out(stages.Share(study, specific_sets(store.engine, encoder.name)))
+                stages.carry_out(stages.Compare(study, ablation_effects(store.engine, encoder.name)))
     except BaseException as error:
         with suppress(StoreError):  # a full disk takes no last word either
             study.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
@@ -159,17 +170,19 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
 
 def study_task(study: Study, task: Task, matrices: Activations) -> None:
     """Score one task beside its nulls, tell how well a linear head does, and what it loses without which neurons."""
-    config, of = study.config, TaskStudy(study, task, matrices)
-    score = Score(of)
-    ablations = [Ablate(of, choice, way) for choice in config.choices() for way in config.operations()]
-    others = [Head(of), Attribute(of), *ablations, Erase(of)]
+    from core.run import stages
+
+    config, of = study.config, stages.TaskStudy(study, task, matrices)
+    score = stages.Score(of)
+    ablations = [stages.Ablate(of, choice, way) for choice in config.choices() for way in config.operations()]
+    others = [stages.Head(of), stages.Attribute(of), *ablations, stages.Erase(of)]
     todo = [stage for stage in (score, *others) if stage.wanted and not study.store.is_done(stage.key)]
     if not todo:
         return
-    carry_out(score)
+    stages.carry_out(score)
     if not study.store.is_done(score.key):
         raise InputError(f"{task.name} is not scored with these settings yet; add score to --stages")
-    carry_out(*others)
+    stages.carry_out(*others)
 
 
 def summarise(store: Store, config: AnalysisConfig, progress: Progress, files: Path) -> None:

@@ -9,17 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Mask = NDArray[np.bool_]
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
-Shares = TypeVar("Shares", float, pd.Series)
+Shares = TypeVar("Shares", float, "pd.Series")
+
+
+def _no_rows() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame()
 
 
 @dataclass(frozen=True)
@@ -228,7 +236,7 @@ class TaskScores:
     shuffled: str = "clips"
     entropy_p_value: FloatArray | None = None
     entropy_q_value: FloatArray | None = None
-    curve: pd.DataFrame = field(default_factory=pd.DataFrame)
+    curve: pd.DataFrame = field(default_factory=_no_rows)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
@@ -370,10 +378,10 @@ class Ablation:
     effects: pd.DataFrame
     control_deltas: FloatArray
     operation: str = "scale"
-    flips: pd.DataFrame = field(default_factory=pd.DataFrame)
-    outcomes: pd.DataFrame = field(default_factory=pd.DataFrame)
-    of_controls: pd.DataFrame = field(default_factory=pd.DataFrame)
-    clips: pd.DataFrame = field(default_factory=pd.DataFrame)
+    flips: pd.DataFrame = field(default_factory=_no_rows)
+    outcomes: pd.DataFrame = field(default_factory=_no_rows)
+    of_controls: pd.DataFrame = field(default_factory=_no_rows)
+    clips: pd.DataFrame = field(default_factory=_no_rows)
 
 
 @dataclass(frozen=True)

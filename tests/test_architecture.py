@@ -8,7 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+
+from db.connection.open import open_store
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("core", "db", "dashboard")
@@ -80,6 +84,47 @@ def test_store_and_page_load_no_torch(package: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == ""
+
+
+LIBRARIES = {
+    "torch", "torchaudio", "scipy", "sklearn", "pandas", "transformers", "pyarrow", "sqlalchemy", "alembic", "psycopg",
+    "streamlit", "altair", "vl_convert",
+}  # fmt: skip
+"""What takes a second or a good part of it to load."""
+LOADS = """
+import runpy, sys
+sys.argv[0] = "run_analysis.py"
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as end:
+    print(end.code, *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def loaded(*arguments: object) -> tuple[int, set[str]]:
+    """Exit code of the command, and which of the libraries it has loaded."""
+    command = [sys.executable, "-c", LOADS, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    code, *modules = done.stdout.splitlines()[-1].split()
+    return int(code), set(modules) & LIBRARIES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["--help"], 0), (["--no-such-option"], 2), (["--shuffles", "x"], 2), (["--ablate", "mad:2"], 2)],
+)
+def test_help_and_wrong_options_load_no_library(arguments: list[str], code: int) -> None:
+    assert loaded(*arguments) == (code, set())
+
+
+def test_a_list_of_a_small_folder_loads_what_reads_the_store_and_no_more(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        soundfile.write(tmp_path / "pets" / name / "a.wav", np.linspace(-0.5, 0.5, 999), 44_100)
+    folder = ("--data-dir", tmp_path / "pets")
+    assert loaded("--list", *folder, "--db", tmp_path / "none.db") == (0, set())
+    open_store(tmp_path / "there.db").dispose()
+    assert loaded("--list", *folder, "--db", tmp_path / "there.db") == (0, {"sqlalchemy", "psycopg"})
 
 
 def runs_code(call: ast.Call) -> bool:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays.neurons import layer_starts
-from core.encoders.hooks import Change
 from core.results import FloatArray, IntArray, Mask
+
+if TYPE_CHECKING:
+    from core.encoders.hooks import Change
 
 WORDS = {"mean": "set to the mean", "keep": "alone in their layers"}
 
@@ -65,6 +68,8 @@ class Operation:
         means : ndarray, shape (n_neurons,), or None
             Mean activations; not needed to scale.
         """
+        from core.encoders.hooks import Change
+
         if self.gain is not None:
             return Change(neurons, self.gain)
         assert means is not None, "only scaling needs no means"

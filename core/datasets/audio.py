@@ -1,8 +1,9 @@
 """Audio file -> mono float32 waveform at the model's rate. Every bad file is found here.
 
 soundfile decodes; torchaudio resamples (windowed sinc, Hann), or where the rates have hardly a common factor SciPy
-(polyphase, Kaiser). Channels are averaged, nothing else is done to the samples: no level change, no trimming. A file is
-read, mixed and resampled a block at a time: beside the result, whose length is bounded, some megabytes are held.
+(polyphase, Kaiser). Both are loaded with the first file that needs them. Channels are averaged, nothing else is done to
+the samples: no level change, no trimming. A file is read, mixed and resampled a block at a time: beside the result,
+whose length is bounded, some megabytes are held.
 """
 
 from __future__ import annotations
@@ -16,13 +17,11 @@ from contextlib import contextmanager
 from math import gcd
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import numpy as np
 import soundfile
-import torch
-import torchaudio
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from core.datasets.files import LFS_POINTER
 from core.datasets.readers import given_up
@@ -79,27 +78,52 @@ def load(path: Path, sample_rate: int) -> NDArray[np.float32]:
     BadAudio
         If the file is missing, empty, unreadable, has no samples, tells of too many, or holds NaN or infinity.
     """
+    with _mixed(path) as sound:
+        most = length_at(sound.n_frames, sound.rate, sample_rate)
+        made = _joined(resampled(sound.blocks(), sound.rate, sample_rate), most)
+    if not len(made):
+        raise BadAudio(f"holds no samples after resampling from {sound.rate} Hz")
+    return made
+
+
+def check(path: Path, sample_rate: int) -> None:
+    """Refuse what `load` would refuse; every sample is read, none resampled: the rates tell whether they can be.
+
+    Raises
+    ------
+    BadAudio
+        As `load`.
+    """
+    with _mixed(path) as sound:
+        length_at(sound.n_frames, sound.rate, sample_rate)
+        for _ in sound.blocks():
+            pass
+        if sound.n_samples:
+            check_rates(sound.rate, sample_rate)
+
+
+@contextmanager
+def _mixed(path: Path) -> Iterator[_Mixed]:
+    """A file's sound, to be read inside; what is wrong with it is told then."""
     _check_is_file(path)
     with _reasons(path), _without_fork(path) as name, soundfile.SoundFile(name) as file:
-        rate, mixed = file.samplerate, _Mixed(file)
-        _check_header(path, file.frames, file.channels, rate)
-        made = _joined(resampled(mixed.blocks(), rate, sample_rate), length_at(file.frames, rate, sample_rate))
-    if mixed.n_samples == 0:
+        sound = _Mixed(file)
+        _check_header(path, sound.n_frames, sound.n_channels, sound.rate)
+        yield sound
+    if sound.n_samples == 0:
         raise BadAudio(_no_samples(path))
     missing = _missing_bytes(path)
     if missing > 0:
         raise BadAudio(f"is cut off: {missing:,} bytes of the sound its header tells of are missing")
-    mixed.check()
-    if not len(made):
-        raise BadAudio(f"holds no samples after resampling from {rate} Hz")
-    return made
+    sound.check()
 
 
 class _Mixed:
     """The mean of a file's channels, block by block, and what is told of it when all are read."""
 
     def __init__(self, file: soundfile.SoundFile) -> None:
-        self.n_samples, self.n_channels = 0, file.channels
+        self.n_frames, self.n_channels, self.rate = file.frames, file.channels, file.samplerate
+        self.n_samples = 0
         self._file, self._loudest, self._loudest_channel, self._is_finite = file, 0.0, 0.0, True
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
@@ -196,16 +220,35 @@ def resample(mono: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[
     """
     if rate == sample_rate:
         return mono
-    factor = gcd(rate, sample_rate)
     made: NDArray[np.float32]
+    if check_rates(rate, sample_rate) == "sinc":
+        import torch
+        import torchaudio
+
+        made = torchaudio.functional.resample(torch.from_numpy(mono), rate, sample_rate).numpy()
+    else:
+        from scipy.signal import resample_poly
+
+        factor = gcd(rate, sample_rate)
+        made = resample_poly(mono, sample_rate // factor, rate // factor).astype(np.float32)
+    return made
+
+
+def check_rates(rate: int, sample_rate: int) -> Literal["sinc", "polyphase"]:
+    """How samples at ``rate`` are brought to ``sample_rate``.
+
+    Raises
+    ------
+    BadAudio
+        If they cannot be: the rate is odd and beyond 200 kHz.
+    """
+    factor = gcd(rate, sample_rate)
     # What can be brought to the 16 kHz of the scan can be brought to any multiple of them.
     if rate * min(sample_rate, 16_000) <= _LARGEST_KERNEL * factor**2:
-        made = torchaudio.functional.resample(torch.from_numpy(mono), rate, sample_rate).numpy()
-    elif rate <= _LARGEST_FACTOR * factor:
-        made = resample_poly(mono, sample_rate // factor, rate // factor).astype(np.float32)
-    else:
-        raise BadAudio(f"has {rate} Hz, which cannot be resampled to {sample_rate} Hz; convert it first")
-    return made
+        return "sinc"
+    if rate <= _LARGEST_FACTOR * factor:
+        return "polyphase"
+    raise BadAudio(f"has {rate} Hz, which cannot be resampled to {sample_rate} Hz; convert it first")
 
 
 def seconds(path: Path) -> float:

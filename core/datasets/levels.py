@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import rfft
 
 SAMPLE_RATE, FRAME = 16_000, 400
 SILENCE_DBFS = -60.0
@@ -60,6 +59,8 @@ def spectrum(waveform: NDArray[np.float32]) -> dict[str, float]:
     dict of str to float
         ``band_00`` to ``band_15``; at least -120 dB, which a silent clip has everywhere.
     """
+    from scipy.fft import rfft
+
     power = np.zeros(_WINDOW // 2 + 1)
     n_frames = (len(waveform) + _WINDOW - _HOP) // _HOP + 1
     for start in range(0, n_frames, 1024):

@@ -13,8 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from core.datasets import tables
 from core.datasets.base import Dataset
 from core.datasets.files import read_lines
@@ -38,6 +36,8 @@ def read(folder: Path, seed: int = 0, name: str = "") -> Dataset:
     InputError
         If a table cannot be read, or no row can be used.
     """
+    import pandas as pd
+
     parts, notes = [], list[str]()
     found = _tables(folder)
     for path in found:
@@ -78,6 +78,8 @@ def _names_files(path: Path) -> bool:
 
 def _read_json(path: Path) -> tables.Table:
     """A line a clip, each a JSON object."""
+    import pandas as pd
+
     rows, left_out = [], dict[str, None]()
     for number, line in enumerate(read_lines(path), start=1):
         try:

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from core.datasets import tables
 from core.datasets.base import Dataset
 from core.datasets.files import cache_folder
@@ -26,6 +24,7 @@ from core.results import Problem
 from core.untrusted_text import as_file_name
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 _NAMES_FILES = ("file", "path", "file_name", "filename")
@@ -211,6 +210,8 @@ def dataset(shards: Sequence[Shard], key: str, seed: int, name: str) -> Dataset:
     InputError
         If there is no attribute, no sound inside, or no row that can be used.
     """
+    import pandas as pd
+
     columns = sound_columns(shards[0].schema, shards[0].features)
     column, root = columns[0], cache_folder() / "unpacked" / f"{as_file_name(name)}-{key[:16]}"
     labels = _Labels.of(shards[0], column)
@@ -298,6 +299,8 @@ class _Labels:
 
     def read(self, shard: Shard) -> pd.DataFrame:
         """A shard's labels as text."""
+        import pandas as pd
+
         missing = [name for name in self.columns if name not in shard.schema.names]
         if missing:
             raise InputError(f"{shard.name} has no column '{missing[0]}', which others of its dataset have")

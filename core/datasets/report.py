@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from core.datasets import audio
 from core.datasets.base import Dataset
@@ -88,7 +87,7 @@ def judged(dataset: Dataset) -> list[str]:
     for path in some:
         try:
             if audio.seconds(dataset.root / path) <= LONGEST_JUDGED:
-                audio.load(dataset.root / path, SAMPLE_RATE)
+                audio.check(dataset.root / path, SAMPLE_RATE)
         except (audio.BadAudio, OSError) as error:
             reasons[path] = str(error)
     if not reasons:
@@ -112,6 +111,8 @@ def write_problems(problems: Sequence[Problem], path: Path) -> None:
     if not problems:
         path.unlink(missing_ok=True)
         return
+    import pandas as pd
+
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = pd.DataFrame([(p.path, p.reason) for p in problems], columns=["path", "reason"])
     write_whole(path, as_csv(rows).encode(errors="backslashreplace"))
@@ -130,6 +131,8 @@ def listed_problems(dataset: Dataset) -> list[str]:
 
 def duplicates(scan: Scan) -> list[str]:
     """Files of the same content, in words; across splits they make a test easier than it should be."""
+    import pandas as pd
+
     frame = pd.DataFrame({"path": scan.files["path"], "sha256": scan.files["sha256"]})
     frame["split"] = [clip.split for clip in scan.dataset.clips]
     again = frame[frame.duplicated("sha256", keep=False)].sort_values(["sha256", "path"])

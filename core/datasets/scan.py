@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, repeat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from core.datasets import audio
@@ -29,6 +29,9 @@ from core.datasets.readers import SECONDS, Readers, seconds_for, too_long
 from core.errors import InputError
 from core.files import is_file_as_written, naming, replace_file
 from core.results import ClipRecord, DatasetRecord, Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FEATURES = [*LEVEL_FEATURES, *BAND_FEATURES]
 _COLUMNS = ["path", "size", "mtime_ns", "sha256", *_FEATURES, "reason"]
@@ -218,6 +221,8 @@ def _stamps(root: Path, paths: Sequence[str]) -> NDArray[np.int64]:
 
 def _are_known(known: pd.DataFrame, paths: Sequence[str], stamps: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which files are as they were when they were looked at."""
+    import pandas as pd
+
     place = known.index.get_indexer(pd.Index(paths, dtype=object))
     was = known[["size", "mtime_ns"]].to_numpy()[place] if len(known) else np.zeros_like(stamps)
     unchanged: NDArray[np.bool_] = (place >= 0) & (was == stamps).all(axis=1)
@@ -270,6 +275,8 @@ def _split_good_and_bad(dataset: Dataset, by_path: pd.DataFrame) -> Scan:
 
 def _with_rows(known: pd.DataFrame, rows: Mapping[str, Row]) -> pd.DataFrame:
     """What is known, with files that were looked at now."""
+    import pandas as pd
+
     new = pd.DataFrame(list(rows.values()), columns=_COLUMNS).set_index("path")
     kept = known.drop(index=known.index.intersection(new.index))
     return pd.concat([kept, new]) if len(kept) else new
@@ -277,6 +284,8 @@ def _with_rows(known: pd.DataFrame, rows: Mapping[str, Row]) -> pd.DataFrame:
 
 def _read_cache(path: Path) -> pd.DataFrame:
     """A row for each file by its path; none where the file is missing or damaged."""
+    import pandas as pd
+
     try:
         if not is_file_as_written(path):
             _log.warning("%s is not as it was written; all files are looked at again", path)

@@ -15,8 +15,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from core.datasets.audiofolder import not_taken
 from core.datasets.base import SPLITS, Clip, Dataset
@@ -24,6 +23,9 @@ from core.datasets.files import SOUND, refuse_nul, walk
 from core.datasets.splits import split_named
 from core.errors import InputError
 from core.results import Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_COLUMNS = 1_000
 LONGEST_CELL = 10_000
@@ -281,6 +283,8 @@ def read(path: Path, file: str = "file") -> Table:
 
 def _cells(path: Path, file: str) -> tuple[pd.DataFrame, list[str]]:
     """All cells as they are written, the header's too; and what was made out of the file's form."""
+    import pandas as pd
+
     try:
         content = path.read_bytes()
         is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

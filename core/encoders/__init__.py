@@ -1,21 +1,27 @@
-"""Encoders by name. ``load_encoder`` is the one door."""
+"""Encoders by name. ``load_encoder`` is the one door; PyTorch is loaded behind it."""
 
 from __future__ import annotations
 
 import re
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from core.encoders import nano
-from core.encoders.base import Batch, Encoder
 from core.errors import InputError
+
+if TYPE_CHECKING:
+    from core.encoders.base import Batch, Encoder
 
 __all__ = ["Batch", "Encoder", "known_encoders", "load_encoder"]
 
 
-_EMBEDDED = (*nano.NAMES, "nano-untrained")
+def __getattr__(name: str) -> Any:
+    """The classes that scripts name from here."""
+    if name not in ("Batch", "Encoder"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from core.encoders import base
+
+    return getattr(base, name)
 
 
 def known_encoders() -> dict[str, str]:
@@ -69,8 +75,13 @@ def load_encoder(
     InputError
         If the name is unknown (names the nearest) or the weights do not fit.
     """
+    import torch
+
+    from core.encoders import nano
+
     own_name, kind = named(name)
-    if own_name and (not _NAME.fullmatch(own_name) or not own_name.isprintable() or own_name in _EMBEDDED):
+    embedded = (*nano.NAMES, "nano-untrained")
+    if own_name and (not _NAME.fullmatch(own_name) or not own_name.isprintable() or own_name in embedded):
         raise InputError(
             f"--model {name}: '{own_name}' cannot be a name; expected one without / \\ : , and not of ours"
         )
@@ -84,6 +95,8 @@ def load_encoder(
 
 
 def _load(name: str, weights: str | Path | None, device: str, layout: str | None) -> Encoder:
+    from core.encoders import nano
+
     if layout and name.partition(":")[0] != "m2d":
         raise InputError(f"--weights-config is for m2d checkpoints; {name} takes none")
     path = Path(weights) if weights else None

@@ -16,9 +16,8 @@ from datetime import timedelta
 from pathlib import Path
 from textwrap import wrap
 from threading import get_ident
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich import box
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -30,6 +29,9 @@ from core.progress.device_usage import DeviceMonitor
 from core.progress.event_log import EventLog
 from core.progress.time_left import PASSES, Part, Place, TimeLeft
 from core.results import Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Update = Callable[[int], None]
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.ablation.controls import FAMILIES
 from core.ablation.operations import WORDS, Operation
@@ -14,6 +12,9 @@ from core.ablation.targets import MAX_PAIRS, Choice
 from core.errors import InputError
 from core.selectivity.presets import PRESETS, SelectionSettings, parse_activity
 from core.untrusted_text import user_path, without_password
+
+if TYPE_CHECKING:
+    import torch
 
 Padding = Literal["exclude", "include"]
 STAGES = ("extract", "score", "ablate")

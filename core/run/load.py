@@ -16,7 +16,8 @@ import torch
 from core.datasets.naming import with_folders_above
 from core.datasets.scan import Scan
 from core.distributed.ranks import Ranks
-from core.encoders import Encoder, load_encoder
+from core.encoders import load_encoder
+from core.encoders.base import Encoder
 from core.encoders.device import batch_size_for, choose_device
 from core.encoders.untrained import untrained
 from core.errors import InputError

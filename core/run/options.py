@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import NamedTuple, NoReturn
 
 from core.ablation.operations import WORDS
-from core.datasets import InputError
+from core.errors import InputError
 from core.run.config import ABLATE, CONTROLS, ENTROPY_RATE, STAGES, AnalysisConfig
 from core.selectivity.presets import PRESETS
 from core.selectivity.selectors import SELECTORS

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from core.datasets import InputError
+from core.errors import InputError
 from core.progress.progress import Progress
 from core.run.config import AnalysisConfig
-from core.scoring.counts import NothingToTell
 from core.untrusted_text import as_command, one_line
 
 _STAY = {
@@ -55,6 +54,8 @@ def keep_going(study: Tally, name: str, **place: str) -> Iterator[None]:
     A task with nothing to tell apart is no failure. Errors of the disk or the user's input, and Ctrl-C, are passed on:
     the next task would meet them too.
     """
+    from core.scoring.counts import NothingToTell  # with all that scores, which an option's error does without
+
     with study.progress.at(**place):
         try:
             yield

@@ -10,7 +10,7 @@ import torch
 
 from core.arrays.threads import blas_threads
 from core.distributed.ranks import Ranks
-from core.encoders import Encoder
+from core.encoders.base import Encoder
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from core.datasets.scan import Scan
 from core.distributed.ranks import Ranks
-from core.encoders import Encoder
+from core.encoders.base import Encoder
 from core.progress.progress import Progress, Update
 from core.recording.passes import Passes
 from core.results import Record

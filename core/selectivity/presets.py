@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import pandas as pd
 
 from core.results import FloatArray, IntArray, Mask
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Preset = Literal["aape", "lape", "calibrated"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
@@ -258,6 +260,8 @@ def class_specific_neurons(
     ValueError
         If shapes do not fit or a setting is out of range.
     """
+    import pandas as pd
+
     widths = np.asarray(layer_widths)
     probabilities = activation_probabilities(positive_counts, token_counts)
     if widths.sum() != probabilities.shape[1]:

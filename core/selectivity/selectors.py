@@ -26,14 +26,17 @@ several labels.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from core.arrays.blocks import Matrix, neurons_at_once, slices
 from core.results import FloatArray, IntArray, Mask
 from core.selectivity.presets import SelectionSettings, entropy, kth_smallest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SELECTORS = ("aape", "lape", "lap", "mad", "cas", "auroc", "d_prime", "selectivity_index")
 
@@ -97,6 +100,8 @@ def score_table(scores: Mapping[str, FloatArray]) -> pd.DataFrame:
 
     A row for each pair, by class and neuron; neurons that never fire have none.
     """
+    import pandas as pd
+
     known = ~np.all([np.isnan(values) for values in scores.values()], axis=0)
     class_index, neuron_index = np.nonzero(known)
     columns = {name: values[known] for name, values in scores.items()}

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from core.datasets import audio, readers
-from core.datasets.audio import BadAudio, load, seconds
+from core.datasets.audio import BadAudio, check, load, seconds
 from core.datasets.files import EXTENSIONS
 
 
@@ -52,7 +52,9 @@ def test_duration_from_the_header(tmp_path: Path) -> None:
     assert seconds(tmp_path / "a.flac") == 1.5
 
 
-@pytest.mark.parametrize("read", [lambda p: load(p, 16_000), seconds], ids=["load", "seconds"])
+@pytest.mark.parametrize(
+    "read", [lambda p: load(p, 16_000), lambda p: check(p, 16_000), seconds], ids=["load", "check", "seconds"]
+)
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -81,8 +83,9 @@ def test_bad_file_has_its_reason(tmp_path: Path, read: object, content: bytes | 
 )
 def test_bad_samples_have_their_reason(tmp_path: Path, samples: np.ndarray, rate: int, reason: str) -> None:
     soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
-    with pytest.raises(BadAudio, match=reason):
-        load(tmp_path / "a.wav", 16_000)
+    for read in (load, check):
+        with pytest.raises(BadAudio, match=reason):
+            read(tmp_path / "a.wav", 16_000)
 
 
 @pytest.mark.parametrize(("size", "read"), [(None, True), (0xFFFFFFFF, True), (0x7FFFF000, True), (0x10000000, False)])

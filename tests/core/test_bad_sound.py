@@ -24,6 +24,9 @@ def refusal(path: Path, content: bytes | None = None) -> str:
     with pytest.raises(audio.BadAudio) as caught:
         audio.load(path, RATE)
     assert "\n" not in str(caught.value)
+    with pytest.raises(audio.BadAudio) as listed:
+        audio.check(path, RATE)
+    assert str(listed.value) == str(caught.value)
     return str(caught.value)
 
 

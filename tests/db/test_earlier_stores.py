@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect
 
 from db import upkeep
@@ -189,3 +190,8 @@ def test_a_store_of_before_the_first_schema_is_left_as_it_is(
     for refused in (lambda: run("--data-dir", pets, "--db", earlier), lambda: upkeep.main([str(earlier)])):
         assert (refused(), capsys.readouterr().err) == (2, told)
     assert earlier.read_bytes() == before
+
+
+def test_revisions_are_alembics() -> None:
+    script = ScriptDirectory(str(open._MIGRATIONS))
+    assert open._revisions()[::-1] == [revision.revision for revision in script.walk_revisions()]

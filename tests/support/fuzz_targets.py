@@ -21,6 +21,17 @@ from tests.support.fuzz_weights import checkpoint, model_folder
 from tests.support.mutants_text import SQL_WORDS, WORDS, damaged_json, damaged_table
 
 
+def _why_unusable(path: Path) -> str:
+    """Why a list takes a file for unusable."""
+    from core.datasets import audio, levels
+
+    try:
+        audio.check(path, levels.SAMPLE_RATE)
+    except audio.BadAudio as error:
+        return str(error)
+    return ""
+
+
 def sound(kind: str) -> Callable[[Path, int], Try]:
     """A file as the pipeline reads it, in its scan, and its header alone."""
 
@@ -35,6 +46,7 @@ def sound(kind: str) -> Callable[[Path, int], Try]:
                 assert audio.seconds(path) >= 0
             status = path.stat()
             row = scan._look(folder, path.name, status.st_size, status.st_mtime_ns)
+            assert _why_unusable(path) == row["reason"], "a list says otherwise than a run"
             if row["reason"]:
                 return refused(row["reason"])
             features = np.array([row[name] for name in scan._FEATURES], dtype=float)

@@ -21,9 +21,14 @@ import pytest  # noqa: F401
 import torch
 import torch.distributed.run
 import torch.fx.experimental.symbolic_shapes  # which the first gradient would load in every process
+import torchaudio  # noqa: F401
 from threadpoolctl import threadpool_limits
 
 import run_analysis  # noqa: F401
+from core.encoders import nano  # noqa: F401
+from core.run import disk_space, inputs, listing, load, side_by_side, stages  # noqa: F401
+from db.reads import pipeline, study  # noqa: F401
+from db.writes import store  # noqa: F401
 from tests.support import small_study  # noqa: F401
 
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"

@@ -1,0 +1,17 @@
+"""The stages of the study, in their order; with them all that computes is loaded."""
+
+from core.run.stages.ablate import Ablate
+from core.run.stages.attribute import Attribute
+from core.run.stages.base import carry_out
+from core.run.stages.compare import Compare
+from core.run.stages.erase import Erase
+from core.run.stages.extract import TopClips, record_activations
+from core.run.stages.score import Head, Score
+from core.run.stages.share import Share
+from core.run.stages.task import TaskStudy
+from core.run.stages.trace import Trace
+
+__all__ = [
+    "Ablate", "Attribute", "Compare", "Erase", "Head", "Score", "Share", "TaskStudy", "TopClips", "Trace", "carry_out",
+    "record_activations",
+]  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.datasets.scan import Scan
 from core.distributed.ranks import Ranks
-from core.encoders import Encoder
+from core.encoders.base import Encoder
 from core.errors import InputError
 from core.progress.progress import Update
 from core.recording import checksums

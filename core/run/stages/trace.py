@@ -11,7 +11,7 @@ import numpy as np
 
 from core.datasets.scan import Scan
 from core.distributed.ranks import Ranks
-from core.encoders import Encoder
+from core.encoders.base import Encoder
 from core.progress.progress import Update
 from core.recording.activations import Activations
 from core.recording.passes import Passes

@@ -1,4 +1,4 @@
-"""Twenty visitors who do the worst they may, and one bystander who opens pages: what he waits, and what the server holds.
+"""Twenty visitors who do the worst they may, and one bystander: what he waits for pages, and what the server holds.
 
     python -m benchmarks.visitors [--minutes 10] [--visitors 20]
 
@@ -297,7 +297,8 @@ def bystander(tab: Page, seconds: float) -> dict[str, list[float]]:
             link.click()
             tab.wait_for_function(
                 "([title, still]) => document.querySelector(still)"
-                " && document.querySelector('h1')?.innerText.startsWith(title)", arg=[TITLES[page], STILL], polling="raf", timeout=120_000,
+                " && document.querySelector('h1')?.innerText.startsWith(title)",
+                arg=[TITLES[page], STILL], polling="raf", timeout=120_000,
             )  # fmt: skip
             waited[page].append(time.monotonic() - started)
             tab.wait_for_timeout(300)

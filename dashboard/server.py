@@ -36,7 +36,7 @@ BESIDE_A_FILE = 100_000
 ASKED_BY_PAGES = frozenset(
     {"rerun_script", "stop_script", "app_heartbeat", "file_urls_request", "deferred_file", "dataframe_chunk"}
 )
-"""What pages ask over their WebSocket. Streamlit would also empty all visitors' caches, name files of its folder, ..."""
+"""What pages ask over their WebSocket; Streamlit would also empty all visitors' caches, or name files of its folder."""
 HEALTH = "/_stcore/health"
 """Asked by whoever watches the server, under any name; it tells nothing."""
 _NOT_OF_PAGES = re.compile(r"/_stcore/(metrics|agent/|script-health-check)")

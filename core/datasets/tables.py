@@ -325,6 +325,8 @@ def _wrong(written: str, word: str, split: str) -> str:
 
 def column_of_files(path: Path) -> str:
     """The column of a table of any form that names files of sound; empty where there is none."""
+    if not os.path.isfile(path):  # who opens a pipe waits for ever
+        return ""
     try:
         with path.open("rb") as file:
             lines = file.read(_LOOKED_AT).replace(b"\0", b"").decode("utf-8", "replace").splitlines()

@@ -175,7 +175,7 @@ def _is_asked(message: Message) -> bool:
         asked.ParseFromString(content)
     except DecodeError:
         return True
-    kind = asked.WhichOneof("type")
+    kind: str | None = asked.WhichOneof("type")
     if kind == "backend_operation_request":
         kind = asked.backend_operation_request.WhichOneof("payload")
     return kind in ASKED_BY_PAGES

@@ -270,7 +270,7 @@ def read(path: Path, file: str = "file") -> Table:
         raise InputError(f"{path} has {wrong}; give each column one name")
     if "file" not in table.columns:
         raise InputError(
-            f"{path} has no column '{file}' (found: {', '.join(table.columns)}); "
+            f"{path} has no column '{file}' (found: {', '.join(table.columns):.300}); "
             "add one with each clip's path relative to the folder"
         )
     if set(table.columns) <= set(_RESERVED):

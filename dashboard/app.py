@@ -13,9 +13,9 @@ _ROOT = str(Path(__file__).resolve().parents[1])
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
-from dashboard.server import BoundedUploads, SafeHeaders  # noqa: E402
+from dashboard.server import BoundedUploads, PagesAlone, SafeHeaders  # noqa: E402
 
 app = st.App(
     Path(__file__).with_name("navigation.py"),
-    middleware=[Middleware(SafeHeaders), Middleware(BoundedUploads)],
+    middleware=[Middleware(SafeHeaders), Middleware(BoundedUploads), Middleware(PagesAlone)],
 )

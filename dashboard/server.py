@@ -1,23 +1,31 @@
-"""What the server does beyond Streamlit's own: it bounds what visitors upload, and tells browsers what a page may load.
+"""What the server does beyond Streamlit's own: it bounds what visitors upload and ask, and tells browsers what to load.
 
 Which names the server answers to, and from which pages, is in ``.streamlit/config.toml``.
 """
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
+import gc
 import re
 from base64 import b64encode
 from collections import Counter
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 import streamlit
+from google.protobuf.message import DecodeError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from streamlit import runtime
+from streamlit import config, runtime
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 MEGABYTE = 1_000_000
 MOST_OF_SESSION = 80 * MEGABYTE
@@ -25,6 +33,13 @@ MOST_OF_SESSION = 80 * MEGABYTE
 MOST_OF_ALL = 400 * MEGABYTE
 BESIDE_A_FILE = 100_000
 """Bytes that even an empty file counts for, so that many are no way around."""
+ASKED_BY_PAGES = frozenset(
+    {"rerun_script", "stop_script", "app_heartbeat", "file_urls_request", "deferred_file", "dataframe_chunk"}
+)
+"""What pages ask over their WebSocket; Streamlit would also empty all visitors' caches, or name files of its folder."""
+HEALTH = "/_stcore/health"
+"""Asked by whoever watches the server, under any name; it tells nothing."""
+_NOT_OF_PAGES = re.compile(r"/_stcore/(metrics|agent/|script-health-check)")
 _UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
 
 
@@ -102,6 +117,68 @@ class BoundedUploads:
         for owner, files in list(kept.items()):
             held[owner] += sum(len(file.data) + BESIDE_A_FILE for file in list(files.values()))
         return held[session], held.total()
+
+
+class PagesAlone:
+    """Answers under the names that the server was given, and what pages ask: the rest is for whoever writes pages.
+
+    Streamlit looks at the name where a WebSocket is opened, and nowhere else; and takes a page of any port of this
+    machine for its own, where other people's may be.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not scope["path"].endswith(HEALTH):
+            if not is_host_allowed(Headers(scope=scope).get("host")):
+                await PlainTextResponse("This server does not go by that name", 403)(scope, receive, send)
+                return
+            if _NOT_OF_PAGES.search(scope["path"]):
+                await PlainTextResponse("Not found", 404)(scope, receive, send)
+                return
+
+        async def asked_by_pages() -> Message:
+            while not _is_asked(message := await receive()):
+                pass
+            return message
+
+        if scope["type"] != "websocket":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if "origin" in headers and urlsplit(headers["origin"]).netloc != headers.get("host"):
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        try:
+            await self.app(scope, asked_by_pages, send)
+        finally:
+            asyncio.get_running_loop().call_later(config.get_option("server.disconnectedSessionTTL") + 1, _forget_gone)
+
+
+def _forget_gone() -> None:
+    """Let go of visitors who have left and may not come back: Streamlit does so when the next one leaves."""
+    sessions = runtime.get_instance()._session_mgr._session_storage._cache  # type: ignore[attr-defined]
+    if sessions.expire():
+        gc.collect()  # a session is known to itself
+        with suppress(AttributeError, OSError, TypeError):  # glibc alone keeps what is freed, and has this
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def _is_asked(message: Message) -> bool:
+    """Whether a page could have sent this; what is no message at all is Streamlit's to refuse."""
+    content = message.get("bytes")
+    if message["type"] != "websocket.receive" or not content:
+        return True
+    asked = BackMsg()
+    try:
+        asked.ParseFromString(content)
+    except DecodeError:
+        return True
+    kind: str | None = asked.WhichOneof("type")
+    if kind == "backend_operation_request":
+        kind = asked.backend_operation_request.WhichOneof("payload")
+    return kind in ASKED_BY_PAGES
 
 
 async def _without_body(receive: Receive) -> None:

@@ -7,6 +7,8 @@ import io
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import closing
@@ -235,6 +237,20 @@ def test_settings_of_the_server() -> None:
     assert server["maxUploadSize"] * 1_000_000 <= uploads.MAX_BYTES
     known = set(config._config_options_template)
     assert {f"{part}.{name}" for part in ("server", "client", "browser") for name in SETTINGS[part]} <= known
+
+
+@pytest.mark.parametrize(
+    "bounded",
+    [
+        "db.sandbox.worker import bound_process as f; f(1)",
+        "dashboard.views.listen.uploads import _limit as f; f()",
+        "dashboard.shared.pictures import _limit as f; f()",
+    ],
+)
+def test_who_waits_for_a_page_goes_before_workers(bounded: str) -> None:
+    code = f"import os; before = os.nice(0); from {bounded}; print(os.nice(0) - before)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) >= 5
 
 
 def test_the_page_names_no_other_server() -> None:

@@ -156,7 +156,9 @@ def read_rows(
         raise InputError(f"{path} cannot be read as a table ({str(error).strip()}); get it again") from error
     missing = [name for name in columns if name not in names]
     if missing:
-        raise InputError(f"{path} has no column '{missing[0]}' (found: {', '.join(filter(None, names)) or 'none'})")
+        raise InputError(
+            f"{path} has no column '{missing[0]}' (found: {', '.join(filter(None, names)) or 'none':.300})"
+        )
     return rows
 
 

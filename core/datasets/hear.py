@@ -15,6 +15,7 @@ from core.datasets.files import read_json, walk
 from core.datasets.splits import SPLIT_WORDS
 from core.errors import InputError
 from core.results import Problem
+from core.untrusted_text import as_file_name
 
 FILE = "task_metadata.json"
 _TABLE = "no list of a HEAR task"
@@ -37,6 +38,11 @@ def read(folder: Path, name: str = "") -> Dataset:
     parts = about.get("splits") if isinstance(about, Mapping) else None
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
         raise InputError(f"{folder / FILE} names no splits; get the task again")
+    for part in parts:
+        if not part or as_file_name(part) != part or parts.count(part) > 1:
+            raise InputError(
+                f"{folder / FILE} names the split {part!r:.80}, which is no folder's name; get the task again"
+            )
     rate = _highest_rate(folder)
     splits = _splits(parts)
     clips, problems, notes = [], list[Problem](), [f"of its sound the {rate} Hz are taken"]

@@ -8,6 +8,7 @@ are read.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -67,7 +68,9 @@ def _tables(folder: Path) -> list[Path]:
 
 
 def _names_files(path: Path) -> bool:
-    """Whether a table's first line has the column of files."""
+    """Whether a table's first line has the column of files; who opens a pipe waits for ever."""
+    if not os.path.isfile(path):
+        return False
     try:
         with path.open("rb") as file:
             start = file.read(65_536).split(b"\n")[0]

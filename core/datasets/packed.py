@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _NAMES_FILES = ("file", "path", "file_name", "filename")
 """Columns that say again what the file is called."""
+_ENDING = re.compile(r"\.[a-z0-9]{1,8}")
 AT_ONCE = 16
 """Files whose contents are held while they are written."""
 
@@ -257,7 +258,8 @@ def _paths(shard: Shard, column: str, counts: dict[str, int]) -> list[str]:
 
 def _called(row: Mapping[str, Any] | None) -> str:
     path = PurePosixPath(str((row or {}).get("path") or "").replace("\\", "/"))
-    return f"-{as_file_name(path.stem)}{path.suffix.lower()}" if path.name else ""
+    ending = path.suffix.lower()
+    return f"-{as_file_name(path.stem)}{ending if _ENDING.fullmatch(ending) else ''}" if path.name else ""
 
 
 @dataclass
@@ -281,6 +283,10 @@ class _Labels:
     def of(cls, shard: Shard, sound: str) -> _Labels:
         import pyarrow as pa
 
+        if len(shard.schema) > tables.MOST_COLUMNS:
+            raise InputError(
+                f"{shard.name} has {len(shard.schema):,} columns; at most {tables.MOST_COLUMNS:,} are read"
+            )
         labels, left_out = cls(), []
         for column in shard.schema:
             kind, name = column.type, column.name
@@ -307,10 +313,26 @@ class _Labels:
         table = shard.read(list(self.columns))
         return pd.DataFrame(
             {
-                "split" if name.lower() == "split" else name: [self._text(value, name) for value in values.to_pylist()]
+                "split" if name.lower() == "split" else name: self._texts(values, name, shard.name)
                 for name, values in zip(self.columns, table.select(list(self.columns)).columns, strict=True)
             }
         )
+
+    def _texts(self, values: pa.ChunkedArray, name: str, table: str) -> list[str]:
+        """A column as text; what a part holds several times is kept once."""
+        import pyarrow as pa
+
+        texts: list[str] = []
+        for part in values.chunks:
+            is_coded = pa.types.is_dictionary(part.type)
+            own = [self._text(value, name) for value in (part.dictionary if is_coded else part).to_pylist()]
+            if max(map(len, own), default=0) > tables.LONGEST_CELL:
+                raise InputError(
+                    f"{table} has a label of {max(map(len, own)):,} characters in its column '{name}'; at most "
+                    f"{tables.LONGEST_CELL:,} are read"
+                )
+            texts += ["" if i is None else own[i] for i in part.indices.to_pylist()] if is_coded else own
+        return texts
 
     def _text(self, value: Any, name: str) -> str:
         names = self.columns[name]

@@ -71,6 +71,8 @@ class _File(packed.Shard):
         self._rows = [about.row_group(i).num_rows for i in range(about.num_row_groups)]
         columns = packed.sound_columns(self.schema, self.features)
         self.sound = columns[0] if columns else ""
+        if self.sound and sum(self._rows) > path.stat().st_size:  # sound has a byte at least
+            raise InputError(f"{path} says that it holds {sum(self._rows):,} sounds, more than bytes; get it again")
         self.n_bytes = sum(
             chunk.total_uncompressed_size
             for group in map(about.row_group, range(about.num_row_groups))
@@ -79,9 +81,12 @@ class _File(packed.Shard):
         )
 
     def read(self, columns: Sequence[str]) -> pa.Table:
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with packed.reading(str(self._path)), pq.ParquetFile(self._path) as file:
+        texts = [c.name for c in self.schema if pa.types.is_string(c.type) and c.name in columns]
+        # A text that many rows repeat is stored once, and read once: millions of a long one take a few bytes here.
+        with packed.reading(str(self._path)), pq.ParquetFile(self._path, read_dictionary=texts) as file:
             return file.read(list(columns))
 
     def groups(self) -> Sequence[int]:

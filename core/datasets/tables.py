@@ -272,7 +272,7 @@ def read(path: Path, file: str = "file") -> Table:
         raise InputError(f"{path} has {wrong}; give each column one name")
     if "file" not in table.columns:
         raise InputError(
-            f"{path} has no column '{file}' (found: {', '.join(table.columns)}); "
+            f"{path} has no column '{file}' (found: {', '.join(table.columns):.300}); "
             "add one with each clip's path relative to the folder"
         )
     if set(table.columns) <= set(_RESERVED):
@@ -329,6 +329,8 @@ def _wrong(written: str, word: str, split: str) -> str:
 
 def column_of_files(path: Path) -> str:
     """The column of a table of any form that names files of sound; empty where there is none."""
+    if not os.path.isfile(path):  # who opens a pipe waits for ever
+        return ""
     try:
         with path.open("rb") as file:
             lines = file.read(_LOOKED_AT).replace(b"\0", b"").decode("utf-8", "replace").splitlines()

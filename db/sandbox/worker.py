@@ -174,9 +174,10 @@ class Guard:
 
 
 def bound_process(seconds: float, most_memory: int = MOST_MEMORY) -> None:
-    """Bound what the process may take, where the system can."""
+    """Bound what the process may take, where the system can; who waits for a page goes first."""
     if resource is None:
         return
+    os.nice(5)
     for name, most in (
         ("RLIMIT_AS", most_memory),
         ("RLIMIT_CPU", int(seconds) + _GRACE),

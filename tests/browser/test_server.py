@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from dashboard import server
@@ -71,6 +71,9 @@ def test_this_machine_is_answered(host: str, address: str) -> None:
         ("rebound.example", "http://localhost:8501"),
         ("localhost", "http://rebound.example"),
         ("0.0.0.0", ""),
+        ("localhost", "http://localhost:1"),  # another server's page on this machine
+        ("127.0.0.1", "https://localhost"),
+        ("localhost", "null"),
     ],
 )
 def test_a_page_elsewhere_is_refused_whatever_name_it_uses(host: str, origin: str, address: str) -> None:
@@ -86,6 +89,60 @@ def test_hosts_that_the_user_names_are_answered_and_no_others(named: str) -> Non
     for host in ("other.example.org", "127.0.0.1"):
         with pytest.raises(InvalidStatus), joined(named, host):
             pass
+
+
+def test_nothing_but_health_is_told_under_another_name(address: str) -> None:
+    def status(path: str, host: str) -> int:
+        request = urllib.request.Request(address + path, headers={"Host": host})
+        try:
+            return int(urllib.request.urlopen(request, timeout=30).status)
+        except urllib.error.HTTPError as refused:
+            return refused.code
+
+    for path in ("/", "/sql", "/media/x", "/_stcore/metrics", "/_stcore/host-config"):
+        assert status(path, "rebound.example") == 403
+    assert status("/_stcore/health", "rebound.example") == status("/", "localhost") == 200
+    for path in (
+        "/_stcore/metrics",
+        "/_stcore/agent/openapi.json",
+        "/_stcore/agent/mcp",
+        "/_stcore/script-health-check",
+    ):
+        assert status(path, "localhost") == 404
+
+
+def test_what_no_page_asks_is_dropped(address: str) -> None:
+    with joined(address, "localhost") as connection:
+        session_of(connection)
+        not_of_pages = [
+            BackMsg(set_run_on_save=True),
+            BackMsg(clear_cache=True),
+            BackMsg(load_git_info=True),
+            BackMsg(),
+        ]
+        not_of_pages[-1].backend_operation_request.install_skills.SetInParent()
+        for message in not_of_pages:
+            assert not server._is_asked({"type": "websocket.receive", "bytes": message.SerializeToString()})
+            connection.send(message.SerializeToString())
+        connection.send(BackMsg(app_heartbeat=True).SerializeToString())
+        answer, git_info, runs_on_save = ForwardMsg(), False, False
+        while answer.WhichOneof("type") != "heartbeat_ack":
+            answer.ParseFromString(connection.recv(timeout=30))  # type: ignore[arg-type]
+            git_info |= answer.HasField("git_info_changed")
+            runs_on_save |= answer.session_status_changed.run_on_save
+        assert not git_info and not runs_on_save
+
+
+def test_a_message_larger_than_a_page_sends_ends_the_connection(address: str) -> None:
+    asked = BackMsg()
+    asked.rerun_script.query_string = "x" * 2 * MEGABYTE
+    with joined(address, "localhost") as connection:
+        session_of(connection)
+        connection.send(asked.SerializeToString())
+        with pytest.raises(ConnectionClosedError) as end:
+            while True:
+                connection.recv(timeout=30)
+    assert end.value.rcvd is not None and end.value.rcvd.code == 1009
 
 
 def put(address: str, session: str, name: str, content: bytes) -> int:

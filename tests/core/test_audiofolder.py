@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -157,3 +160,16 @@ def test_text_beside_sound_is_no_table(tmp_path: Path) -> None:
     (folder / "list.csv").write_text("a.wav\nb.wav\n")
     with pytest.raises(NothingFound, match="no dataset found .2 sound files"):
         find([folder])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="There are no pipes here")
+def test_nobody_waits_for_a_pipe(tmp_path: Path) -> None:
+    for name in ("metadata.csv", "metadata.jsonl", "manifest.csv"):
+        os.mkfifo(touch(tmp_path / name, "cat/0.wav", "cat/1.wav", "dog/0.wav") / name)
+    os.mkfifo(touch(tmp_path / "nothing", "readme") / "list.csv")
+    asked = (
+        f"from core.datasets import find; from pathlib import Path; found = find([{str(tmp_path)!r}])\n"
+        "print([len(dataset.clips) for dataset in found])"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[3, 3, 3]"

@@ -288,3 +288,15 @@ def test_problems_of_a_listing_are_written_whatever_their_names(tmp_path: Path) 
             Path(os.fsdecode(os.fsencode(tmp_path / "pets" / kind) + b"/\xff%d.wav" % i)).touch()
     (dataset,) = find([tmp_path / "pets"])
     assert len(report.listed_problems(dataset)) == report.SHOWN + 1
+
+
+def test_columns_of_any_length_are_told_shortly(tmp_path: Path) -> None:
+    from core.datasets.files import read_rows
+    from core.datasets.tables import read
+
+    path = tmp_path / "manifest.csv"
+    path.write_text(",".join(f"{i}{'x' * 9_000}" for i in range(20)) + "\n" + ",".join("a" * 20) + "\n")
+    for reading in (read, lambda table: read_rows(table, ("client_id",))):
+        with pytest.raises(InputError, match="has no column .* \\(found: 0xxx") as refusal:
+            reading(path)
+        assert len(str(refusal.value)) < 600 + len(str(path))

@@ -89,3 +89,22 @@ def test_a_task_without_sound_is_told(tmp_path: Path) -> None:
     root = write(tmp_path / "task", {}, {"train": {"a.wav": ["dog"]}}, ())
     with pytest.raises(InputError, match="has no folder of sound such as 48000 or 16000"):
         find([root])
+
+
+@pytest.mark.parametrize("part", ["../outside", "/etc", "..", "", "a/b", "x\x1b[2J", "x" * 300])
+def test_no_part_of_a_task_leads_out_of_its_folder(part: str, tmp_path: Path) -> None:
+    write(tmp_path / "outside", {}, {"secret": {"a.wav": ["dog"]}}, ("16000",))
+    root = write(tmp_path / "task", {}, {"train": {"a.wav": ["dog"], "b.wav": ["rain"]}}, ("16000",))
+    (root / "task_metadata.json").write_text(json.dumps({"splits": ["train", part]}))
+    (tmp_path / "outside.json").write_text(json.dumps({"b.wav": ["rain"]}))
+    touch(root, "16000/train/a.wav")
+    touch(tmp_path, "task/outside/b.wav")
+    with pytest.raises(InputError, match="names the split .*, which is no folder's name; get the task again"):
+        find([root])
+
+
+def test_a_part_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    root = write(tmp_path / "task", {}, {"train": {"a.wav": ["dog"], "b.wav": ["rain"]}}, ("16000",))
+    (root / "task_metadata.json").write_text(json.dumps({"splits": ["train", "train"]}))
+    with pytest.raises(InputError, match="names the split 'train'"):
+        find([root])

@@ -293,3 +293,42 @@ def test_what_the_hub_made_of_other_files_is_taken(hub: Path) -> None:
     (hub / "refs" / "refs" / "convert").mkdir(parents=True)
     (hub / "refs" / "refs" / "convert" / "parquet").write_text(COMMIT[::-1])
     assert [dataset.name for dataset in find(["hf:me/weather"])] == ["de", "en"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a.\n", "a.\x1b[2J", "a.wav\\..\\b.w v", "a." + "x" * 300, "é" * 200 + ".flac", "a.\x00"]
+)
+def test_no_name_in_a_table_is_more_than_a_name(name: str, tmp_path: Path, cache: Path) -> None:
+    made = table(0, 4, kind=["cat", "dog"] * 2)
+    sound = [{**row, "path": name} for row in made.column("audio").to_pylist()]
+    write(tmp_path / "pets/train.parquet", made.set_column(0, "audio", pa.array(sound)))
+    (dataset,) = find([tmp_path / "pets"])
+    assert dataset.make is not None and dataset.make([clip.path for clip in dataset.clips]) == []
+    unpacked = [file for file in cache.rglob("*") if file.is_file()]
+    assert len(unpacked) == 4 and all(file.name.isprintable() and " " not in file.suffix for file in unpacked)
+
+
+def test_tables_that_unfold_without_end_are_refused(tmp_path: Path) -> None:
+    sound = pa.array([None], pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    many = pa.table({"audio": sound.take(pa.array([0] * 200_000)), "kind": pa.array(["cat"] * 200_000)})
+    write(tmp_path / "many/train.parquet", many, compression="zstd")
+    long = pa.DictionaryArray.from_arrays(pa.array([0] * 500), ["x" * 1_000_000])
+    first = table(0, 1).column("audio")[0].as_py()
+    write(tmp_path / "long/train.parquet", pa.table({"audio": [first] * 500, "kind": long}))
+    write(tmp_path / "wide/train.parquet", table(0, 2, **{f"label {i}": ["a", "b"] for i in range(1_001)}))
+    for name, told in {
+        "many": "says that it holds 200,000 sounds, more than bytes; get it again",
+        "long": "train.parquet has a label of 1,000,000 characters in its column 'kind'; at most 10,000 are read",
+        "wide": "train.parquet has 1,002 columns; at most 1,000 are read",
+    }.items():
+        with pytest.raises(InputError, match=told):
+            find([tmp_path / name])
+
+
+def test_a_label_that_many_rows_repeat_is_held_once(tmp_path: Path) -> None:
+    first = table(0, 1).column("audio")[0].as_py()
+    texts = ["cat" * 3_000, "dog"]
+    write(tmp_path / "pets/train.parquet", pa.table({"audio": [first] * 400, "kind": texts * 199 + [None, "dog"]}))
+    (dataset,) = find([tmp_path / "pets"])
+    found = [clip.labels.get("kind", "") for clip in dataset.clips]
+    assert sorted(set(found)) == ["", *sorted(texts)]

@@ -153,6 +153,7 @@ def _limit() -> None:
         import resource
     except ImportError:
         return
+    os.nice(5)  # the page goes first
     limits = {
         resource.RLIMIT_AS: DECODE_MEMORY,
         resource.RLIMIT_CPU: DECODE_SECONDS,

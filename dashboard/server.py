@@ -132,7 +132,7 @@ class PagesAlone:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not scope["path"].endswith(HEALTH):
             if not is_host_allowed(Headers(scope=scope).get("host")):
-                told = "This server does not go by that name; it is given names when it is started: --server.allowedHosts=NAME"
+                told = "This server does not go by that name; name it at its start, --server.allowedHosts=NAME"
                 await PlainTextResponse(told, 403)(scope, receive, send)
                 return
             if _NOT_OF_PAGES.search(scope["path"]):

@@ -47,7 +47,7 @@ from core.run.stages import ablate, attribute, extract, score, share, trace
 from tests.support.small_study import QUICK, make_dataset, small_network
 
 STAGES = ("scan", "extract", "traces", "score", "attribution", "ablate", "share")
-NOT_COMPARED = {"run_id", "stage_id", "started_at", "finished_at"}
+NOT_COMPARED = {"run_id", "stage_id", "started_at", "finished_at", "root_from_store"}
 LIMIT_SECONDS = 300.0
 DISK_MB = 64
 

@@ -16,11 +16,14 @@ def dataset_folders(engine: Engine) -> dict[str, str]:
     """Where each dataset of the store lay when it was last studied, and its name; where it lies if both were moved."""
     with engine.connect() as connection:
         rows = connection.execute(select(Dataset.root, Dataset.name, Dataset.root_from_store)).all()
-    store = os.path.dirname(os.path.realpath(str(engine.url.database)))
-    moved = {
-        os.path.realpath(os.path.join(store, row.root_from_store)): row.name for row in rows if row.root_from_store
-    }
-    return {**moved, **{row.root: row.name for row in rows}}
+    folders = {row.root: row.name for row in rows}
+    if engine.dialect.name == "sqlite":
+        store = os.path.dirname(os.path.realpath(str(engine.url.database)))
+        beside = {
+            os.path.realpath(os.path.join(store, row.root_from_store)): row.name for row in rows if row.root_from_store
+        }
+        folders |= {place: name for place, name in beside.items() if place not in folders and os.path.isdir(place)}
+    return folders
 
 
 def scored_tasks(engine: Engine) -> set[tuple[str, str]]:

@@ -100,12 +100,14 @@ def run(*arguments: object, quick: bool = True) -> int:
 
 
 def tables(db: Path) -> dict[str, list[Any]]:
-    """Every row of every table of the store, but for the stamp, which every write renews."""
+    """Every row of every table of the store, but for the stamp, which every write renews, and where the store lies."""
     with closing(sqlite3.connect(db)) as connection:
         names = connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'store_stamp' AND name NOT LIKE 'sqlite_%'"
         ).fetchall()
-        return {name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for (name,) in names}
+        found = {name: sorted(connection.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for (name,) in names}
+    found["dataset"] = [row[:-1] for row in found["dataset"]]  # root_from_store
+    return found
 
 
 def query(db: Path, sql: str) -> list[Any]:

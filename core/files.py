@@ -33,6 +33,12 @@ def free_space(folder: Path) -> tuple[int, Path]:
     return shutil.disk_usage(place).free, place
 
 
+def size(n: int) -> str:
+    """Bytes in words."""
+    divided, unit = (n / 1e9, "GB") if n >= 1e8 else (n / 1e6, "MB") if n >= 1e5 else (n / 1e3, "kB")
+    return f"{divided:,.1f} {unit}"
+
+
 def is_zip(file: Path | BinaryIO) -> bool:
     """Whether a file is a zip; one whose end is damaged, or that spans several disks, is none."""
     try:

@@ -242,7 +242,7 @@ def test_settings_of_the_server() -> None:
 @pytest.mark.parametrize(
     "bounded",
     [
-        "db.sandbox.worker import bound_process as f; f(1)",
+        "db.sandbox.worker import bound_process as f; f({})",
         "dashboard.views.listen.uploads import _limit as f; f()",
         "dashboard.shared.pictures import _limit as f; f()",
     ],

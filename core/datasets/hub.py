@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from core.datasets.files import EXTENSIONS
 from core.errors import InputError
+from core.files import free_space, size
 
 PREFIX = "hf:"
 AS_PARQUET = "refs/convert/parquet"
@@ -77,11 +77,9 @@ def _check_disk(given: str, files: Any) -> None:
     from huggingface_hub import constants
 
     needed = sum(file.file_size for file in files if file.will_download)
-    cache = Path(constants.HF_HUB_CACHE)
-    place = next(folder for folder in (cache, *cache.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(place).free
+    free, place = free_space(Path(constants.HF_HUB_CACHE))
     if needed > free:
         raise InputError(
-            f"--data-dir {given}: {needed / 1e9:,.1f} GB are to be fetched, {free / 1e9:,.1f} GB are free in {place}; "
+            f"--data-dir {given}: {size(needed)} are to be fetched, {size(free)} are free in {place}; "
             "free some, or set HF_HOME to a folder on a larger disk"
         )

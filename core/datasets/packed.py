@@ -7,7 +7,6 @@ after the content, when a run asks for it.
 from __future__ import annotations
 
 import re
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from core.datasets.base import Dataset
 from core.datasets.files import cache_folder
 from core.datasets.splits import SPLIT_WORDS
 from core.errors import InputError
+from core.files import free_space, size
 from core.results import Problem
 from core.untrusted_text import as_file_name
 
@@ -156,12 +156,11 @@ class Packed:
         return lacking
 
     def _check_disk(self, n_files: int) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
         needed = int(self.n_bytes * n_files / max(1, sum(map(len, self.paths))))
-        free = shutil.disk_usage(self.root).free
+        free, place = free_space(self.root)
         if needed > free:
             raise InputError(
-                f"{needed / 1e9:,.1f} GB of sound are to be unpacked to {self.root}, {free / 1e9:,.1f} GB are free; "
+                f"{size(needed)} of sound are to be unpacked to {self.root}, {size(free)} are free in {place}; "
                 "free some, set ATLAS_CACHE to a folder on a larger disk, or take fewer clips with --limit"
             )
 
@@ -229,17 +228,13 @@ def dataset(shards: Sequence[Shard], key: str, seed: int, name: str) -> Dataset:
     if len(parts[0].columns) <= 1 + ("split" in parts[0]):
         raise InputError(f"{shards[0].name} has no column of labels beside its sound")
     packed = Packed(root, column, tuple(shards), tuple(paths))
-    notes = [f"{name}: its sound is packed in tables ({_size(packed.n_bytes)}); a run unpacks what it needs to {root}"]
+    notes = [f"{name}: its sound is packed in tables ({size(packed.n_bytes)}); a run unpacks what it needs to {root}"]
     if len(columns) > 1:
         notes.append(f"{name}: of its columns of sound ({', '.join(columns)}) the first is taken")
     notes += [f"{name}: {note}" for note in labels.notes]
     table = tables.Table(Path(name), pd.concat(parts, ignore_index=True), tuple(notes), tuple(labels.several))
     made = tables.dataset(root, table, seed, name, is_packed=True)
     return replace(made, description="packed in tables", make=packed.unpack)
-
-
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:,.1f} MB"
 
 
 def _split(shard: Shard) -> str:

@@ -65,14 +65,8 @@ class Need:
         return self.matrices + self.store + self.other + max(self.traces, self.answers)
 
     def __str__(self) -> str:
-        parts = [f"{of.name} {size(getattr(self, of.name))}" for of in fields(self) if getattr(self, of.name)]
-        return f"{size(self.total)} ({', '.join(parts)})"
-
-
-def size(n: int) -> str:
-    """Bytes in words."""
-    divided, unit = (n / 1e9, "GB") if n >= 1e8 else (n / 1e6, "MB") if n >= 1e5 else (n / 1e3, "kB")
-    return f"{divided:,.1f} {unit}"
+        parts = [f"{of.name} {on_disk.size(getattr(self, of.name))}" for of in fields(self) if getattr(self, of.name)]
+        return f"{on_disk.size(self.total)} ({', '.join(parts)})"
 
 
 def needed(
@@ -177,7 +171,7 @@ def ask(
         max(LEAST, sum(n.other for n in needs)),
     )
     free, place = on_disk.free_space(files)
-    message = f"disk: {need} needed, {size(free)} free in {place}"
+    message = f"disk: {need} needed, {on_disk.size(free)} free in {place}"
     if free < need.matrices + LEAST:
         raise InputError(f"{message}; free some, give --db a path on a larger disk, or take fewer clips with --limit")
     if is_nothing:

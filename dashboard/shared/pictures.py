@@ -9,11 +9,10 @@ page.
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
-from contextlib import suppress
+from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -89,21 +88,10 @@ def only_characters(text: str) -> str:
 
 def _limit() -> None:
     """Bound this process; where the system has no such limits, time is bounded by the parent alone."""
-    try:
-        import resource
-    except ImportError:
-        return
-    os.nice(10)  # the page goes first
-    limits = {
-        # Not RLIMIT_AS: a JavaScript engine reserves far more addresses than it uses.
-        resource.RLIMIT_DATA: MEMORY,
-        resource.RLIMIT_CPU: 2 * SECONDS,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, value in limits.items():
-        with suppress(OSError, ValueError):  # macOS refuses some
-            resource.setrlimit(kind, (value, value))
+    from db.sandbox.worker import bound_process
+
+    # Not RLIMIT_AS: a JavaScript engine reserves far more addresses than it uses.
+    bound_process({"RLIMIT_DATA": MEMORY, "RLIMIT_CPU": 2 * SECONDS, "RLIMIT_FSIZE": 0}, niceness=10)
 
 
 def _work() -> None:
@@ -122,4 +110,5 @@ def _work() -> None:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     _work()

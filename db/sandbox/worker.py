@@ -12,7 +12,7 @@ import re
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from json.encoder import encode_basestring
 from typing import Any
@@ -173,18 +173,20 @@ class Guard:
         return sqlite3.SQLITE_DENY
 
 
-def bound_process(seconds: float, most_memory: int = MOST_MEMORY) -> None:
-    """Bound what the process may take, where the system can; who waits for a page goes first."""
+def bound_process(limits: Mapping[str, int], niceness: int = 5) -> None:
+    """Bound what this process may take, where the system can; who waits for a page goes first.
+
+    Parameters
+    ----------
+    limits : mapping
+        By the names that the standard library has for them (``RLIMIT_CPU``, seconds). No core is ever dumped.
+    niceness : int
+    """
     if resource is None:
         return
-    os.nice(5)
-    for name, most in (
-        ("RLIMIT_AS", most_memory),
-        ("RLIMIT_CPU", int(seconds) + _GRACE),
-        ("RLIMIT_FSIZE", 64 * MEBIBYTE),  # the write-ahead log's index may have to be made
-        ("RLIMIT_CORE", 0),
-    ):
-        with suppress(AttributeError, ValueError, OSError):
+    os.nice(niceness)
+    for name, most in {**limits, "RLIMIT_CORE": 0}.items():
+        with suppress(AttributeError, ValueError, OSError):  # macOS refuses some
             resource.setrlimit(getattr(resource, name), (most, most))
 
 
@@ -316,7 +318,13 @@ def serve(answer: Callable[..., dict[str, Any]], most_memory: int = MOST_MEMORY)
     if not question:  # who might have asked is gone
         return
     asked = json.loads(question)
-    bound_process(asked["seconds"], most_memory)
+    bound_process(
+        {
+            "RLIMIT_AS": most_memory,
+            "RLIMIT_CPU": int(asked["seconds"]) + _GRACE,
+            "RLIMIT_FSIZE": 64 * MEBIBYTE,  # the write-ahead log's index may have to be made
+        }
+    )
     try:
         reply = answer(**asked)
     except Refused as error:

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 import run_analysis
+from core import files
 from core.datasets import InputError
 from core.datasets.manifest import read
 from core.datasets.scan import Scan, scan
@@ -119,7 +120,7 @@ def test_too_little_is_told_with_numbers(tones: Scan, tmp_path: Path, monkeypatc
     need = replace(need, store=need.store + disk_space.STORE_BYTES, other=max(need.other, disk_space.LEAST))
     monkeypatch.setattr(shutil, "disk_usage", free_of(need.total))
     told = disk_space.ask(AnalysisConfig(), [encoder], data, tmp_path / "not" / "there")
-    assert told == (f"disk: {need} needed, {disk_space.size(need.total)} free in {tmp_path}", False)
+    assert told == (f"disk: {need} needed, {files.size(need.total)} free in {tmp_path}", False)
     monkeypatch.setattr(shutil, "disk_usage", free_of(need.total - 1))
     told, is_short = disk_space.ask(AnalysisConfig(), [encoder], data, tmp_path)
     assert is_short and told.endswith("the run goes on, and keeps what is finished if it fills up")

@@ -50,13 +50,13 @@ def test_a_name_of_99000_characters_is_drawn_in_time() -> None:
 
 
 def test_what_takes_too_long_is_ended_and_holds_up_nobody() -> None:
-    pauses, stop = [], threading.Event()
+    computed, stop = [], threading.Event()
 
     def bystander() -> None:
-        last = time.monotonic()
+        last = time.process_time()  # what others do on the machine makes him wait too, and is no fault of this process
         while not stop.wait(0.01):
-            pauses.append(time.monotonic() - last)
-            last = time.monotonic()
+            computed.append(time.process_time() - last)
+            last = time.process_time()
 
     thread = threading.Thread(target=bystander)
     thread.start()
@@ -66,7 +66,7 @@ def test_what_takes_too_long_is_ended_and_holds_up_nobody() -> None:
     stop.set()
     thread.join()
     assert time.monotonic() - started < 5
-    assert max(pauses) < 1, "the interpreter's lock was held"
+    assert max(computed) < 0.5, "the interpreter's lock was held"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")

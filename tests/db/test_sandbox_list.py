@@ -10,11 +10,11 @@ from sqlalchemy import URL, Engine, create_engine, text
 
 from db.connection.open import connection_options
 from db.sandbox import server
-from db.sandbox.ask import RefusedSQL, run_sql
+from db.sandbox.ask import run_sql
 from db.sandbox.parsed import FUNCTIONS, TYPES
 from db.sandbox.worker import Refused
 from tests.support import postgres_server
-from tests.support.postgres_server import PASSWORD, READER_PASSWORD, database, execute
+from tests.support.postgres_server import database, execute, refused
 
 NOT_HERE = "is not allowed here: the views and plain functions are"
 
@@ -59,14 +59,6 @@ def unchanged(store: str, engine: Engine, before: list[tuple[object, ...]]) -> I
     """The store, which must be as it was."""
     yield store
     assert counts(engine) == before
-
-
-def refused(store: str, statement: str, **limits: float) -> str:
-    with pytest.raises(RefusedSQL) as caught:
-        run_sql(store, statement, **limits)  # type: ignore[arg-type]
-    line = str(caught.value)
-    assert "\n" not in line and PASSWORD not in line and READER_PASSWORD not in line
-    return line
 
 
 @pytest.mark.parametrize(

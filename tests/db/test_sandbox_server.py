@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import URL
 
 from db.sandbox import ask
-from db.sandbox.ask import RefusedSQL, run_sql
+from db.sandbox.ask import run_sql
 from db.schema.views.study import VIEWS
 from tests.support import postgres_server
-from tests.support.postgres_server import PASSWORD, READER_PASSWORD, database
+from tests.support.postgres_server import database, refused
 
 TOO_LARGE = "stopped: a value or a row may have at most 1,000,000 bytes here"
 
@@ -23,14 +23,6 @@ def store(postgres: URL, made_tiny_store: str) -> Iterator[str]:
     """A small study, by the role that reads it."""
     with database(postgres, made_tiny_store) as owned, postgres_server.reader(owned) as url:
         yield url.render_as_string(hide_password=False)
-
-
-def refused(store: str, statement: str, **limits: float) -> str:
-    with pytest.raises(RefusedSQL) as caught:
-        run_sql(store, statement, **limits)  # type: ignore[arg-type]
-    line = str(caught.value)
-    assert "\n" not in line and PASSWORD not in line and READER_PASSWORD not in line
-    return line
 
 
 @pytest.mark.parametrize(

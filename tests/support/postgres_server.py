@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from sqlalchemy import URL, NullPool, create_engine, make_url
 
 from db.reader import make_reader
+from db.sandbox.ask import RefusedSQL, run_sql
 
 PASSWORD = "sec/ret@1"
 READER_PASSWORD = "re/ad@1"
@@ -115,3 +117,12 @@ def _free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
+
+
+def refused(store: str, statement: str, **limits: float) -> str:
+    """The one line in which a statement is refused; no password is in it."""
+    with pytest.raises(RefusedSQL) as caught:
+        run_sql(store, statement, **limits)  # type: ignore[arg-type]
+    line = str(caught.value)
+    assert "\n" not in line and PASSWORD not in line and READER_PASSWORD not in line
+    return line

@@ -14,9 +14,9 @@ from core.ablation.operations import Operation, per_token
 from core.ablation.refitted import N_CONTROLS, Refitting, refitting, train_clips
 from core.arrays.blocks import Rows
 from core.evidence.exchange_of_task import group_of_clips
+from core.files import size
 from core.results import Ablation, Ablations
 from core.run.config import ablate_clips_for, control_families_for, refit_clips_for
-from core.run.disk_space import size
 from core.run.stages.ask import Asker
 from core.run.stages.score import selection_facts
 from core.run.stages.task import TaskStage, TaskStudy

@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import numpy as np
@@ -149,22 +150,9 @@ def _check(samples: NDArray[np.float32], rate: int) -> None:
 
 def _limit() -> None:
     """Bound this process; where the system has no such limits, time is bounded by the parent alone."""
-    try:
-        import resource
-    except ImportError:
-        return
-    os.nice(5)  # the page goes first
-    limits = {
-        resource.RLIMIT_AS: DECODE_MEMORY,
-        resource.RLIMIT_CPU: DECODE_SECONDS,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, value in limits.items():
-        try:
-            resource.setrlimit(kind, (value, value))
-        except (OSError, ValueError):  # macOS refuses some
-            continue
+    from db.sandbox.worker import bound_process
+
+    bound_process({"RLIMIT_AS": DECODE_MEMORY, "RLIMIT_CPU": DECODE_SECONDS, "RLIMIT_FSIZE": 0})
 
 
 def _read(source: str) -> tuple[NDArray[np.float32], dict[str, Any]]:
@@ -203,4 +191,5 @@ def _work() -> None:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
     _work()

@@ -4,7 +4,8 @@ It is asked in a process of its own, `db.sandbox.worker` for SQLite and `db.sand
 step of SQLite (a search in a long text, say) can take longer than any limit that is looked at between steps, a server
 may hand over rows that memory does not hold, and what reads others' text in C may crash. That process is bounded, and
 killed when its time is over. It answers one statement; the next one's is started ahead, for that takes longer than
-most answers.
+most answers. Few run at once, for they take the cores that pages need; one that is answered soon does not wait for
+those that are not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,8 +35,13 @@ from db.schema.views.study import VIEWS
 ROW_LIMIT = 10_000
 SECONDS = 10.0
 _GRACE = 1.5  # seconds between what a statement may take and the end of its process
+_SOON = 1.0
+"""Seconds after which a statement is one that takes long."""
 _AT_ONCE = 2
-_turns = BoundedSemaphore(_AT_ONCE)
+"""Of statements within their first second, and of those beyond it."""
+_soon, _long = BoundedSemaphore(_AT_ONCE), BoundedSemaphore(_AT_ONCE)
+_LAST = 10
+"""Niceness of what takes long: pages and short statements go first, and it still comes on beside a run."""
 # -I and -S: nothing from the user's folders or packages is imported, but what a server's driver needs.
 _SQLITE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("worker.py")))
 _SERVER = (
@@ -136,17 +143,12 @@ def run_sql(location: str | Path, statement: str, row_limit: int = ROW_LIMIT, se
         Where there is no store.
     """
     _check(statement)
-    if not _turns.acquire(timeout=seconds):
-        raise RefusedSQL(f"{_AT_ONCE} other statements are running; try again when they are done")
-    try:
-        path = sqlite_path(location)
-        if path is not None:
-            return _on_sqlite(path, statement, row_limit, seconds)
-        if str(location).startswith(("sqlite:", ":memory:")):
-            raise StoreError("a store in memory cannot be asked from another process; give --db a file")
-        return _on_server(location, statement, row_limit, seconds)
-    finally:
-        _turns.release()
+    path = sqlite_path(location)
+    if path is not None:
+        return _on_sqlite(path, statement, row_limit, seconds)
+    if str(location).startswith(("sqlite:", ":memory:")):
+        raise StoreError("a store in memory cannot be asked from another process; give --db a file")
+    return _on_server(location, statement, row_limit, seconds)
 
 
 def _check(statement: str) -> None:
@@ -184,15 +186,7 @@ def _on_server(location: str | Path, statement: str, row_limit: int, seconds: fl
 
 def _reply(ahead: _Ahead, asked: dict[str, Any]) -> dict[str, Any]:
     """Put a question to a process, which ends with it."""
-    with ahead.take() as worker:
-        try:
-            output, _ = worker.communicate(json.dumps(asked).encode(), timeout=asked["seconds"] + _GRACE)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            raise RefusedSQL(stopped(asked["seconds"])) from None
-        except BaseException:
-            worker.kill()
-            raise
+    output = _output(ahead, json.dumps(asked).encode(), asked["seconds"])
     ahead.start()
     try:
         reply: dict[str, Any] = json.loads(output)
@@ -201,6 +195,56 @@ def _reply(ahead: _Ahead, asked: dict[str, Any]) -> dict[str, Any]:
     if "refused" in reply:
         raise RefusedSQL(reply["refused"])
     return reply
+
+
+def _output(ahead: _Ahead, question: bytes, seconds: float) -> bytes:
+    """What a process answers; one that takes long goes on if few others do, or begins anew when they are done."""
+    with _turn(_soon, seconds, "running"):
+        worker = ahead.take()
+        output = _within(_SOON, worker, question)
+        goes_on = output is None and _long.acquire(blocking=False)
+    if output is not None:
+        return output
+    if not goes_on:
+        _end(worker)
+        with _turn(_long, seconds, "running long"):
+            return _last(ahead.take(), question, seconds + _GRACE, seconds)
+    try:
+        return _last(worker, None, seconds + _GRACE - _SOON, seconds)
+    finally:
+        _long.release()
+
+
+@contextmanager
+def _turn(turns: BoundedSemaphore, seconds: float, what: str) -> Iterator[None]:
+    if not turns.acquire(timeout=seconds):
+        raise RefusedSQL(f"{_AT_ONCE} other statements are {what}; try again when they are done")
+    try:
+        yield
+    finally:
+        turns.release()
+
+
+def _within(seconds: float, worker: subprocess.Popen[bytes], question: bytes | None) -> bytes | None:
+    """What a process answers, None where it takes longer; without a question, to the one that it was asked before."""
+    try:
+        return worker.communicate(question, timeout=max(seconds, 0))[0]
+    except subprocess.TimeoutExpired:
+        return None
+    except BaseException:
+        _end(worker)
+        raise
+
+
+def _last(worker: subprocess.Popen[bytes], question: bytes | None, left: float, seconds: float) -> bytes:
+    """What a process answers that others do not wait for."""
+    with suppress(AttributeError, OSError):  # Windows has no such; or it has ended
+        os.setpriority(os.PRIO_PROCESS, worker.pid, _LAST)
+    output = _within(left, worker, question)
+    if output is None:
+        _end(worker)
+        raise RefusedSQL(stopped(seconds))
+    return output
 
 
 def _answer(statement: str, reply: Mapping[str, Any]) -> Answer:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -350,10 +351,38 @@ def test_no_store_and_no_file_are_told(tmp_path: Path) -> None:
 
 
 def test_a_third_statement_waits_its_turn(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask, "_turns", ask.BoundedSemaphore(1))
-    with ask._turns:
+    monkeypatch.setattr(ask, "_soon", ask.BoundedSemaphore(1))
+    with ask._soon:
         assert "other statements are running" in refused(store, "SELECT 1", seconds=0.2)
     assert only(run_sql(store, "SELECT 1")) == 1
+
+
+SLOW = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 1000000) SELECT MAX(i) FROM n"
+
+
+def test_nobody_waits_for_statements_that_take_long(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "_SOON", 0.05)
+    monkeypatch.setattr(ask, "_long", ask.BoundedSemaphore(1))
+    with ask._long:
+        assert "other statements are running long" in refused(store, SLOW, seconds=0.2)
+        monkeypatch.setattr(ask, "_SOON", 5)  # as it is for what is answered soon, however busy the machine
+        assert only(run_sql(store, "SELECT 1")) == 1
+
+
+@pytest.mark.parametrize("is_free", [True, False])
+def test_what_takes_long_goes_on_behind_others_or_begins_anew(
+    store: Path, monkeypatch: pytest.MonkeyPatch, is_free: bool
+) -> None:
+    monkeypatch.setattr(ask, "_SOON", 0.05)
+    monkeypatch.setattr(ask, "_long", ask.BoundedSemaphore(1))
+    reniced: list[int] = []
+    monkeypatch.setattr(os, "setpriority", lambda _, worker, nice: reniced.append(nice))
+    if not is_free:
+        ask._long.acquire()
+        threading.Timer(0.3, ask._long.release).start()
+    assert only(run_sql(store, SLOW, seconds=60)) == 1_000_000
+    assert reniced == [10]
+    assert ask._long.acquire(blocking=False), "its turn is over"
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
     from core.progress.time_left import Part
     from core.run import disk_space, inputs, load, stages  # noqa: F401 (all that threads use: loaded before the first)
     from core.run.side_by_side import models_at_once, side_by_side
+    from core.run.steps import Steps
     from core.run.study import Study
     from db.connection.open import opened_to_write, store_files_dir
     from db.reads.pipeline import scored_tasks
@@ -99,7 +100,7 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         store = Store(engine)
         model_ids = [store.register_model(model_record(encoder)) for encoder in encoders]
         files = store_files_dir(config.db)
-        data = inputs.scan_all(tasks, files, config, progress)
+        data = sorted(inputs.scan_all(tasks, files, config, progress), key=seconds_a_task)
         left_out = tuple(progress.failures)
         for scan, _ in data:
             if replaced := store.register_dataset(scan.record(), config.replace):
@@ -113,13 +114,21 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
             progress.warn(message)
         elif message:
             progress.print(message, "dim")
+        wanted = {(encoder.name, task) for encoder in encoders for part in parts for task in part.tasks}
+        outcome.tell_page(config, progress, wanted, scored_tasks(engine))
         studies = [
-            Study(config, progress, store, files, encoder, model_id, ranks)
+            Study(config, progress, store, files, encoder, model_id, ranks, Steps(store, parts, config.stages))
             for encoder, model_id in zip(encoders, model_ids, strict=True)
         ]
         side_by_side(lambda study: study_model(study, store, data), studies, at_once, progress.stop)
         summarise(store, config, progress, files)
     return outcome.tell_end(progress, config, studies, time.monotonic() - started, left_out)
+
+
+def seconds_a_task(scanned: tuple[Scan, Sequence[str]]) -> float:
+    """Seconds of sound to be recorded for each task: datasets go in this order, those first that show most soonest."""
+    scan, attributes = scanned
+    return float(scan.files["seconds"].sum()) / len(attributes)
 
 
 def known_folders(location: str) -> dict[str, str]:
@@ -151,10 +160,13 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
     progress.print(f"  {encoder.description}; licence: {encoder.licence or 'not known'}", "dim")
     try:
         with progress.at(model=encoder.name):
+            progress.listen(encoder.name, study.steps.tell)
             for scan, attributes in data:
-                with outcome.keep_going(study, scan.dataset.name, dataset=scan.dataset.name):
-                    matrices = stages.record_activations(study, scan)
-                    stages.carry_out(stages.TopClips(study, scan, matrices), stages.Trace(study, scan, matrices))
+                name = scan.dataset.name
+                with study.steps.of(name), outcome.keep_going(study, name, dataset=name):
+                    with study.steps.at("extract", name):
+                        matrices = stages.record_activations(study, scan)
+                        stages.carry_out(stages.TopClips(study, scan, matrices), stages.Trace(study, scan, matrices))
                     for task in (Task(scan, attribute) for attribute in attributes):
                         with outcome.keep_going(study, task.name, task=task.name):
                             study_task(study, task, matrices)
@@ -173,16 +185,17 @@ def study_task(study: Study, task: Task, matrices: Activations) -> None:
     from core.run import stages
 
     config, of = study.config, stages.TaskStudy(study, task, matrices)
-    score = stages.Score(of)
+    score, head = stages.Score(of), stages.Head(of)
     ablations = [stages.Ablate(of, choice, way) for choice in config.choices() for way in config.operations()]
-    others = [stages.Head(of), stages.Attribute(of), *ablations, stages.Erase(of)]
-    todo = [stage for stage in (score, *others) if stage.wanted and not study.store.is_done(stage.key)]
-    if not todo:
-        return
-    stages.carry_out(score)
-    if not study.store.is_done(score.key):
-        raise InputError(f"{task.name} is not scored with these settings yet; add score to --stages")
-    stages.carry_out(*others)
+    others = [stages.Attribute(of), *ablations, stages.Erase(of)]
+    is_left = any(stage.wanted and not study.store.is_done(stage.key) for stage in (score, head, *others))
+    with study.steps.at("score", task.dataset.name, task.name):
+        stages.carry_out(score)
+        if is_left and not study.store.is_done(score.key):
+            raise InputError(f"{task.name} is not scored with these settings yet; add score to --stages")
+        stages.carry_out(head)
+    with study.steps.at("ablate", task.dataset.name, task.name):
+        stages.carry_out(*others)
 
 
 def summarise(store: Store, config: AnalysisConfig, progress: Progress, files: Path) -> None:

@@ -138,6 +138,27 @@ class DatasetRecord:
 
 
 @dataclass(frozen=True)
+class RunStep:
+    """A step of a run.
+
+    Attributes
+    ----------
+    dataset : str
+    task : str or None
+        None where the dataset is recorded, for all its tasks.
+    part : str
+        ``extract``, ``score`` or ``ablate``.
+    status : str
+        ``to come``, ``running``, ``done``, ``failed``, ``stopped`` or ``left out``.
+    """
+
+    dataset: str
+    task: str | None
+    part: str
+    status: str = "to come"
+
+
+@dataclass(frozen=True)
 class NullSummary:
     """The same selection on shuffled labels.
 

@@ -12,7 +12,7 @@ _ROOT = str(Path(__file__).resolve().parents[1])
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
-from dashboard.shared import store, turns, warm  # noqa: E402
+from dashboard.shared import running, store, turns, warm  # noqa: E402
 from db.connection.open import StoreError  # noqa: E402
 
 st.set_page_config(
@@ -58,6 +58,7 @@ page = st.navigation(
 )
 try:
     with turns.turn():
+        running.show(page.url_path)
         page.run()
 except StoreError as error:
     store.show_error(error)

@@ -37,6 +37,9 @@ Update = Callable[[int], None]
 
 LOG_EVERY = 5.0
 """Least seconds between two events of a stage's progress."""
+HEARD_EVERY = 10.0
+"""Least seconds between two times that who listens hears of a stage."""
+Listener = Callable[..., None]
 _WINDOW, _MARK_EVERY = 60.0, 0.5
 """Seconds over which a rate is taken, and between the marks it is taken from."""
 _ROOM_FOR_BAR, _WIDTH, _ROWS = 70, 100, 60
@@ -67,6 +70,7 @@ class Stage:
     first: int | None = None
     marks: deque[tuple[float, int]] = field(default_factory=deque)
     logged: float = 0.0
+    heard: float = 0.0
 
     def reach(self, done: int, now: float) -> None:
         """So much is done now."""
@@ -127,6 +131,7 @@ class Progress:
         self._device = DeviceMonitor("cpu", clock)
         self._log: EventLog | None = None
         self._works: dict[int, Work] = {}
+        self._listeners: dict[str, Listener] = {}
         self._stopping = False
         self._hidden = ("", "")
         self._summary: dict[str, Any] = {}
@@ -236,6 +241,10 @@ class Progress:
         """What the run is to do, and how many models it takes side by side."""
         self.time_left = TimeLeft(models, parts, "extract" in stages, "score" in stages or "ablate" in stages, at_once)
 
+    def listen(self, model: str, listener: Listener) -> None:
+        """Let someone hear how far a model's stages are (`core.run.steps.Steps.tell`)."""
+        self._listeners[model] = listener
+
     def finish(self, exit_code: int) -> int:
         """The run ends; the last event. Returns the exit code."""
         self._log_event(
@@ -298,7 +307,7 @@ class Progress:
         work = self._work
         label = f"{work.place.task or work.place.dataset} · {name}"
         started = self._clock()
-        stage = work.stage = Stage(name, total, unit, started, logged=started)
+        stage = work.stage = Stage(name, total, unit, started, logged=started, heard=started)
         self._log_event("stage_started", **self._stage_fields(stage))
 
         def update(done: int) -> None:
@@ -309,6 +318,11 @@ class Progress:
             if self._log and now - stage.logged >= LOG_EVERY:
                 stage.logged = now
                 self._log_event("progress", **self._stage_fields(stage))
+            listener = self._listeners.get(work.place.model)
+            if listener and now - stage.heard >= HEARD_EVERY:
+                stage.heard = now
+                left = stage.seconds_left(now)
+                listener(stage=name, n_done=done, n_total=total, unit=unit, stage_seconds_left=left)
 
         try:
             yield update

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -102,7 +102,19 @@ def tell_end(
         progress.print(f"everything asked for is already in {config.shown_db}; nothing was changed")
     else:
         progress.print(f"done in {seconds / 60:.1f} min; results are in {config.shown_db}")
-    page = "streamlit run dashboard/app.py"
-    look = page if config.db == AnalysisConfig().db else as_command(f"{page} --", {"--db": config.shown_db})
-    progress.print(f"look at them with: {look}")
+    progress.print(f"look at them with: {page_command(config)}")
     return 1 if failures else 0
+
+
+def tell_page(
+    config: AnalysisConfig, progress: Progress, wanted: Set[tuple[str, str]], scored: Set[tuple[str, str]]
+) -> None:
+    """Say how to open the page that shows what comes, and how many of the (model, task) pairs it shows already."""
+    there = f"{len(wanted & scored)} of {len(wanted)} tasks are there already"
+    progress.print(f"results show as they come: {page_command(config)} ({there})", "dim")
+
+
+def page_command(config: AnalysisConfig) -> str:
+    """The command that opens the page on the store of a run."""
+    page = "streamlit run dashboard/app.py"
+    return page if config.db == AnalysisConfig().db else as_command(f"{page} --", {"--db": config.shown_db})

@@ -9,16 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.datasets.scan import Scan
 from core.distributed.ranks import Ranks
 from core.encoders.base import Encoder
 from core.progress.progress import Progress, Update
 from core.recording.passes import Passes
-from core.results import Record
+from core.results import Record, RunStep
 from core.run import load
 from core.run.config import AnalysisConfig
+from core.run.steps import Steps
 from core.run.versions import code_version, versions
 
 RESULTS = 3
@@ -36,8 +37,13 @@ class Store(Protocol):
         code_version: str,
         versions: Mapping[str, str],
         device: str,
+        steps: Sequence[RunStep] = (),
     ) -> int:
-        """Note that a run begins and return its id."""
+        """Note that a run begins, and what it is to do; return its id."""
+        ...
+
+    def tell_step(self, run_id: int, position: int, status: str | None = None, **told: Any) -> None:
+        """Note how far a step of a run is."""
         ...
 
     def finish_run(self, run_id: int, status: str, seconds: Mapping[str, float], notes: Sequence[str] = ()) -> None:
@@ -68,6 +74,7 @@ class Study:
     encoder: Encoder
     model_id: int
     ranks: Ranks
+    steps: Steps
     notes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -80,8 +87,10 @@ class Study:
         if self._run_id is None:
             config = {**self.config.as_dict(), "model": self.encoder.name}
             self._run_id = self.store.start_run(
-                self.encoder.name, config, self.config.seed, code_version(), versions(), str(self.encoder.device)
-            )
+                self.encoder.name, config, self.config.seed, code_version(), versions(), str(self.encoder.device),
+                self.steps.all,
+            )  # fmt: skip
+            self.steps.begin(self._run_id)
         return self._run_id
 
     @property

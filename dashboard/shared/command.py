@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from core.untrusted_text import as_command, quoted
+from dashboard.shared import running
 
 ALL = {"--tasks": "all"}
 
@@ -17,5 +18,8 @@ def audio_root(dataset: str) -> str:
 
 
 def show(options: Mapping[str, str | None]) -> None:
-    """Show the command that measures with these options."""
+    """Show the command that measures with these options, or when a run that is at work brings the same."""
+    if coming := running.coming(options):
+        st.info(coming, icon=":material/hourglass_top:")
+        return
     st.code(as_command("python run_analysis.py", options), language="bash", wrap_lines=True)

@@ -116,8 +116,15 @@ def _facts(path: Path) -> tuple[int, ...]:
 def _engine(location: str, file: tuple[int, ...]) -> Engine:
     """One engine for a file as it lies there (`_files`): another is looked over when it is opened."""
     del file
-    _read.clear()  # what was read of the former is not asked for again
     return open_store(location, read_only=True, create=False)
+
+
+def fresh(store: Store, query: Callable[[Engine], pd.DataFrame]) -> pd.DataFrame | None:
+    """Return an answer that is not kept; None where the store cannot be read, which is told when a page reads."""
+    try:
+        return query(_engine(store.location, store.files[:_FACTS]))
+    except (StoreError, SQLAlchemyError):
+        return None
 
 
 def key_of(*parts: Any) -> str:

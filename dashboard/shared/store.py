@@ -6,7 +6,7 @@ import os
 
 import streamlit as st
 
-from dashboard.shared import command, data
+from dashboard.shared import command, data, running
 from dashboard.shared.text import words
 from db.connection.open import StoreError
 from db.reads import study
@@ -34,7 +34,8 @@ def require() -> data.Store:
             "Nothing measured yet", f"The store {words.plain(store.name)} holds no results.",
             store,
         )  # fmt: skip
-    return store
+    running.nothing_yet(False)
+    return running.held(store)
 
 
 def _tell_if_replaced(store: data.Store) -> None:
@@ -52,9 +53,12 @@ def _tell_if_replaced(store: data.Store) -> None:
 
 def _next_step(title: str, reason: str, store: data.Store) -> None:
     """Say what is missing and the command that makes it; ends the page."""
+    running.nothing_yet(True)
     st.title("Audio neuron atlas")
-    st.info(f"{reason} This command measures the demo and writes it:", title=title)
-    command.show(command.ALL if store.location == data.DEFAULT_STORE else {**command.ALL, "--db": store.name})
+    options = command.ALL if store.location == data.DEFAULT_STORE else {**command.ALL, "--db": store.name}
+    makes_it = "" if running.coming(options) else " This command measures the demo and writes it:"
+    st.info(f"{reason}{makes_it}", title=title)
+    command.show(options)
     st.caption(
         "Run it where the store shall lie. Another store: `streamlit run dashboard/app.py -- --db PATH`, or the "
         "environment variable `ATLAS_DB`. Reload this page when the command is done."

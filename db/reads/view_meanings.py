@@ -69,6 +69,24 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
             "notes_json": "What the run left out, and why, as JSON.",
         },
     ),
+    "run_steps": (
+        "One row for each step of a run, in order: recording of a dataset, scoring of a task, its ablation.",
+        {
+            "run_id": "Number of the run.",
+            "position": "Place in the order of steps, from 0.",
+            "task": "NULL where a dataset is recorded, for all its tasks.",
+            "part": "extract, score or ablate, as --stages calls it.",
+            "status": "to come, running, done, failed or stopped.",
+            "started_at": "When it began (UTC); NULL where its results were there already, or it is to come.",
+            "finished_at": "When it ended (UTC).",
+            "stage": "What the step was last seen doing.",
+            "n_done": "How much of that is done.",
+            "n_total": "Of how much.",
+            "unit": "Of what: clips, passes, steps.",
+            "stage_seconds_left": "How long that takes yet, at the rate of the last minute.",
+            "told_at": "When that was so (UTC); renewed every ten seconds while the step is at work.",
+        },
+    ),
     "clip_labels": (
         "One row for each clip and attribute, and for each value where a clip has several.",
         {

@@ -212,6 +212,31 @@ class Run(Base):
     notes_json: Mapped[str | None]
 
 
+class RunStep(Base):
+    """A step of a run: a dataset's recording, a task's scoring or its ablation; ``task`` is NULL for the first.
+
+    What is told of a stage of the step that is at work (``stage``, ``n_done``, ``told_at``, ...) is renewed every few
+    seconds. Names, not ids: a step is told before its dataset or task is in the store.
+    """
+
+    __tablename__ = "run_step"
+
+    run_id: Mapped[int] = mapped_column(owner("run.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    dataset: Mapped[str]
+    task: Mapped[str | None]
+    part: Mapped[str]
+    status: Mapped[str]
+    started_at: Mapped[str | None]
+    finished_at: Mapped[str | None]
+    stage: Mapped[str | None]
+    n_done: Mapped[int | None]
+    n_total: Mapped[int | None]
+    unit: Mapped[str | None]
+    stage_seconds_left: Mapped[float | None]
+    told_at: Mapped[str | None]
+
+
 class Stage(Base):
     """The mark that a stage is complete, committed together with its results."""
 

@@ -7,7 +7,7 @@ stage goes with them, so that ``is_done`` never promises what is no longer there
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any
 
@@ -21,6 +21,7 @@ from core.results import (
     DatasetRecord,
     ModelRecord,
     ProbeResult,
+    RunStep,
     TaskScores,
     TopClips,
 )
@@ -32,11 +33,13 @@ from db.schema.scores import ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
 from db.schema.stamp import renew_stamp
 from db.schema.study import Run, Stage, Task, TaskClass
+from db.schema.study import RunStep as RunStepRow
 from db.writes.ablation import insert_ablations
 from db.writes.frames import insert_frame
 from db.writes.registry import forget_stages, write_dataset, write_model
 from db.writes.rows import (
     analyze,
+    bulk_insert,
     class_ids,
     clips_of,
     dataset_id,
@@ -118,10 +121,11 @@ class Store:
         code_version: str,
         versions: Mapping[str, str],
         device: str,
+        steps: Sequence[RunStep] = (),
     ) -> int:
-        """Note that a run begins and return its id."""
+        """Note that a run begins, and what it is to do step by step; return its id."""
         with self._transaction() as connection:
-            return insert_row(
+            run_id = insert_row(
                 connection,
                 Run,
                 model_name=model_name,
@@ -133,6 +137,41 @@ class Store:
                 versions_json=to_json(versions),
                 device=device,
             )
+            rows = (
+                (
+                    run_id,
+                    place,
+                    step.dataset,
+                    step.task,
+                    step.part,
+                    step.status,
+                    now() if step.status == "running" else None,
+                )
+                for place, step in enumerate(steps)
+            )
+            columns = ("run_id", "position", "dataset", "task", "part", "status", "started_at")
+            bulk_insert(connection, RunStepRow, rows, columns)
+            return run_id
+
+    def tell_step(self, run_id: int, position: int, status: str | None = None, **told: Any) -> None:
+        """Note how far a step of a run is, where the store takes it: no run ends because nothing is told of it.
+
+        That is no result, and what pages keep of the store stays good (`db.schema.stamp`).
+
+        Parameters
+        ----------
+        run_id, position : int
+        status : str, optional
+            Where it has changed, as `core.results.RunStep` has it.
+        **told
+            ``stage``, ``n_done``, ``n_total``, ``unit`` and ``stage_seconds_left`` of what the step is at.
+        """
+        values: dict[str, Any] = {**told, **({"told_at": now()} if told else {})}
+        if status is not None:
+            values |= {"status": status, "started_at" if status == "running" else "finished_at": now()}
+        which = (RunStepRow.run_id == run_id, RunStepRow.position == position)
+        with suppress(StoreError), self._transaction(is_result=False) as connection:
+            connection.execute(update(RunStepRow).where(*which).values(**values))
 
     def finish_run(self, run_id: int, status: str, seconds: Mapping[str, float], notes: Sequence[str] = ()) -> None:
         """Note how a run ended.
@@ -300,11 +339,12 @@ class Store:
                 insert_frame(connection, SharedNeuron, record.pairs.assign(**classes), sharing_id=owner)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, is_result: bool = True) -> Iterator[Connection]:
         """Begin a transaction; commit it, or on an error leave nothing of it."""
         with self._lock, translate_errors(self._name), self.engine.execution_options(writes=True).begin() as connection:
             yield connection
-            renew_stamp(connection)
+            if is_result:
+                renew_stamp(connection)
 
     @contextmanager
     def _stage(self, run_id: int, key: str, name: str) -> Iterator[tuple[Connection, int]]:

@@ -32,7 +32,7 @@ NEWER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0012", "0011"
+revision, down_revision = "0013", "0012"
 
 
 def upgrade():
@@ -108,7 +108,7 @@ def test_earlier_store_holds_every_kind_of_row(earlier: Path) -> None:
 def test_new_store_has_the_schema_that_the_migrations_made(earlier: Path, tmp_path: Path) -> None:
     made = schema(open_store(tmp_path / "new.db"))
     assert made == schema(open_store(earlier))
-    assert set(VIEWS) == set(made["views"]) and len(made) == 3 + 52
+    assert set(VIEWS) == set(made["views"]) and len(made) == 3 + 53
 
 
 def test_nothing_is_lost_and_every_view_gives_the_same_rows(earlier: Path) -> None:
@@ -124,7 +124,7 @@ def test_pages_and_named_queries_read_it(earlier: Path) -> None:
     open_store(earlier).dispose()
     engine = open_store(earlier, read_only=True)
     assert study.store_facts(engine) == {
-        "n_models": 1, "n_tasks": 1, "n_neurons": 3, "n_clips": 3, "schema_version": "0011",
+        "n_models": 1, "n_tasks": 1, "n_neurons": 3, "n_clips": 3, "schema_version": "0012",
     }  # fmt: skip
     assert list(study.tasks(engine)["task"]) == ["pets-animal"]
     answers = {name: frame(engine, sql) for name, (_, sql) in NAMED.items()}

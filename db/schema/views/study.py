@@ -42,6 +42,15 @@ VIEWS: dict[str, str] = {
 SELECT id AS run_id, started_at, finished_at, status, model_name AS model, config_json,
        code_version, device, seconds_extract, seconds_score, seconds_ablate, seed, versions_json, notes_json
 FROM run""",
+    "run_steps": """
+SELECT run.id AS run_id, run.model_name AS model, run_step.position, run_step.dataset, run_step.task, run_step.part,
+       CASE
+           WHEN run_step.status = 'running' AND run.status <> 'running' THEN run.status ELSE run_step.status
+       END AS status,
+       run_step.started_at, run_step.finished_at, run_step.stage, run_step.n_done, run_step.n_total, run_step.unit,
+       run_step.stage_seconds_left, run_step.told_at
+FROM run_step
+JOIN run ON run.id = run_step.run_id""",
     "clip_labels": """
 SELECT dataset.name AS dataset, clip.id AS clip_id, clip.path,
        COALESCE(clip_label.split, clip.split) AS split, clip.duration_seconds,

@@ -1,0 +1,109 @@
+"""A run that is at work, on every page: how far it is, and what has come since.
+
+What a page shows stays as it is while its reader works with it: the results that a run adds meanwhile are shown when he
+says so, or turns to another page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.shared import data
+from dashboard.shared.text import running as words
+from db.reads.steps import COLUMNS, last_steps
+
+EVERY = 5
+"""Seconds between two looks at the store while a run is at work."""
+_HELD, _NOTHING = "run_held", "run_nothing_yet"
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the reader of a page has before him.
+
+    Attributes
+    ----------
+    page : str
+    store : Store
+        As it was when he opened the page, or last said "show".
+    done : frozenset
+        The steps that were done then.
+    """
+
+    page: str
+    store: data.Store
+    done: words.DoneSteps
+
+
+def show(page: str) -> None:
+    """Show above a page what a run does, if one is at work or has brought something since."""
+    store, steps = data.locate(), _steps()
+    held: Held | None = st.session_state.get(_HELD)
+    goes_on = held is not None and held.page == page and _is_followed(held.store, store)
+    under_way = not words.at_work(steps).empty
+    if held is None or not goes_on or not (under_way or words.new(held.done, words.done(steps))):
+        st.session_state[_HELD] = Held(page, store, words.done(steps))
+    if under_way or words.new(st.session_state[_HELD].done, words.done(steps)):
+        _bar()
+
+
+def held(store: data.Store) -> data.Store:
+    """The store as the reader has it before him."""
+    seen: Held | None = st.session_state.get(_HELD)
+    return seen.store if seen is not None and _is_followed(seen.store, store) else store
+
+
+def nothing_yet(is_so: bool) -> None:
+    """Whether the page has nothing to show: then the first results are shown unasked."""
+    st.session_state[_NOTHING] = is_so
+
+
+def coming(options: Mapping[str, str | None]) -> str:
+    """When a run that is at work brings what these options of the command would; empty where none does."""
+    tasks = options.get("--tasks") or "all"
+    stages = options.get("--stages") or "extract,score"
+    return words.coming(
+        _steps(), pd.Timestamp.now("UTC"), options.get("--model"),
+        () if tasks == "all" else tasks.split(","), stages.split(","),
+    )  # fmt: skip
+
+
+def _is_followed(before: data.Store, now: data.Store) -> bool:
+    """Whether it is the same store, to which results may have come."""
+    if before.location != now.location or before.own is None or now.own is None:
+        return False
+    return before.own.is_followed_by(now.own)
+
+
+def _steps() -> words.Steps:
+    steps = data.fresh(data.locate(), last_steps)
+    return pd.DataFrame(columns=COLUMNS) if steps is None else steps
+
+
+@st.fragment(run_every=EVERY)
+def _bar() -> None:
+    seen: Held | None = st.session_state.get(_HELD)
+    steps = _steps()
+    came = words.new(seen.done, words.done(steps)) if seen else ""
+    if came and st.session_state.get(_NOTHING):
+        _take()
+    under_way = words.at_work(steps)
+    with st.container(horizontal=True, vertical_alignment="center", key="run_bar"):
+        if under_way.empty:
+            st.caption("The run has ended.")
+        else:
+            st.progress(words.share_done(under_way), text=words.headline(under_way, pd.Timestamp.now("UTC")))
+            with st.popover("Steps"):
+                st.dataframe(words.table(under_way), hide_index=True, height=400)
+        if came and st.button(f"{came}: show", type="primary", key="run_show"):
+            _take()
+
+
+def _take() -> None:
+    """Show what has come."""
+    st.session_state.pop(_HELD, None)
+    st.rerun()

@@ -56,8 +56,11 @@ def _next_step(title: str, reason: str, store: data.Store) -> None:
     running.nothing_yet(True)
     st.title("Audio neuron atlas")
     options = command.ALL if store.location == data.DEFAULT_STORE else {**command.ALL, "--db": store.name}
-    makes_it = "" if running.coming(options) else " This command measures the demo and writes it:"
-    st.info(f"{reason}{makes_it}", title=title)
+    if running.coming(options):
+        st.info(f"{reason} The first show here by themselves.", title=title)
+        command.show(options)
+        st.stop()
+    st.info(f"{reason} This command measures the demo and writes it:", title=title)
     command.show(options)
     st.caption(
         "Run it where the store shall lie. Another store: `streamlit run dashboard/app.py -- --db PATH`, or the "

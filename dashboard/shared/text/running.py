@@ -5,8 +5,7 @@ Steps are frames as `db.reads.steps.last_steps` gives them; times are pandas' in
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
-from typing import Any
+from collections.abc import Collection
 
 import pandas as pd
 
@@ -48,7 +47,12 @@ def share_done(steps: Steps) -> float:
 
 def headline(steps: Steps, now: pd.Timestamp) -> str:
     """What a run is at, in Markdown; the steps are of runs under way."""
-    busy = [_doing(step) for step in steps[steps["status"] == "running"].to_dict("records")]
+    busy = [
+        _doing(group)
+        for _, group in steps[steps["status"] == "running"].groupby(
+            ["dataset", "task", "part"], sort=False, dropna=False
+        )
+    ]
     n_done, left = int((~steps["status"].isin(UNDONE)).sum()), seconds_until(steps, now)
     parts = ["; ".join(busy) or "A run is at work", f"{n_done} of {len(steps)} steps done"]
     silent = _silence(steps, now)
@@ -59,9 +63,11 @@ def headline(steps: Steps, now: pd.Timestamp) -> str:
     return " · ".join(parts)
 
 
-def _doing(step: Mapping[Hashable, Any]) -> str:
+def _doing(steps: Steps) -> str:
+    """What models are at that do the same to a dataset."""
+    step = steps.iloc[0]
     name = step["dataset"] if pd.isna(step["task"]) else step["task"]
-    told = f"{words.plain(step['model'])}: {words.plain(name)} {PARTS[step['part']]}"
+    told = f"{words.listed(list(steps['model']))}: {words.plain(name)} {PARTS[step['part']]}"
     if pd.isna(step["stage"]):
         return told
     so_far = f"{step['n_done']:,.0f} of {step['n_total']:,.0f} {words.plain(step['unit'])}"

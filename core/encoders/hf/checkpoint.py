@@ -19,6 +19,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from core.errors import InputError
+from core.files import refuse_no_file
 from core.untrusted_text import one_line, quoted, user_path
 
 FETCHED = ["*.json", "README.md", "model.safetensors", "model-*-of-*.safetensors"]
@@ -80,6 +81,7 @@ class Checkpoint:
     def licence(self) -> str:
         """``license`` of the model card's front matter."""
         try:
+            refuse_no_file(self.folder / "README.md")
             with (self.folder / "README.md").open(encoding="utf-8", errors="replace") as card:
                 text = card.read(LONGEST_FRONT)
         except OSError:

@@ -197,10 +197,10 @@ def exclusive_run(store_path: str | Path, models: Sequence[str] = ()) -> Iterato
         )
     lock_path = real.with_name(real.name + ".lock")
     try:
-        lock = open(lock_path, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
+        lock = open(lock_path, "a+", encoding="utf-8", opener=_without_link)  # noqa: SIM115 (closed below)
     except OSError as error:
         raise StoreError(
-            f"{lock_path}: cannot be written ({error.strerror}); "
+            f"{lock_path}: cannot be written ({error.strerror or error}); "
             "give --db a path in an existing folder you may write to"
         ) from error
     with lock:
@@ -219,6 +219,11 @@ def exclusive_run(store_path: str | Path, models: Sequence[str] = ()) -> Iterato
             yield
         finally:
             lock.truncate(0)
+
+
+def _without_link(name: str, flags: int) -> int:
+    """Open a lock that is emptied then: a link that another laid in its place would have his choice of file emptied."""
+    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def schema_version(engine: Engine) -> str:

@@ -74,6 +74,15 @@ def refuse_no_file(path: Path) -> None:
         raise OSError(errno.EINVAL, OF_THE_KERNEL, str(path))
 
 
+def is_plain_file(path: Path | str) -> bool:
+    """Whether there is a file that can be read to its end (`refuse_no_file`)."""
+    try:
+        refuse_no_file(Path(path))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def size(n: int) -> str:
     """Bytes in words."""
     divided, unit = (n / 1e9, "GB") if n >= 1e8 else (n / 1e6, "MB") if n >= 1e5 else (n / 1e3, "kB")

@@ -107,7 +107,7 @@ class _File(packed.Shard):
 
 
 def _fingerprint(path: Path) -> bytes:
-    """Of what a table says of its content at its end (sizes, places and bounds of all its parts), and of some pieces."""
+    """Of what a table says of itself at its end (sizes, places and bounds of all parts), and of some pieces of it."""
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(-8, os.SEEK_END)

@@ -20,7 +20,7 @@ from core.datasets.base import Dataset
 from core.datasets.files import cache_folder
 from core.datasets.splits import SPLIT_WORDS
 from core.errors import InputError
-from core.files import free_space, size
+from core.files import free_space, naming, size
 from core.results import Problem
 from core.untrusted_text import as_file_name
 
@@ -233,8 +233,9 @@ def _contents(
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)
+    with naming(path):
+        part.write_bytes(content)
+        part.replace(path)
 
 
 def dataset(shards: Sequence[Shard], key: str, seed: int, name: str) -> Dataset:

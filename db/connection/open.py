@@ -291,7 +291,8 @@ def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
         raise StoreError(f"{path}: is a folder; give --db a file, such as {path / 'atlas.db'}")
     if not exists and not create:
         raise StoreError(f"{path}: no store there; make one with: {analysis(path.name)}")
-    if exists and not os.path.isfile(path):
+    # Of the kernel's files some are waited for without end.
+    if exists and (not os.path.isfile(path) or os.path.realpath(path).startswith(("/proc/", "/sys/"))):
         raise StoreError(f"{path}: neither file nor folder (a pipe, a socket, a device?); give --db a file")
     if exists and not os.access(path, os.R_OK):
         raise StoreError(f"{path}: cannot be read; ask for read permission on it")

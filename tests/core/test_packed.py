@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import shutil
@@ -366,3 +367,15 @@ def test_a_label_that_many_rows_repeat_is_held_once(tmp_path: Path) -> None:
     (dataset,) = find([tmp_path / "pets"])
     found = [clip.labels.get("kind", "") for clip in dataset.clips]
     assert sorted(set(found)) == ["", *sorted(texts)]
+
+
+def test_a_disk_that_fills_while_it_is_unpacked_names_the_file(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (dataset,) = find([pets])
+    assert dataset.make is not None
+
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*train/0000000-0.wav'"):
+        dataset.make([dataset.clips[0].path], None)

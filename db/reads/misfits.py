@@ -29,7 +29,9 @@ def refuse_misfits(engine: Engine) -> None:
         return
     name = store_name(engine)
     with translate_errors(name), engine.connect() as connection:
-        parts = chain((_another_view(connection),), (_misfit(connection, table) for table in METADATA.tables))
+        parts = chain(
+            (_another_view(connection), _orphan(connection)), (_misfit(connection, table) for table in METADATA.tables)
+        )
         found = next(filter(None, parts), "")
     if found:
         raise StoreError(
@@ -44,6 +46,12 @@ def _another_view(connection: Connection) -> str:
     there = {str(name): str(sql) for name, sql in made}
     other = next((name for name, select in VIEWS.items() if there.get(name) != f"CREATE VIEW {name} AS{select}"), "")
     return f"its view {other} is another than this version makes" if other else ""
+
+
+def _orphan(connection: Connection) -> str:
+    """Which rows belong to a row that is gone; empty where none do."""
+    found = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    return "" if found is None else f"rows of {found[0]} belong to a {found[2]} that is gone"
 
 
 def _misfit(connection: Connection, table: str) -> str:

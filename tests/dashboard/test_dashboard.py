@@ -302,6 +302,14 @@ def test_what_another_program_changed_is_told_by_report_and_upkeep(
             sections(open_store(path, read_only=True))
 
 
+def test_rows_of_what_is_gone_are_told(tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(shutil.copy(tiny_store, tmp_path / "atlas.db"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("PRAGMA foreign_keys = OFF; DELETE FROM model")
+    (error,) = show("overview", path, monkeypatch).error
+    assert "belong to a model that is gone" in str(error.value).replace("\\", "")
+
+
 def test_a_store_as_it_is_written_has_no_misfits(store: Path, tiny_store: Path) -> None:
     for path in (store, tiny_store):
         refuse_misfits(open_store(path, read_only=True))

@@ -377,5 +377,6 @@ def test_a_disk_that_fills_while_it_is_unpacked_names_the_file(pets: Path, monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match=r"No space left on device: '.*train/0000000-0.wav'"):
+    with pytest.raises(OSError, match="No space left on device") as error:
         dataset.make([dataset.clips[0].path], None)
+    assert str(error.value.filename).endswith(dataset.clips[0].path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -9,11 +10,17 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 BYTES_AT_ONCE = 1 << 23
+OF_THE_KERNEL = "lies on a file system of the kernel, such as /proc"
+_KERNELS_KINDS = frozenset(
+    ("proc", "sysfs", "debugfs", "tracefs", "securityfs", "cgroup", "cgroup2", "configfs", "pstore", "bpf", "efivarfs",
+     "binfmt_misc", "fusectl", "devpts", "mqueue", "selinuxfs", "nsfs")
+)  # fmt: skip
 
 
 @contextmanager
@@ -31,6 +38,49 @@ def free_space(folder: Path) -> tuple[int, Path]:
     """Bytes that are free where a folder lies, or will, and the nearest folder above that is there."""
     place = next(above for above in (folder, *folder.absolute().parents) if above.exists())
     return shutil.disk_usage(place).free, place
+
+
+@cache
+def _kernels_devices() -> frozenset[int]:
+    """Devices of what is mounted and holds no files of anyone's: walked for minutes, read without end."""
+    found = set()
+    with suppress(OSError, ValueError), open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+        for line in mounts:
+            before, _, after = line.partition(" - ")
+            if after.split(" ", 1)[0] in _KERNELS_KINDS:
+                found.add(os.makedev(*map(int, before.split()[2].split(":"))))
+    return frozenset(found)
+
+
+def is_of_the_kernel(status: os.stat_result) -> bool:
+    """Whether a file or folder lies where no data do: below ``/proc``, ``/sys``, wherever those are mounted."""
+    return status.st_dev in _kernels_devices()
+
+
+def refuse_no_file(path: Path) -> None:
+    """Refuse what is waited for, or read, without end: a pipe, a device, a file of the kernel.
+
+    Raises
+    ------
+    OSError
+        Also where there is nothing.
+    """
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "no file, but a pipe, a socket or a device", str(path))
+    if is_of_the_kernel(status):
+        raise OSError(errno.EINVAL, OF_THE_KERNEL, str(path))
+
+
+def is_plain_file(path: Path | str) -> bool:
+    """Whether there is a file that can be read to its end (`refuse_no_file`)."""
+    try:
+        refuse_no_file(Path(path))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def size(n: int) -> str:

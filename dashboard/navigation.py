@@ -62,4 +62,7 @@ try:
         page.run()
 except StoreError as error:
     store.show_error(error)
+except Exception:
+    store.blame()  # where it is the store's fault, that is told
+    raise
 warm.up()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import logging
 import re
 from base64 import b64encode
 from collections import Counter
@@ -23,10 +24,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config, runtime
-from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.BackMsg_pb2 import BackendOperationRequest, BackMsg
+from streamlit.proto.ForwardMsg_pb2 import BackendOperationResponse
+from streamlit.runtime import app_session
+from streamlit.runtime.backend_operation_handler import DeferredFileHandler
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
+from dashboard.shared.pictures import NotDrawn
+
+_log = logging.getLogger(__name__)
 MEGABYTE = 1_000_000
 MOST_OF_SESSION = 80 * MEGABYTE
 """Bytes that one visitor's uploads hold: a sound, another that replaces it, and a recording."""
@@ -180,6 +187,28 @@ def _is_asked(message: Message) -> bool:
     if kind == "backend_operation_request":
         kind = asked.backend_operation_request.WhichOneof("payload")
     return kind in ASKED_BY_PAGES
+
+
+class TellsWhy(DeferredFileHandler):
+    """Makes a file when it is asked for, and tells the visitor why there is none: Streamlit keeps that to its log."""
+
+    async def handle(self, request: BackendOperationRequest, session_id: str) -> BackendOperationResponse:
+        """Answer with the file's address, or one sentence that stands below the button."""
+        del session_id
+        answer = BackendOperationResponse(request_id=request.request_id)
+        try:
+            make = self._get_media_file_mgr().execute_deferred
+            answer.deferred_file.url = await asyncio.to_thread(make, request.deferred_file.file_id)
+        except Exception as error:
+            is_told = isinstance(error.__cause__, NotDrawn)
+            why = error.__cause__ if is_told else "The file could not be made; the server's log says why."
+            answer.error_msg = str(why)
+            if not is_told:
+                _log.exception("a file that was asked for could not be made")
+        return answer
+
+
+app_session.DeferredFileHandler = TellsWhy  # type: ignore[misc]
 
 
 async def _without_body(receive: Receive) -> None:

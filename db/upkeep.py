@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from db.connection.open import StoreError, open_store, opened_to_write, store_name, translate_errors
+from db.reads.misfits import refuse_misfits
 from db.schema.metadata import METADATA
 from db.writes.rows import analyze
 
@@ -46,6 +47,7 @@ def _sqlite(engine: Engine, name: str) -> str:
                 f"{name}: damaged (rows of {orphan[0]} belong to a {orphan[2]} that is gone); "
                 "restore a copy, or delete it and run again"
             )
+        refuse_misfits(engine)
         size, free = (_number(connection, f"{what}_count") for what in ("page", "freelist"))
         page = _number(connection, "page_size")
     with engine.begin() as connection:

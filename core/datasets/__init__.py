@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ from core.datasets.published.vocalsound import VocalSound
 from core.datasets.published.voxceleb1 import VoxCeleb1
 from core.datasets.published.voxforge import VoxForge
 from core.errors import InputError
+from core.files import OF_THE_KERNEL, is_of_the_kernel
 from core.results import Problem
 from core.untrusted_text import quoted
 
@@ -163,7 +165,7 @@ class _Reader:
         try:
             with unreadable_folders() as unreadable, links.treated(self.options.follow_links) as met:
                 dataset = read(root := folder.resolve())
-            self.told.update(unreadable)
+            self.told.update(map(os.path.realpath, unreadable))  # a link may lead to what cannot be read
             closed = [
                 Problem(os.path.relpath(path, root), f"cannot be read ({why}), nor what lies in it")
                 for path, why in unreadable.items()
@@ -206,7 +208,8 @@ def _looked_into(folder: Path, reader: _Reader, depth: int, class_folders: bool 
     """`_below`; nothing where the folder cannot be read, which the reader keeps."""
     try:
         with os.scandir(folder):  # what cannot be listed would look empty
-            pass
+            if is_of_the_kernel(os.stat(folder)):
+                raise OSError(errno.EINVAL, OF_THE_KERNEL)
         return _below(folder, reader, depth, class_folders)
     except OSError as error:
         reader.closed[os.path.realpath(folder)] = error.strerror or str(error)
@@ -282,7 +285,7 @@ def _loose(folder: Path, roots: Collection[Path]) -> list[str]:
     """Sound in a folder that is in none of its datasets."""
     loose = []
     for place, inside, files in os.walk(folder):
-        if Path(place).resolve() in roots:
+        if Path(place).resolve() in roots or is_of_the_kernel(os.stat(place)):
             inside.clear()
             continue
         inside[:] = sorted(name for name in inside if not name.startswith("."))
@@ -293,6 +296,8 @@ def _loose(folder: Path, roots: Collection[Path]) -> list[str]:
 
 def _sub_folders(folder: Path) -> list[Path]:
     try:
+        if is_of_the_kernel(os.stat(folder)):
+            return []
         return [f for f in sorted(folder.iterdir()) if f.is_dir() and not f.name.startswith(".") and links.may_enter(f)]
     except OSError:
         return []

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from core.datasets.files import LFS_POINTER
 from core.datasets.readers import given_up
+from core.files import OF_THE_KERNEL, is_of_the_kernel
 
 MOST_SAMPLES = 1 << 28
 """Of the mono sound at the rate asked for: 4.6 hours at 16 kHz, 1 GiB."""
@@ -294,17 +295,19 @@ def _without_fork(path: Path) -> Iterator[Path]:
 
 def _check_is_file(path: Path) -> None:
     try:
-        mode = os.stat(path).st_mode
+        status = os.stat(path)
     except (OSError, ValueError) as error:
         if os.path.islink(path):
             raise BadAudio("is a link that leads nowhere") from error
         if isinstance(error, OSError) and error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise BadAudio(f"cannot be read ({error.strerror})") from error
         raise BadAudio("file not found") from error
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(status.st_mode):
         raise BadAudio("is a folder, not a file")
-    if not stat.S_ISREG(mode):  # a pipe would be waited for
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
         raise BadAudio("is no file (a pipe, socket or device)")
+    if is_of_the_kernel(status):
+        raise BadAudio(f"is no file ({OF_THE_KERNEL})")
 
 
 def _check_header(path: Path, n_frames: int, n_channels: int, rate: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from typing import Any, Literal
 from core.datasets.base import SPLITS
 from core.datasets.links import current
 from core.errors import InputError
+from core.files import OF_THE_KERNEL, is_of_the_kernel, refuse_no_file
 from core.results import Problem
 
 Row = Mapping[str, str]
@@ -69,7 +71,7 @@ def walk(root: Path, suffixes: Collection[str] = SOUND) -> Iterator[str]:
                 if entry.is_symlink():
                     links.meet(entry.path, start)
                 yield prefix + name
-            elif entry.is_dir() and (not entry.is_symlink() or links.follow(entry.path, start, entered)):
+            elif _is_folder(entry) and (not entry.is_symlink() or links.follow(entry.path, start, entered)):
                 levels.append((f"{prefix}{name}/", _entries(entry.path)))
                 break
         else:
@@ -88,9 +90,19 @@ def by_published_name(paths: Iterable[str], ending: str = ".wav") -> dict[str, s
     return {published_name(path, ending): path for path in last}
 
 
-def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    """What a folder holds; nothing where it cannot be read."""
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """A link that leads round in a circle is none."""
     try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    """What a folder holds; nothing where it cannot be read, or is the kernel's."""
+    try:
+        if is_of_the_kernel(os.stat(folder)):
+            raise OSError(errno.EINVAL, OF_THE_KERNEL)
         with os.scandir(folder) as entries:
             return iter(sorted(entries, key=_name_of))
     except OSError as error:
@@ -143,8 +155,8 @@ def read_rows(
         If the file cannot be read or lacks one of ``columns``.
     """
     try:
+        refuse_nul(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
-            refuse_nul(path)
             quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
             reader = csv.DictReader(
                 file, fieldnames=header, delimiter=delimiter, skipinitialspace=True, quoting=quoting
@@ -195,6 +207,7 @@ def read_json(path: Path, what: str, object_hook: Callable[[dict[str, Any]], Any
         If the file cannot be read, or ``object_hook`` does not find what it looks for.
     """
     try:
+        refuse_no_file(path)
         content = path.read_bytes()
         if _NO_CHARACTER.search(content):
             raise ValueError("it holds half a character or a NUL")
@@ -220,6 +233,7 @@ def refuse_nul(path: Path) -> None:
     ------
     OSError, ValueError
     """
+    refuse_no_file(path)
     with path.open("rb") as file:
         if any(b"\0" in piece for piece in iter(lambda: file.read(1 << 20), b"")):
             raise ValueError("it holds NUL bytes; save it as UTF-8")
@@ -228,6 +242,7 @@ def refuse_nul(path: Path) -> None:
 def is_lfs_pointer(path: Path) -> bool:
     """Whether the file is a Git LFS pointer in place of its content."""
     try:
+        refuse_no_file(path)
         with path.open("rb") as file:
             return file.read(len(LFS_POINTER)) == LFS_POINTER
     except OSError:

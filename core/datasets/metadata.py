@@ -8,7 +8,6 @@ are read.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from core.datasets.base import Dataset
 from core.datasets.files import read_lines
 from core.datasets.splits import SPLIT_WORDS
 from core.errors import InputError
+from core.files import refuse_no_file
 
 FILES = ("metadata.csv", "metadata.jsonl")
 COLUMN = "file_name"
@@ -68,10 +68,9 @@ def _tables(folder: Path) -> list[Path]:
 
 
 def _names_files(path: Path) -> bool:
-    """Whether a table's first line has the column of files; who opens a pipe waits for ever."""
-    if not os.path.isfile(path):
-        return False
+    """Whether a table's first line has the column of files."""
     try:
+        refuse_no_file(path)
         with path.open("rb") as file:
             start = file.read(65_536).split(b"\n")[0]
     except OSError:

@@ -6,10 +6,11 @@ after the content, when a run asks for it.
 
 from __future__ import annotations
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from core.datasets.base import Dataset
 from core.datasets.files import cache_folder
 from core.datasets.splits import SPLIT_WORDS
 from core.errors import InputError
-from core.files import free_space, size
+from core.files import free_space, naming, size
 from core.results import Problem
 from core.untrusted_text import as_file_name
 
@@ -60,6 +61,8 @@ class Shard(ABC):
         What the hub says of columns, by name (names of classes, which column is sound).
     n_bytes : int
         Of its sound, about.
+    stamp : str
+        What changes when another file lies in its place, whatever that holds.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Shard(ABC):
     schema: pa.Schema
     features: Mapping[str, Any]
     n_bytes: int
+    stamp: str
 
     @abstractmethod
     def read(self, columns: Sequence[str]) -> pa.Table:
@@ -144,15 +148,24 @@ class Packed:
             progress(n_there)
         if missing:
             self._check_disk(len(missing))
-        for shard, paths in zip(self.shards, self.paths, strict=True):
-            for path, content in _contents(shard, paths, self.column, missing):
+        seen = _Seen(self.root)
+        for number, (shard, paths) in enumerate(zip(self.shards, self.paths, strict=True)):
+            doubtful = set() if seen.knows(number, shard) else {path for path in paths if (self.root / path).is_file()}
+            asked = missing.intersection(paths)
+            if not asked and not doubtful:
+                continue
+            seen.forget(number)
+            for path, content in _contents(shard, paths, self.column, asked | doubtful):
                 if content is None:
+                    (self.root / path).unlink(missing_ok=True)
                     lacking.append(Problem(path, "is named in its table, which does not hold its sound"))
-                else:
+                elif path in asked or (self.root / path).read_bytes() != content:
                     _write(self.root / path, content)
-                n_there += 1
-                if progress:
-                    progress(n_there)
+                if path in asked:
+                    n_there += 1
+                    if progress:
+                        progress(n_there)
+            seen.keep(number, shard)
         return lacking
 
     def _check_disk(self, n_files: int) -> None:
@@ -167,6 +180,38 @@ class Packed:
     @property
     def n_bytes(self) -> int:
         return sum(shard.n_bytes for shard in self.shards)
+
+
+class _Seen:
+    """Of which tables the files of a folder are, part by part.
+
+    The folder's name says what a table tells of itself, and a little of what it holds: another may be made to look the
+    same. So what an unknown one finds there is compared with what it holds, once.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._file = root.with_name(f"{root.name}.tables")
+        try:
+            found = json.loads(self._file.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            found = None
+        self._stamps: dict[str, Any] = found if isinstance(found, dict) else {}
+
+    def knows(self, number: int, shard: Shard) -> bool:
+        return self._stamps.get(str(number)) == shard.stamp
+
+    def forget(self, number: int) -> None:
+        """Until all is compared and written: it may end half way."""
+        if self._stamps.pop(str(number), None) is not None:
+            self._write()
+
+    def keep(self, number: int, shard: Shard) -> None:
+        self._stamps[str(number)] = shard.stamp
+        with suppress(OSError):  # a cache that is only read: compared each time
+            self._write()
+
+    def _write(self) -> None:
+        _write(self._file, json.dumps(self._stamps).encode())
 
 
 def _contents(
@@ -188,8 +233,9 @@ def _contents(
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)
+    with naming(path):
+        part.write_bytes(content)
+        part.replace(path)
 
 
 def dataset(shards: Sequence[Shard], key: str, seed: int, name: str) -> Dataset:

@@ -13,9 +13,13 @@ from core.datasets import packed
 from core.datasets.base import Dataset
 from core.datasets.splits import SPLIT_WORDS
 from core.errors import InputError
+from core.files import refuse_no_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_PIECES, _PIECE = 4, 1 << 16
+"""Of a table that are looked at to tell it from others, and bytes of each."""
 
 
 def recognise(folder: Path) -> bool:
@@ -64,10 +68,12 @@ class _File(packed.Shard):
         is_in_part = path.parent.name.lower() in SPLIT_WORDS and path.parent != folder
         self.split = path.parent.name if is_in_part else path.name.partition("-")[0].removesuffix(path.suffix)
         with packed.reading(str(self._path)):
+            refuse_no_file(path)
             about = pq.read_metadata(path)
             self.schema = about.schema.to_arrow_schema()
             self.features = _features(self.schema.metadata)
-            self.key = _footer(path)
+            self.key = _fingerprint(path)
+            self.stamp = _stamp(path)
         self._rows = [about.row_group(i).num_rows for i in range(about.num_row_groups)]
         columns = packed.sound_columns(self.schema, self.features)
         self.sound = columns[0] if columns else ""
@@ -100,13 +106,25 @@ class _File(packed.Shard):
                 yield batch.column(0).to_pylist()
 
 
-def _footer(path: Path) -> bytes:
-    """What a table says of its content at its end: sizes, places and bounds of all its parts."""
+def _fingerprint(path: Path) -> bytes:
+    """Of what a table says of itself at its end (sizes, places and bounds of all parts), and of some pieces of it."""
     with path.open("rb") as file:
-        file.seek(-8, 2)
+        end = file.seek(0, os.SEEK_END)
+        file.seek(-8, os.SEEK_END)
         length = int.from_bytes(file.read(4), "little")
-        file.seek(-8 - length, 2)
-        return hashlib.sha256(file.read(length)).digest()
+        file.seek(-8 - length, os.SEEK_END)
+        digest = hashlib.sha256(file.read(length))
+        digest.update(b"%d" % end)
+        for piece in range(_PIECES):
+            file.seek(end * piece // _PIECES)
+            digest.update(file.read(_PIECE))
+    return digest.digest()
+
+
+def _stamp(path: Path) -> str:
+    """What the system says of a file: whoever replaces it cannot bring the time of change along."""
+    of_it = path.stat()
+    return f"{of_it.st_dev} {of_it.st_ino} {of_it.st_size} {of_it.st_mtime_ns} {of_it.st_ctime_ns}"
 
 
 def _features(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from core.datasets.base import SPLITS, Clip, Dataset
 from core.datasets.files import SOUND, refuse_nul, walk
 from core.datasets.splits import split_named
 from core.errors import InputError
+from core.files import refuse_no_file
 from core.results import Problem
 
 if TYPE_CHECKING:
@@ -286,6 +287,7 @@ def _cells(path: Path, file: str) -> tuple[pd.DataFrame, list[str]]:
     import pandas as pd
 
     try:
+        refuse_no_file(path)
         content = path.read_bytes()
         is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         if not is_utf16:
@@ -329,9 +331,8 @@ def _wrong(written: str, word: str, split: str) -> str:
 
 def column_of_files(path: Path) -> str:
     """The column of a table of any form that names files of sound; empty where there is none."""
-    if not os.path.isfile(path):  # who opens a pipe waits for ever
-        return ""
     try:
+        refuse_no_file(path)
         with path.open("rb") as file:
             lines = file.read(_LOOKED_AT).replace(b"\0", b"").decode("utf-8", "replace").splitlines()
     except OSError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.mel import band_edges
+from core.files import is_plain_file
 from core.results import TokenGrid
 
 SAMPLE_RATE = 16_000
@@ -326,7 +326,7 @@ def load(name: str, weights: Path | None = None, device: str = "cpu") -> NanoEnc
 
 def read_weights(path: Path) -> tuple[NanoViT, str]:
     """The network of a safetensors file, in float32, and its one-line description."""
-    if not os.path.isfile(path):  # Path.is_file fails where a name is too long
+    if not is_plain_file(path):
         raise ValueError(f"no weights at {path}; expected the .safetensors file of a nano model")
     try:
         with safe_open(path, framework="pt") as file:

@@ -33,6 +33,7 @@ from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.m2d.files import check_claims, content
 from core.encoders.structure import mlp_projections
 from core.errors import InputError
+from core.files import is_plain_file
 from core.results import TokenGrid
 
 CHUNK_SECONDS = 30
@@ -246,7 +247,7 @@ def _weights_file(which: str, bundle: Wav2Vec2Bundle, weights: Path | None) -> P
     file_name = url.rpartition("/")[2]
     if weights is not None:
         path = weights / file_name if os.path.isdir(weights) else weights
-        if not os.path.isfile(path):
+        if not is_plain_file(path):
             raise InputError(f"no weights at {path}; expected {which}'s file, {url}")
         # Networks of the same shape take each other's weights: then only the file's name can tell.
         of = [name for name, other in bundles().items() if _url(other).rpartition("/")[2] == path.name]
@@ -280,7 +281,7 @@ def _read_network(path: Path, which: str, bundle: Wav2Vec2Bundle) -> Any:
         raise InputError(f"{path} does not fit {which} ({reason}); {expected}") from error
     if missing or extra:
         reason = ", ".join(
-            f"{len(keys)} tensors {what}, for instance {keys[0]}"
+            f"{len(keys)} tensors {what}, for instance {keys[0]:.100}"
             for keys, what in ((missing, "missing"), (extra, "not known"))
             if keys
         )

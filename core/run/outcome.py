@@ -17,6 +17,8 @@ _STAY = {
     errno.EEXIST, errno.EINVAL,
 }  # fmt: skip
 """Errors that the same command would meet again."""
+_LONGEST = 3_000
+"""Characters of an error: a name of another's choice may have millions."""
 
 
 def in_words(error: Exception) -> str:
@@ -27,7 +29,10 @@ def in_words(error: Exception) -> str:
         return one_line(
             f"{error.strerror}{where}; what is finished is kept, {next_step}the same command goes on from here"
         )
-    return one_line(str(error))
+    text = str(error)
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+    return one_line(text)
 
 
 class Tally(Protocol):

@@ -21,7 +21,7 @@ from dashboard.report.markdown import markdown
 from dashboard.report.parts import Section, bullets
 from dashboard.shared.text.glossary import TERMS
 from db.connection.open import StoreError, analysis, open_store, shown, store_name
-from db.reads import report
+from db.reads import misfits, report
 from db.reads import study as queries
 
 
@@ -92,7 +92,21 @@ def _check(target: Path) -> None:
 
 
 def sections(engine: Engine) -> list[Section]:
-    """Everything that a store says of its study."""
+    """Everything that a store says of its study.
+
+    Raises
+    ------
+    StoreError
+        With one line, where the store holds what this program never writes.
+    """
+    try:
+        return _sections(engine)
+    except Exception:
+        misfits.refuse_misfits(engine)
+        raise
+
+
+def _sections(engine: Engine) -> list[Section]:
     coverage, runs = report.all_coverage(engine), queries.runs(engine)
     standing = report.named(engine, "effects that stand")
     parts = {

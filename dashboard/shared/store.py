@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.shared import command, data, running
 from dashboard.shared.text import words
 from db.connection.open import StoreError
-from db.reads import study
+from db.reads import misfits, study
 
 _SEEN = "store_seen"
 
@@ -72,6 +72,15 @@ def _next_step(title: str, reason: str, store: data.Store) -> None:
 def show_error(error: StoreError) -> None:
     """Show the one line of a store that cannot be read."""
     st.error(words.plain(told(error)), title="The store cannot be read")
+
+
+def blame() -> None:
+    """End the page with one line if the store holds what this program never writes, of which pages make nothing."""
+    try:
+        data.read(data.locate(), misfits.refuse_misfits)
+    except StoreError as error:
+        show_error(error)
+        st.stop()
 
 
 def told(error: StoreError) -> str:

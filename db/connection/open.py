@@ -197,10 +197,10 @@ def exclusive_run(store_path: str | Path, models: Sequence[str] = ()) -> Iterato
         )
     lock_path = real.with_name(real.name + ".lock")
     try:
-        lock = open(lock_path, "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
+        lock = open(lock_path, "a+", encoding="utf-8", opener=_without_link)  # noqa: SIM115 (closed below)
     except OSError as error:
         raise StoreError(
-            f"{lock_path}: cannot be written ({error.strerror}); "
+            f"{lock_path}: cannot be written ({error.strerror or error}); "
             "give --db a path in an existing folder you may write to"
         ) from error
     with lock:
@@ -219,6 +219,11 @@ def exclusive_run(store_path: str | Path, models: Sequence[str] = ()) -> Iterato
             yield
         finally:
             lock.truncate(0)
+
+
+def _without_link(name: str, flags: int) -> int:
+    """Open a lock that is emptied then: a link that another laid in its place would have his choice of file emptied."""
+    return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def schema_version(engine: Engine) -> str:
@@ -286,7 +291,8 @@ def _check_file(path: Path, *, read_only: bool, create: bool) -> None:
         raise StoreError(f"{path}: is a folder; give --db a file, such as {path / 'atlas.db'}")
     if not exists and not create:
         raise StoreError(f"{path}: no store there; make one with: {analysis(path.name)}")
-    if exists and not os.path.isfile(path):
+    # Of the kernel's files some are waited for without end.
+    if exists and (not os.path.isfile(path) or os.path.realpath(path).startswith(("/proc/", "/sys/"))):
         raise StoreError(f"{path}: neither file nor folder (a pipe, a socket, a device?); give --db a file")
     if exists and not os.access(path, os.R_OK):
         raise StoreError(f"{path}: cannot be read; ask for read permission on it")

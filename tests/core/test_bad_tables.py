@@ -300,3 +300,8 @@ def test_columns_of_any_length_are_told_shortly(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="has no column .* \\(found: 0xxx") as refusal:
             reading(path)
         assert len(str(refusal.value)) < 600 + len(str(path))
+
+
+def test_an_error_of_any_length_is_told_shortly() -> None:
+    told = in_words(InputError(f"weights.pth lacks {'x' * 1_000_000}; fetch it again"))
+    assert told.startswith("weights.pth lacks xxx") and told.endswith("xxx; fetch it again") and len(told) < 3_100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 import time
@@ -181,3 +182,15 @@ def test_nan_in_a_model_folder_is_told(copy: Path) -> None:
     key = next(key for key in state if "encoder" in key and key.endswith("fc1.weight"))
     save_file(state | {key: torch.full_like(state[key], torch.nan)}, copy / "model.safetensors", {"format": "pt"})
     assert "holds values that are not finite" in refusal(f"hf:{copy}")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/version"), reason="There is no such file here")
+@pytest.mark.parametrize(
+    ("name", "ending"), [("nano-ssl", ".safetensors"), ("m2d", ".pth"), ("torchaudio:WAV2VEC2_BASE", ".pth")]
+)
+def test_weights_are_no_file_of_the_kernel(name: str, ending: str, tmp_path: Path) -> None:
+    """Some of them are waited for without end."""
+    link = tmp_path / f"weights{ending}"
+    link.symlink_to("/proc/version")
+    with pytest.raises(ValueError, match="no weights at"):
+        load_encoder(name, link)

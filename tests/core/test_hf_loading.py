@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from transformers.integrations import hub_kernels  # noqa: E402
 
 from core.datasets import InputError  # noqa: E402
 from core.encoders import load_encoder  # noqa: E402
+from core.encoders.hf.checkpoint import Checkpoint  # noqa: E402
 from tests.support import tiny_hf  # noqa: E402
 from tests.support.tiny_hf import folder, noise  # noqa: E402
 
@@ -270,3 +272,9 @@ def test_hub_id_offline_is_taken_from_the_cache_or_told_how_to_fetch(
     encoder = load_encoder("hf:someone/tiny")
     assert encoder.name == "hf:tiny"
     assert encoder.weights_key == load(models["ast"]).weights_key
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="There are no pipes here")
+def test_nobody_waits_for_a_card_that_is_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "README.md")
+    assert Checkpoint("hf:x", tmp_path, {}, None, ()).licence == "see the model's card"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.datasets import Options, find
+from core.datasets.audio import BadAudio, load
 from core.datasets.base import Dataset
 from core.errors import InputError
 from tests.core.test_audiofolder import classes_of, touch
@@ -99,3 +100,42 @@ def test_links_that_go_in_circles_end(mine: Path, tmp_path: Path) -> None:
     assert sorted(p for p in paths if p.startswith(("rain", "wind"))) == ["rain/0.wav", "rain/1.wav", "wind/0.wav"]
     assert "sea/0.wav" in paths and len(paths) < 7
     assert "not followed, to folders that are read where they lie" in told(dataset)
+
+
+LINUX = pytest.mark.skipif(not os.path.exists("/proc/self/mountinfo"), reason="Linux tells where its own files lie")
+
+
+@LINUX
+@pytest.mark.parametrize("place", ["/proc", "/sys"])
+def test_what_is_the_kernels_is_left_out_by_name(place: str, mine: Path, tmp_path: Path) -> None:
+    (mine / "wind/all").symlink_to(place)
+    (mine / "rain/2.wav").symlink_to("/proc/version")
+    (dataset,) = find([mine])
+    problems = {problem.path: problem.reason for problem in dataset.problems}
+    assert problems == {
+        "wind/all": "cannot be read (lies on a file system of the kernel, such as /proc), nor what lies in it"
+    }
+    with pytest.raises(BadAudio, match="such as /proc"):
+        load(mine / "rain/2.wav", 16_000)
+    (tmp_path / "whole").symlink_to(place)
+    with pytest.raises(InputError, match="cannot be read .lies on a file system of the kernel"):
+        find([tmp_path / "whole"])
+
+
+@LINUX
+@pytest.mark.parametrize("name", ["manifest.csv", "metadata.csv", "metadata.jsonl", "train.parquet", "meta.csv"])
+def test_no_table_is_the_kernels(name: str, mine: Path) -> None:
+    (mine / name).symlink_to("/proc/version")
+    refused: list[str] = []
+    found = find([mine, touch(mine.parent / "good", "a/0.wav", "b/0.wav")], unusable=lambda e: refused.append(str(e)))
+    if refused:
+        assert len(refused) == 1 and "such as /proc" in refused[0] and "\n" not in refused[0]
+    else:
+        assert set(classes_of(found[0]).values()) == {"rain", "wind", "sea"}
+    assert found[-1].name == "good"
+
+
+def test_a_link_in_a_circle_is_no_folder(mine: Path) -> None:
+    (mine / "round").symlink_to("round")
+    (dataset,) = find([mine])
+    assert len(dataset.clips) == 4

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from core.datasets import Dataset, find, report
+from core.datasets import Dataset, find, parquet, report
 from core.errors import InputError
 from core.progress.progress import Progress
 from core.run.config import AnalysisConfig
@@ -122,6 +124,39 @@ def test_the_folder_to_unpack_to_follows_from_the_content(pets: Path, tmp_path: 
     file = tmp_path / "elsewhere/pets/data/test-00000-of-00001.parquet"
     write(file, pq.read_table(file).set_column(0, "audio", table(20, 4).column("audio")))
     assert find([tmp_path / "elsewhere/pets"])[0].root != one.root
+
+
+def test_a_table_with_the_end_of_another_gives_its_own_sound(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made so that all that names the folder is the same."""
+    monkeypatch.setattr(parquet, "_PIECE", 4)
+    (own,) = find([pets])
+    assert own.make is not None
+    forged = tmp_path / "forged" / "pets"
+    shutil.copytree(pets, forged)
+    last = content(3)[-1_000:]
+    for file in forged.rglob("*.parquet"):
+        whole = file.read_bytes()
+        file.write_bytes(whole.replace(last, last[::-1]))
+    (other,) = find([forged])
+    paths = [clip.path for clip in own.clips]
+    assert other.root == own.root
+    assert other.make is not None and other.make(paths, None) == []
+    changed = own.root / "train/0000003-3.wav"
+    assert changed.read_bytes() == content(3)[:-1_000] + last[::-1]
+    for _ in range(2):
+        assert own.make(paths[:1], None) == [] and changed.read_bytes() == content(3)
+    assert other.make(paths[:1], None) == [] and changed.read_bytes() != content(3)
+
+
+def test_tables_that_say_the_same_of_themselves_have_folders_of_their_own(tmp_path: Path) -> None:
+    for name, first in (("one", 0), ("other", 4)):
+        sound = [{"bytes": content(i), "path": f"{i - first}.wav"} for i in range(first, first + 4)]
+        made = pa.table({"audio": sound, "kind": ["cat", "dog"] * 2})
+        write(tmp_path / name / "pets/train.parquet", made, compression="none", write_statistics=False)
+    one, other = (find([tmp_path / name / "pets"])[0] for name in ("one", "other"))
+    assert one.root != other.root and [c.path for c in one.clips] == [c.path for c in other.clips]
 
 
 @pytest.mark.parametrize(
@@ -304,7 +339,7 @@ def test_no_name_in_a_table_is_more_than_a_name(name: str, tmp_path: Path, cache
     write(tmp_path / "pets/train.parquet", made.set_column(0, "audio", pa.array(sound)))
     (dataset,) = find([tmp_path / "pets"])
     assert dataset.make is not None and dataset.make([clip.path for clip in dataset.clips]) == []
-    unpacked = [file for file in cache.rglob("*") if file.is_file()]
+    unpacked = [file for file in cache.rglob("*") if file.is_file() and file.suffix != ".tables"]
     assert len(unpacked) == 4 and all(file.name.isprintable() and " " not in file.suffix for file in unpacked)
 
 
@@ -332,3 +367,16 @@ def test_a_label_that_many_rows_repeat_is_held_once(tmp_path: Path) -> None:
     (dataset,) = find([tmp_path / "pets"])
     found = [clip.labels.get("kind", "") for clip in dataset.clips]
     assert sorted(set(found)) == ["", *sorted(texts)]
+
+
+def test_a_disk_that_fills_while_it_is_unpacked_names_the_file(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (dataset,) = find([pets])
+    assert dataset.make is not None
+
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        dataset.make([dataset.clips[0].path], None)
+    assert str(error.value.filename).endswith(dataset.clips[0].path)

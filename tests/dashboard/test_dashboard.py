@@ -18,14 +18,17 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError
 
+from dashboard.report.write import sections
 from dashboard.shared import data
 from dashboard.shared.player import clip
 from dashboard.shared.text import words
-from db.connection.open import open_store, opened_to_write
+from db.connection.open import StoreError, open_store, opened_to_write
 from db.reads import study
 from db.reads.frames import frame
+from db.reads.misfits import refuse_misfits
+from db.upkeep import look_over
 from db.writes.store import Store
-from tests.support.pages import asked, open_page, said
+from tests.support.pages import asked, open_page, said, show
 from tests.support.tiny_study import MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -254,6 +257,62 @@ def test_a_store_that_is_found_damaged_half_way_gives_one_line(
         assert str(damaged.parent) not in said(app)
         lines += [words_of(part.value) for part in app.error]
     assert lines and set(lines) == {"damaged.db: damaged; restore a copy, or delete it and run the analysis again"}
+
+
+CHANGED = {
+    "top_clip.mean_activation": ("UPDATE top_clip SET mean_activation = 'loud'", "neuron"),
+    "ablation_effect.ci_high": ("UPDATE ablation_effect SET ci_high = x'00ff'", "overview"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGED)
+def test_values_of_another_kind_are_told_in_one_line(
+    what: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statement, view = CHANGED[what]
+    path = Path(shutil.copy(store, tmp_path / "atlas.db"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statement)
+    app = show(view, path, monkeypatch)
+    told = [str(error.value).replace("\\", "") for error in app.error]
+    assert any(line.startswith(f"atlas.db: {what}") and "restore a copy" in line for line in told), told
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("UPDATE run SET config_json = '7'", "run.config_json holds something else than JSON"),
+        ("UPDATE run SET config_json = '{'", "run.config_json holds something else than JSON"),
+        ("UPDATE clip SET duration_seconds = 'long'", "clip.duration_seconds holds values of another kind"),
+        ("DROP VIEW runs; CREATE VIEW runs AS SELECT 'x' AS run_id", "its view runs is another than this version"),
+    ],
+)
+def test_what_another_program_changed_is_told_by_report_and_upkeep(
+    statement: str, told: str, tiny_store: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(tiny_store, tmp_path / "atlas.db"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statement)
+    for read in (look_over, lambda path: refuse_misfits(open_store(path, read_only=True))):
+        with pytest.raises(StoreError, match=f"^atlas.db: {told}.*restore a copy") as error:
+            read(path)
+        assert "\n" not in str(error.value)
+    if "config" in statement:
+        with pytest.raises(StoreError, match=f"^atlas.db: {told}"):
+            sections(open_store(path, read_only=True))
+
+
+def test_rows_of_what_is_gone_are_told(tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(shutil.copy(tiny_store, tmp_path / "atlas.db"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("PRAGMA foreign_keys = OFF; DELETE FROM model")
+    (error,) = show("overview", path, monkeypatch).error
+    assert "belong to a model that is gone" in str(error.value).replace("\\", "")
+
+
+def test_a_store_as_it_is_written_has_no_misfits(store: Path, tiny_store: Path) -> None:
+    for path in (store, tiny_store):
+        refuse_misfits(open_store(path, read_only=True))
 
 
 def test_every_read_tells_damage_as_one_kind_of_error(damaged: Path) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
 from typing import Any
+from unittest.mock import patch
 from xml.etree import ElementTree
 
 import altair as alt
 import pandas as pd
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackendOperationRequest
+from streamlit.runtime import app_session
+from streamlit.runtime.media_file_manager import MediaFileManager
+from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 
+import dashboard.server  # noqa: F401 (tells why)
 from dashboard.report.html import html
 from dashboard.report.parts import Figure, Section
 from dashboard.shared import draw, pictures
@@ -104,3 +111,23 @@ def test_the_report_says_which_figure_could_not_be_drawn(monkeypatch: pytest.Mon
     told = html([Section("T", [figure])], "", "")
     assert "<em>The chart could not be drawn: the program that draws it stopped.</em>" in told
     assert "Figure 1. Who shares." in told and "<svg" not in told
+
+
+def test_the_visitor_is_told_why_there_is_no_picture(caplog: pytest.LogCaptureFixture) -> None:
+    files = MediaFileManager(MemoryMediaFileStorage("/media"))
+
+    def asked(reason: Exception) -> str:
+        def make() -> bytes:
+            raise reason
+
+        with patch("streamlit.runtime.media_file_manager._get_session_id", return_value="a visitor"):
+            request = BackendOperationRequest(request_id="1")
+            request.deferred_file.file_id = files.add_deferred(make, "image/svg+xml", "here")
+        answer = asyncio.run(app_session.DeferredFileHandler(lambda: files).handle(request, "a visitor"))
+        assert answer.request_id == "1" and not answer.HasField("deferred_file")
+        return answer.error_msg
+
+    why = "The chart was not drawn within 20 s: it shows too much."
+    assert asked(pictures.NotDrawn(why)) == why and not caplog.messages
+    assert asked(OSError("/home/me/secret")) == "The file could not be made; the server's log says why."
+    assert "secret" in caplog.text

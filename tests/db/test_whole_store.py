@@ -222,3 +222,25 @@ def test_a_kill_while_the_log_goes_loses_nothing_and_leaves_what_readers_can_rea
     assert beside(path) == {"atlas.db", "atlas.db.lock"}
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_link_in_the_place_of_the_lock_empties_nothing(tmp_path: Path) -> None:
+    path, others = tmp_path / "atlas.db", tmp_path / "others"
+    write(path)
+    others.write_text("precious")
+    lock = tmp_path / "atlas.db.lock"
+    lock.unlink(missing_ok=True)
+    lock.symlink_to(others)
+    with pytest.raises(StoreError, match="cannot be written"), exclusive_run(path):
+        pass
+    assert others.read_text() == "precious"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/version"), reason="There is no such file here")
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_store_is_no_file_of_the_kernel(read_only: bool, tmp_path: Path) -> None:
+    """Some of them are waited for without end."""
+    path = tmp_path / "atlas.db"
+    path.symlink_to("/proc/version")
+    with pytest.raises(StoreError, match="neither file nor folder"):
+        open_store(path, read_only=read_only)

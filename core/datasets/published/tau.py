@@ -8,6 +8,7 @@ from core.datasets.base import Clip
 from core.datasets.files import Row, match_rows, read_rows, walk
 from core.datasets.published.base import Listing, Options, Published
 from core.datasets.splits import own_splits
+from core.files import refuse_no_file
 from core.results import Problem
 
 TABLE, SOUND = "meta.csv", "audio"
@@ -44,6 +45,7 @@ class TAU(Published):
 
     def recognise(self, folder: Path) -> bool:
         try:
+            refuse_no_file(folder / TABLE)
             with (folder / TABLE).open(encoding="utf-8-sig", errors="replace") as file:
                 header = file.readline(1_000).strip().split("\t")
         except OSError:

@@ -12,6 +12,7 @@ from core.datasets.files import check_splits, evar_file, mismatches, read_rows, 
 from core.datasets.published.base import Listing, Options, Published
 from core.datasets.splits import own_splits
 from core.errors import InputError
+from core.files import refuse_no_file
 from core.results import Problem
 
 ARCHIVE = re.compile(r"(?P<speaker>[^/]+?)-\d{8}[^/]*")
@@ -130,6 +131,7 @@ def _evar_archives(table: Path) -> dict[str, tuple[str, str]]:
 def _languages(root: Path, folders: Mapping[str, object], of_evar: Mapping[str, str]) -> dict[str, str]:
     """Language of each archive's folder, where one is known."""
     try:
+        refuse_no_file(root / ADDRESSES)
         text = (root / ADDRESSES).read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
         text = ""
@@ -147,6 +149,7 @@ def _languages(root: Path, folders: Mapping[str, object], of_evar: Mapping[str, 
 
 def _readme_language(path: Path) -> str:
     try:
+        refuse_no_file(path)
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             match = README_LANGUAGE.search(file.read(LONGEST_README))
     except OSError:

@@ -19,6 +19,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from core.errors import InputError
+from core.files import is_plain_file, refuse_no_file
 from core.untrusted_text import one_line, quoted, user_path
 
 FETCHED = ["*.json", "README.md", "model.safetensors", "model-*-of-*.safetensors"]
@@ -80,6 +81,7 @@ class Checkpoint:
     def licence(self) -> str:
         """``license`` of the model card's front matter."""
         try:
+            refuse_no_file(self.folder / "README.md")
             with (self.folder / "README.md").open(encoding="utf-8", errors="replace") as card:
                 text = card.read(LONGEST_FRONT)
         except OSError:
@@ -114,7 +116,7 @@ def open_checkpoint(which: str) -> Checkpoint:
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
+    if not is_plain_file(path):
         return None
     try:
         with path.open(encoding="utf-8") as file:
@@ -131,7 +133,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
     whole = folder / "model.safetensors"
-    if whole.is_file():
+    if is_plain_file(whole):
         return (whole,)
     index = _read_json(folder / "model.safetensors.index.json")
     if index is not None:
@@ -139,7 +141,7 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
         names = sorted({str(name) for name in shards.values()}) if isinstance(shards, dict) else []
         # A name with a path in it would read outside the folder.
         files = tuple(folder / name for name in names if Path(name).name == name and "\0" not in name)
-        lacking = [path.name for path in files if not os.path.isfile(path)]
+        lacking = [path.name for path in files if not is_plain_file(path)]
         if not files or len(files) < len(names) or lacking:
             some = ", ".join(one_line(name)[:200] for name in (lacking or names)[:3])
             raise InputError(f"{folder}: model.safetensors.index.json names {some or 'none'}, not there; fetch them")

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from core.errors import InputError
-from core.files import is_zip
+from core.files import is_plain_file, is_zip
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
 MOST_BYTES = 8 << 30
@@ -52,7 +52,7 @@ def opened(weights: Path) -> Iterator[Source]:
     path = Path(os.path.abspath(weights))  # so that a bare file name has a folder with a name
     if os.path.isdir(path):  # Path.is_dir fails where a name is too long
         path = _only_file(path)
-    elif not os.path.isfile(path):
+    elif not is_plain_file(path):
         raise InputError(
             f"no weights at {weights}; expected a {', '.join(SUFFIXES)} file, its folder or a release .zip"
         )

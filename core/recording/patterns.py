@@ -1,4 +1,4 @@
-"""Where in a clip a neuron fires, 8 bits a token: taken from a layer while a pass runs, kept in files beside the matrices.
+"""Where in a clip a neuron fires, 8 bits a token: taken while a pass runs, kept in files beside the matrices.
 
 A pass appends what it took as one block to a file of its process. A block names its clips with the checksums of the
 rows that the same pass gave, so that it counts only as long as those are the rows, and has a checksum itself. A pair

@@ -16,14 +16,14 @@ from torch import Tensor
 from core.arrays.neurons import layer_starts
 from core.encoders.base import Encoder
 from core.encoders.hooks import Counts
-from core.recording.patterns import Index, Wanted
+from core.recording.patterns import WHOLE, Index, Wanted
 from core.recording.top_clips import N_DRAWN, N_SILENT, N_TOP_CLIPS, drawn
 
 
 def most_candidates(n_clips: int) -> int:
-    """Clips of a neuron whose patterns one process keeps on the way, of a dataset in no order."""
-    n = N_TOP_CLIPS + N_SILENT
-    return min(n_clips, N_DRAWN + round(n * (1 + math.log(max(n_clips, n) / n))))
+    """Clips of a neuron whose patterns one process keeps on the way, of a dataset in no order; some as part of a whole."""
+    n = round((N_TOP_CLIPS + N_SILENT) / WHOLE)  # all of the first, which that share of the neurons wants
+    return min(n_clips, N_DRAWN + round(n + WHOLE * n * math.log(max(n_clips, n) / n)))
 
 
 class Candidates:
@@ -49,7 +49,7 @@ class Candidates:
         self._seen = []
         is_drawn = self._drawn[torch.from_numpy(index).to(self._drawn.device), None]
 
-        def wanted(layer: int, counts: Counts) -> tuple[Index, Index]:
+        def wanted(layer: int, counts: Counts) -> Tensor:
             is_heard = counts.tokens > 0
             columns = slice(int(self._starts[layer]), int(self._starts[layer + 1]))
             means = counts.total[:, columns] / counts.tokens[:, None]
@@ -57,9 +57,7 @@ class Candidates:
             best = _highest(self._best[:, columns], counted)
             lowest = _highest(self._lowest[:, columns], -counted)
             self._seen.append((columns, best, lowest))
-            kept = (means >= best[-1]) | (means <= -lowest[-1]) | is_drawn
-            place, neuron = torch.nonzero(kept & (counts.positive[:, columns] > 0), as_tuple=True)
-            return place.cpu().numpy(), neuron.cpu().numpy()
+            return (means >= best[-1]).logical_or_(means <= -lowest[-1]).logical_or_(is_drawn)
 
         return wanted
 
@@ -83,6 +81,7 @@ class Asked:
     def __init__(self, encoder: Encoder, clips: Index, neurons: Index) -> None:
         """Clips in order, with a neuron each."""
         self._starts, self._clips, self._neurons = layer_starts(encoder.layer_widths), clips, neurons
+        self._device = encoder.device
 
     def of(self, index: Index) -> Wanted:
         """What is wanted of a pass over these clips."""
@@ -90,10 +89,12 @@ class Asked:
         neuron = np.concatenate([self._neurons[of] for of in map(slice, start, stop)])
         place = np.repeat(np.arange(len(index)), stop - start)
 
-        def wanted(layer: int, counts: Counts) -> tuple[Index, Index]:
+        def wanted(layer: int, counts: Counts) -> Tensor:
             first, end = self._starts[layer : layer + 2]
             here = (neuron >= first) & (neuron < end)
-            return place[here], neuron[here] - first
+            kept = np.zeros((len(index), end - first), dtype=np.bool_)
+            kept[place[here], neuron[here] - first] = True
+            return torch.from_numpy(kept).to(self._device)
 
         return wanted
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from core.arrays.neurons import layer_starts
 from core.encoders.base import Encoder
 from core.encoders.hooks import Counts
-from core.recording.patterns import WHOLE, Index, Wanted
+from core.recording.patterns import WHOLE, Index, Layout, Wanted
 from core.recording.top_clips import N_DRAWN, N_SILENT, N_TOP_CLIPS, drawn
 
 
@@ -38,6 +38,7 @@ class Candidates:
 
     def __init__(self, encoder: Encoder, n_clips: int) -> None:
         shape, device = encoder.n_neurons, encoder.device
+        self.layout = Layout(encoder)
         self._starts = layer_starts(encoder.layer_widths)
         self._drawn = torch.from_numpy(drawn(n_clips)).to(device)
         self._best = torch.full((N_TOP_CLIPS, shape), -torch.inf, device=device)
@@ -81,7 +82,7 @@ class Asked:
     def __init__(self, encoder: Encoder, clips: Index, neurons: Index) -> None:
         """Clips in order, with a neuron each."""
         self._starts, self._clips, self._neurons = layer_starts(encoder.layer_widths), clips, neurons
-        self._device = encoder.device
+        self.layout, self._device = Layout(encoder), encoder.device
 
     def of(self, index: Index) -> Wanted:
         """What is wanted of a pass over these clips."""

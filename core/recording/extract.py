@@ -114,7 +114,7 @@ def passes_over(
 
     def once(index: NDArray[np.int64], waveforms: Waveforms) -> Result:
         batch = encoder.prepare(waveforms, padding)
-        taker = Taker(encoder, batch, kept.of(index)) if kept else None
+        taker = Taker(batch, kept.of(index), kept.layout) if kept else None
         with torch.inference_mode(), autocast(encoder, precision), record(encoder, batch, taker) as counts:
             embeddings = encoder.forward(batch)
         if kept:

@@ -106,19 +106,48 @@ class _Cells:
         return cls(np.array([of_clip.shape[1] for of_clip in cells]), size, token, is_none, bool((table >= 0).all()))
 
 
+class Layout:
+    """Which tokens of its batches the patches of clips are; worked out anew where a batch or layer is unlike the one before."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.starts = layer_starts(encoder.layer_widths).tolist()
+        self._encoder = encoder
+        self._grids = [encoder.token_grid(layer) for layer in range(encoder.n_layers)]
+        self._latest: tuple[TokenGrid, Index, NDArray[np.bool_], Index, _Cells] | None = None
+
+    def of(self, layer: int, batch: Batch) -> _Cells:
+        """From `clip_cells`."""
+        counted = (self._encoder.counted(layer, batch) > 0).cpu().numpy()
+        grid, places = self._grids[layer], self._encoder.token_places(layer, counted.shape[1])
+        clip_of_row = batch.clip.cpu().numpy()
+        if self._latest:
+            old_grid, *old, latest = self._latest
+            if grid == old_grid and all(map(np.array_equal, (places, counted, clip_of_row), old)):
+                return latest
+        first: dict[bytes, tuple[int, Index]] = {}  # of clips of one row that have the same counted tokens
+        cells = []
+        for rows in (np.flatnonzero(clip_of_row == clip) for clip in range(batch.n_clips)):
+            known = first.get(counted[rows].tobytes()) if len(rows) == 1 else None
+            if known:
+                cells.append(np.where(known[1] < 0, -1, known[1] + (rows[0] - known[0]) * counted.shape[1]))
+                continue
+            cells.append(clip_cells(grid, places, counted, rows))
+            if len(rows) == 1:
+                first[counted[rows].tobytes()] = int(rows[0]), cells[-1]
+        of_batch = _Cells.of(cells, batch.clip.device)
+        self._latest = grid, places, counted, clip_of_row, of_batch
+        return of_batch
+
+
 class Taker:
     """Takes the wanted pairs of each layer of one pass; called with layer, activations and counts, as in `record`."""
 
-    def __init__(self, encoder: Encoder, batch: Batch, wanted: Wanted) -> None:
+    def __init__(self, batch: Batch, wanted: Wanted, layout: Layout) -> None:
         self.parts: list[LayerPart] = []
-        self._encoder, self._batch, self._wanted = encoder, batch, wanted
-        self._starts = layer_starts(encoder.layer_widths)
-        clip_of_row = batch.clip.cpu().numpy()
-        self._rows = [np.flatnonzero(clip_of_row == clip) for clip in range(batch.n_clips)]
-        self._latest: tuple[TokenGrid, Index, NDArray[np.bool_], _Cells] | None = None
+        self._batch, self._wanted, self._layout = batch, wanted, layout
 
     def __call__(self, layer: int, activation: Tensor, counts: Counts) -> None:
-        cells, columns = self._cells(layer), slice(int(self._starts[layer]), int(self._starts[layer + 1]))
+        cells, columns = self._layout.of(layer, self._batch), slice(*self._layout.starts[layer : layer + 2])
         wanted = self._wanted(layer, counts).logical_and_(counts.positive[:, columns])
         whole = np.flatnonzero(wanted.sum(1).cpu().numpy() >= WHOLE * wanted.shape[1])
         whole_peak, whole_cells = _of_clips(activation, cells, whole)
@@ -135,28 +164,6 @@ class Taker:
                 whole.astype(np.int32), whole_peak, whole_cells,
             )  # fmt: skip
         )
-
-    def _cells(self, layer: int) -> _Cells:
-        """From `clip_cells`; most layers have those of the one before."""
-        counted = (self._encoder.counted(layer, self._batch) > 0).cpu().numpy()
-        grid, places = self._encoder.token_grid(layer), self._encoder.token_places(layer, counted.shape[1])
-        if self._latest:
-            old_grid, old_places, old_counted, latest = self._latest
-            if grid == old_grid and np.array_equal(places, old_places) and np.array_equal(counted, old_counted):
-                return latest
-        first: dict[bytes, tuple[int, Index]] = {}  # of clips of one row that have the same counted tokens
-        cells = []
-        for rows in self._rows:
-            known = first.get(counted[rows].tobytes()) if len(rows) == 1 else None
-            if known:
-                cells.append(np.where(known[1] < 0, -1, known[1] + (rows[0] - known[0]) * counted.shape[1]))
-                continue
-            cells.append(clip_cells(grid, places, counted, rows))
-            if len(rows) == 1:
-                first[counted[rows].tobytes()] = int(rows[0]), cells[-1]
-        of_batch = _Cells.of(cells, self._batch.clip.device)
-        self._latest = grid, places, counted, of_batch
-        return of_batch
 
 
 def clip_cells(grid: TokenGrid, places: Index, counted: NDArray[np.bool_], rows: Index) -> Index:
@@ -266,8 +273,7 @@ def appending(activations: Activations, most: float = np.inf) -> Iterator[Callab
                 file = tempfile.NamedTemporaryFile(  # noqa: SIM115
                     dir=activations.folder, prefix="patterns-", suffix=".part", delete=False
                 )
-            for each in _as_block(index, activations.sums[index], parts):
-                file.write(each.data.cast("B") if each.size else b"")
+            file.writelines(each.data.cast("B") for each in _as_block(index, activations.sums[index], parts) if each.size)
             file.flush()
 
     try:

@@ -6,9 +6,11 @@ import errno
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,21 @@ def test_lost_patterns_are_taken_again_and_ctrl_c_meanwhile_keeps_those_that_are
     assert passes == [8]
     assert results(db) == whole
     assert list(tmp_path.rglob("*.part")) == []
+
+
+def test_store_whose_patterns_are_of_an_older_version_has_them_taken_anew(
+    pets: Path, whole: dict[str, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    db = tmp_path / "atlas.db"
+    assert run("--data-dir", pets, "--db", db, *SCORE) == 0
+    with closing(sqlite3.connect(db)) as connection, connection:  # its mark is another, beside the counts lies nothing
+        connection.execute("UPDATE stage SET key = 'former' WHERE name = 'traces'")
+    with clips_passed(monkeypatch) as passes:
+        assert run("--data-dir", pets, "--db", db, *SCORE) == 0
+    assert passes == [8] * 3
+    assert "was taken in another pass" in capsys.readouterr().out
+    assert results(db) == whole
 
 
 def test_ctrl_c_during_scoring_keeps_scored_tasks(

@@ -20,7 +20,7 @@ from core.encoders import load_encoder
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.recording import candidates, patterns, top_clips, traces
 from core.recording.activations import Activations, open_activations
-from core.recording.extract import extract
+from core.recording.extract import extract, missing_batches
 from core.recording.passes import Passes
 from core.results import ClipTraces, TokenGrid
 from tests.support.small_study import make_dataset, write_manifest
@@ -259,7 +259,7 @@ def test_pass_that_counts_takes_what_another_pass_finds_in_the_same_batches(
     taken = of_all(traces.trace(encoder, many, matrices, passes, told.append))
     assert told == [], "no clip is passed again"
     (file,) = matrices.folder.glob("patterns-*.part")
-    kept = sum(len(block.place) for block in patterns._blocks(np.fromfile(file, np.uint8)))
+    kept = sum(len(block.pairs(np.ones(2, int), np.array([0, 3, 6]))[0]) for block in patterns._blocks(np.fromfile(file, np.uint8)))
     assert kept < 6 * candidates.most_candidates(150) < 6 * 150
     patterns.forget_patterns(matrices.folder)
     assert of_all(traces.trace(encoder, many, matrices, passes, told.append)) == taken
@@ -271,6 +271,39 @@ def test_pass_that_counts_takes_what_another_pass_finds_in_the_same_batches(
     told.clear()
     assert of_all(traces.trace(encoder, many, matrices, passes, told.append)) == taken
     assert told, "what was too much is taken again"
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2, 4])
+@pytest.mark.parametrize("batch_size", [4, 7])
+def test_shares_of_ranks_and_a_stop_in_the_middle_change_no_pattern(
+    many: Scan, tmp_path: Path, n_ranks: int, batch_size: int
+) -> None:
+    alone, passes = open_activations(Toy(), many, tmp_path / "alone", "exclude", "float32"), Passes(5)
+    extract(Toy(), many, alone, passes)
+    expected = of_all(traces.trace(Toy(), many, alone, passes))
+    shared, passes = open_activations(Toy(), many, tmp_path / "shared", "exclude", "float32"), Passes(batch_size)
+    batches = missing_batches(shared, batch_size)
+    for begin, end in ((0, len(batches) // 2), (len(batches) // 2, None)):  # stopped once
+        for rank in range(n_ranks):
+            extract(Toy(), many, shared, passes, batches=batches[begin:end][rank::n_ranks])
+    told: list[int] = []
+    assert of_all(traces.trace(Toy(), many, shared, passes, told.append)) == expected
+    assert told == [], "no clip is passed again"
+
+
+@pytest.mark.parametrize("share", [0.0, 2.0], ids=["whole clips", "single pairs"])
+def test_clips_taken_as_a_whole_are_what_their_pairs_are(
+    nano: Encoder, pets: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    matrices, expected = traced(nano, pets, tmp_path)
+    expected_patterns = of_all(expected)
+    monkeypatch.setattr(patterns, "WHOLE", share)
+    patterns.forget_patterns(matrices.folder)
+    matrices.done[:] = 0
+    extract(nano, pets, matrices, Passes(5))
+    told: list[int] = []
+    assert of_all(traces.trace(nano, pets, matrices, Passes(5), told.append)) == expected_patterns
+    assert told == []
 
 
 def test_patterns_of_other_rows_do_not_count(many: Scan, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from core.datasets.scan import Scan
 from core.distributed.ranks import Ranks
 from core.progress.progress import Update
@@ -19,6 +21,12 @@ from core.recording.traces import batches_with, find_patterns, traces_of
 from core.results import ClipTraces
 from core.run.stages.base import Stage
 from core.run.study import Study
+
+
+_TAKEN_AGAIN = (
+    "where neurons fire in {:,} of the clips they keep was taken in another pass; the one that counted left nothing of it "
+    "(counts of an older version, a damaged file, or more than 4 GB)"
+)
 
 
 def traces_key(study: Study, scan: Scan) -> str:
@@ -51,7 +59,8 @@ class Trace(Stage):
         if len(missing[0]):
             passes = study.passes(self.scan)
             batches = batches_with(missing[0], len(self.matrices.done), passes.batch_size)
-            folder = self.matrices.folder.absolute()
+            folder, n_clips = self.matrices.folder.absolute(), len(np.unique(missing[0]))
+            study.note(f"{self.scan.dataset.name}: {_TAKEN_AGAIN.format(n_clips)}")
             job = FindJob(encoder.name, self.scan.dataset.name, folder, missing, batches, passes)
             with study.shown("traces", sum(map(len, batches)), "clips") as update:
                 find_on_ranks(job, study.ranks, update)

@@ -21,7 +21,7 @@ from core.recording.top_clips import N_DRAWN, N_SILENT, N_TOP_CLIPS, drawn
 
 
 def most_candidates(n_clips: int) -> int:
-    """Clips of a neuron whose patterns one process keeps on the way, of a dataset in no order; some as part of a whole."""
+    """Clips of a neuron whose patterns one process keeps on the way, of a dataset in no order."""
     n = round((N_TOP_CLIPS + N_SILENT) / WHOLE)  # all of the first, which that share of the neurons wants
     return min(n_clips, N_DRAWN + round(n + WHOLE * n * math.log(max(n_clips, n) / n)))
 

@@ -1,6 +1,6 @@
 """Where in a clip a neuron fires, 8 bits a token: taken while a pass runs, kept in files beside the matrices.
 
-Single (clip, neuron) pairs are gathered; a clip that many neurons want is taken as a whole, in the order that memory has.
+Single (clip, neuron) pairs are gathered; a clip that many neurons want is taken as a whole, in the order of memory.
 A pass appends what it took as one block to a file of its process. A block names its clips with the checksums of the
 rows that the same pass gave, so that it counts only as long as those are the rows, and has a checksum itself. A pair
 in which no token fires takes no room: the counts tell it.
@@ -31,7 +31,7 @@ from core.results import NeuronPattern, TokenGrid
 
 Index = NDArray[np.int64]
 Wanted = Callable[[int, Counts], Tensor]
-"""Which pairs are taken, bool (n_clips in the batch, n_neurons of the layer), told of a layer and what was counted so far."""
+"""Which pairs are taken, bool (n_clips in the batch, n_neurons of the layer); told the layer and what was counted."""
 
 _CELLS_AT_ONCE = {True: 2**16, False: 2**22}
 """Tokens of (clip, neuron) pairs that are gathered together, some 24 bytes each; on a CPU (True), and elsewhere."""
@@ -107,7 +107,7 @@ class _Cells:
 
 
 class Layout:
-    """Which tokens of its batches the patches of clips are; worked out anew where a batch or layer is unlike the one before."""
+    """Which tokens of a batch the patches of its clips are; worked out anew where it is unlike the one before."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.starts = layer_starts(encoder.layer_widths).tolist()
@@ -157,13 +157,9 @@ class Taker:
             order = np.argsort(cells.size[place], kind="stable")
             place, neuron = place[order], neuron[order]
         peak, strength = _of_pairs(activation, cells, place, neuron)
-        flat = (columns.start + neuron).astype(np.int32)
-        self.parts.append(
-            LayerPart(
-                cells.columns.astype(np.int32), place.astype(np.int32), flat, peak, strength,
-                whole.astype(np.int32), whole_peak, whole_cells,
-            )  # fmt: skip
-        )
+        singles = place.astype(np.int32), (columns.start + neuron).astype(np.int32), peak, strength
+        of_whole = whole.astype(np.int32), whole_peak, whole_cells
+        self.parts.append(LayerPart(cells.columns.astype(np.int32), *singles, *of_whole))
 
 
 def clip_cells(grid: TokenGrid, places: Index, counted: NDArray[np.bool_], rows: Index) -> Index:
@@ -231,9 +227,7 @@ def _of_pairs(
     return np.concatenate(peaks), strengths
 
 
-def _of_clips(
-    activation: Tensor, cells: _Cells, places: Index
-) -> tuple[NDArray[np.float32], list[NDArray[np.uint8]]]:
+def _of_clips(activation: Tensor, cells: _Cells, places: Index) -> tuple[NDArray[np.float32], list[NDArray[np.uint8]]]:
     """The same of every neuron in some clips: peaks (n_clips, n_neurons), and of each clip cells x neurons."""
     by_token = activation.flatten(0, -2)
     peaks, strengths = [np.zeros((0, by_token.shape[1]), dtype=np.float32)], []
@@ -273,7 +267,9 @@ def appending(activations: Activations, most: float = np.inf) -> Iterator[Callab
                 file = tempfile.NamedTemporaryFile(  # noqa: SIM115
                     dir=activations.folder, prefix="patterns-", suffix=".part", delete=False
                 )
-            file.writelines(each.data.cast("B") for each in _as_block(index, activations.sums[index], parts) if each.size)
+            file.writelines(
+                each.data.cast("B") for each in _as_block(index, activations.sums[index], parts) if each.size
+            )
             file.flush()
 
     try:
@@ -355,7 +351,9 @@ def _blocks(data: NDArray[np.uint8]) -> Iterator[_Block]:
     """The blocks of a file, up to the first that is not whole or not as it was written."""
     at = 0
     while at + 8 * _HEAD <= len(data):
-        magic, n_clips, n_layers, n_pairs, n_whole, n_peaks, n_cells, crc = data[at : at + 8 * _HEAD].view("<i8").tolist()
+        magic, n_clips, n_layers, n_pairs, n_whole, n_peaks, n_cells, crc = (
+            data[at : at + 8 * _HEAD].view("<i8").tolist()
+        )
         at += 8 * _HEAD
         shapes = (
             ("<i8", (n_clips,)), ("<u4", (n_clips, len(MATRICES))), ("<i4", (n_clips, n_layers)),

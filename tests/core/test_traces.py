@@ -259,7 +259,10 @@ def test_pass_that_counts_takes_what_another_pass_finds_in_the_same_batches(
     taken = of_all(traces.trace(encoder, many, matrices, passes, told.append))
     assert told == [], "no clip is passed again"
     (file,) = matrices.folder.glob("patterns-*.part")
-    kept = sum(len(block.pairs(np.ones(2, int), np.array([0, 3, 6]))[0]) for block in patterns._blocks(np.fromfile(file, np.uint8)))
+    kept = sum(
+        len(block.pairs(np.ones(2, int), np.array([0, 3, 6]))[0])
+        for block in patterns._blocks(np.fromfile(file, np.uint8))
+    )
     assert kept < 6 * candidates.most_candidates(150) < 6 * 150
     patterns.forget_patterns(matrices.folder)
     assert of_all(traces.trace(encoder, many, matrices, passes, told.append)) == taken

@@ -22,10 +22,9 @@ from core.results import ClipTraces
 from core.run.stages.base import Stage
 from core.run.study import Study
 
-
 _TAKEN_AGAIN = (
-    "where neurons fire in {:,} of the clips they keep was taken in another pass; the one that counted left nothing of it "
-    "(counts of an older version, a damaged file, or more than 4 GB)"
+    "where neurons fire in {:,} of the clips they keep was taken in another pass; the one that counted left nothing "
+    "of it (counts of an older version, a damaged file, or more than 4 GB)"
 )
 
 

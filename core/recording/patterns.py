@@ -366,7 +366,9 @@ def _blocks(data: NDArray[np.uint8]) -> Iterator[_Block]:
             return
         facts = [data[start:stop].tobytes() for start, stop in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
         arrays = [np.frombuffer(f, kind).reshape(shape) for f, (kind, shape) in zip(facts, shapes, strict=True)]
-        yield _Block(*arrays, int(ends[-1]))
+        index, sums, columns, place, neuron, peak, whole, whole_layer, whole_peak = arrays
+        begin = int(ends[-1])
+        yield _Block(index, sums, columns, place, neuron, peak, whole, whole_layer, whole_peak, begin)
         at = end
 
 

@@ -38,10 +38,11 @@ from core.encoders.device import batch_size_for, choose_device  # noqa: E402
 from core.encoders.m2d.checkpoint import encoder_shapes  # noqa: E402
 from core.recording import activations, extract  # noqa: E402
 from core.recording.activations import Activations  # noqa: E402
+from core.recording.patterns import forget_patterns  # noqa: E402
 from core.recording.waveforms import Waveforms  # noqa: E402
 
-SECONDS = {"nano": 2.0, "m2d": 3.0}
-CLIPS = {"nano": 640, "m2d": 24}
+SECONDS = {"nano": 2.0, "m2d": 3.0, "whisper": 3.0}
+CLIPS = {"nano": 640, "m2d": 24, "whisper": 128}
 """Of the timed repeats."""
 DISTINCT = 100
 """Different clips; more are these again."""
@@ -54,6 +55,8 @@ def load(model: str, device: str, folder: Path) -> Encoder:
     """The embedded nano network, or a ViT-B in M2D's layout with random weights."""
     if model == "nano":
         return load_encoder("nano-untrained", device=device)
+    if model == "whisper":
+        return whisper_tiny(folder, device)
     generator = torch.Generator().manual_seed(0)
     shapes = encoder_shapes(768, 3072, 12, (16, 16), 1 + 5 * 38)
     state = {
@@ -64,6 +67,16 @@ def load(model: str, device: str, folder: Path) -> Encoder:
     path = folder / "m2d_vit_base-80x608p16x16-random.pth"
     torch.save(state, path)
     return load_encoder("m2d", path, device)
+
+
+def whisper_tiny(folder: Path, device: str) -> Encoder:
+    """A network of the size of openai/whisper-tiny with random weights."""
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
+    torch.manual_seed(0)
+    WhisperModel(WhisperConfig(d_model=384, encoder_layers=4, decoder_layers=1)).save_pretrained(folder / "whisper")
+    WhisperFeatureExtractor().save_pretrained(folder / "whisper")
+    return load_encoder(f"hf:{folder / 'whisper'}", device=device)
 
 
 def make_batches(encoder: Encoder, seconds: float, n_clips: int, batch_size: int) -> Batches:
@@ -101,7 +114,8 @@ def bare(encoder: Encoder, batches: Batches, _: Activations) -> None:
 
 
 def ours(encoder: Encoder, batches: Batches, to: Activations) -> None:
-    """(b) counts, means and embeddings of every clip, written to their files."""
+    """(b) counts, means, embeddings, and patterns of clips that may be kept, written to their files."""
+    forget_patterns(to.folder)
     for _ in extract.fill(encoder, to, batches):
         pass
 
@@ -156,7 +170,7 @@ METHODS: dict[str, Callable[[Encoder, Batches, Activations], None]] = {
 }  # fmt: skip
 NAMES = {
     "a": "(a) bare encoder",
-    "b": "(b) ours: counts, means, embeddings, on disk",
+    "b": "(b) ours: counts, means, embeddings, patterns, on disk",
     "c": "(c) hooks that keep everything, then NumPy",
     "d": "(d) nnsight tracing the same modules",
 }
@@ -239,6 +253,7 @@ class Held:
 
 TITLES = {
     "nano": "nano (6 x 768 neurons, clips of 2 s)",
+    "whisper": "Whisper-tiny-sized (4 x 1,536 neurons, random weights, clips of 3 s)",
     "m2d": "M2D-sized (12 x 3,072 neurons, random weights, clips of 3 s)",
 }
 
@@ -309,7 +324,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="nano,m2d")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--clips", type=int, default=0, help="of the timed repeats (640 of nano, 24 of M2D's size)")
+    parser.add_argument(
+        "--clips",
+        type=int,
+        default=0,
+        help="of the timed repeats (640 of nano, 24 of M2D's size, 128 of Whisper tiny's)",
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--sizes", default="100,1000,10000", help="numbers of clips for the growth")
     parser.add_argument("--most-minutes", type=float, default=1.5, help="of one growth run; longer ones are left out")

@@ -7,7 +7,7 @@ also after an error.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -61,11 +61,18 @@ class Change:
 
 
 @contextmanager
-def record(encoder: Encoder, batch: Batch) -> Iterator[Counts]:
+def record(
+    encoder: Encoder, batch: Batch, then: Callable[[int, Tensor, Counts], None] | None = None
+) -> Iterator[Counts]:
     """Count positive tokens of every neuron while ``encoder`` runs forward on ``batch``.
 
     Reduction happens inside the hooks, on the device, layer by layer: nothing of the size
     (tokens, neurons) outlives its layer.
+
+    Parameters
+    ----------
+    then : callable, optional
+        Called with each layer's number, its activations and the counts, once those have that layer.
 
     Yields
     ------
@@ -105,6 +112,8 @@ def record(encoder: Encoder, batch: Batch) -> Iterator[Counts]:
             def hook(module: nn.Module, inputs: tuple[Tensor, ...], layer: int = layer) -> None:
                 with torch.autocast(device.type, enabled=False):
                     observe(layer, inputs[0])
+                    if then:
+                        then(layer, inputs[0], counts)
 
             hooks.callback(projection.register_forward_pre_hook(hook).remove)
         yield counts

@@ -24,7 +24,7 @@ class Place:
     task: str = ""
 
 
-PASSES = ("extract", "traces")
+PASSES = ("extract",)
 """Stages that take each clip of a dataset once."""
 
 
@@ -94,8 +94,6 @@ class TimeLeft:
         is_last = place.model in self.models[-self.at_once :]
         left, known = stage_left or 0.0, stage_left is not None and is_last
         pending = [(part, name) for part in self.parts[at + 1 :] for name in PASSES]
-        if stage == "extract":
-            pending.append((self.parts[at], "traces"))
         for part, name in pending if self.passes else ():
             seconds = self._per_clip.get((place.model, name))
             left, known = left + part.n_clips * (seconds or 0.0), known and seconds is not None

@@ -27,13 +27,11 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import DTypeLike, NDArray
 
 from core.datasets.scan import Scan
 from core.encoders.base import Encoder, Padding
-from core.encoders.hooks import Counts
 from core.errors import InputError
 from core.files import BYTES_AT_ONCE
 from core.untrusted_text import as_file_name
@@ -42,10 +40,6 @@ MATRICES = ("positive", "total", "tokens", "embeddings")
 
 FORMAT = 1
 """Raised when what is written here changes meaning, so that old files are not taken for new."""
-
-
-Result = tuple[NDArray[np.int64], Counts, torch.Tensor]
-"""Rows, what their pass counted, their embeddings."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,12 @@
-"""One forward pass a clip: counts of positive tokens, sums and embeddings into the matrices beside the store."""
+"""One forward pass a clip: counts of positive tokens, sums and embeddings into the matrices beside the store.
+
+With them, patterns of the clips that neurons may keep to look at and to hear (`core.recording.candidates`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -11,11 +15,23 @@ from numpy.typing import NDArray
 
 from core.datasets.scan import Scan
 from core.encoders.base import Encoder, Padding
-from core.encoders.hooks import record
+from core.encoders.hooks import Counts, record
 from core.recording import checksums
-from core.recording.activations import MATRICES, Activations, Result
+from core.recording.activations import MATRICES, Activations
+from core.recording.candidates import Asked, Candidates
 from core.recording.passes import Passes, autocast, in_halves
+from core.recording.patterns import MOST_BYTES, LayerPart, Taker, appending
 from core.recording.waveforms import Waveforms, read_ahead
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a pass over some clips gave."""
+
+    index: NDArray[np.int64]
+    counts: Counts
+    embeddings: torch.Tensor
+    parts: list[LayerPart]
 
 
 def extract(
@@ -52,9 +68,12 @@ def missing_batches(activations: Activations, batch_size: int) -> list[NDArray[n
 
     So a clip always meets the same others: what they are can change the last bits of its results.
     """
-    n_clips = len(activations.done)
-    every = (np.arange(i, min(i + batch_size, n_clips)) for i in range(0, n_clips, batch_size))
-    return [batch for batch in every if not activations.done[batch].all()]
+    return [batch for batch in all_batches(len(activations.done), batch_size) if not activations.done[batch].all()]
+
+
+def all_batches(n_clips: int, batch_size: int) -> list[NDArray[np.int64]]:
+    """The clips of a dataset, in batches."""
+    return [np.arange(i, min(i + batch_size, n_clips)) for i in range(0, n_clips, batch_size)]
 
 
 def fill(
@@ -65,47 +84,63 @@ def fill(
     precision: str = "float32",
 ) -> Iterator[int]:
     """Pass batches (rows, waveforms) through the encoder into the matrices; tells of how many clips, as it goes."""
+    candidates = Candidates(encoder, len(activations.done))
     waiting: list[Result] = []
-    try:
-        for index, waveforms in batches:
-            ready, waiting = waiting, list(_passes(encoder, index, waveforms, padding, precision))
-            # On a GPU the passes above still run while the results of the batch before them are written.
-            if encoder.device.type == "cpu":
-                ready, waiting = waiting, []
-            if ready:
-                yield _write(activations, ready)
-    finally:  # an error in one batch loses no other
-        n_last = _write(activations, waiting)
+    with appending(activations, MOST_BYTES) as append:
+        try:
+            for index, waveforms in batches:
+                ready, waiting = waiting, list(passes_over(encoder, (index, waveforms), padding, precision, candidates))
+                # On a GPU the passes above still run while the results of the batch before them are written.
+                if encoder.device.type == "cpu":
+                    ready, waiting = waiting, []
+                if ready:
+                    yield _write(activations, ready, append)
+        finally:  # an error in one batch loses no other
+            n_last = _write(activations, waiting, append)
     if n_last:
         yield n_last
     for name in (*MATRICES, "sums", "done"):
         cast(np.memmap, getattr(activations, name)).flush()
 
 
-def _passes(
-    encoder: Encoder, index: NDArray[np.int64], waveforms: Waveforms, padding: Padding, precision: str
+def passes_over(
+    encoder: Encoder,
+    clips: tuple[NDArray[np.int64], Waveforms],
+    padding: Padding,
+    precision: str,
+    kept: Candidates | Asked | None = None,
 ) -> Iterator[Result]:
-    """Forward passes over a batch of clips, counted."""
+    """Forward passes over a batch of clips, counted, with patterns of what is to be ``kept``."""
 
     def once(index: NDArray[np.int64], waveforms: Waveforms) -> Result:
         batch = encoder.prepare(waveforms, padding)
-        with torch.inference_mode(), autocast(encoder, precision), record(encoder, batch) as counts:
-            return index, counts, encoder.forward(batch)
+        taker = Taker(batch, kept.of(index), kept.layout) if kept else None
+        with torch.inference_mode(), autocast(encoder, precision), record(encoder, batch, taker) as counts:
+            embeddings = encoder.forward(batch)
+        if kept:
+            kept.passed()
+        return Result(index, counts, embeddings, taker.parts if taker else [])
 
-    return in_halves(encoder, index, waveforms, once)
+    return in_halves(encoder, *clips, once)
 
 
-def _write(activations: Activations, results: Sequence[Result]) -> int:
+def _write(
+    activations: Activations,
+    results: Sequence[Result],
+    append: Callable[[NDArray[np.int64], Sequence[LayerPart]], None],
+) -> int:
     """Store what passes gave; returns of how many clips."""
-    for index, counts, embeddings in results:
+    for result in results:
+        index, counts = result.index, result.counts
         activations.done[index] = 0  # a row that is written again is not done meanwhile
-        for column, values in enumerate((counts.positive, counts.total, counts.tokens, embeddings.float())):
+        for column, values in enumerate((counts.positive, counts.total, counts.tokens, result.embeddings.float())):
             matrix = getattr(activations, MATRICES[column])
             rows = values.cpu().numpy().astype(matrix.dtype, copy=False)
             matrix[index] = rows
             activations.sums[index, column] = checksums.of_rows(index, rows)
+        append(index, result.parts)
         activations.done[index] = 1
-    return sum(len(index) for index, _, _ in results)
+    return sum(len(result.index) for result in results)
 
 
 @torch.inference_mode()
@@ -115,8 +150,8 @@ def changed_by_precision(encoder: Encoder, scan: Scan, padding: Padding, precisi
     (waveforms,) = read_ahead(scan, [some], encoder.sample_rate, 2)
     positive = []
     for each in ("float32", precision):
-        passes = _passes(encoder, some, waveforms, padding, each)
-        positive.append(torch.cat([counts.positive for _, counts, _ in passes]))
+        passes = passes_over(encoder, (some, waveforms), padding, each)
+        positive.append(torch.cat([result.counts.positive for result in passes]))
     differ = (positive[0] != positive[1]).float().mean().item()
     moved = (positive[0] - positive[1]).abs().sum().item() / max(positive[0].sum().item(), 1)
     return (

@@ -21,7 +21,7 @@ from core.encoders.base import Encoder, Padding
 from core.encoders.hooks import keep, record
 from core.encoders.untrained import untrained
 from core.errors import InputError
-from core.recording.traces import clip_cells
+from core.recording.patterns import clip_cells
 from core.results import TokenGrid
 
 OWN_MODEL = "ATLAS_OWN_MODEL"

@@ -17,6 +17,9 @@ _FIRST_TILE = 64
 """Clips whose means are sorted; those that follow are only looked at where they are better."""
 
 N_MIDDLE, N_SILENT = 3, 3
+N_DRAWN = 64
+"""Clips of a larger dataset among which middle ones are: their patterns are taken before the medians are known."""
+
 LEVELS = (*(percent / 100 for percent in range(0, 100, 5)), 0.99, 1.0)
 Index = NDArray[np.int64]
 
@@ -42,8 +45,8 @@ class Chosen:
 def choose(dataset: str, activations: Activations) -> Chosen:
     """Top, middle and silent clips by mean activation, over the clips that have counted tokens.
 
-    Silent are the lowest of what the top leaves, middle those of the rest that are nearest to the median;
-    a small dataset has fewer of them, or none.
+    Silent are the lowest of what the top leaves, middle those of the rest of `drawn` that are nearest to the
+    median of all; a small dataset has fewer of them, or none.
     """
     heard = np.flatnonzero(activations.tokens > 0)
     n_neurons, n_clips = activations.positive.shape[1], len(heard)
@@ -52,13 +55,16 @@ def choose(dataset: str, activations: Activations) -> Chosen:
     n_silent = min(N_SILENT, n_clips - n_top)
     n_middle = min(N_MIDDLE, n_clips - n_top - n_silent)
     tokens = activations.tokens[heard]
+    is_drawn = drawn(len(activations.tokens))[heard]
+    if is_drawn.sum() < n_top + n_silent + n_middle:  # the others have no counted tokens
+        is_drawn[:] = True
     clips = np.empty((n_neurons, n_top + n_middle + n_silent), dtype=np.int64)
     mean, rate = np.empty(clips.shape), np.empty(clips.shape)
     quantiles = np.empty((n_neurons, len(LEVELS)), dtype=np.float32)
     for block in slices(n_neurons, neurons_at_once(n_clips, 4)):
         means = np.ascontiguousarray((total[:, block] / tokens[:, None]).T)
         quantiles[block] = np.quantile(means, LEVELS, axis=1).T
-        ranked = _contrasts(means, n_top, n_middle, n_silent)
+        ranked = _contrasts(means, n_top, n_silent, n_middle, is_drawn)
         clips[block] = heard[ranked]
         mean[block] = np.take_along_axis(means, ranked, axis=1)
         fired = activations.positive[heard[ranked], np.arange(n_neurons)[block, None]]
@@ -68,10 +74,22 @@ def choose(dataset: str, activations: Activations) -> Chosen:
     return Chosen(clips, contrast, quantiles)
 
 
-def _contrasts(means: NDArray[np.float64], n_top: int, n_middle: int, n_silent: int) -> Index:
+def drawn(n_clips: int) -> NDArray[np.bool_]:
+    """The clips of a dataset that may be middle ones of neurons: all of a small one.
+
+    Drawn with a seed of their own, so that every run and rank has the same.
+    """
+    is_drawn = np.zeros(n_clips, dtype=np.bool_)
+    is_drawn[np.random.default_rng(0).permutation(n_clips)[:N_DRAWN]] = True
+    return is_drawn
+
+
+def _contrasts(
+    means: NDArray[np.float64], n_top: int, n_silent: int, n_middle: int, is_drawn: NDArray[np.bool_]
+) -> Index:
     """Top, middle and silent positions of each row of means (n_neurons, n_clips); of equal means the first are higher.
 
-    The silent ones begin with the lowest, the middle ones with the nearest to the median.
+    The silent ones begin with the lowest; the middle ones, of those that are drawn, with the nearest to the median.
     """
     n = means.shape[1]
     ordered = np.sort(means, axis=1)
@@ -82,7 +100,7 @@ def _contrasts(means: NDArray[np.float64], n_top: int, n_middle: int, n_silent: 
     middle = np.empty((len(means), n_middle), dtype=np.int64)
     for row in range(len(means) if n_middle else 0):
         distance = np.abs(means[row] - median[row])
-        distance[top[row]] = distance[silent[row]] = np.inf
+        distance[top[row]] = distance[silent[row]] = distance[~is_drawn] = np.inf
         limit = np.partition(distance, n_middle - 1)[n_middle - 1]
         near = np.flatnonzero(distance <= limit)
         middle[row] = near[np.lexsort((near, -means[row, near], distance[near]))][:n_middle]

@@ -15,6 +15,7 @@ from core.datasets.task import Task
 from core.encoders.base import Encoder
 from core.errors import InputError
 from core.recording.activations import MATRICES, folder_of, is_whole, most_tokens, n_bytes, shapes_of
+from core.recording.candidates import most_candidates
 from core.recording.top_clips import N_MIDDLE, N_SILENT, N_TOP_CLIPS
 from core.run.config import AnalysisConfig, ablate_clips_for, control_families_for, refit_clips_for
 
@@ -44,7 +45,7 @@ class Need:
     matrices : int
         Counts, sums, embeddings and their checksums that are not on the disk yet.
     traces : int
-        Where neurons fire in their clips, while that is read; at most.
+        Where neurons fire in clips that they may keep, until that is stored; about.
     answers : int
         Of the largest ablation, while it runs; at most.
     store : int
@@ -85,12 +86,13 @@ def needed(
     if not missing and not (tasks and {"score", "ablate"} & set(config.stages)):
         return Need()
     n_clips = len(scan.dataset.clips)
-    traces = encoder.n_neurons * _kept_tokens(encoder, scan, config) if missing and "extract" in config.stages else 0
-    rows = [NEURON_BYTES * encoder.n_neurons + traces if traces else 0, *_rows(config, encoder, tasks)]
+    extracts = bool(missing) and "extract" in config.stages
+    stored = encoder.n_neurons * _tokens(encoder, scan, config, N_TOP_CLIPS + N_MIDDLE + N_SILENT)
+    rows = [(NEURON_BYTES * encoder.n_neurons + stored) * extracts, *_rows(config, encoder, tasks)]
     matrices = sum(n_bytes(*shape) for shape in missing)
     return Need(
         matrices=matrices + n_bytes((n_clips, len(MATRICES)), np.uint32) if missing else 0,
-        traces=traces,
+        traces=extracts * encoder.n_neurons * _tokens(encoder, scan, config, most_candidates(n_clips)),
         answers=max((_answers(config, encoder, task) for task in tasks), default=0),
         store=CLIP_BYTES * n_clips + sum(rows) if _is_file(config.db) else 0,  # which keeps the traces, compressed
         other=SCAN_BYTES * n_clips + (max(rows) if _is_file(config.db) else 0),
@@ -109,9 +111,9 @@ def _rows(config: AnalysisConfig, encoder: Encoder, tasks: Sequence[Task]) -> li
     return rows
 
 
-def _kept_tokens(encoder: Encoder, scan: Scan, config: AnalysisConfig) -> int:
-    """Tokens of the clips that a neuron keeps, if it keeps the longest; by their share of the longest one's."""
-    kept = min(N_TOP_CLIPS + N_MIDDLE + N_SILENT, len(scan.dataset.clips))
+def _tokens(encoder: Encoder, scan: Scan, config: AnalysisConfig, n_clips: int) -> int:
+    """Tokens of so many clips of a neuron, if they are the longest; by their share of the longest one's."""
+    kept = min(n_clips, len(scan.dataset.clips))
     most = most_tokens(encoder, scan, config.padding)
     if scan.unit_seconds:
         return kept * most

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from core.encoders.nano import NanoEncoder
-from core.run.stages import ablate, attribute, extract, trace
+from core.run.stages import ablate, attribute, extract
 from tests.support.small_study import make_dataset, query, run
 
 TASK = ("--tasks", "pets-kind", "--gains", "0,mean")
-MOST = {"extract": 3, "trace": 2, "attribute": 1, "ablate": 5}
+MOST = {"extract": 3, "attribute": 1, "ablate": 5}
 """Rows that go into memory at once, by stage."""
 
 
@@ -59,7 +59,6 @@ def little_memory(patch: pytest.MonkeyPatch, stages: dict[str, int]) -> Iterator
 
     patch.setattr(NanoEncoder, "block", limited)
     within_stage("extract", extract, "extract")
-    within_stage("trace", trace, "find_patterns")
     within_stage("attribute", attribute.Attribute, "run")
     within_stage("ablate", ablate.Ablate, "run")
     yield raised

@@ -114,7 +114,6 @@ def test_two_models_at_once_store_what_one_after_the_other_does(
     told = capsys.readouterr().out
     for model in MODELS:
         assert f"{model:<14}  pets · extract: 24 clips in" in told
-        assert f"{model:<14}  pets · traces: 24 clips in" in told
         assert f"{model:<14}  calibrated: " in told
 
 

@@ -19,6 +19,7 @@ from core.datasets.manifest import read
 from core.datasets.scan import Scan, scan
 from core.encoders import load_encoder
 from core.recording import activations
+from core.recording.candidates import most_candidates
 from core.run import disk_space
 from core.run.config import AnalysisConfig
 from tests.support.planted import scan_tones
@@ -46,10 +47,12 @@ def test_need_is_what_extraction_then_takes(tones: Scan, tmp_path: Path) -> None
     made = activations.open_activations(encoder, tones, tmp_path, config.padding, "float32")
     on_disk = sum(f.stat().st_size for f in made.folder.iterdir())
     assert need.matrices <= on_disk <= need.matrices + 6 * 128, "headers of six files"
-    seconds = sorted(tones.files["seconds"])[-14:]
+    kept = most_candidates(len(tones.files))
+    assert 64 < kept < len(tones.files)
+    seconds = sorted(tones.files["seconds"])[-kept:]
     most = activations.most_tokens(encoder, tones, config.padding)
     assert need.traces == encoder.n_neurons * sum(math.ceil(most * s / seconds[-1]) for s in seconds)
-    assert need.answers > 0 and need.store > need.traces
+    assert need.answers > 0 and need.store > encoder.n_neurons * 14 * most
     assert need.total == need.matrices + need.store + need.other + max(need.traces, need.answers)
 
 
@@ -111,7 +114,8 @@ def test_one_long_clip_among_short_ones_is_asked_for_once(tones: Scan, tmp_path:
         disk_space.needed(config, encoder, scanned, ("tone",), tmp_path).traces
         for scanned in (replace(tones, files=tones.files.assign(seconds=1800.0)), long)
     )
-    assert whole / 14 < mixed < whole / 10
+    kept = most_candidates(len(tones.files))
+    assert whole / kept < mixed < 1.4 * whole / kept
 
 
 def test_too_little_is_told_with_numbers(tones: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def test_table_tells_where_a_run_is_at_every_moment(width: int) -> None:
             update(0)
             clock.now += 10
             update(50)
-            # 10 s of this, then birds: 300 clips at 18 s for 80, and at a speed of traces that is not known
+            # 10 s of this, then birds: 300 clips at 18 s for 80, and tasks of a speed that is not known
             assert shown(progress, width)[-1] == "whole run 0:00:28 so far, at least 0:01:18 left"
             update(100)
             clock.now += 10
@@ -169,18 +169,16 @@ def test_time_left_is_told_whole_only_where_all_of_it_was_measured() -> None:
     assert run.seconds_left(at) is None
     assert run.seconds_left(at, "extract", 10.0) == (10.0, False)
     run.passed("two", "extract", 0.5)
-    run.passed("two", "traces", 0.1)
-    assert run.seconds_left(at, "extract", 10.0) == (10.0 + 100 * 0.1 + 300 * 0.6, False)  # no task was measured
+    assert run.seconds_left(at, "extract", 10.0) == (10.0 + 300 * 0.5, False)  # no task was measured
     run.did_task("two", 20.0)
     run.did_task("two", 40.0)
-    assert run.seconds_left(at, "extract", 10.0) == (200.0 + 3 * 30.0, True)
-    assert run.seconds_left(Place("two", "pets", "pets-kind"), "score", 1.0) == (1.0 + 180.0 + 2 * 30.0, False)
+    assert run.seconds_left(at, "extract", 10.0) == (160.0 + 3 * 30.0, True)
+    assert run.seconds_left(Place("two", "pets", "pets-kind"), "score", 1.0) == (1.0 + 150.0 + 2 * 30.0, False)
     assert run.seconds_left(Place("one", "pets"), "extract", 10.0) == (10.0, False)  # another model's speed
     last = Place("two", "birds", "birds-kind")
     assert run.seconds_left(last, "score", 1.0) == (1.0, False)  # the ablation after it is not known
     only = TimeLeft(["one"], PARTS, tasks=False)
-    only.passed("one", "traces", 0.1)
-    assert only.seconds_left(Place("one", "birds"), "extract", 5.0) == (35.0, True)
+    assert only.seconds_left(Place("one", "birds"), "extract", 5.0) == (5.0, True)
 
 
 def test_without_a_terminal_a_line_a_finished_stage_and_nothing_else() -> None:

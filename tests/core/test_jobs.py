@@ -20,13 +20,13 @@ from core.encoders import Encoder, load_encoder
 from core.encoders.hooks import Change
 from core.errors import InputError
 from core.probes.linear import LinearHead
-from core.recording import activations, extract, top_clips, traces
+from core.recording import activations, extract, patterns, top_clips, traces
 from core.recording.passes import Passes
 from core.run import load
 from core.run.config import AnalysisConfig
 from core.run.stages.ask import Asker
 from core.run.stages.extract import _refuse_unsafe, extract_on_ranks
-from core.run.stages.trace import find_on_ranks
+from core.run.stages.trace import FindJob, find_on_ranks
 from tests.support.planted import planted_encoder, scan_tones
 from tests.support.small_study import make_dataset, small_network
 
@@ -86,15 +86,23 @@ def test_extraction_and_traces_in_shares(nano: Encoder, pets: Scan, tmp_path: Pa
     assert told[-1] == 16
     assert told == sorted(told)
     chosen = top_clips.choose("pets", shared)
-    (shared.folder / "traces-9.part").write_bytes(b"of a run that was killed")
-    of_ranks = find_on_ranks(ranks, nano, pets, (chosen, shared.folder), Passes(3, workers=1), told.append)
-    found = traces.traces_of("pets", chosen, of_ranks)
+    files = sorted(shared.folder.glob("patterns-*.part"))
+    assert len(files) == min(world, 6)  # batches
+    assert not len(patterns.Found.look(nano, chosen.clips, shared).missing()[0])
+    files[0].unlink()  # of a machine that is gone
+    missing, again = patterns.Found.look(nano, chosen.clips, shared).missing(), list[int]()
+    batches = traces.batches_with(missing[0], 16, 3)
+    job = FindJob(nano.name, "pets", shared.folder, missing, batches, Passes(3, workers=1))
+    find_on_ranks(job, ranks, again.append)
+    assert again[-1] == sum(map(len, batches)) < 16 or world == 1
+    found = traces.traces_of("pets", chosen, patterns.Found.look(nano, chosen.clips, shared))
     for (one, ours), (other, theirs) in zip(found.patterns, expected.patterns, strict=True):
         assert one == other
         assert [(p.clip_index, p.peak) for p in ours] == [(p.clip_index, p.peak) for p in theirs]
         assert all(np.array_equal(a.strength, b.strength) for a, b in zip(ours, theirs, strict=True))
+    for folder in (shared.folder, alone.folder):
+        patterns.forget_patterns(folder)
     assert bytes_of(shared.folder) == bytes_of(alone.folder)
-    assert told[-1] == 16
 
 
 @pytest.mark.parametrize("batch_size", [2, 20], ids=["batches", "conditions"])

@@ -13,7 +13,7 @@ from core.encoders import load_encoder
 from core.encoders.base import Encoder
 from core.encoders.hooks import keep
 from core.encoders.mel import band_edges, to_hz, to_mel
-from core.recording.traces import clip_cells
+from core.recording.patterns import clip_cells
 from core.results import TokenGrid
 from tests.support import tiny_hf, tiny_m2d, tiny_own, tiny_torchaudio
 

@@ -26,9 +26,9 @@ def watch(path: str, seconds: float) -> None:
         with open(path, "a") as file:
             print(line, file=file)
 
-    def slow_write(matrices: Any, results: Any) -> int:
+    def slow_write(matrices: Any, results: Any, append: Any) -> int:
         time.sleep(seconds)
-        if n := write(matrices, results):
+        if n := write(matrices, results, append):
             log(f"extract {n}")
         return n
 

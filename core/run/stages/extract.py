@@ -15,9 +15,11 @@ from core.recording import checksums
 from core.recording.activations import Activations, open_activations, reopen
 from core.recording.extract import changed_by_precision, extract, missing_batches
 from core.recording.passes import Passes
+from core.recording.patterns import forget_patterns
 from core.recording.top_clips import Index, top_clips
 from core.results import TopClips as TopClipsRecord
 from core.run.stages.base import Stage
+from core.run.stages.trace import traces_key
 from core.run.study import Study
 
 _NOT_SHARED_SAFELY = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
@@ -43,6 +45,8 @@ def record_activations(study: Study, scan: Scan) -> Activations:
         if study.precision != "float32":
             study.note(changed_by_precision(encoder, scan, config.padding, study.precision))
     checksums.settle(matrices, study.files, lambda: study.store.forget_stages(study.model_id, name))
+    if study.store.is_done(traces_key(study, scan)):  # rows were made anew, and are as they were
+        forget_patterns(matrices.folder)
     return matrices
 
 

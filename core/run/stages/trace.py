@@ -1,4 +1,4 @@
-"""The stage that records when and where in its clips each neuron fires: one more pass, each rank its share."""
+"""The stage that records when and where in its clips each neuron fires, as extraction took it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,27 @@ import numpy as np
 
 from core.datasets.scan import Scan
 from core.distributed.ranks import Ranks
-from core.encoders.base import Encoder
 from core.progress.progress import Update
-from core.recording.activations import Activations
+from core.recording.activations import Activations, reopen
+from core.recording.candidates import Asked
 from core.recording.passes import Passes
-from core.recording.top_clips import Chosen, Index, choose
-from core.recording.traces import Found, FoundElsewhere, batches_of, find_patterns, traces_of
+from core.recording.patterns import Found, Index, forget_patterns
+from core.recording.top_clips import N_DRAWN, Chosen, choose
+from core.recording.traces import batches_with, find_patterns, traces_of
 from core.results import ClipTraces
 from core.run.stages.base import Stage
 from core.run.study import Study
+
+_TAKEN_AGAIN = (
+    "where neurons fire in {:,} of the clips they keep was taken in another pass; the one that counted left nothing "
+    "of it (counts of an older version, a damaged file, or more than 4 GB)"
+)
+
+
+def traces_key(study: Study, scan: Scan) -> str:
+    """Name of the stage in the store."""
+    drawn = [N_DRAWN] if len(scan.dataset.clips) > N_DRAWN else []
+    return study.key("traces", scan.content_key, *drawn)
 
 
 @dataclass(frozen=True)
@@ -33,7 +45,7 @@ class Trace(Stage):
 
     @property
     def key(self) -> str:
-        return self.study.key("traces", self.scan.content_key)
+        return traces_key(self.study, self.scan)
 
     @cached_property
     def chosen(self) -> Chosen:
@@ -41,25 +53,34 @@ class Trace(Stage):
         return choose(self.scan.dataset.name, self.matrices)
 
     def run(self) -> ClipTraces:
-        study, folder = self.study, self.matrices.folder
-        with study.shown("traces", len(np.unique(self.chosen.clips)), "clips") as update:
+        study, encoder, clips = self.study, self.study.encoder, self.chosen.clips
+        missing = Found.look(encoder, clips, self.matrices).missing()
+        if len(missing[0]):
             passes = study.passes(self.scan)
-            patterns = find_on_ranks(study.ranks, study.encoder, self.scan, (self.chosen, folder), passes, update)
-        return traces_of(self.scan.dataset.name, self.chosen, patterns)
+            batches = batches_with(missing[0], len(self.matrices.done), passes.batch_size)
+            folder, n_clips = self.matrices.folder.absolute(), len(np.unique(missing[0]))
+            study.note(f"{self.scan.dataset.name}: {_TAKEN_AGAIN.format(n_clips)}")
+            job = FindJob(encoder.name, self.scan.dataset.name, folder, missing, batches, passes)
+            with study.shown("traces", sum(map(len, batches)), "clips") as update:
+                find_on_ranks(job, study.ranks, update)
+        return traces_of(self.scan.dataset.name, self.chosen, Found.look(encoder, clips, self.matrices))
+
+    def stored(self) -> None:
+        forget_patterns(self.matrices.folder)
 
 
 @dataclass(frozen=True)
 class FindJob:
-    """Where neurons fire in the clips of some batches; on others than rank 0 into a file of the rank's own."""
+    """Patterns of some pairs (clips, neurons), which some batches have."""
 
     encoder: str
     dataset: str
-    clips: Index
     folder: Path
+    pairs: tuple[Index, Index]
     batches: Sequence[Index]
     passes: Passes
 
-    def run(self, ranks: Ranks, on_step: Callable[[], None]) -> Found | FoundElsewhere:
+    def run(self, ranks: Ranks, on_step: Callable[[], None]) -> None:
         n_before = 0
 
         def progress(n: int) -> None:
@@ -69,25 +90,11 @@ class FindJob:
             on_step()
 
         encoder, scan = ranks.held["encoder", self.encoder], ranks.held["scan", self.dataset]
-        name = None if ranks.is_first else f"traces-{ranks.rank}.part"
-        patterns = Found.open(encoder, self.clips, len(scan.dataset.clips), self.folder, name)
-        find_patterns(encoder, scan, patterns, ranks.mine(self.batches), self.passes, progress)
-        return patterns if ranks.is_first else patterns.elsewhere()
+        asked = Asked(encoder, *self.pairs), ranks.mine(self.batches)
+        find_patterns(encoder, scan, reopen(self.folder), asked, self.passes, progress)
 
 
-def find_on_ranks(
-    ranks: Ranks, encoder: Encoder, scan: Scan, wanted: tuple[Chosen, Path], passes: Passes, update: Update
-) -> Found:
-    """Look where in their clips the neurons fire, each rank in its own; ``wanted`` are the clips and where it lies."""
-    chosen, folder = wanted[0], wanted[1].absolute()
-    batches = batches_of(chosen, passes.batch_size)
-    job = FindJob(encoder.name, scan.dataset.name, chosen.clips, folder, batches, passes)
-    try:
-        patterns, *others = ranks.do(job, lambda: update(ranks.count()))
-        for other in others:
-            patterns.take(other)
-    finally:
-        for left_over in folder.glob("traces-*.part"):
-            left_over.unlink()
+def find_on_ranks(job: FindJob, ranks: Ranks, update: Update) -> None:
+    """Pass the batches again, each rank its own."""
+    ranks.do(job, lambda: update(ranks.count()))
     update(ranks.count())
-    return patterns

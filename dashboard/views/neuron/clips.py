@@ -40,7 +40,8 @@ def show(
     st.subheader(
         "Hear it",
         help="**Top**: the clips of the highest mean activation over the whole dataset. **Middle**: those nearest the "
-        "neuron’s median. **Silent**: those of the lowest. What do the top ones share that the silent ones lack?",
+        "neuron’s median, of 64 drawn. **Silent**: those of the lowest. "
+        "What do the top ones share that the silent ones lack?",
     )
     chosen = None
     names = data.read(store, evidence.clip_datasets, model)

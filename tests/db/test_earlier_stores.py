@@ -159,7 +159,7 @@ def test_a_later_schema_keeps_every_row_and_is_reached_by_writers_alone(earlier:
             open_store(earlier, **options)
     assert contents(earlier) == before
     engine = open_store(earlier)
-    assert schema_version(engine) == "0012"
+    assert schema_version(engine) == "0013"
     assert rows(engine, "SELECT name, note FROM model") == [("tiny", "none")]
     assert rows(engine, "PRAGMA foreign_key_check") == [] and rows(engine, "PRAGMA foreign_keys") == [(1,)]
     engine.dispose()
@@ -170,7 +170,7 @@ def test_a_later_schema_keeps_every_row_and_is_reached_by_writers_alone(earlier:
 
 @pytest.mark.usefixtures("next_schema")
 def test_a_new_store_is_of_the_newest_schema_at_once(tmp_path: Path) -> None:
-    assert schema_version(open_store(tmp_path / "new.db")) == "0012"
+    assert schema_version(open_store(tmp_path / "new.db")) == "0013"
 
 
 @pytest.mark.parametrize("revision", ["0001", "0007"])

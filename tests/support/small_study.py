@@ -34,7 +34,7 @@ QUICK = ("--model", "nano-ssl", *SETTINGS)
 NEURONS = 256
 """Of the small network."""
 
-RESULT_VIEWS = sorted(set(VIEWS) - {"runs"})
+RESULT_VIEWS = sorted(set(VIEWS) - {"runs", "run_steps"})
 
 
 def sound(kind: str, seconds: float, seed: int, rate: int = RATE) -> NDArray[np.float64]:

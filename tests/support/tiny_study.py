@@ -26,6 +26,7 @@ from core.results import (
     NullSummary,
     ProbeResult,
     Problem,
+    RunStep,
     Selection,
     SharedNeurons,
     Sharing,
@@ -381,12 +382,15 @@ SPECIFICITY = pd.DataFrame(
 )
 
 
+STEPS = (RunStep("pets", None, "extract", "done"), RunStep("pets", "pets-animal", "score", "done"))
+
+
 def write_study(engine: Engine, model: str = "tiny") -> int:
     """Write every record once, under stage keys that begin with the model's name; return its id."""
     store = Store(engine)
     store.register_dataset(DATASET)
     model_id = store.register_model(replace(MODEL, name=model))
-    run_id = store.start_run(model, {"seed": 3}, 3, "0.1.0", {"numpy": "2"}, "cpu")
+    run_id = store.start_run(model, {"seed": 3}, 3, "0.1.0", {"numpy": "2"}, "cpu", STEPS)
     store.write_scores(run_id, f"{model}/score", model_id, SCORES)
     store.write_top_clips(run_id, f"{model}/top_clips", model_id, TOP_CLIPS)
     store.write_traces(run_id, f"{model}/traces", model_id, TRACES)

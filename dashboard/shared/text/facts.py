@@ -41,10 +41,11 @@ def beyond_chance(coverage: pd.DataFrame) -> list[str]:
     for model, rows in known.assign(beyond=known["n_class_specific"] > chance).groupby("model", sort=False):
         without = [str(task) for task in rows.loc[~rows["beyond"], "task"]]
         name = plain(model)
+        only = "its one task" if len(rows) == 1 else ""
         if not without:
-            lines.append(f"**{name}**: more neurons than chance gives in all {len(rows)} tasks.")
+            lines.append(f"**{name}**: more neurons than chance gives in {only or f'all {len(rows)} tasks'}.")
         elif len(without) == len(rows):
-            lines.append(f"**{name}**: nothing beyond chance in any of {len(rows)} tasks.")
+            lines.append(f"**{name}**: nothing beyond chance in {only or f'any of {len(rows)} tasks'}.")
         else:
             tasks_beyond = f"{len(rows) - len(without)} of {len(rows)} tasks"
             lines.append(f"**{name}**: more neurons than chance gives in {tasks_beyond}; not in {listed(without)}.")

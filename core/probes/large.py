@@ -84,54 +84,60 @@ class Regressions:
         start = np.column_stack([self._layer[:, :-1] @ self._directions, self._layer[:, -1]]) / scale
         found = minimise(loss, start.reshape(n_functions, -1)).reshape(start.shape)
         self._layer = layer(found, np.arange(n_outputs))
+        self._curvature = self._curvature_at(self._layer)
         if not self._several:
             self._layer[:, -1] -= self._layer[:, -1].mean()  # a softmax is the same whatever is added to all
         return self._layer[:, :-1], self._layer[:, -1]
 
     @torch.no_grad()
     def _loss(self, layer: FloatArray, outputs: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Mean log loss over clips, of each output or of all, and its slopes, as ``layer``; notes the curvature."""
+        """Mean log loss over clips, of each output or of all, and its slopes, as ``layer``."""
         weight, bias = (torch.from_numpy(part).to(self._clips) for part in (layer[:, :-1], layer[:, -1]))
         n_values = len(layer) if self._several else 1
         values = torch.zeros(n_values, dtype=self._sums, device=weight.device)
-        squares = torch.zeros(len(layer), dtype=self._sums, device=weight.device)
         slopes = torch.zeros(layer.shape, dtype=self._sums, device=weight.device)
         which = None if len(outputs) == len(self._layer) else torch.from_numpy(outputs).to(weight.device)
         for clips, targets in zip(self._clips.split(self._tile), self._targets.split(self._tile), strict=True):
             logits = torch.addmm(bias, clips, weight.T)
             own = targets if which is None else targets[:, which]
-            losses, p, slope = (_sigmoid if self._several else _softmax)(logits, own)
+            losses, slope = (_sigmoid if self._several else _softmax)(logits, own)
             values += losses.sum(0, dtype=self._sums)
-            squares += (p * (1 - p)).sum(0, dtype=self._sums)
             slopes[:, :-1] += slope.T @ clips
             slopes[:, -1] += slope.sum(0, dtype=self._sums)
         n_clips = len(self._clips)
-        of_functions, curvature, by_layer = (s.cpu().double().numpy() / n_clips for s in (values, squares, slopes))
-        self._curvature[outputs] = np.maximum(curvature, 1e-3 / n_clips)
-        return of_functions, by_layer
+        return values.cpu().double().numpy() / n_clips, slopes.cpu().double().numpy() / n_clips
+
+    @torch.no_grad()
+    def _curvature_at(self, layer: FloatArray) -> FloatArray:
+        """Mean second derivative of the loss by each output's logit, (n_outputs,)."""
+        weight, bias = (torch.from_numpy(part).to(self._clips) for part in (layer[:, :-1], layer[:, -1]))
+        total = torch.zeros(len(layer), dtype=self._sums, device=weight.device)
+        for clips in self._clips.split(self._tile):
+            logits = torch.addmm(bias, clips, weight.T)
+            p = logits.sigmoid_() if self._several else logits.softmax(1)
+            total += (p * (1 - p)).sum(0, dtype=self._sums)
+        return np.maximum(total.cpu().double().numpy(), 1e-3) / len(self._clips)
 
 
-def _sigmoid(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each clip and output loss, probability of the wrong answer, and the loss's slope by the logit.
+def _sigmoid(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss of each clip and output, and its slope by the logit.
 
-    What is nearly 1 is never subtracted from 1: surely told clips would lose all their digits.
+    What is nearly 1 is never subtracted from 1: clips that are told surely would lose all their digits.
     """
     away = torch.where(targets, -1.0, 1.0).to(logits)  # from what is right
-    logits = logits * away
-    wrong = logits.sigmoid()
-    return F.softplus(logits), wrong, away.mul_(wrong)
+    logits = logits.mul_(away)
+    return F.softplus(logits), logits.sigmoid_().mul_(away)
 
 
-def _softmax(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each clip loss, and of each output probability and slope; as `_sigmoid`."""
+def _softmax(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss of each clip, and its slope by each logit; as `_sigmoid`."""
     own = targets[:, None]
-    log_p = logits.log_softmax(1)
-    losses = log_p.gather(1, own).neg_()
-    p = log_p.exp()
-    slopes = p.scatter(1, own, 0.0)
+    slopes = logits.log_softmax(1)
+    losses = slopes.gather(1, own).neg_()
+    slopes.exp_().scatter_(1, own, 0.0)
     wrong = slopes.sum(1, keepdim=True)
     losses = torch.where(wrong < 0.5, torch.log1p(-wrong.clamp(max=0.5)).neg_(), losses)
-    return losses, p, slopes.scatter_(1, own, -wrong)
+    return losses, slopes.scatter_(1, own, -wrong)
 
 
 def minimise(loss: Loss, start: FloatArray) -> FloatArray:

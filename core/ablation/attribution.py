@@ -105,6 +105,15 @@ class _Examined:
         outputs = np.arange(len(drawn)).repeat([len(others) for others in drawn])
         return self._logits(*np.nonzero(self.own)), self._logits(np.concatenate(drawn), outputs)
 
+    def lacking(self, seed: int = 0) -> list[_Examined]:
+        """Logits of classes that do not come with the margins: on others' clips, and on own ones of several classes."""
+        own, others = self.sides(seed)
+        return [others, own] if self.several else [others]
+
+    def of_logit(self) -> _Examined:
+        """The logit of each clip's own class in place of its margin, where it has one class."""
+        return _Examined(self.head, self.clips, self.own, True)
+
     def _logits(self, clips: IntArray, outputs: IntArray) -> _Examined:
         """One output of the head for each of some clips, whatever their own class is."""
         return _Examined(self.head, self.clips[clips], outputs[:, None] == np.arange(self.own.shape[1]), True)
@@ -202,7 +211,8 @@ class Attribution:
         """Every neuron's attribution for every class.
 
         Each batch runs forward once; then, from the last block to the first, each block again with its graph,
-        which is freed at once: memory is that of one block, time about three forward passes.
+        which is freed at once: memory is that of one block, time about three forward passes. Where clips have one
+        class, that class's logit has its backward pass on the same graphs.
 
         Parameters
         ----------
@@ -228,53 +238,65 @@ class Attribution:
         n_classes = self.members.shape[1]
         n_clips = np.zeros(n_classes, dtype=np.int64)
         total = np.zeros((n_classes, self.encoder.n_neurons))
-        squares = np.zeros_like(total)
+        squares, of_own = np.zeros_like(total), np.zeros_like(total)
         done = 0
         for part in self._every:
             of_head = part.head.class_index
-            for some, values in part.each(self.encoder, self.scan, self.passes, self._attributed):
+            for some, (values, *logits) in part.each(self.encoder, self.scan, self.passes, self._of_margins):
                 of_class = some.own.T.astype(np.float64)
                 n_clips[of_head] += some.own.sum(axis=0)
                 total[of_head] += of_class @ values
                 squares[of_head] += of_class @ values**2
+                for logit in logits:
+                    of_own[of_head] += of_class @ logit
                 done += len(some.clips)
                 if progress:
                     progress(done)
-        selective = self._selective(seed, progress and (lambda n: progress(done + n)))
+        others, n_others = self._of_logits(seed, of_own, progress and (lambda n: progress(done + n)))
+        with np.errstate(invalid="ignore"):
+            selective = of_own / n_clips[:, None] - others / n_others[:, None]
         return _table(n_clips, total, squares).assign(selective=selective[np.flatnonzero(n_clips)].ravel())
 
     @property
     def n_passes(self) -> int:
-        """Passes of `of_neurons`: each clip's own margin, then the logit of each class on its clips and on others."""
-        of_classes = sum(len(side.clips) for part in self._every for side in part.sides())
+        """Passes of `of_neurons`: each clip's own margin, then the logit of each class on clips that still lack it."""
+        of_classes = sum(len(side.clips) for part in self._every for side in part.lacking())
         return sum(len(part.clips) for part in self._every) + of_classes
 
     @cached_property
     def _every(self) -> list[_Examined]:
         return _examined(self.parts, self.members)
 
-    def _attributed(self, some: _Examined, batch: Batch) -> FloatArray:
-        with _frozen(self.encoder.module):
-            return _clip_attributions(self.encoder, batch, some).cpu().numpy().astype(np.float64)
+    def _of_margins(self, some: _Examined, batch: Batch) -> list[FloatArray]:
+        """Of each clip's margin; and by the same pass of its class's logit, where it has one class."""
+        return self._attributed([some] if some.several else [some, some.of_logit()], batch)
 
-    def _selective(self, seed: int, progress: Callable[[int], None] | None) -> FloatArray:
-        """Attribution of each class's logit on its own clips less that on others, (n_classes, n_neurons)."""
-        n_classes = self.members.shape[1]
-        sums, n = np.zeros((2, n_classes, self.encoder.n_neurons)), np.zeros((2, n_classes))
-        done = 0
+    def _alone(self, some: _Examined, batch: Batch) -> FloatArray:
+        return self._attributed([some], batch)[0]
+
+    def _attributed(self, asked: Sequence[_Examined], batch: Batch) -> list[FloatArray]:
+        with _frozen(self.encoder.module):
+            return [each.cpu().numpy().astype(np.float64) for each in _clip_attributions(self.encoder, batch, asked)]
+
+    def _of_logits(
+        self, seed: int, of_own: FloatArray, progress: Callable[[int], None] | None
+    ) -> tuple[FloatArray, IntArray]:
+        """Sums of the attributions of classes' logits on other clips, (n_classes, n_neurons), and of how many.
+
+        Those on own clips that did not come with the margins are added to ``of_own``.
+        """
+        others, n_others, done = np.zeros_like(of_own), np.zeros(len(of_own), dtype=np.int64), 0
         for part in self._every:
             of_head = part.head.class_index
-            for side, asked in enumerate(part.sides(seed)):
-                for some, values in asked.each(self.encoder, self.scan, self.passes, self._attributed):
-                    sums[side, of_head] += some.own.T.astype(np.float64) @ values
-                    n[side, of_head] += some.own.sum(axis=0)
+            for asked, sums in zip(part.lacking(seed), (others, of_own), strict=False):
+                for some, values in asked.each(self.encoder, self.scan, self.passes, self._alone):
+                    sums[of_head] += some.own.T.astype(np.float64) @ values
+                    if sums is others:
+                        n_others[of_head] += some.own.sum(axis=0)
                     done += len(values)
                     if progress:
                         progress(done)
-        with np.errstate(invalid="ignore"):
-            own, other = sums / n[:, :, None]
-        difference: FloatArray = own - other
-        return difference
+        return others, n_others
 
     def check(
         self, attributions: pd.DataFrame, sample: Sample, progress: Callable[[int], None] | None = None
@@ -378,26 +400,37 @@ def _table(n_clips: IntArray, total: FloatArray, squares: FloatArray) -> pd.Data
     )
 
 
-def _clip_attributions(encoder: Encoder, batch: Batch, examined: _Examined) -> Tensor:
-    """Sum over a clip's tokens of activation times gradient of its margin, float32 (n_clips, n_neurons)."""
+def _clip_attributions(encoder: Encoder, batch: Batch, asked: Sequence[_Examined]) -> list[Tensor]:
+    """Sum over a clip's tokens of activation times gradient of each of its margins, float32 (n_clips, n_neurons).
+
+    Each of ``asked`` has the batch's clips; one forward pass serves them all.
+    """
     with torch.no_grad():
         hidden = whole_pass(encoder, batch, set()).hidden
     with torch.enable_grad(), _Ordinary():
         last = hidden[-1].requires_grad_()
         embeddings = encoder.finish(last, batch)
-        (slope,) = torch.autograd.grad(embeddings, last, examined.gradient(embeddings))
-    layers = []
+        slopes = [by_last for (by_last,) in _slopes(embeddings, [last], [each.gradient(embeddings) for each in asked])]
+    layers: list[list[Tensor]] = [[] for _ in asked]
     for layer in reversed(range(encoder.n_layers)):
         with torch.enable_grad(), _Ordinary(), keep(encoder, [layer]) as kept:
             before = hidden[layer].requires_grad_()
             after = encoder.block(layer, before, batch)
             wanted = [kept[layer], before] if layer else [kept[layer]]  # nothing lies before the first block's neurons
-            by_activation, *by_hidden = torch.autograd.grad(after, wanted, slope)
-        slope = by_hidden[0] if by_hidden else slope
-        of_rows = (kept[layer].detach().float() * by_activation.float()).sum(1)
-        layers.append(of_rows.new_zeros(batch.n_clips, of_rows.shape[1]).index_add_(0, batch.clip, of_rows))
+            found = _slopes(after, wanted, slopes)
+        slopes = [by_hidden for _, *by_hiddens in found for by_hidden in by_hiddens]
+        activation = kept[layer].detach().float()
+        for of_asked, (by_activation, *_) in zip(layers, found, strict=True):
+            of_rows = (activation * by_activation.float()).sum(1)
+            of_asked.append(of_rows.new_zeros(batch.n_clips, of_rows.shape[1]).index_add_(0, batch.clip, of_rows))
         hidden.pop()
-    return torch.cat(layers[::-1], dim=1)
+    return [torch.cat(of_asked[::-1], dim=1) for of_asked in layers]
+
+
+def _slopes(of: Tensor, by: Sequence[Tensor], slopes: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """Gradients for each slope, one backward pass after the other; the last takes the graph with it."""
+    last = len(slopes) - 1
+    return [torch.autograd.grad(of, by, slope, retain_graph=i < last) for i, slope in enumerate(slopes)]
 
 
 class _Ordinary(TorchFunctionMode):

@@ -171,7 +171,9 @@ def standardised(counts: ClipCounts, moments: Moments, positive: FloatArray, mem
     return z
 
 
-def evidence(counts: ClipCounts, positive: FloatArray, members: Mask) -> tuple[FloatArray, FloatArray]:
+def evidence(
+    counts: ClipCounts, positive: FloatArray, members: Mask, alpha: float | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Evidence that a neuron fires more in a class than dealing the labels anew gives.
 
     Parameters
@@ -180,6 +182,9 @@ def evidence(counts: ClipCounts, positive: FloatArray, members: Mask) -> tuple[F
     positive : ndarray, shape (n_classes, n_neurons)
     members : ndarray of bool, shape (n_units, n_classes)
         Which classes each unit has.
+    alpha : float, optional
+        Where only q < alpha is asked: a pair that has no such q by its Pearson tail has none by the heavier ones, which
+        are left out for it. Other p are then too small.
 
     Returns
     -------
@@ -196,12 +201,15 @@ def evidence(counts: ClipCounts, positive: FloatArray, members: Mask) -> tuple[F
         p[:, block] = np.where(moments.per_sd[:, block] > 0, np.maximum(tail, moments.least_p[:, None]), 1.0)
 
     in_blocks(p.shape[1], fill)
-    class_index, neuron = np.nonzero(p < _TO_RAISE)
-    excess = z[class_index, neuron] / moments.per_sd[class_index, neuron]
-    p[class_index, neuron] = raised(counts, moments.drawn, class_index, neuron, excess, p[class_index, neuron])
     class_index, neuron, exact = counts.sparse.p(members, moments.drawn, counts.exchange)
     p[:, counts.sparse.neuron] = 1.0
     p[class_index, neuron] = exact
+    to_raise = (p < _TO_RAISE) & (counts.lumps.place >= 0)
+    if alpha is not None:
+        to_raise &= significant(p, alpha)
+    class_index, neuron = np.nonzero(to_raise)
+    excess = z[class_index, neuron] / moments.per_sd[class_index, neuron]
+    p[class_index, neuron] = raised(counts, moments.drawn, class_index, neuron, excess, p[class_index, neuron])
     return z, p
 
 

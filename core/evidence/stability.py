@@ -58,8 +58,9 @@ def choose(
     probabilities = by_class / class_tokens[:, None]
     entropies = entropy(probabilities)
     q_values = None
-    if any(setting.preset == "calibrated" for setting in settings):
-        q_values = benjamini_hochberg(evidence(clips, by_class, members)[1])
+    levels = [setting.q_max for setting in settings if setting.preset == "calibrated"]
+    if levels:
+        q_values = benjamini_hochberg(evidence(clips, by_class, members, max(levels))[1])
     return [select(probabilities, setting, entropies, q_values) for setting in settings], entropies
 
 

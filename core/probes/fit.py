@@ -55,11 +55,11 @@ class _Round:
     test: Mask
 
 
-def fit_task(task: Task, embeddings: NDArray[np.float32]) -> Probe:
+def fit_task(task: Task, embeddings: NDArray[np.float32], device: str = "cpu") -> Probe:
     """`fit` or `fit_several`, as the attribute asks for."""
     if task.attribute in task.dataset.multilabel:
-        return fit_several(task.name, embeddings, task.members, task.splits, task.class_names)
-    return fit(task.name, embeddings, task.labels, task.splits, task.class_names)
+        return fit_several(task.name, embeddings, task.members, task.splits, task.class_names, device)
+    return fit(task.name, embeddings, task.labels, task.splits, task.class_names, device)
 
 
 def fit(
@@ -68,6 +68,7 @@ def fit(
     labels: IntArray,
     splits: NDArray[np.str_],
     class_names: list[str],
+    device: str = "cpu",
 ) -> Probe:
     """Train and tell, one label a clip.
 
@@ -80,13 +81,15 @@ def fit(
     splits : ndarray of str, shape (n_clips,)
         ``train``, ``valid`` and ``test``, or ``fold 1`` to ``fold K``.
     class_names : list of str
+    device : str
+        As `core.probes.linear.choose`.
 
     Returns
     -------
     Probe
         With the reason in ``result.skipped`` where a split lacks what is needed.
     """
-    return _fit(task, embeddings, splits, _OneLabel(labels, class_names))
+    return _fit(task, embeddings, splits, _OneLabel(labels, class_names), device)
 
 
 def fit_several(
@@ -95,6 +98,7 @@ def fit_several(
     members: Mask,
     splits: NDArray[np.str_],
     class_names: list[str],
+    device: str = "cpu",
 ) -> Probe:
     """Train and tell, several labels a clip: one-vs-rest heads, average precision.
 
@@ -102,10 +106,10 @@ def fit_several(
     ----------
     members : ndarray of bool, shape (n_clips, n_classes)
         Which classes each clip has; a clip without one is left out.
-    task, embeddings, splits, class_names
+    task, embeddings, splits, class_names, device
         As `fit`.
     """
-    return _fit(task, embeddings, splits, _SeveralLabels(members, class_names))
+    return _fit(task, embeddings, splits, _SeveralLabels(members, class_names), device)
 
 
 class _OneLabel:
@@ -173,7 +177,11 @@ def _why_not(n_known: int, is_tested: bool) -> str:
 
 
 def _fit(
-    task: str, embeddings: NDArray[np.float32], splits: NDArray[np.str_], target: _OneLabel | _SeveralLabels
+    task: str,
+    embeddings: NDArray[np.float32],
+    splits: NDArray[np.str_],
+    target: _OneLabel | _SeveralLabels,
+    device: str,
 ) -> Probe:
     turns = rounds(splits, target.labelled)
     in_folds = turns[0].name != "test"
@@ -184,7 +192,7 @@ def _fit(
             return Probe((), ProbeResult(task, _rows([]), {}, which + reason))
     parts, chosen, chosen_on, rows, tests = [], {}, "", [], []
     for turn in turns:
-        head, chosen[turn.name], chosen_on = _choose(embeddings, turn, target)
+        head, chosen[turn.name], chosen_on = _choose(embeddings, turn, target, device)
         parts.append(Part(np.flatnonzero(turn.test), head))
         tests.append(target.measure(head, embeddings, turn.test, turn))
         for split, where in (("train", turn.train), ("valid", turn.valid)):
@@ -200,7 +208,7 @@ def _fit(
 
 
 def _choose(
-    embeddings: NDArray[np.float32], turn: _Round, target: _OneLabel | _SeveralLabels
+    embeddings: NDArray[np.float32], turn: _Round, target: _OneLabel | _SeveralLabels, device: str
 ) -> tuple[LinearHead, float, str]:
     """A head, its regularisation, and what that was chosen on."""
 
@@ -208,7 +216,8 @@ def _choose(
         return target.quality(head, embeddings, turn.valid)
 
     has_valid = target.can_choose(turn.train, turn.valid)
-    head, strength = choose(embeddings[turn.train], target.learner(turn.train), on_valid if has_valid else None)
+    quality, learner = on_valid if has_valid else None, target.learner(turn.train)
+    head, strength = choose(embeddings[turn.train], learner, quality, device=device)
     if not has_valid:
         return head, strength, "nothing (no valid clip of a known class): middle value"
     return head, strength, "valid" if turn.name == "test" else "the next fold"

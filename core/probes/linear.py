@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -21,12 +22,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from core.arrays.threads import Shared, one_thread
+from core.probes.large import Regressions
 from core.results import FloatArray, IntArray, Mask
 
 STRENGTHS = (0.0001, 0.001, 0.01, 0.1, 1.0)
 """Inverse regularisation C tried on the valid split, strongest regularisation first."""
 _WORTH_THREADS = 2**24
 """Features of all train clips from which threads gain more than they cost."""
+_LARGE = 2**26
+"""Clips times features times classes from which `core.probes.large` fits heads: below, scikit-learn is as fast."""
+
+Fit = Callable[[float], tuple[FloatArray, FloatArray, IntArray]]
+"""Weight, bias and the class of each row, for an inverse regularisation."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,20 @@ class LinearHead:
 
 
 class Learner(Protocol):
-    """Fits a linear layer to the train clips it was made with, time and again."""
+    """Fits a linear layer to the train clips it was made with, time and again.
+
+    Attributes
+    ----------
+    known : ndarray of int
+        Classes that are learned.
+    """
+
+    known: IntArray
+
+    @property
+    def targets(self) -> Mask | IntArray:
+        """What each output learns, as `core.probes.large.Regressions` takes it."""
+        ...
 
     def fit(self, scaled: FloatArray, strength: float) -> tuple[FloatArray, FloatArray, IntArray]:
         """Weight (n_known, n_features), bias (n_known,) and the class of each row."""
@@ -88,8 +108,16 @@ class Softmax:
 
     def __init__(self, labels: IntArray) -> None:
         self._labels = labels
+        self.known = np.unique(labels)
         # Each fit begins where the stronger regularised one ended: the same optimum in fewer steps.
         self._model = LogisticRegression(max_iter=200, tol=1e-3, warm_start=True)
+
+    @property
+    def targets(self) -> Mask | IntArray:
+        """As `Learner`; of two classes one output tells the second."""
+        if len(self.known) == 2:
+            return (self._labels == self.known[1])[:, None]
+        return np.searchsorted(self.known, self._labels)
 
     def fit(self, scaled: FloatArray, strength: float) -> tuple[FloatArray, FloatArray, IntArray]:
         """As `Learner`; one row stands for two classes, its sign tells which."""
@@ -112,20 +140,26 @@ class OneVsRest:
 
     def __init__(self, members: Mask) -> None:
         self.known = np.flatnonzero(members.any(axis=0) & ~members.all(axis=0))
-        self._signs = np.where(members[:, self.known], 1.0, -1.0)
+        self._members = members
         self._start: FloatArray | None = None
+
+    @property
+    def targets(self) -> Mask | IntArray:
+        """As `Learner`."""
+        return self._members[:, self.known]
 
     def fit(self, scaled: FloatArray, strength: float) -> tuple[FloatArray, FloatArray, IntArray]:
         """As `Learner`."""
+        signs = np.where(self.targets, 1.0, -1.0)
         n_clips, n_features = scaled.shape
         penalty = 1 / (strength * n_clips)
         shape = (len(self.known), n_features + 1)
 
         def loss(flat: FloatArray) -> tuple[float, FloatArray]:
             weight, bias = flat.reshape(shape)[:, :-1], flat.reshape(shape)[:, -1]
-            margin = (scaled @ weight.T + bias) * self._signs
+            margin = (scaled @ weight.T + bias) * signs
             value = np.logaddexp(0, -margin).sum() / n_clips + 0.5 * penalty * np.sum(weight**2)
-            slope = -self._signs * expit(-margin) / n_clips
+            slope = -signs * expit(-margin) / n_clips
             gradient = np.column_stack([slope.T @ scaled + penalty * weight, slope.sum(axis=0)])
             return float(value), gradient.ravel()
 
@@ -141,6 +175,7 @@ def choose(
     learner: Learner,
     quality: Callable[[LinearHead], float] | None,
     strengths: Sequence[float] = STRENGTHS,
+    device: str = "cpu",
 ) -> tuple[LinearHead, float]:
     """The head of the regularisation that is best on valid clips, and that regularisation.
 
@@ -153,28 +188,39 @@ def choose(
         middle one.
     strengths : sequence of float
         From the stronger regularisation to the weaker.
+    device : str
+        Where heads of many clips or classes are fitted (`is_large`).
     """
-    scaled = embeddings.astype(np.float64)  # the only copy, as clips may be many
+    large = is_large(embeddings.shape, len(learner.known))
+    scaled = embeddings.astype(np.float32 if large else np.float64)  # the only copy, as clips may be many
     scaler = StandardScaler(copy=False).fit(scaled)
     scaled = scaler.transform(scaled)
     with one_thread(scaled.size < _WORTH_THREADS):
-        return _best(scaler, scaled, learner, quality, strengths)
+        basis = _basis(scaled)
+        if basis is not None:
+            scaled = scaled @ basis.T
+        fit = _fit_large(scaled, learner, device) if large else partial(learner.fit, scaled)
+        middle = len(strengths) // 2
+        tried = strengths if quality else strengths[middle : middle + 1]
+        return _best((_head(scaler, *fit(strength), basis) for strength in tried), quality, tried)
+
+
+def is_large(shape: tuple[int, ...], n_outputs: int) -> bool:
+    """Whether heads are fitted by `core.probes.large`; embeddings have ``shape`` (n_train_clips, n_features)."""
+    n_clips, n_features = shape
+    return n_clips * min(n_clips, n_features) * n_outputs >= _LARGE
+
+
+def _fit_large(scaled: NDArray[np.floating], learner: Learner, device: str) -> Fit:
+    regressions = Regressions(np.ascontiguousarray(scaled, dtype=np.float32), learner.targets, device)
+    return lambda strength: (*regressions.fit(strength), learner.known)
 
 
 def _best(
-    scaler: StandardScaler,
-    scaled: FloatArray,
-    learner: Learner,
-    quality: Callable[[LinearHead], float] | None,
-    strengths: Sequence[float],
+    heads: Iterator[LinearHead], quality: Callable[[LinearHead], float] | None, strengths: Sequence[float]
 ) -> tuple[LinearHead, float]:
-    basis = _basis(scaled)
-    if basis is not None:
-        scaled = scaled @ basis.T
     best: tuple[float, LinearHead, float] | None = None
-    middle = len(strengths) // 2
-    for strength in strengths if quality else strengths[middle : middle + 1]:
-        head = _head(scaler, *learner.fit(scaled, strength), basis)
+    for head, strength in zip(heads, strengths, strict=True):
         score = quality(head) if quality else 0.0
         if best is None or score > best[0]:
             best = (score, head, strength)
@@ -182,11 +228,11 @@ def _best(
     return best[1], best[2]
 
 
-def _basis(scaled: FloatArray) -> FloatArray | None:
+def _basis(scaled: NDArray[np.floating]) -> FloatArray | None:
     """Orthonormal rows that span the clips, (n_clips, n_features); None where there are as many clips as features."""
     if len(scaled) >= scaled.shape[1]:
         return None
-    basis: FloatArray = np.linalg.qr(scaled.T)[0].T
+    basis: FloatArray = np.linalg.qr(scaled.T.astype(np.float64))[0].T
     return basis
 
 

@@ -23,12 +23,12 @@ from core.evidence.intervals import lift_intervals
 from core.evidence.stability import across_folds, over_split_seeds, split_half
 from core.recording.activations import Activations
 from core.results import ProbeResult, Selection, TaskScores
-from core.scoring.counts import TaskCounts, events
+from core.scoring.counts import TaskCounts, events, selectors
 from core.selectivity.agreement import agreement
 from core.selectivity.pitch_tuning import pitch_tuning
 from core.selectivity.preferences import preferences
 from core.selectivity.presets import SelectionSettings
-from core.selectivity.selectors import score_table, selector_scores
+from core.selectivity.selectors import score_table
 
 N_HALVES = 5
 """Draws of two halves, and of the split where it is ours."""
@@ -182,11 +182,7 @@ class Context:
 
     def selectors(self) -> None:
         """Every pair by the field's other selectors, and how far they agree."""
-        chosen = self.counts.chosen
-        scores = selector_scores(
-            Rows(self.activations.positive, chosen), Rows(self.activations.total, chosen),
-            np.asarray(self.activations.tokens[chosen]), self.counts.members,
-        )  # fmt: skip
+        scores = selectors(self.activations, self.counts)
         self.tables["selector_score"] = score_table(scores)
         self.tables["selector_pair"] = agreement(scores)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from core.evidence.exchange_of_task import exchange_of
 from core.evidence.permutation import ClipCounts, evidence
 from core.recording.activations import Activations
 from core.results import FloatArray, IntArray, Mask
+from core.selectivity.selectors import SELECTORS, selector_scores
 
 
 class NothingToTell(ValueError):
@@ -120,6 +121,15 @@ def count(task: Task, activations: Activations, event: str, selection_splits: Se
         test_positive=add_up(Rows(positive, test), most, len(present), of_test.__getitem__),
         test_tokens=of_test.T.astype(np.float64) @ test_tokens,
     )
+
+
+def selectors(
+    activations: Activations, counts: TaskCounts, names: Collection[str] = SELECTORS
+) -> dict[str, FloatArray]:
+    """`core.selectivity.selectors.selector_scores` of a task's selection clips."""
+    chosen = counts.chosen
+    positive, total = (Rows(of, chosen) for of in (activations.positive, activations.total))
+    return selector_scores(positive, total, np.asarray(activations.tokens[chosen]), counts.members, names=names)
 
 
 def events(activations: Activations, chosen: Mask, event: str) -> tuple[Matrix, IntArray]:

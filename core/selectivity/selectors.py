@@ -25,7 +25,7 @@ several labels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,8 +50,9 @@ def selector_scores(
     tokens: IntArray,
     members: Mask,
     entropies: FloatArray | None = None,
+    names: Collection[str] = SELECTORS,
 ) -> dict[str, FloatArray]:
-    """Every selector's score of every (class, neuron) pair.
+    """Each selector's score of every (class, neuron) pair.
 
     Parameters
     ----------
@@ -64,14 +65,16 @@ def selector_scores(
         Which classes each clip has.
     entropies : ndarray, shape (n_neurons,), optional
         AAPE in nats as from `core.selectivity.presets.entropy`, where it is known already.
+    names : collection of str
+        The selectors that are asked for; ranks for ``auroc`` take most of the time of all.
 
     Returns
     -------
     dict of str to ndarray of float, shape (n_classes, n_neurons)
-        By the names in `SELECTORS`. NaN for a neuron that never fires. ``aape`` and ``lape`` are in nats, NaN but at
-        the neuron's top class (the first, if several are alike); ``lape`` also where the neuron does not pass the
-        filter. ``mad`` and ``auroc`` are NaN where a class has no rest, ``d_prime`` where it or its rest is one
-        clip; infinite where neither varies and they differ.
+        By ``names``, in the order of `SELECTORS`. NaN for a neuron that never fires. ``aape`` and ``lape`` are in
+        nats, NaN but at the neuron's top class (the first, if several are alike); ``lape`` also where the neuron does
+        not pass the filter. ``mad`` and ``auroc`` are NaN where a class has no rest, ``d_prime`` where it or its rest
+        is one clip; infinite where neither varies and they differ.
 
     Raises
     ------
@@ -80,19 +83,24 @@ def selector_scores(
     """
     _check(positive, total, tokens, members)
     n_neurons = positive.shape[1]
-    scores = {name: np.empty((members.shape[1], n_neurons)) for name in ("lap", "mad", "auroc", "d_prime")}
+    of_clips = [name for name in ("lap", "mad", "auroc", "d_prime") if name == "lap" or name in names]
+    scores = {name: np.empty((members.shape[1], n_neurons)) for name in of_clips}
     for block in slices(n_neurons, neurons_at_once(len(members), 4)):
-        for name, values in _from_clips(positive[:, block], total[:, block], tokens, members).items():
+        for name, values in _from_clips(positive[:, block], total[:, block], tokens, members, of_clips).items():
             scores[name][:, block] = values
     rates = scores["lap"]
-    scores["cas"], scores["selectivity_index"] = _margin(rates), _index(rates)
-    scores["aape"] = _at_top_class(rates, entropy(rates) if entropies is None else entropies)
-    passes = (rates > kth_smallest(rates, SelectionSettings.probability_bar)).any(axis=0)
-    scores["lape"] = np.where(passes, scores["aape"], np.nan)
+    if "cas" in names:
+        scores["cas"] = _margin(rates)
+    if "selectivity_index" in names:
+        scores["selectivity_index"] = _index(rates)
+    if {"aape", "lape"} & set(names):
+        scores["aape"] = _at_top_class(rates, entropy(rates) if entropies is None else entropies)
+        passes = (rates > kth_smallest(rates, SelectionSettings.probability_bar)).any(axis=0)
+        scores["lape"] = np.where(passes, scores["aape"], np.nan)
     dead = ~(rates > 0).any(axis=0)
     for values in scores.values():
         values[:, dead] = np.nan
-    return {name: scores[name] for name in SELECTORS}
+    return {name: scores[name] for name in SELECTORS if name in names}
 
 
 def score_table(scores: Mapping[str, FloatArray]) -> pd.DataFrame:
@@ -123,22 +131,26 @@ def _check(positive: Matrix, total: Matrix, tokens: NDArray, members: Mask) -> N
         raise ValueError(f"class {int(np.argmin(members.any(axis=0)))} has no clip; leave such classes out")
 
 
-def _from_clips(positive: NDArray, total: NDArray, tokens: NDArray, members: Mask) -> dict[str, FloatArray]:
+def _from_clips(
+    positive: NDArray, total: NDArray, tokens: NDArray, members: Mask, names: Collection[str]
+) -> dict[str, FloatArray]:
     """Scores that need the clips one by one, of some neurons."""
     indicator = np.ascontiguousarray(members.T, dtype=np.float64)
     n_in = indicator.sum(axis=1)[:, None]
     n_out = len(members) - n_in
     tokens_in = (indicator @ tokens)[:, None]
+    scores = {"lap": (indicator @ positive.astype(np.float64)) / tokens_in}
     totals = np.asarray(total, dtype=np.float64)
-    sum_in = indicator @ totals
     means = totals / np.asarray(tokens)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):  # a class without a rest
-        return {
-            "lap": (indicator @ positive.astype(np.float64)) / tokens_in,
-            "mad": sum_in / tokens_in - (totals.sum(axis=0) - sum_in) / (np.sum(tokens) - tokens_in),
-            "auroc": _auroc(means, indicator, n_in, n_out),
-            "d_prime": _d_prime(means, indicator, n_in, n_out),
-        }
+        if "mad" in names:
+            sum_in = indicator @ totals
+            scores["mad"] = sum_in / tokens_in - (totals.sum(axis=0) - sum_in) / (np.sum(tokens) - tokens_in)
+        if "auroc" in names:
+            scores["auroc"] = _auroc(means, indicator, n_in, n_out)
+        if "d_prime" in names:
+            scores["d_prime"] = _d_prime(means, indicator, n_in, n_out)
+    return scores
 
 
 def _auroc(means: FloatArray, indicator: FloatArray, n_in: FloatArray, n_out: FloatArray) -> FloatArray:

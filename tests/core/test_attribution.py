@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from scipy.special import log_softmax
 from scipy.stats import spearmanr
 
 from core.ablation import attribution
-from core.ablation.attribution import Attribution, Sample
+from core.ablation.attribution import Attribution, Sample, _clip_attributions, _Examined
 from core.arrays.neurons import to_neurons
 from core.datasets.task import Task
 from core.encoders import Encoder, load_encoder
@@ -205,8 +206,21 @@ def test_clips_of_unequal_lengths_give_together_what_each_gives_alone(sounds: So
     together = attribute(encoder, sounds(clips), parts, members, Passes(batch_size=5))
     alone = attribute(encoder, sounds(clips), parts, members, Passes(batch_size=1), told.append)
     np.testing.assert_allclose(together["attribution"], alone["attribution"], rtol=1e-3, atol=1e-5)
-    assert told == list(range(1, 5 + 5 * (1 + 4) + 1)), "every clip's margin; each class's logit, on its clip and four"
+    assert told == list(range(1, 5 + 5 * 4 + 1)), "every clip's margin and logit; each class's logit on four others"
     np.testing.assert_allclose(together["selective"], alone["selective"], rtol=1e-3, atol=1e-5)
+
+
+def test_one_forward_pass_serves_margin_and_logit() -> None:
+    encoder = random_encoder()
+    batch = encoder.prepare(noise(encoder, 0.1, 0.1, 0.05))
+    of_margin = _Examined(random_head(4, 3), np.arange(3), np.eye(3, dtype=bool), several=False)
+    asked = [of_margin, of_margin.of_logit()]
+    alone = [_clip_attributions(encoder, batch, [each])[0] for each in asked]
+    with mock.patch.object(encoder, "block", wraps=encoder.block) as block:
+        together = _clip_attributions(encoder, batch, asked)
+    assert block.call_count == 2 * encoder.n_layers
+    assert not torch.equal(*together)
+    assert all(map(torch.equal, together, alone))
 
 
 class SmallMemory(ToyEncoder):
@@ -236,7 +250,7 @@ def test_batches_that_do_not_fit_are_halved_and_give_the_same(sounds: Sounds) ->
     found = attribute(small, sounds(clips), parts, members, passes, told.append)
     assert small.refused[:3] == [8, 4, 4]  # forward; then backward, of both halves
     assert told[:5] == [2, 4, 6, 8, 11]
-    assert told[-1] == 11 + 11 + 7 + 7 + 8 == Attribution(small, sounds(clips), parts, members, passes).n_passes
+    assert told[-1] == 11 + 7 + 7 + 8 == Attribution(small, sounds(clips), parts, members, passes).n_passes
     pd.testing.assert_frame_equal(found, table, rtol=1e-6)
 
     small.refused.clear()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from core.evidence import heavy_units
 from core.evidence.exchange import Exchange
+from core.evidence.fdr import benjamini_hochberg
 from core.evidence.permutation import ClipCounts, evidence
 from core.evidence.tails import pearson3_upper_tail
 
@@ -64,6 +65,20 @@ def test_p_is_near_that_of_all_deals(name: str) -> None:
     skewness = ((sums - sums.mean(0)) ** 3).mean(0) / sums.std(0) ** 3
     alone = np.maximum(pearson3_upper_tail(z[1].copy(), skewness), 1 / len(deals))
     assert np.quantile(alone[small] / exact[small], 0.02) < 0.6
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.05, 0.3])
+def test_the_pairs_that_pass_are_the_same_where_only_they_are_looked_at(alpha: float) -> None:
+    made, positive = counts_of(300, Exchange.of_clips(60), seed=3)
+    members = np.arange(60)[:, None] % 6 == np.arange(6)
+    positive[:, :60] += members[:, np.arange(60) % 6] * np.arange(60)  # answers of every strength
+    counts = ClipCounts.of(positive, made.tokens.astype(np.int64), made.exchange)
+    by_class = counts.by_class(members)[0]
+    every, few = (evidence(counts, by_class, members, of)[1] for of in (None, alpha))
+    assert (few < every).any(), "some are spared the closer look"
+    passing = benjamini_hochberg(every) < alpha
+    assert passing.any()
+    np.testing.assert_array_equal(benjamini_hochberg(few) < alpha, passing)
 
 
 def test_a_neuron_without_lumps_keeps_its_p() -> None:

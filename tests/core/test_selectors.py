@@ -31,6 +31,16 @@ def toy() -> dict[str, NDArray]:
     return selector_scores(POSITIVE, TOTAL, TOKENS, MEMBERS)
 
 
+@pytest.mark.parametrize(
+    "names", [["mad"], ["lape", "cas"], ["auroc", "d_prime"], ["lap"], ["selectivity_index", "aape"]]
+)
+def test_what_is_asked_for_alone_is_the_same(toy: dict[str, NDArray], names: list[str]) -> None:
+    alone = selector_scores(POSITIVE, TOTAL, TOKENS, MEMBERS, names=names)
+    assert list(alone) == [name for name in SELECTORS if name in names]
+    for name, values in alone.items():
+        np.testing.assert_array_equal(values, toy[name])
+
+
 def made(seed: int, n_clips: int = 30, n_neurons: int = 20, several: bool = False) -> tuple[NDArray, ...]:
     """Counts with ties, a dead neuron and classes of different size; with ``several``, clips have several classes."""
     rng = np.random.default_rng(seed)

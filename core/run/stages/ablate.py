@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from core.ablation import ablate, targets
 from core.ablation.operations import Operation, per_token
 from core.ablation.refitted import N_CONTROLS, Refitting, refitting, train_clips
-from core.arrays.blocks import Rows
 from core.evidence.exchange_of_task import group_of_clips
 from core.files import size
 from core.results import Ablation, Ablations
@@ -21,8 +18,8 @@ from core.run.stages.ask import Asker
 from core.run.stages.score import selection_facts
 from core.run.stages.task import TaskStage, TaskStudy
 from core.run.study import Study
+from core.scoring.counts import selectors
 from core.scoring.scores import masks
-from core.selectivity.selectors import selector_scores
 
 LEAST_REFITTED = 5
 """Train clips of a class on which heads are fitted again, at least."""
@@ -85,13 +82,11 @@ class Ablate(TaskStage):
 
     def _material(self) -> targets.Material:
         """What targets are chosen from."""
-        counts, matrices, mask, scores = self.of.counts, self.of.matrices, None, {}
-        if self.choice.kind == "preset":
+        counts, choice, mask = self.of.counts, self.choice, None
+        if choice.kind == "preset":
             every = self.study.config.selections(self.of.task.dataset.entropy_rate)
-            (mask,) = masks(counts, [setting for setting in every if setting.preset == self.choice.name])
-        if self.choice.kind == "selector":
-            positive, total = (Rows(of, counts.chosen) for of in (matrices.positive, matrices.total))
-            scores = selector_scores(positive, total, np.asarray(matrices.tokens[counts.chosen]), counts.members)
+            (mask,) = masks(counts, [setting for setting in every if setting.preset == choice.name])
+        scores = selectors(self.of.matrices, counts, [choice.name]) if choice.kind == "selector" else {}
         return targets.Material(counts.names, counts.z, counts.p, self.study.encoder.layer_widths, mask, scores)
 
     def _parts(self) -> list[ablate.Part]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from core.ablation.erasure import Erasure
 from core.ablation.outcomes import Clips
-from core.arrays.blocks import Rows
 from core.evidence.exchange_of_task import group_of_clips
 from core.evidence.intervals import sampling_units
 from core.results import ErasureCurves, FloatArray
@@ -18,7 +17,7 @@ from core.run.config import ablate_clips_for, erasure_for
 from core.run.stages.ask import Asker
 from core.run.stages.score import selection_facts
 from core.run.stages.task import TaskStage, TaskStudy
-from core.selectivity.selectors import selector_scores
+from core.scoring.counts import selectors
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,7 @@ class Erase(TaskStage):
             every[places] = scores
             return every
 
-        positive, total = (Rows(of, counts.chosen) for of in (matrices.positive, matrices.total))
-        mad = selector_scores(positive, total, np.asarray(matrices.tokens[counts.chosen]), counts.members)["mad"]
+        mad = selectors(matrices, counts, ["mad"])["mad"]
         ranks = [np.argsort(np.lexsort((-z, p))) for z, p in zip(counts.z, counts.p, strict=True)]
         attribution = np.full((n_classes, n_neurons), np.nan)
         attribution[neurons["class_index"], neurons["neuron_index"]] = neurons["attribution"]

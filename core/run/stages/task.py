@@ -42,7 +42,7 @@ class TaskStudy:
     @cached_property
     def heads(self) -> fit.Probe:
         """The linear head, or one a fold."""
-        return fit.fit_task(self.task, np.asarray(self.matrices.embeddings))
+        return fit.fit_task(self.task, np.asarray(self.matrices.embeddings), str(self.study.encoder.device))
 
     @cached_property
     def refits(self) -> list[list[LinearHead]]:

@@ -10,6 +10,7 @@ import ctypes
 import gc
 import logging
 import re
+import sys
 from base64 import b64encode
 from collections import Counter
 from contextlib import suppress
@@ -66,6 +67,9 @@ def _policy() -> str:
 
 
 HEADERS = {"content-security-policy": _policy(), "x-content-type-options": "nosniff", "referrer-policy": "same-origin"}
+
+
+sys.setswitchinterval(0.001)  # who waits for a page waits for the thread that sends it, beside those that make others
 
 
 class SafeHeaders:

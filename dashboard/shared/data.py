@@ -15,7 +15,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -25,6 +25,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.connection.open import StoreError, open_store, shown, sqlite_path, translate_errors
 from db.connection.sqlite import log_of
 from db.reads import study
+
+T = TypeVar("T")
 
 DEFAULT_STORE = "atlas.db"
 _FACTS, _SIZE = 5, 2  # of each file, in `Store.files`
@@ -119,7 +121,7 @@ def _engine(location: str, file: tuple[int, ...]) -> Engine:
     return open_store(location, read_only=True, create=False)
 
 
-def fresh(store: Store, query: Callable[[Engine], pd.DataFrame]) -> pd.DataFrame | None:
+def fresh(store: Store, query: Callable[[Engine], T]) -> T | None:
     """Return an answer that is not kept; None where the store cannot be read, which is told when a page reads."""
     try:
         return query(_engine(store.location, store.files[:_FACTS]))

@@ -14,7 +14,7 @@ import streamlit as st
 
 from dashboard.shared import data
 from dashboard.shared.text import running as words
-from db.reads.steps import COLUMNS, last_steps
+from db.reads.steps import COLUMNS, is_at_work, last_steps
 
 EVERY = 5
 """Seconds between two looks at the store while a run is at work."""
@@ -41,14 +41,20 @@ class Held:
 
 def show(page: str) -> None:
     """Show above a page what a run does, if one is at work or has brought something since."""
-    store, steps = data.locate(), _steps()
-    held: Held | None = st.session_state.get(_HELD)
-    goes_on = held is not None and held.page == page and _is_followed(held.store, store)
+    store = data.locate()
+    seen: Held | None = st.session_state.get(_HELD)
+    goes_on = seen is not None and seen.page == page and _is_followed(seen.store, store)
+    if not goes_on and not data.fresh(store, is_at_work):
+        st.session_state.pop(_HELD, None)
+        return
+    steps = _steps()
     under_way = not words.at_work(steps).empty
-    if held is None or not goes_on or not (under_way or words.new(held.done, words.done(steps))):
-        st.session_state[_HELD] = Held(page, store, words.done(steps))
-    if under_way or words.new(st.session_state[_HELD].done, words.done(steps)):
+    if seen is None or not goes_on:
+        seen = st.session_state[_HELD] = Held(page, store, words.done(steps))
+    if under_way or words.new(seen.done, words.done(steps)):
         _bar()
+    else:
+        st.session_state.pop(_HELD, None)
 
 
 def held(store: data.Store) -> data.Store:

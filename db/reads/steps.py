@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from db.reads.frames import frame
 
@@ -11,6 +11,12 @@ COLUMNS = (
     "run_id", "run_status", "model", "dataset", "task", "part", "status", "started_at", "finished_at", "stage",
     "n_done", "n_total", "unit", "stage_seconds_left", "told_at",
 )  # fmt: skip
+
+
+def is_at_work(engine: Engine) -> bool:
+    """Return whether a run is under way, or was killed and not begun again."""
+    with engine.connect() as connection:
+        return connection.execute(text("SELECT 1 FROM run WHERE status = 'running' LIMIT 1")).first() is not None
 
 
 def last_steps(engine: Engine) -> pd.DataFrame:

@@ -47,6 +47,7 @@ ASKED_BY_PAGES = frozenset(
 """What pages ask over their WebSocket; Streamlit would also empty all visitors' caches, or name files of its folder."""
 HEALTH = "/_stcore/health"
 """Asked by whoever watches the server, under any name; it tells nothing."""
+_M_ARENA_MAX = -8
 _NOT_OF_PAGES = re.compile(r"/_stcore/(metrics|agent/|script-health-check)")
 _UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
 
@@ -69,6 +70,8 @@ def _policy() -> str:
 HEADERS = {"content-security-policy": _policy(), "x-content-type-options": "nosniff", "referrer-policy": "same-origin"}
 
 
+with suppress(AttributeError, OSError, TypeError):  # glibc alone has heaps for each thread, which keep what is freed
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 sys.setswitchinterval(0.001)  # who waits for a page waits for the thread that sends it, beside those that make others
 
 

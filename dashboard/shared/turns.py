@@ -16,8 +16,8 @@ from threading import Condition
 
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-SOON = 0.5
-"""Seconds for which a page is made alone."""
+SOON = 0.1
+"""Seconds for which a page is made alone; beyond it most wait for a process or a disk."""
 LOOK = 0.2
 """Seconds from a page to the next for which a person looks at it at least."""
 BEHIND = 3.0

@@ -86,6 +86,14 @@ def test_empty_places_say_when_they_fill(asked: Any, told: str) -> None:
     assert running.coming(run(run_status="stopped"), NOW, **asked) == ""
 
 
+def test_a_store_that_tells_nonsense_of_a_run_shows_less_and_ends_no_page() -> None:
+    odd = run()
+    odd.loc[:, ["started_at", "finished_at", "told_at"]] = "soon"
+    odd.loc[2, ["part", "n_done"]] = ["<b>", None]
+    assert running.headline(odd, NOW) == r"m: pets\-age is at work · 2 of 5 steps done"
+    assert running.coming(odd, NOW, "m", ["birds-kind"], ["score"]) == "A run comes to this after 2 other steps."
+
+
 def test_what_is_new() -> None:
     before = running.done(run())
     later = run()

@@ -93,6 +93,7 @@ NOTHING_THERE = {
     "heatmap.class_groups": "no attribute of the made-up datasets puts classes together",
     "ablation.attributed_classes": "the model's first neuron has no attribution",
     "preferences.voices_in_common": "no dataset has voices",
+    "misfits.refuse_misfits": "it answers by refusing, or not at all",
 }
 
 

@@ -67,8 +67,8 @@ def _doing(steps: Steps) -> str:
     """What models are at that do the same to a dataset."""
     step = steps.iloc[0]
     name = step["dataset"] if pd.isna(step["task"]) else step["task"]
-    told = f"{words.listed(list(steps['model']))}: {words.plain(name)} {PARTS[step['part']]}"
-    if pd.isna(step["stage"]):
+    told = f"{words.listed(list(steps['model']))}: {words.plain(name)} {PARTS.get(step['part'], 'is at work')}"
+    if step[["stage", "n_done", "n_total", "unit"]].isna().any():
         return told
     so_far = f"{step['n_done']:,.0f} of {step['n_total']:,.0f} {words.plain(step['unit'])}"
     return f"{told} ({words.plain(step['stage'])}, {so_far})"
@@ -112,7 +112,7 @@ def seconds_until(steps: Steps, now: pd.Timestamp) -> float | None:
 
     A step is taken to last as long as those of its kind did, on the mean; None where none is done yet.
     """
-    started, finished = pd.to_datetime(steps["started_at"], utc=True), pd.to_datetime(steps["finished_at"], utc=True)
+    started, finished = (_times(steps[name]) for name in ("started_at", "finished_at"))
     lasted = (finished - started).dt.total_seconds().where(steps["status"] == "done")
     mean = lasted.groupby(steps["part"]).mean().reindex(list(PARTS))
     left = steps["part"].map(mean).where(steps["status"].isin(UNDONE), 0.0)
@@ -126,9 +126,14 @@ def seconds_until(steps: Steps, now: pd.Timestamp) -> float | None:
 
 def _silence(steps: Steps, now: pd.Timestamp) -> float:
     """Seconds since a run last gave word."""
-    told = [pd.to_datetime(steps[name], utc=True).max() for name in ("started_at", "finished_at", "told_at")]
+    told = [_times(steps[name]).max() for name in ("started_at", "finished_at", "told_at")]
     known = [time for time in told if not pd.isna(time)]
     return (now - max(known)).total_seconds() if known else 0.0
+
+
+def _times(told: pd.Series) -> pd.Series:
+    """Times as the store tells them; what is none is missing."""
+    return pd.to_datetime(told, utc=True, errors="coerce", format="ISO8601")
 
 
 def about(seconds: float) -> str:

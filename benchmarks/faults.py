@@ -217,7 +217,7 @@ class Left:
         with closing(sqlite3.connect(db)) as connection:
             found = (
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
-                "AND name NOT IN ('run', 'store_stamp')"
+                "AND name NOT IN ('run', 'run_step', 'store_stamp')"
             )
             for (name,) in connection.execute(found).fetchall():
                 columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]

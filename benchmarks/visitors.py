@@ -371,7 +371,8 @@ def main() -> None:
     print(f"bystander alone: {told(alone)}\nbeside visitors: {told(waited)}")
     for page, times in waited.items():
         print(f"  {page}: median {statistics.median(times):.2f} s, slowest {max(times):.2f} s")
-    print(f"restarts: {restarted}; tracebacks in the server's log: {log.count('Traceback')}")
+    errors = Counter(re.findall(r"^[\w.]+(?:Error|Exception)\b.*", log, re.MULTILINE))
+    print(f"restarts: {restarted}; errors in the server's log: {dict(errors.most_common(5)) or 'none'}")
     for name, (server, every) in {"start": at_start, "end": at_end}.items():
         print(f"memory at the {name}: server {server / MEGABYTE:,.0f} MB, with its workers {every / MEGABYTE:,.0f} MB")
     print(f"peak: server {watch.peak_of_server / MEGABYTE:,.0f} MB, with its workers {watch.peak / MEGABYTE:,.0f} MB")

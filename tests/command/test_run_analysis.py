@@ -128,7 +128,7 @@ def test_store_without_traces_gains_them_and_nothing_else(
         assert run("--data-dir", pets, "--db", store) == 0
     assert sum(passes) == 24  # once
     after = tables(store)
-    marks = {"run", "stage", "activation_quantile"}  # the last names its stage
+    marks = {"run", "run_step", "stage", "activation_quantile"}  # the last names its stage
     assert {name: after[name] for name in after.keys() - marks} == {name: before[name] for name in after.keys() - marks}
     assert [row[2:] for row in after["activation_quantile"]] == [row[2:] for row in before["activation_quantile"]]
     assert len(after["stage"]) == len(before["stage"])
@@ -136,7 +136,7 @@ def test_store_without_traces_gains_them_and_nothing_else(
 
 def test_two_fresh_stores_of_one_command_are_the_same(pets: Path, studied: Path, tmp_path: Path) -> None:
     assert run("--data-dir", pets, "--db", tmp_path / "b.db", "--workers", "1") == 0
-    kept = set(tables(tmp_path / "b.db")) - {"run", "stage"}
+    kept = set(tables(tmp_path / "b.db")) - {"run", "run_step", "stage"}
     first, second = tables(studied / "atlas.db"), tables(tmp_path / "b.db")
     for name in kept:
         assert first[name] == second[name], name

@@ -208,7 +208,7 @@ def test_beyond_chance_names_the_tasks_where_nothing_was_found() -> None:
         "**a**: more neurons than chance gives in 1 of 2 tasks; not in t2.",
         "**b**: nothing beyond chance in any of 2 tasks.",
     ]
-    assert facts.beyond_chance(coverage[:1]) == ["**a**: more neurons than chance gives in all 1 tasks."]
+    assert facts.beyond_chance(coverage[:1]) == ["**a**: more neurons than chance gives in its one task."]
     assert facts.beyond_chance(coverage.assign(null_n_class_specific_mean=None)) == []
 
 

@@ -21,7 +21,7 @@ EDITOR = "sql_editor"
 LAST = "sql_last"
 
 
-@st.cache_data(max_entries=8, show_spinner="Asking the store …")
+@st.cache_data(max_entries=4, show_spinner="Asking the store …")
 def ask(location: str, stamp: tuple[int | str, ...], statement: str) -> Answer | str:
     """Return the answer, or why there is none (kept too: a slow statement is not run at every click)."""
     del stamp

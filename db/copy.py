@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for table, n_rows in copy_store(*given):
             print(f"{table:24} {n_rows:>12,} rows")
     except KeyboardInterrupt:
-        print("stopped; nothing was copied, the same command begins anew", file=sys.stderr)
+        print("stopped; all was copied or nothing, which the same command tells", file=sys.stderr)
         return 130
     except StoreError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -22,8 +22,9 @@ _TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _SCHEME = re.compile(r"\s*(?:postgres(?:ql)?|mysql|mariadb|sqlite)(?:\+\w+)?(?::|;|//)", re.IGNORECASE)
 _KEYWORDS = re.compile(r"\b(?:dbname|password)\s*=", re.IGNORECASE)
-_FORMULA = ("=", "+", "-", "@", "\t", "\n")
-"""With these a spreadsheet's formula begins."""
+_SIGNS = "=+\\-@\t\uff1d\uff0b\uff0d\uff20"  # wide ones too
+_FORMULA = re.compile(f'(\\A(?=[{_SIGNS}\n])|[;\t\n]"*(?=[{_SIGNS}]))')
+"""Where a spreadsheet's formula begins: also behind what parts cells where commas do not (half of Europe: ``;``)."""
 _LONGEST_NAME, _KEPT_OF_NAME = 100, 40
 """Bytes of a name that becomes part of a path (most systems take 255), characters that a longer one keeps."""
 
@@ -92,7 +93,7 @@ def as_csv(rows: pd.DataFrame) -> str:
         if not isinstance(value, str):
             return value
         value = value.replace("\r\n", "\n").replace("\r", "\n")  # pandas quotes no \r, at which a new row would begin
-        return f"'{value}" if value.startswith(_FORMULA) else value
+        return _FORMULA.sub(r"\1'", value)
 
     safe = rows.rename(columns=harmless_cell)
     for column in safe.select_dtypes(exclude="number").columns:

@@ -46,7 +46,6 @@ def copy_store(origin: str, target: str) -> Iterator[tuple[str, int]]:
                     yield table.name, _copy_table(reader, writer, table.name)
                 if destination.dialect.name == "postgresql":
                     _number_on(writer)
-            with destination.begin() as writer:
                 analyze(writer)
     finally:
         source.dispose()
@@ -86,16 +85,19 @@ def _number_on(writer: Connection) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Copy, and tell what was copied; returns the exit code."""
+    """Copy, and tell what was copied; returns the exit code (1 the disk fails, 2 wrong input, 130 stopped)."""
     given = list(sys.argv[1:] if argv is None else argv)
     try:
         if len(given) != 2:
             raise StoreError("expected two stores: python -m db.copy atlas.db postgresql+psycopg://user@host/atlas")
         for table, n_rows in copy_store(*given):
             print(f"{table:24} {n_rows:>12,} rows")
+    except KeyboardInterrupt:
+        print("stopped; all was copied or nothing, which the same command tells", file=sys.stderr)
+        return 130
     except StoreError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, OSError) else 2
     print(f"{shown(given[1])} holds what {shown(given[0])} does")
     return 0
 

@@ -126,6 +126,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if len(given) not in (1, 2):
             raise StoreError("expected a store and perhaps a role's name: python -m db.reader URL [NAME]")
         print(make_reader(*given))
+    except KeyboardInterrupt:
+        print("stopped; the same command begins anew", file=sys.stderr)
+        return 130
     except StoreError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -85,6 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if len(given) != 1:
             raise StoreError("expected one store: python -m db.upkeep atlas.db")
         print(look_over(given[0]))
+    except KeyboardInterrupt:
+        print("stopped; the store is as it was, the same command looks it over anew", file=sys.stderr)
+        return 130
     except StoreError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1 if isinstance(error, OSError) else 2

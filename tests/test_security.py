@@ -226,6 +226,15 @@ def test_no_cell_of_a_download_is_a_formula() -> None:
     assert "'=1+1" in {row[0] for row in table}
 
 
+@pytest.mark.parametrize("parts", [";", "\t"])
+@pytest.mark.parametrize("before", ["", "a;", "a\t", "a\n", 'a;"', 'a"\n', "a;;", "\t", "\n"])
+def test_nor_where_other_signs_than_commas_part_cells(before: str, parts: str) -> None:
+    signs = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+    written = share.csv(pd.DataFrame({"n": range(len(signs)), "name": [f"{before}{sign}1" for sign in signs]})).decode()
+    cells = re.split(f'[\n{parts}]"*', written)
+    assert not [cell for cell in cells if cell.startswith((*signs, "\t"))], written
+
+
 def test_settings_of_the_server() -> None:
     server, client = SETTINGS["server"], SETTINGS["client"]
     assert server["address"] == "localhost"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from core.datasets import PUBLISHED, NothingFound, report
 from core.encoders import known_encoders
 from core.encoders.m2d import download
 from core.errors import InputError
+from core.files import write_whole
 from core.run.config import AnalysisConfig
 from core.run.inputs import datasets as find_datasets
 
@@ -77,11 +80,12 @@ def write_manifest(config: AnalysisConfig, path: Path, stored: Mapping[str, str]
         [clip.path, clip.split, *("|".join(dataset.values(clip, a)) for a in dataset.attributes)]
         for clip in dataset.clips
     )
+    if os.path.lexists(path):
+        raise InputError(f"--write-manifest {path}: there is such a file; give another path")
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([header, *rows])
     try:
-        with path.open("x", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([header, *rows])
-    except FileExistsError as error:
-        raise InputError(f"--write-manifest {path}: there is such a file; give another path") from error
+        write_whole(path, table.getvalue().encode())  # half a table would be read as a smaller dataset
     except OSError as error:
         raise InputError(f"--write-manifest {path}: cannot be written ({error.strerror or error})") from error
     told = f"{path} written: {len(dataset.clips):,} clips of {dataset.name}"

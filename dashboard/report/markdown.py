@@ -10,7 +10,7 @@ from dashboard.shared.text.words import as_code, is_like_a_link
 
 MOST_ROWS = 1000
 """Of a table; how many more there are is told."""
-_MARKS = re.compile(r"([\\`*_<>|\[\]])")
+_MARKS = re.compile(r"([\\`*_<>|\[\]~$]|&(?=#?\w+;))")
 
 
 def markdown(parts: Sequence[Section], title: str) -> str:

@@ -7,7 +7,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -213,8 +213,9 @@ def exclusive_run(store_path: str | Path, models: Sequence[str] = ()) -> Iterato
             ) from error
         lock.truncate(0)
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": since}, lock)
-        lock.flush()
+        told = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
+        with suppress(OSError):  # a full disk, which the store itself tells of; past the buffer, which closing writes
+            os.write(lock.fileno(), told.encode())
         try:
             yield
         finally:

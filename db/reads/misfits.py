@@ -30,7 +30,8 @@ def refuse_misfits(engine: Engine) -> None:
     name = store_name(engine)
     with translate_errors(name), engine.connect() as connection:
         parts = chain(
-            (_another_view(connection), _orphan(connection)), (_misfit(connection, table) for table in METADATA.tables)
+            (_another_view(connection), _orphan(connection), _without_neurons(connection)),
+            (_misfit(connection, table) for table in METADATA.tables),
         )
         found = next(filter(None, parts), "")
     if found:
@@ -52,6 +53,13 @@ def _orphan(connection: Connection) -> str:
     """Which rows belong to a row that is gone; empty where none do."""
     found = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     return "" if found is None else f"rows of {found[0]} belong to a {found[2]} that is gone"
+
+
+def _without_neurons(connection: Connection) -> str:
+    """Which model has not the neurons that it says; empty where all have."""
+    counted = "(SELECT count(*) FROM neuron WHERE model_id = model.id)"
+    found = connection.exec_driver_sql(f"SELECT id FROM model WHERE n_neurons <> {counted} LIMIT 1").first()
+    return "" if found is None else f"neurons of model {found[0]} are gone"
 
 
 def _misfit(connection: Connection, table: str) -> str:

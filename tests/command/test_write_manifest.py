@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ from core.datasets.base import Dataset
 from tests.support.small_study import read_manifest, run
 
 KINDS = ("rain", "wind")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def clips(dataset: Dataset) -> list[tuple[str, str, dict[str, str]]]:
@@ -59,3 +64,17 @@ def test_it_needs_one_dataset(folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert run("--data-dir", folder, "--write-manifest", tmp_path / "no" / "out.csv") == 2
     told = capsys.readouterr().err
     assert "out.csv: cannot be written (No such file or directory)" in told and told.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_a_full_disk_leaves_no_half_table(folder: Path) -> None:
+    command = [sys.executable, "run_analysis.py", "--data-dir", str(folder), "--write-manifest"]
+    command.append(str(folder / "manifest.csv"))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=full_disk)
+    assert done.returncode == 2 and "manifest.csv: cannot be written (File too large)" in done.stderr
+    assert [path.name for path in folder.iterdir() if path.is_file()] == []
+
+
+def full_disk() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))

@@ -310,6 +310,14 @@ def test_rows_of_what_is_gone_are_told(tiny_store: Path, tmp_path: Path, monkeyp
     assert "belong to a model that is gone" in str(error.value).replace("\\", "")
 
 
+def test_a_store_without_its_neurons_is_told(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(shutil.copy(store, tmp_path / "atlas.db"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("PRAGMA foreign_keys = OFF; DELETE FROM neuron")
+    (error,) = show("heatmap", path, monkeypatch).error
+    assert "neurons of model 1 are gone, so it was changed by another program" in str(error.value).replace("\\", "")
+
+
 def test_a_store_as_it_is_written_has_no_misfits(store: Path, tiny_store: Path) -> None:
     for path in (store, tiny_store):
         refuse_misfits(open_store(path, read_only=True))

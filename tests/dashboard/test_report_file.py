@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 
 import run_analysis
 from core.datasets import InputError
@@ -113,6 +114,16 @@ def test_words_of_runs_become_no_markup_and_no_link(synthetic_store: Path, tmp_p
     told = [re.sub(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", "", line) for line in lines if not line.startswith("    ")]
     for line in told:
         assert "evil.example" not in line and not re.search(r"(?<!\\)(\*b\*|\[o\]|<b on|`c`)", line), line
+
+
+@pytest.mark.parametrize("name", ["~~rain~~", "$x^2$", "&lt;b&gt; &#42;", "a|b", "`c`", "\\"])
+def test_a_name_in_a_table_of_the_summary_is_no_markdown(name: str) -> None:
+    table = Table("caption", pd.DataFrame({"class": [name]}), {"class": "Class"})
+    written = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown([Section("s", [table])], "t"))
+    cells = [token for token in written if token.type == "inline" and token.content][-1].children or []
+    assert ["".join(part.content for part in cells)] == [name]
+    assert {part.type for part in cells} <= {"text", "text_special"}
+    assert " $x" not in markdown([Section("s", [table])], "t"), "a formula, where Markdown has such"
 
 
 def test_pictures_do_not_share_their_ids(report: Path) -> None:

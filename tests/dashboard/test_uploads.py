@@ -133,7 +133,10 @@ def test_a_worker_that_takes_too_long_is_ended() -> None:
         uploads.decode(file(tone()), seconds=0.001)
 
 
-@pytest.mark.parametrize("said", [b"", b"\x00\xff", b"[1]\nxx", b'{"problem": ""}\n'])
+_BEGUN = b'{"problem": "", "rate": 8000, "channels": 1, "shortened": false}\n' + np.ones(8000, dtype="<f4").tobytes()
+
+
+@pytest.mark.parametrize("said", [b"", b"\x00\xff", b"[1]\nxx", b'{"problem": ""}\n', _BEGUN, _BEGUN[:-1]])
 def test_a_worker_that_died_is_told(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     died = subprocess.CompletedProcess([], -11, said)
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: died)

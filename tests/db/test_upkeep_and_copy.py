@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from db import copy, upkeep
+from db import copy, reader, upkeep
 from db.connection.open import exclusive_run, open_store
 from db.reads.frames import frame
 from db.schema.metadata import METADATA
 from db.writes.store import Store
 from tests.support.tiny_study import DATASET, MODEL, write_study
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -142,3 +151,41 @@ def test_a_copy_that_fails_leaves_nothing(atlas: Path, postgres_store: str, monk
         list(copy.copy_store(str(atlas), postgres_store))
     assert {name for name, rows in contents(postgres_store).items() if rows} == {"store_stamp"}
     assert DATASET.name  # the store is as new, so that the next copy is taken
+
+
+def test_a_copy_whose_end_fails_is_none(tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise OperationalError("ANALYZE", {}, sqlite3.OperationalError("database or disk is full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copy, "analyze", full)
+        assert copy.main([str(tiny_store), str(tmp_path / "copy.db")]) == 1
+    assert copy.main([str(tiny_store), str(tmp_path / "copy.db")]) == 0
+    assert contents(str(tmp_path / "copy.db")) == contents(str(tiny_store))
+
+
+@pytest.mark.parametrize("program", [copy, upkeep, reader])
+def test_ctrl_c_is_one_line(
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in {"copy_store", "look_over", "make_reader"} & set(vars(program)):
+        monkeypatch.setattr(program, name, stop)
+    assert program.main(["a.db", "b.db"][: 1 if program is upkeep else 2]) == 130
+    assert capsys.readouterr().err.startswith("stopped; ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_a_disk_without_a_byte_left_is_one_line(tiny_store: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "db.copy", str(tiny_store), str(tmp_path / "copy.db")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=full_disk)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert ".db: the disk " in done.stderr
+    assert copy.main(command[-2:]) == 0
+
+
+def full_disk() -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))

@@ -104,12 +104,14 @@ def decode(source: bytes | BinaryIO, name: str = "", seconds: float = DECODE_SEC
         raise BadSound(f"The file could not be decoded here ({error.strerror}).") from error
     header, _, data = done.stdout.partition(b"\n")
     try:
+        if done.returncode:  # it died, perhaps half way through the samples
+            raise EOFError
         fields = json.loads(header)
         if fields["problem"]:
             raise BadSound(str(fields["problem"]))
         rate, n_channels, shortened = int(fields["rate"]), int(fields["channels"]), bool(fields["shortened"])
         samples = np.frombuffer(data, dtype="<f4").astype(np.float32)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:  # the worker died
+    except (EOFError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise BadSound("The file cannot be decoded: its decoder stopped. Convert it to WAV first.") from error
     _check(samples, rate)
     return Sound(samples, rate, n_channels, shortened, hashlib.sha256(f"{rate} ".encode() + data).hexdigest())

@@ -89,8 +89,8 @@ def test_empty_places_say_when_they_fill(asked: Any, told: str) -> None:
 def test_a_store_that_tells_nonsense_of_a_run_shows_less_and_ends_no_page() -> None:
     odd = run()
     odd.loc[:, ["started_at", "finished_at", "told_at"]] = "soon"
-    odd.loc[2, ["part", "n_done"]] = ["<b>", None]
-    assert running.headline(odd, NOW) == r"m: pets\-age is at work · 2 of 5 steps done"
+    odd.loc[2, ["part", "n_done", "task"]] = ["<b>", None, "x" * 100_000]
+    assert running.headline(odd, NOW) == f"m: {'x' * 100} is at work · 2 of 5 steps done"
     assert running.coming(odd, NOW, "m", ["birds-kind"], ["score"]) == "A run comes to this after 2 other steps."
 
 

@@ -15,6 +15,8 @@ SILENT = 180.0
 """Seconds without a word after which a run may have been stopped."""
 PARTS = {"extract": "is being recorded", "score": "is being scored", "ablate": "is being ablated"}
 UNDONE = ("running", "to come")
+LONGEST = 100
+"""Characters of a name that are shown."""
 Steps = pd.DataFrame
 DoneSteps = frozenset[tuple[str, str, str, str]]
 """Model, dataset, task and part."""
@@ -67,11 +69,16 @@ def _doing(steps: Steps) -> str:
     """What models are at that do the same to a dataset."""
     step = steps.iloc[0]
     name = step["dataset"] if pd.isna(step["task"]) else step["task"]
-    told = f"{words.listed(list(steps['model']))}: {words.plain(name)} {PARTS.get(step['part'], 'is at work')}"
+    models = words.listed([str(model)[:LONGEST] for model in steps["model"]])
+    told = f"{models}: {_name(name)} {PARTS.get(step['part'], 'is at work')}"
     if step[["stage", "n_done", "n_total", "unit"]].isna().any():
         return told
-    so_far = f"{step['n_done']:,.0f} of {step['n_total']:,.0f} {words.plain(step['unit'])}"
-    return f"{told} ({words.plain(step['stage'])}, {so_far})"
+    so_far = f"{step['n_done']:,.0f} of {step['n_total']:,.0f} {_name(step['unit'])}"
+    return f"{told} ({_name(step['stage'])}, {so_far})"
+
+
+def _name(name: object) -> str:
+    return words.plain(str(name)[:LONGEST])
 
 
 def coming(steps: Steps, now: pd.Timestamp, model: str | None, tasks: Collection[str], parts: Collection[str]) -> str:

@@ -104,7 +104,7 @@ def _bar() -> None:
         else:
             st.progress(words.share_done(under_way), text=words.headline(under_way, pd.Timestamp.now("UTC")))
             with st.popover("Steps"):
-                st.dataframe(words.table(under_way), hide_index=True, height=400)
+                st.dataframe(words.table(under_way), hide_index=True, height=400, width=460)
         if came and st.button(f"{came}: show", type="primary", key="run_show"):
             _take()
 

@@ -16,6 +16,10 @@ TASK_PARTS = ("score", "ablate")
 class Told(Protocol):
     """What is asked of the store."""
 
+    def plan_steps(self, run_id: int, steps: Sequence[RunStep]) -> None:
+        """Note what a run is to do."""
+        ...
+
     def tell_step(self, run_id: int, position: int, status: str | None = None, **told: Any) -> None:
         """Note how far a step is."""
         ...
@@ -43,7 +47,8 @@ class Steps:
             self.all += [RunStep(part.dataset, task, of) for task in part.tasks for of in TASK_PARTS if of in stages]
 
     def begin(self, run_id: int) -> None:
-        """The store knows the run and `all` of its steps from now on."""
+        """The store knows the run, and hears of its steps from now on."""
+        self._store.plan_steps(run_id, self.all)
         self._run_id = run_id
 
     @contextmanager

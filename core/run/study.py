@@ -37,9 +37,12 @@ class Store(Protocol):
         code_version: str,
         versions: Mapping[str, str],
         device: str,
-        steps: Sequence[RunStep] = (),
     ) -> int:
-        """Note that a run begins, and what it is to do; return its id."""
+        """Note that a run begins and return its id."""
+        ...
+
+    def plan_steps(self, run_id: int, steps: Sequence[RunStep]) -> None:
+        """Note what the run is to do."""
         ...
 
     def tell_step(self, run_id: int, position: int, status: str | None = None, **told: Any) -> None:
@@ -87,9 +90,8 @@ class Study:
         if self._run_id is None:
             config = {**self.config.as_dict(), "model": self.encoder.name}
             self._run_id = self.store.start_run(
-                self.encoder.name, config, self.config.seed, code_version(), versions(), str(self.encoder.device),
-                self.steps.all,
-            )  # fmt: skip
+                self.encoder.name, config, self.config.seed, code_version(), versions(), str(self.encoder.device)
+            )
             self.steps.begin(self._run_id)
         return self._run_id
 

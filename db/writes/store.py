@@ -121,11 +121,10 @@ class Store:
         code_version: str,
         versions: Mapping[str, str],
         device: str,
-        steps: Sequence[RunStep] = (),
     ) -> int:
-        """Note that a run begins, and what it is to do step by step; return its id."""
+        """Note that a run begins and return its id."""
         with self._transaction() as connection:
-            run_id = insert_row(
+            return insert_row(
                 connection,
                 Run,
                 model_name=model_name,
@@ -137,21 +136,17 @@ class Store:
                 versions_json=to_json(versions),
                 device=device,
             )
-            rows = (
-                (
-                    run_id,
-                    place,
-                    step.dataset,
-                    step.task,
-                    step.part,
-                    step.status,
-                    now() if step.status == "running" else None,
-                )
-                for place, step in enumerate(steps)
-            )
-            columns = ("run_id", "position", "dataset", "task", "part", "status", "started_at")
+
+    def plan_steps(self, run_id: int, steps: Sequence[RunStep]) -> None:
+        """Note what a run that has begun is to do, step by step; no result, as `tell_step`."""
+        begun = {"running": now()}
+        rows = (
+            (run_id, place, step.dataset, step.task, step.part, step.status, begun.get(step.status))
+            for place, step in enumerate(steps)
+        )
+        columns = ("run_id", "position", "dataset", "task", "part", "status", "started_at")
+        with self._transaction(is_result=False) as connection:
             bulk_insert(connection, RunStepRow, rows, columns)
-            return run_id
 
     def tell_step(self, run_id: int, position: int, status: str | None = None, **told: Any) -> None:
         """Note how far a step of a run is, where the store takes it: no run ends because nothing is told of it.

@@ -20,6 +20,9 @@ class Told:
     def __init__(self) -> None:
         self.words: list[tuple[Any, ...]] = []
 
+    def plan_steps(self, run_id: int, steps: Any) -> None:
+        self.words.append((run_id, *(step.status for step in steps)))
+
     def tell_step(self, run_id: int, position: int, status: str | None = None, **told: Any) -> None:
         self.words.append((run_id, position, status, *told.values()))
 
@@ -46,7 +49,8 @@ def test_the_store_hears_of_them_once_the_run_has_begun() -> None:
         steps.tell(n_done=3)
     with steps.at("ablate", "pets", "pets-kind"):
         pass
-    assert told.words == [(7, 1, None, 3), (7, 1, "done"), (7, 2, "running"), (7, 2, "done")]
+    assert told.words[0] == (7, "done", "running", *["to come"] * 6)
+    assert told.words[1:] == [(7, 1, None, 3), (7, 1, "done"), (7, 2, "running"), (7, 2, "done")]
 
 
 @pytest.mark.parametrize(
@@ -73,4 +77,4 @@ def test_a_step_that_was_not_asked_for_is_none() -> None:
     steps.begin(1)
     with steps.at("ablate", "pets", "pets-kind"):
         steps.tell(n_done=1)
-    assert told.words == [] and statuses(steps) == ["to come"] * 3
+    assert told.words == [(1, *["to come"] * 3)] and statuses(steps) == ["to come"] * 3

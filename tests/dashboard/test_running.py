@@ -111,7 +111,8 @@ def test_times_are_rough(seconds: float, told: str) -> None:
 def test_the_store_keeps_steps_beside_results_whose_stamp_stays(tmp_path: Path) -> None:
     store = Store(open_store(tmp_path / "atlas.db"))
     steps = [RunStep("pets", None, "extract", "done"), RunStep("pets", "pets-kind", "score", "running")]
-    run_id = store.start_run("m", {}, 0, "1", {}, "cpu", steps)
+    run_id = store.start_run("m", {}, 0, "1", {}, "cpu")
+    store.plan_steps(run_id, steps)
     stamps = lambda: store.engine.connect().exec_driver_sql("SELECT written FROM store_stamp").scalar()  # noqa: E731
     before = stamps()
     store.tell_step(run_id, 1, stage="score", n_done=1, n_total=2, unit="steps", stage_seconds_left=None)
@@ -126,7 +127,8 @@ def test_the_store_keeps_steps_beside_results_whose_stamp_stays(tmp_path: Path) 
 
 def test_steps_of_a_killed_run_are_not_running(tmp_path: Path) -> None:
     store = Store(open_store(tmp_path / "atlas.db"))
-    run_id = store.start_run("m", {}, 0, "1", {}, "cpu", [RunStep("pets", None, "extract", "running")])
+    run_id = store.start_run("m", {}, 0, "1", {}, "cpu")
+    store.plan_steps(run_id, [RunStep("pets", None, "extract", "running")])
     store.finish_run(run_id, "stopped", {})
     assert list(last_steps(store.engine)["status"]) == ["stopped"]
 
@@ -137,7 +139,9 @@ def at_work(synthetic_store: Path, tmp_path: Path) -> tuple[Path, Store, int]:
     path = Path(shutil.copy(synthetic_store, tmp_path / "atlas.db"))
     store = Store(open_store(path))
     steps = [RunStep("rooms", None, "extract", "done"), RunStep("rooms", TASK, "score", "running")]
-    return path, store, store.start_run(MODEL, {}, 0, "1", {}, "cpu", [*steps, RunStep("rooms", TASK, "ablate")])
+    run_id = store.start_run(MODEL, {}, 0, "1", {}, "cpu")
+    store.plan_steps(run_id, [*steps, RunStep("rooms", TASK, "ablate")])
+    return path, store, run_id
 
 
 def tasks(app: AppTest) -> list[str]:

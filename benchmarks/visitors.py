@@ -49,6 +49,8 @@ from tests.browser.driver import ATLAS, Page, browser, served  # noqa: E402
 from tests.support.synthetic_store import build_store  # noqa: E402
 
 MEGABYTE = 1_000_000
+FORGOTTEN = 70
+"""Seconds after which a visitor who left is forgotten (`disconnectedSessionTTL`)."""
 RATE = 16_000
 TITLES = {
     "overview": "Audio neuron atlas", "listen": "Listen", "heatmap": "Where the neurons lie", "coverage": "Coverage",
@@ -350,9 +352,12 @@ def main() -> None:
         with served(ATLAS, folder, "--db", str(store)) as address, browser(folder / "profile") as window:
             watch, tab = Watch(address), window.pages[0]
             tab.goto(address)
-            Visitor(address, 0).uploads()  # the model is loaded once
+            first = Visitor(address, 0)
+            first.uploads()  # the model is loaded once
+            first.client.close()
             bystander(tab, 1)
             alone = bystander(tab, 20)
+            time.sleep(FORGOTTEN)
             at_start = watch.now()
             over = multiprocessing.get_context("spawn").Event()
             visitors = multiprocessing.get_context("spawn").Process(

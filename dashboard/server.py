@@ -9,6 +9,7 @@ import asyncio
 import ctypes
 import gc
 import logging
+import os
 import re
 import sys
 from base64 import b64encode
@@ -47,7 +48,7 @@ ASKED_BY_PAGES = frozenset(
 """What pages ask over their WebSocket; Streamlit would also empty all visitors' caches, or name files of its folder."""
 HEALTH = "/_stcore/health"
 """Asked by whoever watches the server, under any name; it tells nothing."""
-_M_ARENA_MAX = -8
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # glibc's malloc.h
 _NOT_OF_PAGES = re.compile(r"/_stcore/(metrics|agent/|script-health-check)")
 _UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
 
@@ -72,6 +73,8 @@ HEADERS = {"content-security-policy": _policy(), "x-content-type-options": "nosn
 
 with suppress(AttributeError, OSError, TypeError):  # glibc alone has heaps for each thread, which keep what is freed
     ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, MEGABYTE)  # or it grows, and what is large is kept among what is small
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # before it is loaded: its own keeps what is freed
 sys.setswitchinterval(0.001)  # who waits for a page waits for the thread that sends it, beside those that make others
 
 
@@ -172,12 +175,18 @@ class PagesAlone:
 
 
 def _forget_gone() -> None:
-    """Let go of visitors who have left and may not come back: Streamlit does so when the next one leaves."""
-    sessions = runtime.get_instance()._session_mgr._session_storage._cache  # type: ignore[attr-defined]
-    if sessions.expire():
-        gc.collect()  # a session is known to itself
-        with suppress(AttributeError, OSError, TypeError):  # glibc alone keeps what is freed, and has this
-            ctypes.CDLL(None).malloc_trim(0)
+    """Let go of visitors who have left and may not come back: Streamlit does so when the next one leaves.
+
+    What they asked in words of their own goes with them, unless others are here, who may have asked the same.
+    """
+    visitors = runtime.get_instance()._session_mgr
+    if not visitors._session_storage._cache.expire():  # type: ignore[attr-defined]
+        return
+    if visitors.num_active_sessions() <= 1:
+        streamlit.cache_data.clear()
+    gc.collect()  # a session is known to itself
+    with suppress(AttributeError, OSError, TypeError):  # glibc alone keeps what is freed, and has this
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _is_asked(message: Message) -> bool:

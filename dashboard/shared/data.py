@@ -131,7 +131,13 @@ def fresh(store: Store, query: Callable[[Engine], T]) -> T | None:
 
 def key_of(*parts: Any) -> str:
     """Name what is asked for, frames by what they hold; Streamlit would hash part by part, which takes far longer."""
-    return hashlib.blake2b(pickle.dumps(parts, protocol=5), digest_size=16).hexdigest()
+    return key_and_size(*parts)[0]
+
+
+def key_and_size(*parts: Any) -> tuple[str, int]:
+    """As `key_of`, and the bytes that the parts take."""
+    packed = pickle.dumps(parts, protocol=5)
+    return hashlib.blake2b(packed, digest_size=16).hexdigest(), len(packed)
 
 
 def name_of(function: Callable[..., Any]) -> str:

@@ -22,7 +22,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.shared import pictures, share
 from dashboard.shared.charts.common import Chart
-from dashboard.shared.data import key_of, name_of
+from dashboard.shared.data import key_and_size, name_of
 
 _FRAMES: ContextVar[list[pd.DataFrame] | None] = ContextVar("frames", default=None)
 """Frames of the chart that is being built; None: rows are to be written out."""
@@ -44,6 +44,7 @@ def _kept(data: Any = None, **_: Any) -> Any:
 altair.data_transformers.register("frames", _kept)
 altair.data_transformers.enable("frames")
 
+LARGE = 200_000  # bytes of what a chart is built of
 PICTURE_WIDTH = 640  # pixels of a chart that is as wide as its place
 VEGA_LITE = altair.SCHEMA_VERSION.lstrip("v").rsplit(".", 1)[0]
 
@@ -70,16 +71,30 @@ class Specification:
 
 def specification(build: Callable[..., Chart], *given: Any) -> Specification:
     """Return the chart ``build(*given)`` for the browser, built once."""
-    return _specification(key=key_of(name_of(build), given), _build=build, _given=given)
+    key, size = key_and_size(name_of(build), given)
+    if size > LARGE:
+        return _large(key=key, _build=build, _given=given)
+    return _specification(key=key, _build=build, _given=given)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _specification(*, key: str, _build: Callable[..., Chart], _given: tuple[Any, ...]) -> Specification:
     del key
+    return _built(_build, _given)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _large(*, key: str, _build: Callable[..., Chart], _given: tuple[Any, ...]) -> Specification:
+    """Few are kept, and none for long (`dashboard.server`): answers of *SQL* may be as large as ten stores' charts."""
+    del key
+    return _built(_build, _given)
+
+
+def _built(build: Callable[..., Chart], given: tuple[Any, ...]) -> Specification:
     frames: list[pd.DataFrame] = []
     token = _FRAMES.set(frames)
     try:
-        spec = {"$schema": altair.SCHEMA_URL, **_build(*_given).to_dict(validate=False)}
+        spec = {"$schema": altair.SCHEMA_URL, **build(*given).to_dict(validate=False)}
     finally:
         _FRAMES.reset(token)
     # Not Altair's own theme: the page has another, which would push the first label of a row of bands aside.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -44,10 +45,11 @@ def joined(address: str, host: str, origin: str = "") -> ClientConnection:
     )  # fmt: skip
 
 
-def session_of(connection: ClientConnection) -> str:
+def session_of(connection: ClientConnection, page: str = "", **query: str) -> str:
     """The name that the server gives a visitor; the page has then run."""
     asked, message, name = BackMsg(), ForwardMsg(), ""
-    asked.rerun_script.query_string = ""
+    asked.rerun_script.page_name = page
+    asked.rerun_script.query_string = urlencode(query)
     connection.send(asked.SerializeToString())
     while message.WhichOneof("type") != "script_finished":
         message.ParseFromString(connection.recv(timeout=60))  # type: ignore[arg-type]
@@ -190,6 +192,24 @@ def test_all_visitors_together_hold_no_more_than_they_may(address: str) -> None:
             session = session_of(visitors.enter_context(joined(address, "localhost")))
             answers += [put(address, session, f"{number}", sound) for number in range(3)]
     assert set(answers) == {204, 413} and answers.count(204) * len(sound) <= server.MOST_OF_ALL
+
+
+def asks_for_much(address: str, number: int) -> None:
+    """Come, ask *SQL* for an answer of 15 MB that is drawn too, and leave."""
+    rows = f"WITH RECURSIVE n(i) AS (VALUES ({number}) UNION ALL SELECT i + 1 FROM n LIMIT 10000)"
+    with joined(address, "localhost") as visitor:
+        session_of(visitor, "sql", sql=f"{rows} SELECT i, PRINTF('%.*c', 1500, 'a') || i AS x FROM n")
+
+
+def test_what_visitors_asked_goes_with_them(store: Path, tmp_path: Path) -> None:
+    with served(ATLAS, tmp_path, "--db", str(store), options=["--server.disconnectedSessionTTL=1"]) as address:
+        asks_for_much(address, 0)
+        time.sleep(4)
+        before = memory(address)
+        for number in range(1, 5):
+            asks_for_much(address, number)
+        time.sleep(4)
+        assert memory(address) - before < 30 * MEGABYTE, "of 60 MB of answers and as much of charts"
 
 
 def test_an_upload_that_hides_its_size_is_refused(address: str) -> None:

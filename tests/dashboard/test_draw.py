@@ -9,6 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
 import vl_convert
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 
@@ -67,6 +68,23 @@ def test_other_rows_make_another_chart() -> None:
     kept = draw.specification(two_layers, ROWS)
     assert draw.specification(two_layers, ROWS.copy()) is kept
     assert draw.specification(two_layers, ROWS.assign(value=2.0)) is not kept
+
+
+def test_charts_of_many_rows_go_with_those_who_asked() -> None:
+    built: list[int] = []
+
+    def counted(rows: pd.DataFrame) -> Layers:
+        built.append(len(rows))
+        return two_layers(rows)
+
+    many = pd.concat([ROWS] * (draw.LARGE // len(ROWS)), ignore_index=True)
+    for rows in (ROWS, many, ROWS.copy(), many.copy()):
+        draw.specification(counted, rows)
+    assert built == [len(ROWS), len(many)]
+    st.cache_data.clear()  # as the server does when visitors have left
+    for rows in (ROWS, many):
+        draw.specification(counted, rows)
+    assert built == [len(ROWS), len(many), len(many)]
 
 
 def test_the_frame_given_is_left_as_it_was() -> None:

@@ -231,9 +231,9 @@ def _render(stored: Stored, changed: int) -> Rendered:
         return _rendered(str(link))
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@st.cache_data(max_entries=16, show_spinner=False)
 def render_bytes(sound: bytes) -> Rendered:
-    """Decode a sound that is no file of a dataset and draw it."""
+    """Decode a sound that is no file of a dataset, but a visitor's, and draw it."""
     return _rendered(io.BytesIO(sound))
 
 

@@ -97,7 +97,7 @@ def times(encoder: Encoder, batches: Batches, changes: list[Change], repeats: in
             encoder.forward(encoder.prepare(waveforms))
 
     def sweep() -> None:
-        answers = Answers.open(None, N_HEADS, len(changes), n_clips, 1)
+        answers = Answers.open(None, N_HEADS, len(changes), n_clips, N_CLASSES)
         with mock.patch.object(conditions, "read_ahead", lambda *_: (waveforms for _, waveforms in batches)):
             inquiry = conditions.Inquiry(changes, range(len(changes)), answers, Passes(size, size))
             conditions.ask(encoder, None, conditions.Asked(np.arange(n_clips), heads), inquiry)  # type: ignore[arg-type]

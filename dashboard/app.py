@@ -14,6 +14,10 @@ if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
 from dashboard.server import BoundedUploads, PagesAlone, SafeHeaders  # noqa: E402
+from dashboard.shared import warm  # noqa: E402
+
+_HERE = Path(__file__).parent
+warm.begin([_HERE / "navigation.py", _HERE / "views" / "overview" / "overview.py"])
 
 app = st.App(
     Path(__file__).with_name("navigation.py"),

@@ -7,7 +7,7 @@ beyond what it loses on others; `Attribution.check` sets some to 0, one at a tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
-from core.ablation.conditions import Pass, run, whole_pass
+from core.ablation.conditions import Pass, whole_pass, without_each
 from core.ablation.outcomes import log_probabilities
 from core.arrays.neurons import layer_starts
 from core.datasets.scan import Scan
 from core.encoders.base import Batch, Encoder
 from core.encoders.device import out_of_memory
-from core.encoders.hooks import Change, keep
+from core.encoders.hooks import keep
 from core.probes.fit import Part
 from core.probes.linear import LinearHead
 from core.recording.passes import Passes, autocast, in_halves
@@ -336,35 +336,74 @@ class Attribution:
         checked = _choose(attributions, sample, rng)
         classes = checked["class_index"].to_numpy()
         neurons = checked["neuron_index"].to_numpy()
-        measured, clips, done = np.full((3, len(checked)), np.nan), set[int](), 0
-
-        def tell(of_clips: IntArray, n: int) -> None:
-            nonlocal done
-            clips.update(of_clips.tolist())
-            done += n
-            if progress:
-                progress(done)
-
+        asked: list[_Question] = []
         for c in np.unique(classes):
             rows = np.flatnonzero(classes == c)
-            measured[:, rows] = self._lost(_draw(self._every, c, sample.n_clips, rng), neurons[rows], tell)
-            others = _draw_others(self._every, c, 2 * sample.n_clips, rng)
-            measured[2, rows] -= self._lost(others, neurons[rows], tell)[2]
+            sides = _draw(self._every, c, sample.n_clips, rng), _draw_others(self._every, c, 2 * sample.n_clips, rng)
+            asked += [_Question(some, rows, side) for side, drawn in enumerate(sides) for some in drawn]
+        lost, n_clips = self._lost(asked, neurons, progress), np.zeros((2, len(checked)))
+        measured = np.zeros((2, 3, len(checked)))
+        for question, losses in zip(asked, lost, strict=True):
+            measured[question.side][:, question.rows] += losses.sum(axis=2)
+            n_clips[question.side, question.rows] += losses.shape[2]
+        with np.errstate(invalid="ignore"):
+            own, others = measured / n_clips[:, None]
+        measured = np.stack([own[0], own[1], own[2] - others[2]])
         checked.insert(3, "measured", measured[0])
         checked = checked.assign(measured_total=measured[1], measured_selective=measured[2])
-        return checked, {**_agreement(checked), "n_clips": len(clips)}
+        return checked, {**_agreement(checked), "n_clips": len({i for each in asked for i in each.some.clips.tolist()})}
 
     def _lost(
-        self, examined: Iterable[_Examined], neurons: IntArray, tell: Callable[[IntArray, int], None]
-    ) -> FloatArray:
-        """Mean loss over clips with each neuron at 0, (3, n_neurons); NaN of no clips."""
-        work = partial(_losses, self.encoder, neurons, self.passes.rows_per_pass)
-        losses = []
-        for drawn in examined:
-            for some, values in drawn.each(self.encoder, self.scan, self.passes, work):
-                losses.append(values)
-                tell(some.clips, values[0].size)
-        return np.concatenate(losses, axis=2).mean(axis=2) if losses else np.full((3, len(neurons)), np.nan)
+        self, asked: Sequence[_Question], neurons: IntArray, progress: Callable[[int], None] | None
+    ) -> list[FloatArray]:
+        """What each question's clips lose with each of its neurons at 0, (3, n_neurons, n_clips).
+
+        Whatever is asked of a batch of clips shares its unchanged pass, and passes with other questions' neurons.
+        """
+        if not asked:
+            return []
+        pairs = _Pairs.of(asked, neurons, self.encoder.layer_widths)
+        clips, at_once = np.unique(pairs.clip), self.passes.batch_size
+        batches = [clips[i : i + at_once] for i in range(0, len(clips), at_once)]
+        embeddings = np.empty((2, len(pairs.clip), self.encoder.n_features), dtype=np.float32)
+        waveforms = read_ahead(self.scan, batches, self.encoder.sample_rate, self.passes.workers)
+        done = 0
+        for batch, sounds in zip(batches, waveforms, strict=True):
+            work = partial(self._of_batch, pairs)
+            for which, values in in_halves(self.encoder, batch, sounds, work):
+                embeddings[:, which] = values
+                done += len(which)
+                if progress:
+                    progress(done)
+        lost, start = [], 0
+        for each in asked:
+            end = start + len(each.rows) * len(each.some.clips)
+            # Copy after copy, as many as the question has neurons.
+            unablated, without = (each.some.numbers(of_pairs[start:end]) for of_pairs in embeddings)
+            lost.append(unablated - without)
+            start = end
+        return lost
+
+    def _of_batch(self, pairs: _Pairs, clips: IntArray, sounds: Waveforms) -> tuple[IntArray, NDArray[np.float32]]:
+        """Which pairs are of these clips, and their embeddings: as they are, and without the pair's neuron."""
+        batch = self.encoder.prepare(sounds, self.passes.padding)
+        which = np.flatnonzero(np.isin(pairs.clip, clips))
+        with torch.no_grad(), autocast(self.encoder, self.passes.precision):
+            whole = whole_pass(self.encoder, batch, set(pairs.layer[which].tolist()))
+            unablated = self.encoder.finish(whole.hidden[-1], batch).float().cpu().numpy()
+            places = np.searchsorted(clips, pairs.clip[which])
+            values = np.stack([unablated[places], np.empty_like(unablated, shape=(len(which), unablated.shape[1]))])
+            n_copies = max(1, self.passes.rows_per_pass * batch.n_clips // batch.clip.shape[0])
+            for layer in np.unique(pairs.layer[which]):
+                left = np.flatnonzero(pairs.layer[which] == layer)
+                while len(left):
+                    some = left[:n_copies]
+                    without = _fitting(self.encoder, whole, places[some], pairs.neuron[which[some]], int(layer))
+                    if without is None:
+                        n_copies = len(some) // 2
+                    else:
+                        values[1, some], left = without, left[n_copies:]
+        return which, values
 
 
 def _agreement(checked: pd.DataFrame) -> dict[str, float]:
@@ -489,33 +528,37 @@ def _draw_others(examined: Sequence[_Examined], c: int, n: int, rng: np.random.G
         yield examined[i].logit_of(which, c)
 
 
-@torch.no_grad()
-def _losses(encoder: Encoder, neurons: IntArray, rows_per_pass: int, examined: _Examined, batch: Batch) -> FloatArray:
-    """What each clip loses of margin, log probability and logit with each neuron at 0, (3, n_neurons, n_clips)."""
-    starts = layer_starts(encoder.layer_widths)
-    layer_of = np.searchsorted(starts, neurons, side="right") - 1
-    layers = sorted(set(layer_of.tolist()))
-    whole = whole_pass(encoder, batch, set(layers))
-    unablated = examined.numbers(encoder.finish(whole.hidden[-1], batch).float().cpu().numpy())
-    losses = np.empty((3, len(neurons), batch.n_clips))
-    n_copies = max(1, rows_per_pass // batch.clip.shape[0])
-    for first in layers:
-        left = np.flatnonzero(layer_of == first)
-        while len(left):
-            which = left[:n_copies]
-            embeddings = _without(encoder, whole, neurons[which], first)
-            if embeddings is None:
-                n_copies = len(which) // 2
-            else:
-                losses[:, which] = unablated - examined.numbers(embeddings)
-                left = left[n_copies:]
-    return losses
+@dataclass(frozen=True)
+class _Question:
+    """Some neurons, rows of what is checked, on some clips; of side 0, the class's own, or 1, others."""
+
+    some: _Examined
+    rows: IntArray
+    side: int
 
 
-def _without(encoder: Encoder, whole: Pass, neurons: IntArray, first: int) -> NDArray[np.float32] | None:
-    """Embeddings with each of the neurons at 0, copy after copy; None if several are too many for the memory."""
+@dataclass(frozen=True)
+class _Pairs:
+    """Each neuron of each question with each of its clips (positions in the dataset), one array each, (n_pairs,)."""
+
+    clip: IntArray
+    neuron: IntArray
+    layer: IntArray
+
+    @classmethod
+    def of(cls, asked: Sequence[_Question], neurons: IntArray, layer_widths: Sequence[int]) -> _Pairs:
+        clip = [np.tile(each.some.clips, len(each.rows)) for each in asked]
+        neuron = np.concatenate([neurons[each.rows].repeat(len(each.some.clips)) for each in asked])
+        layer = np.searchsorted(layer_starts(layer_widths), neuron, side="right") - 1
+        return cls(np.concatenate(clip), neuron, layer)
+
+
+def _fitting(
+    encoder: Encoder, whole: Pass, clips: IntArray, neurons: IntArray, layer: int
+) -> NDArray[np.float32] | None:
+    """As `without_each`; None if several are too many for the memory."""
     try:
-        return run(encoder, whole, [Change(neurons[[i]]) for i in range(len(neurons))], first)
+        return without_each(encoder, whole, clips, neurons, layer)
     except RuntimeError as error:
         if not out_of_memory(error) or len(neurons) == 1:
             raise

@@ -265,9 +265,39 @@ def run(encoder: Encoder, whole: Pass, changes: Sequence[Change], first_layer: i
     else:
         state = torch.cat([whole.hidden[first_layer]] * len(changes))
     with change_conditions(encoder, changes):
-        for layer in range(first_layer, encoder.n_layers):
-            state = encoder.block(layer, state, copies)
-        return _array(encoder.finish(state, copies))
+        return _from(encoder, first_layer, state, copies)
+
+
+def without_each(encoder: Encoder, whole: Pass, clips: IntArray, neurons: IntArray, layer: int) -> NDArray[np.float32]:
+    """Embeddings of clips of a pass, any of them several times, each with one neuron at 0.
+
+    Parameters
+    ----------
+    clips, neurons : ndarray of int, shape (n,)
+        Of the pass's batch; flat indices, all of one layer.
+    layer : int
+
+    Returns
+    -------
+    ndarray of float32, shape (n, n_features)
+    """
+    batch, rows = whole.batch.take(torch.from_numpy(clips).to(whole.batch.clip.device))
+    of_rows = neurons[batch.clip.cpu().numpy()]
+    if layer in whole.activations:  # as `_after_first`
+        columns = torch.from_numpy(of_rows - layer_starts(encoder.layer_widths)[layer]).to(rows.device)
+        lost = whole.activations[layer][rows, ..., columns][..., None]
+        written = encoder.projections[layer].weight[:, columns].T.to(lost.dtype)
+        state = whole.hidden[layer + 1][rows] - lost * written[(slice(None),) + (None,) * (lost.ndim - 2)]
+        return _from(encoder, layer + 1, state, batch)
+    with change_conditions(encoder, [Change(np.array([neuron])) for neuron in of_rows]):
+        return _from(encoder, layer, whole.hidden[layer][rows], batch)
+
+
+def _from(encoder: Encoder, layer: int, state: torch.Tensor, batch: Batch) -> NDArray[np.float32]:
+    """Embeddings by the blocks from a layer on."""
+    for after in range(layer, encoder.n_layers):
+        state = encoder.block(after, state, batch)
+    return _array(encoder.finish(state, batch))
 
 
 def _after_first(encoder: Encoder, whole: Pass, changes: Sequence[Change], layer: int) -> torch.Tensor:

@@ -65,6 +65,24 @@ class Batch:
             counted=self.counted.repeat(n, 1),
         )
 
+    def take(self, clips: Tensor) -> tuple[Batch, Tensor]:
+        """Some of the clips, any of them several times, as if they were others; and which rows these are.
+
+        As with `repeat`, the inputs stay as they are.
+
+        Parameters
+        ----------
+        clips : Tensor of int64, shape (n,)
+        """
+        by_clip = torch.argsort(self.clip, stable=True)
+        n_rows = torch.bincount(self.clip, minlength=self.n_clips)
+        first, of_each = (n_rows.cumsum(0) - n_rows)[clips], n_rows[clips]
+        clip = torch.arange(len(clips), device=clips.device).repeat_interleave(of_each)
+        within = torch.arange(len(clip), device=clips.device) - (of_each.cumsum(0) - of_each)[clip]
+        rows = by_clip[first[clip] + within]
+        taken = replace(self, clip=clip, n_clips=len(clips), present=self.present[rows], counted=self.counted[rows])
+        return taken, rows
+
 
 class Encoder(ABC):
     """An audio transformer whose MLP neurons can be recorded and scaled.

@@ -91,7 +91,7 @@ def _limit() -> None:
     from db.sandbox.worker import bound_process
 
     # Not RLIMIT_AS: a JavaScript engine reserves far more addresses than it uses.
-    bound_process({"RLIMIT_DATA": MEMORY, "RLIMIT_CPU": 2 * SECONDS, "RLIMIT_FSIZE": 0}, niceness=10)
+    bound_process({"RLIMIT_DATA": MEMORY, "RLIMIT_CPU": 2 * SECONDS, "RLIMIT_FSIZE": 0}, niceness=15)
 
 
 def _work() -> None:

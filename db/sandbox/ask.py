@@ -40,7 +40,7 @@ _SOON = 1.0
 _AT_ONCE = 2
 """Of statements within their first second, and of those beyond it."""
 _soon, _long = BoundedSemaphore(_AT_ONCE), BoundedSemaphore(_AT_ONCE)
-_LAST = 10
+_LAST = 19
 """Niceness of what takes long: pages and short statements go first, and it still comes on beside a run."""
 # -I and -S: nothing from the user's folders or packages is imported, but what a server's driver needs.
 _SQLITE = (sys.executable, "-I", "-S", str(Path(__file__).with_name("worker.py")))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from core.ablation.answers import Answers
-from core.ablation.conditions import Asked, Inquiry, ask, first_layers
+from core.ablation.conditions import Asked, Inquiry, ask, first_layers, whole_pass, without_each
 from core.ablation.operations import Operation, others_of_layers, per_token
 from core.datasets.scan import Scan
 from core.encoders.base import Encoder
@@ -100,6 +100,28 @@ def test_operation_equals_a_forward_pass_by_hand(
     np.testing.assert_allclose(together[:3], unchanged, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(together[3:6], expected, rtol=1e-4, atol=1e-5)
     assert np.abs(expected - unchanged).max() > 1e-3
+
+
+@pytest.mark.parametrize("ends_with_mlp", [True, False])
+@pytest.mark.parametrize("neurons", [[0, 4, 2], [5, 11, 5], [12, 15, 15]])
+def test_clips_each_without_another_neuron_equal_forward_passes_by_hand(
+    neurons: list[int], ends_with_mlp: bool
+) -> None:
+    encoder, rng = random_encoder(), np.random.default_rng(3)
+    encoder.ends_with_mlp = ends_with_mlp
+    waveforms = [rng.normal(size=n).astype(np.float32) for n in (60, 20, 30)]  # a row has 24 samples
+    clips, layer = np.array([2, 0, 2]), int(np.searchsorted(np.cumsum(WIDTHS), neurons[0], side="right"))
+    batch = encoder.prepare(waveforms)
+    assert np.bincount(batch.clip).tolist() == [3, 1, 2], "clips of several rows"
+    with torch.no_grad():
+        found = without_each(encoder, whole_pass(encoder, batch, {layer}), clips, np.array(neurons), layer)
+
+    def at_zero(neuron: int) -> Callable[[NDArray], NDArray]:
+        return lambda flat: flat * (np.arange(flat.shape[-1]) != neuron)
+
+    expected = [by_hand(encoder, waveforms[i], at_zero(j)) for i, j in zip(clips, neurons, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(found[0] - by_hand(encoder, waveforms[2], lambda flat: flat)).max() > 1e-4
 
 
 def seen_bits(encoder: Encoder, scan: Scan, change: Change) -> tuple[NDArray, NDArray]:

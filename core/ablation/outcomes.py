@@ -286,14 +286,17 @@ class Outcomes:
 
     def of_controls(self, target: int) -> pd.DataFrame:
         """``position``, ``draw``, and the change of each outcome of the frozen head under each random set."""
-        controls = self.beside.controls[target]
-        frames = [
-            pd.DataFrame({name: each.changes[name][controls] for name in FROZEN if name in each.changes}).assign(
-                position=i, draw=np.arange(len(controls))
+        controls, n_rows = self.beside.controls[target], len(self.of_rows)
+        missing = np.full(len(controls), np.nan)
+        columns = {
+            name: np.concatenate(
+                [each.changes[name][controls] if name in each.changes else missing for each in self.of_rows]
             )
-            for i, each in enumerate(self.of_rows)
-        ]
-        return pd.concat(frames, ignore_index=True)
+            for name in FROZEN
+            if any(name in each.changes for each in self.of_rows)
+        }
+        position, draw = np.repeat(np.arange(n_rows), len(controls)), np.tile(np.arange(len(controls)), n_rows)
+        return pd.DataFrame({**columns, "position": position, "draw": draw})
 
     def clips(self, target: int, clips: IntArray, c: int | None) -> pd.DataFrame:
         """Every clip's own change, and the mean under the target's random sets.

@@ -2,7 +2,7 @@
 
     python benchmarks/study.py                                  # the demo, three times
     python benchmarks/study.py --before ../older --repeats 3    # another checkout in turns with this one
-    python benchmarks/study.py -- --tasks demo-digits --model nano-ssl
+    python benchmarks/study.py -- --tasks demo-digits-digit --model nano-ssl
 
 Each turn is ``run_analysis.py`` of a checkout into a store of its own, by this environment's Python. Twice a second the
 command's processes are looked at: what they have used of the processor since is of the stages that are at work then,
@@ -106,7 +106,7 @@ def run(checkout: Path, arguments: Sequence[str]) -> Turn:
                     for (part,) in parts:
                         turn.processor[str(part)] += max(used - before, 0.0) / len(parts)
                     before, turn.memory = max(used, before), max(turn.memory, held)
-                if turn.first_task != turn.first_task and asked(store, "SELECT 1 FROM coverage LIMIT 1"):
+                if turn.first_task != turn.first_task and asked(store, "SELECT 1 FROM task_coverage LIMIT 1"):
                     turn.first_task = time.monotonic() - started
             turn.wall = time.monotonic() - started
             if process.returncode:

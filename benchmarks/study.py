@@ -14,6 +14,7 @@ meets all.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import sqlite3
@@ -26,6 +27,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -79,7 +81,7 @@ def taken(command: psutil.Process) -> tuple[float, int]:
     return used, held
 
 
-def asked(store: Path, statement: str) -> list[tuple[object, ...]]:
+def asked(store: Path, statement: str) -> list[tuple[Any, ...]]:
     """Rows of a store; none while it has none."""
     try:
         with closing(sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
@@ -104,9 +106,9 @@ def run(checkout: Path, arguments: Sequence[str]) -> Turn:
                     used, held = taken(watched)
                     parts = asked(store, "SELECT part FROM run_steps WHERE status = 'running'") or [(AROUND,)]
                     for (part,) in parts:
-                        turn.processor[str(part)] += max(used - before, 0.0) / len(parts)
+                        turn.processor[part] += max(used - before, 0.0) / len(parts)
                     before, turn.memory = max(used, before), max(turn.memory, held)
-                if turn.first_task != turn.first_task and asked(store, "SELECT 1 FROM task_coverage LIMIT 1"):
+                if math.isnan(turn.first_task) and asked(store, "SELECT 1 FROM task_coverage LIMIT 1"):
                     turn.first_task = time.monotonic() - started
             turn.wall = time.monotonic() - started
             if process.returncode:
@@ -114,7 +116,7 @@ def run(checkout: Path, arguments: Sequence[str]) -> Turn:
                 raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{log.read()[-2000:]}")
         sums = ", ".join(f"SUM(seconds_{part})" for part in PARTS)
         (row,) = asked(store, f"SELECT {sums} FROM runs")
-        turn.of_part = {part: float(str(seconds or 0)) for part, seconds in zip(PARTS, row, strict=True)}
+        turn.of_part = {part: float(seconds or 0) for part, seconds in zip(PARTS, row, strict=True)}
     return turn
 
 

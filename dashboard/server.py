@@ -177,7 +177,7 @@ class PagesAlone:
 def _forget_gone() -> None:
     """Let go of visitors who have left and may not come back: Streamlit does so when the next one leaves.
 
-    What they asked in words of their own goes with them, unless others are here, who may have asked the same.
+    What they asked in words of their own goes with them, unless several are still here, who would ask again.
     """
     visitors = runtime.get_instance()._session_mgr
     if not visitors._session_storage._cache.expire():  # type: ignore[attr-defined]

@@ -367,9 +367,8 @@ class Attribution:
         batches = [clips[i : i + at_once] for i in range(0, len(clips), at_once)]
         embeddings = np.empty((2, len(pairs.clip), self.encoder.n_features), dtype=np.float32)
         waveforms = read_ahead(self.scan, batches, self.encoder.sample_rate, self.passes.workers)
-        done = 0
+        work, done = partial(self._of_batch, pairs), 0
         for batch, sounds in zip(batches, waveforms, strict=True):
-            work = partial(self._of_batch, pairs)
             for which, values in in_halves(self.encoder, batch, sounds, work):
                 embeddings[:, which] = values
                 done += len(which)
@@ -392,7 +391,8 @@ class Attribution:
             whole = whole_pass(self.encoder, batch, set(pairs.layer[which].tolist()))
             unablated = self.encoder.finish(whole.hidden[-1], batch).float().cpu().numpy()
             places = np.searchsorted(clips, pairs.clip[which])
-            values = np.stack([unablated[places], np.empty_like(unablated, shape=(len(which), unablated.shape[1]))])
+            values = np.empty((2, len(which), self.encoder.n_features), dtype=np.float32)
+            values[0] = unablated[places]
             n_copies = max(1, self.passes.rows_per_pass * batch.n_clips // batch.clip.shape[0])
             for layer in np.unique(pairs.layer[which]):
                 left = np.flatnonzero(pairs.layer[which] == layer)

@@ -72,29 +72,17 @@ class Specification:
 def specification(build: Callable[..., Chart], *given: Any) -> Specification:
     """Return the chart ``build(*given)`` for the browser, built once."""
     key, size = key_and_size(name_of(build), given)
-    if size > LARGE:
-        return _large(key=key, _build=build, _given=given)
-    return _specification(key=key, _build=build, _given=given)
+    kept = _few if size > LARGE else _many
+    made: Specification = kept(key=key, _build=build, _given=given)
+    return made
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)
-def _specification(*, key: str, _build: Callable[..., Chart], _given: tuple[Any, ...]) -> Specification:
+def _built(*, key: str, _build: Callable[..., Chart], _given: tuple[Any, ...]) -> Specification:
     del key
-    return _built(_build, _given)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _large(*, key: str, _build: Callable[..., Chart], _given: tuple[Any, ...]) -> Specification:
-    """Few are kept, and none for long (`dashboard.server`): answers of *SQL* may be as large as ten stores' charts."""
-    del key
-    return _built(_build, _given)
-
-
-def _built(build: Callable[..., Chart], given: tuple[Any, ...]) -> Specification:
     frames: list[pd.DataFrame] = []
     token = _FRAMES.set(frames)
     try:
-        spec = {"$schema": altair.SCHEMA_URL, **build(*given).to_dict(validate=False)}
+        spec = {"$schema": altair.SCHEMA_URL, **_build(*_given).to_dict(validate=False)}
     finally:
         _FRAMES.reset(token)
     # Not Altair's own theme: the page has another, which would push the first label of a row of bands aside.
@@ -103,6 +91,11 @@ def _built(build: Callable[..., Chart], given: tuple[Any, ...]) -> Specification
     spec["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
     text = json.dumps(spec)
     return Specification(text, {f"rows-{place}": _drawn(frame, text) for place, frame in enumerate(frames)})
+
+
+_many = st.cache_resource(max_entries=256, show_spinner=False)(_built)
+# Most of what is large is an answer of *SQL*, which nobody else asks for: it goes with who asked (`dashboard.server`).
+_few = st.cache_data(max_entries=16, show_spinner=False)(_built)
 
 
 def _drawn(frame: pd.DataFrame, text: str) -> bytes:

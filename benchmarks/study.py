@@ -152,6 +152,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("arguments", nargs="*", help="of run_analysis.py, after -- (--tasks all)")
     given = parser.parse_args()
+    if given.before and not (given.before / "run_analysis.py").is_file():
+        parser.error(f"--before {given.before}: no checkout of this project; expected a folder with run_analysis.py")
     checkouts = {"before": given.before, "after": ROOT} if given.before else {"this": ROOT}
     turns: dict[str, list[Turn]] = {name: [] for name in checkouts}
     for number in range(given.repeats):

@@ -19,6 +19,7 @@ PATIENCE = 30  # seconds; a busy machine is not a failure
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> Turns:
     monkeypatch.setattr(turns, "SOON", PATIENCE)
+    monkeypatch.setattr(turns, "LATE", PATIENCE)
     return Turns()
 
 
@@ -116,8 +117,23 @@ def test_a_page_that_takes_long_holds_up_nobody(
     queue: Turns, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "SOON", 0.05)
-    with page_of(queue, "slow", pool) as slow, queue.turn("other"):
+    monkeypatch.setattr(turns, "LATE", 0.1)
+    has_been_here(queue, "looks", turns.LOOK)
+    with page_of(queue, "slow", pool) as slow, queue.turn("other"), queue.turn("looks"):
         assert not slow.done()
+
+
+def test_who_does_not_look_waits_for_pages_that_are_made_and_who_looks_goes_past_him(
+    queue: Turns, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "SOON", 0.05)
+    monkeypatch.setattr(turns, "BEHIND", 0)
+    has_been_here(queue, "looks", turns.LOOK)
+    with page_of(queue, "first", pool):
+        hurried = ask(queue, "new", pool, lambda: None)
+        ask(queue, "looks", pool, lambda: None).result(PATIENCE)
+        assert not hurried.done()
+    hurried.result(PATIENCE)
 
 
 def test_a_page_that_fails_gives_its_turn_back(queue: Turns) -> None:

@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import re
+import socket
 import sys
 from base64 import b64encode
 from collections import Counter
@@ -32,6 +33,7 @@ from streamlit.runtime import app_session
 from streamlit.runtime.backend_operation_handler import DeferredFileHandler
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from dashboard.shared.pictures import NotDrawn
 
@@ -76,6 +78,23 @@ with suppress(AttributeError, OSError, TypeError):  # glibc alone has heaps for 
     ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, MEGABYTE)  # or it grows, and what is large is kept among what is small
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # before it is loaded: its own keeps what is freed
 sys.setswitchinterval(0.001)  # who waits for a page waits for the thread that sends it, beside those that make others
+
+
+def _send_at_once(protocol: type[asyncio.Protocol]) -> None:
+    """Send an answer's body without waiting until the browser has confirmed its head: 0.04 s for each of 120 files.
+
+    asyncio sees to that on sockets that were told their protocol; Streamlit's are not.
+    """
+    take = protocol.connection_made
+
+    def connection_made(self: asyncio.Protocol, transport: asyncio.BaseTransport) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        take(self, transport)
+
+    protocol.connection_made = connection_made  # type: ignore[method-assign]
+
+
+_send_at_once(AutoHTTPProtocol)
 
 
 class SafeHeaders:

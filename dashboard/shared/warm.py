@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import ast
 import gc
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
+from time import sleep
 
 import streamlit as st
 
 THREAD = "atlas-warm"
+AFTER = 3.0
+"""Seconds for which the first page's browser still draws, with a processor that it would share."""
 
 
 def begin(scripts: Sequence[Path]) -> None:
@@ -33,6 +37,7 @@ def _load_all(scripts: Sequence[Path]) -> None:
     for script in scripts:
         for name in imported(script):
             _load(name)
+    inspect.stack()  # Streamlit asks it once, for the first page; of all modules it then knows where they lie
 
 
 def _load(name: str) -> None:
@@ -51,6 +56,7 @@ def up() -> None:
 
 
 def _settle() -> None:
+    sleep(AFTER)
     for name in ("scipy.cluster.hierarchy", "scipy.stats"):  # of trees, clustered rows, chance
         import_module(name)
     gc.collect()

@@ -19,13 +19,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from core.untrusted_text import as_command, is_meant_as_url, without_password
 from db.connection.errors import DiskError, StoreError
 from db.connection.postgres import (
-    ServerError,
     check_server,
     driver_options,
     error_line,
     hold_models,
     one_at_a_time,
     server_engine,
+    server_errors,
     server_url,
 )
 from db.connection.sqlite import begin_log, leave_whole, reader_uri, refuse_another_log
@@ -141,9 +141,9 @@ def translate_errors(name: str = "the store") -> Iterator[None]:
     """
     try:
         yield
-    except (DBAPIError, sqlite3.Error, ServerError) as error:
+    except (DBAPIError, sqlite3.Error, *server_errors()) as error:
         cause = getattr(error, "orig", None) or error
-        message = error_line(name, cause) if isinstance(cause, ServerError) else _user_message(name, str(cause))
+        message = error_line(name, cause) if isinstance(cause, server_errors()) else _user_message(name, str(cause))
         if message is None:
             raise
         kind = DiskError if "disk" in message else StoreError

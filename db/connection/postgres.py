@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import ArgumentError
@@ -16,22 +17,8 @@ from sqlalchemy.exc import ArgumentError
 from core.untrusted_text import without_password
 from db.connection.errors import StoreError
 
-try:
-    from psycopg import Error as ServerError
-    from psycopg import OperationalError
-    from psycopg.pq import Conninfo
-
-    from db.connection.numbers import Number
-except ImportError:  # SQLite needs none of it
-
-    class ServerError(Exception):  # type: ignore[no-redef]
-        """Never raised: there is no driver."""
-
-    class OperationalError(ServerError):  # type: ignore[no-redef]
-        """Never raised either."""
-
-    Conninfo = None  # type: ignore[assignment]
-
+if TYPE_CHECKING:
+    from psycopg import Error
 
 _FOLDER = re.compile(r'(?<=")/[^"]*/')  # of this machine, which a page would show
 OLDEST_SERVER = (13,)
@@ -65,6 +52,12 @@ _PROBLEMS = {
 }
 
 
+def server_errors() -> tuple[type[Error], ...]:
+    """What the driver raises; nothing as long as nobody has loaded it: SQLite needs none of it, and it takes long."""
+    error = getattr(sys.modules.get("psycopg"), "Error", None)
+    return () if error is None else (error,)
+
+
 def server_url(url: URL) -> URL:
     """Return a PostgreSQL URL with psycopg 3 as its driver.
 
@@ -83,14 +76,22 @@ def server_url(url: URL) -> URL:
         raise StoreError("the URL has a password among its options; set PGPASSWORD, or write it to ~/.pgpass")
     url = url.set(drivername="postgresql+psycopg")
     shown = without_password(str(url))
-    known = {option.keyword.decode() for option in Conninfo.get_defaults()} if Conninfo is not None else {*url.query}
-    if strange := sorted(url.query.keys() - known):
+    if strange := sorted(url.query.keys() - _known_options(url)):
         raise StoreError(f"{shown}: PostgreSQL has no option {strange[0]!r}; see libpq's for those of a connection")
     try:
         driver_options(url)
     except ArgumentError as error:
         raise StoreError(f"{shown}: {' '.join(str(error).split())}; check the URL") from error
     return url
+
+
+def _known_options(url: URL) -> set[str]:
+    """Options of a connection that libpq has; where there is no driver, those of the URL."""
+    try:
+        from psycopg.pq import Conninfo
+    except ImportError:
+        return set(url.query)
+    return {option.keyword.decode() for option in Conninfo.get_defaults()}
 
 
 def server_engine(url: URL, *, read_only: bool = False, **options: Any) -> Engine:
@@ -110,6 +111,7 @@ def server_engine(url: URL, *, read_only: bool = False, **options: Any) -> Engin
         raise StoreError(
             f"{without_password(str(url))}: PostgreSQL needs psycopg; install it with: pip install 'psycopg[binary]'"
         ) from error
+    from db.connection.numbers import Number  # of the driver, which is there now
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
@@ -165,6 +167,8 @@ def unreachable(name: str, problem: str) -> str:
 
 def error_line(name: str, error: BaseException) -> str | None:
     """Return the line for an error of the driver's, None for one that only a developer can mend."""
+    from psycopg import OperationalError
+
     if isinstance(error, OperationalError) and error.sqlstate is None:
         return unreachable(name, str(error))
     return server_message(name, str(error))

@@ -57,12 +57,12 @@ def served(app: Path, folder: Path, *arguments: str, options: Sequence[str] = ()
     with (folder / "log.txt").open("w") as log:
         server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
         try:
-            for _ in range(150):
+            for _ in range(1500):
                 try:
                     urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).close()
                     break
                 except OSError:
-                    time.sleep(0.2)
+                    time.sleep(0.02)
             else:
                 pytest.fail(f"the server did not start: {(folder / 'log.txt').read_text()}")
             yield url

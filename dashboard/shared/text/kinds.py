@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -67,9 +68,16 @@ def interval_of_mean(values: np.ndarray) -> tuple[float, float]:
     """95 % percentile bootstrap of a mean over classes, as `ablation_specificity` has it; NaN of fewer than 5."""
     if len(values) < _LEAST_CLASSES or np.isnan(values).any():
         return float("nan"), float("nan")
-    draws = np.random.default_rng(0).integers(len(values), size=(_N_DRAWS, len(values)))
-    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
+    low, high = np.quantile(values[_resamples(len(values))].mean(axis=1), [0.025, 0.975])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=16)
+def _resamples(n: int) -> np.ndarray:
+    """Places of so many values, drawn with replacement; the same whenever it is asked for."""
+    draws = np.random.default_rng(0).integers(n, size=(_N_DRAWS, n))
+    draws.flags.writeable = False
+    return draws
 
 
 def holding(rows: pd.DataFrame) -> pd.Series:
@@ -104,20 +112,20 @@ def over_classes(own: pd.DataFrame, keys: Sequence[str] = ("selection",)) -> pd.
     """
     own = own.astype(dict.fromkeys(_NUMBERS, "float64"))  # a column without any number has none
     own = own.assign(holds=holding(own), loses=losing(own))
-    rows = []
-    for key, of in own.groupby([*keys, "outcome"], sort=False, dropna=False):
-        low, high = interval_of_mean(of["change"].to_numpy(dtype=np.float64))
-        means = {"mean": of["change"].mean(), "low": low, "high": high, "control": of["control_mean"].mean()}
-        counts = {
-            "n": len(of), "n_hold": int(of["holds"].sum()), "n_lose": int(of["loses"].sum()),
-            "n_neurons": of["n_neurons"].mean(),
-            "n_units": int(of["n_units"].max()), "n_controls": int(of["n_controls"].min()),
-        }  # fmt: skip
-        rows.append({**dict(zip([*keys, "outcome"], key, strict=True)), **means,
-                     "unablated": of["unablated"].mean(), **counts})  # fmt: skip
-    columns = [*keys, "outcome", "mean", "low", "high", "control", "unablated", "n", "n_hold", "n_lose", "n_neurons",
-               "n_units", "n_controls"]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+    groups = own.groupby([*keys, "outcome"], sort=False, dropna=False)
+    means = groups.agg(
+        mean=("change", "mean"), control=("control_mean", "mean"), unablated=("unablated", "mean"),
+        n=("change", "size"), n_hold=("holds", "sum"), n_lose=("loses", "sum"), n_neurons=("n_neurons", "mean"),
+        n_units=("n_units", "max"), n_controls=("n_controls", "min"),
+    ).reset_index()  # fmt: skip
+    group = groups.ngroup().to_numpy()
+    ends = np.cumsum(np.bincount(group, minlength=len(means)))
+    of_group = np.split(own["change"].to_numpy()[np.argsort(group, kind="stable")], ends[:-1])[: len(means)]
+    intervals = np.array([interval_of_mean(values) for values in of_group]).reshape(-1, 2)
+    place = means.columns.get_loc("control")
+    means.insert(place, "low", intervals[:, 0])
+    means.insert(place + 1, "high", intervals[:, 1])
+    return means.astype(dict.fromkeys(("n_hold", "n_lose", "n_units", "n_controls"), "int64"))
 
 
 def told(own: pd.DataFrame) -> pd.DataFrame:

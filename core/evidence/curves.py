@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from core.results import FloatArray
+from core.results import FloatArray, IntArray
 from core.selectivity.presets import SelectionSettings, kth_smallest, parse_activity
 
 RATES = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
@@ -29,6 +30,40 @@ COLUMNS = (
     "null_n_class_specific_high",
     "n_shuffles",
 )
+
+
+class Labels:
+    """What one way of labelling the clips gives, and what the grids of several presets ask of it, found once.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n_classes, n_neurons)
+    entropies : ndarray, shape (n_neurons,)
+    """
+
+    def __init__(self, probabilities: FloatArray, entropies: FloatArray) -> None:
+        self.probabilities, self.entropies = probabilities, entropies
+        self._thresholds: dict[tuple[float | bool, ...], FloatArray] = {}
+
+    @cached_property
+    def largest(self) -> FloatArray:
+        """Largest probability of each neuron."""
+        largest: FloatArray = self.probabilities.max(axis=0)
+        return largest
+
+    @cached_property
+    def order(self) -> IntArray:
+        """Neurons that fire, from the lowest entropy on."""
+        order = np.argsort(self.entropies, kind="stable")
+        return order[~np.isnan(self.entropies[order])]
+
+    def thresholds(self, bars: list[float], per_class: bool) -> FloatArray:
+        """Each bar's probability, of all or of each class, (1 or n_classes, n_bars)."""
+        key = (per_class, *bars)
+        if key not in self._thresholds:
+            rows = self.probabilities if per_class else self.probabilities.reshape(1, -1)
+            self._thresholds[key] = quantiles(rows, bars)
+        return self._thresholds[key]
 
 
 @dataclass(frozen=True)
@@ -62,28 +97,25 @@ class Grid:
         bar = self.bars.index(self.setting.probability_bar)
         return bar * len(self.rates) + self.rates.index(self.setting.entropy_rate)
 
-    def points(self, probabilities: FloatArray, entropies: FloatArray) -> FloatArray:
+    def points(self, at: Labels) -> FloatArray:
         """What `core.selectivity.presets.select` chooses at every point.
 
         Neurons are put in order of entropy once; a rate is a cut through that order.
 
         Parameters
         ----------
-        probabilities : ndarray, shape (n_classes, n_neurons)
-        entropies : ndarray, shape (n_neurons,)
+        at : Labels
 
         Returns
         -------
         ndarray of float, shape (n_bars * n_rates, 3)
             Share of classes covered, class-specific neurons, pairs; rates change fastest.
         """
+        probabilities, largest, order = at.probabilities, at.largest, at.order
         n_classes, n_neurons = probabilities.shape
         per_class = self.setting.preset == "aape" and self.setting.bar_scope == "class"
-        thresholds = quantiles(probabilities if per_class else probabilities.reshape(1, -1), self.bars)
+        thresholds = at.thresholds(self.bars, per_class)
         quotas = np.array([round(rate * n_neurons) for rate in self.rates])
-        largest = probabilities.max(axis=0)
-        order = np.argsort(entropies, kind="stable")
-        order = order[~np.isnan(entropies[order])]
         if self.setting.preset == "aape":
             kind, value = parse_activity(self.setting.activity)
             least = kth_smallest(largest if kind == "quantile" else probabilities, value)

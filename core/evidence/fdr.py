@@ -29,8 +29,14 @@ def significant(p_values: FloatArray, alpha: float, n_tests: int = 0) -> Mask:
     ``n_tests`` is the number of all p, where those that are not given are over alpha.
     """
     flat = p_values.ravel()
-    small = np.sort(flat[flat < alpha])
-    below = np.flatnonzero(small * (n_tests or flat.size) / np.arange(1, small.size + 1) < alpha)
+    n, small = n_tests or flat.size, flat[flat < alpha]
+    while small.size:  # none over alpha times the share that is left can pass, so few are put in order
+        fewer = small[small <= alpha * (small.size / n) * (1 + 1e-9)]
+        if fewer.size == small.size:
+            break
+        small = fewer
+    small = np.sort(small)
+    below = np.flatnonzero(small * n / np.arange(1, small.size + 1) < alpha)
     if below.size == 0:
         return np.zeros(p_values.shape, dtype=bool)
     return p_values <= small[below[-1]]

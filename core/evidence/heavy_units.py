@@ -22,7 +22,7 @@ from scipy.special import gammaln
 
 from core.arrays.blocks import neurons_at_once, slices
 from core.evidence.tails import pearson3_upper_tail
-from core.results import FloatArray, IntArray
+from core.results import FloatArray, IntArray, Mask
 
 if TYPE_CHECKING:
     from core.evidence.permutation import ClipCounts
@@ -61,12 +61,10 @@ class Lumps:
     highest: FloatArray
 
     @classmethod
-    def of(cls, counts: ClipCounts, peak: FloatArray) -> Lumps:
-        """Find them; ``peak`` is the share of each neuron's sum of squares that its most deviant unit holds."""
-        is_lumpy = (peak >= SHARE) & (len(counts.tokens) > N_UNITS)
-        is_lumpy[counts.sparse.neuron] = False  # these have an exact p
+    def of(cls, counts: ClipCounts, is_lumpy: Mask) -> Lumps:
+        """Find them, of the neurons that are lumpy, (n_neurons,)."""
         lumpy = np.flatnonzero(is_lumpy)
-        place = np.full(len(peak), -1)
+        place = np.full(len(is_lumpy), -1)
         place[lumpy] = np.arange(len(lumpy))
         stratum = counts.exchange.stratum
         strata, heights = np.empty((N_UNITS, len(lumpy)), dtype=np.int64), np.empty((N_UNITS, len(lumpy)))
@@ -92,6 +90,7 @@ class Lumps:
 
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(fill, slices(len(lumpy), neurons_at_once(len(stratum)))))
+        counts.units.release()
         return cls(place, strata, heights, highest)
 
 

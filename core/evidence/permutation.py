@@ -14,7 +14,8 @@ its exact p instead (`core.evidence.tails`); one that a few units dominate, a ta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from scipy.special import ndtr
 from core.arrays.blocks import Matrix, in_blocks
 from core.evidence.exchange import Exchange
 from core.evidence.fdr import significant
-from core.evidence.heavy_units import Lumps, raised
+from core.evidence.heavy_units import N_UNITS, SHARE, Lumps, raised
 from core.evidence.tails import Sparse, pearson3_upper_tail
 from core.evidence.units import Units
 from core.results import FloatArray, IntArray, Mask
@@ -48,7 +49,7 @@ class ClipCounts:
         Pooled activation probability in each stratum; central moments of d over its units.
     sparse : Sparse
         The neurons that fire in a few units only.
-    lumps : Lumps
+    lumpy : ndarray of bool, shape (n_neurons,)
         The neurons that a few units dominate.
     """
 
@@ -59,7 +60,7 @@ class ClipCounts:
     second: NDArray[np.floating]
     third: NDArray[np.floating]
     sparse: Sparse
-    lumps: Lumps = field(init=False)
+    lumpy: Mask
 
     @classmethod
     def of(cls, positive: Matrix, tokens: NDArray[np.integer], exchange: Exchange | None = None) -> ClipCounts:
@@ -94,10 +95,20 @@ class ClipCounts:
             third[:, block] = _by_stratum(squared, starts) / size
 
         in_blocks(n_neurons, moments, len(token_counts))
-        made = cls(units, token_counts, exchange, rate, second, third, Sparse.of(units, n_firing))
-        object.__setattr__(made, "lumps", Lumps.of(made, peak))
+        sparse = Sparse.of(units, n_firing)
         units.release()
-        return made
+        lumpy = (peak >= SHARE) & (len(token_counts) > N_UNITS)
+        lumpy[sparse.neuron] = False  # these have an exact p
+        return cls(units, token_counts, exchange, rate, second, third, sparse, lumpy)
+
+    @cached_property
+    def lumps(self) -> Lumps:
+        """The most deviant units of the lumpy neurons, looked for when they are first asked for."""
+        return Lumps.of(self, self.lumpy)
+
+    def among(self, neurons: Mask) -> ClipCounts:
+        """The same counts, where only some neurons' lumps matter."""
+        return replace(self, lumpy=self.lumpy & neurons)
 
     def by_class(self, members: Mask, deals: Sequence[IntArray] = ()) -> tuple[FloatArray, FloatArray]:
         """Positive counts (n_classes, n_neurons) and tokens (n_classes,) of each class's units.
@@ -204,9 +215,10 @@ def evidence(
     class_index, neuron, exact = counts.sparse.p(members, moments.drawn, counts.exchange)
     p[:, counts.sparse.neuron] = 1.0
     p[class_index, neuron] = exact
-    to_raise = (p < _TO_RAISE) & (counts.lumps.place >= 0)
+    to_raise = (p < _TO_RAISE) & counts.lumpy
     if alpha is not None:
         to_raise &= significant(p, alpha)
+        counts = counts.among(to_raise.any(axis=0))
     class_index, neuron = np.nonzero(to_raise)
     excess = z[class_index, neuron] / moments.per_sd[class_index, neuron]
     p[class_index, neuron] = raised(counts, moments.drawn, class_index, neuron, excess, p[class_index, neuron])
@@ -218,19 +230,19 @@ def significant_pairs(
 ) -> tuple[IntArray, IntArray]:
     """Class and neuron of the pairs with q < alpha, with few looks at the costly tails.
 
-    With a skewness of 0 to 4 a Pearson III tail at z from 2 to 3 is no lighter than the normal one,
+    With a skewness of 0 to 4 a Pearson III tail at z from 2 on is no lighter than the normal one,
     whose p is therefore a lower bound; that a class draws all units in which a sparse neuron fires
-    for it is one for the exact p. If not even the bounds let any of their pairs pass, they need no
-    closer look. Pairs with z <= 1 of other neurons are not looked at.
+    for it is one for the exact p. Only what the bounds let pass needs a closer look: larger p of
+    others change nothing. Pairs with z <= 1 of other neurons are not looked at.
     """
     z = standardised(counts, moments, positive, members)
     z[:, counts.sparse.neuron] = 0
     flat = np.flatnonzero(z > 1)
     z, skewness = z.ravel()[flat], moments.skewness.ravel()[flat]
     class_index, neuron = np.divmod(flat, positive.shape[1])
-    near = (z <= 3) & (skewness >= 0) & (skewness <= 4)
+    near = (skewness >= 0) & (skewness <= 4)
 
-    def tail(which: Mask) -> FloatArray:
+    def tail(which: Mask | IntArray) -> FloatArray:
         return np.maximum(pearson3_upper_tail(z[which], skewness[which]), moments.least_p[class_index[which]])
 
     p = np.empty_like(z)
@@ -240,9 +252,11 @@ def significant_pairs(
     few_classes, few_neurons, bounds = counts.sparse.bounds(members, moments.drawn, counts.exchange)
     p = np.concatenate([p, bounds])
     passing = significant(p, alpha, positive.size)
-    if passing[:n_dense][near].any() or passing[n_dense:].any():
-        p[:n_dense][near] = tail(near)
-        p[n_dense:] = counts.sparse.p(members, moments.drawn, counts.exchange)[2]
+    closer = np.flatnonzero(near & passing[:n_dense])
+    if closer.size or passing[n_dense:].any():
+        p[closer] = tail(closer)
+        if passing[n_dense:].any():
+            p[n_dense:] = counts.sparse.p(members, moments.drawn, counts.exchange)[2]
         passing = significant(p, alpha, positive.size)
     at = np.flatnonzero(passing[:n_dense])
     if at.size:  # larger p let fewer pass, and none that did not before

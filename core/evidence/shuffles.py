@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 from scipy.special import gammaincc
 
 from core.arrays.blocks import in_blocks, mapping
-from core.evidence.curves import COLUMNS, Grid, band
+from core.evidence.curves import COLUMNS, Grid, Labels, band
 from core.evidence.fdr import benjamini_hochberg
 from core.evidence.permutation import ClipCounts, Moments, significant_pairs
 from core.evidence.tails import pearson3_upper_tail
@@ -88,7 +89,7 @@ def shuffled_null(
 
     def select(setting: SelectionSettings, grid: Grid | None, dealt: Mask, point: _Point) -> FloatArray:
         if grid:
-            return grid.points(point.probabilities, point.entropies)
+            return grid.points(point.labels)
         pairs = significant_pairs(counts, moments, point.positive, dealt, setting.q_max)
         return _calibrated_point(point.probabilities, pairs, setting)
 
@@ -118,7 +119,7 @@ def _curves(
 ) -> pd.DataFrame:
     """Coverage over the settings of each grid, beside the same on shuffled labels."""
     curves = [
-        grid.curve(n_classes, grid.points(observed.probabilities, observed.entropies), np.array(of_null))
+        grid.curve(n_classes, grid.points(observed.labels), np.array(of_null))
         for grid, of_null in zip(grids, null, strict=True)
         if grid
     ]
@@ -132,6 +133,11 @@ class _Point:
     positive: FloatArray
     probabilities: FloatArray
     entropies: FloatArray
+
+    @cached_property
+    def labels(self) -> Labels:
+        """What grids ask of it."""
+        return Labels(self.probabilities, self.entropies)
 
     @classmethod
     def of(cls, positive: FloatArray, tokens: FloatArray) -> _Point:

@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -44,7 +44,11 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Activations:
-    """The stored matrices of one encoder on one dataset; clips in the dataset's order."""
+    """The stored matrices of one encoder on one dataset; clips in the dataset's order.
+
+    ``of_clips`` is what was found of some clips without their labels, for the next task that chooses the same
+    (`core.scoring.counts.found_of`).
+    """
 
     folder: Path
     positive: NDArray[np.unsignedinteger]
@@ -53,6 +57,7 @@ class Activations:
     embeddings: NDArray[np.float32]
     done: NDArray[np.uint8]
     sums: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((0, len(MATRICES)), dtype=np.uint32))
+    of_clips: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def complete(self) -> bool:

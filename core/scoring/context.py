@@ -23,7 +23,7 @@ from core.evidence.intervals import lift_intervals
 from core.evidence.stability import across_folds, over_split_seeds, split_half
 from core.recording.activations import Activations
 from core.results import ProbeResult, Selection, TaskScores
-from core.scoring.counts import TaskCounts, events, selectors
+from core.scoring.counts import TaskCounts, events, found_of, selectors
 from core.selectivity.agreement import agreement
 from core.selectivity.pitch_tuning import pitch_tuning
 from core.selectivity.preferences import preferences
@@ -129,7 +129,13 @@ class Context:
         """Which neurons follow level, duration or silence, and which pairs these explain."""
         chosen = self.counts.chosen
         rates = Shares(self.positive, np.maximum(self.tokens, 1).astype(np.float32))
-        self.tables["neuron_confound"] = neuron_confounds(self.task.scan, rates, chosen)
+        of_neurons = found_of(
+            self.activations,
+            chosen,
+            f"confounds, {self.event}",
+            lambda: neuron_confounds(self.task.scan, rates, chosen),
+        )
+        self.tables["neuron_confound"] = of_neurons.copy()
         explained = explained_pairs(self.task.scan, self.positive, self.tokens, self.members, chosen, self.chosen_pairs)
         self._add_columns(explained[["class_index", "neuron_index", "p_value_cleaned", "explained_by"]])
 

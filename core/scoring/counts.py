@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from core.arrays.blocks import Above, Matrix, Rows, Shares, add_up, neurons_at_once, slices
+from core.arrays.blocks import PANEL_BYTES, Above, Matrix, Rows, Shares, add_up, neurons_at_once, slices
 from core.datasets.task import Task
 from core.evidence.exchange import Exchange
 from core.evidence.exchange_of_task import exchange_of
 from core.evidence.permutation import ClipCounts, evidence
 from core.recording.activations import Activations
 from core.results import FloatArray, IntArray, Mask
-from core.selectivity.selectors import SELECTORS, selector_scores
+from core.selectivity.selectors import SELECTORS, mean_ranks, selector_scores
+
+T = TypeVar("T")
 
 
 class NothingToTell(ValueError):
@@ -129,7 +132,25 @@ def selectors(
     """`core.selectivity.selectors.selector_scores` of a task's selection clips."""
     chosen = counts.chosen
     positive, total = (Rows(of, chosen) for of in (activations.positive, activations.total))
-    return selector_scores(positive, total, np.asarray(activations.tokens[chosen]), counts.members, names=names)
+    tokens, ranks = np.asarray(activations.tokens[chosen]), None
+    if "auroc" in names and total.shape[0] * total.shape[1] * 4 <= PANEL_BYTES:
+        ranks = found_of(activations, chosen, "ranks", lambda: mean_ranks(total, tokens))
+    return selector_scores(positive, total, tokens, counts.members, names=names, ranks=ranks)
+
+
+def found_of(activations: Activations, chosen: Mask, name: str, find: Callable[[], T]) -> T:
+    """What hangs on which clips are chosen and on no label: found once for all tasks of a dataset that choose the same.
+
+    What was found of other clips is let go.
+    """
+    kept, key = activations.of_clips, chosen.tobytes()
+    if kept.get("chosen") != key:
+        kept.clear()
+        kept["chosen"] = key
+    if name not in kept:
+        kept[name] = find()
+    found: T = kept[name]
+    return found
 
 
 def events(activations: Activations, chosen: Mask, event: str) -> tuple[Matrix, IntArray]:

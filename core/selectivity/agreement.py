@@ -42,16 +42,15 @@ def agreement(scores: Mapping[str, FloatArray], share: float = 0.01) -> pd.DataF
     pairs = list(combinations(names, 2))
     measures = np.full((len(pairs), len(scores[names[0]]), 3), np.nan)
     for class_index in range(measures.shape[1]):
-        values = {name: scores[name][class_index] for name in names}
         mask = {name: known[name][class_index] for name in names}
-        ranked: dict[tuple[str, bytes], FloatArray] = {}  # most pairs are over the same neurons
+        n_known = {name: int(of.sum()) for name, of in mask.items()}
+        of_class = _OfClass({name: scores[name][class_index] for name in names})
         for i, (a, b) in enumerate(pairs):
             both = mask[a] & mask[b]
-            ranks = [_ranks(ranked, name, values[name], both) for name in (a, b)]
-            measures[i, class_index, 0] = _correlation(*ranks)
-            k = min(quota, int(mask[a].sum()), int(mask[b].sum()))
+            measures[i, class_index, 0] = of_class.ranks(a, both) @ of_class.ranks(b, both)
+            k = min(quota, n_known[a], n_known[b])
             if k:
-                same = (_in_top(values[a], k) * _in_top(values[b], k)).sum() / k
+                same = (of_class.in_top(a, k) @ of_class.in_top(b, k)) / k
                 measures[i, class_index, 1:] = same, k / n_live
     return pd.DataFrame(
         {
@@ -65,18 +64,29 @@ def agreement(scores: Mapping[str, FloatArray], share: float = 0.01) -> pd.DataF
     )
 
 
-def _ranks(ranked: dict[tuple[str, bytes], FloatArray], name: str, values: FloatArray, chosen: Mask) -> FloatArray:
-    key = name, chosen.tobytes()
-    if key not in ranked:
-        ranked[key] = rankdata(values[chosen])
-    return ranked[key]
+class _OfClass:
+    """Scores of one class, (n_neurons,) each; what several pairs of selectors ask of one is found once."""
 
+    def __init__(self, scores: Mapping[str, FloatArray]) -> None:
+        self._scores = scores
+        self._ranks: dict[tuple[str, bytes], FloatArray] = {}
+        self._tops: dict[tuple[str, int], FloatArray] = {}
 
-def _correlation(a: FloatArray, b: FloatArray) -> float:
-    """Of ranks; NaN of fewer than three, or where one is the same throughout."""
-    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
+    def ranks(self, name: str, chosen: Mask) -> FloatArray:
+        """Ranks among some neurons, centred and of length 1; NaN of fewer than three, or where all are alike."""
+        key = name, chosen.tobytes()
+        if key not in self._ranks:
+            ranks = rankdata(self._scores[name][chosen])
+            varies = len(ranks) > 2 and np.ptp(ranks) > 0
+            centred = ranks - ranks.mean() if varies else np.full(len(ranks) or 1, np.nan)
+            self._ranks[key] = centred / np.linalg.norm(centred)
+        return self._ranks[key]
+
+    def in_top(self, name: str, k: int) -> FloatArray:
+        """Each neuron's chance to be among the top ``k``."""
+        if (name, k) not in self._tops:
+            self._tops[name, k] = _in_top(self._scores[name], k)
+        return self._tops[name, k]
 
 
 def _in_top(values: FloatArray, k: int) -> FloatArray:

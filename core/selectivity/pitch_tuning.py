@@ -71,9 +71,9 @@ def pitch_tuning(
         block = chosen[at]
         counts = positive[:, block].astype(np.float64)
         curves = np.stack(
-            [(w @ counts[of]) / (w @ tokens[of])[:, None] for w, of in zip(weights, by_note, strict=True)], axis=-1
+            [(w @ counts[of]) / (w @ tokens[of])[:, None] for w, of in zip(weights, by_note, strict=True)]
         )
-        rows.append(_table(block, curves, notes))
+        rows.append(_table(block, np.moveaxis(curves, 0, -1), notes))
     tuning = pd.concat(rows, ignore_index=True) if rows else _table(chosen, np.zeros((1, 0, len(notes))), notes)
     return tuning[tuning["peak_rate"] > 0].reset_index(drop=True)
 
@@ -101,11 +101,18 @@ def _table(neurons: IntArray, curves: FloatArray, notes: IntArray) -> pd.DataFra
 
 def _interval(draws: FloatArray) -> FloatArray:
     """2.5th and 97.5th percentile of each column, (2, n); NaN where under half of the draws are known."""
-    known = np.mean(~np.isnan(draws), axis=0) if len(draws) else np.zeros(draws.shape[1])
-    interval = np.full((2, draws.shape[1]), np.nan)
-    enough = (known >= 0.5) & (known > 0)
-    if enough.any():
-        interval[:, enough] = np.nanquantile(draws[:, enough], [0.025, 0.975], axis=0)
+    n_draws, n = draws.shape
+    interval = np.full((2, n), np.nan)
+    n_known = n_draws - np.isnan(draws).sum(axis=0)
+    enough = np.flatnonzero((2 * n_known >= n_draws) & (n_known > 0))
+    in_order = np.sort(draws[:, enough], axis=0)  # what is not known comes last
+    for row, share in zip(interval, (0.025, 0.975), strict=True):
+        place = share * (n_known[enough] - 1)
+        below = np.floor(place).astype(np.int64)
+        low, high = (in_order[at, np.arange(len(enough))] for at in (below, np.ceil(place).astype(np.int64)))
+        share_of_high = place - below
+        step = high - low
+        row[enough] = np.where(share_of_high < 0.5, low + step * share_of_high, high - step * (1 - share_of_high))
     return interval
 
 
@@ -123,42 +130,47 @@ def describe(curves: FloatArray, notes: IntArray) -> tuple[FloatArray, FloatArra
     -------
     four ndarrays of float, shape (...)
     """
-    excess = curves - curves.min(axis=-1, keepdims=True)
-    best = excess.argmax(axis=-1)
-    peak = np.take_along_axis(excess, best[..., None], axis=-1)
+    shape, n_notes = curves.shape[:-1], len(notes)
+    of_notes = np.moveaxis(curves, -1, 0).reshape(n_notes, -1)  # a note of all curves after the other: long loops
+    excess = of_notes - of_notes.min(axis=0)
+    best, peak = np.zeros(excess.shape[1], dtype=np.int64), excess[0].copy()
+    for place in range(1, n_notes):
+        np.copyto(best, place, where=excess[place] > peak)
+        np.maximum(peak, excess[place], out=peak)
     over = np.maximum(excess - peak / 2, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        center = (over @ notes) / over.sum(axis=-1)
-    width = _fall(excess, best, notes) + _fall(excess[..., ::-1], len(notes) - 1 - best, -notes[::-1])
-    return notes[best].astype(np.float64), center, width, _octave_equivalence(excess, best, notes)
+        center = (notes @ over) / over.sum(axis=0)
+    width = _fall(excess, best, peak, notes) + _fall(excess[::-1], n_notes - 1 - best, peak, -notes[::-1])
+    measures = notes[best].astype(np.float64), center, width, _octave_equivalence(excess, best, notes)
+    preferred, center, width, index = (values.reshape(shape) for values in measures)
+    return preferred, center, width, index
 
 
-def _fall(excess: FloatArray, best: IntArray, notes: IntArray) -> FloatArray:
+def _fall(excess: FloatArray, best: IntArray, peak: FloatArray, notes: IntArray) -> FloatArray:
     """Semitones from the peak upwards to where the curve falls to half height; NaN where it does not."""
-    half = np.take_along_axis(excess, best[..., None], axis=-1) / 2
-    below = (excess <= half) & (np.arange(len(notes)) > best[..., None])
-    end = below.argmax(axis=-1)
-    falls = below.any(axis=-1)
-    outer, inner = end[..., None], np.maximum(end - 1, 0)[..., None]
-    low, high = (np.take_along_axis(excess, i, axis=-1)[..., 0] for i in (outer, inner))
+    half, outer = peak / 2, np.zeros(len(best), dtype=np.int64)
+    for place in range(len(notes) - 1, 0, -1):
+        np.copyto(outer, place, where=(excess[place] <= half) & (best < place))
+    inner, every = np.maximum(outer - 1, 0), np.arange(len(best))
+    low, high = excess[outer, every], excess[inner, every]
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = (high - half[..., 0]) / (high - low)
-        crossing = notes[inner[..., 0]] + share * (notes[outer[..., 0]] - notes[inner[..., 0]])
-    return np.where(falls, crossing - notes[best], np.nan)
+        share = (high - half) / (high - low)
+        crossing = notes[inner] + share * (notes[outer] - notes[inner])
+    return np.where(outer > 0, crossing - notes[best], np.nan)
 
 
 def _octave_equivalence(excess: FloatArray, best: IntArray, notes: IntArray) -> FloatArray:
     """Contrast of octaves with their neighbours a tritone away, around the note at position ``best``."""
-    # Notes that were not played are NaN in a table from two octaves and a tritone below the lowest on.
-    margin = max(_OCTAVES) + _TRITONE
-    table = np.full((*excess.shape[:-1], int(notes[-1] - notes[0]) + 1 + 2 * margin), np.nan)
-    table[..., notes - notes[0] + margin] = excess
-    place = (notes[best] - notes[0] + margin)[..., None]
-    at, beside = np.zeros(best.shape), np.zeros(best.shape)
-    for octave in _OCTAVES:
-        three = np.take_along_axis(table, place + octave + np.array([-_TRITONE, 0, _TRITONE]), axis=-1)
-        played = ~np.isnan(three).any(axis=-1)
-        at += np.where(played, three[..., 1], 0)
-        beside += np.where(played, (three[..., 0] + three[..., 2]) / 2, 0)
+    position = {note: place for place, note in enumerate(notes.tolist())}
+    at, beside = np.zeros(len(best)), np.zeros(len(best))
+    for place, note in enumerate(notes.tolist()):
+        of = np.flatnonzero(best == place)
+        for octave in _OCTAVES:
+            steps = (note + octave + step for step in (-_TRITONE, 0, _TRITONE))
+            played = [position[step] for step in steps if step in position]
+            if len(played) == 3:
+                lower, own, upper = (excess[i, of] for i in played)
+                at[of] += own
+                beside[of] += (lower + upper) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         return (at - beside) / (at + beside)

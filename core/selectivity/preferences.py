@@ -55,7 +55,7 @@ def preferences(
     unit = np.unique(labelled if groups is None else groups[labelled], return_inverse=True)[1]
     count, members = tokens[labelled].astype(np.float64), members[labelled]
     chosen = np.arange(positive.shape[1]) if neurons is None else np.asarray(neurons)
-    rows = []
+    measures = np.empty((3, members.shape[1], len(chosen)))
     of_labelled = Rows(positive, labelled)
     for at in slices(len(chosen), neurons_at_once(len(labelled), 4)):
         block = chosen[at]
@@ -66,11 +66,13 @@ def preferences(
             of = np.flatnonzero(members[:, k])
             here, unit_of = np.unique(unit[of], return_inverse=True)
             part = (_unit_totals(fired[of], unit_of), _unit_totals(count[of][:, None], unit_of))
-            log_odds = _log_odds(part, by_unit, here, squares)
-            rows.append(pd.DataFrame({"class_index": k, "neuron_index": block, **log_odds}))
-    if not rows:
-        return pd.DataFrame(columns=["class_index", "neuron_index", "log_odds", "low", "high"])
-    return pd.concat(rows).sort_values(["class_index", "neuron_index"], ignore_index=True, kind="stable")
+            measures[:, k, at] = _log_odds(part, by_unit, here, squares)
+    table = {
+        "class_index": np.repeat(np.arange(members.shape[1]), len(chosen)),
+        "neuron_index": np.tile(chosen, members.shape[1]),
+        **dict(zip(("log_odds", "low", "high"), measures.reshape(3, -1), strict=True)),
+    }
+    return pd.DataFrame(table).sort_values(["class_index", "neuron_index"], ignore_index=True, kind="stable")
 
 
 def _unit_totals(values: FloatArray, unit: IntArray) -> FloatArray:
@@ -93,8 +95,8 @@ class _Squares:
 
 def _log_odds(
     part: tuple[FloatArray, FloatArray], whole: tuple[FloatArray, FloatArray], here: IntArray, squares: _Squares
-) -> dict[str, FloatArray]:
-    """One class against the rest, from what its units ``here`` have in it (``part``) and all units in all.
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Log odds of a class and their interval, from what its units ``here`` have in it (``part``) and all units in all.
 
     ``part`` and ``whole`` are (fired, tokens), of shapes (n_units, n_neurons) and (n_units, 1).
     """
@@ -104,7 +106,7 @@ def _log_odds(
     inside = _Side(fired.sum(axis=0), count.sum())
     outside = _Side(all_fired.sum(axis=0) - fired.sum(axis=0), all_count.sum() - count.sum())
     if n == 0 or n_rest == 0:
-        return dict.fromkeys(["log_odds", "low", "high"], np.full(fired.shape[1], np.nan))
+        return (np.full(fired.shape[1], np.nan),) * 3
     log_odds = inside.logit - outside.logit
     a = (fired - inside.rate * count) * inside.slope
     b = (rest_fired - outside.rate * rest_count) * outside.slope
@@ -119,7 +121,7 @@ def _log_odds(
     else:
         freedom = (of_a + of_b) ** 2 / np.maximum(of_a**2 / (n - 1) + of_b**2 / (n_rest - 1), 1e-300)
         half = student.ppf(0.975, np.clip(freedom, min(n, n_rest) - 1, None)) * np.sqrt(variance)
-    return {"log_odds": log_odds, "low": log_odds - half, "high": log_odds + half}
+    return log_odds, log_odds - half, log_odds + half
 
 
 class _Side:

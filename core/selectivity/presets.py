@@ -141,7 +141,7 @@ def entropy(probabilities: FloatArray) -> FloatArray:
     total = probabilities.sum(axis=0)
     dead = total == 0
     share = probabilities / np.where(dead, 1.0, total)
-    logs = np.log(share, where=share > 0, out=np.zeros_like(share))
+    logs = np.log(np.where(share > 0, share, 1.0))
     # Clipped because rounding can leave -0.0 or a hair over ln n_classes.
     value = np.clip(-(share * logs).sum(axis=0), 0.0, np.log(max(len(probabilities), 1)))
     return np.where(dead, np.nan, value)

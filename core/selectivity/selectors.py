@@ -44,6 +44,7 @@ _ROUNDING = 1e-12
 """Variance below this share of the mean square is what float32 sums leave of none."""
 
 
+# More than six: the clips are four arrays, and what is known of them already may be given.
 def selector_scores(
     positive: Matrix,
     total: Matrix,
@@ -51,6 +52,7 @@ def selector_scores(
     members: Mask,
     entropies: FloatArray | None = None,
     names: Collection[str] = SELECTORS,
+    ranks: NDArray[np.float32] | None = None,
 ) -> dict[str, FloatArray]:
     """Each selector's score of every (class, neuron) pair.
 
@@ -67,6 +69,8 @@ def selector_scores(
         AAPE in nats as from `core.selectivity.presets.entropy`, where it is known already.
     names : collection of str
         The selectors that are asked for; ranks for ``auroc`` take most of the time of all.
+    ranks : ndarray, shape (n_neurons, n_clips), optional
+        As from `mean_ranks`, where they are known already.
 
     Returns
     -------
@@ -86,7 +90,8 @@ def selector_scores(
     of_clips = [name for name in ("lap", "mad", "auroc", "d_prime") if name == "lap" or name in names]
     scores = {name: np.empty((members.shape[1], n_neurons)) for name in of_clips}
     for block in slices(n_neurons, neurons_at_once(len(members), 4)):
-        for name, values in _from_clips(positive[:, block], total[:, block], tokens, members, of_clips).items():
+        known = None if ranks is None else ranks[block]
+        for name, values in _from_clips(positive[:, block], total[:, block], tokens, members, of_clips, known).items():
             scores[name][:, block] = values
     rates = scores["lap"]
     if "cas" in names:
@@ -132,7 +137,12 @@ def _check(positive: Matrix, total: Matrix, tokens: NDArray, members: Mask) -> N
 
 
 def _from_clips(
-    positive: NDArray, total: NDArray, tokens: NDArray, members: Mask, names: Collection[str]
+    positive: NDArray,
+    total: NDArray,
+    tokens: NDArray,
+    members: Mask,
+    names: Collection[str],
+    ranks: NDArray[np.float32] | None,
 ) -> dict[str, FloatArray]:
     """Scores that need the clips one by one, of some neurons."""
     indicator = np.ascontiguousarray(members.T, dtype=np.float64)
@@ -147,15 +157,32 @@ def _from_clips(
             sum_in = indicator @ totals
             scores["mad"] = sum_in / tokens_in - (totals.sum(axis=0) - sum_in) / (np.sum(tokens) - tokens_in)
         if "auroc" in names:
-            scores["auroc"] = _auroc(means, indicator, n_in, n_out)
+            of_means = _ranks(np.ascontiguousarray(means.T)) if ranks is None else ranks.astype(np.float64)
+            scores["auroc"] = (indicator @ of_means.T - n_in * (n_in + 1) / 2) / (n_in * n_out)
         if "d_prime" in names:
             scores["d_prime"] = _d_prime(means, indicator, n_in, n_out)
     return scores
 
 
-def _auroc(means: FloatArray, indicator: FloatArray, n_in: FloatArray, n_out: FloatArray) -> FloatArray:
-    rank_sums = indicator @ _ranks(np.ascontiguousarray(means.T)).T
-    return np.asarray((rank_sums - n_in * (n_in + 1) / 2) / (n_in * n_out))
+def mean_ranks(total: Matrix, tokens: IntArray) -> NDArray[np.float32]:
+    """Rank of each clip's mean activation, neuron by neuron, ties at their mean; whatever the classes are.
+
+    Parameters
+    ----------
+    total : ndarray of float, shape (n_clips, n_neurons)
+    tokens : ndarray of int, shape (n_clips,)
+
+    Returns
+    -------
+    ndarray of float32, shape (n_neurons, n_clips)
+        From 1; halves are exact up to 2**23 clips.
+    """
+    n_clips, n_neurons = total.shape
+    ranks = np.empty((n_neurons, n_clips), dtype=np.float32)
+    for block in slices(n_neurons, neurons_at_once(n_clips, 4)):
+        means = np.asarray(total[:, block], dtype=np.float64) / np.asarray(tokens)[:, None]
+        ranks[block] = _ranks(np.ascontiguousarray(means.T))
+    return ranks
 
 
 def _ranks(values: FloatArray) -> FloatArray:

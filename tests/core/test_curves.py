@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.evidence.curves import BARS, COLUMNS, RATES, Grid, quantiles
+from core.evidence.curves import BARS, COLUMNS, RATES, Grid, Labels, quantiles
 from core.evidence.permutation import ClipCounts
 from core.evidence.shuffles import shuffled_null
 from core.selectivity.presets import SelectionSettings, entropy, kth_smallest, select
@@ -41,7 +41,7 @@ def test_points_are_those_of_the_selection_itself(setting: SelectionSettings) ->
     assert set(grid.rates) == {*RATES, setting.entropy_rate}
     assert set(grid.bars) == {*BARS, setting.probability_bar}
     rates = some_rates(0)
-    found = grid.points(rates, entropy(rates))
+    found = grid.points(Labels(rates, entropy(rates)))
     expected = []
     for bar in grid.bars:
         for rate in grid.rates:
@@ -60,7 +60,7 @@ def test_rule_of_evidence_has_no_curve() -> None:
 def test_quota_of_nobody_and_bar_over_all_choose_nothing() -> None:
     rates = some_rates(1, n_neurons=100)
     grid = Grid(SelectionSettings("aape"), [0.001, 0.01], [0.95, 1.0])
-    found = grid.points(rates, entropy(rates)).reshape(2, 2, 3)
+    found = grid.points(Labels(rates, entropy(rates))).reshape(2, 2, 3)
     assert not found[:, 0].any(), "0.1 % of 100 neurons is none"
     assert not found[1].any(), "nothing exceeds the largest"
 

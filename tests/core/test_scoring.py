@@ -216,6 +216,32 @@ def test_chosen_pairs_that_hold_no_more_often_than_any_are_warned_of() -> None:
     assert warned(0.8) == []
 
 
+def test_what_hangs_on_no_label_is_found_once_for_the_tasks_that_choose_the_same_clips() -> None:
+    _, activations = study()
+    some, others = np.arange(10) < 6, np.arange(10) < 7
+    asked: list[str] = []
+
+    def found(chosen: np.ndarray, name: str) -> int:
+        def find() -> int:
+            asked.append(name)
+            return len(asked)
+
+        return counts_.found_of(activations, chosen, name, find)
+
+    assert [found(some, "ranks"), found(some, "ranks"), found(some, "confounds"), found(some, "ranks")] == [1, 1, 2, 1]
+    assert [found(others, "ranks"), found(some, "ranks")] == [3, 4], "what was found of other clips is let go"
+    assert asked == ["ranks", "confounds", "ranks", "ranks"]
+
+
+def test_selectors_of_a_second_task_are_those_of_the_first() -> None:
+    made = study()
+    counts = count_of(made, "positive", ("train", "valid"))
+    alone, shared = (counts_.selectors(made[1], counts) for _ in range(2))
+    assert made[1].of_clips["ranks"].tolist() == [[6, 4, 5, 2, 1, 3], [5, 5, 5, 1, 2, 3]]
+    for name, scores in alone.items():
+        np.testing.assert_array_equal(shared[name], scores)
+
+
 def test_top_clips_are_those_of_the_highest_mean_activation_over_the_whole_dataset() -> None:
     scan, activations = study()
     activations.tokens[8] = 0  # a clip without a token ranks by what it holds: nothing

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu, rankdata
 
 from core.selectivity.presets import SelectionSettings, entropy, select
-from core.selectivity.selectors import SELECTORS, _ranks, score_table, selector_scores
+from core.selectivity.selectors import SELECTORS, _ranks, mean_ranks, score_table, selector_scores
 
 # Clips 0 and 1 are of class A, 2 and 3 of B, 4 of C; 10 tokens each, but clip 1 has 30.
 # Neuron 0 answers to A, neuron 1 to all alike, neuron 2 never, neuron 3 to A and B.
@@ -124,6 +124,15 @@ def test_table_has_a_row_for_each_pair_of_a_live_neuron(toy: dict[str, NDArray])
     row = table[(table["class_index"] == 1) & (table["neuron_index"] == 3)].iloc[0]
     assert row["lap"] == pytest.approx(0.4)
     assert np.isnan(row["aape"])
+
+
+def test_ranks_known_already_change_no_score() -> None:
+    ranks = mean_ranks(TOTAL, TOKENS)
+    expected = [rankdata(of_neuron) for of_neuron in (np.asarray(TOTAL, dtype=np.float64) / TOKENS[:, None]).T]
+    np.testing.assert_array_equal(ranks, expected)
+    given_ranks = selector_scores(POSITIVE, TOTAL, TOKENS, MEMBERS, ranks=ranks)
+    for name, scores in selector_scores(POSITIVE, TOTAL, TOKENS, MEMBERS).items():
+        np.testing.assert_array_equal(given_ranks[name], scores)
 
 
 # Against brute force.

@@ -133,9 +133,10 @@ def opacity(overlay: Overlay, top_hz: float, seconds: float) -> NDArray[np.float
     seconds : float
         What the picture spans.
     """
-    columns = (np.arange(WIDTH) * seconds / WIDTH - overlay.start_seconds) / overlay.column_seconds
+    pixel = seconds / WIDTH / overlay.column_seconds
+    columns = np.arange(WIDTH) * pixel - overlay.start_seconds / overlay.column_seconds
     first = np.clip(np.floor(columns).astype(int), 0, overlay.strength.shape[1] - 1)
-    inside = (columns > -1) & (columns < overlay.strength.shape[1])
+    inside = (columns > -pixel) & (columns < overlay.strength.shape[1])
     strongest = np.maximum.reduceat(overlay.strength.astype(np.float64), first, axis=1)
     # The last pixel's columns reach to the end of its own, not of all.
     strongest[:, -1] = overlay.strength[:, first[-1]]

@@ -21,6 +21,7 @@ def show(model: str, task: str, class_name: str | None, label: str = "", **state
     """
     named = {} if class_name is None else {"class": class_name}
     st.page_link(
-        "views/classes/classes.py", icon=":material/category:", query_params={"model": model, "task": task, **named, **state},
+        "views/classes/classes.py", icon=":material/category:",
+        query_params={"model": model, "task": task, **named, **state},
         label=label or f"{words.plain(class_name)}: its neurons to be heard, and what silencing them does",
     )  # fmt: skip

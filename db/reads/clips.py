@@ -129,7 +129,7 @@ def patterns_in(engine: Engine, model: str, dataset: str, wanted: Sequence[tuple
     rows = []
     for _, grid in stored.iterrows():
         clip_id = clip_of[int(grid["neuron_id"])]
-        found = next((one[1:] for one in decode(grid["patterns"]) if one[0] == clip_id), None)
+        found = {one: (peak, strength) for one, peak, strength in decode(grid["patterns"])}.get(clip_id)
         if found is not None:
             step, _, _ = _times(grid, found[1].shape[1], float(lengths[clip_id]))
             rows.append((int(grid["neuron_id"]), *found, step, tuple(json.loads(grid["band_edges_json"]))))

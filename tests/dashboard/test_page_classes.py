@@ -64,8 +64,8 @@ def test_shared_is_told_from_both_sides(engine: Engine) -> None:
     rows = classes.shared_with(engine, *OF)
     of_view = frame(
         engine,
-        "SELECT task_a, class_a, task_b, class_b, n_shared FROM shared_neurons WHERE model = :model AND preset = :preset "
-        "AND n_shared > 0",
+        "SELECT task_a, class_a, task_b, class_b, n_shared FROM shared_neurons "
+        "WHERE model = :model AND preset = :preset AND n_shared > 0",
         model=MODEL, preset="calibrated",
     )  # fmt: skip
     first = of_view[(of_view["task_a"] == TASK) & (of_view["class_a"] == CLASS)]
@@ -171,7 +171,10 @@ def test_silencing_is_told_in_a_sentence_with_interval_and_controls() -> None:
         ({"q_value": np.nan}, "**Not significant** over all that was tested (q not computed)"),
         ({"control_delta_low": -0.4}, "**Random neurons do as much**"),
         ({"control_delta_low": np.nan, "control_delta_high": np.nan}, "random neurons: not measured"),
-        ({"delta": 0.0, "accuracy_ablated": 0.93, "ci_low": -0.1, "ci_high": 0.1}, "leaves the accuracy on siren at 0.93"),
+        (
+            {"delta": 0.0, "accuracy_ablated": 0.93, "ci_low": -0.1, "ci_high": 0.1},
+            "leaves the accuracy on siren at 0.93 (0.00, 95 % −0.10 to +0.10",
+        ),
         ({"delta": 0.05, "accuracy_ablated": 0.98}, "raises the accuracy on siren from 0.93 to 0.98"),
         ({"delta": np.nan}, "the accuracy on siren was not measured"),
     ],
@@ -179,7 +182,7 @@ def test_silencing_is_told_in_a_sentence_with_interval_and_controls() -> None:
 def test_what_was_not_shown_is_not_claimed(changed: dict[str, float], said: str) -> None:
     told = sentence(**changed)
     assert said in told
-    assert "That is significant" not in told or changed.keys() == {"delta", "accuracy_ablated"}
+    assert "That is significant" not in told or "accuracy_ablated" in changed
 
 
 @pytest.mark.parametrize(
@@ -221,7 +224,8 @@ def test_a_card_has_no_number_without_what_it_is_read_against() -> None:
 
 def test_sharing_keeps_what_is_more_than_chance_on_other_clips() -> None:
     rows = pd.DataFrame({
-        "task": ["t", "t", "same", "other", "other"], "class_name": list("abcde"), "n": 9, "n_shared": 5, "expected": 1.0,
+        "task": ["t", "t", "same", "other", "other"], "class_name": list("abcde"), "n": 9, "n_shared": 5,
+        "expected": 1.0,
         "odds_ratio": [9.0, 8.0, 7.0, 6.0, 5.0], "odds_low": [2.0, 0.9, 2.0, 2.0, 2.0], "odds_high": 20.0,
         "q_value": [0.01, 0.01, 0.01, 0.2, 0.01], "nested": [0, 0, 0, 0, 1],
     })  # fmt: skip

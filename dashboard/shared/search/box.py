@@ -16,7 +16,9 @@ _HERE = Path(__file__).parent
 _HTML = """
 <search class="box">
   <div class="field">
-    <svg viewBox="0 0 24 24" aria-hidden="true"><path d="M10 4a6 6 0 1 0 3.7 10.7l5 5 1.4-1.4-5-5A6 6 0 0 0 10 4m0 2a4 4 0 1 1 0 8 4 4 0 0 1 0-8"/></svg>
+    <svg viewBox="0 0 24 24" aria-hidden="true">
+      <path d="M10 4a6 6 0 1 0 3.7 10.7l5 5 1.4-1.4-5-5A6 6 0 0 0 10 4m0 2a4 4 0 1 1 0 8 4 4 0 0 1 0-8"/>
+    </svg>
     <input type="text" role="combobox" aria-label="Search the atlas" aria-expanded="false" aria-controls="found"
       aria-autocomplete="list" autocomplete="off" autocapitalize="off" spellcheck="false" maxlength="80"
       placeholder="Search: rain, octave, L4·699">
@@ -74,6 +76,6 @@ def found(asked: str) -> dict[str, Any]:
 def _item(entry: index.Entry, model: str | None) -> dict[str, Any]:
     state = entry.address(model)
     return {
-        "name": entry.name, "where": entry.where, "opens": address.OPENS[entry.page], "page": entry.page, "state": state,
-        "url": address.relative(entry.page, **state),
+        "name": entry.name, "where": entry.where, "opens": address.OPENS[entry.page], "page": entry.page,
+        "state": state, "url": address.relative(entry.page, **state),
     }  # fmt: skip

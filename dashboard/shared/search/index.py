@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ _NEURON = re.compile(
 )
 _EXACT, _BEGINS, _WORD_BEGINS, _INSIDE, _WORDS = 100.0, 90.0, 80.0, 70.0, 60.0
 _OF_CONTEXT = 0.6
+_BY_BEGINNING = 0.9
 
 
 @dataclass(frozen=True)
@@ -112,15 +114,13 @@ def read(engine: Engine) -> Index:
     tasks: dict[tuple[str, str], list[str]] = {}
     for (dataset, task, _), of in models.items():
         tasks.setdefault((dataset, task), of)
-    n_classes = {task: sum(known[1] == task for known in models) for _, task in tasks}
-    entries += [
-        Entry("Tasks", task, f"{n_classes[task]} classes of {dataset}", "heatmap", {"dataset": dataset, "task": task}, tuple(of))
-        for (dataset, task), of in tasks.items()
-    ]  # fmt: skip
-    entries += [
-        Entry("Datasets", dataset, ", ".join(task for of, task in tasks if of == dataset), "coverage", {"dataset": dataset})
-        for dataset in dict.fromkeys(of for of, _ in tasks)
-    ]  # fmt: skip
+    n_classes = Counter(task for _, task, _ in models)
+    for (dataset, task), of in tasks.items():
+        where = f"{n_classes[task]} classes of {dataset}"
+        entries.append(Entry("Tasks", task, where, "heatmap", {"dataset": dataset, "task": task}, tuple(of)))
+    for dataset in dict.fromkeys(of for of, _ in tasks):
+        where = ", ".join(task for of, task in tasks if of == dataset)
+        entries.append(Entry("Datasets", dataset, where, "coverage", {"dataset": dataset}))
     entries += [
         Entry("Models", model, f"{sum(of):,} neurons in {len(of)} layers", "heatmap", {"model": model})
         for model, of in widths.items()
@@ -199,9 +199,6 @@ def _scores(index: Index, wanted: str) -> list[float]:
         _whole(wanted, name) or _by_words(like, words, context)
         for name, words, context in zip(index.names, index.words, index.contexts, strict=True)
     ]
-
-
-_BY_BEGINNING = 0.9
 
 
 def _literal(asked: str, word: str) -> float:

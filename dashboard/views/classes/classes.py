@@ -59,8 +59,8 @@ def silenced() -> None:
     with st.container(border=True):
         st.markdown(
             f"**What if they are silenced?** {'' if len(effects) else 'That was not measured for this class.'}",
-            help="Each set is chosen for the class by a rule of its own, named in brackets; see *Ablation*. Significant: "
-            "q < 0.05 over all classes and sets, and outside of all random sets.",
+            help="Each set is chosen for the class by a rule of its own, named in brackets; see *Ablation*. "
+            "Significant: q < 0.05 over all classes and sets, and outside of all random sets.",
         )  # fmt: skip
         if effects.empty:
             st.caption(
@@ -89,7 +89,8 @@ def best(n_cards: int) -> str:
         st.segmented_control(
             "Its best neurons, by", known, format_func=facts.ORDERS.__getitem__, required=True,
             key=address.show("select_by", by), on_change=address.on_change("by", "select_by"),
-            help=f"**Lift**: {TERMS['lift']} **Entropy**: {TERMS['entropy']} **Attribution**: {TERMS['attribution']}",
+            help=f"**Lift**: {TERMS['lift']} **Entropy**: {TERMS['entropy']} "
+            f"**Attribution**: {TERMS['attribution']}",
         )  # fmt: skip
     st.caption(
         f"{facts.MEANINGS[by]} Each is shown with a clip of {words.plain(class_name)}, if there is one among its "
@@ -142,8 +143,8 @@ def track_of(found: list[dict[Hashable, Any]], overlay: Overlay | None) -> Track
 def unheard() -> None:
     """Clips of a class without neurons."""
     st.caption(
-        "No cards: a class without class-specific neurons is a result. Another selector, in the sidebar, may find some; "
-        "read its number beside its null. Some clips of the class:"
+        "No cards: a class without class-specific neurons is a result. Another selector, in the sidebar, may find "
+        "some; read its number beside its null. Some clips of the class:"
     )
     player(class_tracks(store, task, class_name, N_CLIPS), key="class_clips")
 
@@ -166,9 +167,9 @@ def shared() -> None:
     """What else they answer to, and which classes share them."""
     st.subheader(
         "What else they answer to",
-        help="Classes that share more of its neurons than two sets of these sizes would by chance: q < 0.05 and an odds "
-        "ratio whose 95 % interval lies above 1. Left out are classes that contain it, and tasks that read the same "
-        "clips by another attribute.",
+        help="Classes that share more of its neurons than two sets of these sizes would by chance: q < 0.05 and an "
+        "odds ratio whose 95 % interval lies above 1. Left out are classes that contain it, and tasks that read "
+        "the same clips by another attribute.",
     )  # fmt: skip
     st.markdown(facts.also_sentence(also, len(neurons)))
     stored = data.read(store, queries.shared_with, model, task, preset, class_name)
@@ -184,7 +185,9 @@ def shared() -> None:
     st.dataframe(
         rows, hide_index=True, column_order=["link", "class_name", "task", "n_shared", "expected", "odds", "q_value"],
         column_config={
-            "link": st.column_config.LinkColumn("", display_text=":material/open_in_new:", help="Opens the class.", width=40),
+            "link": st.column_config.LinkColumn(
+                "", display_text=":material/open_in_new:", help="Opens the class.", width=40
+            ),
             "class_name": "Class", "task": "Task",
             "n_shared": st.column_config.NumberColumn("Shared"),
             "expected": st.column_config.NumberColumn("By chance", format="%.1f"),

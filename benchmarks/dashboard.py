@@ -58,6 +58,7 @@ class Visitor:
             "sharing": [self.one("with", self.tasks), self.task, self.pair, preset],
             "compare": [self.task, preset],
             "neuron": [self.neuron, self.next_neuron, self.one("part", ["worth", "cause", "alike"]), self.task],
+            "classes": [self.one_class, self.one("by", ["effect", "evidence", "cause"]), self.one_class, preset],
             "pitch": [
                 self.own_class("note", "pitch_task"), self.own_task("pitch_task", pitch.tuned_tasks),
                 self.own_class("note", "pitch_task"), self.one("order", ["sharpest", "octaves", "clearest"]),
@@ -101,6 +102,9 @@ class Visitor:
         whole = {name: value for name, value in state.items() if name != "class"}
         whole["layer"] = self.draw(study.layers(self.engine, self.model(state))["layer"])
         return whole if self.rng.random() < 0.5 else whole | {"class": self.class_of(self.task_of(state))}
+
+    def one_class(self, state: State) -> State:
+        return state | {"class": self.class_of(self.task_of(state))}
 
     def pair(self, state: State) -> State:
         task = self.task_of(state)

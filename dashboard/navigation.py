@@ -13,6 +13,7 @@ if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
 from dashboard.shared import running, store, turns, warm  # noqa: E402
+from dashboard.shared.search import box  # noqa: E402
 from db.connection.open import StoreError  # noqa: E402
 
 st.set_page_config(
@@ -33,6 +34,7 @@ PAGES = {
         ("compare", "Compare", "compare_arrows", "Two models side by side."),
     ],
     "What they answer to": [
+        ("classes", "Class", "category", "One class: its neurons to be heard, and what silencing them does."),
         ("neuron", "Neuron", "hearing", "One neuron's whole life: classes, clips, neighbours, ablations."),
         ("pitch", "Pitch", "piano", "Tuning curves over notes, octaves, two instruments side by side."),
         ("speech", "Speech", "record_voice_over", "Gender, language, emotion and speaker, as log odds."),
@@ -58,6 +60,7 @@ page = st.navigation(
 )
 try:
     with turns.turn():
+        box.show()
         running.show(page.url_path)
         page.run()
 except StoreError as error:

@@ -44,6 +44,7 @@ PAGES: dict[str, tuple[str, dict[str, str], int]] = {
     "sharing": ("sharing", {"model": "nano-sl", "task": "demo-events-event"}, 1400),
     "compare": ("compare", {"model": "nano-sl", "task": "demo-events-event"}, 1300),
     "neuron": ("neuron", {"model": "nano-sl", "task": "demo-events-event", "layer": "3", "neuron": "754"}, 1500),
+    "classes": ("classes", {"model": "nano-ssl", "task": "demo-events-event", "class": "rain"}, 1400),
     "pitch": ("pitch", {"model": "nano-sl", "pitch_task": "demo-notes-pitch", "note": "76"}, 1500),
     "speech": ("speech", {"model": "nano-sl", "speech_task": "demo-speech-language"}, 1400),
     "ablation": ("ablation", {"model": "nano-ssl", "task": "demo-events-event"}, 1400),

@@ -14,6 +14,8 @@ import streamlit as st
 
 from dashboard.shared.text import words
 
+OPENS = {"classes": "Class", "neuron": "Neuron", "heatmap": "Heatmap", "coverage": "Coverage"}
+"""Pages that links of components lead to, and what they are called."""
 # What the next page takes over when its own address does not say.
 _REMEMBERED = "remembered"
 
@@ -110,6 +112,12 @@ def relative(page: str, **state: object) -> str:
     return f"{page}?{urlencode(state)}"
 
 
+def turn_to(page: str, state: Mapping[str, object]) -> None:
+    """Open a page of the atlas in this visit; what a browser names and is no page of the atlas is not opened."""
+    if page in OPENS:
+        st.switch_page(f"views/{page}/{page}.py", query_params={str(name): str(value) for name, value in state.items()})
+
+
 def permalink(page: str, state: Mapping[str, object | None]) -> str:
     """Make the full address that reopens ``page`` in ``state``."""
     query = urlencode({name: value for name, value in state.items() if value is not None})
@@ -118,3 +126,9 @@ def permalink(page: str, state: Mapping[str, object | None]) -> str:
         return f"{page}?{query}"
     parts = urlsplit(url)
     return parts._replace(query=query, fragment="").geturl()
+
+
+def last(name: str) -> str | None:
+    """Return what the address says of ``name``, or else what was chosen last."""
+    asked: str | None = st.query_params.get(name)
+    return asked or st.session_state.get(_REMEMBERED, {}).get(name)

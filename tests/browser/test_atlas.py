@@ -41,6 +41,7 @@ PAGES = {
     "coverage": ("Coverage", 0),
     "sharing": ("Shared neurons", 0),
     "compare": ("Compare", 0),
+    "classes": ("", 0),  # the class's own name
     "neuron": ("Neuron", 0),
     "pitch": ("Pitch", 1),
     "speech": ("Speech", 1),
@@ -65,6 +66,7 @@ STATES = {
         {**VOICES, "class": "fear", "layer": "4", "neuron": "7", "part": "alike"},
         "Neuron 7 in layer 4 of nano-sl",
     ),
+    "classes": ({**NO_DATASET, "class": "fear", "by": "evidence", "cards": "3"}, "Fear"),
     "ablation": (
         {"model": "nano-sl", "dataset": "voices", "task": "voices-emotion", "selection": "top 5%", "gain": "0",
          "target": "sadness", "beside": "target"},
@@ -324,6 +326,7 @@ def test_hostile_names_are_mere_text(where: str, hostile: str, tab: Page) -> Non
     given = {"model": SCRIPT, "task": f"{sounds}-{IMAGE}"}
     given |= {"heatmap": {"layer": "3", "class": MARKDOWN}, "neuron": {"layer": "3", "class": LINK}}.get(where, {})
     given |= {"ablation": {"target": MARKDOWN}, "sharing": {"row": SCRIPT, "column": MARKDOWN}}.get(where, {})
+    given |= {"classes": {"class": MARKDOWN}}.get(where, {})
     given |= {"listen": {"source": "store", "clip": "1"}}.get(where, {})
     if where == "sql":
         given = {"sql": "SELECT * FROM task_coverage"}

@@ -188,10 +188,10 @@ def identify(tracks: Sequence[Track]) -> list[str]:
     return names
 
 
-def render_some(tracks: Sequence[Track], order: Sequence[int]) -> dict[int, clip.Rendered | str]:
-    """Decode and draw tracks in ``order`` until the time is up; the first always, a failure as its reason."""
+def render_some(tracks: Sequence[Track], order: Sequence[int], at_least: int = 2) -> dict[int, clip.Rendered | str]:
+    """Decode and draw tracks in ``order`` until the time is up, the first few always; a failure as its reason."""
     made: dict[int, clip.Rendered | str] = {}
-    first = set(order[:2])
+    first = set(order[:at_least])
     end = time.monotonic() + BUDGET_SECONDS
     for place in order:
         track = tracks[place]

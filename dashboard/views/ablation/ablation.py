@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, command, data, draw, page, share, sidebar, tables
+from dashboard.shared import address, class_link, command, data, draw, page, share, sidebar, tables
 from dashboard.shared.text import kinds, words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.views.ablation import attribution, charts, clips, effect, erasure, outcomes
@@ -120,6 +120,8 @@ st.caption(
     + (ablation_facts.power_sentence(effects) if of_accuracy else outcomes.power_sentence(shown))
 )
 address.select("Look closer at the neurons of", "target", targets, target, width=260)
+if target in classes:
+    class_link.show(model, task, target)
 
 st.subheader(
     "Beside random neurons",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, data, draw, page, share, sidebar, tables
+from dashboard.shared import address, class_link, data, draw, page, share, sidebar, tables
 from dashboard.shared.charts import by_task as overview_charts
 from dashboard.shared.text import facts, words
 from dashboard.views.coverage import charts
@@ -141,6 +141,9 @@ else:
         alt=f"Classes of {task} for which {model} has no class-specific neuron",
     )  # fmt: skip
     share.take_away(f"classes_without_{preset}", empty)
+class_link.show(
+    model, task, None, f"The classes of {words.plain(task)} one by one: their neurons to be heard", preset=preset
+)
 
 st.subheader(
     "Does it hold?",

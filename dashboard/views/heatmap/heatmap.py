@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, data, draw, page, share, sidebar, tables
+from dashboard.shared import address, class_link, data, draw, page, share, sidebar, tables
 from dashboard.shared.charts import groups as class_groups
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
@@ -184,6 +184,8 @@ def cell_neurons() -> None:
     share.take_away(f"neurons_{model}_{task}_{preset}_layer{layer}", pairs)
 
 
+if chosen_class:
+    class_link.show(model, task, chosen_class, preset=preset)
 st.subheader(f"Neurons of {words.plain(place)}")
 cell_neurons()
 

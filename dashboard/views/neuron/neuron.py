@@ -11,7 +11,7 @@ from dashboard.shared import address, data, draw, page, share, sidebar, tables
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
-from dashboard.views.neuron import charts, clips, facts, parts
+from dashboard.views.neuron import charts, clips, facts, of_class, parts
 from db.reads import neuron_evidence as evidence
 from db.reads import neurons, study
 
@@ -22,7 +22,7 @@ PARTS = {
     "alike": ("Others like it", parts.alike),
 }
 
-scope = sidebar.choose(clears=("class", "clips"), clears_model=("layer", "neuron"))
+scope = sidebar.choose(clears=("class", "clips", "hear"), clears_model=("layer", "neuron"))
 store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
 title = st.container()
 widths = data.read(store, study.layers, model).set_index("layer")["width"]
@@ -188,9 +188,13 @@ def pairs_table() -> None:
 
 
 of_task = answers.loc[answers["task"] == task, "dataset"]
-state["clips"] = clips.show(
-    store, model, task, layer, neuron, scope.dataset, str(of_task.iloc[0]) if len(of_task) else ""
-)
+state["hear"] = of_class.choose(class_name)
+if class_name and state["hear"] == of_class.CLASS:
+    of_class.show(store, model, (task, class_name), layer, neuron)
+else:
+    state["clips"] = clips.show(
+        store, model, task, layer, neuron, scope.dataset, str(of_task.iloc[0]) if len(of_task) else ""
+    )
 its_classes()
 part = address.choice("part", list(PARTS), next(iter(PARTS)))
 key = address.show("select_part", part)

@@ -7,7 +7,7 @@ from typing import NoReturn
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, data, draw, page, share, sidebar, tables
+from dashboard.shared import address, class_link, data, draw, page, share, sidebar, tables
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.charts.groups import Order, groupings, in_groups
 from dashboard.shared.text import words
@@ -177,6 +177,9 @@ chosen = cells[(cells["class_a"] == row) & (cells["class_b"] == column)].iloc[0]
 st.subheader(sharing_facts.names_of(chosen.to_dict()))
 verdict = f" That is {chosen['verdict']}." if chosen["verdict"] != sharing_facts.NO_NEURONS else ""
 st.markdown(f"{sharing_facts.pair_sentence(chosen.to_dict())}{verdict}")
+with st.container(horizontal=True):
+    for of, name in ((task, row), (other, column)):
+        class_link.show(model, of, name, words.plain(name), preset=preset)
 shared = data.read(store, sharing.shared_list, model, preset, task, row, other, column)
 if shared.empty:
     st.caption("No neuron is specific for both.")

@@ -1,0 +1,237 @@
+"""Class: the neurons of one class to be heard, where they lie, what else they answer to, what silencing them does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.shared import address, cards, command, data, draw, page, share, sidebar
+from dashboard.shared.charts.common import class_order
+from dashboard.shared.player.of_class import class_tracks, overlay_of
+from dashboard.shared.player.player import Overlay, Track, player, stored_track
+from dashboard.shared.text import kinds, words
+from dashboard.shared.text.glossary import TERMS
+from dashboard.views.classes import charts, facts
+from db.reads import classes as queries
+from db.reads import clips, study
+
+FIRST, MOST = 6, 60  # cards
+N_CLIPS = 6  # of the class, where it has no neuron or the neuron none of its clips
+
+scope = sidebar.choose(show=("model", "task", "preset"), clears=("class", "cards"))
+store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
+title = st.container()
+counts = data.read(store, study.layer_class_counts, model, task, preset)
+if counts.empty:
+    page.head("Class", "classes")
+    st.info(f"The selector {preset} was not run for {words.plain(task)} on {words.plain(model)}.")
+    st.stop()
+names = class_order(counts["class_name"])
+class_name = address.optional("class", names) or str(counts.groupby("class_name")["n_neurons"].sum().idxmax())
+of_class = counts[counts["class_name"] == class_name]
+datasets = data.read(store, study.tasks, model).set_index("task")["dataset"]
+dataset = str(datasets[task])
+neurons = data.read(store, queries.neurons_of, model, task, preset, class_name)
+also = data.read(store, queries.also, model, task, preset, class_name)
+state = {"model": model, "dataset": dataset, "task": task, "preset": preset, "class": class_name}
+with title:
+    page.head(facts.capital(class_name), "classes")
+
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    address.select("Class", "class", names, class_name, clears=("cards",), width=260)
+    st.space("stretch")
+    link_slot = st.container(width="content")
+n_neurons = int(data.read(store, study.models).set_index("name")["n_neurons"][model])
+expected = float(of_class["expected_null"].sum(skipna=False))
+st.markdown(
+    facts.headline(neurons, expected, n_neurons, preset, (task, class_name)),
+    help=f"**Class-specific**: {TERMS['class-specific']} **{preset}**: {TERMS[preset]}",
+)
+
+
+def silenced() -> None:
+    """What becomes of the class without its neurons, in a sentence."""
+    effects = data.read(store, queries.silenced, model, task, class_name)
+    with st.container(border=True):
+        st.markdown(
+            f"**What if they are silenced?** {'' if len(effects) else 'That was not measured for this class.'}",
+            help="Each set is chosen for the class by a rule of its own, named in brackets; see *Ablation*. "
+            "Significant: q < 0.05 over all classes and sets, and outside of all random sets.",
+        )  # fmt: skip
+        if effects.empty:
+            st.caption(
+                "Ablations need a linear probe, neurons, and test clips of the class. This command measures them where "
+                "that is given:"
+            )
+            command.show({"--tasks": task, "--model": model, "--stages": "ablate"})
+            return
+        told = kinds.first_selection(list(effects["selection"]))
+        lines = facts.silenced_lines(effects, class_name, told)
+        st.markdown(lines[0])
+        if len(lines) > 1:
+            with st.expander(f"{len(lines) - 1} other choices of neurons"):
+                st.markdown("\n".join(lines[1:]))
+        st.page_link(
+            "views/ablation/ablation.py", label="All classes and controls on Ablation", icon=":material/content_cut:",
+            query_params={"model": model, "dataset": dataset, "task": task, "target": class_name, "selection": told},
+        )  # fmt: skip
+
+
+def best(n_cards: int) -> str:
+    """Cards of its best neurons; returns what they are ranked by."""
+    known = [name for name in facts.ORDERS if name != "cause" or neurons["attribution"].notna().any()]
+    by = address.choice("by", known, known[0])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.segmented_control(
+            "Its best neurons, by", known, format_func=facts.ORDERS.__getitem__, required=True,
+            key=address.show("select_by", by), on_change=address.on_change("by", "select_by"),
+            help=f"**Lift**: {TERMS['lift']} **Entropy**: {TERMS['entropy']} "
+            f"**Attribution**: {TERMS['attribution']}",
+        )  # fmt: skip
+    st.caption(
+        f"{facts.MEANINGS[by]} Each is shown with a clip of {words.plain(class_name)}, if there is one among its "
+        "strongest; bright: where it fires."
+        + ("" if "cause" in known else " What single neurons cause was not estimated for this task.")
+    )
+    rows = facts.ranked(neurons, by).head(n_cards)
+    cards.show(cards_of(rows), key="class_cards")
+    if len(neurons) > n_cards and n_cards < MOST:
+        st.button(
+            f"{min(FIRST, len(neurons) - n_cards)} more of {len(neurons):,}", icon=":material/expand_more:",
+            on_click=address.go, kwargs={"cards": min(n_cards + FIRST, MOST)},
+        )  # fmt: skip
+    share.take_away(f"neurons_{model}_{task}_{class_name}", neurons)
+    return by
+
+
+def cards_of(rows: pd.DataFrame) -> list[cards.Card]:
+    """A card for each neuron, with a clip of the class."""
+    ids = tuple(int(one) for one in rows["neuron_id"])
+    found = data.read(store, queries.strongest_clips, model, task, class_name, ids).set_index("neuron_id")
+    wanted = tuple(zip(found.index.tolist(), found["clip_id"].tolist(), strict=True))
+    patterns = data.read(store, clips.patterns_in, model, dataset, wanted).set_index("neuron_id")
+    others = also[also["neuron_id"].isin(ids)].groupby("neuron_id")["class_name"].agg(list)
+    any_clips = data.read(store, clips.class_clips, task, class_name, N_CLIPS).to_dict("records")
+    made = []
+    for place, row in enumerate(rows.to_dict("records")):
+        one, label = int(row["neuron_id"]), f"L{row['layer']}·{row['neuron']}"
+        own = found.loc[[one]].to_dict("records") if one in found.index else any_clips[place % N_CLIPS :][:1]
+        overlay = overlay_of(patterns.loc[one].to_dict(), label) if one in patterns.index else None
+        made.append(
+            cards.Card(
+                label, "neuron", {**state, "layer": str(row["layer"]), "neuron": str(row["neuron"]), "hear": "class"},
+                facts.card_facts(row, len(names), others.get(one, [])),
+                track_of(own or any_clips[:1], overlay),
+            )
+        )  # fmt: skip
+    return made
+
+
+def track_of(found: list[dict[Hashable, Any]], overlay: Overlay | None) -> Track:
+    """The clip of a card, if there is one."""
+    if not found:
+        return Track(class_name, problem="No clip of this class is stored.")
+    clip = found[0]
+    caption = facts.clip_caption(clip.get("rank", math.nan), clip.get("activation_rate", math.nan), dataset)
+    return stored_track(clip, class_name, caption, overlay)
+
+
+def unheard() -> None:
+    """Clips of a class without neurons."""
+    st.caption(
+        "No cards: a class without class-specific neurons is a result. Another selector, in the sidebar, may find "
+        "some; read its number beside its null. Some clips of the class:"
+    )
+    player(class_tracks(store, task, class_name, N_CLIPS), key="class_clips")
+
+
+def layers() -> None:
+    """Where they lie."""
+    st.subheader("Where they lie")
+    draw.chart(
+        charts.layers_chart, of_class, name=f"layers_{model}_{task}_{class_name}", data=of_class,
+        alt=f"Class-specific neurons for {class_name} in each layer, over the mean on permuted labels",
+    )  # fmt: skip
+    st.caption("Tick: mean on permuted labels, spread evenly over classes and neurons. Grey: no more than that.")
+    st.page_link(
+        "views/heatmap/heatmap.py", label="Beside the other classes on Heatmap", icon=":material/grid_on:",
+        query_params={**state, "layer": str(int(of_class.loc[of_class["n_neurons"].idxmax(), "layer"]))},
+    )  # fmt: skip
+
+
+def shared() -> None:
+    """What else they answer to, and which classes share them."""
+    st.subheader(
+        "What else they answer to",
+        help="Classes that share more of its neurons than two sets of these sizes would by chance: q < 0.05 and an "
+        "odds ratio whose 95 % interval lies above 1. Left out are classes that contain it, and tasks that read "
+        "the same clips by another attribute.",
+    )  # fmt: skip
+    st.markdown(facts.also_sentence(also, len(neurons)))
+    stored = data.read(store, queries.shared_with, model, task, preset, class_name)
+    same_clips = set(datasets.index[datasets == dataset]) - {task}
+    rows = facts.sharing(stored, same_clips)
+    if rows.empty:
+        st.caption("No other class shares more of them than chance gives.")
+        return
+    rows["link"] = [
+        address.relative("classes", model=model, task=of, preset=preset, **{"class": name})
+        for of, name in zip(rows["task"], rows["class_name"], strict=True)
+    ]
+    st.dataframe(
+        rows, hide_index=True, column_order=["link", "class_name", "task", "n_shared", "expected", "odds", "q_value"],
+        column_config={
+            "link": st.column_config.LinkColumn(
+                "", display_text=":material/open_in_new:", help="Opens the class.", width=40
+            ),
+            "class_name": "Class", "task": "Task",
+            "n_shared": st.column_config.NumberColumn("Shared"),
+            "expected": st.column_config.NumberColumn("By chance", format="%.1f"),
+            "odds": st.column_config.TextColumn("Odds ratio [95 %]"),
+            "q_value": st.column_config.NumberColumn("q", format="%.2g", help=TERMS["q"]),
+        },
+        height=min(38 + 35 * len(rows), 330), alt=f"Classes that share neurons with {class_name}",
+    )  # fmt: skip
+    if rows.attrs["n"] > len(rows):
+        st.caption(f"The {len(rows)} strongest of {rows.attrs['n']:,}.")
+    st.page_link(
+        "views/sharing/sharing.py", label="All pairs on Sharing", icon=":material/hub:",
+        query_params={"model": model, "task": task, "preset": preset, "row": class_name},
+    )  # fmt: skip
+
+
+def elsewhere() -> None:
+    """The same class in other tasks and models."""
+    known = data.read(store, queries.elsewhere, preset, class_name)
+    rows = known[(known["model"] != model) | (known["task"] != task) | (known["class_name"] != class_name)]
+    st.subheader("The same class elsewhere", help="Classes of this name, in other tasks and on other models.")
+    if rows.empty:
+        st.caption("No other task or model of this store has a class of this name.")
+    for row in rows.to_dict("records"):
+        st.page_link(
+            "views/classes/classes.py", label=facts.elsewhere_label(row), icon=":material/category:",
+            query_params={"model": row["model"], "task": row["task"], "preset": preset, "class": row["class_name"]},
+        )  # fmt: skip
+
+
+n_cards = address.number("cards", FIRST, 1, MOST)
+silenced()
+by = None
+if neurons.empty:
+    unheard()
+else:
+    by = best(n_cards)
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        layers()
+    with right:
+        shared()
+elsewhere()
+with link_slot:
+    share.link(
+        "classes", {**scope.state, "class": class_name, "by": by, "cards": None if n_cards == FIRST else n_cards}
+    )

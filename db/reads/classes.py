@@ -1,0 +1,228 @@
+"""Reads of the page of one class: its neurons, what they share, the class elsewhere, what silencing does to it.
+
+Entered by the class: `class_specific_neuron` has an index for that, and what stands beside a neuron is looked up by
+its key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from sqlalchemy import Engine, bindparam, text
+
+from db.reads.frames import frame
+from db.schema.evidence import NeuronAttribution
+from db.schema.study import out_of_units
+
+_SELECTION = """(
+            SELECT selection.id FROM selection
+            JOIN model_task ON model_task.id = selection.model_task_id
+            JOIN model ON model.id = model_task.model_id
+            JOIN task ON task.id = model_task.task_id
+            WHERE model.name = :model AND task.name = :task AND selection.preset = :preset
+        )"""
+_CLASS = """(
+            SELECT task_class.id FROM task_class JOIN task ON task.id = task_class.task_id
+            WHERE task.name = :task AND task_class.name = :class_name
+        )"""
+_MODEL_TASK = """(
+            SELECT model_task.id FROM model_task
+            JOIN model ON model.id = model_task.model_id
+            JOIN task ON task.id = model_task.task_id
+            WHERE model.name = :model AND task.name = :task
+        )"""
+_ATTRIBUTION = """(
+            SELECT attribution.id FROM attribution
+            JOIN model ON model.id = attribution.model_id
+            JOIN task ON task.id = attribution.task_id
+            WHERE model.name = :model AND task.name = :task
+        )"""
+
+
+def neurons_of(engine: Engine, model: str, task: str, preset: str, class_name: str) -> pd.DataFrame:
+    """Return the neurons that a preset finds specific for a class, by layer and neuron.
+
+    Returns
+    -------
+    DataFrame
+        ``neuron_id``, ``layer``, ``neuron``, ``lift``, ``lift_low``, ``lift_high``, ``p_value``, ``q_value``,
+        ``replicated``, ``explained_by``, ``entropy``, ``entropy_q_value``; ``attribution``, ``standard_error``
+        (logits), ``measured`` (logits that the margin lost when this very neuron was taken out); NaN where not known.
+    """
+    value = out_of_units(NeuronAttribution, "attribution standard_error")
+    return frame(
+        engine,
+        f"""
+        SELECT neuron.id AS neuron_id, neuron.layer, neuron.neuron, chosen.lift, chosen.lift_low, chosen.lift_high,
+               chosen.p_value, chosen.q_value, chosen.replicated, chosen.explained_by, neuron_entropy.entropy,
+               neuron_entropy.q_value AS entropy_q_value, {value}, attribution_check_value.measured
+        FROM class_specific_neuron AS chosen
+        JOIN neuron ON neuron.id = chosen.neuron_id
+        LEFT JOIN neuron_entropy ON neuron_entropy.model_task_id = {_MODEL_TASK}
+            AND neuron_entropy.neuron_id = chosen.neuron_id
+        LEFT JOIN neuron_attribution_value ON neuron_attribution_value.attribution_id = {_ATTRIBUTION}
+            AND neuron_attribution_value.neuron_id = chosen.neuron_id
+            AND neuron_attribution_value.class_id = chosen.class_id
+        LEFT JOIN attribution_check_value
+            ON attribution_check_value.attribution_id = neuron_attribution_value.attribution_id
+            AND attribution_check_value.neuron_id = chosen.neuron_id
+            AND attribution_check_value.class_id = chosen.class_id
+        WHERE chosen.selection_id = {_SELECTION} AND chosen.class_id = {_CLASS}
+        ORDER BY neuron.layer, neuron.neuron
+        """,
+        model=model,
+        task=task,
+        preset=preset,
+        class_name=class_name,
+    )
+
+
+def also(engine: Engine, model: str, task: str, preset: str, class_name: str) -> pd.DataFrame:
+    """Return what else a class's neurons are specific for in the task.
+
+    Returns
+    -------
+    DataFrame
+        ``neuron_id``, ``class_name``: a row for each further class of each neuron, in the task's order.
+    """
+    return frame(
+        engine,
+        f"""
+        SELECT other.neuron_id, task_class.name AS class_name
+        FROM class_specific_neuron AS chosen
+        JOIN class_specific_neuron AS other ON other.selection_id = chosen.selection_id
+            AND other.neuron_id = chosen.neuron_id AND other.class_id <> chosen.class_id
+        JOIN task_class ON task_class.id = other.class_id
+        WHERE chosen.selection_id = {_SELECTION} AND chosen.class_id = {_CLASS}
+        ORDER BY other.neuron_id, task_class.position
+        """,
+        model=model,
+        task=task,
+        preset=preset,
+        class_name=class_name,
+    )
+
+
+def shared_with(engine: Engine, model: str, task: str, preset: str, class_name: str) -> pd.DataFrame:
+    """Return the classes of all tasks that share neurons with a class.
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``class_name``, ``n`` (its neurons), ``n_shared``, ``expected``, ``odds_ratio``, ``odds_low``,
+        ``odds_high``, ``q_value``, ``nested``; the largest odds ratio first.
+    """
+    side = """
+        SELECT task.name AS task, task_class.name AS class_name, shared_neuron.n_{other} AS n, shared_neuron.n_shared,
+               shared_neuron.expected, shared_neuron.odds_ratio, shared_neuron.odds_low, shared_neuron.odds_high,
+               shared_neuron.q_value, shared_neuron.nested
+        FROM shared_neuron
+        JOIN task_class ON task_class.id = shared_neuron.class_{other}_id
+        JOIN task ON task.id = task_class.task_id
+        WHERE shared_neuron.class_{own}_id = {of} AND shared_neuron.sharing_id = (
+            SELECT sharing.id FROM sharing JOIN model ON model.id = sharing.model_id
+            WHERE model.name = :model AND sharing.preset = :preset
+        ) AND shared_neuron.n_shared > 0"""
+    return frame(
+        engine,
+        f"""{side.format(other="b", own="a", of=_CLASS)}
+        UNION ALL{side.format(other="a", own="b", of=_CLASS)}
+        ORDER BY odds_ratio DESC NULLS LAST, task, class_name
+        """,
+        model=model,
+        task=task,
+        preset=preset,
+        class_name=class_name,
+    )
+
+
+def elsewhere(engine: Engine, preset: str, class_name: str) -> pd.DataFrame:
+    """Return where a class of this name was scored, whatever its capitals.
+
+    Returns
+    -------
+    DataFrame
+        ``model``, ``task``, ``class_name``, ``n_neurons``, ``expected_null`` (mean number on shuffled labels, spread
+        evenly over classes; NaN without shuffles).
+    """
+    return frame(
+        engine,
+        """
+        SELECT model.name AS model, task.name AS task, task_class.name AS class_name,
+               (
+                   SELECT COUNT(*) FROM class_specific_neuron
+                   WHERE class_specific_neuron.selection_id = selection.id
+                     AND class_specific_neuron.class_id = task_class.id
+               ) AS n_neurons,
+               selection.null_n_pairs_mean / model_task.n_classes AS expected_null
+        FROM task_class
+        JOIN task ON task.id = task_class.task_id
+        JOIN model_task ON model_task.task_id = task.id
+        JOIN class_total ON class_total.model_task_id = model_task.id AND class_total.class_id = task_class.id
+        JOIN model ON model.id = model_task.model_id
+        JOIN selection ON selection.model_task_id = model_task.id AND selection.preset = :preset
+        WHERE LOWER(task_class.name) = LOWER(:class_name)
+        ORDER BY model.id, task.name, task_class.position
+        """,
+        preset=preset,
+        class_name=class_name,
+    )
+
+
+def silenced(engine: Engine, model: str, task: str, class_name: str) -> pd.DataFrame:
+    """Return what the silencing of neurons chosen for a class did to it, the fewest neurons first.
+
+    Returns
+    -------
+    DataFrame
+        ``selection``, ``n_neurons``, ``n_clips``, ``accuracy_unablated``, ``accuracy_ablated``, ``delta``, ``ci_low``,
+        ``ci_high``, ``q_value``, ``control_delta_low``, ``control_delta_high``, ``n_controls``; ``delta_log_prob`` with
+        ``_low``, ``_high``, ``control_log_prob_low``, ``control_log_prob_high`` and ``log_prob_q_value`` (nats).
+    """
+    return frame(
+        engine,
+        """
+        SELECT selection, n_neurons, n_clips, accuracy_unablated, accuracy_ablated, delta, ci_low, ci_high, q_value,
+               control_delta_low, control_delta_high, n_controls, delta_log_prob, delta_log_prob_low,
+               delta_log_prob_high, control_log_prob_low, control_log_prob_high, log_prob_q_value
+        FROM ablation_effects
+        WHERE model = :model AND task = :task AND target = :class_name AND affected_class = :class_name
+          AND operation = 'scale' AND gain = 0
+        ORDER BY n_neurons, selection
+        """,
+        model=model,
+        task=task,
+        class_name=class_name,
+    )
+
+
+def strongest_clips(engine: Engine, model: str, task: str, class_name: str, neuron_ids: Sequence[int]) -> pd.DataFrame:
+    """Return of each neuron the clip of a class that stands first among its strongest of the dataset.
+
+    Returns
+    -------
+    DataFrame
+        ``neuron_id``, ``rank``, ``activation_rate``, ``clip_id``, ``dataset``, ``root``, ``path``, ``file_sha256``;
+        without the neurons that have no clip of the class among those that are kept.
+    """
+    statement = text(
+        """
+        SELECT top_clip.neuron_id, top_clip.rank, top_clip.activation_rate, clip.id AS clip_id,
+               dataset.name AS dataset, dataset.root, clip.path, clip.file_sha256
+        FROM task
+        JOIN model ON model.name = :model
+        JOIN model_dataset ON model_dataset.model_id = model.id AND model_dataset.dataset_id = task.dataset_id
+        JOIN top_clip ON top_clip.model_dataset_id = model_dataset.id AND top_clip.neuron_id IN :neuron_ids
+        JOIN clip_label ON clip_label.clip_id = top_clip.clip_id AND clip_label.attribute_id = task.attribute_id
+            AND clip_label.value = :class_name
+        JOIN clip ON clip.id = top_clip.clip_id
+        JOIN dataset ON dataset.id = clip.dataset_id
+        WHERE task.name = :task
+        ORDER BY top_clip.neuron_id, top_clip.rank
+        """
+    ).bindparams(bindparam("neuron_ids", expanding=True))
+    rows = frame(
+        engine, statement, model=model, task=task, class_name=class_name, neuron_ids=[int(one) for one in neuron_ids]
+    )
+    return rows.drop_duplicates("neuron_id", ignore_index=True)

@@ -1,0 +1,37 @@
+"""Reads of what can be searched for by name: classes of scored tasks, and how far layers and neurons count."""
+
+from __future__ import annotations
+
+import pandas as pd
+from sqlalchemy import Engine
+
+from db.reads.frames import frame
+
+
+def scored_classes(engine: Engine) -> pd.DataFrame:
+    """Return ``model``, ``dataset``, ``task``, ``class_name``: a row for each class that a model was scored on."""
+    return frame(
+        engine,
+        """
+        SELECT model.name AS model, dataset.name AS dataset, task.name AS task, task_class.name AS class_name
+        FROM model_task
+        JOIN model ON model.id = model_task.model_id
+        JOIN task ON task.id = model_task.task_id
+        JOIN dataset ON dataset.id = task.dataset_id
+        JOIN class_total ON class_total.model_task_id = model_task.id
+        JOIN task_class ON task_class.id = class_total.class_id
+        ORDER BY dataset.name, task.name, task_class.position, model.id
+        """,
+    )
+
+
+def layer_widths(engine: Engine) -> pd.DataFrame:
+    """Return ``model``, ``layer`` and ``width`` (its number of neurons), models as they were added."""
+    return frame(
+        engine,
+        """
+        SELECT model.name AS model, layer.layer, layer.width
+        FROM layer JOIN model ON model.id = layer.model_id
+        ORDER BY model.id, layer.layer
+        """,
+    )

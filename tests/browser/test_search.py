@@ -1,0 +1,123 @@
+"""The search and the page of a class in a real browser: by the keys alone, by a click, in a tab of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.browser.driver import MARKS, Page, expect, settle, state, visit, wait_until
+from tests.support import synthetic_store
+
+pytestmark = MARKS
+
+IMAGE = "<img src=x onerror=window.hacked=1>"
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The made-up study, with a class whose name means harm."""
+    folder = tmp_path_factory.mktemp("search")
+    rooms = synthetic_store.DATASETS["rooms"] | {"place": (IMAGE, "outdoors")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic_store, "DATASETS", synthetic_store.DATASETS | {"rooms": rooms})
+        return synthetic_store.build_store(folder / "atlas.db", audio_root=folder / "audio")
+
+
+def ask(tab: Page, words: str) -> None:
+    tab.keyboard.press("/")
+    expect(tab.get_by_role("combobox", name="Search the atlas")).to_be_focused()
+    tab.keyboard.type(words)
+
+
+def test_a_misspelt_class_is_two_keys_and_a_name_away_and_plays(address: str, tab: Page) -> None:
+    visit(tab, f"{address}/sharing?model=nano-sl")
+    ask(tab, "sirne")
+    tab.keyboard.press("Enter")  # before the answer is there
+    tab.wait_for_url("**/classes?**")
+    settle(tab)
+    expect(tab.locator("h1")).to_have_text("Siren")
+    assert {name: state(tab)[name] for name in ("model", "task", "class")} == {
+        "model": "nano-sl", "task": "rooms-event", "class": "siren"
+    }  # fmt: skip
+    expect(tab.get_by_text("Silencing its").first).to_be_visible()
+    expect(tab.get_by_role("combobox", name="Search the atlas")).to_have_value("")
+    pictures = tab.locator(".card img")
+    expect(pictures).to_have_count(6)
+    wait_until(
+        tab, lambda: pictures.evaluate_all("all => all.every(one => one.naturalWidth === 560)"), "a picture is missing"
+    )
+    first, second = tab.locator(".card .play").nth(0), tab.locator(".card .play").nth(1)
+    first.click()
+    expect(first).to_have_attribute("aria-label", "Pause siren, " + tab.locator(".card .title").first.inner_text())
+    second.click()  # one is heard at a time
+    expect(first).to_have_attribute("aria-label", "Play siren, " + tab.locator(".card .title").first.inner_text())
+    tab.locator(".card .title").first.click()
+    tab.wait_for_url("**/neuron?**")
+    settle(tab)
+    assert (state(tab)["class"], state(tab)["hear"]) == ("siren", "class")
+
+
+def test_arrows_choose_and_escape_closes(address: str, tab: Page) -> None:
+    visit(tab, f"{address}/sql")
+    ask(tab, "rooms")
+    options = tab.get_by_role("option")
+    expect(options).to_have_count(3)  # a dataset and its two tasks
+    expect(options.nth(0)).to_have_attribute("aria-selected", "true")
+    tab.keyboard.press("ArrowDown")
+    expect(options.nth(1)).to_have_attribute("aria-selected", "true")
+    tab.keyboard.press("ArrowUp")
+    tab.keyboard.press("ArrowUp")
+    expect(options.nth(2)).to_have_attribute("aria-selected", "true")
+    tab.keyboard.press("Escape")
+    expect(options).to_have_count(0)
+    tab.keyboard.press("ArrowDown")
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/coverage?**")
+    settle(tab)
+    assert state(tab)["dataset"] == "rooms"
+
+
+def test_a_slash_in_a_text_is_a_slash(address: str, tab: Page) -> None:
+    visit(tab, f"{address}/sql")
+    editor = tab.get_by_role("textbox", name="Statement")
+    editor.click()
+    tab.keyboard.press("End")
+    tab.keyboard.type("/")
+    expect(editor).to_be_focused()
+    assert "/" in editor.input_value()
+
+
+def test_every_result_is_a_link_that_opens_alone(address: str, tab: Page) -> None:
+    visit(tab, f"{address}/coverage")
+    ask(tab, "L4·63")
+    option = tab.get_by_role("option").first
+    expect(option).to_contain_text("nano-ssl")
+    with tab.context.expect_page() as opened:
+        option.click(modifiers=["Control"])
+    other = opened.value
+    settle(other)
+    expect(other.locator("h1")).to_contain_text("63")
+    assert (state(other)["layer"], state(other)["neuron"]) == ("4", "63")
+    other.close()
+    assert tab.url.endswith("/coverage") or "/coverage?" in tab.url
+
+
+def test_names_are_mere_text_and_nothing_is_said_to_be_nothing(address: str, tab: Page) -> None:
+    tab.set_viewport_size(PHONE)
+    visit(tab, f"{address}/speech", alerts=None)
+    ask(tab, "<img")
+    expect(tab.get_by_role("option").first).to_contain_text(IMAGE)
+    box = tab.locator(".found").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= PHONE["width"]
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/classes?**")
+    settle(tab, alerts=None)
+    assert state(tab)["class"] == IMAGE
+    ask(tab, "xyzzy")
+    expect(tab.get_by_text("Nothing here is called “xyzzy”.")).to_be_visible()
+    assert tab.evaluate("window.hacked") is None
+    assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

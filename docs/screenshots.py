@@ -43,7 +43,13 @@ PAGES: dict[str, tuple[str, dict[str, str], int]] = {
     "coverage": ("coverage", {"model": "nano-sl", "task": "demo-notes-pitch", "preset": "aape"}, 1300),
     "sharing": ("sharing", {"model": "nano-sl", "task": "demo-events-event"}, 1400),
     "compare": ("compare", {"model": "nano-sl", "task": "demo-events-event"}, 1300),
+    "gallery": ("gallery", {"model": "nano-sl", "task": "demo-events-event", "class": "siren"}, 1300),
     "neuron": ("neuron", {"model": "nano-sl", "task": "demo-events-event", "layer": "3", "neuron": "754"}, 1500),
+    "pair": (
+        "pair",
+        {"model": "nano-sl", "task": "demo-events-event", "layer": "4", "neuron": "390", "other_model": "nano-ssl"},
+        1500,
+    ),
     "pitch": ("pitch", {"model": "nano-sl", "pitch_task": "demo-notes-pitch", "note": "76"}, 1500),
     "speech": ("speech", {"model": "nano-sl", "speech_task": "demo-speech-language"}, 1400),
     "ablation": ("ablation", {"model": "nano-ssl", "task": "demo-events-event"}, 1400),

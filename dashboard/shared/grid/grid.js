@@ -1,8 +1,9 @@
 // The grid's part in the browser. What a card holds is written as text or drawn, never as HTML.
 
 const STARTED = "atlas-player-started"; // as the player tells the page, so that one sound at a time is heard
-const MOST_OPAQUE = 0.55; // what it answers to stays visible below
-const NEAR = 1200; // pixels beyond the window within which cards are kept, and more are asked for
+const MOST_OPAQUE = 0.5; // what it answers to stays visible below
+const NEAR = 1200; // pixels beyond the window within which cards are kept
+const SOON = 400; // pixels from the end at which more are asked for
 const HOVER_MS = 220;
 const HOVERS = "atlas-grid-hovers";
 const ICONS = { play: "M7 4.5v15l12.5-7.5z", pause: "M6.5 5h4v14h-4zM13.5 5h4v14h-4z" };
@@ -53,12 +54,12 @@ class Grid {
     this.on(document, STARTED, (event) => event.detail !== this.audio && this.stop());
     this.on(document, "play", () => this.stop(), { capture: true }); // Streamlit's own players
     const scroller = scrollerOf(this.root);
-    const near = { root: scroller, rootMargin: `${NEAR}px 0px` };
-    this.filling = new IntersectionObserver((seen) => seen.forEach((one) => this.fill(one)), near);
+    const within = (pixels) => ({ root: scroller, rootMargin: `${pixels}px 0px` });
+    this.filling = new IntersectionObserver((seen) => seen.forEach((one) => this.fill(one)), within(NEAR));
     this.reaching = new IntersectionObserver((seen) => {
       this.reached = seen.at(-1).isIntersecting;
       this.more();
-    }, near);
+    }, within(SOON));
     this.reaching.observe(this.part(".end"));
     this.sizes = new ResizeObserver(() => this.redraw());
     this.sizes.observe(pages);
@@ -135,12 +136,19 @@ class Grid {
   more(pressed = false) {
     const next = this.sections.length;
     const isMore = next * this.size < this.total && (pressed || this.reached || this.pages.length > next);
-    const bare = this.sections.findIndex((section, page) => section.childElementCount && this.lacks(page));
+    const bare = this.bare();
     this.ask({ ...(isMore ? { page: next } : {}), ...(bare < 0 ? {} : { pictures: bare }) });
   }
 
-  lacks(page) {
-    return this.pages[page].some((card) => card.drawn && !this.pictures.has(card.id));
+  bare() {
+    // The page whose pictures are to be asked for: one that is looked at, else one that is near; -1 where all are there.
+    const lacks = (page) => this.pages[page].some((card) => card.drawn && !this.pictures.has(card.id));
+    const near = this.sections.map((_, page) => page).filter((page) => this.sections[page].childElementCount && lacks(page));
+    const isSeen = (page) => {
+      const { top, bottom } = this.sections[page].getBoundingClientRect();
+      return bottom > 0 && top < window.innerHeight;
+    };
+    return near.find(isSeen) ?? near[0] ?? -1;
   }
 
   // Cards

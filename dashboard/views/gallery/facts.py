@@ -46,26 +46,31 @@ def lines(row: Mapping[Hashable, Any], n_classes: int, preset: str) -> tuple[str
     preset : str
         By which it is class-specific.
     """
-    return tuple(filter(None, (_evidence(row, preset), _entropy(row, n_classes), _effect(row))))
+    return tuple(filter(None, (_evidence(row, preset), _replicated(row), _entropy(row, n_classes), _effect(row))))
 
 
 def _evidence(row: Mapping[Hashable, Any], preset: str) -> str:
     if not row["is_specific"]:
         return f"highest class ({number(row['max_probability'], '.1%')} of tokens), not class-specific by {preset}"
     interval = between(row["lift_low"], row["lift_high"], ".1f", BRACKETS)
-    parts = [f"lift {number(row['lift'], '.1f')}× {'' if interval == '–' else interval}".strip()]
-    parts.append(f"q {p_value(row['q_value'])}")
-    if pd.notna(row["replicated"]):
-        parts.append("replicated" if row["replicated"] else "not replicated")
-    return " · ".join(parts)
+    lift = f"lift {number(row['lift'], '.1f')}× {'' if interval == '–' else interval}".strip()
+    return f"{lift} · {_q(row['q_value'])}"
+
+
+def _replicated(row: Mapping[Hashable, Any]) -> str:
+    if not row["is_specific"] or pd.isna(row["replicated"]):
+        return ""
+    return "replicated on test clips" if row["replicated"] else "not replicated on test clips"
 
 
 def _entropy(row: Mapping[Hashable, Any], n_classes: int) -> str:
-    text = f"entropy {row['entropy']:.2f} of at most {math.log(n_classes):.2f} nats"
     q = row["entropy_q_value"]
-    if pd.isna(q):
-        return f"{text}, q not computed"
-    return f"{text}, q {p_value(q)}" + ("" if q < Q_LIMIT else " (as shuffled labels give)")
+    text = f"entropy {row['entropy']:.2f} of {math.log(n_classes):.2f} nats · {_q(q)}"
+    return text if pd.isna(q) or q < Q_LIMIT else f"{text}, as shuffled labels give"
+
+
+def _q(value: float) -> str:
+    return f"q {p_value(value)}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _effect(row: Mapping[Hashable, Any]) -> str:
@@ -73,7 +78,7 @@ def _effect(row: Mapping[Hashable, Any]) -> str:
         return ""
     half = Z * row["standard_error"]
     interval = between(row["attribution"] - half, row["attribution"] + half, ".3f", BRACKETS)
-    return f"loss without it {number(row['attribution'], '.3f')} {interval} logits, estimated"
+    return f"estimated loss {number(row['attribution'], '.3f')} {interval} logits"
 
 
 def clip_text(row: Mapping[Hashable, Any]) -> str:

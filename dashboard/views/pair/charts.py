@@ -6,11 +6,14 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.shared.charts.common import kinds_legend, layered
+from dashboard.shared.charts.common import layered
 from dashboard.shared.theme import MODEL_COLOURS, NULL_COLOUR
 
 COLOURS = MODEL_COLOURS[:2]
 _ROW, _LABELS = 26, 150  # pixels
+_LEGEND = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=260, symbolOpacity=1)
+"""Below: the rows of two charts side by side are level."""
+_BELOW, _ENTRY = 65, 21  # pixels of axis and margins, and of an entry of the legend
 
 
 def _classes(rows: pd.DataFrame) -> alt.Y:
@@ -20,6 +23,10 @@ def _classes(rows: pd.DataFrame) -> alt.Y:
             labelLimit=_LABELS, labelOverlap=False, labelFlush=False, grid=True, ticks=False, domain=False
         ),
     )  # fmt: skip
+
+
+def _axis(form: str) -> alt.Axis:
+    return alt.Axis(format=form, tickCount=5) if "%" in form else alt.Axis(tickCount=5)
 
 
 def profile_chart(rows: pd.DataFrame, names: tuple[str, str], title: str, form: str) -> alt.TopLevelLayerSpec:
@@ -48,7 +55,7 @@ def profile_chart(rows: pd.DataFrame, names: tuple[str, str], title: str, form: 
         color=alt.Color(
             "side:N",
             scale=alt.Scale(domain=list(names), range=list(COLOURS)),
-            legend=kinds_legend(names, beside=_LABELS),
+            legend=_LEGEND,
         ),
         tooltip=[
             alt.Tooltip("class_name:N", title="Class"),
@@ -58,14 +65,14 @@ def profile_chart(rows: pd.DataFrame, names: tuple[str, str], title: str, form: 
             alt.Tooltip("high:Q", title="95 % interval to", format=form),
         ],
     )
-    axis = alt.Axis(format=form if "%" in form else "~g", tickCount=5)
+    axis = _axis(form)
     line = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
         x=alt.X("low:Q", title=title, axis=axis), x2=alt.X2("high:Q")
     )
     point = base.mark_point(filled=True, size=60, opacity=1).encode(
         x=alt.X("value:Q"), shape=alt.Shape("side:N", sort=list(names), legend=None)
     )
-    return layered(layer=[line, point], height=_ROW * len(rows) + 85)
+    return layered(layer=[line, point], height=_ROW * len(rows) + _BELOW + 2 * _ENTRY)
 
 
 def difference_chart(rows: pd.DataFrame, names: tuple[str, str], form: str) -> alt.TopLevelLayerSpec:
@@ -77,7 +84,7 @@ def difference_chart(rows: pd.DataFrame, names: tuple[str, str], form: str) -> a
         color=alt.Color(
             "kind:N",
             scale=alt.Scale(domain=kinds, range=[*COLOURS, NULL_COLOUR]),
-            legend=kinds_legend(kinds, beside=_LABELS),
+            legend=_LEGEND,
         ),
         tooltip=[
             alt.Tooltip("class_name:N", title="Class"),
@@ -87,10 +94,10 @@ def difference_chart(rows: pd.DataFrame, names: tuple[str, str], form: str) -> a
             alt.Tooltip("kind:N", title="Verdict"),
         ],
     )
-    axis = alt.Axis(format=form if "%" in form else "~g", tickCount=5)
+    axis = _axis(form)
     zero = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=alt.X("at:Q"))
     line = base.mark_rule(strokeWidth=2).encode(
         x=alt.X("low:Q", title=f"{names[0]} less {names[1]}", axis=axis), x2=alt.X2("high:Q")
     )
     point = base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X("difference:Q"))
-    return layered(layer=[zero, line, point], height=_ROW * len(rows) + 85)
+    return layered(layer=[zero, line, point], height=_ROW * len(rows) + _BELOW + 3 * _ENTRY)

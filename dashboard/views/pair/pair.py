@@ -35,11 +35,11 @@ def side(label: str, model: str, names: tuple[str, str], usual: tuple[int, int])
     neuron = address.number(names[1], usual[1] if layer == usual[0] else 0, 0, int(widths[layer]) - 1)
     key = address.show(f"select_{names[0]}", layer)
     st.number_input(
-        f"Layer, {label}", 0, last, step=1, key=key, width=120, on_change=address.on_change(names[0], key, (names[1],))
+        f"{label} layer", 0, last, step=1, key=key, width=95, on_change=address.on_change(names[0], key, (names[1],))
     )
     key = address.show(f"select_{names[1]}", neuron)
     st.number_input(
-        f"Neuron, {label}", 0, int(widths[layer]) - 1, step=1, key=key, width=140,
+        f"{label} neuron", 0, int(widths[layer]) - 1, step=1, key=key, width=125,
         on_change=address.on_change(names[1], key),
     )  # fmt: skip
     return model, layer, neuron
@@ -57,14 +57,14 @@ def swap() -> None:
 with_task = [one for one in scope.models if task in set(data.read(store, study.tasks, one)["task"])]
 other_model = address.choice("other_model", with_task, scope.model)
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    own = side("first", scope.model, ("layer", "neuron"), default(scope.model, None, None))
+    own = side("First", scope.model, ("layer", "neuron"), default(scope.model, None, None))
     st.button("Swap", icon=":material/swap_horiz:", on_click=swap, help="The second neuron becomes the first.")
     if len(with_task) > 1:
-        address.select("Model, second", "other_model", with_task, other_model, clears=OTHER, width=170)
+        address.select("Second model", "other_model", with_task, other_model, clears=OTHER, width=150)
     of_own = data.read(store, neurons.neuron_selectivity, *own)
     own_class = of_own.loc[of_own["task"] == task, "top_class"].dropna()
     usual = default(other_model, str(own_class.iloc[0]) if len(own_class) else None, own)
-    other = side("second", other_model, OTHER, usual)
+    other = side("Second", other_model, OTHER, usual)
     st.space("stretch")
     link_slot = st.container(width="content")
 labels = (facts.name(own, other), facts.name(other, own))

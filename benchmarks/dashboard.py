@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from dashboard.shared import warm
 from dashboard.views.sql import facts
 from db.connection.open import open_store
-from db.reads import ablation, pitch, preferences, study
+from db.reads import ablation, gallery, pitch, preferences, study
 from db.reads.frames import frame
 from tests.browser.driver import ATLAS, browser, served
 
@@ -57,8 +57,13 @@ class Visitor:
             "coverage": [self.task, self.one("measure", ["coverage", "n_class_specific"]), self.task, preset],
             "sharing": [self.one("with", self.tasks), self.task, self.pair, preset],
             "compare": [self.task, preset],
+            "gallery": [
+                self.task, self.one("order", list(gallery.ORDERS)), self.gallery_class, self.one("show", gallery.SHOWN),
+                self.one("effect", ["any", "loses"]), self.one("entropy", ["0-1.5", "0.5-1", "0-0.7"]),
+            ],
             "neuron": [self.neuron, self.next_neuron, self.one("part", ["worth", "cause", "alike"]), self.task],
             "classes": [self.one_class, self.one("by", ["effect", "evidence", "cause"]), self.one_class, preset],
+            "pair": [self.neuron, self.other_neuron, self.task, self.one("measure", ["log_odds", "probability"])],
             "pitch": [
                 self.own_class("note", "pitch_task"), self.own_task("pitch_task", pitch.tuned_tasks),
                 self.own_class("note", "pitch_task"), self.one("order", ["sharpest", "octaves", "clearest"]),
@@ -114,6 +119,13 @@ class Visitor:
         layers = study.layers(self.engine, self.model(state)).set_index("layer")["width"]
         layer = int(self.draw(layers.index))
         return state | {"layer": str(layer), "neuron": str(int(self.rng.integers(layers[layer])))}
+
+    def other_neuron(self, state: State) -> State:
+        drawn = self.neuron({"model": state.get("other_model", self.model(state))})
+        return state | {"other_layer": drawn["layer"], "other_neuron": drawn["neuron"]}
+
+    def gallery_class(self, state: State) -> State:
+        return state | {"class": self.class_of(self.task_of(state))}
 
     def next_neuron(self, state: State) -> State:
         return state | {"neuron": str(max(int(state.get("neuron", 1)) - 1, 0))}

@@ -54,7 +54,8 @@ FORGOTTEN = 70
 RATE = 16_000
 TITLES = {
     "overview": "Audio neuron atlas", "listen": "Listen", "heatmap": "Where the neurons lie", "coverage": "Coverage",
-    "sharing": "Shared neurons", "compare": "Compare", "neuron": "Neuron", "pitch": "Pitch", "speech": "Speech",
+    "sharing": "Shared neurons", "compare": "Compare", "gallery": "Gallery", "neuron": "Neuron", "pair": "beside",
+    "pitch": "Pitch", "speech": "Speech",
     "ablation": "Ablation", "sql": "SQL",
 }  # fmt: skip
 PAGES = tuple(TITLES)

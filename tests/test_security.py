@@ -312,7 +312,7 @@ def test_clips_that_are_no_clips_are_not_played(
     root.mkdir()
     (tmp_path / "secret.wav").write_bytes(next((hostile.parent / "audio").rglob("*.flac")).read_bytes())
     (root / "link.wav").symlink_to(tmp_path / "secret.wav")
-    monkeypatch.setattr(clip, "_rendered", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(clip, "_decode", lambda *_: pytest.fail("decoded"))
     monkeypatch.setattr(uploads, "decode", lambda *_: pytest.fail("decoded"))
     store = tmp_path / "atlas.db"
     store.write_bytes(hostile.read_bytes())

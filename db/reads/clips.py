@@ -90,8 +90,8 @@ def neuron_patterns(engine: Engine, model: str, dataset: str, layer: int, neuron
         for clip in neuron_clips(engine, model, dataset, layer, neuron).to_dict("records"):
             if clip["clip_id"] in patterns:
                 peak, strength = patterns[clip["clip_id"]]
-                times = _times(grid, strength.shape[1], float(clip["duration_seconds"]))
-                rows.append((clip["kind"], clip["rank"], clip["clip_id"], peak, strength, *times, edges))
+                placed = times(grid, strength.shape[1], float(clip["duration_seconds"]))
+                rows.append((clip["kind"], clip["rank"], clip["clip_id"], peak, strength, *placed, edges))
     made = pd.DataFrame(rows, columns=list(_PATTERN_COLUMNS))
     made.attrs["sql"] = stored.attrs["sql"]
     return made
@@ -131,12 +131,12 @@ def patterns_in(engine: Engine, model: str, dataset: str, wanted: Sequence[tuple
         clip_id = clip_of[int(grid["neuron_id"])]
         found = {one: (peak, strength) for one, peak, strength in decode(grid["patterns"])}.get(clip_id)
         if found is not None:
-            step, _, _ = _times(grid, found[1].shape[1], float(lengths[clip_id]))
+            step, _, _ = times(grid, found[1].shape[1], float(lengths[clip_id]))
             rows.append((int(grid["neuron_id"]), *found, step, tuple(json.loads(grid["band_edges_json"]))))
     return pd.DataFrame(rows, columns=["neuron_id", "peak", "strength", "column_seconds", "band_edges_hz"])
 
 
-def _times(grid: pd.Series, n_columns: int, duration: float) -> tuple[float, float, NDArray[np.floating]]:
+def times(grid: pd.Series, n_columns: int, duration: float) -> tuple[float, float, NDArray[np.floating]]:
     """Seconds from column to column, seconds of one, and where each begins; see `db.schema.sound.TokenGrid`."""
     column = np.arange(n_columns)
     if pd.isna(grid["column_seconds"]):

@@ -15,21 +15,21 @@ from db.schema.study import out_of_units
 SELECTORS = ("mad", "cas", "auroc", "d_prime", "selectivity_index")
 """The selectors whose scores are stored, and how many times the score the table holds."""
 
-_NEURON = """(
+NEURON_ID = """(
             SELECT neuron.id FROM neuron JOIN model ON model.id = neuron.model_id
             WHERE model.name = :model AND neuron.layer = :layer AND neuron.neuron = :neuron
         )"""
-_MODEL_TASK = """(
+MODEL_TASK_ID = """(
             SELECT model_task.id FROM model_task
             JOIN model ON model.id = model_task.model_id
             JOIN task ON task.id = model_task.task_id
             WHERE model.name = :model AND task.name = :task
         )"""
-_SELECTION = f"""(
+SELECTION_ID = f"""(
             SELECT selection.id FROM selection
-            WHERE selection.preset = :preset AND selection.model_task_id = {_MODEL_TASK}
+            WHERE selection.preset = :preset AND selection.model_task_id = {MODEL_TASK_ID}
         )"""
-_ATTRIBUTION = """(
+ATTRIBUTION_ID = """(
             SELECT attribution.id FROM attribution
             JOIN model ON model.id = attribution.model_id
             JOIN task ON task.id = attribution.task_id
@@ -61,7 +61,7 @@ def task_classes(engine: Engine, model: str, task: str) -> list[str]:
         f"""
         SELECT task_class.name AS class_name
         FROM class_total JOIN task_class ON task_class.id = class_total.class_id
-        WHERE class_total.model_task_id = {_MODEL_TASK}
+        WHERE class_total.model_task_id = {MODEL_TASK_ID}
         ORDER BY task_class.position
         """,
         model=model,
@@ -87,7 +87,7 @@ def specific_neurons(engine: Engine, model: str, task: str, preset: str, class_n
         FROM class_specific_neuron
         JOIN neuron ON neuron.id = class_specific_neuron.neuron_id
         JOIN task_class ON task_class.id = class_specific_neuron.class_id
-        WHERE class_specific_neuron.selection_id = {_SELECTION}{only_if(class_name, of_class)}
+        WHERE class_specific_neuron.selection_id = {SELECTION_ID}{only_if(class_name, of_class)}
         GROUP BY neuron.layer, neuron.neuron
         ORDER BY neuron.layer, neuron.neuron
         """,
@@ -132,7 +132,7 @@ def selector_scores(
             AND (compared.id - whole.first_neuron_id) % :step = 0 AND compared.id <> this.id
         LEFT JOIN selector_score AS other ON other.model_task_id = own.model_task_id
             AND other.neuron_id = compared.id AND other.class_id = own.class_id
-        WHERE own.model_task_id = {_MODEL_TASK} AND own.neuron_id = {_NEURON} AND task_class.name IN :classes
+        WHERE own.model_task_id = {MODEL_TASK_ID} AND own.neuron_id = {NEURON_ID} AND task_class.name IN :classes
         GROUP BY task_class.name, {", ".join(f"own.{name}" for name in SELECTORS)}
         """
     ).bindparams(bindparam("classes", expanding=True))
@@ -154,7 +154,7 @@ def confounds(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFra
         JOIN model ON model.id = model_task.model_id
         JOIN task ON task.id = model_task.task_id
         JOIN neuron_confound ON neuron_confound.model_task_id = model_task.id
-            AND neuron_confound.neuron_id = {_NEURON}
+            AND neuron_confound.neuron_id = {NEURON_ID}
         WHERE model.name = :model
         ORDER BY task.name
         """,
@@ -174,8 +174,8 @@ def attribution(engine: Engine, model: str, task: str, layer: int, neuron: int) 
                neuron_attribution_value.n_clips
         FROM neuron_attribution_value
         JOIN task_class ON task_class.id = neuron_attribution_value.class_id
-        WHERE neuron_attribution_value.attribution_id = {_ATTRIBUTION}
-          AND neuron_attribution_value.neuron_id = {_NEURON}
+        WHERE neuron_attribution_value.attribution_id = {ATTRIBUTION_ID}
+          AND neuron_attribution_value.neuron_id = {NEURON_ID}
         ORDER BY ABS(neuron_attribution_value.attribution) DESC NULLS LAST, task_class.position
         """,
         model=model,
@@ -195,8 +195,8 @@ def attribution_check(engine: Engine, model: str, task: str, layer: int, neuron:
         FROM attribution_check_value
         JOIN attribution ON attribution.id = attribution_check_value.attribution_id
         JOIN task_class ON task_class.id = attribution_check_value.class_id
-        WHERE attribution_check_value.attribution_id = {_ATTRIBUTION}
-          AND attribution_check_value.neuron_id = {_NEURON}
+        WHERE attribution_check_value.attribution_id = {ATTRIBUTION_ID}
+          AND attribution_check_value.neuron_id = {NEURON_ID}
         ORDER BY task_class.position
         """,
         model=model,
@@ -216,7 +216,7 @@ def tuning(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:
         FROM model_task
         JOIN model ON model.id = model_task.model_id
         JOIN task ON task.id = model_task.task_id
-        JOIN pitch_tuning ON pitch_tuning.model_task_id = model_task.id AND pitch_tuning.neuron_id = {_NEURON}
+        JOIN pitch_tuning ON pitch_tuning.model_task_id = model_task.id AND pitch_tuning.neuron_id = {NEURON_ID}
         WHERE model.name = :model
         ORDER BY task.name
         """,
@@ -235,7 +235,7 @@ def preferences(engine: Engine, model: str, task: str, layer: int, neuron: int) 
                neuron_preference.ci_high
         FROM neuron_preference
         JOIN task_class ON task_class.id = neuron_preference.class_id
-        WHERE neuron_preference.model_task_id = {_MODEL_TASK} AND neuron_preference.neuron_id = {_NEURON}
+        WHERE neuron_preference.model_task_id = {MODEL_TASK_ID} AND neuron_preference.neuron_id = {NEURON_ID}
         ORDER BY task_class.position
         """,
         model=model,
@@ -266,12 +266,12 @@ def alike(engine: Engine, model: str, task: str, preset: str, layer: int, neuron
     among = f"""
             SELECT neuron_entropy.neuron_id, neuron_entropy.top_class_id
             FROM neuron_entropy
-            WHERE neuron_entropy.model_task_id = {_MODEL_TASK} AND neuron_entropy.entropy_rank IS NOT NULL
-              AND neuron_entropy.neuron_id <> {_NEURON}
+            WHERE neuron_entropy.model_task_id = {MODEL_TASK_ID} AND neuron_entropy.entropy_rank IS NOT NULL
+              AND neuron_entropy.neuron_id <> {NEURON_ID}
               AND (neuron_entropy.top_class_id = (SELECT top_class_id FROM this)
                    OR neuron_entropy.neuron_id IN (
                        SELECT class_specific_neuron.neuron_id FROM class_specific_neuron
-                       WHERE class_specific_neuron.selection_id = {_SELECTION}))
+                       WHERE class_specific_neuron.selection_id = {SELECTION_ID}))
             ORDER BY CASE WHEN neuron_entropy.top_class_id = (SELECT top_class_id FROM this) THEN 0 ELSE 1 END,
                      neuron_entropy.entropy_rank
             LIMIT :limit"""
@@ -285,8 +285,8 @@ def any_profiles(engine: Engine, model: str, task: str, layer: int, neuron: int,
             FROM neuron
             JOIN model ON model.id = neuron.model_id
             JOIN neuron_entropy ON neuron_entropy.neuron_id = neuron.id
-                AND neuron_entropy.model_task_id = {_MODEL_TASK} AND neuron_entropy.entropy_rank IS NOT NULL
-            WHERE model.name = :model AND neuron.flat_index % :step = 0 AND neuron.id <> {_NEURON}"""
+                AND neuron_entropy.model_task_id = {MODEL_TASK_ID} AND neuron_entropy.entropy_rank IS NOT NULL
+            WHERE model.name = :model AND neuron.flat_index % :step = 0 AND neuron.id <> {NEURON_ID}"""
     return _power_sums(engine, among, model=model, task=task, layer=layer, neuron=neuron, step=step)
 
 
@@ -296,15 +296,15 @@ def _power_sums(engine: Engine, among: str, **given: object) -> pd.DataFrame:
         f"""
         WITH this AS (
             SELECT neuron_entropy.top_class_id FROM neuron_entropy
-            WHERE neuron_entropy.model_task_id = {_MODEL_TASK} AND neuron_entropy.neuron_id = {_NEURON}
+            WHERE neuron_entropy.model_task_id = {MODEL_TASK_ID} AND neuron_entropy.neuron_id = {NEURON_ID}
         ), own AS MATERIALIZED (
             SELECT activation_probability.class_id, CAST(1 AS DOUBLE PRECISION) / class_total.token_count AS unit,
                    CAST(activation_probability.positive_count AS DOUBLE PRECISION) / class_total.token_count AS y
             FROM activation_probability
             JOIN class_total ON class_total.model_task_id = activation_probability.model_task_id
                 AND class_total.class_id = activation_probability.class_id AND class_total.token_count > 0
-            WHERE activation_probability.model_task_id = {_MODEL_TASK}
-              AND activation_probability.neuron_id = {_NEURON}
+            WHERE activation_probability.model_task_id = {MODEL_TASK_ID}
+              AND activation_probability.neuron_id = {NEURON_ID}
         ), among AS MATERIALIZED ({among}
         ), summed AS (
             SELECT other.neuron_id, COUNT(*) AS n, SUM(other.positive_count * own.unit) AS sum_x,
@@ -314,7 +314,7 @@ def _power_sums(engine: Engine, among: str, **given: object) -> pd.DataFrame:
             FROM among
             CROSS JOIN activation_probability AS other
             CROSS JOIN own
-            WHERE other.model_task_id = {_MODEL_TASK} AND other.neuron_id = among.neuron_id
+            WHERE other.model_task_id = {MODEL_TASK_ID} AND other.neuron_id = among.neuron_id
               AND other.class_id = own.class_id
             GROUP BY other.neuron_id
         )
@@ -342,7 +342,7 @@ def profiles(engine: Engine, model: str, task: str, neuron_ids: tuple[int, ...])
         JOIN class_total ON class_total.model_task_id = activation_probability.model_task_id
             AND class_total.class_id = activation_probability.class_id
         JOIN task_class ON task_class.id = activation_probability.class_id
-        WHERE activation_probability.model_task_id = {_MODEL_TASK} AND activation_probability.neuron_id IN :neuron_ids
+        WHERE activation_probability.model_task_id = {MODEL_TASK_ID} AND activation_probability.neuron_id IN :neuron_ids
         ORDER BY task_class.position, neuron.id
         """
     ).bindparams(bindparam("neuron_ids", expanding=True))

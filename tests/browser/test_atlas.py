@@ -42,7 +42,9 @@ PAGES = {
     "sharing": ("Shared neurons", 0),
     "compare": ("Compare", 0),
     "classes": ("", 0),  # the class's own name
+    "gallery": ("Gallery", 0),
     "neuron": ("Neuron", 0),
+    "pair": ("beside", 0),
     "pitch": ("Pitch", 1),
     "speech": ("Speech", 1),
     "ablation": ("Ablation", 1),  # only accuracy is stored
@@ -67,6 +69,11 @@ STATES = {
         "Neuron 7 in layer 4 of nano-sl",
     ),
     "classes": ({**NO_DATASET, "class": "fear", "by": "evidence", "cards": "3"}, "Fear"),
+    "gallery": ({**VOICES, "class": "fear", "show": "all", "order": "entropy"}, "Gallery"),
+    "pair": (
+        {**VOICES, "layer": "4", "neuron": "7", "other_model": "nano-ssl", "other_layer": "3", "other_neuron": "9"},
+        "L4·7 nano-sl beside L3·9 nano-ssl",
+    ),
     "ablation": (
         {"model": "nano-sl", "dataset": "voices", "task": "voices-emotion", "selection": "top 5%", "gain": "0",
          "target": "sadness", "beside": "target"},

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
+from dashboard.shared.player import overlays
 from dashboard.views.neuron import charts, facts
 from db.connection.open import open_store
 from db.reads import neuron_evidence as evidence
@@ -265,10 +266,10 @@ def test_profiles_are_scaled_to_their_own_highest_class_and_keep_their_order() -
 
 def test_all_clips_of_a_neuron_are_on_one_scale() -> None:
     patterns = pd.DataFrame({"peak": [4.0, 1.0, -0.5], "strength": [np.array([[255]], np.uint8)] * 3})
-    scaled = facts.on_one_scale(patterns)
+    scaled = overlays.on_one_scale(patterns)
     assert [int(one[0, 0]) for one in scaled["strength"]] == [255, 64, 0]
     assert set(scaled["peak"]) == {4.0}
-    assert facts.on_one_scale(patterns.iloc[:0]).empty
+    assert overlays.on_one_scale(patterns.iloc[:0]).empty
 
 
 def test_a_clip_is_named_by_its_class_or_else_its_file() -> None:

@@ -166,7 +166,7 @@ def heights(hertz: NDArray[np.float64], top_hz: float) -> NDArray[np.float64]:
     return placed
 
 
-def log_mel(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64]:
+def log_mel(waveform: NDArray[np.float32], sample_rate: int, most_frames: int = PICTURE_WIDTH) -> NDArray[np.float64]:
     """Compute log-mel power in decibels under the loudest cell, for looking at.
 
     Parameters
@@ -174,6 +174,8 @@ def log_mel(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[np.float
     waveform : ndarray, shape (n_samples,)
     sample_rate : int
         Hz.
+    most_frames : int
+        No more than the picture can show, however long the clip.
 
     Returns
     -------
@@ -182,8 +184,7 @@ def log_mel(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[np.float
         of the clip, so that the picture's edges are the clip's first and last moment.
     """
     size = max(64, int(0.032 * sample_rate))
-    # No more frames than the picture can show, however long the clip.
-    n_frames = int(np.clip(len(waveform) // (size // 8), 1, PICTURE_WIDTH))
+    n_frames = int(np.clip(len(waveform) // (size // 8), 1, most_frames))
     # Mirrored at the ends: a sound cut off mid-way would otherwise draw a click there.
     padded = np.pad(np.asarray(waveform, dtype=np.float32), size // 2 + 1, mode="reflect", reflect_type="odd")
     centres = ((np.arange(n_frames) + 0.5) * len(waveform) / n_frames).astype(int)
@@ -224,11 +225,7 @@ def render(stored: Stored) -> Rendered:
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _render(stored: Stored, changed: int) -> Rendered:
     del changed
-    file = stored.find()
-    with file.open("rb") as content:
-        stored.check(content)
-    with named(file, file.name) as link:
-        return _rendered(str(link))
+    return _drawn(decode_stored(stored))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -249,7 +246,37 @@ def named(target: str | Path, name: str) -> Iterator[Path]:
         yield link
 
 
-def _rendered(source: str | BinaryIO) -> Rendered:
+@dataclass(frozen=True)
+class Decoded:
+    """A clip's samples, mixed down to one channel: of a long clip the first `MAX_SECONDS`."""
+
+    waveform: NDArray[np.float32]
+    sample_rate: int
+    seconds: float
+
+    def picture(self, width: int, height: int) -> Image.Image:
+        """Draw the log-mel power, in the colours of `PALETTE`."""
+        levels = ((log_mel(self.waveform, self.sample_rate, width)[::-1] + 80) / 80 * 255).astype(np.uint8)
+        image = Image.fromarray(levels).resize((width, height), Image.Resampling.BICUBIC)
+        image.putpalette(PALETTE.tobytes())
+        return image
+
+
+def decode_stored(stored: Stored) -> Decoded:
+    """Decode a dataset's clip, if it is still what was studied.
+
+    Raises
+    ------
+    NotPlayed
+    """
+    file = stored.find()
+    with file.open("rb") as content:
+        stored.check(content)
+    with named(file, file.name) as link:
+        return _decode(str(link))
+
+
+def _decode(source: str | BinaryIO) -> Decoded:
     with soundfile.SoundFile(source) as sound:
         sample_rate = sound.samplerate
         if not RATES[0] <= sample_rate <= RATES[1]:  # windows and filters are as long as a second is
@@ -262,11 +289,18 @@ def _rendered(source: str | BinaryIO) -> Rendered:
         waveform = samples.mean(axis=1)
     if not len(waveform) or not max(waveform.max(), -waveform.min()) <= LOUDEST:  # NaN is not
         raise soundfile.SoundFileError("no samples that are a sound")
+    return Decoded(waveform, sample_rate, seconds)
+
+
+def _rendered(source: str | BinaryIO) -> Rendered:
+    return _drawn(_decode(source))
+
+
+def _drawn(decoded: Decoded) -> Rendered:
     buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(waveform, -1, 1), sample_rate, format="WAV", subtype="PCM_16")
-    levels = ((log_mel(waveform, sample_rate)[::-1] + 80) / 80 * 255).astype(np.uint8)
-    image = Image.fromarray(levels).resize((PICTURE_WIDTH, PICTURE_HEIGHT), Image.Resampling.BICUBIC)
-    image.putpalette(PALETTE.tobytes())
+    clipped = np.clip(decoded.waveform, -1, 1)
+    soundfile.write(buffer, clipped, decoded.sample_rate, format="WAV", subtype="PCM_16")
     drawn = io.BytesIO()
-    image.save(drawn, "PNG", compress_level=1)
-    return Rendered(buffer.getvalue(), drawn.getvalue(), seconds, sample_rate // 2, seconds > MAX_SECONDS)
+    decoded.picture(PICTURE_WIDTH, PICTURE_HEIGHT).save(drawn, "PNG", compress_level=1)
+    is_shortened = decoded.seconds > MAX_SECONDS
+    return Rendered(buffer.getvalue(), drawn.getvalue(), decoded.seconds, decoded.sample_rate // 2, is_shortened)

@@ -2,6 +2,7 @@
 
 const STARTED = "atlas-player-started"; // told to the whole page, so that one player at a time is heard
 const MOST_OPAQUE = 0.7; // what it answers to stays visible below
+const LANE_PIXELS = 34;
 const ICONS = {
   previous: "M6 5h2.5v14H6zM19 5v14l-9.5-7z",
   next: "M15.5 5H18v14h-2.5zM5 5v14l9.5-7z",
@@ -273,7 +274,9 @@ class Player {
       this.picture.ariaValueText = sound ? `${now.toFixed(1)} of ${seconds.toFixed(1)} seconds` : "no sound yet";
     }
     const across = sound ? (now / seconds) * this.picture.clientWidth : 0;
-    this.part(".playhead").style.transform = `translateX(${across.toFixed(2)}px)`;
+    for (const head of this.root.querySelectorAll(".playhead, .lane .at")) {
+      head.style.transform = `translateX(${across.toFixed(2)}px)`;
+    }
   }
 
   // Picture
@@ -305,8 +308,26 @@ class Player {
 
   draw() {
     this.drawAxes();
+    this.drawLanes();
     this.showTime();
     this.drawOverlay();
+  }
+
+  drawLanes() {
+    const { lanes = [], seconds } = this.current;
+    this.part(".lanes").replaceChildren(
+      ...lanes.map(({ label, colour, overlay }) => {
+        const lane = element("div", "lane");
+        const told = overlay ? `0 to ${brief(overlay.peak)}` : "not stored for this clip";
+        const strip = element("div", "strip");
+        const canvas = element("canvas");
+        strip.append(canvas, element("div", "at"));
+        lane.append(element("div", "label", `${label}: ${told}`), strip);
+        if (overlay) drawLane(canvas, overlay, seconds, colour, this.picture.clientWidth);
+        lane.querySelector(".at").hidden = !seconds;
+        return lane;
+      }),
+    );
   }
 
   drawOverlay() {
@@ -347,6 +368,18 @@ class Player {
     );
     this.part(".time").replaceChildren(...(seconds ? timeMarks(seconds, this.picture.clientWidth) : []));
   }
+}
+
+function drawLane(canvas, overlay, seconds, colour, wide) {
+  canvas.width = Math.round(wide * window.devicePixelRatio);
+  canvas.height = Math.round(LANE_PIXELS * window.devicePixelRatio);
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = colour;
+  const across = (column) => Math.round(((overlay.start + column * overlay.step) / seconds) * canvas.width);
+  bytes(overlay).forEach((strength, column) => {
+    const tall = (strength / 255) * canvas.height;
+    pen.fillRect(across(column), canvas.height - tall, across(column + 1) - across(column), tall);
+  });
 }
 
 function timeMarks(seconds, width) {

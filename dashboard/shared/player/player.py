@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ _HTML = """
       </div>
       <div class="time" aria-hidden="true"></div>
     </div>
+    <div class="lanes"></div>
     <div class="controls">
       <button type="button" class="previous" aria-label="Previous clip" title="Previous (p)"></button>
       <button type="button" class="play" aria-label="Play" title="Play or pause (space)"></button>
@@ -95,6 +96,24 @@ class Overlay:
 
 
 @dataclass(frozen=True)
+class Lane:
+    """A strip below the picture: one neuron's activation over time, the highest of its bands.
+
+    Attributes
+    ----------
+    label : str
+    colour : str
+        Of ours, as CSS has it.
+    overlay : Overlay, optional
+        None where it is not stored for the clip, which is told.
+    """
+
+    label: str
+    colour: str
+    overlay: Overlay | None = None
+
+
+@dataclass(frozen=True)
 class Track:
     """One clip of a player.
 
@@ -107,6 +126,7 @@ class Track:
     wav : bytes, optional
         The sound itself, where it is no file.
     overlay : Overlay, optional
+    lanes : tuple of Lane
     problem : str
         Why it cannot be played; then it is listed, greyed, with this reason.
     """
@@ -117,6 +137,7 @@ class Track:
     wav: bytes | None = None
     overlay: Overlay | None = None
     problem: str = ""
+    lanes: tuple[Lane, ...] = ()
 
 
 def stored_track(row: Mapping[Hashable, Any], title: str, caption: str = "", overlay: Overlay | None = None) -> Track:
@@ -239,6 +260,7 @@ def describe(track: Track, identity: str, made: clip.Rendered | str | None, plac
             "rows": clip.N_MELS,
             "marks": marks(made.top_hz),
             "overlay": None if track.overlay is None else laid(track.overlay, made.top_hz),
+            "lanes": [_lane(lane, made.top_hz) for lane in track.lanes],
         }
     return payload
 
@@ -269,6 +291,14 @@ def laid(overlay: Overlay, top_hz: float) -> dict[str, Any]:
         "label": overlay.label,
         "peak": overlay.peak,
     }
+
+
+def _lane(lane: Lane, top_hz: float) -> dict[str, Any]:
+    overlay = lane.overlay
+    if overlay is None:
+        return {"label": lane.label, "colour": lane.colour, "overlay": None}
+    over_time = replace(overlay, strength=overlay.strength.max(axis=0, keepdims=True), band_edges_hz=(0.0, top_hz))
+    return {"label": lane.label, "colour": lane.colour, "overlay": laid(over_time, top_hz)}
 
 
 def serve(content: bytes, mimetype: str, place: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.shared import address, command, data, share
+from dashboard.shared.player.overlays import of_patterns
 from dashboard.shared.player.player import Overlay, Track, player, stored_track
 from dashboard.shared.text import words
 from dashboard.views.neuron import facts
@@ -64,7 +65,8 @@ def show(
         )
         command.show({**command.ALL, "--model": model})
         return chosen
-    overlays = _overlays(store, model, str(dataset), layer, neuron)
+    patterns = data.read(store, clip_queries.neuron_patterns, model, str(dataset), layer, neuron)
+    overlays = of_patterns(patterns, f"neuron {neuron}, layer {layer}")
     attributes = data.read(store, study.tasks, model).set_index("task")["attribute"]
     attribute = str(attributes.get(task, ""))
     tracks = [_track(row, attribute, overlays.get(int(row["clip_id"]))) for row in clips.to_dict("records")]
@@ -75,21 +77,6 @@ def show(
         st.caption("When it fires within a clip is not stored for this neuron; a run of the command above adds it.")
     share.take_away(f"clips_{model}_{layer}_{neuron}", clips.drop(columns="root"))
     return chosen
-
-
-def _overlays(store: data.Store, model: str, dataset: str, layer: int, neuron: int) -> dict[int, Overlay]:
-    """The neuron's activation in each clip, all on one scale."""
-    patterns = facts.on_one_scale(
-        data.read(store, clip_queries.neuron_patterns, model, dataset, layer, neuron)
-    )  # fmt: skip
-    label = f"neuron {neuron}, layer {layer}"
-    return {
-        int(row["clip_id"]): Overlay(
-            row["strength"], float(row["column_seconds"]), tuple(map(float, row["band_edges_hz"])), label,
-            float(row["peak"]),
-        )
-        for row in patterns.to_dict("records")
-    }  # fmt: skip
 
 
 def _track(row: dict[Any, Any], attribute: str, overlay: Overlay | None) -> Track:

@@ -309,15 +309,3 @@ def clip_caption(clip: Mapping[Any, Any]) -> str:
     """Tell at how many of a clip's tokens the neuron fires, how strongly on average, and the clip's labels."""
     activity = f"active at {clip['activation_rate']:.0%} of tokens, mean {number(clip['mean_activation'], '.2g')}"
     return f"{activity}; {clip['labels']}" if clip["labels"] else activity
-
-
-def on_one_scale(patterns: pd.DataFrame) -> pd.DataFrame:
-    """Scale all of a neuron's patterns to the highest of its peaks, so that a silent clip looks silent."""
-    highest = float(patterns["peak"].max()) if len(patterns) else 0.0
-    if not highest > 0:
-        return patterns
-    scaled = [
-        np.round(strength * (max(peak, 0.0) / highest)).astype(np.uint8)
-        for strength, peak in zip(patterns["strength"], patterns["peak"], strict=True)
-    ]
-    return patterns.assign(strength=scaled, peak=highest)

@@ -84,6 +84,9 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     key = address.show("select_list_class", class_name or ANY_CLASS)
     st.selectbox("In the list of", [ANY_CLASS, *classes], key=key, on_change=choose_class, width=130)
     st.space("stretch")
+    if st.button("Compare", icon=":material/compare:", help="This neuron beside another of your choice."):
+        here_is = {"model": model, "task": task, "preset": preset, "layer": str(layer), "neuron": str(neuron)}
+        st.switch_page("views/pair/pair.py", query_params=here_is)
     link_slot = st.container(width="content")
 
 answers = data.read(store, neurons.neuron, model, layer, neuron)

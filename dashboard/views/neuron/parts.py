@@ -275,9 +275,16 @@ def _neighbours(one: One) -> None:
             address.relative("neuron", **kept, layer=layer, neuron=neuron)
             for layer, neuron in zip(neighbours["layer"], neighbours["neuron"], strict=True)
         ]
+        beside = {**kept, "layer": one.layer, "neuron": one.neuron, "other_model": one.model}
+        del beside["part"]
+        pairs = [
+            address.relative("pair", **beside, other_layer=layer, other_neuron=neuron)
+            for layer, neuron in zip(neighbours["layer"], neighbours["neuron"], strict=True)
+        ]
         st.dataframe(
-            neighbours.assign(link=links), hide_index=True, height=min(38 + 35 * len(neighbours), 460), placeholder="–",
-            column_order=["link", "layer", "correlation", "top_class"],
+            neighbours.assign(link=links, pair=pairs), hide_index=True, height=min(38 + 35 * len(neighbours), 460),
+            placeholder="–",
+            column_order=["link", "layer", "correlation", "top_class", "pair"],
             column_config={
                 "link": st.column_config.LinkColumn(
                     "Neuron", display_text=r"neuron=(\d+)$", help="Opens the neuron.", alignment="left"
@@ -287,6 +294,9 @@ def _neighbours(one: One) -> None:
                     "Correlation", format="%.2f", help=f"Of the profiles. One random neuron in 40 exceeds {chance:.2f}."
                 ),
                 "top_class": "Highest class",
+                "pair": st.column_config.LinkColumn(
+                    "Side by side", display_text="compare", help="Opens both neurons side by side."
+                ),
             },
             alt="The neurons with the most similar profiles",
         )  # fmt: skip

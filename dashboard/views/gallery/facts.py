@@ -1,0 +1,138 @@
+"""What the gallery says of each neuron; pure functions over frames of `db.reads.gallery`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from dashboard.shared.text.facts import Q_LIMIT
+from dashboard.shared.text.numbers import BRACKETS, between, number, p_value
+from db.reads.gallery import Z
+
+SHOWN = {
+    "specific": "class-specific",
+    "replicated": "replicated on test clips",
+    "all": "all that fire",
+}
+ORDERS = {
+    "evidence": "evidence",
+    "lift": "lift",
+    "entropy": "lowest entropy",
+    "effect": "estimated effect",
+    "place": "layer and number",
+}
+_PAIR = (("model", "layer", "neuron"), ("other_model", "other_layer", "other_neuron"))
+EFFECTS = {"any": "any", "loses": "its class loses margin without it"}
+
+
+def title(row: Mapping[Hashable, Any]) -> str:
+    """Name a neuron's class, and how many others it is specific for."""
+    n_others = int(row["n_specific"]) - 1
+    return str(row["class_name"]) + (f" and {n_others} more" if n_others > 0 else "")
+
+
+def lines(row: Mapping[Hashable, Any], n_classes: int, preset: str) -> tuple[str, ...]:
+    """Tell what holds a neuron's class up, its entropy and its estimated effect, each with what it is read against.
+
+    Parameters
+    ----------
+    row : mapping
+        Of `db.reads.gallery.cards`.
+    n_classes : int
+        Of the task: what entropy at most is ln of.
+    preset : str
+        By which it is class-specific.
+    """
+    return tuple(filter(None, (_evidence(row, preset), _replicated(row), _entropy(row, n_classes), _effect(row))))
+
+
+def _evidence(row: Mapping[Hashable, Any], preset: str) -> str:
+    if not row["is_specific"]:
+        return f"highest class ({number(row['max_probability'], '.1%')} of tokens), not class-specific by {preset}"
+    interval = between(row["lift_low"], row["lift_high"], ".1f", BRACKETS)
+    lift = f"lift {number(row['lift'], '.1f')}× {'' if interval == '–' else interval}".strip()
+    return f"{lift} · {_q(row['q_value'])}"
+
+
+def _replicated(row: Mapping[Hashable, Any]) -> str:
+    if not row["is_specific"] or pd.isna(row["replicated"]):
+        return ""
+    return "replicated on test clips" if row["replicated"] else "not replicated on test clips"
+
+
+def _entropy(row: Mapping[Hashable, Any], n_classes: int) -> str:
+    q = row["entropy_q_value"]
+    text = f"entropy {row['entropy']:.2f} of {math.log(n_classes):.2f} nats · {_q(q)}"
+    return text if pd.isna(q) or q < Q_LIMIT else f"{text}, as shuffled labels give"
+
+
+def _q(value: float) -> str:
+    return f"q {p_value(value)}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _effect(row: Mapping[Hashable, Any]) -> str:
+    if pd.isna(row["attribution"]):
+        return ""
+    half = Z * row["standard_error"]
+    interval = between(row["attribution"] - half, row["attribution"] + half, ".3f", BRACKETS)
+    return f"estimated loss {number(row['attribution'], '.3f')} {interval} logits"
+
+
+def clip_text(row: Mapping[Hashable, Any]) -> str:
+    """Say what is heard: the clip's classes, its rank among the neuron's, and at how many tokens it fires."""
+    what = ", ".join(row["classes"]) or str(row["path"]).rsplit("/", 1)[-1]
+    return f"{what} · top clip {int(row['rank'])} · fires at {row['activation_rate']:.0%}"
+
+
+def heard(clips: pd.DataFrame, class_name: str) -> Mapping[Hashable, Any] | None:
+    """Choose the clip to hear a neuron in: the strongest that has its class, else the strongest.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        Of `db.reads.gallery.card_clips`, of one neuron.
+    class_name : str
+    """
+    rows = clips.to_dict("records")
+    return next((row for row in rows if class_name in row["classes"]), rows[0] if rows else None)
+
+
+def null_sentence(coverage: pd.DataFrame, model: str, task: str, preset: str) -> str:
+    """Tell how many neurons the preset finds in the task, beside the same on shuffled labels; ends in a full stop."""
+    rows = coverage[(coverage["model"] == model) & (coverage["task"] == task)]
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    text = f"In this task {preset} finds {int(row['n_class_specific']):,} class-specific neurons"
+    if pd.isna(row["null_n_class_specific_mean"]):
+        return f"{text}; how many shuffled labels give was not computed."
+    ends = between(row["null_n_class_specific_low"], row["null_n_class_specific_high"], ",.0f", BRACKETS)
+    interval = "" if ends == "–" else f" {ends}"
+    return f"{text}; shuffled labels give {number(row['null_n_class_specific_mean'], ',.1f')}{interval}."
+
+
+def entropy_range(asked: str | None, most: float) -> tuple[float, float] | None:
+    """Read a range of entropies from the address, "0.5-2"; None where it is none, or holds all there are."""
+    low, dash, high = (asked or "").partition("-")
+    try:
+        ends = float(low), float(high)
+    except ValueError:
+        return None
+    is_range = dash and 0 <= ends[0] <= ends[1] < math.inf
+    return ends if is_range and (ends[0] > 0 or ends[1] < most) else None
+
+
+def pair_state(neurons: object) -> dict[str, str] | None:
+    """Write what a browser says of two neurons, (model, layer, neuron) each, as the address of *Pair* has it."""
+    if not (isinstance(neurons, list) and len(neurons) == 2):
+        return None
+    state = {}
+    for one, names in zip(neurons, _PAIR, strict=True):
+        if not (isinstance(one, list) and len(one) == len(names)):
+            return None
+        # In the browser all numbers are fractions.
+        state |= {name: str(part)[:200].removesuffix(".0") for name, part in zip(names, one, strict=True)}
+    return state

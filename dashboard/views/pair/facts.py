@@ -1,0 +1,177 @@
+"""What is told of two neurons side by side; pure functions over frames of `db.reads.pair`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dashboard.shared.text.numbers import BRACKETS, between, number, p_value
+from dashboard.shared.text.words import plain
+
+MOST_CLASSES = 30
+FEWEST_CLASSES = 4
+"""Profiles over fewer classes are alike or opposite whatever the neurons do."""
+MEASURES = {"log_odds": "log odds", "probability": "activation probability"}
+Place = tuple[str, int, int]
+"""Model, layer, neuron."""
+
+
+def name(place: Place, other: Place) -> str:
+    """Name a neuron of two: with its model where that differs."""
+    model, layer, neuron = place
+    return f"L{layer}·{neuron}" + (f" {model}" if model != other[0] else "")
+
+
+def measured(own: pd.DataFrame, other: pd.DataFrame) -> list[str]:
+    """Which of `MEASURES` both neurons have."""
+    return [kind for kind in MEASURES if own[kind].notna().any() and other[kind].notna().any()]
+
+
+def differences(own: pd.DataFrame, other: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Lay two neurons' numbers out class by class, the largest difference in favour of ``own`` first.
+
+    Parameters
+    ----------
+    own, other : DataFrame
+        Of `db.reads.pair.profile`.
+    measure : str
+        One of `MEASURES`.
+
+    Returns
+    -------
+    DataFrame
+        ``class_name``, ``own``, ``own_low``, ``own_high``, ``other``, ``other_low``, ``other_high``, ``difference``,
+        ``low``, ``high`` (95 %), ``excludes_0``.
+
+    Notes
+    -----
+    The interval of the difference joins those of the two by the squares of their distances (Newcombe 1998, method 10,
+    for independent samples). Both neurons hear the same clips: where they go up and down together it is too wide,
+    where one falls when the other rises too narrow.
+    """
+    ends = ["", "_low", "_high"]
+    sides = [
+        side.set_index("class_name")[[f"{measure}{end}" for end in ends]].set_axis([of + end for end in ends], axis=1)
+        for side, of in ((own, "own"), (other, "other"))
+    ]  # fmt: skip
+    rows = sides[0].join(sides[1], how="inner").dropna(subset=["own", "other"])
+    difference = rows["own"] - rows["other"]
+    down = np.hypot(rows["own"] - rows["own_low"], rows["other_high"] - rows["other"])
+    up = np.hypot(rows["own_high"] - rows["own"], rows["other"] - rows["other_low"])
+    rows = rows.assign(difference=difference, low=difference - down, high=difference + up)
+    rows["excludes_0"] = (rows["low"] > 0) | (rows["high"] < 0)
+    return rows.sort_values("difference", ascending=False, kind="stable").reset_index()
+
+
+def most_different(rows: pd.DataFrame, most: int = MOST_CLASSES) -> pd.DataFrame:
+    """The classes of the largest differences, in the order that they have."""
+    kept = rows["difference"].abs().sort_values(ascending=False, kind="stable").index[:most]
+    return rows.loc[sorted(kept)].reset_index(drop=True)
+
+
+def correlation(own: pd.DataFrame, other: pd.DataFrame) -> float:
+    """Pearson's correlation of two profiles over the classes that both have; NaN where one is flat."""
+    both = own.set_index("class_name")["probability"].to_frame("own")
+    both = both.join(other.set_index("class_name")["probability"].rename("other"), how="inner").dropna()
+    if len(both) < 2 or not (both.std(ddof=0) > 1e-12).all():
+        return math.nan
+    return float(np.corrcoef(both["own"], both["other"])[0, 1])
+
+
+def by_chance(own: pd.DataFrame, sampled: pd.DataFrame) -> float:
+    """Correlation with ``own`` that one in forty of the sampled neurons exceeds; NaN where none is known."""
+    table = sampled.pivot(index="class_name", columns="neuron_id", values="activation_probability").dropna(axis=1)
+    profile = own.set_index("class_name")["probability"].reindex(table.index).to_numpy(dtype=np.float64)
+    if table.empty or np.isnan(profile).any():
+        return math.nan
+    one, many = profile - profile.mean(), table.to_numpy() - table.to_numpy().mean(axis=0)
+    spread = np.linalg.norm(one) * np.linalg.norm(many, axis=0)
+    varies = spread > 1e-12
+    return float(np.quantile(one @ many[:, varies] / spread[varies], 0.975)) if varies.any() else math.nan
+
+
+def correlation_sentence(r: float, chance: float, n_classes: int) -> str:
+    """Tell in Markdown how alike two profiles are, beside what neurons drawn at random reach."""
+    if n_classes < FEWEST_CLASSES:
+        return f"{n_classes} classes are too few to correlate profiles: any two are alike or opposite."
+    if math.isnan(r):
+        return "Their profiles cannot be correlated: one of them answers to all classes alike, or never fires."
+    text = f"Their profiles over {n_classes} classes correlate by **{number(r, '+.2f')}**"
+    if math.isnan(chance):
+        return f"{text}; what neurons drawn at random reach is not known."
+    verdict = "that is more" if r > chance else "that is no more"
+    return f"{text}. Of neurons drawn at random one in 40 exceeds {number(chance, '+.2f')}: {verdict}."
+
+
+def headline(pairs: pd.DataFrame, standing: Mapping[Hashable, Any] | None, task: str, preset: str) -> str:
+    """Say in Markdown what a neuron is class-specific for in a task, and its entropy, each with what holds it up.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Of `db.reads.neurons.neuron_classes`, of the task and preset.
+    standing : mapping or None
+        Its row of `db.reads.neurons.neuron_selectivity`.
+    """
+    if standing is None or pd.isna(standing["entropy"]):
+        return f"It never fires in {plain(task)}."
+    most = math.log(standing["n_classes"])
+    entropy = (
+        f"Entropy {standing['entropy']:.2f} of at most {most:.2f} nats (q {p_value(standing['entropy_q_value'])})."
+    )
+    if pairs.empty:
+        return f"Class-specific for nothing by {preset}. {entropy}"
+    told = [
+        f"**{plain(row['class_name'])}** (lift {number(row['lift'], '.1f')}× "
+        f"{between(row['lift_low'], row['lift_high'], '.1f', BRACKETS)}, q {p_value(row['q_value'])})"
+        for row in pairs.head(3).to_dict("records")
+    ]
+    more = f" and {len(pairs) - len(told)} more" if len(pairs) > len(told) else ""
+    return f"Class-specific by {preset} for {', '.join(told)}{more}. {entropy}"
+
+
+def in_common(counts: pd.DataFrame) -> pd.DataFrame:
+    """Add to the clips that two neurons have in common what as many drawn at random have.
+
+    Returns
+    -------
+    DataFrame
+        The rows of `db.reads.pair.top_clips_in_common`, ``expected`` and ``p_value`` (so many or more, hypergeometric).
+    """
+    from scipy.stats import hypergeom
+
+    n = counts["n_clips"].astype("float64")
+    p = hypergeom.sf(counts["n_common"] - 1, counts["n_clips"], counts["n_own"], counts["n_other"])
+    return counts.assign(expected=counts["n_own"] * counts["n_other"] / n, p_value=np.asarray(p, dtype=np.float64))
+
+
+def clip_order(own: pd.DataFrame, other: pd.DataFrame) -> list[int]:
+    """Clips to hear: those kept of both neurons, then the strongest of each in turn, each once.
+
+    Parameters
+    ----------
+    own, other : DataFrame
+        Of `db.reads.clips.neuron_clips`.
+    """
+    both = [int(one) for one in own["clip_id"] if one in set(other["clip_id"])]
+    tops = [[int(one) for one in side.loc[side["kind"] == "top", "clip_id"]] for side in (own, other)]
+    length = max(map(len, tops), default=0)
+    in_turn = [side[place] for place in range(length) for side in tops if place < len(side)]
+    return list(dict.fromkeys([*both, *in_turn]))
+
+
+def clip_caption(clip_id: int, sides: Mapping[str, pd.DataFrame]) -> str:
+    """Tell what a clip is to each neuron: ``L4·699: top 2, active at 88%; L2·45: not kept``."""
+    parts = []
+    for side, clips in sides.items():
+        rows = clips[clips["clip_id"] == clip_id]
+        if rows.empty:
+            parts.append(f"{side}: not kept")
+        else:
+            row = rows.iloc[0]
+            parts.append(f"{side}: {row['kind']} {int(row['rank'])}, active at {row['activation_rate']:.0%}")
+    return "; ".join(parts)

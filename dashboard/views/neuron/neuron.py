@@ -41,6 +41,7 @@ with title:
         "neuron",
         "One neuron’s whole life: the sounds it answers to, the classes they belong to, how sure that is, what the "
         "model loses without it, and the neurons most like it.",
+        f"L{layer}·{neuron} {model}",
     )
 
 
@@ -83,8 +84,6 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )  # fmt: skip
     key = address.show("select_list_class", class_name or ANY_CLASS)
     st.selectbox("In the list of", [ANY_CLASS, *classes], key=key, on_change=choose_class, width=130)
-    st.space("stretch")
-    link_slot = st.container(width="content")
 
 answers = data.read(store, neurons.neuron, model, layer, neuron)
 selectivity = data.read(store, neurons.neuron_selectivity, model, layer, neuron)
@@ -202,5 +201,4 @@ st.segmented_control(
 n_neurons = int(widths.sum())
 one = parts.One(store, model, task, preset, layer, neuron, n_neurons, tuple(classes))
 PARTS[part][1](one, answers[answers["task"] == task], selectivity, pairs[pairs["task"] == task])
-with link_slot:
-    share.link("neuron", {**state, "part": part})
+address.write({**state, "part": part})

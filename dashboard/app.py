@@ -13,7 +13,7 @@ _ROOT = str(Path(__file__).resolve().parents[1])
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
-from dashboard.server import BoundedUploads, PagesAlone, SafeHeaders  # noqa: E402
+from dashboard.server import BoundedUploads, OneStepBack, PagesAlone, SafeHeaders  # noqa: E402
 from dashboard.shared import warm  # noqa: E402
 
 _HERE = Path(__file__).parent
@@ -21,5 +21,5 @@ warm.begin([_HERE / "navigation.py", _HERE / "views" / "overview" / "overview.py
 
 app = st.App(
     Path(__file__).with_name("navigation.py"),
-    middleware=[Middleware(SafeHeaders), Middleware(BoundedUploads), Middleware(PagesAlone)],
+    middleware=[Middleware(SafeHeaders), Middleware(OneStepBack), Middleware(BoundedUploads), Middleware(PagesAlone)],
 )

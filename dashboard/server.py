@@ -1,4 +1,5 @@
-"""What the server does beyond Streamlit's own: it bounds what visitors upload and ask, and tells browsers what to load.
+"""What the server does beyond Streamlit's own: it bounds what visitors upload and ask, tells browsers what to load, and
+lets one click be one step of their Back.
 
 Which names the server answers to, and from which pages, is in ``.streamlit/config.toml``.
 """
@@ -55,10 +56,13 @@ _NOT_OF_PAGES = re.compile(r"/_stcore/(metrics|agent/|script-health-check)")
 _UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
 
 
+STEPS = (Path(__file__).parent / "steps.js").read_bytes()
+
+
 def _policy() -> str:
-    """What a page may load and run: what comes from here, and no script that stands in the page but Streamlit's own."""
+    """What a page may load and run: what comes from here; of scripts that stand in it Streamlit's own and `STEPS`."""
     page = (Path(streamlit.__file__).parent / "static" / "index.html").read_bytes()
-    inline = re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
+    inline = [STEPS, *re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)]
     own = "".join(f" 'sha256-{b64encode(sha256(script).digest()).decode()}'" for script in inline)
     parts = [
         # Vega compiles its expressions; the player and downloads are blobs of the page's own making.
@@ -110,6 +114,52 @@ class SafeHeaders:
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class OneStepBack:
+    """Puts `STEPS` before all other scripts of a page: Streamlit has no way to change an address without a new step."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET" or b"text/html" not in _asked_for(scope):
+            await self.app(scope, receive, send)
+            return
+        # As it is, whole and anew: a copy that the browser kept would be of another version.
+        asked = {**scope, "headers": [one for one in scope["headers"] if one[0] not in _OF_COPIES], "extensions": {}}
+        start: Message | None = None
+        body = b""
+
+        async def with_steps(message: Message) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start" and _is_page(message):
+                start = message
+            elif start is None:
+                await send(message)
+            else:
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    whole = body.replace(b"<script", b"<script>" + STEPS + b"</script>\n    <script", 1)
+                    headers = MutableHeaders(scope=start)
+                    headers["content-length"] = str(len(whole))
+                    del headers["etag"], headers["last-modified"]
+                    await send(start)
+                    await send({"type": "http.response.body", "body": whole})
+
+        await self.app(asked, receive, with_steps)
+
+
+_OF_COPIES = {b"accept-encoding", b"if-none-match", b"if-modified-since"}
+
+
+def _is_page(start: Message) -> bool:
+    return Headers(raw=start["headers"]).get("content-type", "").startswith("text/html")
+
+
+def _asked_for(scope: Scope) -> bytes:
+    """What kinds of answer a browser wants."""
+    return b",".join(value for name, value in scope["headers"] if name == b"accept")
 
 
 class BoundedUploads:

@@ -8,7 +8,15 @@ import altair as alt
 import pandas as pd
 
 from dashboard.shared.charts import by_task
-from dashboard.shared.charts.common import Chart, class_axis, class_order, layered, legend, model_names, model_scale
+from dashboard.shared.charts.common import (
+    Chart,
+    class_axis,
+    class_order,
+    kinds_legend,
+    layered,
+    model_names,
+    model_scale,
+)
 from dashboard.shared.theme import HIGHLIGHT, MEAN_COLOUR, NULL_COLOUR
 
 
@@ -53,7 +61,7 @@ def pitch_chart(frame: pd.DataFrame) -> alt.Chart:
         .encode(
             x=alt.X("preferred_pitch:Q", title="Preferred pitch (MIDI note)", scale=alt.Scale(zero=False)),
             y=alt.Y("n:Q", title="Neurons"),
-            color=alt.Color("model:N", scale=model_scale(models), legend=legend()),
+            color=alt.Color("model:N", scale=model_scale(models), legend=kinds_legend(models)),
             strokeDash=alt.StrokeDash(
                 "task:N",
                 legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolStrokeColor=MEAN_COLOUR),

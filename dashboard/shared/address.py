@@ -1,4 +1,4 @@
-"""The page's state lives in its address: read it, check it, write it, link to it.
+"""The page's state lives in its address: read it, check it, write it.
 
 The address is the only truth. A widget shows what the address says and, when moved, writes there
 first; so a link, a reload and the browser's back button all lead to the same page.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -18,6 +18,41 @@ OPENS = {"classes": "Class", "neuron": "Neuron", "heatmap": "Heatmap", "coverage
 """Pages that links of components lead to, and what they are called."""
 # What the next page takes over when its own address does not say.
 _REMEMBERED = "remembered"
+NAMES: Mapping[str, str] = {
+    "attributed": "class", "beside": "choice of effects", "block": "block of neurons", "by": "kind of resemblance",
+    "cards": "number of cards", "effect": "estimated effect", "entropy": "range of entropy", "hear": "kind of clips",
+    "other_layer": "second layer", "other_model": "second model", "other_neuron": "second neuron",
+    "class": "class", "clip": "clip", "clips": "choice of clips", "colour": "colour", "dataset": "dataset",
+    "first": "first neuron", "first_run": "first run", "gain": "operation", "groups": "grouping", "kind": "chart",
+    "layer": "layer", "layer_task": "task", "measure": "measure", "model": "model", "neuron": "neuron", "note": "note",
+    "order": "order", "other": "second model", "outcome": "measure", "over": "choice of tasks", "part": "part",
+    "pitch_other": "second task", "pitch_task": "task", "preset": "selector", "row": "class of the row",
+    "column": "class of the column", "second_run": "second run", "selection": "choice of neurons", "show": "count",
+    "sound": "ready sound",
+    "source": "source", "speech_class": "class", "speech_other": "second task", "speech_task": "task",
+    "sql": "statement", "target": "target", "task": "task", "view": "view", "with": "second task", "x": "column across",
+    "y": "column up",
+}  # fmt: skip
+"""What an address may say, and how readers call it."""
+_OF_SIDEBAR = ("model", "dataset", "task", "preset")  # remembered from page to page
+OF_PAGES: Mapping[str, Sequence[str]] = {
+    "overview": ("layer_task",),
+    "listen": ("source", "clip", "sound", "layer", "neuron"),
+    "heatmap": ("layer", "class", "show", "groups", "colour", "block"),
+    "coverage": ("measure",),
+    "sharing": ("with", "row", "column", "neuron"),
+    "compare": ("other", "over", "first_run", "second_run"),
+    "classes": ("class", "by", "cards"),
+    "gallery": ("class", "layer", "show", "order", "effect", "entropy"),
+    "neuron": ("class", "layer", "neuron", "part", "clips", "hear"),
+    "pair": ("layer", "neuron", "other_model", "other_layer", "other_neuron", "measure", "clips"),
+    "pitch": ("pitch_task", "pitch_other", "note", "order", "first"),
+    "speech": ("speech_task", "speech_class", "speech_other", "by"),
+    "ablation": ("selection", "gain", "outcome", "target", "beside", "clips", "attributed"),
+    "sql": ("sql", "view", "kind", "x", "y", "colour"),
+}
+"""What each page's own part of an address may say."""
+_STREAMLITS = ("embed", "embed_options")
 
 
 def choice(name: str, options: Sequence[str], default: str) -> str:
@@ -35,7 +70,8 @@ def choice(name: str, options: Sequence[str], default: str) -> str:
     else:
         value = default
         st.warning(
-            f"The address asks for {name} “{words.plain(asked)}”, which is not here; showing “{words.plain(value)}”."
+            f"The address asks for the {_called(name)} “{words.plain(asked)}”, which is not here; showing "
+            f"“{words.plain(value)}”."
         )
     remembered[name] = value
     return value
@@ -46,7 +82,7 @@ def optional(name: str, options: Sequence[str]) -> str | None:
     asked = st.query_params.get(name)
     if asked is None or asked in options:
         return asked
-    st.warning(f"The address asks for {name} “{words.plain(asked)}”, which is not here; it was left out.")
+    st.warning(f"The address asks for the {_called(name)} “{words.plain(asked)}”, which is not here; it was left out.")
     return None
 
 
@@ -58,9 +94,23 @@ def number(name: str, default: int, low: int, high: int) -> int:
     if asked.isdecimal() and len(asked) < 16 and low <= int(asked) <= high:
         return int(asked)
     st.warning(
-        f"The address asks for {name} “{words.plain(asked)}”, but it goes from {low} to {high}; showing {default}."
+        f"The address asks for the {_called(name)} “{words.plain(asked)}”, but it goes from {low} to {high}; showing "
+        f"{default}."
     )
     return default
+
+
+def _called(name: str) -> str:
+    return NAMES.get(name, name.replace("_", " "))
+
+
+def tell_unknown(page: str) -> None:
+    """Tell what the address says that ``page`` does not know."""
+    known = (*OF_PAGES.get(page, NAMES), *_OF_SIDEBAR, *_STREAMLITS)
+    unknown = [name for name in st.query_params if name not in known]
+    if unknown:
+        told = words.listed([f"“{name}”" for name in unknown])
+        st.warning(f"The address says {told}, of which this page knows nothing; it was left out.")
 
 
 def write(state: Mapping[str, object | None]) -> None:
@@ -116,16 +166,6 @@ def turn_to(page: str, state: Mapping[str, object]) -> None:
     """Open a page of the atlas in this visit; what a browser names and is no page of the atlas is not opened."""
     if page in OPENS:
         st.switch_page(f"views/{page}/{page}.py", query_params={str(name): str(value) for name, value in state.items()})
-
-
-def permalink(page: str, state: Mapping[str, object | None]) -> str:
-    """Make the full address that reopens ``page`` in ``state``."""
-    query = urlencode({name: value for name, value in state.items() if value is not None})
-    url = st.context.url
-    if not url:
-        return f"{page}?{query}"
-    parts = urlsplit(url)
-    return parts._replace(query=query, fragment="").geturl()
 
 
 def last(name: str) -> str | None:

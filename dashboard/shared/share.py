@@ -1,24 +1,16 @@
-"""What every page offers to take away: a link that reopens it, its rows, its pictures, its SQL."""
+"""What every chart and table offers to take away: its rows, its picture, its SQL."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.untrusted_text import as_csv
-from dashboard.shared import address, pictures
-
-
-def link(page: str, state: Mapping[str, object | None]) -> None:
-    """Write ``state`` to the address and offer the link that reopens the page in it."""
-    address.write(state)
-    with st.popover("Link", icon=":material/link:", help="A link that reopens this very view."):
-        st.caption("This link reopens the page as it stands:")
-        st.code(address.permalink(page, state), language=None, wrap_lines=True)
+from dashboard.shared import pictures
 
 
 def take_away(

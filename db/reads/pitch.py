@@ -130,9 +130,20 @@ def octave_indices(engine: Engine, model: str, task: str, preset: str) -> pd.Dat
     ).astype({"octave_index": "float64"})
 
 
+_N_OVER_HALF = """(
+            SELECT COUNT(*) FROM activation_probability
+            JOIN class_total ON class_total.model_task_id = activation_probability.model_task_id
+                AND class_total.class_id = activation_probability.class_id
+            WHERE activation_probability.model_task_id = pitch_tuning.model_task_id
+              AND activation_probability.neuron_id = pitch_tuning.neuron_id
+              AND 2 * activation_probability.positive_count
+                  > (pitch_tuning.peak_rate + pitch_tuning.floor_rate) * class_total.token_count
+        )"""
+"""Notes over half height, wherever they lie: the bandwidth is that of the highest peak alone."""
 ORDERS = {
     "clearest": "peak_rate - floor_rate DESC",
-    "sharpest": "CASE WHEN bandwidth_high IS NULL THEN 1 ELSE 0 END, bandwidth_semitones NULLS FIRST",
+    "sharpest": "CASE WHEN bandwidth_high IS NULL THEN 1 ELSE 0 END, n_over_half, bandwidth_semitones NULLS FIRST,"
+    " peak_rate - floor_rate DESC",
     "octaves": "CASE WHEN oei_low IS NULL THEN 1 ELSE 0 END, oei_low DESC",
 }
 """How `tuned_neurons` may be ordered."""
@@ -147,8 +158,8 @@ def tuned_neurons(
     Parameters
     ----------
     order : str
-        ``clearest`` (largest swing of the curve), ``sharpest`` (narrowest), or ``octaves`` (lower end of the octave
-        equivalence index's interval).
+        ``clearest`` (largest swing of the curve), ``sharpest`` (fewest notes over half height, then narrowest), or
+        ``octaves`` (lower end of the octave equivalence index's interval).
     note : int, optional
         Only those that prefer this MIDI note.
     limit : int
@@ -158,11 +169,12 @@ def tuned_neurons(
     DataFrame
         ``layer``, ``neuron`` and the measures of the view ``neuron_tuning``.
     """
-    return frame(
+    rows = frame(
         engine,
         f"""
         SELECT neuron.layer, neuron.neuron, peak_rate, floor_rate, preferred_pitch, preferred_low, preferred_high,
-               bandwidth_semitones, bandwidth_low, bandwidth_high, octave_equivalence_index, oei_low, oei_high
+               bandwidth_semitones, bandwidth_low, bandwidth_high, octave_equivalence_index, oei_low, oei_high,
+               {_N_OVER_HALF if order == "sharpest" else "NULL"} AS n_over_half
         {_TUNED}{only_if(note, "pitch_tuning.preferred_pitch = :note")}
         ORDER BY {ORDERS[order]}, neuron.layer, neuron.neuron
         LIMIT :limit
@@ -173,6 +185,7 @@ def tuned_neurons(
         note=note,
         limit=limit,
     )
+    return rows.drop(columns="n_over_half")
 
 
 def preferred_pairs(engine: Engine, model: str, task_a: str, task_b: str, preset: str) -> pd.DataFrame:

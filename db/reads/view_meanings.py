@@ -444,6 +444,11 @@ def meaning(view: str, column: str) -> str:
     return own.get(column) or _ALL.get(column, "")
 
 
+def columns_of_all(engine: Engine) -> dict[str, list[str]]:
+    """Return the columns of each of `VIEW_MEANINGS`, in the view's order."""
+    return {view: list(frame(engine, f"SELECT * FROM {view} LIMIT 0").columns) for view in VIEW_MEANINGS}
+
+
 def columns(engine: Engine, view: str) -> pd.DataFrame:
     """Return ``column`` and ``meaning`` of a view, in the view's order.
 

@@ -184,9 +184,9 @@ def text(tab: Page) -> str:
 
 
 def own_link(tab: Page) -> str:
-    """The link that the page offers."""
-    tab.get_by_role("button", name="Link", exact=False).first.click()
-    link = tab.get_by_test_id("stPopoverBody").locator("code").inner_text().strip()
-    tab.keyboard.press("Escape")
-    expect(tab.get_by_test_id("stPopoverBody")).to_have_count(0)
+    """The link that the page's button copies."""
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab.get_by_role("button", name="Copy link").click()
+    expect(tab.get_by_role("button", name="Copied")).to_be_visible()
+    link: str = tab.evaluate("navigator.clipboard.readText()")
     return link

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dashboard.shared import theme
 from dashboard.shared.charts import ablation, by_task, common
 from dashboard.shared.text import facts
+from dashboard.views.compare import charts as compare_charts
 from dashboard.views.heatmap import charts as heatmaps
 from dashboard.views.neuron import charts as neuron
 from tests.support.drawn_charts import rows_of
@@ -96,6 +98,34 @@ def test_models_keep_their_colour_from_chart_to_chart(coverage: pd.DataFrame) ->
         assert all(scale["domain"][:2] == ["base", "large"] for scale in scales)
 
 
+def test_a_models_colour_hangs_on_its_name_not_on_the_others() -> None:
+    alone = {name: theme.model_colours([name])[name] for name in ("nano-ssl", "nano-sl", "m2d")}
+    assert alone["nano-ssl"] != alone["nano-sl"]
+    for others in (["a"], ["zz", "nano-sl-untrained"], ["whisper", "ast", "a"]):
+        together = theme.model_colours(["nano-sl", *others, "nano-ssl"])
+        assert {name: together[name] for name in ("nano-ssl", "nano-sl")} == {
+            name: alone[name] for name in ("nano-ssl", "nano-sl")
+        }
+        assert len(set(together.values())) == len(together)
+    assert len(theme.model_colours([f"model {i}" for i in range(30)])) == 30
+    assert theme.model_colours(["half a \ud800 character"])
+
+
+@pytest.mark.parametrize("n", [3, 40])
+def test_names_of_classes_are_left_out_only_where_small_ones_have_no_room(n: int) -> None:
+    axis = common.class_axis([f"class {i}" for i in range(n)]).to_dict()
+    assert axis["labelOverlap"] == {"expr": f"(width / {n}) < 8 ? 'parity' : false"}
+    assert axis["labelFontSize"]["expr"].startswith("max(8, min(12, ")
+
+
+def test_no_diverging_scale_goes_through_pink() -> None:
+    pairs = pd.DataFrame({"class_a": ["x"], "class_b": ["y"], "ratio": [1.0], "n_shared": [3], "expected": [1.0],
+                          "q_value": [0.01], "significant": [True]})  # fmt: skip
+    spec = compare_charts.sharing_matrix(pairs, ["x", "y"]).to_dict()
+    # Between the blue and the orange of the theme Vega's own way, by hue, is pink.
+    assert spec["layer"][0]["encoding"]["color"]["scale"]["interpolate"] == "rgb"
+
+
 @pytest.mark.parametrize(
     ("metrics", "title"),
     [
@@ -163,14 +193,17 @@ def test_an_ablation_is_told_with_interval_and_controls(effects: pd.DataFrame) -
     assert "−20.0 points" in sentence
     assert "−30.0 to −10.0" in sentence
     assert "20 random sets" in sentence
+    assert "**−20.0 points**" in sentence
     assert "not computed" in facts.ablation_sentence(effects.iloc[2].to_dict())
+    assert "**" not in facts.ablation_sentence(effects.iloc[2].to_dict()), "bold is what stands"
     assert "all classes" in facts.ablation_label(effects.iloc[1].to_dict())
 
 
 def test_ablation_chart_draws_points_of_percent(effects: pd.DataFrame) -> None:
-    spec = ablation.ablation_chart(effects.head(1).assign(label="one")).to_dict()
-    drawn = [row["delta"] for rows in rows_of(spec) for row in rows if "delta" in row]
-    assert drawn == pytest.approx([-20])
+    rows = effects.iloc[[0, 2]].assign(label=["one", "two"])
+    spec = ablation.ablation_chart(rows.assign(believable=facts.believable(rows))).to_dict()
+    drawn = {row["kind"]: row["delta"] for rows in rows_of(spec) for row in rows if "delta" in row}
+    assert drawn == {ablation.STANDS: pytest.approx(-20), ablation.STANDS_NOT: pytest.approx(-60)}
 
 
 def test_what_was_not_measured_is_listed(coverage: pd.DataFrame, effects: pd.DataFrame) -> None:

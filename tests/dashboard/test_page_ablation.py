@@ -312,7 +312,7 @@ def test_what_was_not_taken_apart_is_told_once_beside_what_was(apart: Path, monk
     asked_for = opened(
         "ablation", apart, monkeypatch, model="nano-ssl", task="rooms-event", selection="top 1%", outcome="shift"
     )
-    assert len(asked_for.warning) == 1 and "outcome “shift”" in asked_for.warning[0].value
+    assert len(asked_for.warning) == 1 and "measure “shift”" in asked_for.warning[0].value
 
 
 def test_a_task_without_outcomes_does_not_take_the_next_ones_from_view(

@@ -54,6 +54,22 @@ def store(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_a_selection_of_none_is_explained_and_told_where_it_begins() -> None:
+    settings = json.dumps({"entropy_rate": 0.01, "probability_bar": 0.95})
+    here = pd.DataFrame({"model": ["none", "some"], "n_class_specific": [0, 4], "settings_json": settings})
+    points = [
+        ("none", 0.01, 0.95, 0), ("none", 0.02, 0.95, 0), ("none", 0.05, 0.95, 3), ("none", 0.01, 0.9, 2),
+        ("none", 0.01, 0.5, 9), ("some", 0.01, 0.95, 4),
+    ]  # fmt: skip
+    curves = pd.DataFrame(points, columns=["model", "entropy_rate", "probability_bar", "n_class_specific"])
+    (line,) = facts.begins(facts.mark_own(curves, here), here)
+    assert "**none** has 0" in line
+    assert "the 1 % of lowest entropy" in line and "95th percentile" in line
+    assert "begins to select at 5 % of the neurons or at the 90th percentile" in line
+    (line,) = facts.begins(facts.mark_own(curves[curves["n_class_specific"] == 0], here), here)
+    assert "begins" not in line
+
+
 def test_curves_are_drawn_for_a_quota_and_their_lack_explained_for_evidence(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

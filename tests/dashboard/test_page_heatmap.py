@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from dashboard.shared.charts.groups import colours, groupings, in_groups
+from dashboard.shared.theme import NULL_COLOUR
 from dashboard.views.heatmap import charts, facts
 from dashboard.views.heatmap import picture as neuron_picture
 from db.connection.open import open_store
@@ -123,17 +124,21 @@ def test_a_cell_stands_only_beyond_its_limit_and_never_without_a_null() -> None:
     assert facts.beside_null(counts.assign(expected_null=0.0), 0.0, 0.0)["stands"].all()
 
 
-def test_what_the_null_gives_is_drawn_grey_and_zero_is_not(engine: Engine) -> None:
+def test_what_the_null_gives_is_drawn_grey_and_zero_too(engine: Engine) -> None:
     counts = study.layer_class_counts(engine, "nano-ssl", "rooms-event", "lape")
     cells = facts.beside_null(counts, 9.6, 48.0)
     assert cells["limit"].unique().tolist() == [3]  # 48 / 6 layers / 8 classes = 1
     groups = heatmap.class_groups(engine, "rooms-event")
     order = in_groups(list(dict.fromkeys(counts["class_name"])), groups, "group")
     spec = charts.count_heatmap(cells, (1, "dog"), False, order, "above").to_dict()
-    grey = [part for part in spec["layer"] if any("stands" in str(step) for step in part.get("transform", []))]
-    assert len(grey) == 1
-    assert grey[0]["transform"][0]["filter"] == "!datum.stands && datum.n_neurons > 0"
-    assert spec["layer"][0]["encoding"]["color"]["field"] == "above"
+    encoding = spec["layer"][0]["encoding"]
+    assert encoding["color"] == {"value": NULL_COLOUR, "condition": encoding["color"]["condition"]}
+    assert (encoding["color"]["condition"]["test"], encoding["color"]["condition"]["field"]) == (
+        "datum.stands",
+        "above",
+    )
+    assert encoding["fillOpacity"]["value"] < 0.2, "nothing at all is the palest grey, not a pale blue"
+    assert [one["test"] for one in encoding["fillOpacity"]["condition"]] == ["datum.stands", "datum.n_neurons > 0"]
     assert spec["layer"][0]["encoding"]["x"]["sort"] == list(order.classes)
     titles = {tip["title"] for tip in spec["layer"][0]["encoding"]["tooltip"]}
     assert {"Observed minus expected", "Most that chance gives (97.5 %)"} <= titles

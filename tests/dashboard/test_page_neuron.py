@@ -232,3 +232,18 @@ def test_sets_that_were_taken_apart_are_told_by_what_holds() -> None:
     told = facts.held_sentence(pd.DataFrame({"holds": [1.0, 0.0, float("nan"), 1.0]}))
     assert told.startswith(" Of 3 that were taken apart") and told.endswith("holds in 2.")
     assert facts.held_sentence(pd.DataFrame({"holds": [float("nan")]})) == ""
+
+
+def test_what_sets_do_to_their_own_class_comes_first() -> None:
+    rows = [
+        ("here", "dog", "cat", -0.9, True), ("here", "dog", "dog", -0.1, False), ("there", "cat", "cat", -0.8, True),
+        ("here", "cat", "cat", -0.3, False), ("here", "cat", None, -0.5, True), ("here", "dog", "dog", -0.1, False),
+    ]  # fmt: skip
+    effects = pd.DataFrame(rows, columns=["task", "target", "affected_class", "delta", "believable"])
+    effects = effects.assign(selection="mad 1%", operation="scale", gain=0.0)
+    ordered = facts.sets_in_order(effects, "here")
+    assert list(zip(ordered["task"], ordered["target"], ordered["affected_class"].fillna("all"), strict=True)) == [
+        ("here", "cat", "cat"), ("here", "dog", "dog"), ("there", "cat", "cat"), ("here", "dog", "cat"),
+        ("here", "cat", "all"),
+    ]  # fmt: skip
+    assert set(ordered) == set(effects)

@@ -223,3 +223,13 @@ def test_a_quota_is_named_with_its_null() -> None:
     assert "1 of 2 cases" in note
     assert facts.quota_note(rows.assign(settings_json='{"q_max": 0.05}'), "calibrated") == ""
     assert "says nothing" in facts.quota_note(rows.assign(null_n_class_specific_mean=float("nan")), "aape")
+
+
+@pytest.mark.parametrize(
+    ("n_stand", "n_models", "begins"),
+    [(0, 1, "The model has no effect"), (0, 2, "No model has an effect"), (1, 3, "1 of 3 models has an effect")],
+)
+def test_others_are_spoken_of_where_there_are_any(n_stand: int, n_models: int, begins: str) -> None:
+    caption = overview_facts.effects_caption(n_stand, n_models)
+    assert caption.startswith(begins)
+    assert ("others" in caption) == bool(n_stand)

@@ -180,6 +180,31 @@ def test_queries_agree_with_the_view(engine: Engine) -> None:
     assert 0 < both["n_neurons"].sum() <= len(mine)
 
 
+def test_the_narrowest_has_no_second_peak(store: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copy(store, tmp_path / "atlas.db"))
+    engine = open_store(copied, read_only=True, create=False)
+    first = pitch.tuned_neurons(engine, MODEL, TASK, "calibrated", "sharpest", limit=2).iloc[0]
+    with closing(sqlite3.connect(copied)) as connection:
+        connection.execute(
+            """UPDATE activation_probability SET positive_count = (
+                   SELECT CAST(peak_rate * token_count AS INTEGER) FROM pitch_tuning, class_total
+                   WHERE pitch_tuning.neuron_id = activation_probability.neuron_id
+                     AND pitch_tuning.model_task_id = activation_probability.model_task_id
+                     AND class_total.model_task_id = activation_probability.model_task_id
+                     AND class_total.class_id = activation_probability.class_id)
+               WHERE neuron_id = (SELECT neuron.id FROM neuron JOIN model ON model.id = model_id
+                                  WHERE model.name = ? AND layer = ? AND neuron = ?)
+                 AND model_task_id = (SELECT model_task.id FROM model_task JOIN task ON task.id = task_id
+                                      JOIN model ON model.id = model_task.model_id
+                                      WHERE model.name = ? AND task.name = ?)""",
+            (MODEL, int(first["layer"]), int(first["neuron"]), MODEL, TASK),
+        )
+        connection.commit()
+    found = pitch.tuned_neurons(engine, MODEL, TASK, "calibrated", "sharpest")
+    places = list(zip(found["layer"], found["neuron"], strict=True))
+    assert places.index((first["layer"], first["neuron"])) > 0, "as high at every note: its one peak is not narrow"
+
+
 def test_every_statement_can_be_asked_again(engine: Engine) -> None:
     found = pitch.tuned_neurons(engine, MODEL, TASK, "calibrated", "octaves", 60)
     again = pd.read_sql(found.attrs["sql"], engine)

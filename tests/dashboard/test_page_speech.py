@@ -235,6 +235,9 @@ def test_signs_agree_beside_chance() -> None:
     other = facts.sign_agreement(a, rng.normal(size=200))
     assert other is not None
     assert facts.agreement_sentence(other, "x").endswith("No more than chance gives.")
+    nothing = facts.agreement_sentence(same, "x", "calibrated")
+    assert nothing.startswith("calibrated chose no neuron")
+    assert "**" not in nothing and "More than chance" not in nothing
     assert facts.sign_agreement(a[:0], a[:0]) is None
 
 

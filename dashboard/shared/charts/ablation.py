@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from dashboard.shared.charts.common import CONTROL_NAME, by_task, layered, legend
+from dashboard.shared.charts.common import CONTROL_NAME, by_task, kinds_legend, layered
 from dashboard.shared.theme import MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
+
+STANDS, STANDS_NOT = "effect that holds", "effect that does not"
 
 
 def ablation_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
@@ -24,8 +26,8 @@ def ablation_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     for name in points.columns:
         if "delta" in name or name.startswith("ci_"):
             points[name] = points[name] * 100
-    names = ["ablated set", CONTROL_NAME]
-    scale = alt.Scale(domain=names, range=[MODEL_COLOURS[0], NULL_COLOUR])
+    names = [STANDS, STANDS_NOT, CONTROL_NAME]
+    scale = alt.Scale(domain=names, range=[MODEL_COLOURS[0], MEAN_COLOUR, NULL_COLOUR])
     tooltip = [
         alt.Tooltip("label:N", title="Ablation"),
         alt.Tooltip("delta:Q", title="Change (points)", format="+.1f"),
@@ -40,13 +42,12 @@ def ablation_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     y = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=300, grid=False))
     base = alt.Chart(points).encode(y=y, tooltip=tooltip)
     x = alt.X("control_delta_low:Q", title="Change of test accuracy (percentage points)")
-    color = alt.Color("kind:N", scale=scale, legend=legend())
-    drawn = base.transform_calculate(kind=f"'{names[0]}'")
+    color = alt.Color("kind:N", scale=scale, legend=kinds_legend(names, beside=300))
     random = base.transform_calculate(kind=f"'{CONTROL_NAME}'")
     controls = random.mark_rule(strokeWidth=10).encode(x=x, x2=alt.X2("control_delta_high:Q"), color=color)
     middle = base.mark_tick(thickness=2, size=14, color=MEAN_COLOUR).encode(x=alt.X("control_delta_mean:Q"))
-    interval = drawn.mark_rule(strokeWidth=2).encode(x=alt.X("ci_low:Q"), x2=alt.X2("ci_high:Q"), color=color)
-    delta = drawn.mark_point(filled=True, size=75, opacity=1).encode(x=alt.X("delta:Q"), color=color)
+    interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("ci_low:Q"), x2=alt.X2("ci_high:Q"), color=color)
+    delta = base.mark_point(filled=True, size=75, opacity=1).encode(x=alt.X("delta:Q"), color=color)
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6)
     height = 34 * points["label"].nunique() + 110  # axis and legend
     return layered(layer=[zero.encode(x=alt.X("x:Q")), controls, middle, interval, delta], height=height)

@@ -9,8 +9,8 @@ from dashboard.shared.charts.common import (
     CHANCE_NAME,
     NULL_NAME,
     by_task,
+    kinds_legend,
     layered,
-    legend,
     model_names,
     model_scale,
     share_axis,
@@ -107,7 +107,7 @@ def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.TopLevelLayerSp
         known by layer.
     """
     models = model_names(frame)
-    color = alt.Color("model:N", scale=model_scale(models), legend=legend())
+    color = alt.Color("model:N", scale=model_scale(models), legend=kinds_legend(models))
     lines = (
         alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(filled=True, size=55), strokeWidth=2)

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.shared.theme import MODEL_COLOURS, NULL_COLOUR
+from dashboard.shared.theme import NULL_COLOUR, model_colours
 
 MOST_NUMBERS = 2500
 """Cells beyond which no number could be read."""
@@ -20,6 +20,8 @@ alt.utils.schemapi.disable_debug_mode()
 alt.data_transformers.consolidate_datasets = False  # `Layers` write their rows themselves
 
 LABEL_LIMIT = 130  # pixels; longer names end in dots
+_TASK_PIXELS = 190
+"""That names of tasks take of a chart's width."""
 NULL_NAME = "shuffled-label null"
 CHANCE_NAME = "chance"
 CONTROL_NAME = "random controls"
@@ -70,9 +72,17 @@ def _fits(names: Sequence[str]) -> bool:
 
 
 def class_axis(names: Sequence[str]) -> alt.Axis:
-    """Labels level where they fit, upright where they would not."""
-    angle = 0 if _fits(names) else -90
-    return alt.Axis(labelAngle=angle, labelLimit=LABEL_LIMIT, labelOverlap=True)
+    """Labels level where they fit, upright where they would not; left out only where not even small ones have room."""
+    return alt.Axis(labelAngle=0 if _fits(names) else -90, labelLimit=LABEL_LIMIT, **every_label(len(names)))
+
+
+def every_label(n: int) -> dict[str, Any]:
+    """Of ``n`` names side by side: as small as their places ask for, and all of them, down to 8 pixels."""
+    place = f"(width / {max(n, 1)})"
+    return {
+        "labelOverlap": alt.ExprRef(f"{place} < 8 ? 'parity' : false"),
+        "labelFontSize": alt.ExprRef(f"max(8, min(12, {place} - 1))"),
+    }
 
 
 def axis_height(names: Sequence[str]) -> int:
@@ -82,7 +92,7 @@ def axis_height(names: Sequence[str]) -> int:
 
 
 def model_names(frame: pd.DataFrame) -> list[str]:
-    """Models by name, so that each keeps its colour from chart to chart."""
+    """Models by name, in the order of every chart."""
     return sorted(set(frame["model"]))
 
 
@@ -90,12 +100,6 @@ def legend_scale(models: Sequence[str], reference: str) -> alt.Scale:
     """One colour a model, and grey for what they are to be read against."""
     scale = model_scale(models)
     return alt.Scale(domain=[*models, reference], range=[*scale.range, NULL_COLOUR])
-
-
-def legend(names: Sequence[str] = ()) -> alt.Legend:
-    """Above the chart, two entries a row; one where long ``names`` would be cut in half a page's width."""
-    columns = 1 if any(sum(map(len, names[i : i + 2])) > 32 for i in range(0, len(names), 2)) else 2
-    return alt.Legend(title=None, orient="top", labelLimit=220, columns=columns, symbolOpacity=1)
 
 
 def kinds_legend(
@@ -120,7 +124,9 @@ def by_task(
     models = sorted({*every, *frame["model"]})
     y = alt.Y("task:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, labelOverlap=False, grid=False))
     offset = alt.YOffset("model:N", sort=models)
-    color = alt.Color("model:N", scale=legend_scale(models, reference), legend=legend([*models, reference]))
+    color = alt.Color(
+        "model:N", scale=legend_scale(models, reference), legend=kinds_legend([*models, reference], beside=_TASK_PIXELS)
+    )
     height = frame["task"].nunique() * max(22, 10 * len(models) + 4) + 20 * len(models) + 130  # axis and legend
     return y, offset, color, height
 
@@ -139,4 +145,5 @@ def either(channel: Callable[..., Any], test: str, yes: object, no: object) -> A
 
 def model_scale(models: Sequence[str]) -> alt.Scale:
     """One colour a model."""
-    return alt.Scale(domain=list(models), range=[MODEL_COLOURS[i % len(MODEL_COLOURS)] for i in range(len(models))])
+    colours = model_colours(models)
+    return alt.Scale(domain=list(models), range=[colours[name] for name in models])

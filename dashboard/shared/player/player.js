@@ -1,6 +1,7 @@
 // The player's part in the browser. What a track holds is written as text or drawn, never as HTML.
 
 const STARTED = "atlas-player-started"; // told to the whole page, so that one player at a time is heard
+const TIME = "atlas-player-time"; // seconds, told to whatever goes along with the sound
 const MOST_OPAQUE = 0.7; // what it answers to stays visible below
 const LANE_PIXELS = 34;
 const ICONS = {
@@ -93,6 +94,8 @@ class Player {
   update(data) {
     this.tracks = data.tracks;
     const same = this.tracks.find((track) => track.id === this.current?.id);
+    if (data.play && data.play !== this.begun) this.wishes = true;
+    this.begun = data.play;
     // A track that plays goes on in another list too; one that is silent gives way to what is selected there.
     const names = String(this.tracks.map((track) => track.id));
     const stays = same && this.selected === data.selected && (this.names === names || this.wishes);
@@ -277,6 +280,7 @@ class Player {
     for (const head of this.root.querySelectorAll(".playhead, .lane .at")) {
       head.style.transform = `translateX(${across.toFixed(2)}px)`;
     }
+    document.dispatchEvent(new CustomEvent(TIME, { detail: now }));
   }
 
   // Picture

@@ -162,7 +162,7 @@ def stored_track(row: Mapping[Hashable, Any], title: str, caption: str = "", ove
     return Track(title, caption, stored, overlay=overlay)
 
 
-def player(tracks: Sequence[Track], *, key: str, selected: int = 0) -> None:
+def player(tracks: Sequence[Track], *, key: str, selected: int = 0, play: int = 0) -> None:
     """Show tracks to be heard and seen.
 
     Parameters
@@ -172,13 +172,15 @@ def player(tracks: Sequence[Track], *, key: str, selected: int = 0) -> None:
         Unique on the page. Across reruns, a track that plays goes on while it is among ``tracks``.
     selected : int
         Which to show first. A change selects anew; otherwise the listener's own choice stands.
+    play : int
+        Another number than the last one, but 0, and the sound begins at once, where the browser lets it.
     """
     if tracks:
-        _mount(tuple(tracks), key, min(max(selected, 0), len(tracks) - 1))
+        _mount(tuple(tracks), key, min(max(selected, 0), len(tracks) - 1), play)
 
 
 @st.fragment
-def _mount(tracks: tuple[Track, ...], key: str, selected: int) -> None:
+def _mount(tracks: tuple[Track, ...], key: str, selected: int, play: int) -> None:
     memory = f"{key}_asked"
 
     def remember() -> None:
@@ -194,7 +196,7 @@ def _mount(tracks: tuple[Track, ...], key: str, selected: int) -> None:
         describe(track, identity, made.get(place), f"{key}-{place}")
         for place, (track, identity) in enumerate(zip(tracks, identities, strict=True))
     ]
-    _component(key=key, data={"tracks": listed, "selected": selected}, on_wanted_change=remember)
+    _component(key=key, data={"tracks": listed, "selected": selected, "play": play}, on_wanted_change=remember)
 
 
 def identify(tracks: Sequence[Track]) -> list[str]:

@@ -75,7 +75,8 @@ def ablation_label(row: Mapping[Any, Any]) -> str:
 
 
 def ablation_sentence(row: Mapping[Any, Any]) -> str:
-    """Tell one ablation in a sentence, with interval and controls beside the effect."""
+    """Tell one ablation in a sentence, with interval and controls beside the effect; bold where the effect stands."""
+    bold = "**" if believable(pd.DataFrame([row])).iloc[0] else ""
 
     def points(name: str) -> str:
         return number(100 * row[name], "+.1f")
@@ -84,7 +85,7 @@ def ablation_sentence(row: Mapping[Any, Any]) -> str:
         f"With {int(row['n_neurons']):,} neurons of “{plain(row['target'])}” "
         f"({plain(row['selection'])}) {action(row)}, "
         f"{plain(row['task'])} accuracy on {plain(affected(row['affected_class']))} changes by "
-        f"**{points('delta')} points** (95 % interval {points('ci_low')} to {points('ci_high')}, "
+        f"{bold}{points('delta')} points{bold} (95 % interval {points('ci_low')} to {points('ci_high')}, "
         f"q {p_value(row['q_value'])}); {int(row['n_controls'])} random sets of the same size: "
         f"{points('control_delta_mean')} ({points('control_delta_low')} to "
         f"{points('control_delta_high')})."

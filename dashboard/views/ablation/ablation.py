@@ -22,7 +22,7 @@ store, model, task = scope.store, scope.model, scope.task
 page.head(
     "Ablation", "ablation",
     "Take the neurons of one class out of the network, and ask the same linear head again. The same is done to random "
-    "neurons: only what goes beyond them is owed to the choice.",
+    "neurons: only what goes beyond them is owed to the choice.", f"Ablation of {task}, {model}",
 )  # fmt: skip
 
 settings = data.read(store, queries.ablated, model, task)
@@ -33,7 +33,7 @@ if settings.empty:
     )
     command.show({"--tasks": task, "--model": model, "--stages": "ablate"})
     attribution.show(store, model, task)
-    share.link("ablation", scope.state)
+    address.write(scope.state)
     st.stop()
 
 selections = list(dict.fromkeys(settings["selection"]))
@@ -61,8 +61,6 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         help="Their output times a factor, set to its mean over the clips, or all other neurons of their layers "
         "set to theirs.",
     )  # fmt: skip
-    st.space("stretch")
-    link_slot = st.container(width="content")
 
 own = data.read(store, queries.own_effects, model, task, selection)
 frozen = data.derive(outcomes.done_so, own, operation, gain)
@@ -70,10 +68,22 @@ accuracy = data.derive(outcomes.mean_accuracy, frozen)
 is_apart = bool(outcomes.done_so(of_selection, operation, gain)["n_taken_apart"].sum())
 measures = data.read(store, queries.measured, chosen) if is_apart else []
 measures = [name for name in outcomes.MEASURES if name in (*measures, "accuracy")]
-outcome = address.optional("outcome", measures) or measures[0]
+
+
+def effects_in(name: str) -> pd.DataFrame:
+    """Every effect in one measure, as the store has it."""
+    of = [queries.effects, chosen] if name == "accuracy" else [queries.outcomes, chosen, name]
+    read: pd.DataFrame = data.read(store, *of)
+    return read
+
+
+# Where nothing is asked for, the first measure in which anything holds.
+outcome = address.optional("outcome", measures) or next(
+    (name for name in measures if data.derive(outcomes.shown, effects_in(name), name)["stands"].any()), measures[0]
+)
 measure = outcomes.MEASURES[outcome]
 of_accuracy = outcome == "accuracy"
-effects = data.read(store, *([queries.effects, chosen] if of_accuracy else [queries.outcomes, chosen, outcome]))
+effects = effects_in(outcome)
 means = effect.means_of(store, chosen)
 effect.show_verdict(store, chosen, means, accuracy)
 if not is_apart:
@@ -107,11 +117,17 @@ if len(measures) > 1:
         on_change=address.on_change("outcome", "select_outcome"),
     )  # fmt: skip
 dark = st.context.theme.type == "dark"
-draw.chart(
-    charts.matrix, shown, targets, classes, target, dark, measure.label, measure.digits, key="matrix",
-    on_select=choose_cell, name=f"ablation_{model}_{task}", data=effects,
-    alt=f"{measure.label}: change of every class of {task} by the neurons of every class",
-)  # fmt: skip
+nothing = not shown["stands"].any()
+place = st.expander(
+    f"Nothing holds in this measure: all {len(shown):,} changes may be noise", icon=":material/grid_off:",
+    on_change="rerun",
+) if nothing else st.container()  # fmt: skip
+if not nothing or place.open:
+    draw.chart(
+        charts.matrix, shown, targets, classes, target, dark, measure.label, measure.digits, key="matrix",
+        on_select=choose_cell, name=f"ablation_{model}_{task}", data=effects, place=place,
+        alt=f"{measure.label}: change of every class of {task} by the neurons of every class",
+    )  # fmt: skip
 rule = "the effect stands (q < 0.05 over all cells, interval without 0," if of_accuracy else "it holds (q < 0.05,"
 st.caption(
     f"{measure.meaning} Colour: {rule} outside {'the range of' if of_accuracy else 'all'} random sets), "
@@ -231,10 +247,7 @@ with right if has_dose and parts.empty else left:
 
 erasure.show(store, model, task, target)
 attribution.show(store, model, task, target)
-with link_slot:
-    share.link(
-        "ablation",
-        {**scope.state, "selection": selection, "gain": key, "outcome": outcome if len(measures) > 1 else None,
-         "target": target, "beside": beside, "clips": heard,
-         "attributed": st.query_params.get("attributed")},
-    )  # fmt: skip
+address.write(
+    {**scope.state, "selection": selection, "gain": key, "outcome": outcome if len(measures) > 1 else None,
+     "target": target, "beside": beside, "clips": heard, "attributed": st.query_params.get("attributed")}
+)  # fmt: skip

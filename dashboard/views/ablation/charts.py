@@ -9,11 +9,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.shared.charts.ablation import _effect_tooltip, _zero
+from dashboard.shared.charts.ablation import STANDS, STANDS_NOT, _effect_tooltip, _zero
 from dashboard.shared.charts.common import CONTROL_NAME, axis_height, class_axis, kinds_legend, layered
 from dashboard.shared.theme import HIGHLIGHT, MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
-STANDS, STANDS_NOT = "effect that holds", "effect that does not"
 PARTS = {"untouched": MEAN_COLOUR, "silenced": MODEL_COLOURS[1], "set to their mean": MODEL_COLOURS[4],
          "kept alone": MODEL_COLOURS[0]}  # fmt: skip
 
@@ -78,7 +77,7 @@ def matrix(
     """
     top = float(effects["value"].abs().max())
     top = top if top > 0 else 1.0
-    step = 26 if len(targets) <= 24 else 17 if len(targets) <= 50 else 10
+    step = 40 if len(targets) <= 4 else 26 if len(targets) <= 24 else 17 if len(targets) <= 50 else 10
     short = max(map(len, classes)) * len(classes) < 60  # their labels fit level on a phone, too
     columns = alt.Axis(labelAngle=0) if short else class_axis(classes)
     mark = f"datum.value === {json.dumps(chosen)}"
@@ -107,17 +106,17 @@ def matrix(
         .encode(
             color=alt.Color(
                 "value:Q",
-                scale=alt.Scale(domain=[-top, top], domainMid=0, reverse=True),
+                scale=alt.Scale(domain=[-top, top], domainMid=0, reverse=True, interpolate="rgb"),
                 # Not a gradient: the browser loses its colours when the page's address changes below the chart.
                 legend=alt.Legend(title="Change", type="symbol", symbolType="square", tickCount=5, symbolOpacity=1),
             )
         )
     )
-    frame = base.transform_filter("datum.own").mark_rect(fillOpacity=0, stroke=HIGHLIGHT, strokeWidth=1.5)
+    frame = base.transform_filter("datum.own").mark_rect(fillOpacity=0, stroke=MEAN_COLOUR, strokeWidth=1)
     text = _numbers(base, top, len(classes), digits, dark)
     return layered(
         layer=[grey, coloured, frame, text.add_params(click)],
-        height=step * len(targets) + (30 if short else axis_height(classes)) + 20,
+        height=max(step * len(targets) + (30 if short else axis_height(classes)) + 45, 175),  # of the legend
     )
 
 
@@ -129,7 +128,7 @@ def _numbers(base: alt.Chart, top: float, n_classes: int, digits: int, dark: boo
     if n_classes > 8 and top < 1:
         written = f"replace({written}, '0.', '.')"
     zero = f"abs(datum.value) < {0.5 * 10**-digits:g}"
-    text = base.transform_calculate(text=f"{zero} ? '0' : {written}").mark_text(**_cell_text(top, n_classes, dark))
+    text = base.transform_calculate(text=f"{zero} ? '·' : {written}").mark_text(**_cell_text(top, n_classes, dark))
     return text.encode(text=alt.Text("text:N"))
 
 
@@ -183,7 +182,7 @@ def strip(
     )
     point = base.mark_point(size=70, opacity=1, filled=True).encode(x=alt.X("value:Q"), color=color)
     layers = [_zero(), controls, mean, interval, point]
-    return layered(layer=[layer for layer in layers if layer is not None], height=24 * len(rows) + 100)
+    return layered(layer=[layer for layer in layers if layer is not None], height=24 * len(rows) + 125)
 
 
 def dose_curve(rows: pd.DataFrame, chosen: str) -> alt.TopLevelLayerSpec:

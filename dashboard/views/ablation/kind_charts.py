@@ -125,7 +125,7 @@ def readable_chart(rows: pd.DataFrame, order: Sequence[str]) -> alt.TopLevelLaye
             base.mark_point(filled=True, size=55, opacity=1, color=MODEL_COLOURS[0]).encode(x=now),
             base.mark_tick(thickness=2, size=12, color=MEAN_COLOUR).encode(x=before),
         ],
-        height=17 * len(order) + 60,
+        height=17 * len(order) + 85,
     )
 
 

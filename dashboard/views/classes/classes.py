@@ -39,12 +39,10 @@ neurons = data.read(store, queries.neurons_of, model, task, preset, class_name)
 also = data.read(store, queries.also, model, task, preset, class_name)
 state = {"model": model, "dataset": dataset, "task": task, "preset": preset, "class": class_name}
 with title:
-    page.head(facts.capital(class_name), "classes")
+    page.head(facts.capital(class_name), "classes", tab=f"{class_name} · {task}, {model}")
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
     address.select("Class", "class", names, class_name, clears=("cards",), width=260)
-    st.space("stretch")
-    link_slot = st.container(width="content")
 n_neurons = int(data.read(store, study.models).set_index("name")["n_neurons"][model])
 expected = float(of_class["expected_null"].sum(skipna=False))
 st.markdown(
@@ -231,7 +229,4 @@ else:
     with right:
         shared()
 elsewhere()
-with link_slot:
-    share.link(
-        "classes", {**scope.state, "class": class_name, "by": by, "cards": None if n_cards == FIRST else n_cards}
-    )
+address.write({**scope.state, "class": class_name, "by": by, "cards": None if n_cards == FIRST else n_cards})

@@ -8,8 +8,16 @@ import altair as alt
 import pandas as pd
 
 from dashboard.shared.charts.by_task import MEASURES, probe_tooltip
-from dashboard.shared.charts.common import CHANCE_NAME, NULL_NAME, axis_height, class_axis, layered, legend, share_axis
-from dashboard.shared.theme import MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
+from dashboard.shared.charts.common import (
+    CHANCE_NAME,
+    NULL_NAME,
+    axis_height,
+    class_axis,
+    kinds_legend,
+    layered,
+    share_axis,
+)
+from dashboard.shared.theme import MEAN_COLOUR, NULL_COLOUR, model_colours
 
 ROW = 24  # pixels of a task
 LIMIT = 4  # log2 of the largest ratio that has a colour of its own
@@ -18,8 +26,8 @@ TIMES = "format(pow(2, datum.value), '~g') + '×'"
 
 def two_colours(everyone: Sequence[str], a: str, b: str) -> dict[str, str]:
     """The colours that two models have wherever all models of the store are drawn."""
-    names = sorted(everyone)
-    return {name: MODEL_COLOURS[names.index(name) % len(MODEL_COLOURS)] for name in (a, b)}
+    colours = model_colours(everyone)
+    return {name: colours[name] for name in (a, b)}
 
 
 def _scale(colours: Mapping[str, str], *references: str) -> alt.Scale:
@@ -41,7 +49,9 @@ def coverage_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.TopLe
     colours : mapping
         Of the two models, in order.
     """
-    color = alt.Color("model:N", scale=_scale(colours, NULL_NAME), legend=legend())
+    color = alt.Color(
+        "model:N", scale=_scale(colours, NULL_NAME), legend=kinds_legend([*colours, NULL_NAME], beside=190)
+    )
     tooltip = [
         alt.Tooltip("model:N", title="Model"),
         alt.Tooltip("task:N", title="Task"),
@@ -81,7 +91,9 @@ def probe_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.TopLevel
     colours : mapping
     """
     frame = frame.assign(measure=frame["metric"].replace(MEASURES))
-    color = alt.Color("model:N", scale=_scale(colours, CHANCE_NAME), legend=legend())
+    color = alt.Color(
+        "model:N", scale=_scale(colours, CHANCE_NAME), legend=kinds_legend([*colours, CHANCE_NAME], beside=190)
+    )
     base = alt.Chart(frame).encode(y=_rows(), tooltip=probe_tooltip())
     offset = alt.YOffset("model:N", sort=list(colours))
     title = " or ".join(name for name in MEASURES.values() if name in set(frame["measure"]))
@@ -110,7 +122,7 @@ def depth_chart(frame: pd.DataFrame, nulls: pd.DataFrame, colours: Mapping[str, 
         ``model``, ``share``: the null's mean over the whole model, dashed.
     colours : mapping
     """
-    color = alt.Color("model:N", scale=_scale(colours), legend=legend())
+    color = alt.Color("model:N", scale=_scale(colours), legend=kinds_legend([*colours]))
     x = alt.X("depth:Q", title="Depth (0: first layer, 1: last)", scale=alt.Scale(domain=[0, 1]))
     y = alt.Y("share:Q", title="Class-specific share of the layer", scale=alt.Scale(domainMin=0))
     lines = (
@@ -159,7 +171,7 @@ def class_pairs(frame: pd.DataFrame, colours: Mapping[str, str], classes: Sequen
     )
     bars = base.mark_bar().encode(
         y=alt.Y("n_neurons:Q", title="Class-specific neurons", axis=alt.Axis(tickCount=5)),
-        color=alt.Color("model:N", scale=scale, legend=legend()),
+        color=alt.Color("model:N", scale=scale, legend=kinds_legend([*colours, NULL_NAME])),
     )
     null = base.mark_tick(thickness=3, opacity=1).encode(y=alt.Y("expected_null:Q"), color=alt.Color(datum=NULL_NAME))
     return layered(layer=[bars, null], height=240 + axis_height(classes))
@@ -187,13 +199,15 @@ def sharing_matrix(frame: pd.DataFrame, classes: Sequence[str], dark: bool = Fal
     ]
     base = alt.Chart(frame).encode(
         x=alt.X("class_a:N", title=None, sort=list(classes), axis=axis, scale=alt.Scale(domain=list(classes))),
-        y=alt.Y("class_b:N", title=None, sort=list(classes), axis=alt.Axis(labelLimit=110, labelOverlap=True)),
+        y=alt.Y(
+            "class_b:N", title=None, sort=list(classes), axis=alt.Axis(labelLimit=110, labelOverlap=len(classes) > 28)
+        ),
         tooltip=tooltip,
     )
     cells = base.mark_rect().encode(
         color=alt.Color(
             "ratio:Q",
-            scale=alt.Scale(domain=[-LIMIT, LIMIT], domainMid=0, clamp=True),
+            scale=alt.Scale(domain=[-LIMIT, LIMIT], domainMid=0, clamp=True, interpolate="rgb"),
             legend=alt.Legend(title=["Observed /", "expected"], labelExpr=TIMES, values=[-4, -2, 0, 2, 4]),
         )
     )
@@ -231,7 +245,7 @@ def specificity_chart(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.To
     base = alt.Chart(points).encode(
         y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=260, labelOverlap=False, grid=False)),
         yOffset=alt.YOffset("model:N", sort=list(colours)),
-        color=alt.Color("model:N", scale=_scale(colours), legend=legend()),
+        color=alt.Color("model:N", scale=_scale(colours), legend=kinds_legend([*colours])),
         tooltip=tooltip,
     )
     x = alt.X("ci_low:Q", title="Loss by own neurons beyond the others' loss (percentage points)")

@@ -84,7 +84,7 @@ if not others:
     )
     command.show({**command.ALL, "--model": model, "--untrained": None})
     compare_runs()
-    share.link("compare", state)
+    address.write(state)
     st.stop()
 
 other = address.choice("other", others, compare_facts.natural_other(others))
@@ -115,7 +115,7 @@ if coverage.empty:
         title="Nothing in common",
     )
     compare_runs()
-    share.link("compare", state)
+    address.write(state)
     st.stop()
 for line in compare_facts.coverage_sentences(coverage, model, other):
     st.markdown(line)
@@ -235,4 +235,4 @@ if len(pitch):
         st.markdown(line)
     share.take_away("pitch_neurons", pitch)
 compare_runs()
-share.link("compare", state)
+address.write(state)

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from dashboard.shared.charts.common import by_task, layered, legend, model_names, model_scale, share_axis
+from dashboard.shared.charts.common import by_task, kinds_legend, layered, model_names, model_scale, share_axis
 from dashboard.shared.theme import NULL_COLOUR
 
 FEW_PAIRS = 10
@@ -35,7 +35,7 @@ def curve_chart(frame: pd.DataFrame, setting: str, measure: str) -> alt.TopLevel
     number = ".0%" if share else ",.0f"
     axis = alt.Axis(format="~%", formatType="number", labelAngle=0, labelOverlap=True)
     x = alt.X(f"{setting}:O", title=SETTINGS[setting], scale=alt.Scale(type="point", padding=0.3), axis=axis)
-    color = alt.Color("model:N", scale=model_scale(models), legend=legend())
+    color = alt.Color("model:N", scale=model_scale(models), legend=kinds_legend(models))
     y_scale = alt.Scale(domain=[0, 1]) if share else alt.Scale(domainMin=0)
     y = alt.Y(f"{measure}:Q", title=MEASURES[measure], scale=y_scale, axis=alt.Axis(format=number, tickCount=5))
     tooltip = [

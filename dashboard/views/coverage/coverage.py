@@ -67,6 +67,9 @@ here = coverage[coverage["task"] == task]
 for line in coverage_facts.sentences(here):
     st.markdown(line)
 curves = data.read(store, coverage_queries.curves, task, preset)
+if preset != "calibrated":
+    for line in coverage_facts.begins(coverage_facts.mark_own(curves, here), here):
+        st.markdown(line)
 if preset == "calibrated":
     st.caption(
         "No curve for `calibrated`: it keeps no fixed share of the neurons and has no bar to move; it asks for "
@@ -199,4 +202,4 @@ if table.open:
         rows.attrs["sql"] = sql
         share.take_away(f"table_{preset}", rows)
 
-share.link("coverage", {**scope.state, "measure": st.query_params.get("measure")})
+address.write({**scope.state, "measure": st.query_params.get("measure")})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from dashboard.shared.text import facts
@@ -82,6 +83,33 @@ def mark_own(curves: pd.DataFrame, coverage: pd.DataFrame) -> pd.DataFrame:
         for point in curves.to_dict("records")
     ]
     return curves.assign(own=own)
+
+
+def begins(marked: pd.DataFrame, coverage: pd.DataFrame) -> list[str]:
+    """Explain each selection of no neuron (Markdown): what its rule asks for, and from which setting on it selects.
+
+    Parameters
+    ----------
+    marked : DataFrame
+        Of `mark_own`.
+    coverage : DataFrame
+        ``model``, ``preset``, ``n_class_specific``, ``settings_json`` of the same task and preset.
+    """
+    lines = []
+    for row in coverage[coverage["n_class_specific"] == 0].to_dict("records"):
+        rate, bar = (facts.setting(row["settings_json"], name) for name in ("entropy_rate", "probability_bar"))
+        rule = (
+            f"It takes the {100 * rate:g} % of lowest entropy, and of those only what fires beyond the {100 * bar:g}th "
+            "percentile of all probabilities: here none does both."
+        )
+        of_model = marked[(marked["model"] == row["model"]) & (marked["n_class_specific"] > 0)]
+        higher = of_model[np.isclose(of_model["probability_bar"], bar)]["entropy_rate"].min()
+        lower = of_model[np.isclose(of_model["entropy_rate"], rate)]["probability_bar"].max()
+        told = [f"{100 * higher:g} % of the neurons"] * pd.notna(higher)
+        told += [f"the {100 * lower:g}th percentile"] * pd.notna(lower)
+        first = f" It begins to select at {' or at '.join(told)}: see the curves." if told else ""
+        lines.append(f"That **{plain(row['model'])}** has 0 is the rule's own answer, no fault. {rule}{first}")
+    return lines
 
 
 def along(marked: pd.DataFrame, setting: str) -> pd.DataFrame:

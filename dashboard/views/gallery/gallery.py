@@ -82,8 +82,6 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
             "Estimated effect", "effect", list(facts.EFFECTS), effect, format_func=facts.EFFECTS.__getitem__,
             help=f"With a 95 % interval above 0. {TERMS['attribution']}",
         )  # fmt: skip
-    st.space("stretch")
-    link_slot = st.container(width="content")
 
 wanted = gallery.Wanted(
     model, task, preset, class_name, show, None if layer is None else int(layer), entropies, effect == "loses", order
@@ -153,5 +151,4 @@ state = {
     **scope.state, "class": class_name, "layer": layer, "show": show, "order": order,
     "effect": effect, "entropy": st.query_params.get("entropy") if entropies else None,
 }  # fmt: skip
-with link_slot:
-    share.link("gallery", state)
+address.write(state)

@@ -140,21 +140,19 @@ def count_heatmap(
     )
     title = "Neurons" if shown == "n_neurons" else "Neurons above null"
     click = alt.selection_point(name="cell", fields=["layer", "class_name"], empty=True)
-    rect = (
-        base.mark_rect(cursor="pointer")
-        .encode(
-            color=alt.Color(
-                f"{shown}:Q", scale=alt.Scale(domain=[0, top], clamp=True), legend=_gradient(title, tickCount=4)
-            ),
-            stroke=either(alt.StrokeValue, "datum.chosen", HIGHLIGHT, "transparent"),
-            strokeWidth=either(alt.StrokeWidthValue, "datum.chosen", 3, 0),
-        )
-        .add_params(click)
+    colour: Any = alt.Color(
+        f"{shown}:Q", scale=alt.Scale(domain=[0, top], clamp=True), legend=_gradient(title, tickCount=4)
     )
-    drawn: list[alt.Chart] = [rect]
+    rect = base.mark_rect(cursor="pointer").encode(
+        stroke=either(alt.StrokeValue, "datum.chosen", HIGHLIGHT, "transparent"),
+        strokeWidth=either(alt.StrokeWidthValue, "datum.chosen", 3, 0),
+    )
     if "stands" in frame and frame["expected_null"].notna().all():
-        within = base.transform_filter("!datum.stands && datum.n_neurons > 0")
-        drawn.append(within.mark_rect(cursor="pointer", color=NULL_COLOUR, opacity=0.55, height={"band": 0.86}))
+        # No more than chance gives is grey all through, also where it is nothing.
+        colour = alt.condition("datum.stands", colour, alt.value(NULL_COLOUR))
+        pale = [{"test": "datum.stands", "value": 1}, {"test": "datum.n_neurons > 0", "value": 0.55}]
+        rect = rect.encode(fillOpacity=alt.FillOpacityValue(0.15, condition=pale))
+    drawn: list[alt.Chart] = [rect.encode(color=colour).add_params(click)]
     if len(cells) <= MOST_NUMBERS:
         number = "d" if shown == "n_neurons" or top >= 30 else ".1~f"
         digits = len(str(int(top))) + (2 if number == ".1~f" else 0)

@@ -30,6 +30,7 @@ page.head(
     "Where the neurons lie",
     "heatmap",
     "Class-specific neurons of each layer and class, beside what shuffled labels give. Click a cell for its neurons.",
+    f"Heatmap of {task}, {model}",
 )
 
 counts = data.read(store, study.layer_class_counts, model, task, preset)
@@ -53,6 +54,12 @@ grouping = address.choice("groups", [*groupings, NO_GROUPS], groupings[0]) if gr
 order = class_groups.in_groups(names, groups, None if grouping == NO_GROUPS else grouping)
 
 st.markdown(facts.sentence(of_task.to_dict(), cells["stands"]), help=TERMS["null"])
+if preset != "calibrated" and not of_task["n_class_specific"]:
+    st.page_link(
+        "views/coverage/coverage.py", label=f"Why {preset} selects none here, and where it begins to",
+        icon=":material/show_chart:",
+        query_params={name: value for name, value in scope.state.items() if value is not None},
+    )  # fmt: skip
 with st.container(horizontal=True, vertical_alignment="bottom"):
     if null_known:
         key = address.show("select_show", shown)
@@ -65,8 +72,6 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
             "Groups of classes", "groups", [*groupings, NO_GROUPS], grouping, width=190,
             help="An attribute of the dataset in which every class lies within one value.",
         )  # fmt: skip
-    st.space("stretch")
-    link_slot = st.container(width="content")
 
 
 def choose_cell() -> None:
@@ -274,11 +279,9 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         target = {**cell, "class": None, "layer": to_layer, "neuron": int(to_neuron)}
         st.switch_page("views/neuron/neuron.py", query_params={k: str(v) for k, v in target.items() if v is not None})
 
-with link_slot:
-    share.link(
-        "heatmap",
-        {
-            **scope.state, "layer": layer, "class": chosen_class, "show": shown if null_known else None,
-            "groups": grouping if groupings else None, "colour": colour if q_known else None, "block": block,
-        },
-    )  # fmt: skip
+address.write(
+    {
+        **scope.state, "layer": layer, "class": chosen_class, "show": shown if null_known else None,
+        "groups": grouping if groupings else None, "colour": colour if q_known else None, "block": block,
+    }
+)  # fmt: skip

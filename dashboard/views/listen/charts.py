@@ -55,7 +55,7 @@ def class_chart(frame: pd.DataFrame, level: int = 95) -> alt.TopLevelLayerSpec:
     random = random.mark_rule(strokeWidth=8).encode(x=x, x2=alt.X2("high:Q"), color=color)
     mean = base.mark_tick(thickness=2, size=12, color=MEAN_COLOUR).encode(x=alt.X("expected:Q"))
     point = base.mark_point(filled=True, size=75, opacity=1).encode(x=alt.X("share:Q"), color=color)
-    return layered(layer=[random, mean, point], height=22 * len(rows) + 120)
+    return layered(layer=[random, mean, point], height=22 * len(rows) + 135)
 
 
 def time_chart(frame: pd.DataFrame, chosen: str, seconds: float) -> alt.TopLevelLayerSpec:

@@ -13,7 +13,7 @@ from dashboard.shared import address, command, data, draw, page, share, sidebar,
 from dashboard.shared.player.player import Overlay, Track, player
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
-from dashboard.views.listen import charts, sounds, uploads
+from dashboard.views.listen import charts, lights, sounds, uploads
 from dashboard.views.listen import facts as listen_facts
 from dashboard.views.listen import model as live
 from db.reads import clips, listen
@@ -50,20 +50,19 @@ def placed(
     return listen_facts.pooled(percentiles, n_clips), np.min(np.stack(steps), axis=0), sum(n_clips), names
 
 
-given, link_slot = sounds.choose(scope)
+given = sounds.choose(scope)
 sound = given.sound
-state: dict[str, object | None] = {**scope.state, "source": given.source, "clip": given.clip_id}
+state: dict[str, object | None] = {**scope.state, "source": given.source, "clip": given.clip_id, "sound": given.ready}
 
 
 def end() -> NoReturn:
-    """Offer the link and end the page."""
-    with link_slot:
-        share.link("listen", state)
+    """Write out the state and end the page."""
+    address.write(state)
     st.stop()
 
 
 if sound is None:
-    st.info("Record, upload or choose a sound above; the model is loaded when it is first needed.")
+    st.info("Choose, record or upload a sound above; the model is loaded when it is first needed.")
     end()
 if not isinstance(sound, uploads.Sound):
     st.warning(words.plain(sound))
@@ -81,7 +80,10 @@ wav = uploads.wav(sound)
 def play(overlay: Overlay | None = None) -> None:
     """Put the sound into its place."""
     with player_slot:
-        player([Track(given.name, about, wav=wav, overlay=overlay)], key="listen_player")
+        player(
+            [Track(sounds.READY.get(given.ready or "", given.name), about, wav=wav, overlay=overlay)],
+            key="listen_player",
+        )
 
 
 facts = data.read(store, listen.model_facts, scope.model)
@@ -112,8 +114,8 @@ state |= {"layer": layer, "neuron": neuron}
 shown = [(int(a), int(b)) for a, b in zip(top["layer"], top["neuron"], strict=True)][:MOST_IN_STRIP]
 if (layer, neuron) not in shown:
     shown.append((layer, neuron))
-labels = {f"layer {a}, neuron {b}": (a, b) for a, b in shown}
-chosen = f"layer {layer}, neuron {neuron}"
+labels = {lights.name_of(place): place for place in shown}
+chosen = lights.name_of((layer, neuron))
 try:
     traces = dict(zip(labels, live.patterns(model, sound, shown), strict=True))
 except live.NoAnswer as error:
@@ -160,8 +162,20 @@ def choose_in_table() -> None:
         address.go(layer=int(top["layer"].iloc[place]), neuron=int(top["neuron"].iloc[place]))
 
 
+def choose_light(a: int, b: int) -> None:
+    """Lay the neuron of the clicked light over the clip."""
+    address.go(layer=a, neuron=b)
+
+
 st.subheader("When they answer", help="Mean over frequency; each row against its own peak, so rows do not compare.")
-st.caption("The neurons that answer most, over the clip's time. Click a row to lay the neuron over the picture above.")
+st.caption(
+    "The neurons that answer most, lit while the sound plays, and over the clip's time. Click one to lay it over the "
+    "picture above."
+)
+lights.show(
+    {place: traces[name].activation for name, place in labels.items()}, (layer, neuron), trace.column_seconds,
+    choose_light,
+)  # fmt: skip
 strip = listen_facts.over_time(
     [one.activation for one in traces.values()], list(traces), trace.column_seconds, MOST_COLUMNS
 )
@@ -244,5 +258,4 @@ share.take_away(
     "neurons_that_answer",
     pd.DataFrame(top.assign(classes=[", ".join(names) for names in top["classes"]])),
 )
-with link_slot:
-    share.link("listen", state)
+address.write(state)

@@ -26,6 +26,14 @@ _PASSES = Lock()
 """Hooks lie on a model's modules, and it is one for all visitors: one clip at a time."""
 
 
+def ready(name: str) -> tuple[NDArray[np.float32], int]:
+    """A sound made by rule (`core.datasets.demo.ready`), and its rate in Hz."""
+    from core.datasets.demo.ready import make
+    from core.datasets.demo.synthesis.clip import SAMPLE_RATE
+
+    return make(name), SAMPLE_RATE
+
+
 class NoAnswer(Exception):
     """The model cannot be had, or cannot hear this; one line."""
 

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.shared import address, data, sidebar
 from dashboard.shared.player import clip
 from dashboard.shared.text import words
-from dashboard.views.listen import uploads
+from dashboard.views.listen import model, uploads
 from db.reads import clips, listen
 
-SOURCES = {"record": "Record", "upload": "Upload", "store": "From the datasets"}
+SOURCES = {"ready": "Ready sounds", "record": "Record", "upload": "Upload", "store": "From the datasets"}
+READY = {
+    "chirp": "Chirp, 80 Hz to 7 kHz", "scale": "C major scale", "bell": "Bell, A4", "bursts": "Noise bursts",
+    "vowels": "Vowels a e i o u", "rain": "Rain", "siren": "Siren", "dog": "Dog",
+}  # fmt: skip
+"""Sounds of `core.datasets.demo.ready`, and how they are offered."""
 KINDS = ["wav", "flac", "ogg", "oga", "mp3", "aif", "aiff", "au"]
 RECORDED_RATE = 48_000
 MOST_FOUND = 200
@@ -38,30 +42,49 @@ class Given:
         As the file or the store has it: untrusted.
     sound : Sound, str or None
         A text says why there is none; None: nothing was chosen yet.
+    ready : str or None
+        Name of a ready sound.
     """
 
     source: str
     clip_id: int | None
     name: str
     sound: uploads.Sound | str | None
+    ready: str | None = None
 
 
-def choose(scope: sidebar.Scope) -> tuple[Given, DeltaGenerator]:
-    """Show the sources; return what was given, and a place for the page's link beside them."""
-    default = "store" if "clip" in st.query_params else "record"
+def choose(scope: sidebar.Scope) -> Given:
+    """Show the sources; return what was given."""
+    default = "store" if "clip" in st.query_params else "ready"
     source = address.choice("source", list(SOURCES), default)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = address.show("select_source", source)
         st.segmented_control(
             "Sound", list(SOURCES), format_func=SOURCES.__getitem__, key=key, required=True,
-            on_change=address.on_change("source", key, ("clip", *CLEARS)),
+            on_change=address.on_change("source", key, ("clip", "sound", *CLEARS)),
         )  # fmt: skip
         st.button(
             "Surprise me", icon=":material/casino:", on_click=_surprise, args=(scope,), help="Any clip of the datasets."
         )
-        st.space("stretch")
-        link_slot = st.container(width="content")
-    return (_stored(scope) if source == "store" else _own(source)), link_slot
+    if source == "ready":
+        return _ready()
+    return _stored(scope) if source == "store" else _own(source)
+
+
+def _ready() -> Given:
+    chosen = address.optional("sound", list(READY))
+    key = address.show("select_sound", chosen)
+    st.pills(
+        "Ready sounds", list(READY), format_func=READY.__getitem__, key=key, label_visibility="collapsed",
+        on_change=address.on_change("sound", key, CLEARS),
+    )  # fmt: skip
+    st.caption("Made here by rule, the same each time; none is a clip of the datasets.")
+    return Given("ready", None, chosen or "", _made(chosen) if chosen else None, chosen)
+
+
+@st.cache_resource(max_entries=len(READY), show_spinner=False)
+def _made(name: str) -> uploads.Sound:
+    return uploads.made(*model.ready(name))
 
 
 def _own(source: str) -> Given:

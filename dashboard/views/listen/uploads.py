@@ -117,6 +117,12 @@ def decode(source: bytes | BinaryIO, name: str = "", seconds: float = DECODE_SEC
     return Sound(samples, rate, n_channels, shortened, hashlib.sha256(f"{rate} ".encode() + data).hexdigest())
 
 
+def made(samples: NDArray[np.float32], rate: int) -> Sound:
+    """A sound that was made here: mono, at ``rate`` Hz."""
+    key = hashlib.sha256(f"{rate} ".encode() + samples.astype("<f4").tobytes()).hexdigest()
+    return Sound(samples, rate, 1, False, key)
+
+
 @contextmanager
 def _as_file(source: bytes | BinaryIO) -> Iterator[IO[bytes]]:
     """A file that has no name and goes with its last reader; in memory where the system has such."""

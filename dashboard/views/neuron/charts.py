@@ -10,7 +10,15 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.shared.charts.common import LABEL_LIMIT, axis_height, class_axis, class_order, kinds_legend, layered
+from dashboard.shared.charts.common import (
+    LABEL_LIMIT,
+    axis_height,
+    class_axis,
+    class_order,
+    every_label,
+    kinds_legend,
+    layered,
+)
 from dashboard.shared.theme import HIGHLIGHT, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
 MOST_NUMBERED = 24
@@ -31,7 +39,7 @@ def class_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
         ``n_clips``, ``selected`` (bool), ``lift``, ``interval`` (text), ``q_value``, ``replicated`` (text).
     """
     rows, classes = _rows(frame)
-    layers = _layers(rows, class_axis(classes).labelAngle, few=len(classes) < 6)
+    layers = _layers(rows, class_axis(classes).labelAngle, len(classes))
     return layered(layers, height=130 + axis_height(classes))
 
 
@@ -44,7 +52,7 @@ def class_bars(frame: pd.DataFrame) -> dict[str, Any]:
         Its ``datasets`` hold the frame ``bars``, in the order of the bars.
     """
     rows, classes = _rows(frame)
-    spec = _bars_spec(class_axis(classes).labelAngle, few=len(classes) < 6)
+    spec = _bars_spec(class_axis(classes).labelAngle, len(classes))
     return {**spec, "height": 100 + axis_height(classes), "datasets": {"bars": rows}}
 
 
@@ -66,18 +74,18 @@ def _rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 @cache
-def _bars_spec(angle: int, few: bool) -> dict[str, Any]:
-    return layered(_layers(alt.NamedData(name="bars"), angle, few)).to_dict(validate=False)
+def _bars_spec(angle: int, n_classes: int) -> dict[str, Any]:
+    return layered(_layers(alt.NamedData(name="bars"), angle, n_classes)).to_dict(validate=False)
 
 
-def _layers(rows: pd.DataFrame | alt.NamedData, angle: int, few: bool) -> list[alt.Chart]:
+def _layers(rows: pd.DataFrame | alt.NamedData, angle: int, n_classes: int) -> list[alt.Chart]:
     """Bars, lifts above the marked ones, and the mean; few classes get narrower bars."""
     x = alt.X(
         "class_name:N",
         title=None,
         sort=None,
-        axis=alt.Axis(labelAngle=angle, labelLimit=LABEL_LIMIT, labelOverlap=True),
-        scale=alt.Scale(paddingInner=0.5 if few else 0.15),
+        axis=alt.Axis(labelAngle=angle, labelLimit=LABEL_LIMIT, **every_label(n_classes)),
+        scale=alt.Scale(paddingInner=0.5 if n_classes < 6 else 0.15),
     )
     y = alt.Y("activation_probability:Q", title="Probability", stack=None, axis=alt.Axis(format=".1~%", tickCount=3))
     names = ["class-specific", "other"]
@@ -158,7 +166,7 @@ def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.TopLevelLayerSpec:
             ],
         )
     )
-    return layered(layer=[bar], height=20 * len(rows) + 95)
+    return layered(layer=[bar], height=20 * len(rows) + 120)
 
 
 def _is(name: str) -> str:
@@ -254,7 +262,7 @@ def interval_chart(rows: pd.DataFrame, title: str) -> alt.TopLevelLayerSpec:
     zero = alt.Chart(pd.DataFrame({"at": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(x=alt.X("at:Q"))
     line = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title), x2=alt.X2("high:Q"))
     point = base.mark_point(filled=True, size=75, opacity=1).encode(x=alt.X("value:Q"))
-    return layered(layer=[zero, line, point], height=22 * len(shown) + 85)
+    return layered(layer=[zero, line, point], height=22 * len(shown) + 120)
 
 
 def profile_chart(rows: pd.DataFrame) -> alt.TopLevelLayerSpec:

@@ -237,6 +237,25 @@ def with_stands(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(stands=(rows["low"] > 0) | (rows["high"] < 0))
 
 
+def sets_in_order(effects: pd.DataFrame, task: str) -> pd.DataFrame:
+    """Every effect once: on the set's own class first, of those and of the others the task's first, then by size.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        Of sets that contain the neuron, with ``believable``: of what stands, each part holds the largest first.
+    task : str
+    """
+    ranked = effects.assign(
+        own=[affected == target for target, affected in zip(effects["target"], effects["affected_class"], strict=True)],
+        here=effects["task"] == task,
+        size=effects["delta"].abs(),
+    )
+    ranked = ranked.sort_values(["own", "here", "believable", "size"], ascending=False, kind="stable")
+    told_apart = ["task", "target", "selection", "operation", "gain", "affected_class"]
+    return ranked.drop_duplicates(told_apart).drop(columns=["own", "here", "size"])
+
+
 def held_sentence(ablations: pd.DataFrame) -> str:
     """Tell for how many classes the sets' selective part holds, of those taken apart; begins with a space, or empty.
 

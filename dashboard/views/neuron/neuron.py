@@ -41,6 +41,7 @@ with title:
         "neuron",
         "One neuron’s whole life: the sounds it answers to, the classes they belong to, how sure that is, what the "
         "model loses without it, and the neurons most like it.",
+        f"L{layer}·{neuron} {model}",
     )
 
 
@@ -87,7 +88,6 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     if st.button("Compare", icon=":material/compare:", help="This neuron beside another of your choice."):
         here_is = {"model": model, "task": task, "preset": preset, "layer": str(layer), "neuron": str(neuron)}
         st.switch_page("views/pair/pair.py", query_params=here_is)
-    link_slot = st.container(width="content")
 
 answers = data.read(store, neurons.neuron, model, layer, neuron)
 selectivity = data.read(store, neurons.neuron_selectivity, model, layer, neuron)
@@ -209,5 +209,4 @@ st.segmented_control(
 n_neurons = int(widths.sum())
 one = parts.One(store, model, task, preset, layer, neuron, n_neurons, tuple(classes))
 PARTS[part][1](one, answers[answers["task"] == task], selectivity, pairs[pairs["task"] == task])
-with link_slot:
-    share.link("neuron", {**state, "part": part})
+address.write({**state, "part": part})

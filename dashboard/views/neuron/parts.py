@@ -22,7 +22,7 @@ N_SCORED = 3  # classes whose selector scores are placed
 N_PLACED = 1000  # neurons that a score is placed among
 CELLS_ALIKE, CELLS_BY_CHANCE = 40_000, 14_000  # numbers read to find neighbours, and to say what chance gives
 MOST_ALIKE = 3000
-MOST_ABLATIONS = 10
+MOST_ABLATIONS = 30
 PAIR_WIDTH = 380  # pixels; narrower parts stand one below the other
 
 
@@ -195,11 +195,8 @@ def _ablations(one: One) -> None:
     if ablations.empty:
         st.caption("No ablated set contains this neuron.")
         return
-    shown = ablations.assign(
-        believable=facts.believable(ablations), size=ablations["delta"].abs(), here=ablations["task"] == one.task
-    )
-    told_apart = ["task", "target", "selection", "operation", "gain", "affected_class"]
-    top = shown.sort_values(["believable", "here", "size"], ascending=False).drop_duplicates(told_apart)
+    shown = ablations.assign(believable=facts.believable(ablations))
+    top = neuron_facts.sets_in_order(shown, one.task)
     drawn = top.head(MOST_ABLATIONS)
     drawn = drawn.assign(label=[facts.ablation_label(row) for row in drawn.to_dict("records")])
     draw.chart(
@@ -213,7 +210,8 @@ def _ablations(one: One) -> None:
     st.caption(
         f"Sets of {sizes} neurons. {n_stand:,} of {len(ablations):,} effects on accuracy "
         f"stand (q < {facts.Q_LIMIT:g}, interval without 0, outside the range of the controls)."
-        f"{neuron_facts.held_sentence(ablations)}{more}"
+        f"{neuron_facts.held_sentence(ablations)} First what the sets did to their own class, those of "
+        f"{words.plain(one.task)} before others.{more}"
     )
 
 

@@ -177,6 +177,15 @@ def _kind(text: str) -> int:
     return matches[0] if matches else next(i for i, kind in enumerate(KINDS) if not kind.pattern)
 
 
+def effects_caption(n_stand: int, n_models: int) -> str:
+    """Say that not every model has an effect that stands, and what is shown of those that have none."""
+    chance = "the largest of many is shown, which is expected to be large by chance."
+    if n_stand:
+        have = "has" if n_stand == 1 else "have"
+        return f"{n_stand} of {n_models} models {have} an effect that stands; of the others {chance}"
+    return f"{'The model has no' if n_models == 1 else 'No model has an'} effect that stands: {chance}"
+
+
 def missing_kinds(missing: pd.DataFrame) -> list[str]:
     """Tell in a line for each thing that was not measured how many tasks lack it, and which.
 

@@ -26,7 +26,7 @@ coverage = data.read(store, study.coverage, preset)
 probe = data.read(store, coverage_queries.probes)
 ablated = data.read(store, coverage_queries.ablated_tasks)
 
-page.head("Audio neuron atlas", "overview")
+page.head("Audio neuron atlas", "overview", tab="Overview")
 st.markdown(
     "An atlas of what single neurons inside audio transformers listen to: for each neuron, how "
     "often it fires on rain, on anger, on middle C. A neuron that fires clearly more for one class "
@@ -197,10 +197,7 @@ if set(ablated["model"]) - taken_apart or ablated.empty:
     else:
         n_believed = int(biggest["believable"].sum())
         if n_believed < len(biggest):
-            st.caption(
-                f"{'No model has' if not n_believed else f'{n_believed} of {len(biggest)} models have'} an effect that "
-                "stands; for the others the largest of many is shown, which is expected to be large by chance."
-            )
+            st.caption(overview_facts.effects_caption(n_believed, len(biggest)))
         pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium", vertical_alignment="center")
         draw.chart(
             ablation.ablation_chart, biggest.assign(label=biggest["model"]), place=pair, name="strongest_ablations",
@@ -208,7 +205,7 @@ if set(ablated["model"]) - taken_apart or ablated.empty:
         )  # fmt: skip
         spoken = pair.container()
         for row in biggest.to_dict("records"):
-            note = "" if row["believable"] else " *Not believable: no effect of this model stands.*"
+            note = "" if row["believable"] else " It may be chance: no effect of this model stands."
             spoken.markdown(f"**{words.plain(row['model'])}**. {facts.ablation_sentence(row)}{note}")
 
 st.subheader("Read with care")
@@ -276,4 +273,4 @@ if settings.open:
             if row.get("versions_json"):
                 st.code(facts.settings_text(row["versions_json"]), language="json")
 
-share.link("", {**scope.state, "layer_task": None if task == ALL_TASKS else task})
+address.write({**scope.state, "layer_task": None if task == ALL_TASKS else task})

@@ -65,8 +65,6 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     own_class = of_own.loc[of_own["task"] == task, "top_class"].dropna()
     usual = default(other_model, str(own_class.iloc[0]) if len(own_class) else None, own)
     other = side("Second", other_model, OTHER, usual)
-    st.space("stretch")
-    link_slot = st.container(width="content")
 labels = (facts.name(own, other), facts.name(other, own))
 with title:
     page.head(
@@ -181,5 +179,4 @@ state: dict[str, object | None] = {
 state["clips"] = clips.show(store, task, (own, other), labels)
 classes()
 common()
-with link_slot:
-    share.link("pair", state)
+address.write(state)

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboard.shared.charts.common import either, layered, legend
+from dashboard.shared.charts.common import either, kinds_legend, layered
 from dashboard.shared.theme import HIGHLIGHT, MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
 
 BLACK = (1, 3, 6, 8, 10)
@@ -312,7 +312,7 @@ def octave_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
                 "octave_index:Q", title="Octave equivalence index", scale=alt.Scale(domain=[-1.05, 1.05], nice=False)
             ),
             y=alt.Y("n_neurons:Q", title="Neurons", stack=True, axis=alt.Axis(tickCount=4)),
-            color=alt.Color("verdict:N", scale=scale, legend=legend()),
+            color=alt.Color("verdict:N", scale=scale, legend=kinds_legend(list(VERDICTS))),
             order=alt.Order("place:Q"),
             tooltip=[
                 alt.Tooltip("octave_index:Q", title="Index", format=".1f"),
@@ -352,7 +352,7 @@ def preferred_scatter(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.TopL
         .encode(
             x=alt.X("x:Q", scale=scale), y=alt.Y("y:Q", scale=scale), x2=alt.X2("x2:Q"), y2=alt.Y2("y2:Q"),
             strokeDash=alt.StrokeDash(
-                "kind:N", legend=legend(),
+                "kind:N", legend=kinds_legend(["same note", "octaves apart"]),
                 scale=alt.Scale(domain=["same note", "octaves apart"], range=[[1, 0], [4, 4]]),
             ),
         )

@@ -90,6 +90,8 @@ def press_key() -> None:
         st.query_params.pop("note", None)
     elif pressed and pressed[0] in known:
         address.go(note=pressed[0])
+        st.session_state["presses"] = st.session_state.get("presses", 0) + 1
+        st.session_state["pressed"] = True
 
 
 def preferred_notes(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -113,7 +115,9 @@ if n_tuned == 0:
         f"The preset {preset} finds no neuron for a single note of {words.plain(task)}: another may, in the sidebar."
     )
 else:
-    st.subheader("Press a key", help="Its neurons and sounds come up below. The select box does the same.")
+    st.subheader(
+        "Press a key", help="It plays, and its neurons come up below. The select box does the same, in silence."
+    )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = address.show("select_note", note or ALL_NOTES)
         st.selectbox(
@@ -129,6 +133,17 @@ else:
         data=preferred, alt=f"How many neurons of {model} prefer each note of {task}, above a keyboard",
     )  # fmt: skip
 
+    if note:
+        presses = st.session_state.get("presses", 0) if st.session_state.pop("pressed", False) else 0
+        clips = data.read(store, clip_queries.class_clips, task, note, N_SOUNDS)
+        if clips.empty:
+            st.caption(f"No clip of {known[note]} is in the store.")
+        else:
+            player.player(
+                [player.stored_track(row, str(row["path"]), str(row["labels"])) for row in clips.to_dict("records")],
+                key=f"note_{task}_{note}", play=presses,
+            )  # fmt: skip
+
     st.subheader(f"Neurons of {known[note]}" if note else "Tuning curves")
     order = address.choice("order", list(ORDERS), "clearest")
     tuned_neurons = data.read(store, pitch.tuned_neurons, model, task, preset, order, midi)
@@ -138,7 +153,8 @@ else:
         st.segmented_control(
             "Order", list(ORDERS), key=key, required=True, format_func=lambda name: ORDERS[name],
             on_change=address.on_change("order", key, ("first",)),
-            help="Largest swing: between the best and the worst note. Narrowest: by bandwidth. Octaves most alike: by "
+            help="Largest swing: between the best and the worst note. Narrowest: fewest "
+            "notes over half height, then by bandwidth. Octaves most alike: by "
             "the lower end of the octave index's interval.",
         )  # fmt: skip
         for label, side, target in [("Earlier", "left", first - N_CURVES), ("Later", "right", first + N_CURVES)]:
@@ -181,15 +197,6 @@ else:
         if listed.open:
             with listed:
                 neuron_table(specific, f"note_{model}_{task}_{preset}_{note}", f"Neurons for {known[note]}")
-        st.subheader(f"What {known[note]} sounds like in {words.plain(task)}")
-        clips = data.read(store, clip_queries.class_clips, task, note, N_SOUNDS)
-        if clips.empty:
-            st.caption("No clip of this note is in the store.")
-        else:
-            player.player(
-                [player.stored_track(row, str(row["path"]), str(row["labels"])) for row in clips.to_dict("records")],
-                key=f"note_{task}_{note}",
-            )
 
     st.subheader("Octaves", help="A wheel folds all octaves into one: C4 and C5 both count as C.")
     st.caption(
@@ -262,10 +269,9 @@ else:
                 alt=f"Preferred note in {task} against that in {other}, of neurons tuned in both",
             )  # fmt: skip
 
-share.link(
-    "pitch",
+address.write(
     {
         **scope.state, "pitch_task": task, "pitch_other": other, "note": note,
         **({} if n_tuned == 0 else {"order": order, "first": first if first > 1 else None}),
-    },
+    }
 )  # fmt: skip

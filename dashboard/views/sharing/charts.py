@@ -84,7 +84,11 @@ def sharing_matrix(
     }
     stands = base.transform_filter("datum.stands").mark_rect(cursor="pointer")
     coloured = stands.encode(
-        color=alt.Color("colour:Q", scale=alt.Scale(domain=[-widest, widest], domainMid=0), legend=_ratio_legend()),
+        color=alt.Color(
+            "colour:Q",
+            scale=alt.Scale(domain=[-widest, widest], domainMid=0, interpolate="rgb"),
+            legend=_ratio_legend(),
+        ),
         **frame,
     ).add_params(alt.selection_point(name="cell", fields=["class_a", "class_b"]))
     rest = base.transform_filter("!datum.stands").mark_rect(cursor="pointer", color=NULL_COLOUR)

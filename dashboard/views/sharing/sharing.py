@@ -27,6 +27,7 @@ page.head(
     "Shared neurons",
     "sharing",
     "Neurons that answer to two classes at once, beside how many two sets of their sizes would share by chance.",
+    f"Shared neurons of {task}, {model}",
 )
 
 figures = sharing_facts.figures(scope.tasks)
@@ -58,16 +59,13 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
             help="Comparisons of Kawamura et al. (2026) that this store can show. "
             + sharing_facts.missing(scope.tasks),
         )  # fmt: skip
-    st.space("stretch")
-    link_slot = st.container(width="content")
 if not figures:
     st.caption(sharing_facts.missing(scope.tasks))
 
 
 def finish(**own: object) -> NoReturn:
-    """Write the link and end the page."""
-    with link_slot:
-        share.link("sharing", {**scope.state, "with": None if within else other, **own})
+    """Write out the state and end the page."""
+    address.write({**scope.state, "with": None if within else other, **own})
     st.stop()
 
 

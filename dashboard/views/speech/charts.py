@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.shared.charts.common import layered, legend
+from dashboard.shared.charts.common import kinds_legend, layered
 from dashboard.shared.theme import MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
 
 VERDICTS = {"leaves 0": MODEL_COLOURS[0], "holds 0": NULL_COLOUR}
@@ -46,7 +46,7 @@ def dots(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     x = alt.X("ci_low:Q", title="Log odds of firing in the class", axis=alt.Axis(tickCount=5))
     interval = base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("ci_high:Q"))
     point = base.mark_point(filled=True, size=60, opacity=1).encode(x=alt.X("log_odds:Q"))
-    return layered(layer=[_zero("x"), interval, point], height=22 * len(frame) + 75)
+    return layered(layer=[_zero("x"), interval, point], height=22 * len(frame) + 90)
 
 
 def preferring(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
@@ -79,7 +79,7 @@ def preferring(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     left = base.mark_bar(size=size, color=MODEL_COLOURS[3]).encode(x=x, x2=alt.X2("zero:Q"))
     tick = base.mark_tick(thickness=3, size=size + 4, color=NULL_COLOUR, opacity=1)
     layers = [left, right, tick.encode(x=alt.X("by_chance:Q")), tick.encode(x=alt.X("chance_left:Q")), _zero("x")]
-    return layered(layer=layers, height=step * len(rows) + 80)
+    return layered(layer=layers, height=step * len(rows) + 95)
 
 
 def two_tasks(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.TopLevelLayerSpec:
@@ -92,7 +92,9 @@ def two_tasks(frame: pd.DataFrame, task_a: str, task_b: str) -> alt.TopLevelLaye
     task_a, task_b : str
     """
     names = [name for name in KINDS if name in set(frame["kind"])]
-    color = alt.Color("kind:N", scale=alt.Scale(domain=names, range=[KINDS[name] for name in names]), legend=legend())
+    color = alt.Color(
+        "kind:N", scale=alt.Scale(domain=names, range=[KINDS[name] for name in names]), legend=kinds_legend(names)
+    )
     x = alt.X("log_odds_a:Q", title=_AXES.format(task_a), axis=alt.Axis(tickCount=6))
     y = alt.Y("log_odds_b:Q", title=_AXES.format(task_b), axis=alt.Axis(tickCount=6))
     base = alt.Chart(frame).encode(
@@ -160,7 +162,7 @@ def tree(
         if "not placed" not in set(ends["family"]):
             scale = alt.Scale(domain=names, range=colours)
         mark = mark.encode(
-            color=alt.Color("family:N", scale=scale, legend=legend()),
+            color=alt.Color("family:N", scale=scale, legend=kinds_legend(scale.domain)),
             tooltip=[alt.Tooltip("class_name:N", title="Class"), alt.Tooltip("family:N", title=families)],
         )
     return layered(layer=[line, mark, name], height=max(24 * n_leaves + 70, 170))

@@ -127,8 +127,13 @@ def sign_agreement(a: NDArray[np.float64], b: NDArray[np.float64], seed: int = 0
     )
 
 
-def agreement_sentence(agreement: SignAgreement, class_name: str) -> str:
-    """Tell `SignAgreement` in words."""
+def agreement_sentence(agreement: SignAgreement, class_name: str, found_none: str = "") -> str:
+    """Tell `SignAgreement` in words; ``found_none`` is the selector, where it chose none of these neurons."""
+    if found_none:
+        return (
+            f"{found_none} chose no neuron in this task. The {agreement.n_neurons:,} below come from another selector, "
+            "which takes its share of the neurons from noise too: that they lean the same way in both finds nothing."
+        )
     beyond = agreement.low > agreement.chance_high
     verdict = "More than chance gives." if beyond else "No more than chance gives."
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.shared import address, command, data, draw, page, share, sidebar
+from dashboard.shared import address, command, data, draw, page, sidebar
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.player import player
 from dashboard.shared.text import words
@@ -42,7 +42,10 @@ if known.empty:
 
 names = facts.speech_first(known)
 attribute_of = dict(zip(known["task"], known["attribute"], strict=True))
-task = address.choice("speech_task", names, names[0])
+asked = st.query_params.get("task")  # as the other pages say it
+task = (
+    asked if asked in names and "speech_task" not in st.query_params else address.choice("speech_task", names, names[0])
+)
 counts = facts.with_chance(data.read(store, preferences.preferring, model, task))
 classes = class_order(counts["class_name"])
 class_name = address.optional("speech_class", classes)
@@ -126,7 +129,7 @@ else:
     if agreement is None:
         st.caption("No neuron has log odds in both.")
     else:
-        st.markdown(facts.agreement_sentence(agreement, of))
+        st.markdown(facts.agreement_sentence(agreement, of, preset if n_chosen == 0 else ""))
         voices = list(data.read(store, preferences.voices_in_common, task, other)["value"])
         if voices:
             st.markdown(
@@ -191,10 +194,9 @@ if class_name:
 else:
     st.caption("Choose a class above to hear it.")
 
-share.link(
-    "speech",
+address.write(
     {
         **scope.state, "speech_task": task, "speech_class": class_name,
         "speech_other": None if common.empty else other, "by": similarity,
-    },
+    }
 )  # fmt: skip

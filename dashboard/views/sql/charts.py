@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from dashboard.shared.charts.common import axis_height, class_axis, class_order, layered, legend
+from dashboard.shared.charts.common import axis_height, class_axis, class_order, kinds_legend, layered
 from dashboard.shared.theme import MODEL_COLOURS, NULL_COLOUR
 
 MOST_ROWS = 5_000
@@ -120,6 +120,24 @@ def is_number(frame: pd.DataFrame, name: str) -> bool:
     return bool(pd.api.types.is_numeric_dtype(frame[name]))
 
 
+def number_axis(frame: pd.DataFrame, name: str, value: pd.Series | None = None) -> alt.Axis:
+    """An axis of numbers; of whole ones, without the marks between them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    name : str
+        The column drawn.
+    value : Series, optional
+        What is drawn of it, where several rows were taken together.
+    """
+    drawn = frame[name] if value is None else value
+    known = drawn.dropna()
+    if not (len(known) and (known == known.round()).all() and pd.api.types.is_numeric_dtype(frame[name])):
+        return alt.Axis()
+    return alt.Axis(tickMinStep=1, format="d" if known.abs().max() < 10_000 else ",d")
+
+
 def _names(column: pd.Series) -> pd.Series:
     """Values as text, a missing one as NULL."""
     return column.map(lambda value: "NULL" if pd.isna(value) else str(value)).astype("object")
@@ -136,7 +154,9 @@ def _colour(frame: pd.DataFrame, name: str, field: str) -> alt.Color:
         return alt.Color(field=field, type="quantitative", title=title(name))
     names = class_order(_names(frame[name]))
     colours = [MODEL_COLOURS[number % len(MODEL_COLOURS)] for number in range(len(names))]
-    return alt.Color(field=field, type="nominal", scale=alt.Scale(domain=names, range=colours), legend=legend())
+    return alt.Color(
+        field=field, type="nominal", scale=alt.Scale(domain=names, range=colours), legend=kinds_legend(names)
+    )
 
 
 def _tips(*columns: tuple[str, str, bool]) -> list[alt.Tooltip]:
@@ -179,7 +199,8 @@ def _bars(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLayer
         coloured = base.encode(_colour(rows.rename(columns={"p1": split}), split, "p1"))
     else:
         coloured = base.encode(color=alt.value(MODEL_COLOURS[0]))
-    bars = coloured.mark_bar().encode(long(field="value", type="quantitative", title=title(value)))
+    across = number_axis(frame, value, rows["value"])
+    bars = coloured.mark_bar().encode(long(field="value", type="quantitative", title=title(value), axis=across))
     ends = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=3, color=NULL_COLOUR, strokeCap="round")
     ends = ends.encode(long(field="low", type="quantitative"), (alt.X2 if flat else alt.Y2)(field="high"))
     size = len(order) * max(18, 9 * n_lines + 4) + 110
@@ -196,8 +217,7 @@ def _lines(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLaye
         rows["p0"] = _names(rows["p0"])
     if split:
         rows["p1"] = _names(rows["p1"])
-    whole = number and pd.api.types.is_integer_dtype(frame[x])
-    axis = alt.Axis(tickMinStep=1, format="d") if whole else alt.Undefined
+    axis = number_axis(frame, x) if number else alt.Undefined
     tips = [*_tips(("p0", x, number), *((("p1", split, False),) if split else ())), *_value_tips(frame, y)]
     base = alt.Chart(rows).encode(
         alt.X(field="p0", type="quantitative" if number else "ordinal", title=title(x), axis=axis,
@@ -206,7 +226,8 @@ def _lines(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLaye
     )  # fmt: skip
     shown = _colour(rows.rename(columns={"p1": split}), split, "p1") if split else alt.value(MODEL_COLOURS[0])
     line = base.mark_line(point=alt.OverlayMarkDef(filled=True, size=45), strokeWidth=2)
-    line = line.encode(alt.Y(field="value", type="quantitative", title=title(y)), color=shown)
+    up = number_axis(frame, y, rows["value"])
+    line = line.encode(alt.Y(field="value", type="quantitative", title=title(y), axis=up), color=shown)
     return layered(layer=[line], height=320)
 
 
@@ -221,7 +242,8 @@ def _points(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLay
     def axis(channel: type[alt.X] | type[alt.Y], name: str) -> alt.X | alt.Y:
         field, called = fields[name], title(name)
         if is_number(frame, name):
-            return channel(field=field, type="quantitative", title=called, scale=alt.Scale(zero=False))
+            scale = alt.Scale(zero=False)
+            return channel(field=field, type="quantitative", title=called, scale=scale, axis=number_axis(frame, name))
         return channel(field=field, type="nominal", title=called)
 
     shown = _colour(frame, colour, fields[colour]) if colour else alt.value(MODEL_COLOURS[0])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote_plus
 
 import pandas as pd
 
+from dashboard.shared import presets
 from dashboard.shared.address import relative
 from dashboard.views.sql.charts import drawn, interval_of, is_number
 from db.reads.named import NAMED, PAPER
@@ -66,6 +67,41 @@ def views_of(statement: str) -> list[str]:
     """Return the public views that a statement names."""
     words = set(re.findall(r"\w+", statement.lower()))
     return [view for view in VIEW_MEANINGS if view in words]
+
+
+_NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
+
+
+def preset_hint(statement: str, columns_of: Mapping[str, Sequence[str]]) -> str:
+    """Say that a view has a row for each preset, where a statement reads one and speaks of no preset (Markdown).
+
+    Parameters
+    ----------
+    statement : str
+    columns_of : mapping
+        Each view's columns.
+
+    Returns
+    -------
+    str
+        Empty where there is nothing to say.
+
+    Examples
+    --------
+    >>> columns = {"task_coverage": ["task", "preset"], "runs": ["run_id"]}
+    >>> preset_hint("SELECT * FROM task_coverage WHERE preset = 'aape'", columns), preset_hint("TABLE runs", columns)
+    ('', '')
+    """
+    code = _NO_CODE.sub(" ", statement)
+    views = [view for view in views_of(code) if "preset" in columns_of.get(view, ())]
+    if not views or re.search(r"\bpreset\b", code, re.IGNORECASE):
+        return ""
+    have = "has" if len(views) == 1 else "have"
+    names = " and ".join(f"`{view}`" for view in views)
+    return (
+        f"{names} {have} a row for each preset ({', '.join(presets.MEANING)}), and this statement chooses none: what it "
+        "counts, it counts three times. `WHERE preset = 'calibrated'` keeps one."
+    )
 
 
 def meaning_of(column: str, statement: str) -> str:

@@ -10,10 +10,10 @@ import streamlit as st
 from dashboard.shared import address, data, draw, page, share
 from dashboard.shared import store as stores
 from dashboard.shared.text import words
-from dashboard.views.sql import charts, facts
+from dashboard.views.sql import charts, completion, facts
 from dashboard.views.sql.facts import KINDS, NO_COLOUR
 from db.connection.open import StoreError
-from db.reads.view_meanings import VIEW_MEANINGS, columns
+from db.reads.view_meanings import VIEW_MEANINGS, columns, columns_of_all
 from db.sandbox.ask import ROW_LIMIT, SECONDS, Answer, RefusedSQL, run_sql
 
 DRAWN = ("kind", "x", "y", "colour")
@@ -108,15 +108,23 @@ st.selectbox(
 
 pair = st.grid(2, min_column_width=380, gap="medium")
 with pair.container():
-    # The one style of this page: a statement is read by its columns.
-    st.html(f"<style>.st-key-{EDITOR} textarea {{font-family: monospace; font-size: 0.875rem;}}</style>")
+    # The one style of this page: a statement is read by its columns, and names are completed where they are typed.
+    st.html(
+        f"<style>.st-key-{EDITOR} textarea {{font-family: monospace; font-size: 0.875rem; white-space: pre;}}</style>"
+    )
     st.text_area(
         "Statement", key=address.show(EDITOR, statement), height=330, on_change=from_editor,
-        help="One SELECT (or WITH, EXPLAIN). Ctrl+Enter runs it, on a Mac Cmd+Enter.",
+        help="One SELECT (or WITH, EXPLAIN). Ctrl+Enter runs it, on a Mac Cmd+Enter. Names of views and columns are "
+        "completed as you type: arrows and Enter or Tab choose, Esc closes, Ctrl+Space opens.",
     )  # fmt: skip
-    with st.container(horizontal=True, vertical_alignment="center"):
-        again = st.button("Run", icon=":material/play_arrow:", type="primary", help="Ctrl+Enter in the editor, too")
-        link_slot = st.container(width="content")
+    columns_of = data.read(store, columns_of_all)
+    completion.attach(EDITOR, columns_of)
+    hint = facts.preset_hint(statement, columns_of)
+    if hint:
+        st.caption(f":material/info: {hint}")
+    again = st.button("Run", icon=":material/play_arrow:", type="primary", help="Ctrl+Enter in the editor, too")
+    if not facts.fits_address(statement):
+        st.caption("This statement is too long for a link; keep its text.")
 with pair.container():
     views = list(VIEW_MEANINGS)
     view = address.optional("view", views) or next(iter(facts.views_of(statement)), views[0])
@@ -136,8 +144,10 @@ try:
 except StoreError as error:
     answer = stores.told(error)
 
-fits = facts.fits_address(statement)
-state: dict[str, Any] = {"sql": statement if fits else None, "view": st.query_params.get("view")}
+state: dict[str, Any] = {
+    "sql": statement if facts.fits_address(statement) else None,
+    "view": st.query_params.get("view"),
+}
 if isinstance(answer, str):
     st.error(words.plain(answer), title="No answer")
 else:
@@ -161,7 +171,4 @@ else:
     share.take_away("answer", rows)
     state |= draw_answer(rows)
 
-with link_slot:
-    share.link("sql", state)
-    if not fits:
-        st.caption("This statement is too long for a link; keep its text.")
+address.write(state)

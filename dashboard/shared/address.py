@@ -16,6 +16,8 @@ from dashboard.shared.text import words
 
 # What the next page takes over when its own address does not say.
 _REMEMBERED = "remembered"
+_BY_DEFAULT = "by_default"
+"""What a page chose by itself and wrote to its address; the next may choose better."""
 
 
 def choice(name: str, options: Sequence[str], default: str) -> str:
@@ -24,18 +26,24 @@ def choice(name: str, options: Sequence[str], default: str) -> str:
     An unknown value in the address is told in one line and replaced by ``default``.
     """
     remembered = st.session_state.setdefault(_REMEMBERED, {})
+    by_default = st.session_state.setdefault(_BY_DEFAULT, {})
     asked = st.query_params.get(name)
+    if asked is None and remembered.get(name) not in options:
+        by_default[name] = default
+        return default
     if asked is None:
-        last = remembered.get(name)
-        value = last if last in options else default
+        value = remembered[name]
     elif asked in options:
         value = asked
+        if by_default.get(name) == asked:
+            return value
     else:
         value = default
         st.warning(
             f"The address asks for {name} “{words.plain(asked)}”, which is not here; showing “{words.plain(value)}”."
         )
     remembered[name] = value
+    by_default.pop(name, None)
     return value
 
 

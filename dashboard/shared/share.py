@@ -1,4 +1,4 @@
-"""What every page offers to take away: a link that reopens it, its rows, its pictures, its SQL."""
+"""What every page offers to export: a link that reopens it, its rows, its pictures, its SQL."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def take_away(
     """
     key = f"take_{name}"
     menu = (place or st).popover(
-        "Take away", icon=":material/download:", type="tertiary", key=key, on_change="rerun",
+        "Export", icon=":material/download:", type="tertiary", key=key, on_change="rerun",
         help="The rows as CSV or Parquet, the picture as SVG or PNG, the SQL behind it.",
     )  # fmt: skip
     if not menu.open:  # what nobody opens need not be made

@@ -234,7 +234,7 @@ def download(tab: Page, name: str) -> bytes:
 
 def test_rows_and_pictures_can_be_taken_away(address: str, tab: Page) -> None:
     visit(tab, url(address, "heatmap", {"model": "nano-sl", "task": "voices-emotion"}))
-    tab.get_by_role("button", name="Take away").first.click()
+    tab.get_by_role("button", name="Export").first.click()
     menu = tab.get_by_test_id("stPopoverBody")
     expect(menu.get_by_role("button", name="PNG", exact=True)).to_be_visible()
     settle(tab)
@@ -352,7 +352,7 @@ def test_hostile_names_are_mere_text(where: str, hostile: str, tab: Page) -> Non
 def test_what_is_taken_away_holds_no_formula(hostile: str, tab: Page) -> None:
     given = {"model": SCRIPT, "task": f"<b onmouseover=window.hacked=1>sounds-{IMAGE}"}
     visit(tab, url(hostile, "heatmap", given))
-    tab.get_by_role("button", name="Take away").first.click()
+    tab.get_by_role("button", name="Export").first.click()
     settle(tab)
     raw = download(tab, "CSV").decode()
     names = set(pd.read_csv(io.StringIO(raw))["class_name"])

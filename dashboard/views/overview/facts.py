@@ -37,10 +37,14 @@ class Figure:
     missing: str = ""
 
 
-def selective(own: pd.DataFrame) -> pd.DataFrame:
-    """Of each task and model the selective effect that is told first, mean over classes; see `kinds.over_classes`."""
+def selective(own: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
+    """Of each task and model the selective effect that is told first, mean over classes; see `kinds.over_classes`.
+
+    With its ``dataset``, out of ``tasks``.
+    """
     means = kinds.over_classes(kinds.told(own), ["model", "task", "selection"])
-    return means[means["outcome"] == "selective"].drop(columns="outcome").sort_values("task", kind="stable")
+    means = means[means["outcome"] == "selective"].drop(columns="outcome").sort_values("task", kind="stable")
+    return means.assign(dataset=means["task"].map(tasks.drop_duplicates("task").set_index("task")["dataset"]))
 
 
 def figures(models: Sequence[str], tasks: pd.DataFrame, preset: str, ablated: pd.DataFrame) -> list[Figure]:
@@ -93,6 +97,12 @@ class Kind:
     title: str
     meaning: str
     grave: bool = False
+    is_mild: bool = False
+
+    @property
+    def explains(self) -> bool:
+        """Whether it names something else that may explain a result."""
+        return self.grave or self.is_mild
 
 
 KINDS = (
@@ -140,6 +150,7 @@ KINDS = (
         "The mean spectrum tells part of it",
         "It is over chance, though below the model. In a task of pitch or timbre that is no fault: it says how much "
         "needs no network.",
+        is_mild=True,
     ),
     Kind(
         r"^no selection clip", "Classes left out", "They have no clip to select on, so no number here speaks of them."
@@ -175,6 +186,13 @@ def _kind(text: str) -> int:
     """Place in `KINDS` of the first kind whose words the text has; that of the others where none fits."""
     matches = [i for i, kind in enumerate(KINDS) if kind.pattern and re.search(kind.pattern, text)]
     return matches[0] if matches else next(i for i, kind in enumerate(KINDS) if not kind.pattern)
+
+
+def gravest(warnings: Sequence[str]) -> tuple[str, bool] | None:
+    """Return the most serious of some warnings that may explain a result, and whether it is grave; None without any."""
+    placed = sorted((_kind(text), text) for text in warnings)
+    told = next(((KINDS[kind], text) for kind, text in placed if KINDS[kind].explains), None)
+    return None if told is None else (told[1].rstrip("."), told[0].grave)
 
 
 def missing_kinds(missing: pd.DataFrame) -> list[str]:

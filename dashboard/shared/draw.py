@@ -45,6 +45,7 @@ def _kept(data: Any = None, **_: Any) -> Any:
 altair.data_transformers.register("frames", _kept)
 altair.data_transformers.enable("frames")
 
+LEGEND_ENTRY = 20  # pixels that each entry adds to the height of a chart
 LARGE = 200_000  # bytes of what a chart is built of
 PICTURE_WIDTH = 640  # pixels of a chart that is as wide as its place
 VEGA_LITE = altair.SCHEMA_VERSION.lstrip("v").rsplit(".", 1)[0]
@@ -179,7 +180,17 @@ def without_legends(spec: dict[str, Any]) -> dict[str, Any]:
     encoding = spec.get("encoding", {})
     colour = {"color": {**encoding["color"], "legend": None}} if "color" in encoding else {}
     layers = {"layer": [without_legends(layer) for layer in spec["layer"]]} if "layer" in spec else {}
-    return {**spec, **layers, **({"encoding": {**encoding, **colour}} if colour else {})}
+    spec = {**spec, **layers, **({"encoding": {**encoding, **colour}} if colour else {})}
+    if "height" in spec:
+        entries = [len(part["scale"]["domain"]) for part in _colours(spec) if "domain" in part.get("scale", {})]
+        spec["height"] -= LEGEND_ENTRY * max(entries, default=0)
+    return spec
+
+
+def _colours(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """The colours of a chart and of its layers."""
+    parts = [spec, *spec.get("layer", [])]
+    return [part["encoding"]["color"] for part in parts if "color" in part.get("encoding", {})]
 
 
 def key_of_models(models: Sequence[str], reference: str) -> None:

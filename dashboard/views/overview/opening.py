@@ -9,11 +9,12 @@ import streamlit as st
 
 from dashboard.shared import data, running
 from dashboard.shared.player.player import player, stored_track
+from dashboard.shared.text.words import class_in_words
 from dashboard.views.overview.findings import Card, effect_card, neuron_card, pair_card
 from db.reads import coverage, findings, sharing
 
 ICONS = ("hearing", "hub", "content_cut")
-CARD_WIDTH = 290  # pixels
+CARD_WIDTH = 245  # pixels
 
 
 def show(store: data.Store, preset: str, ablated: pd.DataFrame) -> None:
@@ -44,14 +45,15 @@ def show(store: data.Store, preset: str, ablated: pd.DataFrame) -> None:
     grid = st.grid(3, min_column_width=CARD_WIDTH)
     for card, icon, stage in zip(cards, ICONS, stages, strict=True):
         with grid.container(border=True, height="stretch", gap="small"):
-            _show(card, icon, stage)
+            st.markdown(f":material/{icon}: **{card.title}**")
+            st.markdown(card.sentence)
             if card is cards[0] and neuron is not None:
                 _play(store, neuron)
+            _show(card, stage)
 
 
-def _show(card: Card, icon: str, stage: str) -> None:
-    st.markdown(f":material/{icon}: **{card.title}**")
-    st.markdown(card.sentence)
+def _show(card: Card, stage: str) -> None:
+    """The number of a card, what it is not, and where it is shown in full."""
     if not card.page:
         if coming := running.coming({"--stages": stage}):
             st.caption(coming)
@@ -69,7 +71,8 @@ def _play(store: data.Store, row: dict[Any, Any]) -> None:
     clips = data.read(
         store, sharing.clips_of_class, row["model"], row["layer"], row["neuron"], row["task"], row["class_name"], 1
     )
-    tracks = [stored_track(clip, str(clip["class_name"])) for clip in clips.to_dict("records")]
+    title = class_in_words(str(row["attribute"]), str(row["class_name"]))
+    tracks = [stored_track(clip, title) for clip in clips.to_dict("records")]
     player(tracks, key="finding_player")
 
 

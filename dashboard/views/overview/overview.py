@@ -31,7 +31,6 @@ SECTIONS = {
     "care": "Read with care",
     "runs": "Runs",
 }
-"""Anchor to what the bar at the top calls it."""
 REFERENCES = "shuffled-label null, chance, random controls"
 
 scope = sidebar.choose(show=("preset",))
@@ -97,7 +96,7 @@ if of_coverage and coverage.empty:
     of_coverage.caption(f"No task has been scored with the preset {preset}.")
 elif of_coverage:
     with of_coverage:
-        draw.key_of_models(names, REFERENCES)
+        draw.key_of_models(sorted(names), REFERENCES)
         pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
         draw.chart(
             charts.coverage_chart, coverage, place=pair, name="coverage", title="Coverage", legend=False,
@@ -139,7 +138,7 @@ elif of_coverage:
 counted_over = list(dict.fromkeys(coverage["task"]))
 task = address.choice("layer_task", [ALL_TASKS, *counted_over], ALL_TASKS)
 of_layers = sections.section(
-    "Layers and probes", "layers",
+    "Layers and probes", "layers", is_open=task != ALL_TASKS,
     folded="Folded: in which layers the class-specific neurons lie, and what a linear probe tells from the features.",
 )  # fmt: skip
 if of_layers:

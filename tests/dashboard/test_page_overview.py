@@ -52,6 +52,7 @@ def test_it_shows_five_charts_and_says_what_stands(store: Path, monkeypatch: pyt
     app = show(store, monkeypatch)
     assert not app.exception
     assert len(app.get("vega_lite_chart")) == 3
+    app.session_state["more_kinds"] = True
     app.button(key="fold_layers").click().run()
     assert len(app.get("vega_lite_chart")) == 5
     text = said(app)
@@ -64,6 +65,7 @@ def test_a_partial_store_is_explained_and_its_names_stay_text(partial: Path, mon
     app = show(partial, monkeypatch)
     assert not app.exception
     assert not app.error
+    app.session_state["more_kinds"] = True
     app.button(key="fold_layers").click().run()
     text = said(app)
     assert "No probe was trained." in text

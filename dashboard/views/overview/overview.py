@@ -264,7 +264,9 @@ if of_care:
         less = overview_facts.missing_kinds(lacking)
         if mild or less:
             n_kinds = numbers_text.counted(len(mild), "more kind") + " of warnings"
-            folded = st.expander(f"{n_kinds}, and what was not measured", icon=":material/info:", on_change="rerun")
+            folded = st.expander(
+                f"{n_kinds}, and what was not measured", icon=":material/info:", on_change="rerun", key="more_kinds"
+            )
             if folded.open:
                 with folded:
                     for kind in mild:

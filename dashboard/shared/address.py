@@ -53,6 +53,8 @@ OF_PAGES: Mapping[str, Sequence[str]] = {
 }
 """What each page's own part of an address may say."""
 _STREAMLITS = ("embed", "embed_options")
+_BY_DEFAULT = "by_default"
+"""What a page chose by itself and wrote to its address; the next may choose better."""
 
 
 def choice(name: str, options: Sequence[str], default: str) -> str:
@@ -61,12 +63,17 @@ def choice(name: str, options: Sequence[str], default: str) -> str:
     An unknown value in the address is told in one line and replaced by ``default``.
     """
     remembered = st.session_state.setdefault(_REMEMBERED, {})
+    by_default = st.session_state.setdefault(_BY_DEFAULT, {})
     asked = st.query_params.get(name)
+    if asked is None and remembered.get(name) not in options:
+        by_default[name] = default
+        return default
     if asked is None:
-        last = remembered.get(name)
-        value = last if last in options else default
+        value = remembered[name]
     elif asked in options:
         value = asked
+        if by_default.get(name) == asked:
+            return value
     else:
         value = default
         st.warning(
@@ -74,6 +81,7 @@ def choice(name: str, options: Sequence[str], default: str) -> str:
             f"“{words.plain(value)}”."
         )
     remembered[name] = value
+    by_default.pop(name, None)
     return value
 
 

@@ -7,9 +7,10 @@ frames from the store to the browser: written out as Vega-Lite they would take l
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import altair
@@ -21,7 +22,7 @@ from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.shared import pictures, share
-from dashboard.shared.charts.common import Chart
+from dashboard.shared.charts.common import Chart, legend_scale
 from dashboard.shared.data import key_and_size, name_of
 
 _FRAMES: ContextVar[list[pd.DataFrame] | None] = ContextVar("frames", default=None)
@@ -44,6 +45,7 @@ def _kept(data: Any = None, **_: Any) -> Any:
 altair.data_transformers.register("frames", _kept)
 altair.data_transformers.enable("frames")
 
+LEGEND_ENTRY = 20  # pixels that each entry adds to the height of a chart
 LARGE = 200_000  # bytes of what a chart is built of
 PICTURE_WIDTH = 640  # pixels of a chart that is as wide as its place
 VEGA_LITE = altair.SCHEMA_VERSION.lstrip("v").rsplit(".", 1)[0]
@@ -129,9 +131,12 @@ def chart(
     name: str = "",
     data: pd.DataFrame | None = None,
     place: DeltaGenerator | None = None,
+    title: str = "",
+    help: str | None = None,
+    legend: bool = True,
     **how: Any,
 ) -> Any:
-    """Draw the chart that a function of `dashboard.shared.charts` builds, with what can be taken away below it.
+    """Draw the chart that a function of `dashboard.shared.charts` builds, with what can be exported beside its title.
 
     Parameters
     ----------
@@ -142,21 +147,61 @@ def chart(
     alt : str
         The chart in words.
     name : str
-        Of the files to take away, unique on the page; without it there are none.
+        Of the files to export, unique on the page; without it there are none.
     data : DataFrame, optional
-        The rows to take away, as they were read; default the first frame given.
+        The rows to export, as they were read; default the first frame given.
     place : DeltaGenerator, optional
         Where to draw; by default where the page stands.
+    title : str
+        In the line of the menu, above the chart; without it the menu stands below.
+    help : str, optional
+        Of the title.
+    legend : bool
+        Whether the chart shows its legend here; an exported picture always has it.
     **how
         As of ``st.vega_lite_chart``; with ``on_select`` the selection is returned.
     """
     spec = specification(build, *given)
     area = (place or st).container(gap="xxsmall")
-    event = area.vega_lite_chart(spec.for_browser(), alt=alt, **how)
+    head = area.container(horizontal=True, vertical_alignment="center") if title else None
+    if head is not None:
+        head.markdown(f"**{title}**", help=help, width="content")
+        head.space("stretch")
+    shown = spec.for_browser()
+    event = area.vega_lite_chart(shown if legend else without_legends(shown), alt=alt, **how)
     if name:
         rows = data if data is not None else next(part for part in given if isinstance(part, pd.DataFrame))
-        share.take_away(name, rows, lambda kind: picture(spec, kind), place=area)
+        share.take_away(name, rows, lambda kind: picture(spec, kind), place=head or area)
     return event
+
+
+def without_legends(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same Vega-Lite with no legend of colours."""
+    encoding = spec.get("encoding", {})
+    colour = {"color": {**encoding["color"], "legend": None}} if "color" in encoding else {}
+    layers = {"layer": [without_legends(layer) for layer in spec["layer"]]} if "layer" in spec else {}
+    spec = {**spec, **layers, **({"encoding": {**encoding, **colour}} if colour else {})}
+    if "height" in spec:
+        entries = [len(part["scale"]["domain"]) for part in _colours(spec) if "domain" in part.get("scale", {})]
+        spec["height"] -= LEGEND_ENTRY * max(entries, default=0)
+    return spec
+
+
+def _colours(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """The colours of a chart and of its layers."""
+    parts = [spec, *spec.get("layer", [])]
+    return [part["encoding"]["color"] for part in parts if "color" in part.get("encoding", {})]
+
+
+def key_of_models(models: Sequence[str], reference: str) -> None:
+    """Show once, for charts that draw it ``without_legends``, which colour is which model, and what grey means."""
+    scale = legend_scale(models, reference)
+    entries = "".join(
+        f'<span style="white-space: nowrap"><span aria-hidden="true" style="color: {colour}">■</span> '
+        f"{escape(name)}</span>"
+        for name, colour in zip(scale.domain, scale.range, strict=True)
+    )
+    st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 0 1.2rem; font-size: 0.875rem">{entries}</div>')
 
 
 def picture(made: Specification, kind: str) -> bytes:

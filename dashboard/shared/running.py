@@ -14,6 +14,7 @@ import streamlit as st
 
 from dashboard.shared import data
 from dashboard.shared.text import running as words
+from db.connection.open import StoreError, Writer, writer
 from db.reads.steps import COLUMNS, is_at_work, last_steps
 
 EVERY = 5
@@ -44,11 +45,13 @@ def show(page: str) -> None:
     store = data.locate()
     seen: Held | None = st.session_state.get(_HELD)
     goes_on = seen is not None and seen.page == page and _is_followed(seen.store, store)
-    if not goes_on and not data.fresh(store, is_at_work):
+    held_by = _writer(store)
+    begins = held_by is not None and held_by.is_alive is True
+    if not goes_on and not begins and not data.fresh(store, is_at_work):
         st.session_state.pop(_HELD, None)
         return
     steps = _steps()
-    under_way = not words.at_work(steps).empty
+    under_way = begins or not words.at_work(steps).empty
     if seen is None or not goes_on:
         seen = st.session_state[_HELD] = Held(page, store, words.done(steps))
     if under_way or words.new(seen.done, words.done(steps)):
@@ -72,10 +75,32 @@ def coming(options: Mapping[str, str | None]) -> str:
     """When a run that is at work brings what these options of the command would; empty where none does."""
     tasks = options.get("--tasks") or "all"
     stages = options.get("--stages") or "extract,score"
+    steps, held_by = _steps(), _writer(data.locate())
+    if is_stopped(steps, held_by):
+        return ""
+    if words.at_work(steps).empty and held_by is not None and held_by.is_alive:
+        return "A run has just begun: it looks through the sound, then tells what it is to do."
     return words.coming(
-        _steps(), pd.Timestamp.now("UTC"), options.get("--model"),
+        steps, pd.Timestamp.now("UTC"), options.get("--model"),
         () if tasks == "all" else tasks.split(","), stages.split(","),
     )  # fmt: skip
+
+
+def is_stopped(steps: words.Steps, held_by: Writer | None) -> bool:
+    """Whether a run has neither ended nor goes on."""
+    return bool(words.stopped(words.at_work(steps), pd.Timestamp.now("UTC"), _is_alive(held_by)))
+
+
+def _writer(store: data.Store) -> Writer | None:
+    try:
+        return writer(store.location)
+    except StoreError:
+        return None
+
+
+def _is_alive(held_by: Writer | None) -> bool | None:
+    """Whether the run's process is there; None where that is not known."""
+    return None if held_by is None else held_by.is_alive
 
 
 def _is_followed(before: data.Store, now: data.Store) -> bool:
@@ -98,13 +123,22 @@ def _bar() -> None:
     if came and st.session_state.get(_NOTHING):
         _take()
     under_way = words.at_work(steps)
+    held_by = _writer(data.locate())
+    now = pd.Timestamp.now("UTC")
+    if told := words.stopped(under_way, now, _is_alive(held_by)):
+        st.warning(told, icon=":material/stop_circle:")
+        return
+    if under_way.empty and held_by is not None and held_by.is_alive:
+        st.caption(":material/hourglass_top: A run has just begun: it looks through the sound.")
+        return
     with st.container(horizontal=True, vertical_alignment="center", key="run_bar"):
         if under_way.empty:
             st.caption("The run has ended.")
         else:
-            st.progress(words.share_done(under_way), text=words.headline(under_way, pd.Timestamp.now("UTC")))
+            st.progress(words.share_done(under_way), text=words.headline(under_way, now))
             with st.popover("Steps"):
                 st.dataframe(words.table(under_way), hide_index=True, height=400, width=460)
+            st.caption(words.partial(under_way))
         if came and st.button(f"{came}: show", type="primary", key="run_show"):
             _take()
 

@@ -33,7 +33,7 @@ def take_away(
     """
     key = f"take_{name}"
     menu = (place or st).popover(
-        "Take away", icon=":material/download:", type="tertiary", key=key, on_change="rerun",
+        "Export", icon=":material/download:", type="tertiary", key=key, on_change="rerun",
         help="The rows as CSV or Parquet, the picture as SVG or PNG, the SQL behind it.",
     )  # fmt: skip
     if not menu.open:  # what nobody opens need not be made

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard.shared import address, command, data, presets
+from dashboard.shared import address, command, data, opening, presets
 from dashboard.shared import store as stores
 from dashboard.shared.text import words
 from db.reads import study
@@ -39,7 +39,12 @@ class Scope:
         return {name: getattr(self, name) for name in self.shown}
 
 
-def choose(show: Sequence[str] = PARTS, clears: Sequence[str] = (), clears_model: Sequence[str] = ()) -> Scope:
+def choose(
+    show: Sequence[str] = PARTS,
+    clears: Sequence[str] = (),
+    clears_model: Sequence[str] = (),
+    opens_on: opening.Telling = opening.by_replication,
+) -> Scope:
     """Show the sidebar's selectors and return what they say; ends the page where nothing is scored.
 
     Parameters
@@ -50,6 +55,8 @@ def choose(show: Sequence[str] = PARTS, clears: Sequence[str] = (), clears_model
         Names of the page's own state that another model, dataset or task makes void.
     clears_model : sequence of str
         Those that another model makes void.
+    opens_on : callable
+        Of `dashboard.shared.opening`: tasks in the order in which they tell most on this page.
     """
     store = stores.require()
     models = [str(name) for name in data.read(store, study.models)["name"]]
@@ -63,15 +70,20 @@ def choose(show: Sequence[str] = PARTS, clears: Sequence[str] = (), clears_model
         st.info(f"No task has been scored for {words.plain(model)}.")
         command.show({**command.ALL, "--model": model})
         st.stop()
-    task = address.choice("task", tasks, tasks[0])
     preset = address.choice("preset", list(presets.MEANING), next(iter(presets.MEANING)))
+    usual = opening.first(tasks, opens_on(store, model, preset)) if "task" in show else tasks[0]
+    task = address.choice("task", tasks, usual)
     with st.sidebar:
         if "model" in show:
             address.select("Model", "model", models, model, clears=("dataset", "task", *clears, *clears_model))
         if "dataset" in show:
             address.select("Dataset", "dataset", [ALL_DATASETS, *datasets], dataset, clears=("task", *clears))
         if "task" in show:
-            address.select("Task", "task", tasks, task, clears=clears)
+            # Beside the dataset's own name its tasks need not repeat it.
+            address.select(
+                "Task", "task", tasks, task, clears=clears,
+                format_func=lambda name: name if dataset == ALL_DATASETS else words.within(name, dataset),
+            )  # fmt: skip
         if "preset" in show:
             _select_preset(preset)
     of = None if dataset == ALL_DATASETS else dataset

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -264,6 +265,45 @@ def _holder(lock_path: Path) -> str:
         return f"pid {holder['pid']}, host {holder['host']}, since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "just started"
+
+
+@dataclass(frozen=True)
+class Writer:
+    """The run that holds a store, or held it when its process was ended from outside.
+
+    Attributes
+    ----------
+    since : str
+        ISO 8601, UTC.
+    is_alive : bool or None
+        None where that cannot be known: it runs on another machine.
+    """
+
+    since: str
+    is_alive: bool | None
+
+
+def writer(store_path: str | Path) -> Writer | None:
+    """Return what is noted beside a SQLite store of the run that writes it; None where none does, or it is not told."""
+    import psutil  # here: only pages ask
+
+    path = sqlite_path(store_path)
+    if path is None:
+        return None
+    real = Path(os.path.realpath(path))
+    try:
+        held = json.loads(real.with_name(real.name + ".lock").read_text(encoding="utf-8"))
+        pid, host, since = int(held["pid"]), str(held["host"]), datetime.fromisoformat(str(held["since"]))
+        if host != socket.gethostname():
+            return Writer(since.isoformat(), None)
+        process = psutil.Process(pid)
+        # Whoever came later has the number of one that is gone.
+        is_alive = process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= since.timestamp() + 1
+    except psutil.NoSuchProcess:
+        is_alive = False
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return None
+    return Writer(since.isoformat(), is_alive)
 
 
 def _url(url_or_path: str | Path) -> URL:

@@ -14,6 +14,7 @@ import pytest
 from dashboard.shared.charts import by_task as charts
 from dashboard.shared.text import facts
 from dashboard.views.overview import facts as overview_facts
+from dashboard.views.overview import findings
 from db.connection.open import open_store
 from db.reads import coverage, report, study
 from db.reads.frames import with_intervals
@@ -50,6 +51,9 @@ def partial(one_model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_it_shows_five_charts_and_says_what_stands(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = show(store, monkeypatch)
     assert not app.exception
+    assert len(app.get("vega_lite_chart")) == 3
+    app.session_state["more_kinds"] = True
+    app.button(key="fold_layers").click().run()
     assert len(app.get("vega_lite_chart")) == 5
     text = said(app)
     assert "more neurons than chance gives" in text
@@ -61,6 +65,8 @@ def test_a_partial_store_is_explained_and_its_names_stay_text(partial: Path, mon
     app = show(partial, monkeypatch)
     assert not app.exception
     assert not app.error
+    app.session_state["more_kinds"] = True
+    app.button(key="fold_layers").click().run()
     text = said(app)
     assert "No probe was trained." in text
     assert "No neurons were ablated" in text
@@ -95,11 +101,11 @@ def test_models_whose_effects_were_taken_apart_are_told_by_them(
     app = show(path, monkeypatch)
     text = said(app)
     assert "**nano\\-ssl**: 4 of 8 classes in 1 task lose on their own clips" in text
-    headings = [heading.value for heading in app.subheader]
-    assert headings.index("Do they matter?") < headings.index("Strongest ablation")
+    assert text.index("**Selective effect of silencing**") < text.index("**Strongest effect on accuracy**")
     assert "**nano\\-sl**. With" in text and "**nano\\-ssl**. With" not in text, "the other by its accuracy"
     own = report.own_outcomes(open_store(path, read_only=True))
-    assert overview_facts.selective(own)[["model", "task", "n_hold", "n"]].to_numpy().tolist() == [
+    tasks = study.tasks(open_store(path, read_only=True))
+    assert overview_facts.selective(own, tasks)[["model", "task", "n_hold", "n"]].to_numpy().tolist() == [
         ["nano-ssl", "rooms-event", 4, 8]
     ]
 
@@ -227,9 +233,42 @@ def test_a_quota_is_named_with_its_null() -> None:
 
 @pytest.mark.parametrize(
     ("n_stand", "n_models", "begins"),
-    [(0, 1, "The model has no effect"), (0, 2, "No model has an effect"), (1, 3, "1 of 3 models has an effect")],
+    [(0, 1, "The model has no significant"), (0, 2, "No model has a sig"), (1, 3, "1 of 3 models has a sig")],
 )
 def test_others_are_spoken_of_where_there_are_any(n_stand: int, n_models: int, begins: str) -> None:
     caption = overview_facts.effects_caption(n_stand, n_models)
     assert caption.startswith(begins)
     assert ("others" in caption) == bool(n_stand)
+
+
+NEURON = {
+    "model": "m", "dataset": "toys", "task": "toys-octave", "attribute": "octave", "class_name": "4", "layer": 3,
+    "neuron": 699, "activation_probability": 0.185, "lift": 12.0, "lift_low": 7.5, "lift_high": 20.0,
+    "q_value": 0.01, "explained_by": "", "shuffled": "clips",
+}  # fmt: skip
+
+
+def test_findings_stand_beside_their_intervals_and_what_may_explain_them() -> None:
+    card = findings.neuron_card(
+        NEURON, 1200, ["mean spectrum alone tells the class (0.9); the model 0.95"], "calibrated"
+    )
+    assert r"**L3·699** fires at 18.5 % of the tokens of **octave 4**, **12× as often**" in card.sentence
+    assert (card.value, card.beside) == ("12×", "95 % interval 7.5× to 20×; q = 0.01")
+    assert "The run warns: mean spectrum" in card.caution and not card.is_confounded
+    grave = findings.neuron_card(NEURON, 1, ["level tells the class as well as the model"], "calibrated")
+    assert grave.is_confounded
+    assert "No neuron that aape chose" in findings.neuron_card(None, 0, [], "aape").sentence
+    assert "∞" in findings.neuron_card({**NEURON, "lift": float("inf"), "lift_high": float("inf")}, 1, [], "aape").value
+
+
+def test_a_store_without_findings_says_so(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(shutil.copy(store, tmp_path / "atlas.db"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE class_specific_neuron SET replicated = 0")
+        connection.execute("UPDATE shared_neuron SET q_value = 0.5")
+        connection.execute("UPDATE ablation_effect SET q_value = 0.5")
+        connection.commit()
+    text = said(show(path, monkeypatch))
+    assert "No neuron that calibrated chose has q < 0.05 and replicates" in text
+    assert "No two classes share more" in text
+    assert "No ablation's effect is beyond its random controls in this store." in text

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import socket
+import subprocess
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pandas as pd
 import pytest
@@ -12,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.results import RunStep
 from dashboard.shared.text import running
-from db.connection.open import open_store
+from db.connection.open import Writer, exclusive_run, open_store, writer
 from db.reads.steps import COLUMNS, last_steps
 from db.writes.store import Store
 from tests.support.pages import said, show
@@ -61,7 +65,11 @@ def test_headline() -> None:
         r"m: pets\-age is being scored (score, 50 of 206 steps) · 2 of 5 steps done · about 4 min left"
     )
     later = NOW + pd.Timedelta(minutes=20)
-    assert "no word from it for about 20 min: if it was stopped" in running.headline(run(), later)
+    assert "no word from it for about 20 min; 2 of 5 steps were done" in running.stopped(run(), later, None)
+    assert "seems to have been stopped" in running.stopped(run(), later, None), "its process is on another machine"
+    assert "The run of m was stopped" in running.stopped(run(), NOW, False), "its process is gone"
+    assert not running.stopped(run(), later, True) and not running.stopped(run(), NOW, None)
+    assert running.partial(run()).startswith(r"Partial: still to come ")
     assert running.share_done(run()) == 0.4
 
 
@@ -223,3 +231,31 @@ def test_a_store_without_results_says_when_the_first_come(
     store.tell_step(run_id, 1, "done")
     app.run()
     assert "A run is at work on this now" not in said(app) and not app.exception, "shown unasked"
+
+
+def test_a_killed_run_is_told_and_its_command_is_offered_again(
+    at_work: tuple[Path, Store, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, store, _ = at_work
+    with store._transaction() as connection:
+        connection.exec_driver_sql("DELETE FROM ablation")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    noted = {"pid": ended.pid, "host": socket.gethostname(), "since": "2026-01-01T00:00:00+00:00"}
+    path.with_name(f"{path.name}.lock").write_text(json.dumps(noted))
+    app = show("ablation", path, monkeypatch, task=TASK, model=MODEL)
+    assert "was stopped" in app.warning[0].value and not app.get("progress")
+    assert "--stages ablate" in commands(app)[0]
+
+
+def test_a_run_is_told_from_its_first_second(
+    empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copy(empty_store, tmp_path / "atlas.db"))
+    with exclusive_run(path):
+        assert writer(path) == Writer(ANY, True)
+        app = show("overview", path, monkeypatch)
+        assert "A run has just begun" in said(app) and not commands(app)
+    assert writer(path) is None
+    app = show("overview", path, monkeypatch)
+    assert "A run has just begun" not in said(app) and commands(app)

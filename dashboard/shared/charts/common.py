@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from dashboard.shared.text.words import within
 from dashboard.shared.theme import NULL_COLOUR, model_colours
 
 MOST_NUMBERS = 2500
@@ -122,13 +124,30 @@ def by_task(
 ) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:
     """Shared encodings of charts with a row a task, and in it a line a model; ``every`` model, if not all have rows."""
     models = sorted({*every, *frame["model"]})
-    y = alt.Y("task:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, labelOverlap=False, grid=False))
+    labels = {"labelExpr": f"{json.dumps(grouped_by_dataset(frame))}[datum.value]"} if "dataset" in frame else {}
+    y = alt.Y("task:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, labelOverlap=False, grid=False, **labels))
     offset = alt.YOffset("model:N", sort=models)
     color = alt.Color(
         "model:N", scale=legend_scale(models, reference), legend=kinds_legend([*models, reference], beside=_TASK_PIXELS)
     )
     height = frame["task"].nunique() * max(22, 10 * len(models) + 4) + 20 * len(models) + 130  # axis and legend
     return y, offset, color, height
+
+
+def grouped_by_dataset(frame: pd.DataFrame) -> dict[str, str]:
+    """Labels of tasks in their order: a dataset is named before its first task, the others are called by what they add.
+
+    Examples
+    --------
+    >>> grouped_by_dataset(pd.DataFrame({"dataset": ["toys", "toys"], "task": ["toys-kind", "toys-size"]}))
+    {'toys-kind': 'toys: kind', 'toys-size': 'size'}
+    """
+    labels, before = {}, None
+    for dataset, task in frame[["dataset", "task"]].drop_duplicates("task").itertuples(index=False, name=None):
+        short = within(str(task), str(dataset))
+        labels[str(task)] = short if dataset == before or short == dataset else f"{dataset}: {short}"
+        before = dataset
+    return labels
 
 
 def share_axis(field: str, title: str) -> alt.X:

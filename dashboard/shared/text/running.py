@@ -12,7 +12,7 @@ import pandas as pd
 from dashboard.shared.text import words
 
 SILENT = 180.0
-"""Seconds without a word after which a run may have been stopped."""
+"""Seconds without a word after which a run is taken for stopped, where its process cannot be looked for."""
 PARTS = {"extract": "is being recorded", "score": "is being scored", "ablate": "is being ablated"}
 UNDONE = ("running", "to come")
 LONGEST = 100
@@ -47,6 +47,40 @@ def share_done(steps: Steps) -> float:
     return float((~steps["status"].isin(UNDONE)).mean())
 
 
+def stopped(steps: Steps, now: pd.Timestamp, is_alive: bool | None) -> str:
+    """Tell of a run that has not ended and goes on no more, in Markdown; empty where it does go on.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        Of runs under way.
+    now : Timestamp
+    is_alive : bool or None
+        Whether its process is there; None where that cannot be known.
+    """
+    silent = _silence(steps, now)
+    if is_alive or steps.empty or (is_alive is None and silent <= SILENT):
+        return ""
+    sure = "was stopped" if is_alive is False else "seems to have been stopped"
+    done = f"{int((~steps['status'].isin(UNDONE)).sum())} of {len(steps)} steps were done"
+    models = words.listed([str(model)[:LONGEST] for model in dict.fromkeys(steps["model"])])
+    return (
+        f"The run of {models} {sure}: no word from it for {about(silent)}; {done}. What is finished is kept and shown "
+        "here; the same command goes on from there."
+    )
+
+
+def partial(steps: Steps) -> str:
+    """Tell what a run that goes on has not brought yet, in Markdown; empty where nothing is to come."""
+    left = steps[steps["status"].isin(UNDONE) & steps["task"].notna()]
+    tasks = [f"{model}: {task}" for model, task in left[["model", "task"]].drop_duplicates().itertuples(index=False)]
+    if not tasks:
+        return ""
+    return (
+        f"Partial: still to come {'is' if len(tasks) == 1 else 'are'} {words.listed([t[:LONGEST] for t in tasks], 3)}."
+    )
+
+
 def headline(steps: Steps, now: pd.Timestamp) -> str:
     """What a run is at, in Markdown; the steps are of runs under way."""
     busy = [
@@ -57,10 +91,7 @@ def headline(steps: Steps, now: pd.Timestamp) -> str:
     ]
     n_done, left = int((~steps["status"].isin(UNDONE)).sum()), seconds_until(steps, now)
     parts = ["; ".join(busy) or "A run is at work", f"{n_done} of {len(steps)} steps done"]
-    silent = _silence(steps, now)
-    if silent > SILENT:
-        parts.append(f"no word from it for {about(silent)}: if it was stopped, the same command goes on from there")
-    elif left is not None:
+    if left is not None:
         parts.append(f"{about(left)} left")
     return " · ".join(parts)
 

@@ -31,3 +31,26 @@ def listed(names: Sequence[object], most: int = 4) -> str:
     """Return names as an enumeration that ends in a number where they are many."""
     shown = ", ".join(plain(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def within(task: str, dataset: str) -> str:
+    """Return a task's name where its dataset's stands beside it already.
+
+    Examples
+    --------
+    >>> within("demo-notes-octave", "demo-notes"), within("esc50", "esc50")
+    ('octave', 'esc50')
+    """
+    return task.removeprefix(f"{dataset}-") or task
+
+
+def class_in_words(attribute: str, name: str) -> str:
+    """Name a class so that it says what it is: a number alone does not.
+
+    Examples
+    --------
+    >>> class_in_words("event", "rain"), class_in_words("octave", "4"), class_in_words("pitch_class", "C")
+    ('rain', 'octave 4', 'pitch class C')
+    """
+    telling = len(name) > 2 and not name.replace(".", "").isdigit()
+    return name if telling else f"{attribute.replace('_', ' ')} {name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, class_link, command, data, draw, page, share, sidebar, tables
+from dashboard.shared import address, class_link, command, data, draw, opening, page, share, sidebar, tables
 from dashboard.shared.text import kinds, words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.views.ablation import attribution, charts, clips, effect, erasure, outcomes
@@ -17,7 +17,7 @@ MOST_CLASSES = 12  # of the chart of necessity and sufficiency
 PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
 OWN_STATE = ("selection", "gain", "outcome", "target", "beside", "clips", "attributed")
 
-scope = sidebar.choose(show=("model", "dataset", "task"), clears=OWN_STATE)
+scope = sidebar.choose(show=("model", "dataset", "task"), clears=OWN_STATE, opens_on=opening.by_effect)
 store, model, task = scope.store, scope.model, scope.task
 page.head(
     "Ablation", "ablation",

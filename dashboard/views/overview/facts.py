@@ -37,10 +37,14 @@ class Figure:
     missing: str = ""
 
 
-def selective(own: pd.DataFrame) -> pd.DataFrame:
-    """Of each task and model the selective effect that is told first, mean over classes; see `kinds.over_classes`."""
+def selective(own: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
+    """Of each task and model the selective effect that is told first, mean over classes; see `kinds.over_classes`.
+
+    With its ``dataset``, out of ``tasks``.
+    """
     means = kinds.over_classes(kinds.told(own), ["model", "task", "selection"])
-    return means[means["outcome"] == "selective"].drop(columns="outcome").sort_values("task", kind="stable")
+    means = means[means["outcome"] == "selective"].drop(columns="outcome").sort_values("task", kind="stable")
+    return means.assign(dataset=means["task"].map(tasks.drop_duplicates("task").set_index("task")["dataset"]))
 
 
 def figures(models: Sequence[str], tasks: pd.DataFrame, preset: str, ablated: pd.DataFrame) -> list[Figure]:
@@ -93,6 +97,12 @@ class Kind:
     title: str
     meaning: str
     grave: bool = False
+    is_mild: bool = False
+
+    @property
+    def explains(self) -> bool:
+        """Whether it names something else that may explain a result."""
+        return self.grave or self.is_mild
 
 
 KINDS = (
@@ -140,6 +150,7 @@ KINDS = (
         "The mean spectrum tells part of it",
         "It is over chance, though below the model. In a task of pitch or timbre that is no fault: it says how much "
         "needs no network.",
+        is_mild=True,
     ),
     Kind(
         r"^no selection clip", "Classes left out", "They have no clip to select on, so no number here speaks of them."
@@ -178,12 +189,19 @@ def _kind(text: str) -> int:
 
 
 def effects_caption(n_stand: int, n_models: int) -> str:
-    """Say that not every model has an effect that stands, and what is shown of those that have none."""
+    """Say that not every model has a significant effect, and what is shown of those that have none."""
     chance = "the largest of many is shown, which is expected to be large by chance."
     if n_stand:
         have = "has" if n_stand == 1 else "have"
-        return f"{n_stand} of {n_models} models {have} an effect that stands; of the others {chance}"
-    return f"{'The model has no' if n_models == 1 else 'No model has an'} effect that stands: {chance}"
+        return f"{n_stand} of {n_models} models {have} a significant effect; of the others {chance}"
+    return f"{'The model has no' if n_models == 1 else 'No model has a'} significant effect: {chance}"
+
+
+def gravest(warnings: Sequence[str]) -> tuple[str, bool] | None:
+    """Return the most serious of some warnings that may explain a result, and whether it is grave; None without any."""
+    placed = sorted((_kind(text), text) for text in warnings)
+    told = next(((KINDS[kind], text) for kind, text in placed if KINDS[kind].explains), None)
+    return None if told is None else (told[1].rstrip("."), told[0].grave)
 
 
 def missing_kinds(missing: pd.DataFrame) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, command, data, draw, page, share, sidebar
+from dashboard.shared import address, command, data, draw, opening, page, share, sidebar
 from dashboard.shared.player import player
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
@@ -53,7 +53,8 @@ if not names:
     command.show({"--tasks": "demo-notes-pitch,demo-synth-pitch"})
     st.stop()
 
-task = address.choice("pitch_task", names, scope.task if scope.task in names else names[0])
+usual = opening.first(names, [scope.task, *opening.by_replication(store, model, preset)])
+task = address.choice("pitch_task", names, usual)
 others = [NO_OTHER, *(name for name in names if name != task)]
 other = address.choice("pitch_other", others, others[-1] if len(others) == 2 else others[0])
 notes = played[task]

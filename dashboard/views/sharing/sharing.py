@@ -7,7 +7,7 @@ from typing import NoReturn
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, class_link, data, draw, page, share, sidebar, tables
+from dashboard.shared import address, class_link, data, draw, opening, page, share, sidebar, tables
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.charts.groups import Order, groupings, in_groups
 from dashboard.shared.text import words
@@ -20,7 +20,10 @@ from db.reads import heatmap, sharing, study
 MOST_CLASSES = 60
 MOST_NEURONS = 200
 
-scope = sidebar.choose(show=("model", "task", "preset"), clears=("with", "row", "column", "neuron"))
+is_open = {"task", "with"} & set(st.query_params.to_dict()) == set()
+scope = sidebar.choose(
+    show=("model", "task", "preset"), clears=("with", "row", "column", "neuron"), opens_on=opening.by_sharing
+)
 store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
 dark = st.context.theme.type == "dark"
 page.head(
@@ -31,7 +34,8 @@ page.head(
 )
 
 figures = sharing_facts.figures(scope.tasks)
-other = address.optional("with", scope.tasks) or task
+usual = opening.pair(store, model, preset) if is_open else None
+other = address.optional("with", scope.tasks) or (usual[1] if usual and usual[0] == task else task)
 within = other == task
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.shared import address, command, data, draw, page, sidebar
+from dashboard.shared import address, command, data, draw, opening, page, sidebar
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.player import player
 from dashboard.shared.text import words
@@ -42,10 +42,10 @@ if known.empty:
 
 names = facts.speech_first(known)
 attribute_of = dict(zip(known["task"], known["attribute"], strict=True))
+of_speech = [name for name in names if facts.is_speech(attribute_of[name])]
+usual = opening.first(of_speech or names, opening.by_replication(store, model, preset))
 asked = st.query_params.get("task")  # as the other pages say it
-task = (
-    asked if asked in names and "speech_task" not in st.query_params else address.choice("speech_task", names, names[0])
-)
+task = asked if asked in names and "speech_task" not in st.query_params else address.choice("speech_task", names, usual)
 counts = facts.with_chance(data.read(store, preferences.preferring, model, task))
 classes = class_order(counts["class_name"])
 class_name = address.optional("speech_class", classes)

@@ -73,8 +73,8 @@ def show(cards: Sequence[Card], *, key: str) -> None:
 def _mount(cards: tuple[Card, ...], key: str) -> None:
     tracks = [card.track for card in cards]
     said = st.session_state.get(key) or {}
-    # One more than the browser has, however slow the machine: so all are made in the end.
-    made = render_some(tracks, range(len(tracks)), at_least=int(said.get("wanted") or 0) + 1)
+    # Some more than the browser has, however slow the machine: so all are made in the end.
+    made = render_some(tracks, range(len(tracks)), at_least=int(said.get("wanted") or 0) + 2)
     listed = [_described(card, made.get(place), f"{key}-{place}") for place, card in enumerate(cards)]
     result = _component(key=key, data={"cards": listed}, on_wanted_change=_nothing, on_go_change=_nothing)
     if result.go:

@@ -23,5 +23,6 @@ def show(model: str, task: str, class_name: str | None, label: str = "", **state
     st.page_link(
         "views/classes/classes.py", icon=":material/category:",
         query_params={"model": model, "task": task, **named, **state},
+        width="content",
         label=label or f"{words.plain(class_name)}: its neurons to be heard, and what silencing them does",
     )  # fmt: skip

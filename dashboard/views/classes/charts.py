@@ -8,7 +8,7 @@ import pandas as pd
 from dashboard.shared.charts.common import layered
 from dashboard.shared.theme import MEAN_COLOUR, NULL_COLOUR, OTHER_COLOUR
 
-_PIXELS_A_LAYER = 22
+_PIXELS_A_LAYER, _AXIS = 18, 60
 
 
 def layers_chart(counts: pd.DataFrame) -> alt.TopLevelLayerSpec:
@@ -20,7 +20,7 @@ def layers_chart(counts: pd.DataFrame) -> alt.TopLevelLayerSpec:
         ``layer``, ``n_neurons``, ``expected_null`` (NaN where it was not computed).
     """
     rows = counts.assign(above=counts["n_neurons"] > counts["expected_null"].fillna(-1))
-    y = alt.Y("layer:O", title="Layer", sort="descending")
+    y = alt.Y("layer:O", title="Layer", sort="descending", axis=alt.Axis(labelOverlap=False))
     tooltip = [
         alt.Tooltip("layer:O", title="Layer"),
         alt.Tooltip("n_neurons:Q", title="Neurons", format=","),
@@ -32,4 +32,4 @@ def layers_chart(counts: pd.DataFrame) -> alt.TopLevelLayerSpec:
         x=alt.X("n_neurons:Q", title="Neurons", axis=alt.Axis(tickMinStep=1, tickCount=5)), color=colour
     )
     null = base.mark_tick(thickness=2, color=MEAN_COLOUR).encode(x=alt.X("expected_null:Q"))
-    return layered([bars, null], height=max(80, _PIXELS_A_LAYER * len(rows)))
+    return layered([bars, null], height=_PIXELS_A_LAYER * len(rows) + _AXIS)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, cards, command, data, draw, page, share, sidebar
+from dashboard.shared import address, cards, class_link, command, data, draw, page, share, sidebar
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.player.of_class import class_tracks, overlay_of
 from dashboard.shared.player.player import Overlay, Track, player, stored_track
@@ -156,7 +156,7 @@ def layers() -> None:
     )  # fmt: skip
     st.caption("Tick: mean on permuted labels, spread evenly over classes and neurons. Grey: no more than that.")
     st.page_link(
-        "views/heatmap/heatmap.py", label="Beside the other classes on Heatmap", icon=":material/grid_on:",
+        "views/heatmap/heatmap.py", label="On Heatmap", icon=":material/grid_on:",
         query_params={**state, "layer": str(int(of_class.loc[of_class["n_neurons"].idxmax(), "layer"]))},
     )  # fmt: skip
 
@@ -181,7 +181,7 @@ def shared() -> None:
         for of, name in zip(rows["task"], rows["class_name"], strict=True)
     ]
     st.dataframe(
-        rows, hide_index=True, column_order=["link", "class_name", "task", "n_shared", "expected", "odds", "q_value"],
+        rows, hide_index=True, column_order=["link", "class_name", "task", "n_shared", "expected", "odds"],
         column_config={
             "link": st.column_config.LinkColumn(
                 "", display_text=":material/open_in_new:", help="Opens the class.", width=40
@@ -190,10 +190,10 @@ def shared() -> None:
             "n_shared": st.column_config.NumberColumn("Shared"),
             "expected": st.column_config.NumberColumn("By chance", format="%.1f"),
             "odds": st.column_config.TextColumn("Odds ratio [95 %]"),
-            "q_value": st.column_config.NumberColumn("q", format="%.2g", help=TERMS["q"]),
         },
         height=min(38 + 35 * len(rows), 330), alt=f"Classes that share neurons with {class_name}",
     )  # fmt: skip
+    share.take_away(f"shared_with_{model}_{task}_{class_name}", stored)
     if rows.attrs["n"] > len(rows):
         st.caption(f"The {len(rows)} strongest of {rows.attrs['n']:,}.")
     st.page_link(
@@ -210,10 +210,10 @@ def elsewhere() -> None:
     if rows.empty:
         st.caption("No other task or model of this store has a class of this name.")
     for row in rows.to_dict("records"):
-        st.page_link(
-            "views/classes/classes.py", label=facts.elsewhere_label(row), icon=":material/category:",
-            query_params={"model": row["model"], "task": row["task"], "preset": preset, "class": row["class_name"]},
-        )  # fmt: skip
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            label = f"{words.plain(row['task'])} · {words.plain(row['model'])}"
+            class_link.show(str(row["model"]), str(row["task"]), str(row["class_name"]), label, preset=preset)
+            st.caption(facts.elsewhere_counts(row), width="content")
 
 
 n_cards = address.number("cards", FIRST, 1, MOST)
@@ -223,7 +223,7 @@ if neurons.empty:
     unheard()
 else:
     by = best(n_cards)
-    left, right = st.columns([1, 2], gap="large")
+    left, right = st.columns([2, 5], gap="large")
     with left:
         layers()
     with right:

@@ -132,7 +132,7 @@ def _accuracy_verdict(row: Mapping[Any, Any], brief: bool = False) -> str:
     if believable(pd.DataFrame([dict(row)])).iloc[0]:
         return "**Significant.**" if brief else f"**That is significant** ({q}) and beyond all of them."
     if pd.isna(row["ci_low"]) or row["ci_low"] <= 0 <= row["ci_high"]:
-        why = "The interval includes 0: **no evidence of a change of accuracy** on so many clips."
+        why = "The interval includes 0: **no evidence of a change of accuracy**."
         return "Includes 0." if brief else why
     if not row["q_value"] < Q_LIMIT:
         return f"Not significant ({q})." if brief else f"**Not significant** over all that was tested ({q})."
@@ -224,11 +224,11 @@ def sharing(shared: pd.DataFrame, same_clips: set[str]) -> pd.DataFrame:
     return rows
 
 
-def elsewhere_label(row: Mapping[Any, Any]) -> str:
-    """Name the same class in another task or model, with its neurons beside what permuted labels give."""
+def elsewhere_counts(row: Mapping[Any, Any]) -> str:
+    """The neurons of the same class in another task or model, beside what permuted labels give."""
     expected = row["expected_null"]
-    beside = "" if pd.isna(expected) else f" (permuted labels: {number(expected, ',.1f')})"
-    return f"{plain(row['task'])} · {plain(row['model'])}: {counted(int(row['n_neurons']), 'neuron')}{beside}"
+    beside = "not computed" if pd.isna(expected) else "< 0.1" if expected < 0.1 else number(expected, ",.1f")
+    return f"{counted(int(row['n_neurons']), 'neuron')}; permuted labels: {beside}"
 
 
 def capital(name: str) -> str:

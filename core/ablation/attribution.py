@@ -8,143 +8,36 @@ beyond what it loses on others; `Attribution.check` sets some to 0, one at a tim
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map_only
 
+from core.ablation import gradients
 from core.ablation.conditions import Pass, whole_pass, without_each
-from core.ablation.outcomes import log_probabilities
+from core.ablation.gradients import Examined, Questions
 from core.arrays.neurons import layer_starts
 from core.datasets.scan import Scan
-from core.encoders.base import Batch, Encoder
+from core.encoders.base import Encoder
 from core.encoders.device import out_of_memory
-from core.encoders.hooks import keep
 from core.probes.fit import Part
-from core.probes.linear import LinearHead
 from core.recording.passes import Passes, autocast, in_halves
 from core.recording.waveforms import Waveforms, read_ahead
 from core.results import FloatArray, IntArray, Mask
 
-T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class _Examined:
-    """A head, clips that it has not seen, and which of the head's classes each has.
-
-    Attributes
-    ----------
-    clips : ndarray of int, shape (n_clips,)
-        Positions in the dataset; each has a class that the head knows.
-    own : ndarray of bool, shape (n_clips, n_known)
-        In the order of the head's outputs.
-    several : bool
-        Whether clips of the task may have several classes.
-    """
-
-    head: LinearHead
-    clips: IntArray
-    own: Mask
-    several: bool
-
-    def each(
-        self, encoder: Encoder, scan: Scan, passes: Passes, work: Callable[[_Examined, Batch], T]
-    ) -> Iterator[tuple[_Examined, T]]:
-        """Some of the clips after the other with what ``work`` makes of them; fewer at once where memory is short.
-
-        Raises
-        ------
-        InputError
-            If there is no memory for one clip.
-        """
-
-        def once(index: IntArray, sounds: Waveforms) -> tuple[_Examined, T]:
-            some, batch = self.only(index), encoder.prepare(sounds, passes.padding)
-            with autocast(encoder, passes.precision):
-                return some, work(some, batch)
-
-        n_clips, at_once = len(self.clips), passes.batch_size
-        places = [np.arange(i, min(i + at_once, n_clips)) for i in range(0, n_clips, at_once)]
-        waveforms = read_ahead(scan, [self.clips[p] for p in places], encoder.sample_rate, passes.workers)
-        for place, sounds in zip(places, waveforms, strict=True):
-            yield from in_halves(encoder, place, sounds, once)
-
-    def only(self, which: IntArray) -> _Examined:
-        return _Examined(self.head, self.clips[which], self.own[which], self.several)
-
-    def numbers(self, embeddings: NDArray[np.float32]) -> FloatArray:
-        """Margin, log probability and logit of each clip's own, (3, n_copies, n_clips).
-
-        ``embeddings`` (n_copies * n_clips, n_features) come copy after copy.
-        """
-        logits = self.head.logits(embeddings)
-        own = np.tile(self.own, (len(logits) // len(self.own), 1))
-        numbers = [
-            np.einsum("ij,ij->i", self._weights(logits), logits),
-            log_probabilities(logits, own, self.several),
-            np.einsum("ij,ij->i", own / own.sum(axis=1, keepdims=True), logits),
-        ]
-        return np.stack(numbers).reshape(3, -1, len(self.clips))
-
-    def sides(self, seed: int = 0) -> tuple[_Examined, _Examined]:
-        """The logit of each class that some clips have: on each of them, and on up to `N_OTHERS` drawn others."""
-        drawn = []
-        for c, own in zip(self.head.class_index, self.own.T, strict=True):
-            others = np.flatnonzero(~own & own.any())
-            drawn.append(np.sort(np.random.default_rng([seed, int(c), len(others)]).permutation(others)[:N_OTHERS]))
-        outputs = np.arange(len(drawn)).repeat([len(others) for others in drawn])
-        return self._logits(*np.nonzero(self.own)), self._logits(np.concatenate(drawn), outputs)
-
-    def lacking(self, seed: int = 0) -> list[_Examined]:
-        """Logits of classes that do not come with the margins: on others' clips, and on own ones of several classes."""
-        own, others = self.sides(seed)
-        return [others, own] if self.several else [others]
-
-    def of_logit(self) -> _Examined:
-        """The logit of each clip's own class in place of its margin, where it has one class."""
-        return _Examined(self.head, self.clips, self.own, True)
-
-    def _logits(self, clips: IntArray, outputs: IntArray) -> _Examined:
-        """One output of the head for each of some clips, whatever their own class is."""
-        return _Examined(self.head, self.clips[clips], outputs[:, None] == np.arange(self.own.shape[1]), True)
-
-    def logit_of(self, clips: IntArray, c: int) -> _Examined:
-        """The logit of one class alone, on some of the clips, whatever their own class is."""
-        return self._logits(clips, np.full(len(clips), np.flatnonzero(self.head.class_index == c)[0]))
-
-    def gradient(self, embeddings: Tensor) -> Tensor:
-        """Of each clip's margin by its embedding, (n_clips, n_features)."""
-        weights = self._weights(self.head.logits(embeddings.detach().float().cpu().numpy()))
-        return torch.from_numpy(weights @ self.head.weight / self.head.scale).to(embeddings)
-
-    def _weights(self, logits: FloatArray) -> FloatArray:
-        """What the margin is made of: margin = sum over outputs of weights * logits."""
-        own = np.tile(self.own, (len(logits) // len(self.own), 1))
-        weights: FloatArray = own / own.sum(axis=1, keepdims=True)
-        if not self.several:
-            rival = np.where(own, -np.inf, logits).argmax(axis=1)
-            weights[np.arange(len(own)), rival] -= 1.0
-        return weights
-
-
-def _examined(parts: Sequence[Part], members: Mask) -> list[_Examined]:
+def _examined(parts: Sequence[Part], members: Mask) -> list[Examined]:
     """The parts with the clips that have a class their head knows."""
     several = bool((members.sum(axis=1) > 1).any())
     examined = []
     for part in parts:
         own = members[part.clips][:, part.head.class_index]
         known = own.any(axis=1)
-        examined.append(_Examined(part.head, part.clips[known], own[known], several))
+        examined.append(Examined(part.head, part.clips[known], own[known], several))
     return examined
 
 
@@ -167,10 +60,11 @@ class Sample:
     seed: int = 0
 
 
-N_OTHERS = 8
-"""Clips of other classes on which a class's logit is attributed, for each part."""
 _PREDICTED = ("total", "selective")
 """What single neurons really cost, against which both attributions are held."""
+Run = Callable[
+    [Encoder, Scan, Sequence[Questions], Passes, Callable[[int], None] | None], Iterator[NDArray[np.float32]]
+]
 
 
 @dataclass(frozen=True)
@@ -207,19 +101,22 @@ class Attribution:
     members: Mask
     passes: Passes
 
-    def of_neurons(self, progress: Callable[[int], None] | None = None, seed: int = 0) -> pd.DataFrame:
+    def of_neurons(
+        self, progress: Callable[[int], None] | None = None, seed: int = 0, run: Run = gradients.attribute
+    ) -> pd.DataFrame:
         """Every neuron's attribution for every class.
 
-        Each batch runs forward once; then, from the last block to the first, each block again with its graph,
-        which is freed at once: memory is that of one block, time about three forward passes. Where clips have one
-        class, that class's logit has its backward pass on the same graphs.
+        Each clip runs forward once, for all that is asked of it: its margin, the logits of its classes, and those of
+        others' classes for which it was drawn. Each then has a backward pass (`core.ablation.gradients`).
 
         Parameters
         ----------
         progress : callable, optional
-            Called with the number of passes done, of `n_passes`.
+            Called with the number of backward passes done, of `n_passes`.
         seed : int
             Of the draw of other clips.
+        run : callable
+            In place of `core.ablation.gradients.attribute`, as which it is called.
 
         Returns
         -------
@@ -235,68 +132,22 @@ class Attribution:
         InputError
             If there is no memory for one clip.
         """
-        n_classes = self.members.shape[1]
-        n_clips = np.zeros(n_classes, dtype=np.int64)
-        total = np.zeros((n_classes, self.encoder.n_neurons))
-        squares, of_own = np.zeros_like(total), np.zeros_like(total)
-        done = 0
-        for part in self._every:
-            of_head = part.head.class_index
-            for some, (values, *logits) in part.each(self.encoder, self.scan, self.passes, self._of_margins):
-                of_class = some.own.T.astype(np.float64)
-                n_clips[of_head] += some.own.sum(axis=0)
-                total[of_head] += of_class @ values
-                squares[of_head] += of_class @ values**2
-                for logit in logits:
-                    of_own[of_head] += of_class @ logit
-                done += len(some.clips)
-                if progress:
-                    progress(done)
-        others, n_others = self._of_logits(seed, of_own, progress and (lambda n: progress(done + n)))
-        with np.errstate(invalid="ignore"):
-            selective = of_own / n_clips[:, None] - others / n_others[:, None]
-        return _table(n_clips, total, squares).assign(selective=selective[np.flatnonzero(n_clips)].ravel())
+        sums = _Sums.empty(self.members.shape[1], self.encoder.n_neurons)
+        asked = [Questions.of(part, seed) for part in self._every]
+        batches = [batch for each in asked for batch in each.batches(self.passes.batch_size)]
+        values = run(self.encoder, self.scan, batches, self.passes, progress)
+        for batch, of_batch in zip(batches, values, strict=True):
+            sums.add(batch, of_batch.astype(np.float64))
+        return sums.table()
 
     @property
     def n_passes(self) -> int:
-        """Passes of `of_neurons`: each clip's own margin, then the logit of each class on clips that still lack it."""
-        of_classes = sum(len(side.clips) for part in self._every for side in part.lacking())
-        return sum(len(part.clips) for part in self._every) + of_classes
+        """Backward passes of `of_neurons`."""
+        return sum(len(Questions.of(part, 0).clip) for part in self._every)
 
     @cached_property
-    def _every(self) -> list[_Examined]:
+    def _every(self) -> list[Examined]:
         return _examined(self.parts, self.members)
-
-    def _of_margins(self, some: _Examined, batch: Batch) -> list[FloatArray]:
-        """Of each clip's margin; and by the same pass of its class's logit, where it has one class."""
-        return self._attributed([some] if some.several else [some, some.of_logit()], batch)
-
-    def _alone(self, some: _Examined, batch: Batch) -> FloatArray:
-        return self._attributed([some], batch)[0]
-
-    def _attributed(self, asked: Sequence[_Examined], batch: Batch) -> list[FloatArray]:
-        with _frozen(self.encoder.module):
-            return [each.cpu().numpy().astype(np.float64) for each in _clip_attributions(self.encoder, batch, asked)]
-
-    def _of_logits(
-        self, seed: int, of_own: FloatArray, progress: Callable[[int], None] | None
-    ) -> tuple[FloatArray, IntArray]:
-        """Sums of the attributions of classes' logits on other clips, (n_classes, n_neurons), and of how many.
-
-        Those on own clips that did not come with the margins are added to ``of_own``.
-        """
-        others, n_others, done = np.zeros_like(of_own), np.zeros(len(of_own), dtype=np.int64), 0
-        for part in self._every:
-            of_head = part.head.class_index
-            for asked, sums in zip(part.lacking(seed), (others, of_own), strict=False):
-                for some, values in asked.each(self.encoder, self.scan, self.passes, self._alone):
-                    sums[of_head] += some.own.T.astype(np.float64) @ values
-                    if sums is others:
-                        n_others[of_head] += some.own.sum(axis=0)
-                    done += len(values)
-                    if progress:
-                        progress(done)
-        return others, n_others
 
     def check(
         self, attributions: pd.DataFrame, sample: Sample, progress: Callable[[int], None] | None = None
@@ -422,77 +273,61 @@ def _agreement(checked: pd.DataFrame) -> dict[str, float]:
     return of_margin | of_kinds
 
 
-def _table(n_clips: IntArray, total: FloatArray, squares: FloatArray) -> pd.DataFrame:
-    examined = np.flatnonzero(n_clips)
-    n, n_neurons = n_clips[examined][:, None].astype(np.float64), total.shape[1]
-    mean = total[examined] / n
-    with np.errstate(invalid="ignore"):
-        variance = np.maximum(squares[examined] - n * mean**2, 0.0) / (n - 1)  # 0 / 0 of a single clip is NaN
-    return pd.DataFrame(
-        {
-            "class_index": examined.repeat(n_neurons),
-            "neuron_index": np.tile(np.arange(n_neurons), len(examined)),
-            "attribution": mean.ravel(),
-            "standard_error": np.sqrt(variance / n).ravel(),
-            "n_clips": n_clips[examined].repeat(n_neurons),
-        }
-    )
+@dataclass(frozen=True)
+class _Sums:
+    """Attributions, and their squares, summed over clips class by class; float64 (n_classes, n_neurons).
 
-
-def _clip_attributions(encoder: Encoder, batch: Batch, asked: Sequence[_Examined]) -> list[Tensor]:
-    """Sum over a clip's tokens of activation times gradient of each of its margins, float32 (n_clips, n_neurons).
-
-    Each of ``asked`` has the batch's clips; one forward pass serves them all.
+    Attributes
+    ----------
+    margin, squares, own, others : ndarray
+        Of the margin, and of the class's logit on own clips and on others.
+    n_own, n_others : ndarray of int, shape (n_classes,)
     """
-    with torch.no_grad():
-        hidden = whole_pass(encoder, batch, set()).hidden
-    with torch.enable_grad(), _Ordinary():
-        last = hidden[-1].requires_grad_()
-        embeddings = encoder.finish(last, batch)
-        slopes = [by_last for (by_last,) in _slopes(embeddings, [last], [each.gradient(embeddings) for each in asked])]
-    layers: list[list[Tensor]] = [[] for _ in asked]
-    for layer in reversed(range(encoder.n_layers)):
-        with torch.enable_grad(), _Ordinary(), keep(encoder, [layer]) as kept:
-            before = hidden[layer].requires_grad_()
-            after = encoder.block(layer, before, batch)
-            wanted = [kept[layer], before] if layer else [kept[layer]]  # nothing lies before the first block's neurons
-            found = _slopes(after, wanted, slopes)
-        slopes = [by_hidden for _, *by_hiddens in found for by_hidden in by_hiddens]
-        activation = kept[layer].detach().float()
-        for of_asked, (by_activation, *_) in zip(layers, found, strict=True):
-            of_rows = (activation * by_activation.float()).sum(1)
-            of_asked.append(of_rows.new_zeros(batch.n_clips, of_rows.shape[1]).index_add_(0, batch.clip, of_rows))
-        hidden.pop()
-    return [torch.cat(of_asked[::-1], dim=1) for of_asked in layers]
 
+    margin: FloatArray
+    squares: FloatArray
+    own: FloatArray
+    others: FloatArray
+    n_own: IntArray
+    n_others: IntArray
 
-def _slopes(of: Tensor, by: Sequence[Tensor], slopes: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
-    """Gradients for each slope, one backward pass after the other; the last takes the graph with it."""
-    last = len(slopes) - 1
-    return [torch.autograd.grad(of, by, slope, retain_graph=i < last) for i, slope in enumerate(slopes)]
+    @classmethod
+    def empty(cls, n_classes: int, n_neurons: int) -> _Sums:
+        sums = (np.zeros((n_classes, n_neurons)) for _ in range(4))
+        return cls(*sums, *(np.zeros(n_classes, dtype=np.int64) for _ in range(2)))
 
+    def add(self, asked: Questions, values: FloatArray) -> None:
+        """What a batch gave, (n_questions, n_neurons)."""
+        of_margin, of_others, classes = asked.of_margin, asked.of_others, asked.classes
+        for which, sums, added in (
+            (of_margin, self.margin, values),
+            (of_margin, self.squares, values**2),
+            (asked.of_own, self.own, values),
+            (of_others, self.others, values),
+        ):
+            told = np.flatnonzero(classes[which].any(axis=0))
+            sums[asked.examined.head.class_index[told]] += classes[which][:, told].T.astype(np.float64) @ added[which]
+        self.n_own[asked.examined.head.class_index] += classes[of_margin].sum(axis=0)
+        self.n_others[asked.examined.head.class_index] += classes[of_others].sum(axis=0)
 
-class _Ordinary(TorchFunctionMode):
-    """Copies what an encoder keeps from a pass in inference mode (a table of positions): no graph may hold it."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        args, kwargs = tree_map_only(
-            Tensor, lambda tensor: tensor.clone() if tensor.is_inference() else tensor, (args, kwargs or {})
+    def table(self) -> pd.DataFrame:
+        """As `Attribution.of_neurons` gives it."""
+        examined = np.flatnonzero(self.n_own)
+        n, n_neurons = self.n_own[examined][:, None].astype(np.float64), self.margin.shape[1]
+        mean = self.margin[examined] / n
+        with np.errstate(invalid="ignore"):  # 0 / 0 of a single clip, or without others, is NaN
+            variance = np.maximum(self.squares[examined] - n * mean**2, 0.0) / (n - 1)
+            selective = self.own[examined] / n - self.others[examined] / self.n_others[examined][:, None]
+        return pd.DataFrame(
+            {
+                "class_index": examined.repeat(n_neurons),
+                "neuron_index": np.tile(np.arange(n_neurons), len(examined)),
+                "attribution": mean.ravel(),
+                "standard_error": np.sqrt(variance / n).ravel(),
+                "n_clips": self.n_own[examined].repeat(n_neurons),
+                "selective": selective.ravel(),
+            }
         )
-        return func(*args, **kwargs)
-
-
-@contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """No gradient for the weights inside the block; each parameter as it was afterwards."""
-    learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in learned:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in learned:
-            parameter.requires_grad_(True)
 
 
 def _choose(attribution: pd.DataFrame, sample: Sample, rng: np.random.Generator) -> pd.DataFrame:
@@ -506,7 +341,7 @@ def _choose(attribution: pd.DataFrame, sample: Sample, rng: np.random.Generator)
     return chosen[["class_index", "neuron_index", "attribution", "in_highest", "selective"]]
 
 
-def _draw(examined: Sequence[_Examined], c: int, n: int, rng: np.random.Generator) -> Iterator[_Examined]:
+def _draw(examined: Sequence[Examined], c: int, n: int, rng: np.random.Generator) -> Iterator[Examined]:
     """Up to ``n`` of the clips of a class, by head."""
     of_class = [np.flatnonzero(each.own[:, each.head.class_index == c].any(axis=1)) for each in examined]
     source = np.repeat(np.arange(len(examined)), [len(clips) for clips in of_class])
@@ -515,7 +350,7 @@ def _draw(examined: Sequence[_Examined], c: int, n: int, rng: np.random.Generato
         yield examined[i].only(np.concatenate(of_class)[drawn[source[drawn] == i]])
 
 
-def _draw_others(examined: Sequence[_Examined], c: int, n: int, rng: np.random.Generator) -> Iterator[_Examined]:
+def _draw_others(examined: Sequence[Examined], c: int, n: int, rng: np.random.Generator) -> Iterator[Examined]:
     """The logit of a class on up to ``n`` clips that do not have it, by head."""
     others = [
         np.flatnonzero(~each.own[:, each.head.class_index == c].any(axis=1) & (c in each.head.class_index))
@@ -532,7 +367,7 @@ def _draw_others(examined: Sequence[_Examined], c: int, n: int, rng: np.random.G
 class _Question:
     """Some neurons, rows of what is checked, on some clips; of side 0, the class's own, or 1, others."""
 
-    some: _Examined
+    some: Examined
     rows: IntArray
     side: int
 

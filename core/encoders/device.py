@@ -14,6 +14,8 @@ from core.errors import InputError
 
 _CLIPS_ON_CPU, _TOKENS_ON_CPU = 32, 16_384
 _CLIPS_ON_CUDA, _CLIPS_TRIED, _SHARE_OF_MEMORY = 1024, 4, 0.5
+_SHARE_OF_GRAPH = 4
+"""Times the memory of a pass that one takes with the graph of a block beside its activations."""
 
 
 def choose_device(wanted: str) -> str:
@@ -55,10 +57,9 @@ def batch_size_for(encoder: Encoder, wanted: int, seconds: float) -> int:
     """
     if wanted:
         return wanted
-    longest = np.zeros(max(1, round(seconds * encoder.sample_rate)), dtype=np.float32)
     if encoder.device.type != "cuda":
-        n_tokens = encoder.prepare([longest]).present.numel()
-        return max(1, min(_CLIPS_ON_CPU, _TOKENS_ON_CPU // n_tokens))
+        return _within(encoder, seconds, _TOKENS_ON_CPU)
+    longest = _silence(encoder, seconds)
     free, _ = torch.cuda.mem_get_info(encoder.device)
     before = torch.cuda.memory_allocated(encoder.device)
     torch.cuda.reset_peak_memory_stats(encoder.device)
@@ -67,6 +68,33 @@ def batch_size_for(encoder: Encoder, wanted: int, seconds: float) -> int:
         encoder.forward(batch)
     a_clip = (torch.cuda.max_memory_allocated(encoder.device) - before) / _CLIPS_TRIED
     return max(1, min(_CLIPS_ON_CUDA, int(_SHARE_OF_MEMORY * free / a_clip)))
+
+
+def batch_size_with_graph(encoder: Encoder, batch_size: int, wanted: int, seconds: float) -> int:
+    """Clips in one pass whose graph is held block by block, in about the memory that extraction takes.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    batch_size : int
+        Of extraction (`batch_size_for`).
+    wanted : int
+        0 = auto: where that is bounded by tokens, a quarter as many, however many clips they are.
+    seconds : float
+        Length of the longest clip.
+    """
+    if wanted or encoder.device.type == "cuda":
+        return max(1, batch_size // _SHARE_OF_GRAPH)
+    return _within(encoder, seconds, _TOKENS_ON_CPU // _SHARE_OF_GRAPH)
+
+
+def _within(encoder: Encoder, seconds: float, most_tokens: int) -> int:
+    n_tokens = encoder.prepare([_silence(encoder, seconds)]).present.numel()
+    return max(1, min(_CLIPS_ON_CPU, most_tokens // n_tokens))
+
+
+def _silence(encoder: Encoder, seconds: float) -> NDArray[np.float32]:
+    return np.zeros(max(1, round(seconds * encoder.sample_rate)), dtype=np.float32)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

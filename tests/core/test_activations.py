@@ -18,7 +18,7 @@ from core.datasets.manifest import read
 from core.datasets.scan import Scan, scan
 from core.encoders import load_encoder
 from core.encoders.base import Batch, Encoder
-from core.encoders.device import batch_size_for
+from core.encoders.device import batch_size_for, batch_size_with_graph
 from core.encoders.nano import NanoEncoder
 from core.recording.activations import Activations, key, open_activations
 from core.recording.extract import changed_by_precision, extract
@@ -222,11 +222,13 @@ def test_what_bfloat16_changes_is_told(encoder: Encoder, pets: Scan) -> None:
     assert "0.0% of the counts" in changed_by_precision(encoder, pets, "exclude", "float32")
 
 
-@pytest.mark.parametrize(("seconds", "batch"), [(2.0, 32), (60.0, 21), (2000.0, 1)])
-def test_longer_clips_go_in_smaller_batches(encoder: Encoder, seconds: float, batch: int) -> None:
+@pytest.mark.parametrize(("seconds", "batch", "with_graph"), [(2.0, 32, 32), (60.0, 21, 5), (2000.0, 1, 1)])
+def test_longer_clips_go_in_smaller_batches(encoder: Encoder, seconds: float, batch: int, with_graph: int) -> None:
     # 26 tokens each 2.08 s: 60 s are 29 chunks, of which the last is filled to the length of the others.
     assert batch_size_for(encoder, 0, seconds) == batch
     assert batch_size_for(encoder, 7, seconds) == 7
+    assert batch_size_with_graph(encoder, batch, 0, seconds) == with_graph, "a quarter of the tokens, as many clips"
+    assert batch_size_with_graph(encoder, 7, 7, seconds) == 1
 
 
 def test_unit_length_crops_and_fills_as_evar_does() -> None:

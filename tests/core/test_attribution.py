@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 from scipy.stats import spearmanr
 
-from core.ablation import attribution
-from core.ablation.attribution import Attribution, Sample, _clip_attributions, _Examined
+from core.ablation import attribution, gradients
+from core.ablation.attribution import Attribution, Sample
+from core.ablation.gradients import AT_ONCE, Examined, Questions
 from core.arrays.neurons import to_neurons
 from core.datasets.task import Task
 from core.encoders import Encoder, load_encoder
@@ -35,9 +36,10 @@ Sounds = Callable[[Sequence[NDArray[np.float32]]], Scan]
 @pytest.fixture
 def sounds(monkeypatch: pytest.MonkeyPatch) -> Sounds:
     """Clips given as samples, in place of a scan of files."""
-    monkeypatch.setattr(
-        attribution, "read_ahead", lambda clips, batches, *_: ([clips[i] for i in batch] for batch in batches)
-    )
+    for module in (attribution, gradients):
+        monkeypatch.setattr(
+            module, "read_ahead", lambda clips, batches, *_: ([clips[i] for i in batch] for batch in batches)
+        )
     return lambda waveforms: [np.asarray(w, dtype=np.float32) for w in waveforms]
 
 
@@ -206,21 +208,45 @@ def test_clips_of_unequal_lengths_give_together_what_each_gives_alone(sounds: So
     together = attribute(encoder, sounds(clips), parts, members, Passes(batch_size=5))
     alone = attribute(encoder, sounds(clips), parts, members, Passes(batch_size=1), told.append)
     np.testing.assert_allclose(together["attribution"], alone["attribution"], rtol=1e-3, atol=1e-5)
-    assert told == list(range(1, 5 + 5 * 4 + 1)), "every clip's margin and logit; each class's logit on four others"
+    assert told == [6, 12, 18, 24, 30], "every clip's margin and logit, and the logits of the four other classes"
     np.testing.assert_allclose(together["selective"], alone["selective"], rtol=1e-3, atol=1e-5)
 
 
-def test_one_forward_pass_serves_margin_and_logit() -> None:
+def questions(n_clips: int, n_classes: int = 3) -> Questions:
+    own = np.eye(n_classes, dtype=bool)[np.arange(n_clips) % n_classes]
+    return Questions.of(Examined(random_head(4, n_classes), np.arange(n_clips), own, several=False), seed=0)
+
+
+def test_one_forward_pass_serves_all_that_is_asked_of_a_clip() -> None:
     encoder = random_encoder()
     batch = encoder.prepare(noise(encoder, 0.1, 0.1, 0.05))
-    of_margin = _Examined(random_head(4, 3), np.arange(3), np.eye(3, dtype=bool), several=False)
-    asked = [of_margin, of_margin.of_logit()]
-    alone = [_clip_attributions(encoder, batch, [each])[0] for each in asked]
+    asked = questions(3)
+    assert len(asked.clip) == 3 * (1 + 1 + 2), "margin and logit of each, and two classes that it does not have"
     with mock.patch.object(encoder, "block", wraps=encoder.block) as block:
-        together = _clip_attributions(encoder, batch, asked)
+        together = gradients.of_batch(encoder, batch, asked)
     assert block.call_count == 2 * encoder.n_layers
-    assert not torch.equal(*together)
-    assert all(map(torch.equal, together, alone))
+    for i, values in enumerate(together):
+        one = asked.clip[i : i + 1]
+        alone = Questions(asked.examined, one, asked.output[i : i + 1], asked.of_others[i : i + 1])
+        torch.testing.assert_close(gradients.of_batch(encoder, batch, alone)[0], values)
+    assert len({tuple(values.tolist()) for values in together}) == len(together)
+
+
+def test_batches_hold_each_question_once_with_its_clip() -> None:
+    asked = questions(20, n_classes=12)  # on the few clips of other classes that are drawn, much is asked
+    batches = asked.batches(6)
+    assert all(len(batch.examined.clips) <= 6 and batch.rank.max() < AT_ONCE for batch in batches)
+    assert [batch.rank.max() for batch in batches] == sorted((batch.rank.max() for batch in batches), reverse=True)
+    found = [
+        (batch.examined.clips[clip], batch.examined.own[clip].argmax(), output, of_others)
+        for batch in batches
+        for clip, output, of_others in zip(batch.clip, batch.output, batch.of_others, strict=True)
+    ]
+    assert sorted(found) == sorted(
+        (clip, clip % 12, output, of_others)
+        for clip, output, of_others in zip(asked.clip, asked.output, asked.of_others, strict=True)
+    )
+    assert np.bincount(asked.clip).max() > AT_ONCE, "so one clip comes twice"
 
 
 class SmallMemory(ToyEncoder):
@@ -249,8 +275,7 @@ def test_batches_that_do_not_fit_are_halved_and_give_the_same(sounds: Sounds) ->
     table = attribute(enough, sounds(clips), parts, members, passes)
     found = attribute(small, sounds(clips), parts, members, passes, told.append)
     assert small.refused[:3] == [8, 4, 4]  # forward; then backward, of both halves
-    assert told[:5] == [2, 4, 6, 8, 11]
-    assert told[-1] == 11 + 7 + 7 + 8 == Attribution(small, sounds(clips), parts, members, passes).n_passes
+    assert told[-1] == 11 + 11 + 7 + 7 + 8 == Attribution(small, sounds(clips), parts, members, passes).n_passes
     pd.testing.assert_frame_equal(found, table, rtol=1e-6)
 
     small.refused.clear()

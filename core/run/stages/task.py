@@ -11,12 +11,14 @@ import pandas as pd
 from core.ablation.ablate import draw_parts
 from core.ablation.attribution import Attribution
 from core.datasets.task import Task
+from core.encoders.device import batch_size_with_graph
 from core.evidence.exchange_of_task import group_of_clips
 from core.probes import fit, refits
 from core.probes.fit import Part
 from core.probes.linear import LinearHead
 from core.recording.activations import Activations
 from core.run.config import ablate_clips_for
+from core.run.stages.attributer import Attributer
 from core.run.stages.base import Stage
 from core.run.study import Study
 from core.scoring.counts import TaskCounts, count
@@ -60,20 +62,17 @@ class TaskStudy:
 
     @cached_property
     def attribution(self) -> Attribution:
-        """What gives every neuron its attribution.
-
-        A batch is a quarter of what extraction takes: the graph of a block is held beside its activations.
-        """
-        passes = self.study.passes(self.task.scan)
-        passes = replace(passes, batch_size=max(1, passes.batch_size // 4))
+        """What gives every neuron its attribution."""
+        encoder, scan, passes = self.study.encoder, self.task.scan, self.study.passes(self.task.scan)
+        at_once = batch_size_with_graph(encoder, passes.batch_size, self.study.config.batch_size, scan.longest)
         parts = self.test_clips(ATTRIBUTED_CLIPS)
-        return Attribution(self.study.encoder, self.task.scan, parts, self.task.members, passes)
+        return Attribution(encoder, scan, parts, self.task.members, replace(passes, batch_size=at_once))
 
     @cached_property
     def neuron_attributions(self) -> pd.DataFrame:
         """Of every neuron and class, as `Attribution.of_neurons` has it."""
         with self.study.shown("attribute", self.attribution.n_passes, "passes") as update:
-            return self.attribution.of_neurons(update, self.study.config.seed)
+            return self.attribution.of_neurons(update, self.study.config.seed, Attributer(self.study.ranks))
 
 
 class TaskStage(Stage):

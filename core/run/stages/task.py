@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +17,7 @@ from core.probes import fit, refits
 from core.probes.fit import Part
 from core.probes.linear import LinearHead
 from core.recording.activations import Activations
+from core.results import Ablation
 from core.run.config import ablate_clips_for
 from core.run.stages.base import Stage
 from core.run.study import Study
@@ -32,6 +34,8 @@ class TaskStudy:
     study: Study
     task: Task
     matrices: Activations
+    swept: dict[str, Callable[[], list[Ablation]]] = field(default_factory=dict)
+    """By an ablation's key what tells its effects, where its passes are done."""
 
     @cached_property
     def counts(self) -> TaskCounts:

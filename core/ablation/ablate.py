@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.ablation.answers import Answers
-from core.ablation.conditions import Asked, Embeddings, Inquiry, ask_all
+from core.ablation.conditions import Asked, Embeddings, Inquiry, Question, ask_all
 from core.ablation.controls import Cells, draw_controls
 from core.ablation.effects import Controls, Resamples, best_classes, compare, correct_for_many, flips, hits
 from core.ablation.operations import Operation
@@ -27,13 +27,18 @@ from core.ablation.refitted import N_CONTROLS, NAMES, Refitting
 from core.ablation.targets import Target, choose_targets
 from core.datasets.task import Task
 from core.encoders.base import Encoder
+from core.encoders.hooks import Change
 from core.evidence.intervals import sampling_units
 from core.probes.fit import Part, Probe
 from core.probes.linear import LinearHead
 from core.recording.passes import Passes
 from core.results import Ablation, FloatArray, IntArray, Mask
 
-__all__ = ["Known", "Part", "Plan", "Setting", "Sweep", "Target", "choose_targets"]
+__all__ = ["Known", "Part", "Plan", "Setting", "Sweep", "Target", "choose_targets", "run_together"]
+
+
+MOST_TOGETHER = 4 * 2**30
+"""Bytes of answers and refitted heads of sweeps that run together; one that takes more runs alone."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +215,42 @@ class Plan:
         return [*targets, *sorted(controls)]
 
 
+def run_together(
+    sweeps: Sequence[Sweep],
+    folders: Sequence[Path | None],
+    progress: Callable[[int], None] | None = None,
+    ask: Callable[..., None] = ask_all,
+) -> list[Callable[[], list[Ablation]]]:
+    """Sweeps of one task in one: the sound of its clips is read, prepared and passed unchanged once for all.
+
+    Parameters
+    ----------
+    sweeps : sequence of Sweep
+        Of the same encoder, clips and passes; either all fit heads again, or none.
+    folders, progress, ask
+        As `Sweep.run`, a folder for each.
+
+    Returns
+    -------
+    list of callable
+        For each sweep, what tells what its targets lost; held until then are the answers alone.
+    """
+    encoder, scan, asked = sweeps[0].encoder, sweeps[0].task.scan, list[Question]()
+
+    def fill(questions: Sequence[Question]) -> None:
+        asked.extend(questions)
+        if questions:
+            report = progress and (lambda: progress(sum(each.inquiry.answers.n_done for each in asked)))
+            ask(encoder, scan, questions, report)
+
+    pairs = list(zip(sweeps, folders, strict=True))
+    of_train = [sweep.of_train(folder) for sweep, folder in pairs]
+    fill([question for of_sweep in of_train for question in of_sweep])
+    of_test = [sweep.of_test(folder, train) for (sweep, folder), train in zip(pairs, of_train, strict=True)]
+    fill(of_test)
+    return [partial(s.tell, question.inquiry.answers) for s, question in zip(sweeps, of_test, strict=True)]
+
+
 @dataclass(frozen=True)
 class Sweep:
     """Change each target's neurons and its controls', and compare the heads' answers clip by clip.
@@ -249,6 +290,17 @@ class Sweep:
         n_refitted = len(refitting.every) * len(self.plan.refitted) if refitting else 0
         return len(self.clips) * len(self.plan.sets) + n_refitted
 
+    @property
+    def n_bytes(self) -> int:
+        """Of its answers, and of the heads that are fitted again."""
+        refitting, n_conditions = self.known.refitting, len(self.plan.sets) + 1
+        n_heads = 1 + self.n_resampled + len(NAMES) * (refitting is not None)
+        of_test = 4 * n_conditions * len(self.clips) * n_heads * len(self.task.class_names)
+        if refitting is None:
+            return of_test
+        of_train = 4 * n_conditions * len(refitting.every) * self.encoder.n_features
+        return of_test + of_train + 8 * sum(p.head.weight.size for p in self.parts) * (len(self.plan.refitted) + 1)
+
     def run(
         self,
         progress: Callable[[int], None] | None = None,
@@ -271,24 +323,39 @@ class Sweep:
         -------
         list of Ablation, one a target
         """
-        widths, means, plan = self.encoder.layer_widths, self.known.means, self.plan
-        changes = [self.setting.operation.change(neurons, widths, means) for neurons in plan.sets]
-        done = 0
+        (told,) = run_together([self], [folder], progress, ask)
+        return told()
 
-        def fill(answers: Answers, asked: Sequence[Asked], conditions: Sequence[int]) -> None:
-            report = None if progress is None else lambda: progress(done + answers.n_done)
-            ask(self.encoder, self.task.scan, asked, Inquiry(changes, conditions, answers, self.setting.passes), report)
+    @cached_property
+    def changes(self) -> list[Change]:
+        """What each of the sets of neurons undergoes."""
+        widths, means = self.encoder.layer_widths, self.known.means
+        return [self.setting.operation.change(neurons, widths, means) for neurons in self.plan.sets]
 
+    def of_train(self, folder: Path | None) -> list[Question]:
+        """Embeddings of train clips under the conditions for which heads are fitted again; none where none are."""
+        refitting, n_features = self.known.refitting, self.parts[0].head.weight.shape[1]
+        if refitting is None:
+            return []
+        answers = Answers.open(
+            folder and folder / "train", 1, len(self.changes), len(refitting.every), n_features
+        )  # fmt: skip
+        asked = [Asked(refitting.every, [Embeddings()])]
+        return [Question(asked, Inquiry(self.changes, self.plan.refitted, answers, self.setting.passes))]
+
+    def of_test(self, folder: Path | None, of_train: Sequence[Question]) -> Question:
+        """Logits of test clips under all conditions; the answers of `of_train` are complete."""
         refitted: list[dict[int, list[LinearHead]]] = [{} for _ in self.parts]
-        if refitting := self.known.refitting:
-            n_features = self.parts[0].head.weight.shape[1]
-            of_train = Answers.open(folder and folder / "train", 1, len(changes), len(refitting.every), n_features)
-            fill(of_train, [Asked(refitting.every, [Embeddings()])], plan.refitted)
-            done = of_train.n_done
-            refitted = self._refit(refitting, of_train)
-        n_heads = 1 + self.n_resampled + len(NAMES) * bool(refitting)
-        answers = Answers.open(folder, n_heads, len(changes), len(self.clips), len(self.task.class_names))
-        fill(answers, [self._asked(i, refitted[i]) for i in range(len(self.parts))], range(len(changes)))
+        if (refitting := self.known.refitting) is not None:
+            refitted = self._refit(refitting, of_train[0].inquiry.answers)
+        n_heads = 1 + self.n_resampled + len(NAMES) * (refitting is not None)
+        n_classes = len(self.task.class_names)
+        answers = Answers.open(folder, n_heads, len(self.changes), len(self.clips), n_classes)
+        inquiry = Inquiry(self.changes, range(len(self.changes)), answers, self.setting.passes)
+        return Question([self._asked(i, refitted[i]) for i in range(len(self.parts))], inquiry)
+
+    def tell(self, answers: Answers) -> list[Ablation]:
+        """What each target lost, from complete answers of `of_test`."""
         return self._ablations(answers.values)
 
     @property

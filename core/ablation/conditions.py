@@ -102,12 +102,18 @@ class Inquiry:
         return replace(self, answers=self.answers.of(clips), before=before)
 
 
-@torch.inference_mode()
-def ask(
+@dataclass(frozen=True)
+class Question:
+    """Heads, part after part, and what they are asked under; answers are of all parts' clips in order."""
+
+    parts: Sequence[Asked]
+    inquiry: Inquiry
+
+
+def ask_all(
     encoder: Encoder,
     scan: Scan,
-    asked: Asked,
-    inquiry: Inquiry,
+    questions: Sequence[Question],
     progress: Callable[[], None] | None = None,
     ranks: Ranks = ALONE,
 ) -> None:
@@ -115,6 +121,9 @@ def ask(
 
     Parameters
     ----------
+    questions : sequence of Question
+        All about the same clips, part by part, with the same passes: their sound is read, prepared and passed
+        unchanged once.
     progress : callable, optional
         Called after each forward pass.
     ranks : Ranks
@@ -125,53 +134,85 @@ def ask(
     InputError
         If there is no memory for one clip.
     """
-    passes, clips = inquiry.passes, asked.clips
-    before = inquiry.before or inquiry.answers.as_now()
-    everything = [*inquiry.conditions, len(inquiry.changes)]
+    inquiries = [replace(q.inquiry, before=q.inquiry.before or q.inquiry.answers.as_now()) for q in questions]
+    start = 0
+    for of_part in zip(*(question.parts for question in questions), strict=True):
+        these = slice(start, start := start + len(of_part[0].clips))
+        asking = [_Asking(asked, inquiry.of(these)) for asked, inquiry in zip(of_part, inquiries, strict=True)]
+        _ask(encoder, scan, asking, progress, ranks)
+
+
+def ask(encoder: Encoder, scan: Scan, asked: Asked, inquiry: Inquiry) -> None:
+    """One question about clips of one part, as `ask_all`."""
+    ask_all(encoder, scan, [Question([asked], inquiry)])
+
+
+@torch.inference_mode()
+def _ask(
+    encoder: Encoder, scan: Scan, asking: Sequence[_Asking], progress: Callable[[], None] | None, ranks: Ranks
+) -> None:
+    """Questions about clips of one part."""
+    passes, clips = asking[0].inquiry.passes, asking[0].asked.clips
     places = [np.arange(i, min(i + passes.batch_size, len(clips))) for i in range(0, len(clips), passes.batch_size)]
-    places = [place for place in places if before.missing(everything, place)]
+    places = [place for place in places if any(each.was_missing(each.conditions, place) for each in asking)]
     if len(places) >= _ENOUGH_BATCHES * ranks.world:
         places, ranks = list(ranks.mine(places)), ALONE
-    sweep = _Sweep(encoder, asked, replace(inquiry, before=before), progress, ranks)
+    sweep = _Sweep(encoder, asking, progress, ranks)
     waveforms = read_ahead(scan, [clips[place] for place in places], encoder.sample_rate, passes.workers)
     for place, sounds in zip(places, waveforms, strict=True):
         sweep.fit_in(place, sounds)
         sweep.number += 1
 
 
-def ask_all(
-    encoder: Encoder,
-    scan: Scan,
-    parts: Sequence[Asked],
-    inquiry: Inquiry,
-    progress: Callable[[], None] | None = None,
-    ranks: Ranks = ALONE,
-) -> None:
-    """`ask` part after part; answers are of all parts' clips in order."""
-    start, inquiry = 0, replace(inquiry, before=inquiry.before or inquiry.answers.as_now())
-    for part in parts:
-        these = slice(start, start := start + len(part.clips))
-        ask(encoder, scan, part, inquiry.of(these), progress, ranks)
+@dataclass(frozen=True)
+class _Asking:
+    """A question about clips of one part; its answers before the ranks began are known."""
+
+    asked: Asked
+    inquiry: Inquiry
+
+    @property
+    def unablated(self) -> int:
+        return len(self.inquiry.changes)
+
+    @property
+    def conditions(self) -> list[int]:
+        return [*self.inquiry.conditions, self.unablated]
+
+    def was_missing(self, conditions: Sequence[int], place: IntArray) -> bool:
+        """Whether an answer was missing when the ranks began."""
+        assert self.inquiry.before is not None
+        return bool(self.inquiry.before.missing(conditions, place))
+
+    def is_missing(self, conditions: Sequence[int], place: IntArray) -> bool:
+        """Whether it still is."""
+        return self.was_missing(conditions, place) and bool(self.inquiry.answers.missing(conditions, place))
+
+    def write(self, conditions: Sequence[int], place: IntArray, embeddings: NDArray[np.float32]) -> None:
+        """What the heads answer to embeddings, condition after condition."""
+        answers = self.inquiry.answers
+        n_heads, n_classes = len(answers.values), answers.values.shape[-1]
+        logits = np.full((n_heads, len(conditions), len(place), n_classes), np.nan, dtype=np.float32)
+        for i, (condition, own) in enumerate(zip(conditions, np.split(embeddings, len(conditions)), strict=True)):
+            heads = [*self.asked.heads, *self.asked.of_condition.get(condition, ())]
+            for of_head, head in zip(logits[:, i], heads, strict=False):
+                of_head[:] = head.answers(own, n_classes)
+        answers.write(conditions, place, logits)
 
 
 class _Sweep:
-    """All conditions over batch after batch."""
+    """All conditions of all questions over batch after batch."""
 
     def __init__(
-        self,
-        encoder: Encoder,
-        asked: Asked,
-        inquiry: Inquiry,
-        progress: Callable[[], None] | None,
-        ranks: Ranks,
+        self, encoder: Encoder, asking: Sequence[_Asking], progress: Callable[[], None] | None, ranks: Ranks
     ) -> None:
         self.ranks, self.number = ranks, 0  # of the batch
-        self.encoder, self.changes, self.asked = encoder, inquiry.changes, asked
-        self.passes, self.answers, self.progress = inquiry.passes, inquiry.answers, progress
-        self.before = inquiry.before or inquiry.answers.as_now()
-        self.first_layer = [*first_layers(inquiry.changes, encoder.layer_widths), encoder.n_layers]
-        self.order = sorted(inquiry.conditions, key=lambda i: self.first_layer[i])
-        self.rows_per_pass = inquiry.passes.rows_per_pass
+        self.encoder, self.asking, self.progress = encoder, asking, progress
+        self.first_layer = [
+            [*first_layers(each.inquiry.changes, encoder.layer_widths), encoder.n_layers] for each in asking
+        ]
+        self.passes = asking[0].inquiry.passes
+        self.rows_per_pass = self.passes.rows_per_pass
         self.n_copies = 1  # of the pass that runs
 
     def fit_in(self, place: IntArray, sounds: Waveforms) -> None:
@@ -197,35 +238,37 @@ class _Sweep:
     def batch(self, place: IntArray, sounds: Waveforms) -> None:
         """What is still missing of a batch, as far as it is this rank's."""
         batch = self.encoder.prepare(sounds, self.passes.padding)
-        at_once = max(1, self.rows_per_pass // batch.clip.shape[0])
-        unablated = [len(self.changes)]
-        # Of what is there already, too: what shares a pass does not hang on where a killed run stood.
-        groups = [unablated, *(self.order[i : i + at_once] for i in range(0, len(self.order), at_once))]
+        groups = self._groups(max(1, self.rows_per_pass // batch.clip.shape[0]))
         own = [group for i, group in enumerate(groups, start=self.number) if self.ranks.owns(i)]
-        todo = [group for group in own if self.before.missing(group, place) and self.answers.missing(group, place)]
+        todo = [(i, group) for i, group in own if self.asking[i].is_missing(group, place)]
         if not todo:
             return
         self.n_copies = 1
         with autocast(self.encoder, self.passes.precision):
-            whole = whole_pass(self.encoder, batch, {self.first_layer[i] for group in todo for i in group})
-            for group in todo:
+            whole = whole_pass(self.encoder, batch, {self.first_layer[i][c] for i, group in todo for c in group})
+            for i, group in todo:
                 self.n_copies = len(group)
-                if group == unablated:
-                    self._write(group, place, _array(self.encoder.finish(whole.hidden[-1], batch)))
-                    continue
-                changes = [self.changes[i] for i in group]
-                self._write(group, place, run(self.encoder, whole, changes, self.first_layer[group[0]]))
+                self.asking[i].write(group, place, self._embeddings(whole, i, group))
+                if self.progress:
+                    self.progress()
 
-    def _write(self, conditions: Sequence[int], place: IntArray, embeddings: NDArray[np.float32]) -> None:
-        n_heads, n_classes = len(self.answers.values), self.answers.values.shape[-1]
-        logits = np.full((n_heads, len(conditions), len(place), n_classes), np.nan, dtype=np.float32)
-        for i, (condition, own) in enumerate(zip(conditions, np.split(embeddings, len(conditions)), strict=True)):
-            heads = [*self.asked.heads, *self.asked.of_condition.get(condition, ())]
-            for of_head, head in zip(logits[:, i], heads, strict=False):
-                of_head[:] = head.answers(own, n_classes)
-        self.answers.write(conditions, place, logits)
-        if self.progress:
-            self.progress()
+    def _groups(self, at_once: int) -> list[tuple[int, list[int]]]:
+        """Conditions that share a pass, of each question: that with nothing changed, then from the first layer on.
+
+        They are of what is there already, too: what shares a pass does not hang on where a killed run stood.
+        """
+        groups = []
+        for i, each in enumerate(self.asking):
+            order = sorted(each.inquiry.conditions, key=lambda c, of=self.first_layer[i]: of[c])  # type: ignore[misc]
+            groups += [(i, [each.unablated]), *((i, order[j : j + at_once]) for j in range(0, len(order), at_once))]
+        return groups
+
+    def _embeddings(self, whole: Pass, i: int, group: list[int]) -> NDArray[np.float32]:
+        asking = self.asking[i]
+        if group == [asking.unablated]:
+            return _array(self.encoder.finish(whole.hidden[-1], whole.batch))
+        changes = [asking.inquiry.changes[c] for c in group]
+        return run(self.encoder, whole, changes, self.first_layer[i][group[0]])
 
 
 @dataclass(frozen=True)

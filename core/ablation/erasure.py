@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.ablation.answers import Answers
-from core.ablation.conditions import Asked, Inquiry, ask_all
+from core.ablation.conditions import Asked, Inquiry, Question, ask_all
 from core.ablation.outcomes import FROZEN, Beside, Clips, HeadAnswers, class_outcomes
 from core.datasets.scan import Scan
 from core.encoders.base import Encoder
@@ -116,13 +116,8 @@ class Erasure:
             of = folder and folder / name
             answers = Answers.open(of, 1, len(changes), len(clips), self.clips.members.shape[1])
             report = None if progress is None else lambda: progress(done + answers.n_done)
-            ask(
-                self.encoder,
-                self.scan,
-                self._asked(clips),
-                Inquiry(changes, range(len(changes)), answers, self.passes),
-                report,
-            )
+            inquiry = Inquiry(changes, range(len(changes)), answers, self.passes)
+            ask(self.encoder, self.scan, [Question(self._asked(clips), inquiry)], report)
             done += answers.n_done
             return np.asarray(answers.values[0])
 

@@ -368,6 +368,7 @@ def _rows(contrast: _Contrast, change: FloatArray, beside: Beside) -> list[dict[
     controls = [c[~np.isnan(estimates[c])] for c in beside.controls]
     mean_of = {c.tobytes(): c for c in controls}  # targets of one size share theirs
     means = {key: _mean(change[c]) for key, c in mean_of.items()}
+    spreads = {key: _spread(estimates[c]) for key, c in mean_of.items()}
     beyond = np.stack([change[t] - means[c.tobytes()] for t, c in zip(beside.targets, controls, strict=True)])
     low, high = contrast.interval(np.concatenate([change[list(beside.targets)], beyond]))
     n = len(beyond)
@@ -383,7 +384,8 @@ def _rows(contrast: _Contrast, change: FloatArray, beside: Beside) -> list[dict[
     return [
         {
             **{name: float(values[i]) for name, values in columns.items()},
-            **_spread(estimates[target], estimates[controls[i]]),
+            **spreads[controls[i].tobytes()],
+            "outside_controls": _outside(estimates[target], estimates[controls[i]]),
             "n_controls": len(controls[i]),
             "n_units": contrast.n_units,
         }
@@ -396,16 +398,17 @@ def _mean(changes: FloatArray) -> FloatArray:
     return changes.mean(axis=0) if len(changes) else np.full(changes.shape[1], np.nan)
 
 
-def _spread(change: float, controls: FloatArray) -> dict[str, float]:
-    """The random sets' numbers, and whether the target's lies outside of all of them."""
+def _spread(controls: FloatArray) -> dict[str, float]:
+    """The random sets' numbers."""
     if not len(controls):
-        return dict.fromkeys(("control_mean", "control_low", "control_high", "outside_controls"), float("nan"))
+        return dict.fromkeys(("control_mean", "control_low", "control_high"), float("nan"))
     low, high = np.quantile(controls, [0.025, 0.975])
-    outside = bool(change < controls.min() or change > controls.max())
-    return {
-        "control_mean": float(controls.mean()), "control_low": float(low), "control_high": float(high),
-        "outside_controls": float(outside),
-    }  # fmt: skip
+    return {"control_mean": float(controls.mean()), "control_low": float(low), "control_high": float(high)}
+
+
+def _outside(change: float, controls: FloatArray) -> float:
+    """Whether the target's lies outside of all random sets, 0 or 1; NaN without any."""
+    return float(change < controls.min() or change > controls.max()) if len(controls) else float("nan")
 
 
 @dataclass(frozen=True)
@@ -454,7 +457,9 @@ class _Contrast:
         if self.outcome.of_auroc:  # linear in its placements: own and other means, less the AUROC counted twice
             means -= self.estimate(values)
         unknown = np.isnan(means).all(axis=0)  # of rows that were not run
-        quantiles = np.nanquantile(np.where(unknown, 0.0, means), [0.025, 0.975], axis=0)
+        means = np.where(unknown, 0.0, means)
+        quantile = np.nanquantile if np.isnan(means).any() else np.quantile  # the former goes column by column
+        quantiles = quantile(means, [0.025, 0.975], axis=0)
         low, high = np.where(unknown, np.nan, quantiles)
         return low, high
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from core import files as on_disk
+from core.ablation.ablate import MOST_TOGETHER
 from core.ablation.refitted import NAMES
 from core.datasets.scan import Scan
 from core.datasets.task import Task
@@ -47,7 +48,7 @@ class Need:
     traces : int
         Where neurons fire in clips that they may keep, until that is stored; about.
     answers : int
-        Of the largest ablation, while it runs; at most.
+        Of the largest task's ablations, while they run together; at most.
     store : int
         What the database grows by; about.
     other : int
@@ -122,7 +123,7 @@ def _tokens(encoder: Encoder, scan: Scan, config: AnalysisConfig, n_clips: int) 
 
 
 def _answers(config: AnalysisConfig, encoder: Encoder, task: Task) -> int:
-    """One ablation with all controls: what all heads say of test clips, and the embeddings of train clips."""
+    """All ablations with their controls that run together: logits of test clips, and embeddings of train clips."""
     if "ablate" not in config.stages or not config.ablate:
         return 0
     n_classes = len(task.class_names)
@@ -133,7 +134,8 @@ def _answers(config: AnalysisConfig, encoder: Encoder, task: Task) -> int:
     n_conditions = n_classes * (1 + controls) + 1
     n_train = min(len(task.scan.dataset.clips) - n_tested, refit_clips_for(encoder.device, config.refit_clips))
     n_heads = 1 + config.probe_seeds + len(NAMES) * bool(n_train)
-    return n_conditions * (n_clips * n_heads * n_classes + n_train * encoder.n_features) * 4
+    one = n_conditions * (n_clips * n_heads * n_classes + n_train * encoder.n_features) * 4
+    return max(one, min(one * len(config.choices()) * len(config.operations()), MOST_TOGETHER))
 
 
 def _is_file(db: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from core.ablation.answers import Answers
-from core.ablation.conditions import Asked, Inquiry, ask_all
+from core.ablation.conditions import Asked, Inquiry, Question, ask_all
 from core.datasets.manifest import read
 from core.datasets.scan import Scan, scan
 from core.datasets.task import Task
@@ -115,7 +115,7 @@ def test_answers_in_shares(tones: Scan, tmp_path: Path, world: int, batch_size: 
     def opened(name: str) -> Answers:
         return Answers.open(tmp_path / name, 1, len(CHANGES), len(clips), 5)
 
-    ask_all(encoder, tones, parts, Inquiry(CHANGES, range(8), opened("alone"), passes))
+    ask_all(encoder, tones, [Question(parts, Inquiry(CHANGES, range(8), opened("alone"), passes))])
     asked: list[tuple[int, int]] = []
     write = Answers.write
 
@@ -128,9 +128,9 @@ def test_answers_in_shares(tones: Scan, tmp_path: Path, world: int, batch_size: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Answers, "write", once)
         ask = Asker(team(world, encoder, tones))
-        ask(encoder, tones, parts[:1], Inquiry(CHANGES, range(8), shared, passes))
+        ask(encoder, tones, [Question(parts[:1], Inquiry(CHANGES, range(8), shared, passes))])
         assert shared.n_done == 8 * 21
-        ask(encoder, tones, parts, Inquiry(CHANGES, range(8), shared, passes))
+        ask(encoder, tones, [Question(parts, Inquiry(CHANGES, range(8), shared, passes))])
     assert sum(a * b for a, b in asked) == 9 * len(clips)
     assert bytes_of(tmp_path / "shared") == bytes_of(tmp_path / "alone")
 
@@ -140,7 +140,9 @@ def test_every_rank_has_conditions_where_batches_are_few(tones: Scan, tmp_path: 
     for rank in range(3):
         answers = Answers.open(tmp_path / str(rank), 1, len(CHANGES), len(clips), 5)
         inquiry = Inquiry(CHANGES, range(8), answers, Passes(6, 6))
-        ask_all(planted_encoder(), tones, [Asked(clips, HEADS[:1])], inquiry, ranks=Ranks(rank, 3, rank, 3))
+        ask_all(
+            planted_encoder(), tones, [Question([Asked(clips, HEADS[:1])], inquiry)], ranks=Ranks(rank, 3, rank, 3)
+        )  # fmt: skip
         assert answers.done.sum() == 3 * len(clips)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.ablation import ablate, targets
 from core.ablation.operations import Operation, per_token
 from core.ablation.refitted import N_CONTROLS, Refitting, refitting, train_clips
+from core.errors import InputError
 from core.evidence.exchange_of_task import group_of_clips
 from core.files import size
 from core.results import Ablation, Ablations
@@ -55,15 +57,37 @@ class Ablate(TaskStage):
 
     def run(self) -> Ablations:
         study, task = self.study, self.of.task
-        chosen, reason = self._targets()
-        if reason:
-            study.note(f"{task.name}: not ablated ({self.choice}), {reason}")
-            return self._record([])
-        setting, known = self._setting(), self._known()
-        sweep = ablate.Sweep(study.encoder, task, self._parts(), chosen, setting, known)
-        with study.shown(f"ablate {self.choice} {self.operation}", sweep.n_passes, "passes") as update:
-            ablations = sweep.run(update, self.folder, Asker(study.ranks))
-        return self._record(ablations)
+        if self.key not in self.of.swept:
+            chosen, reason = self._targets()
+            if reason:
+                study.note(f"{task.name}: not ablated ({self.choice}), {reason}")
+                return self._record([])
+            self._sweep_with_others(self._sweep(chosen))
+        return self._record(self.of.swept.pop(self.key)())
+
+    def _sweep(self, chosen: list[targets.Target]) -> ablate.Sweep:
+        return ablate.Sweep(self.study.encoder, self.of.task, self._parts(), chosen, self._setting(), self._known())
+
+    def _sweep_with_others(self, sweep: ablate.Sweep) -> None:
+        """This and, as far as there is room, the task's other ablations that are not done yet, in one sweep."""
+        study, stages, sweeps, n_bytes = self.study, [self], [sweep], sweep.n_bytes
+        for other in self._others():
+            with suppress(InputError):  # that of a file which cannot be read is told when it is its turn
+                chosen, reason = other._targets()
+                further = None if reason else other._sweep(chosen)
+                if further and n_bytes + further.n_bytes <= ablate.MOST_TOGETHER:
+                    stages, sweeps, n_bytes = [*stages, other], [*sweeps, further], n_bytes + further.n_bytes
+        choices = ", ".join(dict.fromkeys(str(stage.choice) for stage in stages))
+        ways = ", ".join(dict.fromkeys(str(stage.operation) for stage in stages))
+        with study.shown(f"ablate {choices} {ways}", sum(each.n_passes for each in sweeps), "passes") as update:
+            told = ablate.run_together(sweeps, [stage.folder for stage in stages], update, Asker(study.ranks))
+        self.of.swept.update(zip((stage.key for stage in stages), told, strict=True))
+
+    def _others(self) -> list[Ablate]:
+        config = self.study.config
+        every = [Ablate(self.of, choice, way) for choice in config.choices() for way in config.operations()]
+        others = {stage.key: stage for stage in every if stage.key != self.key}
+        return [stage for key, stage in others.items() if not self.study.store.is_done(key)]
 
     def stored(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +18,7 @@ from core.probes import fit, refits
 from core.probes.fit import Part
 from core.probes.linear import LinearHead
 from core.recording.activations import Activations
+from core.results import Ablation
 from core.run.config import ablate_clips_for
 from core.run.stages.attributer import Attributer
 from core.run.stages.base import Stage
@@ -34,6 +36,8 @@ class TaskStudy:
     study: Study
     task: Task
     matrices: Activations
+    swept: dict[str, Callable[[], list[Ablation]]] = field(default_factory=dict)
+    """By an ablation's key what tells its effects, where its passes are done."""
 
     @cached_property
     def counts(self) -> TaskCounts:

@@ -45,19 +45,31 @@ def show(page: str) -> None:
     store = data.locate()
     seen: Held | None = st.session_state.get(_HELD)
     goes_on = seen is not None and seen.page == page and _is_followed(seen.store, store)
-    held_by = _writer(store)
-    begins = held_by is not None and held_by.is_alive is True
-    if not goes_on and not begins and not data.fresh(store, is_at_work):
+    is_held = begins(store)
+    if not goes_on and not is_held and not data.fresh(store, is_at_work):
         st.session_state.pop(_HELD, None)
         return
     steps = _steps()
-    under_way = begins or not words.at_work(steps).empty
+    under_way = is_held or not words.at_work(steps).empty
     if seen is None or not goes_on:
         seen = st.session_state[_HELD] = Held(page, store, words.done(steps))
     if under_way or words.new(seen.done, words.done(steps)):
         _bar()
     else:
         st.session_state.pop(_HELD, None)
+
+
+def begins(store: data.Store) -> bool:
+    """Whether a process holds the store to write to it."""
+    held_by = _writer(store)
+    return held_by is not None and held_by.is_alive is True
+
+
+@st.fragment(run_every=EVERY)
+def wait_for(options: Mapping[str, str | None]) -> None:
+    """Make the page anew as soon as a run has begun that brings what these options of the command would."""
+    if coming(options):
+        st.rerun()
 
 
 def held(store: data.Store) -> data.Store:
@@ -125,14 +137,13 @@ def _bar() -> None:
     under_way = words.at_work(steps)
     held_by = _writer(data.locate())
     now = pd.Timestamp.now("UTC")
-    if told := words.stopped(under_way, now, _is_alive(held_by)):
-        st.warning(told, icon=":material/stop_circle:")
-        return
-    if under_way.empty and held_by is not None and held_by.is_alive:
-        st.caption(":material/hourglass_top: A run has just begun: it looks through the sound.")
-        return
+    told = words.stopped(under_way, now, _is_alive(held_by))
     with st.container(horizontal=True, vertical_alignment="center", key="run_bar"):
-        if under_way.empty:
+        if told:
+            st.warning(told, icon=":material/stop_circle:")
+        elif under_way.empty and held_by is not None and held_by.is_alive:
+            st.caption(":material/hourglass_top: A run has just begun: it looks through the sound.")
+        elif under_way.empty:
             st.caption("The run has ended.")
         else:
             st.progress(words.share_done(under_way), text=words.headline(under_way, now))

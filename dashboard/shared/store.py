@@ -27,8 +27,10 @@ def require() -> data.Store:
     try:
         empty = data.read(store, study.is_empty)
     except StoreError as error:
-        show_error(error)
-        st.stop()
+        if not running.begins(store):  # who makes a store makes an empty file first
+            show_error(error)
+            st.stop()
+        empty = True
     if empty:
         _next_step(
             "Nothing measured yet", f"The store {words.plain(store.name)} holds no results.",
@@ -64,8 +66,9 @@ def _next_step(title: str, reason: str, store: data.Store) -> None:
     command.show(options)
     st.caption(
         "Run it where the store shall lie. Another store: `streamlit run dashboard/app.py -- --db PATH`, or the "
-        "environment variable `ATLAS_DB`. Reload this page when the command is done."
+        "environment variable `ATLAS_DB`. This page shows the run as soon as it begins."
     )
+    running.wait_for(options)
     st.stop()
 
 

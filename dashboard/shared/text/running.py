@@ -61,11 +61,11 @@ def stopped(steps: Steps, now: pd.Timestamp, is_alive: bool | None) -> str:
     silent = _silence(steps, now)
     if is_alive or steps.empty or (is_alive is None and silent <= SILENT):
         return ""
-    sure = "was stopped" if is_alive is False else "seems to have been stopped"
+    sure = "was stopped" if is_alive is False else f"seems to have been stopped: no word from it for {about(silent)}"
     done = f"{int((~steps['status'].isin(UNDONE)).sum())} of {len(steps)} steps were done"
     models = words.listed([str(model)[:LONGEST] for model in dict.fromkeys(steps["model"])])
     return (
-        f"The run of {models} {sure}: no word from it for {about(silent)}; {done}. What is finished is kept and shown "
+        f"The run of {models} {sure}; {done}. What is finished is kept and shown "
         "here; the same command goes on from there."
     )
 

@@ -71,7 +71,7 @@ def neuron_card(row: Row | None, n_replicated: int, warnings: Sequence[str], pre
         return Card(NEURON, f"No neuron that {preset} chose has q < 0.05 and replicates on test clips in this store.")
     name = f"L{row['layer']}·{row['neuron']}"
     times = "at no token of the other classes" if row["lift"] == float("inf") else (
-        f"**{_times(row['lift'])} as often** as on the mean of the other classes"
+        f"**{_times(row['lift'])} as often** as in the mean of the other classes"
     )  # fmt: skip
     where = f"{plain(row['model'])}, {plain(row['task'])}"
     known = {"": "Level, duration and silence do not explain it."}.get(

@@ -27,7 +27,7 @@ SECTIONS = {
     "start": "Start here",
     "coverage": "Coverage by task",
     "layers": "Layers and probes",
-    "effects": "Ablation",
+    "effects": "Do they matter?",
     "care": "Read with care",
     "runs": "Runs",
 }

@@ -19,7 +19,7 @@ import soundfile  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError
 
 from dashboard.report.write import sections
-from dashboard.shared import data
+from dashboard.shared import address, data
 from dashboard.shared.player import clip
 from dashboard.shared.text import words
 from db.connection.open import StoreError, open_store, opened_to_write
@@ -162,7 +162,7 @@ def test_unknown_values_in_the_address_are_told(
     assert not app.exception
     assert len(app.warning) == 1
     name, value = list(state.items())[-1]
-    assert f"{name} “{words.plain(value)}”" in app.warning[0].value
+    assert f"the {address.NAMES[name]} “{words.plain(value)}”" in app.warning[0].value
 
 
 @pytest.mark.parametrize("view", PAGES)

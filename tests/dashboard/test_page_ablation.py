@@ -156,7 +156,8 @@ def test_the_page_shows_effects_flips_doses_and_shares(store: Path, monkeypatch:
     assert len(app.info) == 1
     assert "only accuracy is stored" in app.info[0].value
     assert "--tasks rooms-event --model nano-ssl --stages ablate --gains 0,0.5,2,mean,keep" in commands(app)[0]
-    assert len(app.get("vega_lite_chart")) == 6
+    assert len(app.get("vega_lite_chart")) == 5, "of a measure in which nothing holds the matrix is folded"
+    assert any("Nothing holds in this measure: all 24 changes" in one.label for one in app.expander)
     assert "of 64 effects stand" in said(app)
     assert "of 8 own classes (framed) and" in said(app)
     assert "**2 clips** are called by another class" in said(app)
@@ -191,7 +192,8 @@ def test_unknown_values_in_the_address_are_told(
     monkeypatch.setenv("ATLAS_DB", str(store))
     app = show(model="nano-ssl", task="rooms-event", **{name: value})
     assert not app.exception
-    assert len(app.warning) == 1 and f"{name} “{value}”" in app.warning[0].value
+    called = {"selection": "choice of neurons", "gain": "operation", "target": "target"}[name]
+    assert len(app.warning) == 1 and f"the {called} “{value}”" in app.warning[0].value
 
 
 def test_a_model_without_attributions_and_specificity_opens(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -301,7 +301,7 @@ def test_an_upload_is_heard(rate: int, n_channels: int, listening: Path) -> None
 
 
 def test_a_recording_is_heard(listening: Path) -> None:
-    app = show()
+    app = show(source="record")
     app.audio_input[0].upload("recorded.wav", wav(0.5, 48_000)).run()
     assert not app.exception
     assert "The neurons that answer most" in headings(app)
@@ -331,7 +331,7 @@ def test_weights_that_are_not_here_are_told_and_the_clip_still_plays(
     assert not app.exception
     assert len(app.warning) == 1
     assert "other weights than those that were measured" in app.warning[0].value.replace("\\", "")
-    assert len(app.get("bidi_component")) == 1
+    assert [part.key for part in app.get("bidi_component")] == ["copy_link", "listen_player"]
 
 
 def test_clips_that_are_not_here(listening: Path) -> None:

@@ -20,9 +20,9 @@ def ablation_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     ----------
     frame : DataFrame
         ``label`` (one a row), ``delta``, ``ci_low``, ``ci_high``, ``control_delta_mean``,
-        ``control_delta_low``, ``control_delta_high``, ``n_controls``, ``q_value``.
+        ``control_delta_low``, ``control_delta_high``, ``n_controls``, ``q_value``, ``believable`` (bool).
     """
-    points = frame.copy()
+    points = frame.assign(kind=frame["believable"].map({True: STANDS, False: STANDS_NOT}))
     for name in points.columns:
         if "delta" in name or name.startswith("ci_"):
             points[name] = points[name] * 100

@@ -10,6 +10,7 @@ const ICONS = {
   play: "M7 4.5v15l12.5-7.5z",
   pause: "M6.5 5h4v14h-4zM13.5 5h4v14h-4z",
 };
+let begun = 0; // when the sound that last began unasked was asked for in Python
 const players = new WeakMap(); // by the element they fill
 const decoded = new WeakMap(); // strengths, by overlay
 
@@ -94,8 +95,7 @@ class Player {
   update(data) {
     this.tracks = data.tracks;
     const same = this.tracks.find((track) => track.id === this.current?.id);
-    if (data.play && data.play !== this.begun) this.wishes = true;
-    this.begun = data.play;
+    if (data.play > begun) [begun, this.wishes] = [data.play, true];
     // A track that plays goes on in another list too; one that is silent gives way to what is selected there.
     const names = String(this.tracks.map((track) => track.id));
     const stays = same && this.selected === data.selected && (this.names === names || this.wishes);

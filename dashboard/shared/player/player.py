@@ -173,7 +173,7 @@ def player(tracks: Sequence[Track], *, key: str, selected: int = 0, play: int = 
     selected : int
         Which to show first. A change selects anew; otherwise the listener's own choice stands.
     play : int
-        Another number than the last one, but 0, and the sound begins at once, where the browser lets it.
+        When it was asked for that the sound begins by itself (any clock, later is larger); 0: it does not.
     """
     if tracks:
         _mount(tuple(tracks), key, min(max(selected, 0), len(tracks) - 1), play)

@@ -21,9 +21,12 @@ button.bright { color: #04211f; }
 button[aria-pressed="true"] { border-color: var(--st-primary-color); box-shadow: 0 0 0 1px var(--st-primary-color); }
 button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
 """
+_HTML = """
+<div class="lights" role="group" aria-label="Neurons, lit as strongly as they answer at the playhead"></div>
+"""
 _component = st.components.v2.component(
     "atlas_lights",
-    html='<div class="lights" role="group"\n aria-label="Neurons, lit as strongly as they answer at the playhead"></div>',
+    html=_HTML,
     css=_CSS,
     js=Path(__file__).with_name("lights.js").read_text(encoding="utf-8"),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pandas as pd
 import streamlit as st
 
@@ -91,8 +93,7 @@ def press_key() -> None:
         st.query_params.pop("note", None)
     elif pressed and pressed[0] in known:
         address.go(note=pressed[0])
-        st.session_state["presses"] = st.session_state.get("presses", 0) + 1
-        st.session_state["pressed"] = True
+        st.session_state["pressed"] = pressed[0], time.time_ns() // 1_000_000
 
 
 def preferred_notes(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -135,14 +136,14 @@ else:
     )  # fmt: skip
 
     if note:
-        presses = st.session_state.get("presses", 0) if st.session_state.pop("pressed", False) else 0
+        pressed_note, pressed_at = st.session_state.get("pressed", ("", 0))
         clips = data.read(store, clip_queries.class_clips, task, note, N_SOUNDS)
         if clips.empty:
             st.caption(f"No clip of {known[note]} is in the store.")
         else:
             player.player(
                 [player.stored_track(row, str(row["path"]), str(row["labels"])) for row in clips.to_dict("records")],
-                key=f"note_{task}_{note}", play=presses,
+                key=f"note_{task}_{note}", play=pressed_at if pressed_note == note else 0,
             )  # fmt: skip
 
     st.subheader(f"Neurons of {known[note]}" if note else "Tuning curves")

@@ -54,7 +54,7 @@ class Completion {
       ? columnsOf(of ? [of] : named)
       : /\b(from|join)\s+$/i.test(before)
         ? views
-        : [...columnsOf(named), ...views, ...words, ...columnsOf(Object.keys(this.views))];
+        : [...columnsOf(named), ...columnsOf(Object.keys(this.views)), ...views, ...words];
     const seen = new Set();
     const small = word.toLowerCase();
     const once = all.filter(({ name }) => !seen.has(name) && seen.add(name));

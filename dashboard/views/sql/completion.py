@@ -12,9 +12,9 @@ from pathlib import Path
 import streamlit as st
 
 KEYWORDS = (
-    "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "LIMIT", "JOIN", "LEFT JOIN", "ON", "AS", "AND", "OR", "NOT", "IN",
-    "IS NULL", "IS NOT NULL", "BETWEEN", "LIKE", "HAVING", "DISTINCT", "COUNT(*)", "SUM(", "AVG(", "MIN(", "MAX(", "ROUND(",
-    "CASE WHEN", "THEN", "ELSE", "END", "WITH", "UNION ALL", "DESC", "ASC",
+    "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "LIMIT", "JOIN", "LEFT JOIN", "ON", "AS", "AND", "OR", "NOT",
+    "IN", "IS NULL", "IS NOT NULL", "BETWEEN", "LIKE", "HAVING", "DISTINCT", "COUNT(*)", "SUM(", "AVG(", "MIN(", "MAX(",
+    "ROUND(", "CASE WHEN", "THEN", "ELSE", "END", "WITH", "UNION ALL", "DESC", "ASC",
 )  # fmt: skip
 _HTML = """
 <div class="box" hidden><ul role="listbox" aria-label="Names that fit"></ul></div>

@@ -73,7 +73,7 @@ _NO_CODE = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 
 
 def preset_hint(statement: str, columns_of: Mapping[str, Sequence[str]]) -> str:
-    """Say that a view has a row for each preset, where a statement reads one and speaks of no preset (Markdown).
+    """Say that a view has a row for each preset, where a statement reads one and speaks of no preset .
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def preset_hint(statement: str, columns_of: Mapping[str, Sequence[str]]) -> str:
     Returns
     -------
     str
-        Empty where there is nothing to say.
+        Markdown; empty where there is nothing to say.
 
     Examples
     --------
@@ -99,8 +99,8 @@ def preset_hint(statement: str, columns_of: Mapping[str, Sequence[str]]) -> str:
     have = "has" if len(views) == 1 else "have"
     names = " and ".join(f"`{view}`" for view in views)
     return (
-        f"{names} {have} a row for each preset ({', '.join(presets.MEANING)}), and this statement chooses none: what it "
-        "counts, it counts three times. `WHERE preset = 'calibrated'` keeps one."
+        f"{names} {have} a row for each preset ({', '.join(presets.MEANING)}), and this statement chooses none: what "
+        "it counts, it counts three times. `WHERE preset = 'calibrated'` keeps one."
     )
 
 

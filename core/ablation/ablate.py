@@ -237,10 +237,13 @@ def run_together(
     """
     encoder, scan, asked = sweeps[0].encoder, sweeps[0].task.scan, list[Question]()
 
+    def report() -> None:
+        if progress is not None:
+            progress(sum(each.inquiry.answers.n_done for each in asked))
+
     def fill(questions: Sequence[Question]) -> None:
         asked.extend(questions)
         if questions:
-            report = progress and (lambda: progress(sum(each.inquiry.answers.n_done for each in asked)))
             ask(encoder, scan, questions, report)
 
     pairs = list(zip(sweeps, folders, strict=True))

@@ -12,10 +12,12 @@ from torch import Tensor
 from core.ablation import ablate
 from core.ablation.ablate import Known, Setting
 from core.ablation.answers import Answers
+from core.ablation.operations import Operation
+from core.ablation.refitted import Refitting
 from core.ablation.targets import Target
 from core.datasets.scan import Scan
 from core.datasets.task import Task
-from core.encoders.base import Batch
+from core.encoders.base import Batch, Padding
 from core.probes.fit import Part
 from core.probes.linear import LinearHead
 from core.recording.passes import Passes
@@ -65,7 +67,7 @@ def run(encoder: ToyEncoder, scan: Scan, folder: Path | None, stop_after: int | 
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 4, 9])
@@ -95,6 +97,50 @@ def test_what_is_done_needs_no_pass_and_no_audio(tones: Scan, tmp_path: Path, mo
     monkeypatch.setattr(again.encoder, "prepare", None)
     run(again.encoder, tones, tmp_path / "answers")
     assert again.n_clips == []
+
+
+@pytest.mark.parametrize("stop_after", [None, 2, 9, 15])
+def test_sweeps_in_one_give_the_bytes_of_each_alone(
+    tones: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int | None
+) -> None:
+    task = Task(tones, "tone")
+    test, train = (np.flatnonzero(task.in_splits(split)) for split in ("test", "train"))
+    parts = [Part(test[:12], HEADS[0]), Part(test[12:26], HEADS[1])]
+    known = Known(refitting=Refitting([train[:10], train[5:15]], [0.01, 0.01], task.members, False))
+    settings = [Setting(Operation.of(gain), 6, passes=Passes(batch_size=5, rows_per_pass=20)) for gain in (0.0, 0.5)]
+    encoder, prepared, told = planted_encoder(), list[int](), list[int]()
+
+    def sweeps() -> list[ablate.Sweep]:
+        targets = [TARGETS, TARGETS[:1]]
+        return [ablate.Sweep(encoder, task, parts, *each, known) for each in zip(targets, settings, strict=True)]
+
+    def progress(n: int) -> None:
+        told.append(n)
+        if len(told) == stop_after:
+            raise KeyboardInterrupt
+
+    alone = [sweep.run(None, tmp_path / f"alone {i}") for i, sweep in enumerate(sweeps())]
+    prepare = encoder.prepare
+
+    def counted(waveforms: list[NDArray], padding: Padding) -> Batch:
+        prepared.append(len(waveforms))
+        return prepare(waveforms, padding)
+
+    monkeypatch.setattr(encoder, "prepare", counted)
+    folders = [tmp_path / "one", tmp_path / "other"]
+    if stop_after:
+        with pytest.raises(KeyboardInterrupt):
+            ablate.run_together(sweeps(), folders, progress)
+    together = ablate.run_together(sweeps(), folders, progress)
+    if not stop_after:
+        assert sum(prepared) == len(set(train[:15])) + 26, "each clip once for both"
+        assert told[-1] == sum(sweep.n_passes for sweep in sweeps())
+    for i, (folder, tell) in enumerate(zip(folders, together, strict=True)):
+        assert bytes_of(folder / "train") == bytes_of(tmp_path / f"alone {i}" / "train")
+        assert bytes_of(folder) == bytes_of(tmp_path / f"alone {i}")
+        for one, other in zip(tell(), alone[i], strict=True):
+            assert one.effects.equals(other.effects)
+            assert one.outcomes.equals(other.outcomes)
 
 
 def test_folder_makes_no_difference(tones: Scan, tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def evidence(
     to_raise = (p < _TO_RAISE) & counts.lumpy
     if alpha is not None:
         to_raise &= significant(p, alpha)
-        counts = counts.among(to_raise.any(axis=0))
+        counts = counts.among(np.asarray(to_raise.any(axis=0)))
     class_index, neuron = np.nonzero(to_raise)
     excess = z[class_index, neuron] / moments.per_sd[class_index, neuron]
     p[class_index, neuron] = raised(counts, moments.drawn, class_index, neuron, excess, p[class_index, neuron])

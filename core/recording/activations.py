@@ -57,7 +57,7 @@ class Activations:
     embeddings: NDArray[np.float32]
     done: NDArray[np.uint8]
     sums: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((0, len(MATRICES)), dtype=np.uint32))
-    of_clips: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    of_clips: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def complete(self) -> bool:
@@ -123,7 +123,8 @@ def reopen(folder: Path) -> Activations:
         If they are not there.
     """
     try:
-        maps = {part.name: open_memmap(folder / f"{part.name}.npy", mode="r+") for part in fields(Activations)[1:]}
+        names = [part.name for part in fields(Activations)[1:] if part.init]
+        maps = {name: open_memmap(folder / f"{name}.npy", mode="r+") for name in names}
     except OSError as error:
         raise InputError(
             f"{platform.node()} does not see {error.filename}, which rank 0 has made; "

@@ -132,7 +132,8 @@ def selectors(
     """`core.selectivity.selectors.selector_scores` of a task's selection clips."""
     chosen = counts.chosen
     positive, total = (Rows(of, chosen) for of in (activations.positive, activations.total))
-    tokens, ranks = np.asarray(activations.tokens[chosen]), None
+    tokens: IntArray = np.asarray(activations.tokens[chosen], dtype=np.int64)
+    ranks = None
     if "auroc" in names and total.shape[0] * total.shape[1] * 4 <= PANEL_BYTES:
         ranks = found_of(activations, chosen, "ranks", lambda: mean_ranks(total, tokens))
     return selector_scores(positive, total, tokens, counts.members, names=names, ranks=ranks)

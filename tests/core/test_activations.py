@@ -20,7 +20,7 @@ from core.encoders import load_encoder
 from core.encoders.base import Batch, Encoder
 from core.encoders.device import batch_size_for, batch_size_with_graph
 from core.encoders.nano import NanoEncoder
-from core.recording.activations import Activations, key, open_activations
+from core.recording.activations import Activations, key, open_activations, reopen
 from core.recording.extract import changed_by_precision, extract
 from core.recording.passes import Passes
 from core.recording.waveforms import read_ahead, unit_length
@@ -77,6 +77,14 @@ def test_counts_lie_within_their_clips_tokens(stored: Activations) -> None:
     assert (stored.positive.max(axis=1) <= stored.tokens).all()
     assert (stored.tokens > 0).all()
     assert stored.positive.any(axis=1).all()
+
+
+def test_another_process_opens_the_same_matrices(stored: Activations) -> None:
+    stored.of_clips["ranks"] = np.zeros(3)  # what scoring keeps in memory is no file
+    opened = reopen(stored.folder)
+    for name in ("positive", "total", "tokens", "embeddings", "done", "sums"):
+        np.testing.assert_array_equal(getattr(opened, name), getattr(stored, name))
+    assert not opened.of_clips
 
 
 def test_finished_clips_are_not_passed_again(

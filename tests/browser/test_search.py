@@ -12,7 +12,7 @@ from tests.support import synthetic_store
 pytestmark = MARKS
 
 IMAGE = "<img src=x onerror=window.hacked=1>"
-PHONE = {"width": 390, "height": 844}
+WIDTH = 390
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +105,14 @@ def test_every_result_is_a_link_that_opens_alone(address: str, tab: Page) -> Non
 
 
 def test_names_are_mere_text_and_nothing_is_said_to_be_nothing(address: str, tab: Page) -> None:
-    tab.set_viewport_size(PHONE)
+    tab.set_viewport_size({"width": WIDTH, "height": 844})
     visit(tab, f"{address}/speech", alerts=None)
     ask(tab, "<img")
     expect(tab.get_by_role("option").first).to_contain_text(IMAGE)
     box = tab.locator(".found").bounding_box()
     assert box is not None
     assert box["x"] >= 0
-    assert box["x"] + box["width"] <= PHONE["width"]
+    assert box["x"] + box["width"] <= WIDTH
     tab.keyboard.press("Enter")
     tab.wait_for_url("**/classes?**")
     settle(tab, alerts=None)
@@ -120,4 +120,4 @@ def test_names_are_mere_text_and_nothing_is_said_to_be_nothing(address: str, tab
     ask(tab, "xyzzy")
     expect(tab.get_by_text("Nothing here is called “xyzzy”.")).to_be_visible()
     assert tab.evaluate("window.hacked") is None
-    assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert tab.evaluate("document.documentElement.scrollWidth") <= WIDTH

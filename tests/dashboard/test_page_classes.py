@@ -33,7 +33,7 @@ def engine(synthetic_store: Path) -> Engine:
 def cards(app: AppTest) -> list[dict[str, Any]]:
     """What the browser is told of the cards."""
     (deck,) = [part for part in app.main if getattr(part.proto, "component_name", "") == "atlas_cards"]
-    told: list[dict[str, Any]] = json.loads(deck.proto.json)["cards"]  # type: ignore[attr-defined]
+    told: list[dict[str, Any]] = json.loads(deck.proto.json)["cards"]
     return told
 
 
@@ -249,7 +249,7 @@ def test_the_page_plays_the_class_and_links_to_its_neurons(
     assert told[0]["state"]["class"] == CLASS
     assert told[0]["url"].startswith("neuron?")
     assert "Silencing its" in said(app)
-    assert "nano\\-sl" in " ".join(link.value for link in app.get("page_link"))
+    assert "nano\\-sl" in " ".join(str(link.proto.label) for link in app.get("page_link"))
 
 
 def test_three_orders_and_more_cards_on_request(synthetic_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,8 @@ page = st.navigation(
             for name, title, icon, meaning in pages
         ]
         for section, pages in PAGES.items()
-    }
+    },
+    expanded=True,
 )
 try:
     with turns.turn():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import Engine, bindparam, text
@@ -90,22 +91,14 @@ def cards(engine: Engine, wanted: Wanted, limit: int, offset: int = 0) -> pd.Dat
         ``standard_error`` (in logits; NaN where none was computed), ``n_found`` (without the limit).
     """
     statement = f"""
-        WITH pair AS MATERIALIZED (
-            SELECT neuron_id, class_id, p_value, lift,
-                   ROW_NUMBER() OVER (
-                       PARTITION BY neuron_id ORDER BY p_value NULLS LAST, lift DESC NULLS LAST, class_id
-                   ) AS place
-            FROM class_specific_neuron
-            WHERE selection_id = {SELECTION_ID}{_of_pairs(wanted)}
-        ), found AS MATERIALIZED (
+        WITH {_pairs(wanted)}found AS MATERIALIZED (
             SELECT neuron_entropy.neuron_id, {_CLASS} AS class_id, COUNT(*) OVER () AS n_found,
                    ROW_NUMBER() OVER (ORDER BY {ORDERS[wanted.order]}, neuron.flat_index) AS number
             FROM neuron_entropy
             JOIN neuron ON neuron.id = neuron_entropy.neuron_id
-            {"LEFT JOIN" if wanted.show == "all" else "JOIN"} pair AS shown
-                ON shown.neuron_id = neuron_entropy.neuron_id AND shown.place = 1
+            {"LEFT JOIN" if wanted.show == "all" else "JOIN"} {_shown(wanted)}
             {_effect_join(wanted)}
-            WHERE neuron_entropy.model_task_id = {MODEL_TASK_ID} AND neuron_entropy.entropy_rank IS NOT NULL
+            WHERE neuron_entropy.model_task_id = {MODEL_TASK_ID} AND neuron_entropy.top_class_id IS NOT NULL
                 {_of_neurons(wanted)}
             ORDER BY number
             LIMIT :limit OFFSET :offset
@@ -144,9 +137,27 @@ def cards(engine: Engine, wanted: Wanted, limit: int, offset: int = 0) -> pd.Dat
     )
 
 
-def _of_pairs(wanted: Wanted) -> str:
-    replicated = " AND replicated = 1" if wanted.show == "replicated" else ""
-    return only_if(wanted.class_name, f"class_id = {_CLASS_ID}") + replicated
+def _pairs(wanted: Wanted) -> str:
+    """The class of each neuron, where none is asked for."""
+    if wanted.class_name is not None:
+        return ""
+    return f"""pair AS MATERIALIZED (
+            SELECT neuron_id, class_id, p_value, lift,
+                   ROW_NUMBER() OVER (
+                       PARTITION BY neuron_id ORDER BY p_value NULLS LAST, lift DESC NULLS LAST, class_id
+                   ) AS place
+            FROM class_specific_neuron
+            WHERE selection_id = {SELECTION_ID}{" AND replicated = 1" if wanted.show == "replicated" else ""}
+        ), """
+
+
+def _shown(wanted: Wanted) -> str:
+    """What `_pairs` found; of a class that is asked for its pairs by their key: SQLite would look through all of them."""
+    if wanted.class_name is None:
+        return "pair AS shown ON shown.neuron_id = neuron_entropy.neuron_id AND shown.place = 1"
+    return f"""class_specific_neuron AS shown ON shown.selection_id = {SELECTION_ID}
+                AND shown.neuron_id = neuron_entropy.neuron_id AND shown.class_id = {_CLASS_ID}
+                {"AND shown.replicated = 1" if wanted.show == "replicated" else ""}"""
 
 
 def _effect_join(wanted: Wanted) -> str:
@@ -194,7 +205,8 @@ def card_clips(engine: Engine, model: str, task: str, neuron_ids: tuple[int, ...
     ).bindparams(bindparam("neuron_ids", expanding=True))
     rows = frame(engine, statement, model=model, task=task, neuron_ids=list(neuron_ids))
     classes = _classes_of(engine, task, tuple(int(one) for one in rows["clip_id"].unique()))
-    return rows.assign(classes=[classes.get(int(clip_id), ()) for clip_id in rows["clip_id"]])
+    of_rows = pd.Series([classes.get(int(clip_id), ()) for clip_id in rows["clip_id"]], index=rows.index, dtype=object)
+    return rows.assign(classes=of_rows)
 
 
 def _classes_of(engine: Engine, task: str, clip_ids: tuple[int, ...]) -> dict[int, tuple[str, ...]]:
@@ -241,7 +253,7 @@ def card_patterns(
     ).bindparams(bindparam("neuron_ids", expanding=True), bindparam("clip_ids", expanding=True))
     stored = frame(engine, statement, model=model, task=task, neuron_ids=list(neuron_ids), clip_ids=list(clip_ids))
     durations = dict(zip(stored["clip_id"], stored["duration_seconds"], strict=True))
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for _, grid in stored.drop_duplicates("neuron_id").iterrows():
         edges = tuple(json.loads(grid["band_edges_json"]))
         for clip_id, peak, strength in decode(grid["patterns"]):

@@ -15,7 +15,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.shared import thumbnails
-from dashboard.shared.player import clip
+from dashboard.shared.player.clip import UNREADABLE, NotPlayed, Stored, render
 from dashboard.shared.player.player import Overlay, laid, serve
 
 PAGE = 24
@@ -64,7 +64,7 @@ class Card:
     lines : tuple of str
     clip : str
         What is heard.
-    stored : clip.Stored, optional
+    stored : Stored, optional
         The clip's file; None where no clip is known.
     overlay : Overlay, optional
         When the neuron fires in the clip.
@@ -79,7 +79,7 @@ class Card:
     title: str
     lines: tuple[str, ...]
     clip: str = ""
-    stored: clip.Stored | None = None
+    stored: Stored | None = None
     overlay: Overlay | None = None
     seconds: float = 0.0
 
@@ -169,8 +169,8 @@ class Answer:
         card = self.card(identity)
         if card is not None and card.stored is not None:
             try:
-                wav = clip.render(card.stored).wav
-            except (clip.NotPlayed, *clip.UNREADABLE):
+                wav = render(card.stored).wav
+            except (NotPlayed, *UNREADABLE):
                 return  # its picture says why
             self.data["sounds"][identity] = serve(wav, "audio/wav", f"{key}-{identity}")
 
@@ -209,11 +209,11 @@ class Answer:
                 self.data["pictures"][f"{page}-{place}"] = _picture(card, card.stored)
 
 
-def _picture(card: Card, stored: clip.Stored) -> dict[str, Any]:
+def _picture(card: Card, stored: Stored) -> dict[str, Any]:
     """A card's picture and, laid over it, when its neuron fires; that alone where the sound cannot be had."""
     try:
         drawn = thumbnails.of(stored)
-    except clip.NotPlayed as reason:
+    except NotPlayed as reason:
         whole = None if card.overlay is None else laid(card.overlay, card.overlay.band_edges_hz[-1])
         return {"problem": f"the clip {reason}", "seconds": card.seconds, "overlay": whole}
     overlay = None if card.overlay is None else laid(card.overlay, drawn.top_hz)

@@ -129,7 +129,7 @@ def pair_state(neurons: object) -> dict[str, str] | None:
     """Write what a browser says of two neurons, (model, layer, neuron) each, as the address of *Pair* has it."""
     if not (isinstance(neurons, list) and len(neurons) == 2):
         return None
-    state = {}
+    state: dict[str, str] = {}
     for one, names in zip(neurons, _PAIR, strict=True):
         if not (isinstance(one, list) and len(one) == len(names)):
             return None

@@ -93,7 +93,7 @@ step = math.ceil(
     int(data.read(store, study.layers, other_model)["width"].sum()) / max(CELLS_BY_CHANCE // max(n_classes, 1), 200)
 )
 chance = data.derive(facts.by_chance, profiles[0], data.read(store, pair.sampled_profiles, other_model, task, step))
-st.markdown(facts.correlation_sentence(facts.correlation(*profiles), chance, n_classes))
+st.markdown(facts.correlation_sentence(facts.correlation(profiles[0], profiles[1]), chance, n_classes))
 
 
 def classes() -> None:
@@ -105,7 +105,7 @@ def classes() -> None:
         f"**Activation probability**: {TERMS['activation probability']} Its interval takes each clip for one "
         "observation, which is the widest that independent clips allow.",
     )
-    known = facts.measured(*profiles)
+    known = facts.measured(profiles[0], profiles[1])
     if not known:
         st.caption("One of them was not scored in this task.")
         return
@@ -117,7 +117,7 @@ def classes() -> None:
             on_change=address.on_change("measure", key), label_visibility="collapsed",
         )  # fmt: skip
     state["measure"] = measure
-    rows = facts.differences(*profiles, measure)
+    rows = facts.differences(profiles[0], profiles[1], measure)
     shown = facts.most_different(rows)
     form = "+.2f" if measure == "log_odds" else ".1%"
     halves = st.grid(2, min_column_width=380, gap="large")

@@ -350,6 +350,34 @@ def test_attacks_on_the_editor_do_nothing(store: Path, address: str, tab: Page) 
     assert digests(store) == before
 
 
+def test_names_are_completed_where_they_are_typed(address: str, tab: Page) -> None:
+    visit(tab, f"{address}/sql")
+    editor = tab.get_by_role("textbox", name="Statement")
+    offered = tab.get_by_role("listbox", name="Names that fit").get_by_role("option")
+    editor.fill("")
+    editor.press_sequentially("SELECT t.n_classes_c")
+    expect(offered).to_have_count(0)  # no view is named yet that t might stand for
+    editor.press("Control+a")
+    editor.press_sequentially("SELECT task FROM task_cov")
+    expect(offered.first).to_contain_text("task_coverage")
+    editor.press("Tab")
+    editor.press_sequentially(" AS t WHERE t.n_classes_")
+    expect(offered.first).to_contain_text("n_classes_covered")
+    editor.press("Escape")
+    expect(offered).to_have_count(0)
+    editor.press("Control+ ")
+    editor.press("Enter")
+    editor.press_sequentially(" > 0 AND task = 'cov")
+    expect(offered).to_have_count(0)  # nothing within a text
+    editor.press_sequentially("' AND pres")
+    editor.press("ArrowDown")
+    editor.press("ArrowUp")
+    editor.press("Enter")
+    expect(editor).to_have_value(
+        "SELECT task FROM task_coverage AS t WHERE t.n_classes_covered > 0 AND task = 'cov' AND preset"
+    )
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve a store in which every name means harm."""

@@ -148,3 +148,26 @@ def test_a_key_brings_its_neurons(address: str, tab: Page) -> None:
     click_in(tab, "keyboard_60", 0.81, 0.85)
     expect(tab.get_by_role("heading", name="Neurons of A4")).to_be_visible()
     assert state(tab)["note"] == "69"
+    sound = tab.locator("[class*=st-key-note_] audio").last
+    wait_until(tab, lambda: sound.evaluate("audio => audio.currentTime") > 0, "the key that was pressed is not heard")
+
+
+def test_neurons_are_lit_while_a_ready_sound_plays(address: str, tab: Page) -> None:
+    visit(tab, f"{address}/listen?model=nano-ssl&source=ready&sound=scale")
+    lights = tab.locator(".lights button")
+    expect(lights.first).to_be_visible()
+
+    def lit() -> list[str]:
+        shades: list[str] = lights.evaluate_all("all => all.map(one => one.style.getPropertyValue('--lit'))")
+        return shades
+
+    before = lit()
+    tab.locator(".st-key-listen_player").get_by_role("button", name="Play").click()
+    wait_until(tab, lambda: lit() != before, "no light follows the sound")
+    chosen = lights.nth(1).inner_text()
+    lights.nth(1).click()
+    wait_until(
+        tab, lambda: f"L{state(tab).get('layer')}·{state(tab).get('neuron')}" == chosen, "the light chooses nothing"
+    )
+    settle(tab)
+    expect(lights.filter(has_text=chosen).first).to_have_attribute("aria-pressed", "true")

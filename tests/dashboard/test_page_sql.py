@@ -14,7 +14,7 @@ from dashboard.views.sql import charts, facts
 from dashboard.views.sql.facts import Drawing
 from db.connection.open import open_store
 from db.reads.named import NAMED, PAPER
-from db.reads.view_meanings import VIEW_MEANINGS, columns, meaning
+from db.reads.view_meanings import VIEW_MEANINGS, columns, columns_of_all, meaning
 from tests.support.drawn_charts import rows_of
 from tests.support.pages import asked
 
@@ -246,3 +246,43 @@ def test_an_answer_without_rows_is_explained(at_hand: AppTest) -> None:
     app = opened(at_hand, sql="SELECT model FROM runs WHERE 1 = 0")
     assert not app.error
     assert any("nothing to draw" in caption.value for caption in app.caption)
+
+
+@pytest.mark.parametrize(
+    ("statement", "speaks"),
+    [
+        ("SELECT * FROM task_coverage", True),
+        ("SELECT task, COUNT(*) FROM class_specific_neurons GROUP BY task -- of any preset", True),
+        ("SELECT task FROM Task_Coverage WHERE task = 'preset'", True),
+        ("SELECT * FROM task_coverage WHERE preset = 'aape'", False),
+        ("SELECT PRESET, COUNT(*) FROM task_coverage GROUP BY PRESET", False),
+        ("SELECT * FROM runs", False),
+        ("SELECT 'task_coverage'", False),
+    ],
+)
+def test_a_statement_that_chooses_no_preset_is_told(statement: str, speaks: bool, synthetic_store: Path) -> None:
+    columns_of = columns_of_all(open_store(synthetic_store, read_only=True, create=False))
+    assert set(columns_of) == set(VIEW_MEANINGS)
+    assert "preset" in columns_of["task_coverage"]
+    hint = facts.preset_hint(statement, columns_of)
+    assert bool(hint) == speaks
+    assert ("WHERE preset = 'calibrated'" in hint) == speaks
+
+
+def test_no_example_needs_the_hint_and_a_bare_view_shows_it(at_hand: AppTest, synthetic_store: Path) -> None:
+    columns_of = columns_of_all(open_store(synthetic_store, read_only=True, create=False))
+    assert [name for name, (_, sql) in NAMED.items() if facts.preset_hint(sql, columns_of)] == []
+    app = opened(at_hand, sql="SELECT task, coverage FROM task_coverage")
+    assert any("a row for each preset" in caption.value for caption in app.caption)
+
+
+@pytest.mark.parametrize("kind", ["bar", "line", "point"])
+def test_axes_of_whole_numbers_have_whole_marks(kind: str) -> None:
+    frame = pd.DataFrame({"layer": [0, 1, 2], "n_neurons": [1, 2, 1], "share": [0.1, 0.25, 0.5]})
+    axes = [
+        layer["encoding"]["y"].get("axis", {})
+        for y in ("n_neurons", "share")
+        for layer in charts.answer_chart(frame.assign(name=["a", "b", "c"]), kind, "name", y).to_dict()["layer"][:1]
+    ]
+    assert (axes[0].get("tickMinStep"), axes[0].get("format")) == (1, "d")
+    assert "tickMinStep" not in axes[1]

@@ -95,13 +95,14 @@ class Player {
   update(data) {
     this.tracks = data.tracks;
     const same = this.tracks.find((track) => track.id === this.current?.id);
-    if (data.play > begun) [begun, this.wishes] = [data.play, true];
+    const begins = data.play > begun;
+    begun = Math.max(begun, data.play);
     // A track that plays goes on in another list too; one that is silent gives way to what is selected there.
     const names = String(this.tracks.map((track) => track.id));
     const stays = same && this.selected === data.selected && (this.names === names || this.wishes);
     Object.assign(this, { selected: data.selected, names });
     this.fillList();
-    this.choose(stays ? same : this.tracks[data.selected]);
+    this.choose(stays ? same : this.tracks[data.selected], begins);
   }
 
   fillList() {

@@ -151,7 +151,7 @@ def draw_clips(clips: IntArray, members: Mask, n: int, least: int, seed: int) ->
 def why_not(probe: Probe, targets: Sequence[Target]) -> str:
     """Why a task is not ablated; empty if it can be."""
     if not probe.parts:
-        return f"no linear head: {probe.result.skipped}"
+        return f"no linear probe: {probe.result.skipped}"
     if not targets:
         return "no class has both neurons and enough test clips"
     rows = probe.result.rows
@@ -162,7 +162,7 @@ def why_not(probe: Probe, targets: Sequence[Target]) -> str:
     else:
         chance = bar = probe.result.settings["highest_of_shuffled"]
     if test["accuracy"] <= bar:
-        return f"the linear head is at chance ({test['accuracy']:.2f} against {chance:.2f}), nothing to lose"
+        return f"the linear probe is at chance ({test['accuracy']:.2f} against {chance:.2f}), nothing to lose"
     return ""
 
 

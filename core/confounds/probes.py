@@ -211,7 +211,7 @@ def task_confounds(probes: pd.DataFrame) -> list[str]:
         apart, mixed = (rows[rows["feature"] == f"model, groups {how}"].iloc[0] for how in ("apart", "mixed"))
         if apart["ci_high"] < mixed["ci_low"] or apart["accuracy"] < mixed["accuracy"] - 0.1:
             lines.append(
-                f"the head knows the {group}: accuracy {mixed['accuracy']:.2f} where train and test share each "
+                f"the probe knows the {group}: accuracy {mixed['accuracy']:.2f} where train and test share each "
                 f"{group}, {apart['accuracy']:.2f} where they do not (chance {apart['chance']:.2f})"
             )
     return lines

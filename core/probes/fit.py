@@ -170,7 +170,7 @@ class _SeveralLabels:
 
 def _why_not(n_known: int, is_tested: bool) -> str:
     if n_known < 2:
-        return f"the train split has clips of {n_known} class(es); a linear head needs at least 2"
+        return f"the train split has clips of {n_known} class(es); a linear probe needs at least 2"
     if not is_tested:
         return "the test split has no clip of a class that is in train (for instance because it is kept disjoint)"
     return ""

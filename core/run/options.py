@@ -268,8 +268,8 @@ def _parser() -> argparse.ArgumentParser:
         "--ablate",
         type=_commas,
         metavar="A,A",
-        help="SELECTOR:SHARE (highest score for the class), top:SHARE (strongest evidence), pairs:SHARE (of classes), "
-        "file:PATH (columns name, layer, neuron) or a preset's own sets; selectors are "
+        help="SCORE:SHARE (highest score for the class), top:SHARE (strongest evidence), pairs:SHARE (of classes), "
+        "file:PATH (columns name, layer, neuron) or a preset's own sets; selectivity scores are "
         f"{', '.join(SELECTORS)} ({','.join(ABLATE)})",
     )
     ablation.add_argument(
@@ -279,13 +279,13 @@ def _parser() -> argparse.ArgumentParser:
         "--probe-seeds",
         type=_whole,
         metavar="N",
-        help=f"heads refitted on resampled train clips, asked beside the main one ({d.probe_seeds})",
+        help=f"probes refitted on resampled train clips, asked beside the main one ({d.probe_seeds})",
     )
     ablation.add_argument(
         "--shuffle-labels",
         action="store_true",
         default=None,
-        help="deal the labels anew over the clips first: whatever is found then is chance",
+        help="permute the labels over the clips first: whatever is found then is chance",
     )
     ablation.add_argument(
         "--ablate-clips",
@@ -298,7 +298,7 @@ def _parser() -> argparse.ArgumentParser:
         "--refit-clips",
         type=_controls,
         metavar="N|auto",
-        help="train clips on which heads are fitted again to the changed network, at least 5 a class; 0: not at all "
+        help="train clips on which probes are refitted to the changed network, at least 5 a class; 0: not at all "
         "(auto: 60 on a CPU, else 1000)",
     )
     ablation.add_argument(

@@ -149,7 +149,7 @@ def ablation(engine: Engine, standing: pd.DataFrame) -> Iterator[Part]:
         return
     own = report.own_effects(engine)
     yield (
-        "The neurons of one class are changed and the same linear head is asked again, beside equally large random "
+        "The neurons of one class are changed and the same linear probe is asked again, beside equally large random "
         "sets of the same layers."
     )
     yield from _kinds(report.own_outcomes(engine), own)
@@ -170,11 +170,11 @@ def ablation(engine: Engine, standing: pd.DataFrame) -> Iterator[Part]:
     yield "### Own class against other classes"
     rows = report.specificities(engine)
     yield Table(
-        "Mean change of a class by its own neurons, and of the other classes by them, each less what random sets cost; "
+        "Mean change of a class by its own neurons, and of the other classes by them, each less what random sets lose; "
         "their difference with its 95 % bootstrap interval over classes.", _in_points(rows),
         {"model": "Model", "task": "Task", "done": "Chosen, changed", "n_classes": "Classes", "self_effect":
          "Own class", "cross_effect": "Others", "specificity": "Difference", "ci": "95 % interval"},
-        list(~((rows["ci_low"] > 0) | (rows["ci_high"] < 0))), "the interval holds 0, or is not known",
+        list(~((rows["ci_low"] > 0) | (rows["ci_high"] < 0))), "the interval includes 0, or is not known",
     )  # fmt: skip
     yield "### Class by class"
     yield Table(

@@ -153,7 +153,7 @@ def heads(engine: Engine) -> Iterator[Part]:
     """How well a linear head tells the classes, with its interval."""
     rows = tables.heads(engine)
     if rows.empty:
-        yield "*No linear head was trained.*"
+        yield "*No linear probe was trained.*"
         return
     yield Figure(
         "heads", (rows,),
@@ -165,7 +165,7 @@ def heads(engine: Engine) -> Iterator[Part]:
     rows = rows.merge(spectrum.rename(columns={"accuracy": "spectrum"}), on=["model", "task"], how="left")
     yield Table(
         "Heads on test clips, with 95 % intervals (Wilson's; a mean average precision has none), beside chance and "
-        "beside the same head on the mean spectrum alone (16 bands).",
+        "beside the same probe on the mean spectrum alone (16 bands).",
         as_shares(rows, "accuracy", "chance", "spectrum"),
         {"task": "Task", "model": "Model", "metric": "Measure", "n_clips": "Test clips", "accuracy": "Head",
          "interval": "95 % interval", "chance": "Chance", "spectrum": "Spectrum alone"},

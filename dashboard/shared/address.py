@@ -26,7 +26,7 @@ NAMES: Mapping[str, str] = {
     "first": "first neuron", "first_run": "first run", "gain": "operation", "groups": "grouping", "kind": "chart",
     "layer": "layer", "layer_task": "task", "measure": "measure", "model": "model", "neuron": "neuron", "note": "note",
     "order": "order", "other": "second model", "outcome": "measure", "over": "choice of tasks", "part": "part",
-    "pitch_other": "second task", "pitch_task": "task", "preset": "selector", "row": "class of the row",
+    "pitch_other": "second task", "pitch_task": "task", "preset": "selection rule", "row": "class of the row",
     "column": "class of the column", "second_run": "second run", "selection": "choice of neurons", "show": "count",
     "sound": "ready sound",
     "source": "source", "speech_class": "class", "speech_other": "second task", "speech_task": "task",

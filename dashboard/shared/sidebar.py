@@ -91,10 +91,10 @@ def choose(
 
 
 def _select_preset(preset: str) -> None:
-    """Show the preset selector, and below it what the chosen one means."""
+    """Show the selection rules, and below it what the chosen one means."""
     key = address.show("select_preset", preset)
     st.segmented_control(
-        "Selector",
+        "Selection rule",
         list(presets.MEANING),
         key=key,
         required=True,

@@ -150,7 +150,7 @@ GROUP BY model, task, selection, operation, gain, outcome
 ORDER BY model, task, selection, operation, gain NULLS FIRST, outcome""",
     ),
     "what can still be read": (
-        "Accuracy on each class without its neurons: frozen head, offsets fitted again, whole head fitted again",
+        "Accuracy on each class without its neurons: frozen probe, offsets refitted, whole probe refitted",
         """
 SELECT model, task, selection, operation, gain, target, n_neurons, n_clips, accuracy_unablated, accuracy_ablated,
        readable_offsets, readable_refit
@@ -159,7 +159,7 @@ WHERE affected_class = target AND readable_refit IS NOT NULL
 ORDER BY model, task, selection, operation, gain NULLS FIRST, target""",
     ),
     "linear heads": (
-        "How well the linear head does on test clips, beside chance",
+        "How well the linear probe does on test clips, beside chance",
         """
 SELECT model, task, metric, n_clips, accuracy, chance
 FROM probe_accuracy

@@ -44,7 +44,7 @@ _ALL = {
     "gain": "Factor on the neurons' output; 0 = silenced.",
     "n_neurons": "Neurons that were changed.",
     "selection": "How the neurons were chosen, for instance top 1%.",
-    "attribution": "Activation times gradient of the margin: what the linear head would lose without this neuron.",
+    "attribution": "Activation times gradient of the margin: what the linear probe would lose without this neuron.",
     "clip_id": "The clip's number in the store.",
     "path": "File, below the dataset's folder.",
 }
@@ -144,7 +144,7 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "probe_accuracy": (
-        "How well a linear head tells the classes from the model's frozen features.",
+        "How well a linear probe tells the classes from the model's frozen features.",
         {"split": "Clips it was asked on: train, valid or test."},
     ),
     "ablation_effects": (
@@ -175,7 +175,7 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
             "n_heads": "Linear heads that were asked.",
             "delta_heads_low": "Least change over the heads.",
             "delta_heads_high": "Greatest change over the heads.",
-            "delta_log_prob": "Total: change of the log probability of the class on its clips, frozen head, in nats.",
+            "delta_log_prob": "Total: change of the log probability of the class on its clips, frozen probe, in nats.",
             "delta_log_prob_low": "Lower end of its 95 % interval.",
             "delta_log_prob_high": "Upper end of its 95 % interval.",
             "control_log_prob_mean": "The same under the random sets, mean.",
@@ -198,8 +198,8 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
             "delta_auroc": "Discrimination: change of the AUROC of the class's logit, class against rest.",
             "delta_auroc_low": "Lower end of its 95 % interval.",
             "delta_auroc_high": "Upper end of its 95 % interval.",
-            "readable_offsets": "Accuracy under the ablation once the head's offsets are fitted again.",
-            "readable_refit": "Accuracy under the ablation once the whole head is fitted again.",
+            "readable_offsets": "Accuracy under the ablation once the probe's offsets are refitted.",
+            "readable_refit": "Accuracy under the ablation once the whole probe is refitted.",
             "n_units": "Clips, or groups of clips, over which the selective part was tested.",
         },
     ),
@@ -209,7 +209,7 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
             "target": "The class whose neurons were changed.",
             "affected_class": "The class whose number is told; NULL = all test clips together.",
             "outcome": "total, shift, selective, discrimination; readable_offsets, readable_refit (accuracy of heads "
-            "fitted again), and the same with _log_prob.",
+            "refitted), and the same with _log_prob.",
             "n_units": "Clips, or groups of clips (voices, recordings), over which it was tested.",
             "unablated": "The outcome's number with nothing changed.",
             "change": "What the ablation makes of it: ablated minus unablated.",
@@ -218,7 +218,7 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
             "control_mean": "Mean change under random sets of the same size and layers.",
             "control_low": "2.5th percentile of the changes under random sets.",
             "control_high": "97.5th percentile of the changes under random sets.",
-            "n_controls": "How many random sets; fewer where heads are fitted again.",
+            "n_controls": "How many random sets; fewer where heads are refitted.",
             "outside_controls": "1 where the change lies outside of every random set's, else 0.",
             "beyond_control": "Change minus the random sets' mean.",
             "beyond_low": "Lower end of its 95 % interval.",
@@ -243,11 +243,11 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
         },
     ),
     "ablation_flips": (
-        "The test clips that the linear head calls by another class once the neurons are changed.",
+        "The test clips that the linear probe calls by another class once the neurons are changed.",
         {
             "target": "The class whose neurons were changed.",
             "true_class": "The clip's label.",
-            "predicted_before": "What the head called it before.",
+            "predicted_before": "What the probe called it before.",
             "predicted_after": "What it calls it now.",
         },
     ),
@@ -339,7 +339,7 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
     "confound_probes": (
         "How well level, duration, silence or the spectrum alone tell the classes; voices apart and mixed.",
         {
-            "feature": "What the head was given.",
+            "feature": "What the probe was given.",
             "group_name": "The group that was held apart, for instance voice.",
             "mark": "What follows, for instance as good as the model.",
             "reason": "Why it was not measured.",
@@ -377,7 +377,7 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
         {"log_odds": "Log odds (natural) that a token fires in the class, against the other classes."},
     ),
     "neuron_attribution": (
-        "What the linear head would lose without each single neuron, and how far real ablations bear it out.",
+        "What the linear probe would lose without each single neuron, and how far real ablations bear it out.",
         {
             "standard_error": "Standard error over the class's test clips.",
             "spearman_all": "Rank correlation with real ablations, over all neurons that were taken out.",
@@ -394,7 +394,7 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
     "attribution_checks": (
         "The neurons that were really taken out one by one: attribution beside what was measured.",
         {
-            "measured": "What the head's margin really lost.",
+            "measured": "What the probe's margin really lost.",
             "in_highest": "1 where it is one of the strongest, 0 where it was drawn at random.",
             "selective": "Attribution of the class's logit, own clips less others.",
             "measured_total": "What log p of the class really lost.",

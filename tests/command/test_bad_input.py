@@ -294,7 +294,7 @@ def test_missing_test_split_skips_probe_and_ablation_with_the_reason(pets: Path,
     reason = "the test split has no clip of a class that is in train"
     assert reason in query(db, "SELECT skipped FROM probe")[0][0]
     (note,) = json.loads(query(db, "SELECT notes_json FROM runs")[0][0])
-    assert note.startswith(f"pets-kind: not ablated (top 1%), no linear head: {reason}")
+    assert note.startswith(f"pets-kind: not ablated (top 1%), no linear probe: {reason}")
 
 
 def test_missing_split_column_is_drawn_by_the_seed_and_said(

@@ -98,7 +98,7 @@ def test_what_differs_in_sound_is_told_and_what_does_not_is_not(studied: Path) -
     assert accuracy["pets-hand"] < 8 / 9
     assert query(db, "SELECT DISTINCT task FROM ablation_effects") == [("pets-kind",)]
     notes = json.loads(query(db, "SELECT notes_json FROM runs")[0][0])
-    assert [n for n in notes if n.startswith("pets-hand: not ablated (top 1%), the linear head is at chance")]
+    assert [n for n in notes if n.startswith("pets-hand: not ablated (top 1%), the linear probe is at chance")]
 
 
 def test_same_run_again_changes_nothing_and_says_so(

@@ -320,4 +320,4 @@ def test_head_at_chance_or_missing_and_targets_missing_are_reasons_not_to_ablate
     assert ablate.why_not(probe(0.71, "average precision"), [target([0])]) == ""
     assert "no class has both" in ablate.why_not(probe(0.9), [])
     missing = Probe((), ProbeResult("task", pd.DataFrame(), {}, "no train clip"))
-    assert ablate.why_not(missing, [target([0])]) == "no linear head: no train clip"
+    assert ablate.why_not(missing, [target([0])]) == "no linear probe: no train clip"

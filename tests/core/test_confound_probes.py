@@ -126,7 +126,7 @@ def test_model_that_knows_voices_fails_where_they_are_kept_apart() -> None:
     assert found.loc["model, groups apart", "n_clips"] == found.loc["model, groups mixed", "n_clips"] == N
     assert found.loc["model, groups apart", "group"] == "voice"
     (line,) = task_confounds(probes)
-    assert line.startswith("the head knows the voice: accuracy ") and "(chance 0.33)" in line
+    assert line.startswith("the probe knows the voice: accuracy ") and "(chance 0.33)" in line
     # One that knows the class does as well on voices it has not met.
     embeddings, own = head(scan, 6)
     probes = confound_probes(Task(scan, "kind"), embeddings, own)

@@ -57,10 +57,12 @@ def test_what_so_few_clips_can_show_is_told() -> None:
 
 def test_the_verdict_counts_what_stands_and_tells_the_largest() -> None:
     spoken = told.verdict(matrix_rows())
-    assert spoken.startswith("**1 of 4 effects stands.** Over the test clips of all classes together 1 of 2 does.")
+    assert spoken.startswith(
+        "**1 of 4 effects is significant.** Over the test clips of all classes together 1 of 2 is."
+    )
     assert "neurons of “a”" in spoken and "−50.0 points" in spoken
     none = told.verdict(matrix_rows().assign(q_value=0.5))
-    assert none.startswith("**None of 4 effects stands.** The largest that was measured:") and "−70.0" in none
+    assert none.startswith("**None of 4 effects is significant.** The largest that was measured:") and "−70.0" in none
     assert "Nothing changed" in told.verdict(matrix_rows().assign(delta=0.0))
     assert told.verdict(matrix_rows().assign(n_controls=0)).startswith("No random controls were run")
     odd = told.verdict(matrix_rows().assign(target="*<b>*"))

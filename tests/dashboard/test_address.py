@@ -50,7 +50,7 @@ def test_what_a_page_does_not_know_is_told_and_left_out(synthetic_store: Path, m
 def test_warnings_speak_of_things_not_of_names(synthetic_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = show("overview", synthetic_store, monkeypatch, layer_task="nowhere", preset="best")
     told = "\n".join(str(warning.value) for warning in app.warning)
-    assert "the selector “best”" in told
+    assert "the selection rule “best”" in told
     assert "the task “nowhere”" in told
     assert "layer_task" not in told
 

@@ -238,10 +238,10 @@ def test_beyond_chance_names_the_tasks_where_nothing_was_found() -> None:
     columns = ["model", "task", "n_class_specific", "null_n_class_specific_mean", "null_n_class_specific_high"]
     coverage = pd.DataFrame(rows, columns=columns)
     assert facts.beyond_chance(coverage) == [
-        "**a**: more neurons than chance gives in 1 of 2 tasks; not in t2.",
+        "**a**: above the permutation null in 1 of 2 tasks; not in t2.",
         "**b**: nothing beyond chance in any of 2 tasks.",
     ]
-    assert facts.beyond_chance(coverage[:1]) == ["**a**: more neurons than chance gives in its one task."]
+    assert facts.beyond_chance(coverage[:1]) == ["**a**: above the permutation null in its one task."]
     assert facts.beyond_chance(coverage.assign(null_n_class_specific_mean=None)) == []
 
 

@@ -84,7 +84,7 @@ def test_a_selective_effect_is_told_with_its_shift_and_what_is_read() -> None:
     offsets = pd.DataFrame([row(c, "readable_offsets", 0.02, unablated=0.9) for c in "abcd"])
     assert verdict(pd.concat([rows, offsets]), READ) == (
         "**Without its 1 % of neurons (mad) a class loses 0.60 in logit on its own clips beyond what all other clips "
-        "lose; that holds for 3 of 4 classes.** Most of the fall is a shift (−1.10 on all *other* clips). The frozen "
+        "lose; significant for 3 of 4 classes.** Most of the fall is a shift (−1.10 on all *other* clips). The frozen "
         "head reads 60 % of its clips (93 % untouched); new offsets undo that: 92 %."
     )
     assert "The lesser part of the fall is a shift" in verdict(study(-0.6, -0.2, -0.5, holds="selective shift"))
@@ -126,11 +126,11 @@ def test_only_a_shift_or_only_a_total_or_nothing_is_told_as_that() -> None:
     assert only.startswith("**Only a shift: without its 1 % of neurons (mad) a class's logit falls by 1.10")
     assert "holds for 3 of 4 classes" in only and "(−0.02) for none" in only
     total = verdict(study(-0.02, -0.1, -0.5, holds="total"))
-    assert "log probability of a class falls by 0.50 nats; that holds for 3 of 4 classes" in total
+    assert "log probability of a class falls by 0.50 nats; significant for 3 of 4 classes" in total
     nothing = verdict(study(-0.02, -0.1, 0.001))
     assert nothing == (
-        "**Nothing holds: without its 1 % of neurons (mad) none of 4 classes changes beyond random sets.** On average "
-        "a class changes by: selective −0.02, shift −0.10, total +0.00."
+        "**Nothing is significant: without its 1 % of neurons (mad) none of 4 classes changes beyond random sets.** On "
+        "average a class changes by: selective −0.02, shift −0.10, total +0.00."
     )
 
 
@@ -176,7 +176,7 @@ def test_random_sets_and_other_classes_stand_beside_the_verdict() -> None:
     means = kinds.over_classes(study(-0.6, -1.1, -0.5, control_mean=-0.001))
     assert kinds.beside(means, {"selective": {"change": -0.25, "n": 1_560, "n_hold": 12}}) == (
         "20 random sets of the same size and layers, mean: total +0.00, shift +0.00, selective +0.00. Of the *other* "
-        "classes the same neurons change the selective part by −0.25; that holds for 12 of 1,560 pairs of a class and "
+        "classes the same neurons change the selective part by −0.25; significant for 12 of 1,560 pairs of a class and "
         "another's neurons."
     )
     assert kinds.beside(kinds.over_classes(study(-1, -1, -1, n_controls=0)), {}) == ""
@@ -285,7 +285,7 @@ def test_what_heads_read_stands_beside_their_own_untouched() -> None:
     effects = frozen_head()
     rows = outcomes.readable(own, effects).set_index(["label", "head"])
     assert list(dict.fromkeys(rows.index.get_level_values("label"))) == ["b", "a"], "what loses most first"
-    assert rows.loc[("b", "frozen head"), ["untouched", "now", "random_high"]].tolist() == pytest.approx([90, 30, 100])
+    assert rows.loc[("b", "frozen probe"), ["untouched", "now", "random_high"]].tolist() == pytest.approx([90, 30, 100])
     assert rows.loc[("a", "offsets fitted again"), ["untouched", "now"]].tolist() == pytest.approx([90, 80])
     assert rows.loc[("a", "whole head fitted again"), ["untouched", "now"]].tolist() == pytest.approx([70, 70])
     assert outcomes.mean_accuracy(effects) == pytest.approx({"unablated": 0.9, "ablated": 0.55})
@@ -330,7 +330,7 @@ def test_every_chart_of_kinds_is_valid() -> None:
     assert len(kind_charts.dose_chart(selective, draws.iloc[:0], [-1, 0], ["mad"], "mad 1%").to_dict()["layer"]) == 5
     own = pd.DataFrame([row(c, "readable_refit", -0.1) for c in "ab"])
     rows = outcomes.readable(own, frozen_head())
-    rows = rows[rows["head"] == "frozen head"]
+    rows = rows[rows["head"] == "frozen probe"]
     assert len(kind_charts.readable_chart(rows, ["a", "b"]).to_dict()["layer"]) == 5
     chart = kind_charts.clips_chart(outcomes.clip_changes(clips(), "a", "logit"), "logit of a").to_dict()
     assert chart["layer"][3]["encoding"]["x"]["aggregate"] == "mean"

@@ -150,14 +150,14 @@ def test_the_page_shows_effects_flips_doses_and_shares(store: Path, monkeypatch:
     app = show(model="nano-ssl", task="rooms-event")
     assert not app.exception and not app.warning and not app.error
     assert {heading.value for heading in app.subheader} == {
-        "Whose neurons cost whom", "Beside random neurons", "Clips that flipped", "Dose", "Needed, and enough?",
-        "Which choice is most specific?", "Every neuron's share",
+        "Effect of silencing the row’s neurons on the column’s class", "Beside random neurons", "Clips that flipped",
+        "Dose", "Needed, and enough?", "Which choice is most specific?", "Every neuron's share",
     }  # fmt: skip
     assert len(app.info) == 1
     assert "only accuracy is stored" in app.info[0].value
     assert "--tasks rooms-event --model nano-ssl --stages ablate --gains 0,0.5,2,mean,keep" in commands(app)[0]
     assert len(app.get("vega_lite_chart")) == 5, "of a measure in which nothing holds the matrix is folded"
-    assert any("Nothing holds in this measure: all 24 changes" in one.label for one in app.expander)
+    assert any("Nothing is significant in this measure: all 24 changes" in one.label for one in app.expander)
     assert "of 64 effects stand" in said(app)
     assert "of 8 own classes (framed) and" in said(app)
     assert "**2 clips** are called by another class" in said(app)
@@ -267,7 +267,8 @@ def test_a_first_visit_tells_whether_how_and_how_much(apart: Path, monkeypatch: 
     assert "Most of the fall is a shift (−0.75 on all *other* clips)" in verdict
     headings = [heading.value for heading in app.subheader]
     assert headings[:4] == [
-        "Whose neurons cost whom", "Beside random neurons", "What can still be read", "Clip by clip"
+        "Effect of silencing the row’s neurons on the column’s class", "Beside random neurons",
+        "What can still be read", "Clip by clip",
     ]  # fmt: skip
     assert "4 of 8 own classes (framed) and 0 of 56 others" in said(app)
     assert "each of 20 random sets" in said(app)

@@ -178,7 +178,7 @@ def test_a_store_with_scores_only_says_what_it_lacks(
     assert "No clips are stored for this neuron" in told
     assert f"python run_analysis.py --tasks all --model {MODEL}" in [code.value for code in app.code]
     lacks = {
-        "worth": ("No scores of other selectors", "was not measured in this task"),
+        "worth": ("No other selectivity scores", "was not measured in this task"),
         "cause": ("No attribution was computed", "No ablated set contains"),
         "alike": ("stored for class-specific neurons only",),
     }

@@ -56,7 +56,7 @@ def test_it_shows_five_charts_and_says_what_stands(store: Path, monkeypatch: pyt
     app.button(key="fold_layers").click().run()
     assert len(app.get("vega_lite_chart")) == 5
     text = said(app)
-    assert "more neurons than chance gives" in text
+    assert "above the permutation null" in text
     assert "**Other** (1 task: rooms\\-place)" in text
     assert "No probe** for 1 task of 2 models: rooms\\-place" in text
 

@@ -285,7 +285,7 @@ def test_too_few_neurons_are_not_compared() -> None:
 
 
 def test_sentences_put_chance_beside_the_count() -> None:
-    indices = pd.DataFrame({"octave_index": [0.1, 0.5, -0.2], "verdict": ["holds 0", "over 0", "under 0"],
+    indices = pd.DataFrame({"octave_index": [0.1, 0.5, -0.2], "verdict": ["includes 0", "over 0", "under 0"],
                             "n_neurons": [50, 40, 10]})  # fmt: skip
     told = facts.octave_sentence(indices)
     assert "**40** of 100" in told

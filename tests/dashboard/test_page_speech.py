@@ -84,7 +84,7 @@ def test_gender_is_told_with_what_goes_with_it(store: Path, monkeypatch: pytest.
     assert app.selectbox(key="select_speech_task").value == GENDER  # a task of speech comes first
     assert "60% [55%, 65%] of clips of a voice it never heard, on 90% [85%, 95%]" in told
     assert "owed to knowing the voice" in told
-    assert "dealt anew by whole voices" in told
+    assert "permuted by whole voices" in told
     assert "Two classes only" in told
     assert "lean the same way on female in both" in told
     assert len(app.get("vega_lite_chart")) == 1 + 2 + 1
@@ -166,7 +166,7 @@ def test_the_strongest_come_first(engine: Engine) -> None:
     assert list(rows["class_name"]) == ["male"] * 3 + ["female"] * 3
     assert list(rows["neuron"]) == [19, 17, 15, 18, 16, 14]
     verdicts = facts.settled(rows)["verdict"]
-    assert list(verdicts) == ["holds 0"] * 3 + ["leaves 0"] * 3
+    assert list(verdicts) == ["includes 0"] * 3 + ["excludes 0"] * 3
     assert rows.attrs["sql"].count("SELECT task_class.name") == 2
 
 
@@ -218,7 +218,7 @@ def test_counts_stand_in_for_a_missing_log_odds() -> None:
     filled = facts.filled_from_counts(rows, one_label=True)
     assert filled["log_odds_b"].iloc[0] == pytest.approx(np.log(9.5 / 11.5) - np.log(4.5 / 26.5))
     assert list(filled["log_odds_b"].iloc[1:]) == [-2]
-    assert list(filled["kind"]) == ["no interval", "one holds 0"]
+    assert list(filled["kind"]) == ["no interval", "one includes 0"]
     assert list(facts.filled_from_counts(rows, one_label=False)["neuron"]) == [6]
 
 
@@ -230,11 +230,11 @@ def test_signs_agree_beside_chance() -> None:
     assert same.n_agree == 200
     assert same.low == pytest.approx(200 / (200 + 1.96**2))  # Wilson's, all of n
     assert 0.4 < same.by_chance < 0.6
-    assert facts.agreement_sentence(same, "a*b").endswith("More than chance gives.")
+    assert facts.agreement_sentence(same, "a*b").endswith("Above the permutation null.")
     assert r"a\*b" in facts.agreement_sentence(same, "a*b")
     other = facts.sign_agreement(a, rng.normal(size=200))
     assert other is not None
-    assert facts.agreement_sentence(other, "x").endswith("No more than chance gives.")
+    assert facts.agreement_sentence(other, "x").endswith("Not above the permutation null.")
     nothing = facts.agreement_sentence(same, "x", "calibrated")
     assert nothing.startswith("calibrated chose no neuron")
     assert "**" not in nothing and "More than chance" not in nothing

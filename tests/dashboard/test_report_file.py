@@ -174,7 +174,7 @@ def test_a_partial_store_says_what_is_missing(tiny_store: Path, tmp_path: Path) 
                            "null_coverage_high = NULL, n_shuffles = 0")  # fmt: skip
         connection.commit()
     text = read(write_report(tmp_path / "atlas.db", tmp_path / "out.html")).text
-    for said in ("No neurons were ablated", "No linear head was trained", "shuffled-label null", "Not in this store"):
+    for said in ("No neurons were ablated", "No linear probe was trained", "shuffled-label null", "Not in this store"):
         assert said in text
 
 

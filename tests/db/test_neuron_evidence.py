@@ -227,7 +227,7 @@ def test_intervals_decide_what_is_grey() -> None:
     assert facts.preferred(odds)["stands"].tolist() == [False, True]
     spec = charts.interval_chart(shown, "Loss").to_dict()
     status = [row["status"] for rows in drawn_charts.rows_of(spec) for row in rows if "status" in row]
-    assert status == ["interval without 0", "interval holds 0, or unknown"]
+    assert status == ["interval excludes 0", "interval includes 0, or unknown"]
 
 
 def test_scores_become_percentiles() -> None:

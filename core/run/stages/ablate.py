@@ -147,7 +147,7 @@ class Ablate(TaskStage):
         )
         if n_bytes > MOST_REFITTED:
             study.note(
-                f"{task.name}: heads are not fitted again to the changed network, they would take {size(n_bytes)} of "
+                f"{task.name}: probes are not refitted to the changed network, they would take {size(n_bytes)} of "
                 "memory"
             )
             return None
@@ -156,7 +156,7 @@ class Ablate(TaskStage):
         n, n_every = (sum(map(len, of)) for of in (drawn, every))
         if n < n_every:
             study.note(
-                f"{task.name}: heads fitted again to the changed network on {n} of {n_every} train clips; "
+                f"{task.name}: probes refitted to the changed network on {n} of {n_every} train clips; "
                 f"--refit-clips {max(map(len, every))} takes them all"
             )
         return refitting(heads, task, drawn)

@@ -85,4 +85,4 @@ class Head(TaskStage):
         return self.of.heads.result
 
     def stored(self) -> None:
-        self.study.progress.print(f"  {self.of.task.name} · linear head: {describe(self.of.heads.result)}")
+        self.study.progress.print(f"  {self.of.task.name} · linear probe: {describe(self.of.heads.result)}")

@@ -10,7 +10,7 @@ import pandas as pd
 from dashboard.shared.charts.common import CONTROL_NAME, by_task, kinds_legend, layered
 from dashboard.shared.theme import MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
 
-STANDS, STANDS_NOT = "effect that holds", "effect that does not"
+STANDS, STANDS_NOT = "significant effect", "not significant"
 
 
 def ablation_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:

@@ -43,12 +43,12 @@ def beyond_chance(coverage: pd.DataFrame) -> list[str]:
         name = plain(model)
         only = "its one task" if len(rows) == 1 else ""
         if not without:
-            lines.append(f"**{name}**: more neurons than chance gives in {only or f'all {len(rows)} tasks'}.")
+            lines.append(f"**{name}**: above the permutation null in {only or f'all {len(rows)} tasks'}.")
         elif len(without) == len(rows):
             lines.append(f"**{name}**: nothing beyond chance in {only or f'any of {len(rows)} tasks'}.")
         else:
             tasks_beyond = f"{len(rows) - len(without)} of {len(rows)} tasks"
-            lines.append(f"**{name}**: more neurons than chance gives in {tasks_beyond}; not in {listed(without)}.")
+            lines.append(f"**{name}**: above the permutation null in {tasks_beyond}; not in {listed(without)}.")
     return lines
 
 
@@ -265,7 +265,7 @@ def trust_sentence(row: Mapping[Any, Any]) -> str:
 
 
 def predictor_sentence(row: Mapping[Any, Any]) -> str:
-    """Tell which gradient predicts better what single neurons cost, in total and of the selective part; else empty."""
+    """Tell which gradient predicts better what single neurons do, in total and of the selective part; else empty."""
     told = []
     for kind, what in (("total", "the log probability of the class"), ("selective", "the selective part")):
         margin, selective = row[f"margin_{kind}"], row[f"selective_{kind}"]
@@ -274,4 +274,4 @@ def predictor_sentence(row: Mapping[Any, Any]) -> str:
         names = ("the margin's gradient", "that of the class's logit, own clips less others")
         (first, high), (second, low) = sorted(zip(names, (margin, selective), strict=True), key=lambda each: -each[1])
         told.append(f"{what}: {first} ({number(high, '.2f')} against {number(low, '.2f')} of {second})")
-    return f"What predicts better what one neuron costs of {'; of '.join(told)}." if told else ""
+    return f"What predicts better what ablating one neuron does to {'; of '.join(told)}." if told else ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 TERMS = {
     "aape": (
-        "The paper's preset, a quota: the 1 or 2 % of neurons of lowest entropy whose probability exceeds a "
-        "bar taken over all neurons."
+        "The paper's selection rule, a quota: the 1 or 2 % of neurons of lowest entropy whose probability "
+        "exceeds a threshold taken over all neurons."
     ),
     "ablation": (
         "Changing some neurons (times a gain, to their mean, or keeping them alone) and asking the same probe again."
@@ -20,11 +20,11 @@ TERMS = {
     ),
     "beyond control": "What an ablation changes, less the mean change under its random sets.",
     "calibrated": (
-        "The preset that is a rule of evidence: q < 0.05 on shuffled labels, at least twice the mean of the "
-        "other classes, and at least 2 %."
+        "Permutation test, FDR 5 %, lift ≥ 2 (ours; the paper's is AAPE): q < 0.05 on permuted labels, at least "
+        "twice the mean of the other classes, and at least 2 %."
     ),
-    "chance": "What a probe or a selection gives where labels say nothing.",
-    "class-specific": "A neuron that one preset assigns to at least one class of the task.",
+    "chance": "What a probe or a selection gives where labels say nothing: the permutation null.",
+    "class-specific": "A neuron that a selection rule assigns to at least one class of the task.",
     "clip": "One sound file of a dataset, or the cut of it that is a row of the manifest.",
     "confound": (
         "Something else that differs between classes (level, duration, silence, speaker, recording) and may "
@@ -34,47 +34,60 @@ TERMS = {
         "As many other neurons, drawn at random in the same layers (or layers and activity), changed in the same way."
     ),
     "coverage": "Share of a task's classes that have at least one class-specific neuron.",
+    "detection limit": (
+        "The smallest effect that could be significant on the clips there are; what lies below it was not measured, "
+        "not shown to be absent."
+    ),
     "discrimination": (
         "Change of the AUROC of a class's logit, class against rest: what no threshold and no offset can hide."
     ),
     "effect": (
         "What an ablation does to a class, beside its controls: taken apart into total, shift, selective and "
-        "discrimination; in accuracy it stands with q < 0.05, an interval without 0, and outside the controls."
+        "discrimination; in accuracy it is significant with q < 0.05, an interval that excludes 0, and beyond the "
+        "controls."
     ),
     "entropy": (
         "How evenly a neuron's activation probability spreads over the classes, in nats: 0 = one class only, "
         "ln(number of classes) = all alike."
     ),
     "gain": "Factor on the activations of the neurons that are ablated; 0 silences them, 1 leaves them.",
-    "holds": (
-        "Of an ablation's outcome: q < 0.05 beyond control, and outside of all random sets; of an ablation without "
-        "further word, that its selective part does."
+    "lape": (
+        "The selection rule of LAPE's published code, a quota: always 1 % of the neurons, on permuted labels as well."
     ),
-    "lape": ("The preset of LAPE's published code, a quota: always 1 % of the neurons, on shuffled labels as well."),
     "layer": "A block of the encoder, counted from 0.",
     "lift": "Activation probability in the class over the mean of the other classes.",
     "neuron": ("One unit of what enters a block's MLP output projection, addressed by layer and index, both from 0."),
     "null": (
-        "The same selection after the labels were shuffled, many times, within what may be exchanged; bars "
+        "The same selection after the labels were permuted, many times, within what may be exchanged; bars "
         "span its 2.5th to 97.5th percentile."
     ),
     "p": "Probability of so high a rate, or so large an effect, if the labels meant nothing.",
-    "preset": "A rule that calls neurons class-specific: calibrated, aape or lape.",
-    "probe": "The linear head on frozen embeddings: fitted on train, regularised on valid, told on test.",
+    "probe": "A linear classifier on frozen embeddings: fitted on train, regularised on valid, told on test.",
     "q": "p after Benjamini-Hochberg correction over all that was asked together.",
     "readable": (
-        "What a head still reads under an ablation once its offsets, or the whole head, are fitted again on ablated "
+        "What a probe still reads under an ablation once its offsets, or the whole probe, are refitted on ablated "
         "train clips."
     ),
     "replicated": "Whether the rate is at least twice the other classes' mean on held-out test clips too.",
+    "selection rule": (
+        "What calls neurons class-specific: calibrated, aape or lape (`preset` in SQL and on the command line); or the "
+        "highest of a selectivity score."
+    ),
     "selective": (
         "Change of a class's logit on its own clips, less the shift: what is lost of this class alone, in logits."
     ),
-    "selector": "A score by which neurons are ranked for a class (mad, AUROC, d-prime, ...), beside the presets.",
+    "selectivity score": (
+        "A number by which neurons are ranked for a class: mean activation, margin to the runner-up, AUROC, d′, "
+        "selectivity index, ln K − entropy (`selector` in SQL and on the command line)."
+    ),
     "shift": "Change of a class's logit on all clips that are not of the class, in logits; new offsets undo it.",
+    "significant": (
+        "Of an effect: q < 0.05 and beyond all random controls; of accuracy also an interval that excludes 0; of an "
+        "ablation without further word, that its selective part is."
+    ),
     "split": "Train, valid or test; of folds the last is test and the others are train.",
     "task": "A dataset read through one of its attributes; its classes are the attribute's values.",
     "token": "A patch of time and frequency, the unit in which the encoder computes.",
-    "total": "Change of the log probability of a class on its own clips by the frozen head, in nats.",
+    "total": "Change of the log probability of a class on its own clips by the frozen probe, in nats.",
     "unablated": "Under no change, gain 1.",
 }

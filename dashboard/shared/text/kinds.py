@@ -214,24 +214,25 @@ def verdict(means: pd.DataFrame, row: Mapping[Any, Any], accuracy: Mapping[str, 
     lowest = min(least_p(int(one["n_units"])) for one in (selective, shift, total) if one["n_units"])
     if lowest >= Q_LIMIT:
         return (
-            f"**Nothing could hold: of {int(selective['n_units'])} clips (or voices, or recordings) the least possible "
-            f"p is {number(lowest, '.2g')}.** {done} {_sizes(of)}."
+            f"**Nothing could be significant: of {int(selective['n_units'])} clips (or voices, or recordings) the "
+            f"least possible p is {number(lowest, '.2g')}.** {done} {_sizes(of)}."
         )
     if selective["n_hold"]:
         return f"**{done} {_selective(selective, shift)}.** {_shifted(selective, shift)}{_read(of, accuracy)}"
     if shift["n_hold"]:
         return (
             f"**Only a shift: {_lower(done)} a class's logit {_moves(shift['mean'])} on all *other* clips, and on its "
-            f"own no further.** The shift holds for {_of(shift)}, what its own clips lose beyond it "
+            f"own no further.** The shift is significant for {_of(shift)}, what its own clips lose beyond it "
             f"({number(selective['mean'], '+z.2f')}) for none.{_read(of, accuracy)}"
         )
     if total["n_hold"]:
         return (
-            f"**{done} the log probability of a class {_moves(total['mean'], ' nats')}; that holds for {_of(total)}.** "
-            f"Neither a shift nor a loss of its own clips alone holds for any.{_read(of, accuracy)}"
+            f"**{done} the log probability of a class {_moves(total['mean'], ' nats')}; significant for "
+            f"{_of(total)}.** Neither a shift nor a loss of its own clips alone is significant for "
+            f"any.{_read(of, accuracy)}"
         )
     return (
-        f"**Nothing holds: {_lower(done)} none of {selective['n']} classes changes beyond random sets.** "
+        f"**Nothing is significant: {_lower(done)} none of {selective['n']} classes changes beyond random sets.** "
         f"On average {_sizes(of)}."
     )
 
@@ -258,7 +259,7 @@ def beside(means: pd.DataFrame, cross: Mapping[str, Mapping[str, float]]) -> str
         change = number(other["change"], "+z.2f")
         text += (
             f" Of the *other* classes the same neurons change the selective part by {change}; "
-            f"that holds for {int(other['n_hold']):,} of {int(other['n']):,} pairs of a class and another's neurons."
+            f"significant for {int(other['n_hold']):,} of {int(other['n']):,} pairs of a class and another's neurons."
         )
     return text
 
@@ -281,13 +282,13 @@ def readable(means: pd.DataFrame, n_lost: int, accuracy: Mapping[str, float]) ->
     refit = of["readable_refit"]
     beyond = refit["mean"] - (0.0 if pd.isna(refit["control"]) else refit["control"])
     if n_lost:
-        end = f"what {n_lost} of {refit['n']} classes lose, no new head finds again."
+        end = f"what {n_lost} of {refit['n']} classes lose, no new probe finds again."
     elif beyond > -_NOTICED:
         end = "**what these neurons carried, others carry too.**"
     else:
-        end = f"{number(100 * beyond, '+.1f')} points beyond random sets, though it holds for no single class."
+        end = f"{number(100 * beyond, '+.1f')} points beyond random sets, though significant for no single class."
     text = (
-        f"{_read(of, accuracy).strip()} A whole head fitted anew reads {share(refit['unablated'] + refit['mean'])} "
+        f"{_read(of, accuracy).strip()} A whole probe refitted reads {share(refit['unablated'] + refit['mean'])} "
         f"({share(refit['unablated'])} with nothing changed): {end}"
     )
     return text.strip()
@@ -318,7 +319,7 @@ def _selective(one: Mapping[Any, Any], shift: Mapping[Any, Any]) -> str:
     interval = between(one["low"], one["high"], "+z.2f")
     sure = "" if interval == "–" else f" (95 % interval over classes {interval})"
     beyond = f"beyond what {others}" if others.startswith("all") else f"beyond {others}"
-    return f"a class {verb[0]} {_size(mean)} in logit on its own clips {beyond}{sure}; that holds for {_of(one)}"
+    return f"a class {verb[0]} {_size(mean)} in logit on its own clips {beyond}{sure}; significant for {_of(one)}"
 
 
 def _either_way(one: Mapping[Any, Any]) -> str:
@@ -362,14 +363,14 @@ def _read(of: Mapping[str, Mapping[Any, Any]], accuracy: Mapping[str, float]) ->
         return ""
     untouched = f"{share(before)} untouched"
     if "readable_offsets" not in of:
-        return f" The frozen head reads {share(frozen)} of its clips ({untouched})."
+        return f" The frozen probe reads {share(frozen)} of its clips ({untouched})."
     offsets = of["readable_offsets"]
     again = offsets["unablated"] + offsets["mean"]
     if before - frozen < _NOTICED:
-        return f" The frozen head hardly notices: it reads {share(frozen)} of its clips ({untouched})."
+        return f" The frozen probe hardly notices: it reads {share(frozen)} of its clips ({untouched})."
     regained = (again - frozen) / (before - frozen)
     undo = "undo that" if regained >= 0.8 else "undo part of that" if regained >= 0.3 else "do not undo that"
-    return f" The frozen head reads {share(frozen)} of its clips ({untouched}); new offsets {undo}: {share(again)}."
+    return f" The frozen probe reads {share(frozen)} of its clips ({untouched}); new offsets {undo}: {share(again)}."
 
 
 def _sizes(of: Mapping[str, Mapping[Any, Any]]) -> str:

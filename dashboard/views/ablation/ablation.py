@@ -21,7 +21,7 @@ scope = sidebar.choose(show=("model", "dataset", "task"), clears=OWN_STATE, open
 store, model, task = scope.store, scope.model, scope.task
 page.head(
     "Ablation", "ablation",
-    "Take the neurons of one class out of the network, and ask the same linear head again. The same is done to random "
+    "Take the neurons of one class out of the network, and ask the same linear probe again. The same is done to random "
     "neurons: only what goes beyond them is owed to the choice.", f"Ablation of {task}, {model}",
 )  # fmt: skip
 
@@ -29,7 +29,7 @@ settings = data.read(store, queries.ablated, model, task)
 if settings.empty:
     st.info(
         f"Nothing was ablated for {words.plain(task)} on {words.plain(model)}. The overview's notes say why "
-        "(no linear head, no class with both neurons and enough test clips, or the stage was not asked for)."
+        "(no linear probe, no class with both neurons and enough test clips, or the stage was not asked for)."
     )
     command.show({"--tasks": task, "--model": model, "--stages": "ablate"})
     attribution.show(store, model, task)
@@ -77,7 +77,7 @@ def effects_in(name: str) -> pd.DataFrame:
     return read
 
 
-# Where nothing is asked for, the first measure in which anything holds.
+# Where nothing is asked for, the first measure in which anything is significant.
 outcome = address.optional("outcome", measures) or next(
     (name for name in measures if data.derive(outcomes.shown, effects_in(name), name)["stands"].any()), measures[0]
 )
@@ -106,7 +106,7 @@ def choose_cell() -> None:
 
 
 st.subheader(
-    "Whose neurons cost whom",
+    "Effect of silencing the row’s neurons on the column’s class",
     help="Row: the class whose neurons were changed. Column: the class whose test clips were asked. The frame marks "
     "a class's own neurons: losses there and not beside it mean neurons specific to the class.",
 )
@@ -119,7 +119,7 @@ if len(measures) > 1:
 dark = st.context.theme.type == "dark"
 nothing = not shown["stands"].any()
 place = st.expander(
-    f"Nothing holds in this measure: all {len(shown):,} changes may be noise", icon=":material/grid_off:",
+    f"Nothing is significant in this measure: all {len(shown):,} changes may be noise", icon=":material/grid_off:",
     on_change="rerun",
 ) if nothing else st.container()  # fmt: skip
 if not nothing or place.open:
@@ -128,10 +128,10 @@ if not nothing or place.open:
         on_select=choose_cell, name=f"ablation_{model}_{task}", data=effects, place=place,
         alt=f"{measure.label}: change of every class of {task} by the neurons of every class",
     )  # fmt: skip
-rule = "the effect stands (q < 0.05 over all cells, interval without 0," if of_accuracy else "it holds (q < 0.05,"
+rule = f"q < 0.05{' over all cells, interval excludes 0,' if of_accuracy else ''} and beyond all random controls"
 st.caption(
-    f"{measure.meaning} Colour: {rule} outside {'the range of' if of_accuracy else 'all'} random sets), "
-    f"{outcomes.counted(shown)}. Grey: it may be noise, or what any neurons cost. Framed: the class's own neurons. "
+    f"{measure.meaning} Colour: significant ({rule}), "
+    f"{outcomes.counted(shown)}. Grey: it may be noise, or what any neurons do. Framed: the class's own neurons. "
     "Click a row to see it below. "
     + (ablation_facts.power_sentence(effects) if of_accuracy else outcomes.power_sentence(shown))
 )
@@ -142,8 +142,8 @@ if target in classes:
 st.subheader(
     "Beside random neurons",
     help="Grey circles: what random sets of the same size and layers did, larger where several did the same. Line: "
-    "95 % interval of the effect. It counts where q < 0.05 and it lies outside the random sets (of accuracy also: "
-    "where the interval leaves out 0).",
+    "95 % interval of the effect. Significant: q < 0.05 and beyond the random sets (of accuracy also: the "
+    "interval excludes 0).",
 )
 views = {
     ablation_facts.OWN: "Each class by its own neurons",
@@ -160,7 +160,7 @@ if rows.empty:
     st.caption("No target is a class of the task, so this measure has no row here: choose total or accuracy.")
 else:
     if of is None and rows["affected_class"].isna().all():
-        st.caption("No target is a class of the task: shown is what each cost over all test clips.")
+        st.caption("No target is a class of the task: shown is what each does to all test clips.")
     strongest = rows.loc[rows["value"].abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]]
     draws = data.read(
         store, queries.controls, chosen, of, bool(rows["affected_class"].isna().all()), measure.control

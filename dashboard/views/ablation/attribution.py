@@ -24,12 +24,12 @@ def show(store: data.Store, model: str, task: str, class_name: str = "") -> None
     """
     st.subheader(
         "Every neuron's share",
-        help="What would the head lose without this one neuron? Estimated for all of them by one gradient: margin of "
+        help="What would the probe lose without this one neuron? Estimated for all of them by one gradient: margin of "
         "the right class over the best other one, in logits. It says nothing about neurons that act only together.",
     )
     summary = data.read(store, queries.attribution, model, task)
     if summary.empty:
-        st.caption("No attribution was computed for this task: it needs a linear head and the stage ablate.")
+        st.caption("No attribution was computed for this task: it needs a linear probe and the stage ablate.")
         return
     told = summary.iloc[0].to_dict()
     st.markdown(" ".join(filter(None, (facts.trust_sentence(told), facts.predictor_sentence(told)))))

@@ -79,13 +79,13 @@ def _changed(rows: pd.DataFrame, heard: str) -> None:
 
 
 _FLIPPED = (
-    "Test clips that the head calls by another class once the neurons are changed. Random neurons flip clips too: only "
-    "a difference that stands above tells more than that."
+    "Test clips that the probe calls by another class once the neurons are changed. Random neurons flip clips too: "
+    "only a difference that stands above tells more than that."
 )
 
 
 def _flipped(store: data.Store, chosen: Chosen, target: str, name: str) -> None:
-    """The clips that the head calls by another class now."""
+    """The clips that the probe calls by another class now."""
     flips = data.read(store, queries.flips, chosen, target)
     if flips.empty:
         st.caption(

@@ -129,8 +129,8 @@ def show_readable(
     st.subheader(
         "What can still be read",
         help="The same clips, under the same ablation, asked of three heads: the frozen one; with offsets fitted again "
-        "on ablated train clips; and a whole head fitted again on them. A shift is undone by new offsets; what the "
-        "network no longer holds, no head finds.",
+        "on ablated train clips; and a whole probe refitted on them. A shift is undone by new offsets; what the "
+        "network no longer holds, no probe finds.",
     )
     st.markdown(kinds.readable(means[means["selection"] == selection], outcomes.n_lost(own), accuracy))
     rows = data.derive(outcomes.readable, own, frozen)
@@ -148,6 +148,6 @@ def show_readable(
     fewer = f" The {_MOST_CLASSES} classes that lose most." if rows["label"].nunique() > _MOST_CLASSES else ""
     st.caption(
         "Tick: nothing changed. Blue: without the class's neurons. Grey: without random ones, mean and range. Classes "
-        "that lose most by the frozen head come first. Heads that are fitted again see a sample of the train clips and "
+        "that lose most by the frozen probe come first. Probes that are refitted see a sample of the train clips and "
         f"fewer random sets: each is to be read against its own tick.{fewer}"
     )

@@ -25,7 +25,7 @@ def show(store: data.Store, model: str, task: str, target: str) -> None:
     st.subheader(
         "More and more of them out",
         help="The first 1, 2, 4, ... neurons of each order are silenced. The steeper a curve falls beside the "
-        "grey band, what as many random neurons do, the better its order finds what the head uses.",
+        "grey band, what as many random neurons do, the better its order finds what the probe uses.",
     )
     st.markdown(sentence(areas, target))
     draw.chart(

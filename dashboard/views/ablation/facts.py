@@ -94,16 +94,19 @@ def power_sentence(effects: pd.DataFrame) -> str:
     # Benjamini-Hochberg: k effects of one p stand where p is at most 0.05 k / n_tests.
     corrected = smallest_effect(high, 0.05 / n_tests)
     if corrected is not None:
-        return spoken + f", and {100 * corrected / high:.0f} points to stand alone among so many tests (q < 0.05)."
+        return (
+            spoken
+            + f", and {100 * corrected / high:.0f} points to be significant alone among so many tests (q < 0.05)."
+        )
     together = int(0.5 ** (high - 1) * n_tests / 0.05) + 1
     return spoken + (
-        f"; after correction for so many tests (q < 0.05) not even the loss of every clip can stand "
-        f"alone, only together with {together - 1} more as strong."
+        f"; after correction for so many tests (q < 0.05) not even the loss of every clip can be "
+        f"significant alone, only together with {together - 1} more as strong."
     )
 
 
 def verdict(effects: pd.DataFrame) -> str:
-    """Tell how many effects stand and the largest of them, or that none does; names are safe in Markdown."""
+    """Tell how many effects are significant and the largest of them, or that none is; names are safe in Markdown."""
     whole = effects["affected_class"].isna()
     rows = effects if whole.all() else effects[~whole]
     marked = rows.assign(stands=facts.believable(rows), size=rows["delta"].abs())
@@ -114,25 +117,25 @@ def verdict(effects: pd.DataFrame) -> str:
         counted += "" if whole.all() else _over_all_clips(effects[whole])
     largest = marked.sort_values(["stands", "size"], ascending=False, kind="stable").iloc[0]
     if not largest["size"] > 0:
-        return f"{counted} Nothing changed: the head gets the same clips of every class right."
-    heading = "The largest that does: " if largest["stands"] else "The largest that was measured: "
+        return f"{counted} Nothing changed: the probe gets the same clips of every class right."
+    heading = "The largest of them: " if largest["stands"] else "The largest that was measured: "
     return f"{counted} {heading}{facts.ablation_sentence(largest.to_dict())}"
 
 
 def _counted(n: int, total: int) -> str:
-    return f"{f'{n:,}' if n else 'None'} of {total:,} effects {'stands' if n < 2 else 'stand'}."
+    return f"{f'{n:,}' if n else 'None'} of {total:,} effects {'is' if n < 2 else 'are'} significant."
 
 
 def _over_all_clips(whole: pd.DataFrame) -> str:
-    """Of the effects on all test clips together, which have many more clips, how many stand; empty if none does."""
+    """Of the effects on all test clips together, which have many more, how many are significant; empty if none is."""
     n = int(facts.believable(whole).sum())
     if not n:
         return ""
-    return f" Over the test clips of all classes together {n:,} of {len(whole):,} {'do' if n > 1 else 'does'}."
+    return f" Over the test clips of all classes together {n:,} of {len(whole):,} {'are' if n > 1 else 'is'}."
 
 
 def specific_sentence(specificity: pd.DataFrame) -> str:
-    """Tell which way of choosing neurons cost their own class most beyond what it cost the others."""
+    """Tell which way of choosing neurons lowers their own class most beyond what it does to the others."""
     known = specificity.dropna(subset=["specificity"])
     if known.empty:
         return "Without random controls this cannot be told."

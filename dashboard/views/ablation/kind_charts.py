@@ -80,7 +80,7 @@ def _dose_tooltip() -> list[alt.Tooltip]:
         alt.Tooltip("high:Q", title="95 % interval to", format="+.3f"),
         alt.Tooltip("control:Q", title="Random sets, mean", format="+.3f"),
         alt.Tooltip("n_controls:Q", title="Random sets"),
-        alt.Tooltip("n_hold:Q", title="Holds for classes"),
+        alt.Tooltip("n_hold:Q", title="Significant for classes"),
         alt.Tooltip("n:Q", title="of"),
     ]
 

@@ -51,7 +51,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "total": Measure(
         "Total", "Log probability of the own class (nats)",
-        "Change of the log probability of the class on its clips, by the frozen head, in nats.", control="total",
+        "Change of the log probability of the class on its clips, by the frozen probe, in nats.", control="total",
     ),
     "shift": Measure(
         "Shift", "Logit on all other clips (logits)",
@@ -63,7 +63,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "accuracy": Measure(
         "Accuracy", "Accuracy (points)",
-        "Change of test accuracy by the frozen head, in percentage points, with McNemar's test: the paper's measure.",
+        "Change of test accuracy by the frozen probe, in percentage points, with McNemar's test: the paper's measure.",
         100.0, 1, "delta",
     ),
 }  # fmt: skip
@@ -90,8 +90,8 @@ TABLE: Mapping[str, tuple[str, str]] = {
     "activity_control_delta_mean": ("Active controls", "Mean change by random sets that also fire as often."),
     "group_ci_low": ("Groups from", "Interval of the change when whole voices or sources are drawn, lower end."),
     "group_ci_high": ("Groups to", "The same, upper end."),
-    "heads_low": ("Heads from", "Least change over heads fitted on other draws of the train clips."),
-    "heads_high": ("Heads to", "Greatest change over those heads. Another sign: it hangs on the head."),
+    "heads_low": ("Probes from", "Least change over probes fitted on other draws of the train clips."),
+    "heads_high": ("Probes to", "Greatest change over those probes. Another sign: it depends on the probe."),
 }
 """Columns of the table of effects, in the shown unit: heading and meaning."""
 
@@ -174,15 +174,15 @@ def power_sentence(effects: pd.DataFrame) -> str:
     least = kinds.least_p(n_units)
     written = f"the least p that {n_units:,} clips or groups of clips can give is {number(least, '.2g')}"
     if least >= facts.Q_LIMIT:
-        return f"{spoken}; {written}: nothing could hold."
+        return f"{spoken}; {written}: nothing could be significant."
     together = int(least * n_tests / facts.Q_LIMIT)
     if together:
-        return f"{spoken}; {written}, so that an effect can hold only together with {together} more as sure."
+        return f"{spoken}; {written}, so that an effect can be significant only together with {together} more as sure."
     return f"{spoken}; q is over all of them."
 
 
 def counted(effects: pd.DataFrame) -> str:
-    """Tell how many effects stand: of targets on their own classes, and on the others."""
+    """Tell how many effects are significant: of targets on their own classes, and on the others."""
     asked = effects[effects["affected"] != ALL_CLIPS]
     parts = [
         f"{int(rows['stands'].sum()):,} of {len(rows):,} {what}"
@@ -244,7 +244,7 @@ def readable(own: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``label``, ``head``, ``untouched``, ``now``, ``low``, ``high``, ``random``, ``random_low``, ``random_high``,
-        ``n_controls``; a row a class and head, the classes that lose most by the frozen head first.
+        ``n_controls``; a row a class and head, the classes that lose most by the frozen probe first.
     """
     frozen = effects[effects["affected_class"].notna()].rename(
         columns={"accuracy_unablated": "unablated", "delta": "change", "ci_low": "change_low", "ci_high": "change_high",
@@ -279,7 +279,7 @@ def readable(own: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
     return table.assign(rank=table["label"].map(rank)).sort_values(["rank"], kind="stable", ignore_index=True)
 
 
-HEADS = {"frozen": "frozen head", "offsets": "offsets fitted again", "refit": "whole head fitted again"}
+HEADS = {"frozen": "frozen probe", "offsets": "offsets refitted", "refit": "whole probe refitted"}
 """Heads that were asked, and how they are called."""
 
 

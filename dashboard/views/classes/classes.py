@@ -28,7 +28,7 @@ title = st.container()
 counts = data.read(store, study.layer_class_counts, model, task, preset)
 if counts.empty:
     page.head("Class", "classes")
-    st.info(f"The selector {preset} was not run for {words.plain(task)} on {words.plain(model)}.")
+    st.info(f"The rule {preset} was not run for {words.plain(task)} on {words.plain(model)}.")
     st.stop()
 names = class_order(counts["class_name"])
 class_name = address.optional("class", names) or str(counts.groupby("class_name")["n_neurons"].sum().idxmax())
@@ -141,8 +141,8 @@ def track_of(found: list[dict[Hashable, Any]], overlay: Overlay | None) -> Track
 def unheard() -> None:
     """Clips of a class without neurons."""
     st.caption(
-        "No cards: a class without class-specific neurons is a result. Another selector, in the sidebar, may find "
-        "some; read its number beside its null. Some clips of the class:"
+        "No cards: a class without class-specific neurons is a result. Another selection rule, in the sidebar, may "
+        "find some; read its number beside its null. Some clips of the class:"
     )
     player(class_tracks(store, task, class_name, N_CLIPS), key="class_clips")
 
@@ -174,7 +174,7 @@ def shared() -> None:
     same_clips = set(datasets.index[datasets == dataset]) - {task}
     rows = facts.sharing(stored, same_clips)
     if rows.empty:
-        st.caption("No other class shares more of them than chance gives.")
+        st.caption("No other class shares significantly more of them than two sets of these sizes would.")
         return
     rows["link"] = [
         address.relative("classes", model=model, task=of, preset=preset, **{"class": name})

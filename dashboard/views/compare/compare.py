@@ -166,7 +166,7 @@ with pair.container():
 with pair.container():
     st.subheader(
         "Probe",
-        help="A linear classifier on each model's frozen features, on the same test clips: 95 % Wilson intervals.",
+        help="A linear probe on each model's frozen features, on the same test clips: 95 % Wilson intervals.",
     )
     probe = compare_facts.paired(data.read(store, coverage_queries.probes), model, other)
     if probe.empty:
@@ -225,7 +225,7 @@ else:
         alt=f"Loss by own neurons beyond the others' loss in {model} and {other}",
     )  # fmt: skip
     st.caption(
-        f"Filled: the interval leaves out 0, {int(specific['clear'].sum())} of {len(specific)}. Grey: it holds 0, or "
+        f"Filled: the interval excludes 0, {int(specific['clear'].sum())} of {len(specific)}. Grey: it includes 0, or "
         "there is none. Over 0: the neurons matter more for their own class."
     )
 pitch = data.read(store, coverage_queries.pitch_counts, (model, other))

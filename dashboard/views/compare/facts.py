@@ -179,7 +179,7 @@ def both_halves(shared: pd.DataFrame) -> pd.DataFrame:
 
 
 class Mantel(NamedTuple):
-    """How alike two matrices are, beside the same with the classes of one dealt anew.
+    """How alike two matrices are, beside the same with the classes of one permuted.
 
     ``low`` and ``high`` are the 2.5th and 97.5th percentile of the dealt ones; ``p`` the share of orders
     (the true one among them) that give as much.
@@ -235,10 +235,10 @@ def sharing_sentence(a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
             f"How alike the two matrices are cannot be told: fewer than {FEWEST_CLASSES} classes have neurons in both, "
             "or all pairs are the same."
         )
-    verdict = "more alike than chance gives" if test.p < Q_LIMIT else "no more alike than chance gives"
+    verdict = "more alike than the permutation null" if test.p < Q_LIMIT else "no more alike than the permutation null"
     return (
         f"Correlation of the two matrices: **r = {number(test.r, '.2f')}** over {test.n_classes} classes; with the "
-        f"classes of one dealt anew {between(test.low, test.high, '.2f')} (95 %), p {p_value(test.p)} (Mantel, "
+        f"classes of one permuted {between(test.low, test.high, '.2f')} (95 %), p {p_value(test.p)} (Mantel, "
         f"{test.n_permutations:,} orders). They are {verdict}."
     )
 

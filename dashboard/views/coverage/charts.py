@@ -57,7 +57,7 @@ def curve_chart(frame: pd.DataFrame, setting: str, measure: str) -> alt.TopLevel
 
 
 def replication_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
-    """Share of the chosen pairs that hold on test clips, beside that of all pairs.
+    """Share of the selected pairs replicated on test clips, beside that of all pairs.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ def replication_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     tooltip = [
         alt.Tooltip("model:N", title="Model"),
         alt.Tooltip("task:N", title="Task"),
-        alt.Tooltip("replicated_share:Q", title="Chosen pairs that hold", format=".0%"),
+        alt.Tooltip("replicated_share:Q", title="Selected pairs replicated", format=".0%"),
         alt.Tooltip("n_pairs:Q", title="Chosen pairs", format=",d"),
         alt.Tooltip("replicated_share_all_pairs:Q", title="All pairs that do", format=".1%"),
     ]
     base = alt.Chart(frame).encode(y=y, yOffset=offset, tooltip=tooltip)
-    x = share_axis("replicated_share:Q", "Pairs that hold on test clips")
+    x = share_axis("replicated_share:Q", "Pairs replicated on test clips")
     stem = base.mark_rule(strokeWidth=1, opacity=0.6).encode(
         x=x, x2=alt.X2("replicated_share_all_pairs:Q"), color=color
     )

@@ -72,7 +72,7 @@ if preset != "calibrated":
         st.markdown(line)
 if preset == "calibrated":
     st.caption(
-        "No curve for `calibrated`: it keeps no fixed share of the neurons and has no bar to move; it asks for "
+        "No curve for `calibrated`: it keeps no fixed share of the neurons and has no threshold to move; it asks for "
         "evidence (q < 0.05), a lift of 2 and a rate of 2 %. The other two have curves:"
     )
     with st.container(horizontal=True):
@@ -103,9 +103,9 @@ else:
         )  # fmt: skip
     shuffles = int(curves["n_shuffles"].max())
     st.caption(
-        f"Ring: the setting of this store; on the left the bar stays there, on the right the share of neurons. Band "
-        f"and dashes in a model's colour: {shuffles} shuffles of the labels, 2.5th to 97.5th percentile and mean. A "
-        "line within its own band found nothing."
+        f"Ring: the setting of this store; on the left the threshold stays there, on the right the share of neurons. "
+        f"Band and dashes in a model's colour: {shuffles} shuffles of the labels, 2.5th to 97.5th percentile and mean. "
+        "A line within its own band found nothing."
     )
 
 st.markdown(f"**Classes of {words.plain(task)} without neurons in {words.plain(model)}**")
@@ -125,11 +125,11 @@ else:
                 "Small", help=f"Fewer than {coverage_facts.SMALL_CLASS} selection clips: too few to find much."
             ),
             "others": st.column_config.TextColumn(
-                "Other selectors", help="Neurons that the other selectors choose for the class."
+                "Other rules", help="Neurons that the other rules select for the class."
             ),
             "q_value": st.column_config.NumberColumn(
                 "Lowest q", format="%.2g",
-                help="Lowest q of the neurons that any selector chose for the class; none chosen, none known.",
+                help="Lowest q of the neurons that any rule selected for the class; none chosen, none known.",
             ),
             "n_top": st.column_config.NumberColumn(
                 "Fire most here", help="Neurons of the model that fire more in this class than in any other."
@@ -137,7 +137,7 @@ else:
             "entropy_q_value": st.column_config.NumberColumn(
                 "Their lowest q", format="%.2g",
                 help="Lowest q of their entropies: below 0.05 at least one of them tells the classes apart, though not "
-                "clearly enough for the selector. In most tasks most neurons do.",
+                "clearly enough for the rule. In most tasks most neurons do.",
             ),
         },
         placeholder="–",
@@ -149,7 +149,7 @@ class_link.show(
 )
 
 st.subheader(
-    "Does it hold?",
+    "Replicated on test clips?",
     help="Left: is the rate in the class at least twice the other classes' on test clips too? Right: does the same "
     "rule choose the same pairs of neuron and class on two halves of the clips?",
 )
@@ -158,11 +158,11 @@ stable = data.read(store, coverage_queries.stability, preset)
 stable = stable[stable["jaccard_mean"].notna() & stable["task"].isin(set(coverage["task"]))]
 pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
 if held.empty:
-    pair.caption("Nothing to hold: no pair was chosen, or no task here has test clips of its classes.")
+    pair.caption("Nothing to replicate: no pair was selected, or no task here has test clips of its classes.")
 else:
     draw.chart(
         charts.replication_chart, held, place=pair, name=f"replicated_{preset}",
-        alt="Share of chosen pairs that hold on test clips by task and model, beside that of all pairs",
+        alt="Share of selected pairs that are replicated on test clips by task and model, beside that of all pairs",
     )  # fmt: skip
 if stable.empty:
     pair.caption("No halves were compared, or none chose any pair.")
@@ -172,9 +172,9 @@ else:
         alt="Overlap of the pairs chosen on two halves of the clips by task and model, beside chance",
     )  # fmt: skip
 st.caption(
-    "Grey ticks: left, the share of all pairs that would hold by themselves (where it is as high, the selection added "
-    f"nothing); right, the overlap of sets of that size by chance. Grey points: fewer than {charts.FEW_PAIRS} pairs, "
-    "too few to tell."
+    "Grey ticks: left, the share of all pairs that would replicate by themselves (where it is as high, the selection "
+    f"added nothing); right, the overlap of sets of that size by chance. Grey points: fewer than {charts.FEW_PAIRS} "
+    "pairs, too few to tell."
 )
 gone = sorted(set(coverage["task"]) - set(held["task"]) | set(coverage["task"]) - set(stable["task"]))
 if gone and len(held) and len(stable):

@@ -30,7 +30,7 @@ COLUMNS = {
     "jaccard_mean": ("Two halves", "%.2f", "Overlap (Jaccard) of what is chosen on two halves of the clips."),
     "jaccard_expected": ("By chance", "%.3f", "That overlap for sets of the same size drawn by chance."),
     "n_pairs_mean": ("Pairs in a half", "localized", "With few of them, the overlap means nothing."),
-    "shuffled": ("What was shuffled", "", "Over what the labels were dealt anew: clips, or whole voices or sources."),
+    "shuffled": ("What was shuffled", "", "What the labels were permuted over: clips, or whole voices or sources."),
 }
 """Columns of the page's table: title, format (empty: text), meaning."""
 SHARES = ("coverage", "null_coverage_mean", "null_coverage_low", "null_coverage_high", "replicated_share") + (
@@ -57,7 +57,7 @@ def sentences(rows: pd.DataFrame) -> list[str]:
             )
         if pd.notna(row["replicated_share"]):
             text += (
-                f". On test clips {row['replicated_share']:.0%} of its pairs hold, of all pairs "
+                f". On test clips {row['replicated_share']:.0%} of its pairs are replicated, of all pairs "
                 f"{number(row['replicated_share_all_pairs'], '.0%')}"
             )
         lines.append(f"{text}.")
@@ -127,7 +127,7 @@ def along(marked: pd.DataFrame, setting: str) -> pd.DataFrame:
 
 
 def class_table(classes: pd.DataFrame, preset: str) -> pd.DataFrame:
-    """Lay out the classes without neurons: what the other selectors choose in words, small ones marked.
+    """Lay out the classes without neurons: what the other rules select in words, small ones marked.
 
     Parameters
     ----------

@@ -69,5 +69,5 @@ def sentence(row: Mapping[Any, Any], stands: pd.Series) -> str:
     return (
         f"{count_text}; shuffled labels give {row['null_n_class_specific_mean']:,.1f} on average. They cover "
         f"**{row['coverage']:.0%}** of {int(row['n_classes'])} classes, shuffled labels {low:.0%} to {high:.0%}. "
-        f"**{int(stands.sum()):,}** of {len(stands):,} cells hold more than the null gives."
+        f"**{int(stands.sum()):,}** of {len(stands):,} cells are above the permutation null."
     )

@@ -35,7 +35,7 @@ page.head(
 
 counts = data.read(store, study.layer_class_counts, model, task, preset)
 if counts.empty:
-    st.info(f"The selector {preset} was not run for {words.plain(task)} on {words.plain(model)}.")
+    st.info(f"The rule {preset} was not run for {words.plain(task)} on {words.plain(model)}.")
     st.stop()
 of_task = data.read(store, study.coverage, preset)
 of_task = of_task[(of_task["model"] == model) & (of_task["task"] == task)].iloc[0]
@@ -96,8 +96,8 @@ draw.chart(
 )
 if null_known:
     st.caption(
-        "Grey: no more than chance gives (97.5th percentile). Shuffled labels tell how many pairs of neuron and class "
-        "there would be in all; they are spread here evenly over neurons and classes."
+        "Grey: not above the permutation null (97.5th percentile). Permuted labels tell how many pairs of neuron and "
+        "class there would be in all; they are spread here evenly over neurons and classes."
     )
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -139,8 +139,7 @@ def cell_neurons() -> None:
     pairs = data.read(store, study.cell_neurons, model, task, preset, layer, chosen_class)
     if pairs.empty:
         st.caption(
-            "No neuron here. An empty cell is a result: by this selector no neuron of the layer stands out for the "
-            "class."
+            "No neuron here. An empty cell is a result: by this rule no neuron of the layer stands out for the class."
         )
         return
     # The strongest evidence first; lift decides where p was not computed or is the same.

@@ -102,7 +102,7 @@ def _layers(rows: pd.DataFrame | alt.NamedData, angle: int, n_classes: int) -> l
                 alt.Tooltip("positive_count:Q", title="Tokens above 0", format=",d"),
                 alt.Tooltip("token_count:Q", title="Tokens", format=",d"),
                 alt.Tooltip("n_clips:Q", title="Clips", format=",d"),
-                alt.Tooltip("status:N", title="By this selector"),
+                alt.Tooltip("status:N", title="By this rule"),
                 alt.Tooltip("lift:Q", title="Lift", format=".1f"),
                 alt.Tooltip("interval:N", title="Lift, 95 % interval"),
                 alt.Tooltip("q_value:Q", title="q", format=".2~g"),
@@ -215,7 +215,7 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
             shape=alt.Shape("class_name:N", sort=classes, legend=None),
             tooltip=[
                 alt.Tooltip("class_name:N", title="Class"),
-                alt.Tooltip("selector:N", title="Selector"),
+                alt.Tooltip("selector:N", title="Score"),
                 alt.Tooltip("meaning:N", title="It is the"),
                 alt.Tooltip("score:Q", title="Score", format=".3f"),
                 alt.Tooltip("percentile:Q", title="Higher than … % of neurons", format=".1f"),
@@ -227,7 +227,7 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
 
 
 def interval_chart(rows: pd.DataFrame, title: str) -> alt.TopLevelLayerSpec:
-    """Values with their 95 % intervals, a row a class, grey where the interval holds 0.
+    """Values with their 95 % intervals, a row a class, grey where the interval includes 0.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def interval_chart(rows: pd.DataFrame, title: str) -> alt.TopLevelLayerSpec:
     title : str
         Of the axis.
     """
-    names = ["interval without 0", "interval holds 0, or unknown"]
+    names = ["interval excludes 0", "interval includes 0, or unknown"]
     shown = rows.assign(status=np.where(rows["stands"], *names))
     y = alt.Y(
         "label:N",

@@ -21,9 +21,9 @@ FEWEST_CLASSES = 4
 """Profiles over fewer classes are alike or opposite whatever the neurons do."""
 SELECTORS = {
     "mad": ("Mean activation", "mean activation over the class's tokens less that over all other clips"),
-    "cas": ("Rate over the next class", "activation probability less the highest of another class"),
-    "auroc": ("Order of clips (AUROC)", "chance that a clip of the class has a higher mean activation than another"),
-    "d_prime": ("Distance of clips (d′)", "difference of clips' mean activations in units of their spread"),
+    "cas": ("Margin to the runner-up", "activation probability less the highest of another class"),
+    "auroc": ("AUROC", "chance that a clip of the class has a higher mean activation than another"),
+    "d_prime": ("d′", "difference of clips' mean activations in units of their spread"),
     "selectivity_index": ("Selectivity index", "(rate − mean rate of the others) / (their sum)"),
 }
 _KINDS = {"top": "Top", "middle": "Middle", "silent": "Silent"}
@@ -268,8 +268,8 @@ def held_sentence(ablations: pd.DataFrame) -> str:
     if known.empty:
         return ""
     return (
-        f" Of {len(known):,} that were taken apart the selective part (own clips less the shift of all others) holds "
-        f"in {int(known.sum()):,}."
+        f" Of {len(known):,} that were taken apart the selective part (own clips less the shift of all others) is "
+        f"significant in {int(known.sum()):,}."
     )
 
 

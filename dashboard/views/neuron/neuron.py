@@ -146,7 +146,7 @@ def its_classes() -> None:
             with folded:
                 small_charts(rest)
     if len(pairs):
-        folded = st.expander("What holds its classes up, as a table", on_change="rerun", key="pairs_table")
+        folded = st.expander("Evidence for its classes, as a table", on_change="rerun", key="pairs_table")
         if folded.open:
             with folded:
                 pairs_table()

@@ -92,7 +92,7 @@ def _entropy(one: One, selectivity: pd.DataFrame) -> None:
         )  # fmt: skip
     else:
         st.caption("It never fires.")
-    folded = st.expander("By selector, as a table", on_change="rerun", key="entropy_table")
+    folded = st.expander("By selection rule, as a table", on_change="rerun", key="entropy_table")
     if folded.open:
         with folded:
             _entropy_table(table)
@@ -126,7 +126,7 @@ def _entropy_table(table: pd.DataFrame) -> None:
 
 def _selectors(one: One, answers: pd.DataFrame) -> None:
     st.subheader(
-        "What other selectors say",
+        "By other selectivity scores",
         help="Five more ways to score how specific a neuron is for a class. A percentile makes them comparable. The "
         "top of any score is filled from noise too: none of them is evidence.",
     )
@@ -138,12 +138,12 @@ def _selectors(one: One, answers: pd.DataFrame) -> None:
     scores = neuron_facts.scores_by_selector(selector_scores)
     if scores.empty:
         st.caption(
-            "No scores of other selectors are stored for this neuron and task; a neuron that never fires has none."
+            "No other selectivity scores are stored for this neuron and task; a neuron that never fires has none."
         )
         return
     draw.chart(
         charts.selector_chart, scores, name=f"selectors_{one.name}", data=selector_scores,
-        alt="Percentile of the neuron by other selectors for its strongest classes",
+        alt="Percentile of the neuron by other selectivity scores for its strongest classes",
     )  # fmt: skip
     n_compared = int(scores["n_compared"].max())
     among = "others that fire" if step == 1 else "others that fire, spread evenly over the model"
@@ -167,7 +167,7 @@ def _attribution(one: One) -> None:
     )
     attributions = data.read(one.store, evidence.attribution, one.model, one.task, *one.place)
     if attributions.empty:
-        st.caption("No attribution was computed for this task: it needs a linear head and the stage ablate.")
+        st.caption("No attribution was computed for this task: it needs a linear probe and the stage ablate.")
         return
     rows = neuron_facts.attributed(attributions)
     draw.chart(
@@ -209,7 +209,7 @@ def _ablations(one: One) -> None:
     sizes = f"{smallest:,}" if smallest == largest else f"{smallest:,} to {largest:,}"
     st.caption(
         f"Sets of {sizes} neurons. {n_stand:,} of {len(ablations):,} effects on accuracy "
-        f"stand (q < {facts.Q_LIMIT:g}, interval without 0, outside the range of the controls)."
+        f"are significant (q < {facts.Q_LIMIT:g}, interval excludes 0, beyond the controls)."
         f"{neuron_facts.held_sentence(ablations)} First what the sets did to their own class, those of "
         f"{words.plain(one.task)} before others.{more}"
     )

@@ -126,7 +126,7 @@ KINDS = (
         grave=True,
     ),
     Kind(
-        r"^the head knows",
+        r"^the (head|probe) knows",
         "The probe leans on knowing the voice, instrument or source",
         "It does better where train and test share them than where they do not: part of the accuracy is owed to that.",
         grave=True,
@@ -134,8 +134,8 @@ KINDS = (
     Kind(
         r"^what is shuffled",
         "Too few voices, instruments or sources for small p",
-        "Labels were dealt over whole groups, and there are few: nothing found is too little evidence, not evidence of "
-        "nothing.",
+        "Labels were permuted over whole groups, and there are few: nothing found is too little evidence, not evidence "
+        "of nothing.",
         grave=True,
     ),
     Kind(r"^fewer than", "Small classes", "Fewer than ten selection clips: counts for these classes move by chance."),

@@ -51,7 +51,11 @@ class Card:
     state: dict[str, str] = field(default_factory=dict)
 
 
-NEURON, PAIR, EFFECT = "A neuron that answers to one class", "Two classes that share neurons", "An effect that holds"
+NEURON, PAIR, EFFECT = (
+    "A neuron that answers to one class",
+    "Two classes that share neurons",
+    "An effect that is significant",
+)
 
 
 def neuron_card(row: Row | None, n_replicated: int, warnings: Sequence[str], preset: str) -> Card:

@@ -73,7 +73,7 @@ if paper.open:
     with paper:
         st.caption(
             "Kawamura, Niizumi, Ono: What Do Neurons Listen To? arXiv 2602.15307 (2026). Each link asks this store the "
-            "same question; their selector is `aape`."
+            "same question; their selection rule is `aape`."
         )
         names = [str(name) for name in models["name"]]
         results = st.grid(2, min_column_width=PAIR_WIDTH, gap="xxsmall")
@@ -177,7 +177,7 @@ if of_layers:
                 name="probes",
                 data=probe,
                 title="Linear probe",
-                help="Accuracy of a linear classifier on the model's frozen features, on test clips. "
+                help="Accuracy of a linear probe on the model's frozen features, on test clips. "
                 "It tells whether the model knows the classes at all. Where clips have several labels, the mean "
                 "average precision over the classes.",
                 legend=False,

@@ -15,7 +15,7 @@ BLACK = (1, 3, 6, 8, 10)
 _BARS, _WHITE_KEY, _BLACK_KEY, _GAP = 110, 86, 54, 8  # pixels
 _IVORY, _EBONY = "#FBFBF8", "#22292E"
 _FIRST, _SECOND = MODEL_COLOURS[0], MODEL_COLOURS[1]
-VERDICTS = {"over 0": MODEL_COLOURS[0], "holds 0": NULL_COLOUR, "under 0": MODEL_COLOURS[3]}
+VERDICTS = {"over 0": MODEL_COLOURS[0], "includes 0": NULL_COLOUR, "under 0": MODEL_COLOURS[3]}
 
 
 def note_axis(low: int, high: int, title: str | None = "Note") -> alt.Axis:

@@ -21,7 +21,7 @@ PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
 N_CURVES = 6
 N_SOUNDS = 6
 NO_OTHER, ALL_NOTES = "none", "all notes"
-ORDERS = {"clearest": "Largest swing", "sharpest": "Narrowest", "octaves": "Octaves most alike"}
+ORDERS = {"clearest": "Largest tuning range", "sharpest": "Narrowest", "octaves": "Octaves most alike"}
 
 
 def neuron_table(rows: pd.DataFrame, name: str, alt: str) -> None:
@@ -110,7 +110,7 @@ of_task = coverage[(coverage["model"] == model) & (coverage["task"] == task)]
 chance = of_task["null_n_class_specific_mean"].dropna()
 dealt = tuned.loc[tuned["task"] == task, "shuffled"].iloc[0]
 spoken += f"; with shuffled labels {chance.iloc[0]:,.1f} on average" if len(chance) else "; no null was computed"
-st.markdown(f"{spoken}. Labels were dealt anew by {words.plain(dealt)}.", help=TERMS["null"])
+st.markdown(f"{spoken}. Labels were permuted by {words.plain(dealt)}.", help=TERMS["null"])
 
 if n_tuned == 0:
     st.info(
@@ -155,7 +155,7 @@ else:
         st.segmented_control(
             "Order", list(ORDERS), key=key, required=True, format_func=lambda name: ORDERS[name],
             on_change=address.on_change("order", key, ("first",)),
-            help="Largest swing: between the best and the worst note. Narrowest: fewest "
+            help="Largest tuning range: between the best and the worst note. Narrowest: fewest "
             "notes over half height, then by bandwidth. Octaves most alike: by "
             "the lower end of the octave index's interval.",
         )  # fmt: skip

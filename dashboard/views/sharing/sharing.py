@@ -78,7 +78,7 @@ if stored.empty:
     st.info(
         f"No shared neurons are stored for {words.plain(task)}"
         + ("." if within else f" and {words.plain(other)}.")
-        + " They are counted at the end of a run, over all tasks that the selector was run for; a task of one class "
+        + " They are counted at the end of a run, over all tasks that the rule was run for; a task of one class "
         "has no pairs."
     )
     finish()
@@ -94,8 +94,8 @@ for line in sharing_facts.sentences(pairs, within):
     st.markdown(line)
 if (pairs["verdict"] == sharing_facts.NO_NEURONS).all():
     st.info(
-        f"By the selector {preset} fewer than two classes have neurons here, so none can be shared. Another selector, "
-        "in the sidebar, may have chosen some; read its counts beside its null."
+        f"By the rule {preset} fewer than two classes have neurons here, so none can be shared. Another selection "
+        "rule, in the sidebar, may have chosen some; read its counts beside its null."
     )
     finish()
 

@@ -8,8 +8,8 @@ import pandas as pd
 from dashboard.shared.charts.common import kinds_legend, layered
 from dashboard.shared.theme import MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
 
-VERDICTS = {"leaves 0": MODEL_COLOURS[0], "holds 0": NULL_COLOUR}
-KINDS = {"both leave 0": MODEL_COLOURS[0], "one holds 0": NULL_COLOUR, "no interval": MODEL_COLOURS[4]}
+VERDICTS = {"excludes 0": MODEL_COLOURS[0], "includes 0": NULL_COLOUR}
+KINDS = {"both exclude 0": MODEL_COLOURS[0], "one includes 0": NULL_COLOUR, "no interval": MODEL_COLOURS[4]}
 _AXES = "Log odds in {}"
 
 
@@ -19,7 +19,7 @@ def _zero(axis: str) -> alt.Chart:
 
 
 def dots(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
-    """Log odds of neurons for one class with their intervals, grey where the interval holds 0.
+    """Log odds of neurons for one class with their intervals, grey where the interval includes 0.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def dots(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
             alt.Tooltip("log_odds:Q", title="Log odds", format="+.2f"),
             alt.Tooltip("ci_low:Q", title="95 % interval from", format="+.2f"),
             alt.Tooltip("ci_high:Q", title="to", format="+.2f"),
-            alt.Tooltip("chosen:N", title="Class-specific by the selector"),
+            alt.Tooltip("chosen:N", title="Class-specific by the rule"),
         ],
     )
     x = alt.X("ci_low:Q", title="Log odds of firing in the class", axis=alt.Axis(tickCount=5))
@@ -50,7 +50,7 @@ def dots(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
 
 
 def preferring(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
-    """Neurons that surely prefer each class, to the right, and that surely shun it, to the left.
+    """Neurons with log odds surely positive for each class, to the right, and surely negative, to the left.
 
     Parameters
     ----------
@@ -63,14 +63,14 @@ def preferring(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
         tooltip=[
             alt.Tooltip("class_name:N", title="Class"),
             alt.Tooltip("n_prefer:Q", title="Neurons that prefer it", format=",d"),
-            alt.Tooltip("n_shun:Q", title="Neurons that shun it", format=",d"),
+            alt.Tooltip("n_shun:Q", title="Neurons with negative log odds", format=",d"),
             alt.Tooltip("by_chance:Q", title="Either by chance", format=",.1f"),
             alt.Tooltip("n_neurons:Q", title="Neurons looked at", format=",d"),
             alt.Tooltip("n_clips:Q", title="Clips", format=",d"),
         ],
     )
     axis = alt.Axis(labelExpr="format(abs(datum.value), ',')", tickCount=5)
-    x = alt.X("left:Q", title="Neurons that shun it | prefer it", axis=axis)
+    x = alt.X("left:Q", title="Negative | positive log odds", axis=axis)
     step = 26 if len(rows) <= 12 else 17
     size = step - 8
     right = base.mark_bar(size=size, color=MODEL_COLOURS[0]).encode(

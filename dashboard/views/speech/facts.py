@@ -55,7 +55,7 @@ def settled(rows: pd.DataFrame) -> pd.DataFrame:
     beyond = (rows["ci_low"] > 0) | (rows["ci_high"] < 0)
     label = [f"layer {layer}, {neuron}" for layer, neuron in zip(rows["layer"], rows["neuron"], strict=True)]
     chosen = rows["chosen"].map({1: "yes", 0: "no"})
-    return rows.assign(verdict=np.where(beyond, "leaves 0", "holds 0"), label=label, chosen=chosen)
+    return rows.assign(verdict=np.where(beyond, "excludes 0", "includes 0"), label=label, chosen=chosen)
 
 
 def filled_from_counts(rows: pd.DataFrame, one_label: bool) -> pd.DataFrame:
@@ -83,7 +83,7 @@ def filled_from_counts(rows: pd.DataFrame, one_label: bool) -> pd.DataFrame:
     filled = rows.assign(log_odds_b=np.where(stored.isna(), made, stored) if one_label else stored)
     leave_a = (filled["low_a"] > 0) | (filled["high_a"] < 0)
     leave_b = (filled["low_b"] > 0) | (filled["high_b"] < 0)
-    kind = np.select([filled["low_b"].isna(), leave_a & leave_b], ["no interval", "both leave 0"], "one holds 0")
+    kind = np.select([filled["low_b"].isna(), leave_a & leave_b], ["no interval", "both exclude 0"], "one includes 0")
     label = [f"layer {layer}, {neuron}" for layer, neuron in zip(filled["layer"], filled["neuron"], strict=True)]
     return filled.assign(kind=kind, label=label).dropna(subset=["log_odds_a", "log_odds_b"]).reset_index(drop=True)
 
@@ -128,14 +128,15 @@ def sign_agreement(a: NDArray[np.float64], b: NDArray[np.float64], seed: int = 0
 
 
 def agreement_sentence(agreement: SignAgreement, class_name: str, found_none: str = "") -> str:
-    """Tell `SignAgreement` in words; ``found_none`` is the selector, where it chose none of these neurons."""
+    """Tell `SignAgreement` in words; ``found_none`` is the rule, where it selected none of these neurons."""
     if found_none:
         return (
-            f"{found_none} chose no neuron in this task. The {agreement.n_neurons:,} below come from another selector, "
-            "which takes its share of the neurons from noise too: that they lean the same way in both finds nothing."
+            f"{found_none} chose no neuron in this task. The {agreement.n_neurons:,} below come from another selection "
+            "rule, which takes its share of the neurons from noise too: that they lean the same way in both finds "
+            "nothing."
         )
     beyond = agreement.low > agreement.chance_high
-    verdict = "More than chance gives." if beyond else "No more than chance gives."
+    verdict = "Above the permutation null." if beyond else "Not above the permutation null."
     return (
         f"**{agreement.n_agree:,} of {agreement.n_neurons:,}** neurons ({agreement.share:.0%} "
         f"{between(agreement.low, agreement.high, '.0%', BRACKETS)}) lean the same way on {words.plain(class_name)} in "
@@ -316,7 +317,7 @@ def confound_lines(probes: pd.DataFrame, explained: pd.DataFrame, shuffled: str,
             else "The intervals meet: little hangs on knowing it."
         )
         lines.append(
-            f"**{group.capitalize()}**: the head is right on {rate('model, groups apart')} of clips of a {group} it "
+            f"**{group.capitalize()}**: the probe is right on {rate('model, groups apart')} of clips of a {group} it "
             f"never heard, on {rate('model, groups mixed')} where it did (chance {apart['chance']:.0%}). {verdict}"
         )
     marked = [name for name, row in rows.items() if row["mark"] == "as good as the model"]
@@ -332,7 +333,7 @@ def confound_lines(probes: pd.DataFrame, explained: pd.DataFrame, shuffled: str,
             f"**Level, duration, silence**: they explain {part} pairs of neuron and class that {preset} chose"
             + (f" ({by})." if by else ".")
         )
-    dealt = f"**Null**: labels were dealt anew by {words.plain(shuffled)}."
+    dealt = f"**Null**: labels were permuted by {words.plain(shuffled)}."
     if "whole" in shuffled:
         dealt += " With few of them little can be shown: no neuron is too little evidence, not evidence of nothing."
     return [*lines, dealt]
@@ -342,7 +343,7 @@ def tree_lines(grown: Tree, families: Families | None, distances: pd.DataFrame) 
     """Tell how far the distances are tree-like, and whether families keep together."""
     lines = [
         f"Cophenetic correlation **{number(grown.cophenetic, '.2f')}** (1 = the tree tells the distances fully); the "
-        f"same distances dealt to other pairs give {number(grown.by_chance, '.2f')}, at most "
+        f"same distances permuted over pairs give {number(grown.by_chance, '.2f')}, at most "
         f"{number(grown.chance_high, '.2f')} in 97.5 % of dealings."
     ]
     if families is None:
@@ -356,6 +357,6 @@ def tree_lines(grown: Tree, families: Families | None, distances: pd.DataFrame) 
     return [
         *lines,
         f"Colour: {name}. Classes of one group lie {number(comparison.within, '.2f')} apart on average, of two "
-        f"{number(comparison.across, '.2f')}; dealt anew to the classes, the groups lie as close together in "
+        f"{number(comparison.across, '.2f')}; permuted over the classes, the groups lie as close together in "
         f"{comparison.p_value:.1%} of dealings.",
     ]

@@ -79,13 +79,14 @@ with st.container(border=True):
 st.subheader("How many neurons prefer each class", help=LOG_ODDS)
 n_chosen = int(explained["n_pairs"].sum())
 st.caption(
-    f"Of {int(counts['n_neurons'].max()):,} neurons that some selector chose in this task; {preset} chose {n_chosen:,} "
-    "pairs of neuron and class. Counted is an interval wholly above 0 (prefers, right) or below (shuns, left); grey "
-    "ticks: as many would be by chance. They were chosen on these same clips, so more than chance is expected."
+    f"Of {int(counts['n_neurons'].max()):,} neurons that some rule selected in this task; {preset} selected "
+    f"{n_chosen:,} pairs of neuron and class. Counted is an interval wholly above 0 (positive, right) or below "
+    "(negative, left); grey ticks: as many would be by chance. They were chosen on these same clips, so more than "
+    "chance is expected."
 )
 draw.chart(
     charts.preferring, counts, name=f"preferring_{model}_{task}",
-    alt=f"Neurons that prefer or shun each class of {task}, with what chance gives",
+    alt=f"Neurons with positive or negative log odds for each class of {task}, with what chance gives",
 )  # fmt: skip
 
 st.subheader("The strongest neurons", help=LOG_ODDS)
@@ -94,7 +95,7 @@ asked = (class_name,) if class_name else tuple(name for name in classes if name 
 rows = facts.settled(
     data.read(store, preferences.strongest, model, task, preset, asked, 3 * N_DOTS if class_name else N_DOTS)
 )
-notes = ["Lines: 95 % interval, grey where it holds 0."]
+notes = ["Lines: 95 % interval, grey where it includes 0."]
 if len(classes) == 2:
     notes.append("Two classes mirror each other.")
 if not class_name and len(classes) > MOST_CHARTS:
@@ -153,7 +154,7 @@ st.segmented_control(
     "Resemblance by", list(SIMILARITY), key=key, required=True, format_func=lambda name: SIMILARITY[name],
     on_change=address.on_change("by", key),
     help="Log odds: 1 − correlation of the classes' log odds over neurons. Shared neurons: 1 − overlap beyond chance "
-    "of the sets that the selector chose.",
+    "of the sets that the rule selected.",
 )  # fmt: skip
 if similarity == "odds":
     read = data.read(store, preferences.profiles, model, task, int(counts["n_neurons"].sum()))

@@ -293,8 +293,9 @@ class _Sums:
 
     @classmethod
     def empty(cls, n_classes: int, n_neurons: int) -> _Sums:
-        sums = (np.zeros((n_classes, n_neurons)) for _ in range(4))
-        return cls(*sums, *(np.zeros(n_classes, dtype=np.int64) for _ in range(2)))
+        margin, squares, own, others = (np.zeros((n_classes, n_neurons)) for _ in range(4))
+        n_own, n_others = (np.zeros(n_classes, dtype=np.int64) for _ in range(2))
+        return cls(margin, squares, own, others, n_own, n_others)
 
     def add(self, asked: Questions, values: FloatArray) -> None:
         """What a batch gave, (n_questions, n_neurons)."""

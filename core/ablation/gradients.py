@@ -1,8 +1,7 @@
 """Gradient times activation, clip by clip: what every neuron does for a head's margin, or for one of its outputs.
 
-A clip is prepared and run forward once for up to `AT_ONCE` such questions. Then, from the last block to the first,
-each block runs again with its graph, through which every question has a backward pass of its own, and which is freed
-at once: memory is that of one block.
+A clip is prepared and run forward once for up to `AT_ONCE` such questions; each has a backward pass of its own, block
+by block. Memory is that of the graph of one block, which runs again for it, or of all where they are small.
 """
 
 from __future__ import annotations
@@ -33,6 +32,10 @@ AT_ONCE = 8
 """Questions that share a forward pass, at most: the slopes held for them take less than a block's graph."""
 N_OTHERS = 8
 """Clips of other classes on which a class's logit is attributed, for each head."""
+MOST_BYTES = 2**27
+"""Of the graphs of all blocks of a batch; where they are larger, one block's is held at a time."""
+_BYTES_OF_GRAPH = 16
+"""For each token and neuron, in float32: its activation before and after the function, and as much of the attention."""
 MARGIN = -1
 """In place of the number of an output of the head."""
 
@@ -228,26 +231,48 @@ def of_batch(encoder: Encoder, batch: Batch, asked: Questions) -> Tensor:
     batch : Batch
         The clips of ``asked``.
     """
-    with torch.no_grad():
-        hidden = whole_pass(encoder, batch, set()).hidden
+    last, blocks = _last_to_first(encoder, batch)
     with torch.enable_grad(), _Ordinary():
-        last = hidden[-1].requires_grad_()
+        last.requires_grad_()
         embeddings = encoder.finish(last, batch)
         slopes = [by_last for (by_last,) in _backward(embeddings, [last], list(asked.slopes(embeddings)))]
     layers: list[Tensor] = []
-    for layer in reversed(range(encoder.n_layers)):
-        with torch.enable_grad(), _Ordinary(), keep(encoder, [layer]) as kept:
-            before = hidden[layer].requires_grad_()
-            after = encoder.block(layer, before, batch)
-        wanted = [kept[layer], before] if layer else [kept[layer]]  # nothing lies before the first block's neurons
-        activation = kept[layer].detach().float()
-        of_layer = activation.new_zeros(len(slopes), batch.n_clips, activation.shape[-1])
+    for before, activation, after in blocks:
+        is_first = len(layers) == encoder.n_layers - 1  # nothing lies before its neurons
+        wanted, values = [activation] if is_first else [activation, before], activation.detach().float()
+        of_layer = values.new_zeros(len(slopes), batch.n_clips, values.shape[-1])
         for i, (by_activation, *by_before) in enumerate(_backward(after, wanted, slopes)):
-            of_layer[i].index_add_(0, batch.clip, (activation * by_activation.float()).sum(1))
-            slopes[i] = by_before[0] if layer else slopes[i]
+            of_layer[i].index_add_(0, batch.clip, (values * by_activation.float()).sum(1))
+            slopes[i] = slopes[i] if is_first else by_before[0]
         layers.append(of_layer[asked.rank, asked.clip])
-        hidden.pop()
     return torch.cat(layers[::-1], dim=1)
+
+
+Block = tuple[Tensor, Tensor, Tensor]
+"""The residual stream before a block, its neurons' activations and the stream after it, with the graph between them."""
+
+
+def _last_to_first(encoder: Encoder, batch: Batch) -> tuple[Tensor, Iterator[Block]]:
+    """The residual stream after the last block, and the blocks, each to be freed before the next.
+
+    Where the graphs of all are small they come from the forward pass itself, else each block runs again.
+    """
+    if batch.present.numel() * encoder.n_neurons * _BYTES_OF_GRAPH > MOST_BYTES:
+        with torch.no_grad():
+            hidden = whole_pass(encoder, batch, set()).hidden
+        return hidden.pop(), (_block(encoder, layer, hidden.pop(), batch) for layer in reversed(range(len(hidden))))
+    with torch.no_grad():
+        state, held = encoder.begin(batch), []
+    for layer in range(encoder.n_layers):
+        held.append(_block(encoder, layer, state, batch))
+        state = held[-1][2].detach()
+    return state, (held.pop() for _ in range(len(held)))
+
+
+def _block(encoder: Encoder, layer: int, before: Tensor, batch: Batch) -> Block:
+    with torch.enable_grad(), _Ordinary(), keep(encoder, [layer]) as kept:
+        after = encoder.block(layer, before.requires_grad_(), batch)
+    return before, kept[layer], after
 
 
 def _backward(of: Tensor, by: Sequence[Tensor], slopes: list[Tensor]) -> Iterator[tuple[Tensor, ...]]:

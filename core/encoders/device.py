@@ -14,8 +14,8 @@ from core.errors import InputError
 
 _CLIPS_ON_CPU, _TOKENS_ON_CPU = 32, 16_384
 _CLIPS_ON_CUDA, _CLIPS_TRIED, _SHARE_OF_MEMORY = 1024, 4, 0.5
-_SHARE_OF_GRAPH = 4
-"""Times the memory of a pass that one takes with the graph of a block beside its activations."""
+_SHARE_OF_GRAPH, _CLIPS_WITH_GRAPH = 4, 16
+"""Times the memory of a pass that one takes with the graph of a block beside its activations; clips in it."""
 
 
 def choose_device(wanted: str) -> str:
@@ -58,7 +58,7 @@ def batch_size_for(encoder: Encoder, wanted: int, seconds: float) -> int:
     if wanted:
         return wanted
     if encoder.device.type != "cuda":
-        return _within(encoder, seconds, _TOKENS_ON_CPU)
+        return min(_CLIPS_ON_CPU, _within(encoder, seconds, _TOKENS_ON_CPU))
     longest = _silence(encoder, seconds)
     free, _ = torch.cuda.mem_get_info(encoder.device)
     before = torch.cuda.memory_allocated(encoder.device)
@@ -79,18 +79,19 @@ def batch_size_with_graph(encoder: Encoder, batch_size: int, wanted: int, second
     batch_size : int
         Of extraction (`batch_size_for`).
     wanted : int
-        0 = auto: where that is bounded by tokens, a quarter as many, however many clips they are.
+        0 = auto: where that is bounded by tokens, a quarter as many, in few clips: those of which little is asked
+        wait for the others of their batch.
     seconds : float
         Length of the longest clip.
     """
     if wanted or encoder.device.type == "cuda":
         return max(1, batch_size // _SHARE_OF_GRAPH)
-    return _within(encoder, seconds, _TOKENS_ON_CPU // _SHARE_OF_GRAPH)
+    return min(_CLIPS_WITH_GRAPH, _within(encoder, seconds, _TOKENS_ON_CPU // _SHARE_OF_GRAPH))
 
 
 def _within(encoder: Encoder, seconds: float, most_tokens: int) -> int:
     n_tokens = encoder.prepare([_silence(encoder, seconds)]).present.numel()
-    return max(1, min(_CLIPS_ON_CPU, most_tokens // n_tokens))
+    return max(1, most_tokens // n_tokens)
 
 
 def _silence(encoder: Encoder, seconds: float) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ ORDERS = {
 Z = 1.959963984540054
 """Standard errors to the end of a 95 % interval."""
 _ATTRIBUTION, _ERROR = (out_of_units(NeuronAttribution, name) for name in ("attribution", "standard_error"))
-_EFFECT = f"""neuron_attribution_value ON neuron_attribution_value.attribution_id = {ATTRIBUTION_ID}
+_EFFECT = f"""neuron_attribution_value.attribution_id = {ATTRIBUTION_ID}
                 AND neuron_attribution_value.neuron_id = {{neuron}}
                 AND neuron_attribution_value.class_id = {{of_class}}"""
 _CLASS_ID = """(
@@ -36,6 +36,7 @@ _CLASS_ID = """(
             WHERE task.name = :task AND task_class.name = :class_name
         )"""
 _CLASS = "COALESCE(shown.class_id, neuron_entropy.top_class_id)"
+_EFFECT_OF_SHOWN = _EFFECT.format(neuron="neuron_entropy.neuron_id", of_class=_CLASS)
 _PATTERN = ("neuron_id", "clip_id", "peak", "strength", "column_seconds", "band_edges_hz")
 
 
@@ -118,7 +119,8 @@ def cards(engine: Engine, wanted: Wanted, limit: int, offset: int = 0) -> pd.Dat
         JOIN task_class AS top ON top.id = neuron_entropy.top_class_id
         LEFT JOIN class_specific_neuron AS chosen ON chosen.selection_id = {SELECTION_ID}
             AND chosen.neuron_id = found.neuron_id AND chosen.class_id = found.class_id
-        LEFT JOIN {_EFFECT.format(neuron="found.neuron_id", of_class="found.class_id")}
+        LEFT JOIN neuron_attribution_value
+            ON {_EFFECT.format(neuron="found.neuron_id", of_class="found.class_id")}
         ORDER BY found.number
         """
     low, high = wanted.entropy or (None, None)
@@ -152,7 +154,7 @@ def _pairs(wanted: Wanted) -> str:
 
 
 def _shown(wanted: Wanted) -> str:
-    """What `_pairs` found; of a class that is asked for its pairs by their key: SQLite would look through all of them."""
+    """What `_pairs` found; of a class that is asked for its pairs by key: SQLite would look through all of them."""
     if wanted.class_name is None:
         return "pair AS shown ON shown.neuron_id = neuron_entropy.neuron_id AND shown.place = 1"
     return f"""class_specific_neuron AS shown ON shown.selection_id = {SELECTION_ID}
@@ -161,10 +163,11 @@ def _shown(wanted: Wanted) -> str:
 
 
 def _effect_join(wanted: Wanted) -> str:
-    if wanted.order != "effect" and not wanted.has_effect:
+    if wanted.has_effect:  # CROSS JOIN keeps the order of the joins: SQLite would read the effects of all classes
+        return "CROSS JOIN neuron_attribution_value"
+    if wanted.order != "effect":
         return ""
-    kind = "JOIN" if wanted.has_effect else "LEFT JOIN"
-    return f"{kind} {_EFFECT.format(neuron='neuron_entropy.neuron_id', of_class=_CLASS)}"
+    return f"LEFT JOIN neuron_attribution_value ON {_EFFECT_OF_SHOWN}"
 
 
 def _of_neurons(wanted: Wanted) -> str:
@@ -174,7 +177,8 @@ def _of_neurons(wanted: Wanted) -> str:
         only_if(wanted.entropy, "neuron_entropy.entropy BETWEEN :low AND :high"),
         only_if(
             wanted.has_effect or None,
-            f"neuron_attribution_value.attribution > {Z} * neuron_attribution_value.standard_error",
+            f"{_EFFECT_OF_SHOWN}\n"
+            f"                AND neuron_attribution_value.attribution > {Z} * neuron_attribution_value.standard_error",
         ),
     ]
     return "".join(parts)

@@ -78,7 +78,8 @@ def _effect(row: Mapping[Hashable, Any]) -> str:
         return ""
     half = Z * row["standard_error"]
     interval = between(row["attribution"] - half, row["attribution"] + half, ".3f", BRACKETS)
-    return f"estimated loss {number(row['attribution'], '.3f')} {interval} logits"
+    loss = round(row["attribution"], 3) + 0.0  # no minus before nothing
+    return f"estimated loss {number(loss, '.3f')} {interval} logits"
 
 
 def clip_text(row: Mapping[Hashable, Any]) -> str:

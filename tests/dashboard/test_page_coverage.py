@@ -67,7 +67,8 @@ def test_a_selection_of_none_is_explained_and_told_where_it_begins() -> None:
     assert "the 1 % of lowest entropy" in line and "95th percentile" in line
     assert "begins to select at 5 % of the neurons or at the 90th percentile" in line
     (line,) = facts.begins(facts.mark_own(curves[curves["n_class_specific"] == 0], here), here)
-    assert "begins" not in line
+    assert "begins" not in line and line.endswith("at another setting of the curves.")
+    assert "curves" not in facts.begins(facts.mark_own(curves.iloc[:0], here), here)[0]
 
 
 def test_curves_are_drawn_for_a_quota_and_their_lack_explained_for_evidence(

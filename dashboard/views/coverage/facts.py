@@ -107,7 +107,9 @@ def begins(marked: pd.DataFrame, coverage: pd.DataFrame) -> list[str]:
         lower = of_model[np.isclose(of_model["entropy_rate"], rate)]["probability_bar"].max()
         told = [f"{100 * higher:g} % of the neurons"] * pd.notna(higher)
         told += [f"the {100 * lower:g}th percentile"] * pd.notna(lower)
-        first = f" It begins to select at {' or at '.join(told)}: see the curves." if told else ""
+        first = " Nor does any at another setting of the curves." if (marked["model"] == row["model"]).any() else ""
+        if told:
+            first = f" It begins to select at {' or at '.join(told)}: see the curves."
         lines.append(f"That **{plain(row['model'])}** has 0 is the rule's own answer, no fault. {rule}{first}")
     return lines
 

@@ -157,8 +157,8 @@ def test_the_page_shows_effects_flips_doses_and_shares(store: Path, monkeypatch:
     assert "only accuracy is stored" in app.info[0].value
     assert "--tasks rooms-event --model nano-ssl --stages ablate --gains 0,0.5,2,mean,keep" in commands(app)[0]
     assert len(app.get("vega_lite_chart")) == 5, "of a measure in which nothing holds the matrix is folded"
-    assert any("Nothing is significant in this measure: all 24 changes" in one.label for one in app.expander)
-    assert "of 64 effects stand" in said(app)
+    assert any(one.label.startswith("Nothing is significant in this measure") for one in app.expander)
+    assert "of 64 effects are significant" in said(app)
     assert "of 8 own classes (framed) and" in said(app)
     assert "**2 clips** are called by another class" in said(app)
     assert "8.0 points more than the others do (95 % interval 1.0 to 20.0)" in said(app)

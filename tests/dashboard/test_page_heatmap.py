@@ -175,7 +175,7 @@ def test_the_address_restores_switch_groups_colour_and_block(store: Path, monkey
     for name, value in state.items():
         assert asked(app, name) == value
     counts = charts_of(app)[0]
-    assert counts["layer"][0]["encoding"]["color"]["field"] == "above"
+    assert counts["layer"][0]["encoding"]["color"]["condition"]["field"] == "above"
     assert all(layer["encoding"].get("color", {}).get("field") != "group" for layer in counts["layer"])
     inside = app.dataframe[-1].value
     assert set(inside["layer"]) == {2}

@@ -91,7 +91,7 @@ def _send_at_once(protocol: type[asyncio.Protocol]) -> None:
     """
     take = protocol.connection_made
 
-    def connection_made(self: asyncio.Protocol, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self: asyncio.BaseProtocol, transport: asyncio.BaseTransport) -> None:
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         take(self, transport)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from core.arrays.neurons import Neuron, layer_starts
 from core.encoders.base import Batch, Encoder
 
-_VALUES_AT_ONCE = {True: 2**19, False: 2**27}
+_VALUES_AT_ONCE = {True: 2**17, False: 2**27}
 """Activations summed together on a CPU (True), where they should stay in the cache, and elsewhere."""
 
 
@@ -91,6 +91,7 @@ def record(
     starts = layer_starts(encoder.layer_widths)
     at_once = _VALUES_AT_ONCE[device.type == "cpu"]
     kept: dict[torch.Size, Tensor] = {}  # room for one comparison, used again and again
+    is_a_row_each = len(batch.clip) == batch.n_clips and bool((batch.clip.diff() == 1).all())
 
     def observe(layer: int, activation: Tensor) -> None:
         columns = slice(starts[layer], starts[layer + 1])
@@ -103,8 +104,12 @@ def record(
             torch.gt(part, 0, out=fires)
             # As products with the weights, which read the activations once; exact, the counts lie far below 2**24.
             positive, total = torch.bmm(weights[rows], fires)[:, 0], torch.bmm(weights[rows], part)[:, 0]
-            counts.positive[:, columns].index_add_(0, batch.clip[rows], positive.to(torch.int32))
-            counts.total[:, columns].index_add_(0, batch.clip[rows], total)
+            if is_a_row_each:
+                counts.positive[rows, columns].copy_(positive)
+                counts.total[rows, columns].add_(total)
+            else:
+                counts.positive[:, columns].index_add_(0, batch.clip[rows], positive.to(torch.int32))
+                counts.total[:, columns].index_add_(0, batch.clip[rows], total)
 
     with ExitStack() as hooks:
         for layer, projection in enumerate(encoder.projections):

@@ -86,6 +86,8 @@ class _Cells:
     is_none : Tensor of bool, shape (n_clips, n_most)
     is_full : bool
         Whether there is one everywhere.
+    first : list of int
+        Of each clip the first, where all follow each other; else -1.
     """
 
     columns: Index
@@ -93,6 +95,7 @@ class _Cells:
     token: Tensor
     is_none: Tensor
     is_full: bool
+    first: list[int]
 
     @classmethod
     def of(cls, cells: Sequence[Index], device: torch.device) -> _Cells:
@@ -103,7 +106,9 @@ class _Cells:
             row[: of_clip.size] = of_clip.ravel()
         is_none = torch.from_numpy(table < 0).to(device)
         token = torch.from_numpy(np.maximum(table, 0)).to(device)
-        return cls(np.array([of_clip.shape[1] for of_clip in cells]), size, token, is_none, bool((table >= 0).all()))
+        first = np.where((np.diff(table) == 1).all(axis=1), table[:, 0], -1).tolist()
+        columns = np.array([of_clip.shape[1] for of_clip in cells])
+        return cls(columns, size, token, is_none, bool((table >= 0).all()), first)
 
 
 class Layout:
@@ -113,12 +118,18 @@ class Layout:
         self.starts = layer_starts(encoder.layer_widths).tolist()
         self._encoder = encoder
         self._grids = [encoder.token_grid(layer) for layer in range(encoder.n_layers)]
+        self._counted: Tensor | None = None
         self._latest: tuple[TokenGrid, Index, NDArray[np.bool_], Index, _Cells] | None = None
 
     def of(self, layer: int, batch: Batch) -> _Cells:
         """From `clip_cells`."""
-        counted = (self._encoder.counted(layer, batch) > 0).cpu().numpy()
-        grid, places = self._grids[layer], self._encoder.token_places(layer, counted.shape[1])
+        before, self._counted = self._counted, self._encoder.counted(layer, batch)
+        grid, places = self._grids[layer], self._encoder.token_places(layer, self._counted.shape[1])
+        if self._latest and self._counted is before:  # another layer of the same batch
+            old_grid, old_places, *_, latest = self._latest
+            if grid == old_grid and np.array_equal(places, old_places):
+                return latest
+        counted = (self._counted > 0).cpu().numpy()
         clip_of_row = batch.clip.cpu().numpy()
         if self._latest:
             old_grid, *old, latest = self._latest
@@ -232,10 +243,12 @@ def _of_clips(activation: Tensor, cells: _Cells, places: Index) -> tuple[NDArray
     by_token = activation.flatten(0, -2)
     peaks, strengths = [np.zeros((0, by_token.shape[1]), dtype=np.float32)], []
     for place in places.tolist():
-        size = max(1, int(cells.size[place]))
-        values = by_token.index_select(0, cells.token[place, :size]).float()
-        if not cells.is_full:
+        size, first = max(1, int(cells.size[place])), cells.first[place]
+        if first < 0:
+            values = by_token.index_select(0, cells.token[place, :size]).float()
             values.masked_fill_(cells.is_none[place, :size, None], 0.0)
+        else:  # as they lie there, without a copy
+            values = by_token[first : first + size].float()
         peak, strength = _in_8_bits(values, 0)
         peaks.append(peak[None].cpu().numpy())
         strengths.append(strength[: cells.size[place]].cpu().numpy())
@@ -243,10 +256,10 @@ def _of_clips(activation: Tensor, cells: _Cells, places: Index) -> tuple[NDArray
 
 
 def _in_8_bits(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """The highest values along a dimension, and all in 255ths of them; changes ``values``."""
+    """The highest values along a dimension, and all in 255ths of them."""
     peak = values.amax(dim).clamp_(min=0)
     step = peak.clamp(min=_LEAST_PEAK).div_(255).unsqueeze(dim)
-    return peak, values.clamp_(min=0).div_(step).round_().to(torch.uint8)
+    return peak, values.clamp(min=0).div_(step).round_().to(torch.uint8)
 
 
 @contextmanager

@@ -142,13 +142,18 @@ def translate_errors(name: str = "the store") -> Iterator[None]:
     """
     try:
         yield
-    except (DBAPIError, sqlite3.Error, *server_errors()) as error:
+    except _errors() as error:
         cause = getattr(error, "orig", None) or error
         message = error_line(name, cause) if isinstance(cause, server_errors()) else _user_message(name, str(cause))
         if message is None:
             raise
         kind = DiskError if "disk" in message else StoreError
         raise kind(message) from error
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What databases raise, as far as their drivers are loaded."""
+    return DBAPIError, sqlite3.Error, *server_errors()
 
 
 @contextmanager

@@ -122,10 +122,10 @@ def over_classes(own: pd.DataFrame, keys: Sequence[str] = ("selection",)) -> pd.
     ends = np.cumsum(np.bincount(group, minlength=len(means)))
     of_group = np.split(own["change"].to_numpy()[np.argsort(group, kind="stable")], ends[:-1])[: len(means)]
     intervals = np.array([interval_of_mean(values) for values in of_group]).reshape(-1, 2)
-    place = means.columns.get_loc("control")
-    means.insert(place, "low", intervals[:, 0])
-    means.insert(place + 1, "high", intervals[:, 1])
-    return means.astype(dict.fromkeys(("n_hold", "n_lose", "n_units", "n_controls"), "int64"))
+    means = means.assign(low=intervals[:, 0], high=intervals[:, 1])
+    columns = [*keys, "outcome", "mean", "low", "high", "control", "unablated", "n", "n_hold", "n_lose", "n_neurons",
+               "n_units", "n_controls"]  # fmt: skip
+    return means[columns].astype(dict.fromkeys(("n_hold", "n_lose", "n_units", "n_controls"), "int64"))
 
 
 def told(own: pd.DataFrame) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def engine(store: Path) -> Engine:
 
 
 def test_the_page_opens_and_counts(store: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = show(store, monkeypatch, model=MODEL)
+    app = show(store, monkeypatch, model=MODEL, pitch_task=TASK)
     assert not app.exception
     assert not app.warning
     counted = pitch.preferred(engine, MODEL, TASK, "calibrated")["n_neurons"].sum()
@@ -86,11 +86,11 @@ def test_the_page_opens_and_counts(store: Path, engine: Engine, monkeypatch: pyt
 
 
 def test_a_note_brings_its_neurons_and_sounds(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = show(store, monkeypatch, model=MODEL, note="60")
+    app = show(store, monkeypatch, model=MODEL, pitch_task=TASK, note="60")
     assert not app.exception
     headings = [heading.value for heading in app.subheader]
     assert "Neurons of C4" in headings
-    assert [part.key for part in app.get("bidi_component")] == ["copy_link", "note_notes-pitch_60"]
+    assert [part.key for part in app.get("bidi_component")] == ["search", "copy_link", "note_notes-pitch_60"]
     app.selectbox(key="select_note").select("67").run()
     assert app.query_params["note"] in ("67", ["67"])
     assert "Neurons of G4" in [heading.value for heading in app.subheader]

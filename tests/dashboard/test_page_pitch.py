@@ -76,7 +76,7 @@ def engine(store: Path) -> Engine:
 
 
 def test_the_page_opens_and_counts(store: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = show(store, monkeypatch, model=MODEL)
+    app = show(store, monkeypatch, model=MODEL, pitch_task=TASK)
     assert not app.exception
     assert not app.warning
     counted = pitch.preferred(engine, MODEL, TASK, "calibrated")["n_neurons"].sum()

@@ -124,7 +124,9 @@ def by_task(
 ) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:
     """Shared encodings of charts with a row a task, and in it a line a model; ``every`` model, if not all have rows."""
     models = sorted({*every, *frame["model"]})
-    labels = {"labelExpr": f"{json.dumps(grouped_by_dataset(frame))}[datum.value]"} if "dataset" in frame else {}
+    labels: dict[str, Any] = {}
+    if "dataset" in frame:
+        labels["labelExpr"] = f"{json.dumps(grouped_by_dataset(frame))}[datum.value]"
     y = alt.Y("task:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, labelOverlap=False, grid=False, **labels))
     offset = alt.YOffset("model:N", sort=models)
     color = alt.Color(

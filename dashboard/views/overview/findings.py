@@ -137,25 +137,25 @@ def pair_card(row: Row | None, warnings: Sequence[str], preset: str) -> Card:
     )  # fmt: skip
 
 
-def effect_card(row: Row | None, accuracy: pd.DataFrame, is_ablated: bool) -> Card:
+def effect_card(row: Row | None, accuracy: pd.DataFrame | None, is_ablated: bool) -> Card:
     """Tell one effect of silencing that holds.
 
     Parameters
     ----------
     row : mapping or None
         Of `db.reads.findings.selective_effect`.
-    accuracy : DataFrame
+    accuracy : DataFrame or None
         Of `db.reads.coverage.strongest_effects`: told where only accuracy is known.
     is_ablated : bool
         Whether anything was.
     """
     if row is not None:
         return _selective_card(row)
-    believed = accuracy[accuracy["believable"] == 1]
-    if believed.empty:
+    believed = None if accuracy is None else accuracy[accuracy["believable"] == 1]
+    if believed is None or believed.empty:
         told = "No ablation's effect is beyond its random controls in this store."
         return Card(EFFECT, told if is_ablated else "Nothing was ablated in this store.")
-    strongest = believed.loc[believed["delta"].abs().idxmax()].to_dict()
+    strongest = believed.sort_values("delta", key=abs).iloc[-1].to_dict()
     return Card(
         EFFECT,
         ablation_sentence(strongest),

@@ -35,7 +35,7 @@ def show(store: data.Store, preset: str, ablated: pd.DataFrame) -> None:
     neuron = _first(data.read(store, findings.strongest_neuron, preset))
     pair = _first(data.read(store, findings.shared_pair, preset))
     effect = _first(data.read(store, findings.selective_effect))
-    accuracy = data.read(store, coverage.strongest_effects)
+    accuracy = None if effect else data.read(store, coverage.strongest_effects)
     cards = (
         neuron_card(neuron, data.read(store, findings.n_replicated, preset), _warnings(store, neuron, "task"), preset),
         pair_card(pair, _warnings(store, pair, "task_a", "task_b"), preset),

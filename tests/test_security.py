@@ -270,10 +270,9 @@ def test_the_page_names_no_other_server() -> None:
 
 
 def test_html_of_our_own_holds_no_name() -> None:
-    calls = [
-        line for line in _sources().splitlines() if re.search(r"st\.html\(|unsafe_allow_html|components\.v1", line)
-    ]
-    assert len(calls) == 1 and "<style>" in calls[0], "one rule of style for the editor, and no more"
+    calls = re.findall(r"""(?:st\.html\(|unsafe_allow_html|components\.v1)\s*(?:f?['"](<\w+))?""", _sources())
+    assert sorted(calls) == ["<div", "<style"], "a key of models, and a rule of style for the editor"
+    assert "{escape(name)}" in (ROOT / "dashboard/shared/draw.py").read_text(), "of models, whose names are text"
 
 
 def test_no_part_runs_code_from_data() -> None:

@@ -178,7 +178,8 @@ def chart(
 def without_legends(spec: dict[str, Any]) -> dict[str, Any]:
     """The same Vega-Lite with no legend of colours."""
     encoding = spec.get("encoding", {})
-    colour = {"color": {**encoding["color"], "legend": None}} if "color" in encoding else {}
+    has_legend = "field" in encoding.get("color", {})  # one constant has no legend of its own
+    colour = {"color": {**encoding["color"], "legend": None}} if has_legend else {}
     layers = {"layer": [without_legends(layer) for layer in spec["layer"]]} if "layer" in spec else {}
     spec = {**spec, **layers, **({"encoding": {**encoding, **colour}} if colour else {})}
     if "height" in spec:

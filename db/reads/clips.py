@@ -97,12 +97,12 @@ def neuron_patterns(engine: Engine, model: str, dataset: str, layer: int, neuron
     return made
 
 
-def patterns_in(engine: Engine, model: str, dataset: str, wanted: Sequence[tuple[int, int]]) -> pd.DataFrame:
+def patterns_in(engine: Engine, model: str, dataset: str, pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
     """Return when and where some neurons fire in one clip each.
 
     Parameters
     ----------
-    wanted : sequence of (neuron_id, clip_id)
+    pairs : sequence of (neuron_id, clip_id)
 
     Returns
     -------
@@ -123,7 +123,7 @@ def patterns_in(engine: Engine, model: str, dataset: str, wanted: Sequence[tuple
         WHERE model.name = :model
         """
     ).bindparams(bindparam("neuron_ids", expanding=True))
-    clip_of = {int(neuron_id): int(clip_id) for neuron_id, clip_id in wanted}
+    clip_of = {int(neuron_id): int(clip_id) for neuron_id, clip_id in pairs}
     stored = frame(engine, statement, model=model, dataset=dataset, neuron_ids=list(clip_of))
     lengths = clips(engine, tuple(clip_of.values())).set_index("clip_id")["duration_seconds"]
     rows = []

@@ -243,7 +243,7 @@ def selective_effect(engine: Engine) -> pd.DataFrame:
                   AND cross_effect.class_id <> ablation_effect.class_id) AS n_others_lowered{_SILENCED_CLASS}
         JOIN dataset ON dataset.id = task.dataset_id
         JOIN attribute ON attribute.id = task.attribute_id{_OWN_OUTCOME}
-        WHERE {_SILENCED} AND {_LOWERED}
+        WHERE {_SILENCED} AND {_LOWERED} AND own.change_low IS NOT NULL AND own.beyond_high IS NOT NULL
         ORDER BY n_others_lowered, own.beyond_high, ablation.id
         LIMIT 1
         """,

@@ -70,7 +70,7 @@ STATES = {
         {**VOICES, "class": "fear", "layer": "4", "neuron": "7", "part": "alike"},
         "Neuron 7 in layer 4 of nano-sl",
     ),
-    "classes": ({**NO_DATASET, "class": "fear", "by": "evidence", "cards": "3"}, "Fear"),
+    "classes": ({**NO_DATASET, "preset": "calibrated", "class": "fear", "by": "evidence", "cards": "3"}, "Fear"),
     "gallery": ({**VOICES, "class": "fear", "show": "all", "order": "entropy"}, "Gallery"),
     "pair": (
         {**VOICES, "layer": "4", "neuron": "7", "other_model": "nano-ssl", "other_layer": "3", "other_neuron": "9"},

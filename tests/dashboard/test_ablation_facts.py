@@ -49,7 +49,7 @@ def test_what_so_few_clips_can_show_is_told() -> None:
     five = told.power_sentence(ten.assign(n_clips=5))
     assert "no effect can reach p < 0.05" in five
     hundred = told.power_sentence(ten.assign(n_clips=100))
-    assert "6 points to reach" in hundred and "12 points to stand alone" in hundred
+    assert "6 points to reach" in hundred and "12 points to be significant alone" in hundred
     mixed = told.power_sentence(pd.DataFrame([effect("a", "a", 0.0), effect("a", "b", 0.0, n_clips=12)]))
     assert "10 to 12 clips" in mixed
     assert told.power_sentence(pd.DataFrame([effect("a", None, 0.0)])) == ""
@@ -173,7 +173,9 @@ def test_the_matrix_greys_what_does_not_stand_and_frames_own_classes() -> None:
     grey, coloured, framed, _ = spec["layer"]
     assert {"filter": "!datum.stands"} in grey["transform"] and "color" not in grey["encoding"]
     assert {"filter": "datum.stands"} in coloured["transform"]
-    assert coloured["encoding"]["color"]["scale"] == {"domain": [-70.0, 70.0], "domainMid": 0, "reverse": True}
+    assert coloured["encoding"]["color"]["scale"] == {
+        "domain": [-70.0, 70.0], "domainMid": 0, "reverse": True, "interpolate": "rgb"
+    }  # fmt: skip
     assert {"filter": "datum.own"} in framed["transform"]
     weight = grey["encoding"]["y"]["axis"]["labelFontWeight"]["condition"]["test"]
     assert weight == 'datum.value === "a\\" || alert"', "a name stays text"
@@ -188,7 +190,7 @@ def test_numbers_fit_their_cells(n_classes: int, top: float, digits: int, writte
     names = [f"c{i}" for i in range(n_classes)]
     rows = pd.DataFrame([effect("c0", name, top / 100) for name in names])
     spec = charts.matrix(outcomes.shown(rows, "accuracy"), ["c0"], names, digits=digits).to_dict()
-    assert spec["layer"][3]["transform"][0]["calculate"].endswith(f"? '0' : {written}")
+    assert spec["layer"][3]["transform"][0]["calculate"].endswith(f"? '·' : {written}")
 
 
 def test_every_chart_is_valid() -> None:

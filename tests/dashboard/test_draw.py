@@ -124,7 +124,7 @@ def test_a_selection_works_from_within_the_layers() -> None:
 
 
 STATES: list[tuple[str, dict[str, str], int]] = [
-    ("overview", {}, 5),
+    ("overview", {}, 3),
     ("heatmap", {"task": "rooms-event"}, 3),
     ("heatmap", {"task": "rooms-event", "layer": "3"}, 3),
     ("coverage", {"task": "rooms-event"}, 3),
@@ -134,7 +134,7 @@ STATES: list[tuple[str, dict[str, str], int]] = [
     ("neuron", {"task": "rooms-event", "layer": "2", "neuron": "7"}, 4),
     ("neuron", {"task": "rooms-event", "layer": "2", "neuron": "7", "part": "worth"}, 4),
     ("neuron", {"task": "rooms-event", "layer": "2", "neuron": "7", "part": "cause"}, 4),
-    ("ablation", {"task": "rooms-event"}, 3),
+    ("ablation", {"task": "rooms-event"}, 2),
 ]
 
 

@@ -158,7 +158,7 @@ def test_the_page_shows_effects_flips_doses_and_shares(store: Path, monkeypatch:
     assert "--tasks rooms-event --model nano-ssl --stages ablate --gains 0,0.5,2,mean,keep" in commands(app)[0]
     assert len(app.get("vega_lite_chart")) == 5, "of a measure in which nothing holds the matrix is folded"
     assert any(one.label.startswith("Nothing is significant in this measure") for one in app.expander)
-    assert "of 64 effects are significant" in said(app)
+    assert "of 64 effects is significant" in said(app)
     assert "of 8 own classes (framed) and" in said(app)
     assert "**2 clips** are called by another class" in said(app)
     assert "8.0 points more than the others do (95 % interval 1.0 to 20.0)" in said(app)
@@ -263,7 +263,7 @@ def test_a_first_visit_tells_whether_how_and_how_much(apart: Path, monkeypatch: 
     verdict = app.markdown[0].value
     # -0.8 for 4 of 8 classes: a mean of -0.4; a shift of -1 for 6 of 8: a mean of -0.75.
     assert "a class loses 0.40 in logit on its own clips" in verdict
-    assert "holds for 4 of 8 classes" in verdict
+    assert "significant for 4 of 8 classes" in verdict
     assert "Most of the fall is a shift (−0.75 on all *other* clips)" in verdict
     headings = [heading.value for heading in app.subheader]
     assert headings[:4] == [
@@ -310,7 +310,7 @@ def test_what_was_not_taken_apart_is_told_once_beside_what_was(apart: Path, monk
     assert len(app.info) == 1 and "top 1% only accuracy" in app.info[0].value.replace("\\", "")
     assert "--ablate top:0.01" in commands(app)[0] and len(commands(app)) == 1
     assert "outcome" not in app.query_params, "there is no choice, and none is carried to where there is one"
-    assert "holds for" not in app.markdown[0].value and "effects stand" in app.markdown[0].value
+    assert "significant for" not in app.markdown[0].value and "effects is significant" in app.markdown[0].value
     assert "each of 20 random sets" in said(app), "the doses of the others are drawn"
     asked_for = opened(
         "ablation", apart, monkeypatch, model="nano-ssl", task="rooms-event", selection="top 1%", outcome="shift"

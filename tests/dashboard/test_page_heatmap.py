@@ -160,7 +160,7 @@ def test_every_neuron_is_read_with_its_class_and_q(engine: Engine) -> None:
 def test_the_page_tells_counts_beside_their_null(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = show(store, monkeypatch, task="rooms-event", preset="calibrated")
     assert not app.warning
-    assert "cells hold more than the null gives" in app.markdown[0].value
+    assert "cells are above the permutation null" in app.markdown[0].value
     counts, _, everything = charts_of(app)
     bands = [layer for layer in counts["layer"] if layer["encoding"].get("color", {}).get("field") == "group"]
     assert len(bands) == 1

@@ -331,7 +331,7 @@ def test_weights_that_are_not_here_are_told_and_the_clip_still_plays(
     assert not app.exception
     assert len(app.warning) == 1
     assert "other weights than those that were measured" in app.warning[0].value.replace("\\", "")
-    assert [part.key for part in app.get("bidi_component")] == ["copy_link", "listen_player"]
+    assert [part.key for part in app.get("bidi_component")] == ["search", "copy_link", "listen_player"]
 
 
 def test_clips_that_are_not_here(listening: Path) -> None:

@@ -21,6 +21,8 @@ from db.connection.open import open_store
 from db.copy import copy_store
 from db.reads.ablation import Chosen
 from db.reads.frames import frame
+from db.reads.gallery import ORDERS as CARD_ORDERS
+from db.reads.gallery import SHOWN, Wanted
 from db.reads.named import NAMED
 from db.reads.pitch import ORDERS
 from db.reads.view_meanings import columns
@@ -74,6 +76,19 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "neuron": (0, 6),
     "neurons": ((6, 2, 0),),
     "neuron_ids": ((2, 7, 400),),
+    "pairs": (((1, 97), (2, 102), (3, 1)),),
+    "own": (("nano-ssl", 0, 6), ("nano-sl", 1, 2)),
+    "other": (("nano-sl", 0, 6), ("nano-ssl", 1, 0)),
+    "wanted": (
+        *(
+            Wanted("nano-ssl", "rooms-event", "calibrated", show=show, order=order)
+            for show in SHOWN
+            for order in CARD_ORDERS
+        ),
+        Wanted("nano-ssl", "rooms-event", "aape", "dog", layer=1, entropy=(0.5, 2.0)),
+        Wanted("tiny", "pets-animal", "calibrated", has_effect=True),
+    ),
+    "offset": (0, 2),
     "clip_ids": ((30, 3, 200),),
     "words": ("", "RAIN", "é%_"),
     "order": tuple(ORDERS),
@@ -93,6 +108,7 @@ NOTHING_THERE = {
     "heatmap.class_groups": "no attribute of the made-up datasets puts classes together",
     "ablation.attributed_classes": "the model's first neuron has no attribution",
     "preferences.voices_in_common": "no dataset has voices",
+    "classes.also": "no neuron is specific for two classes of a task",
     "misfits.refuse_misfits": "it answers by refusing, or not at all",
 }
 
@@ -126,6 +142,10 @@ def write_evidence(engine: Engine) -> None:
         return np.where(rng.random(n) < 0.2, np.nan, rng.integers(-8, 8, n) / 8 * high)
 
     with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE class_specific_neuron SET replicated = 1, q_value = 0.01, lift_low = neuron_id % 7"
+        )
+        connection.exec_driver_sql("UPDATE shared_neuron SET q_value = 0.01, odds_low = 1 + n_shared % 3, nested = 0")
         for model_task, task in connection.exec_driver_sql(
             "SELECT model_task.id, task_id FROM model_task JOIN task ON task.id = task_id WHERE model_id = 1"
             " AND task.name IN ('notes-pitch', 'rooms-event')"

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 def check(app: AppTest, n_charts: int) -> None:
     """Hold every chart of a page against the schema of Vega-Lite, its selections included."""
     charts = app.get("vega_lite_chart")
-    assert len(charts) == n_charts
+    assert len(charts) == n_charts, f"{len(charts)} charts"
     for chart in charts:
         alt.Root.validate(json.loads(chart.proto.spec))
 

@@ -2,15 +2,25 @@
 
 const MOST = 30;
 
+// The editor is looked for when something happens in it: the page may put another in its place at any time.
 export default function ({ data, parentElement }) {
-  const area = document.querySelector(`.st-key-${data.editor} textarea`);
-  if (!area) return undefined;
   const ending = new AbortController();
-  const completion = new Completion(area, parentElement, data);
-  const on = (type, act) => area.addEventListener(type, act, { signal: ending.signal, capture: true });
+  const completion = new Completion(parentElement, data);
+  const on = (type, act) =>
+    document.addEventListener(
+      type,
+      (event) => {
+        if (!event.target.matches?.(`.st-key-${data.editor} textarea`)) return;
+        completion.area = event.target;
+        act(event);
+      },
+      { signal: ending.signal, capture: true },
+    );
+  on("focus", () => completion.begin());
   on("input", () => completion.offer());
   on("keydown", (event) => completion.key(event));
-  for (const type of ["blur", "click", "scroll"]) on(type, () => completion.close());
+  on("scroll", () => completion.isOpen && completion.put()); // typing scrolls too
+  for (const type of ["blur", "click"]) on(type, () => completion.close());
   return () => {
     ending.abort();
     completion.close();
@@ -18,13 +28,16 @@ export default function ({ data, parentElement }) {
 }
 
 class Completion {
-  constructor(area, parent, { views, keywords }) {
-    Object.assign(this, { area, views, keywords, names: [], chosen: 0 });
+  constructor(parent, { views, keywords }) {
+    Object.assign(this, { views, keywords, names: [], chosen: 0 });
     this.box = parent.querySelector(".box");
     this.list = parent.querySelector("ul");
     this.told = parent.querySelector(".told");
-    area.setAttribute("aria-autocomplete", "list");
-    area.spellcheck = false;
+  }
+
+  begin() {
+    this.area.setAttribute("aria-autocomplete", "list");
+    this.area.spellcheck = false;
   }
 
   get isOpen() {

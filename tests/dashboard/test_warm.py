@@ -25,6 +25,7 @@ def test_all_that_the_first_page_imports_is_there_before_it() -> None:
         "warm.begin(scripts)\n"
         "[each.join() for each in threading.enumerate() if each is not threading.main_thread()]\n"
         "assert {'pandas', 'altair', 'db.reads.steps', 'dashboard.views.overview.facts'} <= set(sys.modules)\n"
+        "assert 'psycopg' not in sys.modules, 'a store in a file needs no driver'\n"
         "before = set(sys.modules)\n"
         "for script in scripts:\n"
         "    exec(''.join(l for l in script.read_text().splitlines(True) if l.startswith(('import ', 'from '))))\n"

@@ -58,8 +58,8 @@ def test_the_chart_draws_each_order_and_the_random_band_once() -> None:
 def test_the_better_predictor_is_told_and_nothing_where_it_is_not_known() -> None:
     row = {"margin_total": 0.75, "selective_total": 0.5, "margin_selective": 0.25, "selective_selective": 0.875}
     assert predictor_sentence(row) == (
-        "What predicts better what one neuron costs of the log probability of the class: the margin's gradient (0.75 "
-        "against 0.50 of that of the class's logit, own clips less others); of the selective part: that of the class's "
-        "logit, own clips less others (0.88 against 0.25 of the margin's gradient)."
+        "What predicts better what ablating one neuron does to the log probability of the class: the margin's gradient "
+        "(0.75 against 0.50 of that of the class's logit, own clips less others); of the selective part: that of the "
+        "class's logit, own clips less others (0.88 against 0.25 of the margin's gradient)."
     )
     assert predictor_sentence(dict.fromkeys(row, NAN)) == ""

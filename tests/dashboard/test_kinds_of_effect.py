@@ -85,7 +85,7 @@ def test_a_selective_effect_is_told_with_its_shift_and_what_is_read() -> None:
     assert verdict(pd.concat([rows, offsets]), READ) == (
         "**Without its 1 % of neurons (mad) a class loses 0.60 in logit on its own clips beyond what all other clips "
         "lose; significant for 3 of 4 classes.** Most of the fall is a shift (−1.10 on all *other* clips). The frozen "
-        "head reads 60 % of its clips (93 % untouched); new offsets undo that: 92 %."
+        "probe reads 60 % of its clips (93 % untouched); new offsets undo that: 92 %."
     )
     assert "The lesser part of the fall is a shift" in verdict(study(-0.6, -0.2, -0.5, holds="selective shift"))
     assert "It is no shift of all clips alike (−1.10" in verdict(study(-0.6, -1.1, -0.5, holds="selective"))
@@ -98,7 +98,7 @@ def test_a_selective_effect_is_told_with_its_shift_and_what_is_read() -> None:
 def test_classes_that_change_the_other_way_are_told_apart() -> None:
     rows = study(-0.6, -1.1, -0.5, holds="selective")
     rows.loc[(rows["target"] == "a") & (rows["outcome"] == "selective"), ["change", "beyond_control"]] = 0.3
-    assert "holds for 2 of 4 classes (1 more the other way round)" in verdict(rows)
+    assert "significant for 2 of 4 classes (1 more the other way round)" in verdict(rows)
     gained = verdict(study(0.6, 1.1, 0.5, holds="selective shift"), gain=2.0)
     assert gained.startswith("**With its 1 % of neurons (mad) scaled by 2 a class gains 0.60")
     assert "3 of 4 classes.**" in gained and "Most of the rise is a shift" in gained
@@ -116,7 +116,7 @@ def test_where_the_interval_of_the_mean_holds_0_the_classes_are_told_and_not_the
         "own clips beyond all other clips; on average −0.01 (95 % interval over classes −"
     )
     assert "The logit changes by −0.50 on all *other* clips, a shift." in told
-    assert told.split("**")[1].endswith(").") and "holds for" not in told.split("**")[1]
+    assert told.split("**")[1].endswith(").") and "significant for" not in told.split("**")[1]
     rows["q_value"] = rows["q_value"].where(rows["target"] != "c", 0.6)
     assert "of 6 classes 2 lose and none gain in logit" in verdict(pd.concat([rows, shift]))
 
@@ -124,7 +124,7 @@ def test_where_the_interval_of_the_mean_holds_0_the_classes_are_told_and_not_the
 def test_only_a_shift_or_only_a_total_or_nothing_is_told_as_that() -> None:
     only = verdict(study(-0.02, -1.1, -0.5, holds="shift total"))
     assert only.startswith("**Only a shift: without its 1 % of neurons (mad) a class's logit falls by 1.10")
-    assert "holds for 3 of 4 classes" in only and "(−0.02) for none" in only
+    assert "significant for 3 of 4 classes" in only and "(−0.02) for none" in only
     total = verdict(study(-0.02, -0.1, -0.5, holds="total"))
     assert "log probability of a class falls by 0.50 nats; significant for 3 of 4 classes" in total
     nothing = verdict(study(-0.02, -0.1, 0.001))
@@ -138,7 +138,9 @@ def test_without_controls_or_power_nothing_is_claimed() -> None:
     bare = verdict(study(-0.6, -1.1, -0.5, holds="selective", n_controls=0))
     assert bare.endswith("Without random sets beside it, what of this is owed to the choice is unknown.")
     few = verdict(study(-0.6, -1.1, -0.5, n_units=5))
-    assert few.startswith("**Nothing could hold: of 5 clips (or voices, or recordings) the least possible p is 0.062")
+    assert few.startswith(
+        "**Nothing could be significant: of 5 clips (or voices, or recordings) the least possible p is 0.062"
+    )
     assert not verdict(study(-0.6, -1.1, -0.5, n_units=6)).startswith("**Nothing could")
     assert kinds.verdict(kinds.over_classes(study(-1, -1, -1).iloc[:0]), SILENCED, {}) == ""
 
@@ -167,8 +169,8 @@ def test_what_a_new_head_finds_again_is_taken_over() -> None:
 
     assert "reads 89 % (90 % with nothing changed): **what these neurons carried, others carry too.**" in said(-0.01)
     assert "others carry too" in said(-0.1, control=-0.1), "random sets cost as much"
-    assert "−20.0 points beyond random sets, though it holds for no single class." in said(-0.2)
-    assert "what 2 of 2 classes lose, no new head finds again." in said(-0.2, n_lost=2)
+    assert "−20.0 points beyond random sets, though significant for no single class." in said(-0.2)
+    assert "what 2 of 2 classes lose, no new probe finds again." in said(-0.2, n_lost=2)
     assert kinds.readable(kinds.over_classes(study(-1, -1, -1)), 0, {}) == ""
 
 
@@ -245,9 +247,9 @@ def test_what_so_few_units_can_show_is_told() -> None:
         rows = pd.DataFrame([row("a", "total", -0.1, affected_class=f"c{i}") for i in range(n_tests)])
         return outcomes.power_sentence(outcomes.shown(rows.assign(n_units=n_units), "total"))
 
-    assert "nothing could hold" in said(5, 4)
+    assert "nothing could be significant" in said(5, 4)
     # Of 10 units the least p is 2/1024: among 100 tests 3 such have q = 100 p / 3 = 0.065, 4 have 0.049.
-    assert "hold only together with 3 more as sure" in said(10, 100)
+    assert "be significant only together with 3 more as sure" in said(10, 100)
     assert said(200, 100) == "Each class was tested on 10 clips, in 100 tests; q is over all of them."
 
 
@@ -286,8 +288,8 @@ def test_what_heads_read_stands_beside_their_own_untouched() -> None:
     rows = outcomes.readable(own, effects).set_index(["label", "head"])
     assert list(dict.fromkeys(rows.index.get_level_values("label"))) == ["b", "a"], "what loses most first"
     assert rows.loc[("b", "frozen probe"), ["untouched", "now", "random_high"]].tolist() == pytest.approx([90, 30, 100])
-    assert rows.loc[("a", "offsets fitted again"), ["untouched", "now"]].tolist() == pytest.approx([90, 80])
-    assert rows.loc[("a", "whole head fitted again"), ["untouched", "now"]].tolist() == pytest.approx([70, 70])
+    assert rows.loc[("a", "offsets refitted"), ["untouched", "now"]].tolist() == pytest.approx([90, 80])
+    assert rows.loc[("a", "whole probe refitted"), ["untouched", "now"]].tolist() == pytest.approx([70, 70])
     assert outcomes.mean_accuracy(effects) == pytest.approx({"unablated": 0.9, "ablated": 0.55})
     assert len(outcomes.done_so(effects, "scale", 0.0)) == 2 and outcomes.done_so(effects, "keep", None).empty
     assert len(outcomes.readable(own, effects.iloc[2:])) == 4, "where no accuracy is known by class"

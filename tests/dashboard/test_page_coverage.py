@@ -256,7 +256,7 @@ def test_a_task_in_words_has_null_and_replication_beside_it() -> None:
     (told,) = facts.sentences(pd.DataFrame([row]))
     assert told == (
         "**a\\*b** covers **1 of 20** classes with 1 neuron; with shuffled labels 1 to 4 classes and 2.5 neurons (mean "
-        "of 200 shuffles of clips). On test clips 100% of its pairs hold, of all pairs 12%."
+        "of 200 shuffles of clips). On test clips 100% of its pairs are replicated, of all pairs 12%."
     )
     (bare,) = facts.sentences(pd.DataFrame([{**row, "null_coverage_mean": np.nan, "replicated_share": np.nan}]))
     assert bare.endswith("that says little.")

@@ -230,7 +230,7 @@ def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest
 
 def test_sets_that_were_taken_apart_are_told_by_what_holds() -> None:
     told = facts.held_sentence(pd.DataFrame({"holds": [1.0, 0.0, float("nan"), 1.0]}))
-    assert told.startswith(" Of 3 that were taken apart") and told.endswith("holds in 2.")
+    assert told.startswith(" Of 3 that were taken apart") and told.endswith("is significant in 2.")
     assert facts.held_sentence(pd.DataFrame({"holds": [float("nan")]})) == ""
 
 

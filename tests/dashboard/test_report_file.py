@@ -150,7 +150,7 @@ def test_effects_that_were_taken_apart_are_told_as_what_they_are(synthetic_store
     path = write_apart(Path(shutil.copy(synthetic_store, tmp_path / "atlas.db")))
     text = read(write_report(path, tmp_path / "out.html")).text
     assert "What kind of effect" in text
-    assert "holds for 4 of 8 classes" in text and "Most of the fall is a shift (−0.75 on all other clips)" in text
+    assert "significant for 4 of 8 classes" in text and "Most of the fall is a shift (−0.75 on all other clips)" in text
     assert "nano-ssl: 4 of 8 classes in 1 task lose on their own clips" in text
     engine = open_store(path, read_only=True)
     summary = markdown(sections(engine), "s")

@@ -80,6 +80,8 @@ def test_two_classes_of_the_same_clips_are_no_finding_and_octaves_come_first(eng
 
 
 def test_an_effect_is_told_that_holds_and_spares_other_classes(engine: Engine) -> None:
+    assert findings.selective_effect(engine).empty, "an effect without its interval is no finding"
+    change(engine, "UPDATE ablation_outcome SET change_low = -0.75, change_high = -0.25, beyond_high = -0.5")
     (row,) = findings.selective_effect(engine).to_dict("records")
     told = ("target", "change", "control_mean", "q_value", "n_neurons", "n_others", "n_others_lowered")
     assert tuple(row[name] for name in told) == ("cat", -0.5, 0.125, 0.03125, 2, 1, 0)

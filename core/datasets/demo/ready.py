@@ -29,8 +29,7 @@ def _seconds(seconds: float) -> NDArray[np.float64]:
 
 def _faded(sound: NDArray[np.floating], seconds: float = 0.01) -> NDArray[np.float64]:
     ramp = np.minimum(np.arange(len(sound)), np.arange(len(sound))[::-1]) / (seconds * SAMPLE_RATE)
-    faded: NDArray[np.float64] = sound * np.clip(ramp, 0, 1)
-    return faded
+    return np.asarray(sound * np.clip(ramp, 0, 1), dtype=np.float64)
 
 
 def chirp() -> NDArray[np.float64]:

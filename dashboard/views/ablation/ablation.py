@@ -72,9 +72,9 @@ measures = [name for name in outcomes.MEASURES if name in (*measures, "accuracy"
 
 def effects_in(name: str) -> pd.DataFrame:
     """Every effect in one measure, as the store has it."""
-    of = [queries.effects, chosen] if name == "accuracy" else [queries.outcomes, chosen, name]
-    read: pd.DataFrame = data.read(store, *of)
-    return read
+    if name == "accuracy":
+        return data.read(store, queries.effects, chosen)
+    return data.read(store, queries.outcomes, chosen, name)
 
 
 # Where nothing is asked for, the first measure in which anything is significant.
@@ -118,11 +118,12 @@ if len(measures) > 1:
     )  # fmt: skip
 dark = st.context.theme.type == "dark"
 nothing = not shown["stands"].any()
-place = st.expander(
+folded = st.expander(
     f"Nothing is significant in this measure: all {len(shown):,} changes may be noise", icon=":material/grid_off:",
     on_change="rerun",
-) if nothing else st.container()  # fmt: skip
-if not nothing or place.open:
+) if nothing else None  # fmt: skip
+place = folded or st.container()
+if folded is None or folded.open:
     draw.chart(
         charts.matrix, shown, targets, classes, target, dark, measure.label, measure.digits, key="matrix",
         on_select=choose_cell, name=f"ablation_{model}_{task}", data=effects, place=place,

@@ -44,8 +44,9 @@ names = facts.speech_first(known)
 attribute_of = dict(zip(known["task"], known["attribute"], strict=True))
 of_speech = [name for name in names if facts.is_speech(attribute_of[name])]
 usual = opening.first(of_speech or names, opening.by_replication(store, model, preset))
-asked = st.query_params.get("task")  # as the other pages say it
-task = asked if asked in names and "speech_task" not in st.query_params else address.choice("speech_task", names, usual)
+elsewhere = st.query_params.get("task", "")  # as the other pages say it
+is_said = elsewhere in names and "speech_task" not in st.query_params
+task = elsewhere if is_said else address.choice("speech_task", names, usual)
 counts = facts.with_chance(data.read(store, preferences.preferring, model, task))
 classes = class_order(counts["class_name"])
 class_name = address.optional("speech_class", classes)

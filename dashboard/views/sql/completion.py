@@ -1,7 +1,6 @@
 """Names of views and columns completed in the editor of statements.
 
-Streamlit's own text area stays what it is; this lays a list beside it. No library that does so is kept: the two there
-were, `streamlit-ace` and `streamlit-code-editor`, have had no release for years.
+Streamlit's own text area stays what it is; this lays a list beside it.
 """
 
 from __future__ import annotations

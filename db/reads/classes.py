@@ -6,38 +6,13 @@ its key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
-from sqlalchemy import Engine, bindparam, text
+from sqlalchemy import Engine
 
 from db.reads.frames import frame
+from db.reads.keys import ATTRIBUTION_ID, CLASS_ID, MODEL_TASK_ID, SELECTION_ID
 from db.schema.evidence import NeuronAttribution
 from db.schema.study import out_of_units
-
-_SELECTION = """(
-            SELECT selection.id FROM selection
-            JOIN model_task ON model_task.id = selection.model_task_id
-            JOIN model ON model.id = model_task.model_id
-            JOIN task ON task.id = model_task.task_id
-            WHERE model.name = :model AND task.name = :task AND selection.preset = :preset
-        )"""
-_CLASS = """(
-            SELECT task_class.id FROM task_class JOIN task ON task.id = task_class.task_id
-            WHERE task.name = :task AND task_class.name = :class_name
-        )"""
-_MODEL_TASK = """(
-            SELECT model_task.id FROM model_task
-            JOIN model ON model.id = model_task.model_id
-            JOIN task ON task.id = model_task.task_id
-            WHERE model.name = :model AND task.name = :task
-        )"""
-_ATTRIBUTION = """(
-            SELECT attribution.id FROM attribution
-            JOIN model ON model.id = attribution.model_id
-            JOIN task ON task.id = attribution.task_id
-            WHERE model.name = :model AND task.name = :task
-        )"""
 
 
 def neurons_of(engine: Engine, model: str, task: str, preset: str, class_name: str) -> pd.DataFrame:
@@ -59,16 +34,16 @@ def neurons_of(engine: Engine, model: str, task: str, preset: str, class_name: s
                neuron_entropy.q_value AS entropy_q_value, {value}, attribution_check_value.measured
         FROM class_specific_neuron AS chosen
         JOIN neuron ON neuron.id = chosen.neuron_id
-        LEFT JOIN neuron_entropy ON neuron_entropy.model_task_id = {_MODEL_TASK}
+        LEFT JOIN neuron_entropy ON neuron_entropy.model_task_id = {MODEL_TASK_ID}
             AND neuron_entropy.neuron_id = chosen.neuron_id
-        LEFT JOIN neuron_attribution_value ON neuron_attribution_value.attribution_id = {_ATTRIBUTION}
+        LEFT JOIN neuron_attribution_value ON neuron_attribution_value.attribution_id = {ATTRIBUTION_ID}
             AND neuron_attribution_value.neuron_id = chosen.neuron_id
             AND neuron_attribution_value.class_id = chosen.class_id
         LEFT JOIN attribution_check_value
             ON attribution_check_value.attribution_id = neuron_attribution_value.attribution_id
             AND attribution_check_value.neuron_id = chosen.neuron_id
             AND attribution_check_value.class_id = chosen.class_id
-        WHERE chosen.selection_id = {_SELECTION} AND chosen.class_id = {_CLASS}
+        WHERE chosen.selection_id = {SELECTION_ID} AND chosen.class_id = {CLASS_ID}
         ORDER BY neuron.layer, neuron.neuron
         """,
         model=model,
@@ -94,7 +69,7 @@ def also(engine: Engine, model: str, task: str, preset: str, class_name: str) ->
         JOIN class_specific_neuron AS other ON other.selection_id = chosen.selection_id
             AND other.neuron_id = chosen.neuron_id AND other.class_id <> chosen.class_id
         JOIN task_class ON task_class.id = other.class_id
-        WHERE chosen.selection_id = {_SELECTION} AND chosen.class_id = {_CLASS}
+        WHERE chosen.selection_id = {SELECTION_ID} AND chosen.class_id = {CLASS_ID}
         ORDER BY other.neuron_id, task_class.position
         """,
         model=model,
@@ -126,8 +101,8 @@ def shared_with(engine: Engine, model: str, task: str, preset: str, class_name: 
         ) AND shared_neuron.n_shared > 0"""
     return frame(
         engine,
-        f"""{side.format(other="b", own="a", of=_CLASS)}
-        UNION ALL{side.format(other="a", own="b", of=_CLASS)}
+        f"""{side.format(other="b", own="a", of=CLASS_ID)}
+        UNION ALL{side.format(other="a", own="b", of=CLASS_ID)}
         ORDER BY odds_ratio DESC NULLS LAST, task, class_name
         """,
         model=model,
@@ -195,34 +170,3 @@ def silenced(engine: Engine, model: str, task: str, class_name: str) -> pd.DataF
         task=task,
         class_name=class_name,
     )
-
-
-def strongest_clips(engine: Engine, model: str, task: str, class_name: str, neuron_ids: Sequence[int]) -> pd.DataFrame:
-    """Return of each neuron the clip of a class that stands first among its strongest of the dataset.
-
-    Returns
-    -------
-    DataFrame
-        ``neuron_id``, ``rank``, ``activation_rate``, ``clip_id``, ``dataset``, ``root``, ``path``, ``file_sha256``;
-        without the neurons that have no clip of the class among those that are kept.
-    """
-    statement = text(
-        """
-        SELECT top_clip.neuron_id, top_clip.rank, top_clip.activation_rate, clip.id AS clip_id,
-               dataset.name AS dataset, dataset.root, clip.path, clip.file_sha256
-        FROM task
-        JOIN model ON model.name = :model
-        JOIN model_dataset ON model_dataset.model_id = model.id AND model_dataset.dataset_id = task.dataset_id
-        JOIN top_clip ON top_clip.model_dataset_id = model_dataset.id AND top_clip.neuron_id IN :neuron_ids
-        JOIN clip_label ON clip_label.clip_id = top_clip.clip_id AND clip_label.attribute_id = task.attribute_id
-            AND clip_label.value = :class_name
-        JOIN clip ON clip.id = top_clip.clip_id
-        JOIN dataset ON dataset.id = clip.dataset_id
-        WHERE task.name = :task
-        ORDER BY top_clip.neuron_id, top_clip.rank
-        """
-    ).bindparams(bindparam("neuron_ids", expanding=True))
-    rows = frame(
-        engine, statement, model=model, task=task, class_name=class_name, neuron_ids=[int(one) for one in neuron_ids]
-    )
-    return rows.drop_duplicates("neuron_id", ignore_index=True)

@@ -97,45 +97,6 @@ def neuron_patterns(engine: Engine, model: str, dataset: str, layer: int, neuron
     return made
 
 
-def patterns_in(engine: Engine, model: str, dataset: str, pairs: Sequence[tuple[int, int]]) -> pd.DataFrame:
-    """Return when and where some neurons fire in one clip each.
-
-    Parameters
-    ----------
-    pairs : sequence of (neuron_id, clip_id)
-
-    Returns
-    -------
-    DataFrame
-        ``neuron_id``, and of `neuron_patterns` ``peak``, ``strength``, ``column_seconds``, ``band_edges_hz``; without
-        those of which the clip's pattern is not stored.
-    """
-    statement = text(
-        """
-        SELECT clip_pattern.neuron_id, clip_pattern.patterns, token_grid.column_seconds, token_grid.span_seconds,
-               token_grid.chunk_seconds, token_grid.chunk_columns, token_grid.band_edges_json
-        FROM model
-        JOIN dataset ON dataset.name = :dataset
-        JOIN model_dataset ON model_dataset.model_id = model.id AND model_dataset.dataset_id = dataset.id
-        JOIN clip_pattern ON clip_pattern.model_dataset_id = model_dataset.id AND clip_pattern.neuron_id IN :neuron_ids
-        JOIN neuron ON neuron.id = clip_pattern.neuron_id
-        JOIN token_grid ON token_grid.model_id = model.id AND token_grid.layer = neuron.layer
-        WHERE model.name = :model
-        """
-    ).bindparams(bindparam("neuron_ids", expanding=True))
-    clip_of = {int(neuron_id): int(clip_id) for neuron_id, clip_id in pairs}
-    stored = frame(engine, statement, model=model, dataset=dataset, neuron_ids=list(clip_of))
-    lengths = clips(engine, tuple(clip_of.values())).set_index("clip_id")["duration_seconds"]
-    rows = []
-    for _, grid in stored.iterrows():
-        clip_id = clip_of[int(grid["neuron_id"])]
-        found = {one: (peak, strength) for one, peak, strength in decode(grid["patterns"])}.get(clip_id)
-        if found is not None:
-            step, _, _ = times(grid, found[1].shape[1], float(lengths[clip_id]))
-            rows.append((int(grid["neuron_id"]), *found, step, tuple(json.loads(grid["band_edges_json"]))))
-    return pd.DataFrame(rows, columns=["neuron_id", "peak", "strength", "column_seconds", "band_edges_hz"])
-
-
 def times(grid: pd.Series, n_columns: int, duration: float) -> tuple[float, float, NDArray[np.floating]]:
     """Seconds from column to column, seconds of one, and where each begins; see `db.schema.sound.TokenGrid`."""
     column = np.arange(n_columns)

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, bindparam, text
 
 from db.reads.clips import times
 from db.reads.frames import frame, only_if
-from db.reads.neuron_evidence import ATTRIBUTION_ID, MODEL_TASK_ID, SELECTION_ID
+from db.reads.keys import ATTRIBUTION_ID, CLASS_ID, MODEL_TASK_ID, SELECTION_ID
 from db.schema.evidence import NeuronAttribution
 from db.schema.patterns import decode
 from db.schema.study import out_of_units
@@ -31,10 +31,6 @@ _ATTRIBUTION, _ERROR = (out_of_units(NeuronAttribution, name) for name in ("attr
 _EFFECT = f"""neuron_attribution_value.attribution_id = {ATTRIBUTION_ID}
                 AND neuron_attribution_value.neuron_id = {{neuron}}
                 AND neuron_attribution_value.class_id = {{of_class}}"""
-_CLASS_ID = """(
-            SELECT task_class.id FROM task_class JOIN task ON task.id = task_class.task_id
-            WHERE task.name = :task AND task_class.name = :class_name
-        )"""
 _CLASS = "COALESCE(shown.class_id, neuron_entropy.top_class_id)"
 _EFFECT_OF_SHOWN = _EFFECT.format(neuron="neuron_entropy.neuron_id", of_class=_CLASS)
 _PATTERN = ("neuron_id", "clip_id", "peak", "strength", "column_seconds", "band_edges_hz")
@@ -158,7 +154,7 @@ def _shown(wanted: Wanted) -> str:
     if wanted.class_name is None:
         return "pair AS shown ON shown.neuron_id = neuron_entropy.neuron_id AND shown.place = 1"
     return f"""class_specific_neuron AS shown ON shown.selection_id = {SELECTION_ID}
-                AND shown.neuron_id = neuron_entropy.neuron_id AND shown.class_id = {_CLASS_ID}
+                AND shown.neuron_id = neuron_entropy.neuron_id AND shown.class_id = {CLASS_ID}
                 {"AND shown.replicated = 1" if wanted.show == "replicated" else ""}"""
 
 
@@ -172,7 +168,7 @@ def _effect_join(wanted: Wanted) -> str:
 
 def _of_neurons(wanted: Wanted) -> str:
     parts = [
-        only_if(wanted.class_name, f"{_CLASS} = {_CLASS_ID}"),
+        only_if(wanted.class_name, f"{_CLASS} = {CLASS_ID}"),
         only_if(wanted.layer, "neuron.layer = :layer"),
         only_if(wanted.entropy, "neuron_entropy.entropy BETWEEN :low AND :high"),
         only_if(

@@ -9,32 +9,12 @@ import pandas as pd
 from sqlalchemy import Engine, bindparam, text
 
 from db.reads.frames import frame, only_if
+from db.reads.keys import ATTRIBUTION_ID, MODEL_TASK_ID, NEURON_ID, SELECTION_ID
 from db.schema.evidence import NeuronAttribution, NeuronConfound, SelectorScore
 from db.schema.study import out_of_units
 
 SELECTORS = ("mad", "cas", "auroc", "d_prime", "selectivity_index")
 """The selectors whose scores are stored, and how many times the score the table holds."""
-
-NEURON_ID = """(
-            SELECT neuron.id FROM neuron JOIN model ON model.id = neuron.model_id
-            WHERE model.name = :model AND neuron.layer = :layer AND neuron.neuron = :neuron
-        )"""
-MODEL_TASK_ID = """(
-            SELECT model_task.id FROM model_task
-            JOIN model ON model.id = model_task.model_id
-            JOIN task ON task.id = model_task.task_id
-            WHERE model.name = :model AND task.name = :task
-        )"""
-SELECTION_ID = f"""(
-            SELECT selection.id FROM selection
-            WHERE selection.preset = :preset AND selection.model_task_id = {MODEL_TASK_ID}
-        )"""
-ATTRIBUTION_ID = """(
-            SELECT attribution.id FROM attribution
-            JOIN model ON model.id = attribution.model_id
-            JOIN task ON task.id = attribution.task_id
-            WHERE model.name = :model AND task.name = :task
-        )"""
 
 
 def clip_datasets(engine: Engine, model: str) -> list[str]:

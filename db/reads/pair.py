@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from core.results import wilson
 from db.reads.frames import frame
-from db.reads.neuron_evidence import MODEL_TASK_ID, NEURON_ID
+from db.reads.keys import MODEL_TASK_ID, NEURON_ID
 
 
 def profile(engine: Engine, model: str, task: str, layer: int, neuron: int) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.views.classes import facts
 from db.connection.open import open_store
-from db.reads import classes, clips
+from db.reads import classes
 from db.reads.frames import frame
 from tests.support import pages
 from tests.support.pages import asked, said
@@ -32,8 +32,8 @@ def engine(synthetic_store: Path) -> Engine:
 
 def cards(app: AppTest) -> list[dict[str, Any]]:
     """What the browser is told of the cards."""
-    (deck,) = [part for part in app.main if getattr(part.proto, "component_name", "") == "atlas_cards"]
-    told: list[dict[str, Any]] = json.loads(deck.proto.json)["cards"]
+    (deck,) = [part for part in app.main if getattr(part.proto, "component_name", "") == "atlas_grid"]
+    told: list[dict[str, Any]] = json.loads(deck.proto.json)["pages"]["0"]
     return told
 
 
@@ -83,34 +83,6 @@ def test_the_same_class_is_found_on_both_models_whatever_its_capitals(engine: En
     assert rows["n_neurons"].tolist() == [
         len(classes.neurons_of(engine, model, TASK, "calibrated", CLASS)) for model in rows["model"]
     ]
-
-
-def test_a_neurons_clip_is_the_first_of_the_class_among_its_strongest(engine: Engine) -> None:
-    ids = classes.neurons_of(engine, *OF)["neuron_id"].tolist()
-    found = classes.strongest_clips(engine, MODEL, TASK, CLASS, ids)
-    labels = clips.labels_of(engine, found["clip_id"].tolist())
-    assert len(found)
-    assert found["neuron_id"].is_unique
-    assert all(f"event: {CLASS}" in labels[clip_id] for clip_id in found["clip_id"])
-    one = found.iloc[0]
-    place = frame(engine, "SELECT layer, neuron FROM neuron WHERE id = :id", id=int(one["neuron_id"])).iloc[0]
-    kept = clips.neuron_clips(engine, MODEL, "rooms", int(place["layer"]), int(place["neuron"]))
-    tops = kept[(kept["kind"] == "top") & kept["labels"].str.contains(f"event: {CLASS}")]
-    assert one["rank"] == tops["rank"].min()
-
-
-def test_patterns_of_one_clip_each_are_those_of_the_neuron(engine: Engine) -> None:
-    found = classes.strongest_clips(engine, MODEL, TASK, CLASS, classes.neurons_of(engine, *OF)["neuron_id"].tolist())
-    wanted = list(zip(found["neuron_id"].tolist(), found["clip_id"].tolist(), strict=True))
-    rows = clips.patterns_in(engine, MODEL, "rooms", wanted).set_index("neuron_id")
-    assert len(rows)
-    for neuron_id, clip_id in wanted[:3]:
-        place = frame(engine, "SELECT layer, neuron FROM neuron WHERE id = :id", id=neuron_id).iloc[0]
-        whole = clips.neuron_patterns(engine, MODEL, "rooms", int(place["layer"]), int(place["neuron"]))
-        own = whole[whole["clip_id"] == clip_id].iloc[0]
-        np.testing.assert_array_equal(rows.loc[neuron_id, "strength"], own["strength"])
-        assert rows.loc[neuron_id, "column_seconds"] == own["column_seconds"]
-        assert rows.loc[neuron_id, "band_edges_hz"] == own["band_edges_hz"]
 
 
 def neurons(**columns: list[float]) -> pd.DataFrame:
@@ -214,12 +186,11 @@ def test_a_card_has_no_number_without_what_it_is_read_against() -> None:
         "lift": 8.21, "lift_low": 5.1, "lift_high": 12.04, "q_value": 1e-6, "replicated": 1.0, "entropy": 1.2,
         "entropy_q_value": 0.03, "attribution": 0.12, "standard_error": 0.01, "measured": 0.2, "explained_by": "level",
     }  # fmt: skip
-    told = dict(facts.card_facts(row, 20, ["cat", "hen", "cow", "pig"]))
-    assert told == {
-        "Lift": "8.2× [5.1, 12.0]", "Evidence": "q < 0.0001, replicated", "Entropy": "1.20 of 3.00 nats (q = 0.03)",
-        "Attribution": "+0.12 [+0.1, +0.14] logits; +0.2 when ablated alone", "But": "cannot be told from level",
-        "Also": "cat, hen, cow and 1 more",
-    }  # fmt: skip
+    assert facts.card_lines(row, 20, ["cat", "hen", "cow", "pig"]) == (
+        "lift 8.2× [5.1, 12.0] · q < 0.0001", "replicated", "entropy 1.20 of 3.00 nats · q = 0.03",
+        "attribution +0.12 [+0.1, +0.14] logits; +0.2 when ablated alone", "cannot be told from level",
+        "also cat, hen, cow and 1 more",
+    )  # fmt: skip
 
 
 def test_sharing_keeps_what_is_more_than_chance_on_other_clips() -> None:
@@ -242,12 +213,11 @@ def test_the_page_plays_the_class_and_links_to_its_neurons(
     best = facts.ranked(classes.neurons_of(engine, *OF), "effect").iloc[0]
     told = cards(app)
     assert len(told) == 6
-    assert told[0]["title"] == f"L{best['layer']}·{best['neuron']}"
-    assert told[0]["heard"] == CLASS
-    assert told[0]["sound"].endswith(".wav")
-    assert told[0]["picture"].endswith(".webp")
-    assert told[0]["state"]["class"] == CLASS
-    assert told[0]["url"].startswith("neuron?")
+    assert told[0]["name"] == f"L{best['layer']}·{best['neuron']}"
+    assert told[0]["title"] == CLASS
+    assert told[0]["href"].startswith("neuron?") and f"class={CLASS}" in told[0]["href"]
+    assert told[0]["href"].endswith("hear=class")
+    assert all(one["drawn"] and one["clip"].startswith(("top clip ", "of the class")) for one in told)
     assert "Silencing its" in said(app)
     assert "nano\\-sl" in " ".join(str(link.proto.label) for link in app.get("page_link"))
 

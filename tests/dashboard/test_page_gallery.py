@@ -14,7 +14,7 @@ import soundfile
 
 from dashboard.shared import thumbnails
 from dashboard.shared.grid import grid
-from dashboard.shared.grid.grid import PAGE, Answer, Card
+from dashboard.shared.grid.grid import PAGE, Answer, Card, pair_state
 from dashboard.shared.player import clip
 from dashboard.shared.player.player import Overlay
 from dashboard.views.gallery import facts
@@ -75,8 +75,8 @@ def test_a_range_of_entropies(given: str | None, expected: tuple[float, float] |
 
 @pytest.mark.parametrize("told", [None, [], [[1, 2, 3]], [["a", 1, 2], "b"], [["a", 1], ["b", 1, 2]], {"a": 1}])
 def test_what_names_no_two_neurons_leads_nowhere(told: object) -> None:
-    assert facts.pair_state(told) is None
-    assert facts.pair_state([["a", 1.0, 2], ["b", 3, "x"]]) == {
+    assert pair_state(told) is None
+    assert pair_state([["a", 1.0, 2], ["b", 3, "x"]]) == {
         "model": "a", "layer": "1", "neuron": "2", "other_model": "b", "other_layer": "3", "other_neuron": "x"
     }  # fmt: skip
 

@@ -76,7 +76,6 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "neuron": (0, 6),
     "neurons": ((6, 2, 0),),
     "neuron_ids": ((2, 7, 400),),
-    "pairs": (((1, 97), (2, 102), (3, 1)),),
     "own": (("nano-ssl", 0, 6), ("nano-sl", 1, 2)),
     "other": (("nano-sl", 0, 6), ("nano-ssl", 1, 0)),
     "wanted": (

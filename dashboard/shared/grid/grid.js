@@ -1,12 +1,10 @@
 // The grid's part in the browser. What a card holds is written as text or drawn, never as HTML.
 
-const STARTED = "atlas-player-started"; // as the player tells the page, so that one sound at a time is heard
 const MOST_OPAQUE = 0.5; // what it answers to stays visible below
 const NEAR = 1200; // pixels beyond the window within which cards are kept
 const SOON = 400; // pixels from the end at which more are asked for
 const HOVER_MS = 220;
 const HOVERS = "atlas-grid-hovers";
-const ICONS = { play: "M7 4.5v15l12.5-7.5z", pause: "M6.5 5h4v14h-4zM13.5 5h4v14h-4z" };
 const grids = new WeakMap(); // by the element they fill
 
 export default function (component) {
@@ -432,17 +430,4 @@ function store(name, value) {
   } catch {
     // it is as it is, until the page is left
   }
-}
-
-function element(name, className = "", text = "") {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-function icon(name) {
-  const holder = document.createElement("div");
-  holder.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`;
-  return holder.firstChild;
 }

@@ -16,7 +16,7 @@ import streamlit as st
 
 from dashboard.shared import thumbnails
 from dashboard.shared.player.clip import UNREADABLE, NotPlayed, Stored, render
-from dashboard.shared.player.player import Overlay, laid, serve
+from dashboard.shared.player.player import Overlay, laid, script, serve
 
 PAGE = 24
 """Cards a page: rows of 1, 2, 3, 4 or 6 of them have no gap."""
@@ -24,6 +24,7 @@ BUDGET_SECONDS = 0.15
 """How long one run may decode and draw; the browser asks for the pictures left over."""
 MOST_PAGES = 6
 """Pages that are sent at once to who comes back."""
+_PAIR = (("model", "layer", "neuron"), ("other_model", "other_layer", "other_neuron"))
 _HERE = Path(__file__).parent
 _HTML = """
 <section class="grid" aria-label="Neurons">
@@ -45,7 +46,7 @@ _component = st.components.v2.component(
     "atlas_grid",
     html=_HTML,
     css=(_HERE / "grid.css").read_text(encoding="utf-8"),
-    js=(_HERE / "grid.js").read_text(encoding="utf-8"),
+    js=script(_HERE / "grid.js"),
 )
 
 
@@ -218,3 +219,16 @@ def _picture(card: Card, stored: Stored) -> dict[str, Any]:
         return {"problem": f"the clip {reason}", "seconds": card.seconds, "overlay": whole}
     overlay = None if card.overlay is None else laid(card.overlay, drawn.top_hz)
     return {"src": drawn.picture, "seconds": drawn.seconds, "overlay": overlay}
+
+
+def pair_state(neurons: object) -> dict[str, str] | None:
+    """Write what a browser says of two neurons, (model, layer, neuron) each, as the address of *Pair* has it."""
+    if not (isinstance(neurons, list) and len(neurons) == 2):
+        return None
+    state: dict[str, str] = {}
+    for one, names in zip(neurons, _PAIR, strict=True):
+        if not (isinstance(one, list) and len(one) == len(names)):
+            return None
+        # In the browser all numbers are fractions.
+        state |= {name: str(part)[:200].removesuffix(".0") for name, part in zip(names, one, strict=True)}
+    return state

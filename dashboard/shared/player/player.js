@@ -1,15 +1,8 @@
 // The player's part in the browser. What a track holds is written as text or drawn, never as HTML.
 
-const STARTED = "atlas-player-started"; // told to the whole page, so that one player at a time is heard
 const TIME = "atlas-player-time"; // seconds, told to whatever goes along with the sound
 const MOST_OPAQUE = 0.7; // what it answers to stays visible below
 const LANE_PIXELS = 34;
-const ICONS = {
-  previous: "M6 5h2.5v14H6zM19 5v14l-9.5-7z",
-  next: "M15.5 5H18v14h-2.5zM5 5v14l9.5-7z",
-  play: "M7 4.5v15l12.5-7.5z",
-  pause: "M6.5 5h4v14h-4zM13.5 5h4v14h-4z",
-};
 let begun = 0; // when the sound that last began unasked was asked for in Python
 const players = new WeakMap(); // by the element they fill
 const decoded = new WeakMap(); // strengths, by overlay
@@ -421,17 +414,4 @@ function brief(number) {
 function minutes(seconds) {
   const tenths = Math.floor(seconds * 10 + 1e-6);
   return `${Math.floor(tenths / 600)}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;
-}
-
-function element(name, className = "", text = "") {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-function icon(name) {
-  const holder = document.createElement("div");
-  holder.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`;
-  return holder.firstChild;
 }

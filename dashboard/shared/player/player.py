@@ -56,11 +56,18 @@ _HTML = """
   <audio preload="auto"></audio>
 </div></section>
 """
+
+
+def script(file: Path) -> str:
+    """A component's part in the browser, after what all that play sound there share: it can import no file."""
+    return "\n".join(part.read_text(encoding="utf-8") for part in (_HERE / "common.js", file))
+
+
 _component = st.components.v2.component(
     "atlas_player",
     html=_HTML,
     css=(_HERE / "player.css").read_text(encoding="utf-8"),
-    js=(_HERE / "player.js").read_text(encoding="utf-8"),
+    js=script(_HERE / "player.js"),
 )
 
 
@@ -211,10 +218,10 @@ def identify(tracks: Sequence[Track]) -> list[str]:
     return names
 
 
-def render_some(tracks: Sequence[Track], order: Sequence[int], at_least: int = 2) -> dict[int, clip.Rendered | str]:
-    """Decode and draw tracks in ``order`` until the time is up, the first few always; a failure as its reason."""
+def render_some(tracks: Sequence[Track], order: Sequence[int]) -> dict[int, clip.Rendered | str]:
+    """Decode and draw tracks in ``order`` until the time is up, the first always, a failure as its reason."""
     made: dict[int, clip.Rendered | str] = {}
-    first = set(order[:at_least])
+    first = set(order[:2])
     end = time.monotonic() + BUDGET_SECONDS
     for place in order:
         track = tracks[place]

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, cards, class_link, command, data, draw, page, share, sidebar
+from dashboard.shared import address, class_link, command, data, draw, page, share, sidebar
 from dashboard.shared.charts.common import class_order
+from dashboard.shared.grid.grid import PAGE, Card, grid, pair_state
+from dashboard.shared.player.clip import Stored
 from dashboard.shared.player.of_class import class_tracks, overlay_of
-from dashboard.shared.player.player import Overlay, Track, player, stored_track
+from dashboard.shared.player.player import player
 from dashboard.shared.text import kinds, words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.views.classes import charts, facts
 from db.reads import classes as queries
-from db.reads import clips, study
+from db.reads import clips, gallery, study
 
-FIRST, MOST = 6, 60  # cards
+FIRST, MOST = 6, 48  # cards
 N_CLIPS = 6  # of the class, where it has no neuron or the neuron none of its clips
 
 scope = sidebar.choose(show=("model", "task", "preset"), clears=("class", "cards"))
@@ -96,7 +98,12 @@ def best(n_cards: int) -> str:
         + ("" if "cause" in known else " What single neurons cause was not estimated for this task.")
     )
     rows = facts.ranked(neurons, by).head(n_cards)
-    cards.show(cards_of(rows), key="class_cards")
+    cards = cards_of(rows)
+    query = data.key_of(store.stamp, tuple(state.values()), by, n_cards)
+    grid(
+        query, len(cards), lambda number: cards[number * PAGE :][:PAGE], key="class_cards", opened=open_neuron,
+        compared=open_pair,
+    )  # fmt: skip
     if len(neurons) > n_cards and n_cards < MOST:
         st.button(
             f"{min(FIRST, len(neurons) - n_cards)} more of {len(neurons):,}", icon=":material/expand_more:",
@@ -106,36 +113,54 @@ def best(n_cards: int) -> str:
     return by
 
 
-def cards_of(rows: pd.DataFrame) -> list[cards.Card]:
+def cards_of(rows: pd.DataFrame) -> list[Card]:
     """A card for each neuron, with a clip of the class."""
     ids = tuple(int(one) for one in rows["neuron_id"])
-    found = data.read(store, queries.strongest_clips, model, task, class_name, ids).set_index("neuron_id")
-    wanted = tuple(zip(found.index.tolist(), found["clip_id"].tolist(), strict=True))
-    patterns = data.read(store, clips.patterns_in, model, dataset, wanted).set_index("neuron_id")
+    strongest = data.read(store, gallery.card_clips, model, task, ids)
+    strongest = strongest[[class_name in classes for classes in strongest["classes"]]].drop_duplicates("neuron_id")
+    found = {int(clip["neuron_id"]): clip for clip in strongest.to_dict("records")}
+    clip_ids = tuple(sorted({int(clip["clip_id"]) for clip in found.values()}))
+    patterns = data.read(store, gallery.card_patterns, model, task, ids, clip_ids)
+    fires = {(int(row["neuron_id"]), int(row["clip_id"])): row for row in patterns.to_dict("records")}
     others = also[also["neuron_id"].isin(ids)].groupby("neuron_id")["class_name"].agg(list)
     any_clips = data.read(store, clips.class_clips, task, class_name, N_CLIPS).to_dict("records")
     made = []
     for place, row in enumerate(rows.to_dict("records")):
-        one, label = int(row["neuron_id"]), f"L{row['layer']}·{row['neuron']}"
-        own = found.loc[[one]].to_dict("records") if one in found.index else any_clips[place % N_CLIPS :][:1]
-        overlay = overlay_of(patterns.loc[one].to_dict(), label) if one in patterns.index else None
-        made.append(
-            cards.Card(
-                label, "neuron", {**state, "layer": str(row["layer"]), "neuron": str(row["neuron"]), "hear": "class"},
-                facts.card_facts(row, len(names), others.get(one, [])),
-                track_of(own or any_clips[:1], overlay),
-            )
-        )  # fmt: skip
+        neuron_id = int(row["neuron_id"])
+        lines = facts.card_lines(row, len(names), others.get(neuron_id, []))
+        clip = found.get(neuron_id) or next(iter(any_clips[place % N_CLIPS :] or any_clips), None)
+        made.append(card_of(row, lines, clip, fires))
     return made
 
 
-def track_of(found: list[dict[Hashable, Any]], overlay: Overlay | None) -> Track:
-    """The clip of a card, if there is one."""
-    if not found:
-        return Track(class_name, problem="No clip of this class is stored.")
-    clip = found[0]
-    caption = facts.clip_caption(clip.get("rank", math.nan), clip.get("activation_rate", math.nan), dataset)
-    return stored_track(clip, class_name, caption, overlay)
+def card_of(
+    row: dict[Hashable, Any], lines: tuple[str, ...], clip: dict[Hashable, Any] | None, fires: dict[Any, Any]
+) -> Card:
+    """One neuron's card; ``clip`` may be one that it does not answer to."""
+    layer, neuron = int(row["layer"]), int(row["neuron"])
+    known = (model, layer, neuron, address.relative("neuron", **neuron_state(layer, neuron)), class_name, lines)
+    if clip is None:
+        return Card(*known)
+    pattern = fires.get((int(row["neuron_id"]), int(clip["clip_id"])))
+    overlay = None if pattern is None else overlay_of(pattern, "")
+    caption = facts.clip_caption(clip.get("rank", math.nan), clip.get("activation_rate", math.nan))
+    return Card(*known, caption, Stored.of(clip), overlay, float(clip["duration_seconds"]))
+
+
+def neuron_state(layer: int, neuron: int) -> dict[str, str]:
+    """What the address of a neuron's page says, which plays clips of the class first."""
+    return {**state, "layer": str(layer), "neuron": str(neuron), "hear": "class"}
+
+
+def open_neuron(card: Card) -> NoReturn:
+    """Go to a neuron's page."""
+    st.switch_page("views/neuron/neuron.py", query_params=neuron_state(card.layer, card.neuron))
+
+
+def open_pair(pair: Any) -> None:
+    """Go to two neurons side by side."""
+    if (there := pair_state(pair)) is not None:
+        st.switch_page("views/pair/pair.py", query_params={"task": task, "preset": preset, **there})
 
 
 def unheard() -> None:

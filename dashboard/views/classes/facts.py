@@ -159,8 +159,8 @@ def _finer_sentence(row: Mapping[Any, Any], brief: bool = False) -> str:
     )
 
 
-def card_facts(row: Mapping[Any, Any], n_classes: int, others: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """What a card tells of a neuron, as names and values; plain text, not Markdown.
+def card_lines(row: Mapping[Any, Any], n_classes: int, others: Sequence[str]) -> tuple[str, ...]:
+    """What a card tells of a neuron, a line each; plain text, not Markdown.
 
     Parameters
     ----------
@@ -173,26 +173,26 @@ def card_facts(row: Mapping[Any, Any], n_classes: int, others: Sequence[str]) ->
     """
     told = {1: "replicated", 0: "not replicated"}.get(row["replicated"], "replication not tested")
     lift = f"{number(row['lift'], '.1f')}× {between(row['lift_low'], row['lift_high'], '.1f', BRACKETS)}"
-    entropy = f"{number(row['entropy'], '.2f')} of {math.log(n_classes):.2f} nats (q {p_value(row['entropy_q_value'])})"
-    facts = [("Lift", lift), ("Evidence", f"q {p_value(row['q_value'])}, {told}"), ("Entropy", entropy)]
+    entropy = f"{number(row['entropy'], '.2f')} of {math.log(n_classes):.2f} nats · q {p_value(row['entropy_q_value'])}"
+    lines = [f"lift {lift} · q {p_value(row['q_value'])}", told, f"entropy {entropy}"]
     if pd.notna(row["attribution"]):
         half = _Z * row["standard_error"]
         ends = between(row["attribution"] - half, row["attribution"] + half, "+.2g", BRACKETS)
         known = f"; {number(row['measured'], '+.2g')} when ablated alone" if pd.notna(row["measured"]) else ""
-        facts.append(("Attribution", f"{number(row['attribution'], '+.2g')} {ends} logits{known}"))
+        lines.append(f"attribution {number(row['attribution'], '+.2g')} {ends} logits{known}")
     if isinstance(row["explained_by"], str) and row["explained_by"]:
-        facts.append(("But", f"cannot be told from {row['explained_by']}"))
+        lines.append(f"cannot be told from {row['explained_by']}")
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        facts.append(("Also", f"{', '.join(others[:3])}{more}"))
-    return tuple(facts)
+        lines.append(f"also {', '.join(others[:3])}{more}")
+    return tuple(lines)
 
 
-def clip_caption(rank: float, rate: float, dataset: str) -> str:
-    """Where a clip stands among those that a neuron answers to most."""
+def clip_caption(rank: float, rate: float) -> str:
+    """Where a clip of the class stands among those that a neuron answers to most."""
     if pd.isna(rank):
-        return "none of its strongest clips is of this class; where it fires in this one is not kept"
-    return f"its number {int(rank)} of {dataset}, active at {rate:.0%} of tokens"
+        return "of the class, but none of its top clips"
+    return f"top clip {int(rank)} · fires at {rate:.0%}"
 
 
 def sharing(shared: pd.DataFrame, same_clips: set[str]) -> pd.DataFrame:

@@ -24,7 +24,6 @@ ORDERS = {
     "effect": "estimated effect",
     "place": "layer and number",
 }
-_PAIR = (("model", "layer", "neuron"), ("other_model", "other_layer", "other_neuron"))
 EFFECTS = {"any": "any", "loses": "its class loses margin without it"}
 
 
@@ -124,16 +123,3 @@ def entropy_range(asked: str | None, most: float) -> tuple[float, float] | None:
         return None
     is_range = dash and 0 <= ends[0] <= ends[1] < math.inf
     return ends if is_range and (ends[0] > 0 or ends[1] < most) else None
-
-
-def pair_state(neurons: object) -> dict[str, str] | None:
-    """Write what a browser says of two neurons, (model, layer, neuron) each, as the address of *Pair* has it."""
-    if not (isinstance(neurons, list) and len(neurons) == 2):
-        return None
-    state: dict[str, str] = {}
-    for one, names in zip(neurons, _PAIR, strict=True):
-        if not (isinstance(one, list) and len(one) == len(names)):
-            return None
-        # In the browser all numbers are fractions.
-        state |= {name: str(part)[:200].removesuffix(".0") for name, part in zip(names, one, strict=True)}
-    return state

@@ -10,9 +10,9 @@ import streamlit as st
 
 from dashboard.shared import address, data, page, share, sidebar
 from dashboard.shared.charts.common import class_order
-from dashboard.shared.grid.grid import PAGE, Card, grid
+from dashboard.shared.grid.grid import PAGE, Card, grid, pair_state
 from dashboard.shared.player import clip
-from dashboard.shared.player.player import Overlay
+from dashboard.shared.player.of_class import overlay_of
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.numbers import counted
@@ -120,10 +120,7 @@ def _card(row: dict[Any, Any], clips: Any, fires: dict[Any, Any], state: dict[st
     if heard is None:
         return Card(*place, href, *shown)
     pattern = fires.get((int(row["neuron_id"]), int(heard["clip_id"])))
-    overlay = None
-    if pattern is not None:
-        edges = tuple(map(float, pattern["band_edges_hz"]))
-        overlay = Overlay(pattern["strength"], float(pattern["column_seconds"]), edges, "", float(pattern["peak"]))
+    overlay = None if pattern is None else overlay_of(pattern, "")
     seconds = float(heard["duration_seconds"])
     return Card(*place, href, *shown, facts.clip_text(heard), clip.Stored.of(heard), overlay, seconds)
 
@@ -136,7 +133,7 @@ def open_neuron(card: Card) -> NoReturn:
 
 def open_pair(neurons: Any) -> None:
     """Go to two neurons side by side; that page looks at what it is asked for."""
-    if (there := facts.pair_state(neurons)) is not None:
+    if (there := pair_state(neurons)) is not None:
         st.switch_page("views/pair/pair.py", query_params={"task": task, "preset": preset, **there})
 
 

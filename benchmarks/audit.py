@@ -36,6 +36,7 @@ EXPLAINED = {
     "certifi": ("MPL-2.0", "a list of certificates, used as it is; the licence binds changes to its files alone"),
     "tqdm": ("MPL-2.0", "used as it is; the licence binds changes to its files alone"),
     "pathspec": ("MPL-2.0", "of mypy, for development; used as it is"),
+    "axe-playwright-python": ("MIT", "its axe-core is MPL-2.0: for tests, used as it is, never shipped"),
     "hypothesis": ("MPL-2.0", "for tests; used as it is"),
     "psycopg": ("LGPL-3.0", "the driver of PostgreSQL, for who asks for it; a library, used as it is and replaceable"),
     "psycopg-binary": ("LGPL-3.0", "as psycopg"),

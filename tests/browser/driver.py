@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -179,8 +180,8 @@ def state(tab: Page) -> dict[str, str]:
 
 
 def text(tab: Page) -> str:
-    """All that is written on the page."""
-    return tab.get_by_test_id("stMain").inner_text()
+    """All that is written on the page, but how long an answer took."""
+    return re.sub(r"\bin [\d.,]+ m?s\b", "in … s", tab.get_by_test_id("stMain").inner_text())
 
 
 def own_link(tab: Page) -> str:

@@ -45,6 +45,7 @@ from websockets.sync.client import connect
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from dashboard.shared.address import OF_PAGES  # noqa: E402
 from tests.browser.driver import ATLAS, Page, browser, served  # noqa: E402
 from tests.support.synthetic_store import build_store  # noqa: E402
 
@@ -52,13 +53,7 @@ MEGABYTE = 1_000_000
 FORGOTTEN = 70
 """Seconds after which a visitor who left is forgotten (`disconnectedSessionTTL`)."""
 RATE = 16_000
-TITLES = {
-    "overview": "Audio neuron atlas", "listen": "Listen", "heatmap": "Where the neurons lie", "coverage": "Coverage",
-    "sharing": "Shared neurons", "compare": "Compare", "gallery": "Gallery", "neuron": "Neuron", "pair": "beside",
-    "pitch": "Pitch", "speech": "Speech",
-    "ablation": "Ablation", "sql": "SQL",
-}  # fmt: skip
-PAGES = tuple(TITLES)
+PAGES = tuple(OF_PAGES)
 ENDLESS = (
     "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT MAX(i) FROM n",
     "SELECT COUNT(*) FROM neuron AS a, neuron AS b, neuron AS c, neuron AS d",
@@ -295,14 +290,15 @@ def bystander(tab: Page, seconds: float) -> dict[str, list[float]]:
     waited: dict[str, list[float]] = {page: [] for page in PAGES}
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        for page in PAGES:
+        for page in (*PAGES[1:], PAGES[0]):
             link = tab.locator(f"[data-testid=stSidebarNavLink][href$='/{'' if page == PAGES[0] else page}']")
+            former = tab.locator("h1").inner_text()
             started = time.monotonic()
             link.click()
             tab.wait_for_function(
-                "([title, still]) => document.querySelector(still)"
-                " && document.querySelector('h1')?.innerText.startsWith(title)",
-                arg=[TITLES[page], STILL], polling="raf", timeout=120_000,
+                "([former, still]) => document.querySelector(still)"
+                " && ![undefined, former].includes(document.querySelector('h1')?.innerText)",
+                arg=[former, STILL], polling="raf", timeout=120_000,
             )  # fmt: skip
             waited[page].append(time.monotonic() - started)
             tab.wait_for_timeout(300)

@@ -90,10 +90,7 @@ class LogMel(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with plain matrix products.
-
-    On a few dozen tokens they are a third faster on a CPU than the fused kernel.
-    """
+    """Multi-head self-attention."""
 
     def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
@@ -104,10 +101,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, absent: Tensor | None = None) -> Tensor:
         """``x`` (batch, tokens, width); ``absent`` (batch, tokens) marks keys to leave out."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
-        logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (batch, heads, tokens, tokens)
-        if absent is not None:
-            logits = logits.masked_fill(absent[:, None, None, :], -torch.inf)
-        mixed = logits.softmax(-1) @ v
+        attended = None if absent is None else ~absent[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attended)  # (batch, heads, tokens, width / heads)
         return self.proj(mixed.transpose(1, 2).flatten(2))
 
 

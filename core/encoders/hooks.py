@@ -188,9 +188,7 @@ def change_conditions(encoder: Encoder, changes: Sequence[Change]) -> Iterator[N
             ) -> tuple[Tensor, ...]:
                 copies = inputs[0].unflatten(0, (len(changes), -1))
                 by_copy = (slice(None),) + (None,) * (copies.ndim - 2)
-                gain = factor.to(copies.dtype)[by_copy]
-                # In place, as nobody else reads it, unless a gradient will: a second array costs as much as the change.
-                changed = copies * gain if copies.requires_grad else copies.mul_(gain)
+                changed = copies * factor.to(copies.dtype)[by_copy]
                 if shift is not None:
                     changed += shift.to(copies.dtype)[by_copy]
                 return (changed.flatten(0, 1), *inputs[1:])

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from core.datasets.task import Task
     from core.recording.activations import Activations
     from core.run.study import Study
+    from core.units.kinds import MLP
     from db.writes.store import Store
 
 
@@ -80,10 +81,11 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
     from core.datasets import report
     from core.encoders.base import model_record
     from core.progress.time_left import Part
-    from core.run import disk_space, inputs, load, stages  # noqa: F401 (all that threads use: loaded before the first)
+    from core.run import disk_space, inputs, load, stages, units  # noqa: F401 (all that threads use: loaded before the first)
     from core.run.side_by_side import models_at_once, side_by_side
     from core.run.steps import Steps
     from core.run.study import Study
+    from core.units.kinds import MLP
     from db.connection.open import opened_to_write, store_files_dir
     from db.reads.pipeline import scored_tasks
     from db.writes.store import Store
@@ -97,32 +99,40 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         progress.warn(line)
 
     with progress.live(), opened_to_write(config.db, [encoder.name for encoder in encoders]) as engine:
-        store = Store(engine)
-        model_ids = [store.register_model(model_record(encoder)) for encoder in encoders]
-        files = store_files_dir(config.db)
+        store, files = Store(engine), store_files_dir(config.db)
+        for encoder in encoders if MLP in config.units else ():  # other weights of its name are told of before the scan
+            store.register_model(model_record(encoder))
         data = sorted(inputs.scan_all(tasks, files, config, progress), key=seconds_a_task)
         left_out = tuple(progress.failures)
         for scan, _ in data:
             if replaced := store.register_dataset(scan.record(), config.replace):
                 progress.warn(f"--replace: {replaced}")
             load.hold(ranks, scan)
+        families = units.families(encoders, [scan for scan, _ in data], files, config, progress, ranks)
+        views = [encoder for family in families for encoder in family]
+        model_ids = {encoder.name: store.register_model(model_record(encoder)) for encoder in views}
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
         at_once = models_at_once(encoders, ranks)
-        progress.plan([encoder.name for encoder in encoders], parts, config.stages, at_once)
-        message, is_short = disk_space.ask(config, encoders, data, files, scored_tasks(engine))
+        progress.plan([encoder.name for encoder in views], parts, config.stages, at_once)
+        message, is_short = disk_space.ask(config, views, data, files, scored_tasks(engine))
         if is_short:
             progress.warn(message)
         elif message:
             progress.print(message, "dim")
-        wanted = {(encoder.name, task) for encoder in encoders for part in parts for task in part.tasks}
+        wanted = {(encoder.name, task) for encoder in views for part in parts for task in part.tasks}
         outcome.tell_page(config, progress, wanted, scored_tasks(engine))
         studies = [
-            Study(config, progress, store, files, encoder, model_id, ranks, Steps(store, parts, config.stages))
-            for encoder, model_id in zip(encoders, model_ids, strict=True)
-        ]
-        side_by_side(lambda study: study_model(study, store, data), studies, at_once, progress.stop)
+            [
+                Study(config, progress, store, files, encoder, model_ids[encoder.name], ranks,
+                      Steps(store, parts, config.stages), family)
+                for encoder in family
+            ]
+            for family in families
+        ]  # fmt: skip
+        side_by_side(lambda family: study_family(family, store, data), studies, at_once, progress.stop)
         summarise(store, config, progress, files)
-    return outcome.tell_end(progress, config, studies, time.monotonic() - started, left_out)
+    every = [study for family in studies for study in family]
+    return outcome.tell_end(progress, config, every, time.monotonic() - started, left_out)
 
 
 def seconds_a_task(scanned: tuple[Scan, Sequence[str]]) -> float:
@@ -146,6 +156,12 @@ def known_folders(location: str) -> dict[str, str]:
         return dataset_folders(engine)
     finally:
         engine.dispose()
+
+
+def study_family(studies: Sequence[Study], store: Store, data: Sequence[tuple[Scan, Sequence[str]]]) -> None:
+    """One network, kind of unit after kind of unit: they share its modules, so one at a time."""
+    for study in studies:
+        study_model(study, store, data)
 
 
 def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[str]]]) -> None:
@@ -186,7 +202,8 @@ def study_task(study: Study, task: Task, matrices: Activations) -> None:
 
     config, of = study.config, stages.TaskStudy(study, task, matrices)
     score, head = stages.Score(of), stages.Head(of)
-    ablations = [stages.Ablate(of, choice, way) for choice in config.choices() for way in config.operations()]
+    ways = config.operations(study.encoder.unit_kind)
+    ablations = [stages.Ablate(of, choice, way) for choice in config.choices() for way in ways]
     others = [stages.Attribute(of), *ablations, stages.Erase(of)]
     is_left = any(stage.wanted and not study.store.is_done(stage.key) for stage in (score, head, *others))
     with study.steps.at("score", task.dataset.name, task.name):

@@ -116,7 +116,7 @@ def bare(encoder: Encoder, batches: Batches, _: Activations) -> None:
 def ours(encoder: Encoder, batches: Batches, to: Activations) -> None:
     """(b) counts, means, embeddings, and patterns of clips that may be kept, written to their files."""
     forget_patterns(to.folder)
-    for _ in extract.fill(encoder, to, batches):
+    for _ in extract.fill([extract.Recorded.of(encoder, to)], batches):
         pass
 
 

@@ -69,6 +69,10 @@ class ModelRecord:
         One line each, shown to the user.
     grids : tuple of TokenGrid
         Of each layer; empty where not known.
+    unit_kind : str
+        What its neurons are, ``mlp`` for neurons proper (`core.units.kinds`).
+    encoder : str
+        The model of which these are the units; its own name for neurons proper.
     """
 
     name: str
@@ -79,6 +83,8 @@ class ModelRecord:
     description: str = ""
     licence: str = ""
     grids: tuple[TokenGrid, ...] = ()
+    unit_kind: str = "mlp"
+    encoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

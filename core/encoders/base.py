@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from core.encoders.structure import attention_outputs
 from core.results import ModelRecord, TokenGrid
 
 # With AMX, oneDNN of PyTorch 2.11 computes narrow convolutions wrongly in bfloat16 (embeddings of wav2vec 2.0 were off
@@ -105,6 +106,11 @@ class Encoder(ABC):
     ends_with_mlp : bool
         Whether a block ends by adding its MLP's output to the residual stream (pre-norm): an
         ablation then needs no pass through the first block it changes.
+    unit_kind : str
+        What its "neurons" are (`core.units.kinds`); another kind than ``mlp`` belongs to another encoder, which
+        ``encoder_name`` names.
+    thresholds : sequence of Tensor, each (width of the layer,), or None
+        Activations above which a unit of each layer fires; None = 0.
     """
 
     name: str
@@ -116,6 +122,9 @@ class Encoder(ABC):
     description: str = ""
     licence: str = ""
     ends_with_mlp: bool = False
+    unit_kind: str = "mlp"
+    encoder_name: str = ""
+    thresholds: Sequence[Tensor] | None = None
 
     @property
     @abstractmethod
@@ -163,6 +172,26 @@ class Encoder(ABC):
             Tokens of a row in that layer, special ones (class tokens) among them: those have no place.
         """
         return np.arange(n_tokens)[None]
+
+    def through(self, inner: Encoder) -> Encoder:
+        """The encoder whose passes show what this one records beside what another view of its network does."""
+        return inner
+
+    @property
+    def attention_outputs(self) -> list[nn.Linear]:
+        """The attention output projection of each block, in order; their inputs are heads, one beside the other.
+
+        Raises
+        ------
+        InputError
+            If they are not found by the encoder's structure.
+        """
+        return attention_outputs(self.module, self.projections)[0]
+
+    @property
+    def n_heads(self) -> int:
+        """Attention heads of a block; raises as `attention_outputs`."""
+        return attention_outputs(self.module, self.projections)[1]
 
     @property
     def n_layers(self) -> int:
@@ -223,4 +252,5 @@ def model_record(encoder: Encoder) -> ModelRecord:
     return ModelRecord(
         encoder.name, encoder.weights_key, encoder.layer_widths, encoder.sample_rate, n_parameters,
         encoder.description, encoder.licence, tuple(encoder.token_grid(layer) for layer in range(encoder.n_layers)),
+        encoder.unit_kind, encoder.encoder_name or encoder.name,
     )  # fmt: skip

@@ -30,7 +30,7 @@ class Counts:
     Attributes
     ----------
     positive : Tensor of int32, shape (n_clips, n_neurons)
-        Counted tokens with activation > 0.
+        Counted tokens with activation > 0, or above the unit's own threshold.
     total : Tensor of float32, shape (n_clips, n_neurons)
         Sum of activations over the counted tokens.
     tokens : Tensor of int32, shape (n_clips,)
@@ -64,7 +64,7 @@ class Change:
 def record(
     encoder: Encoder, batch: Batch, then: Callable[[int, Tensor, Counts], None] | None = None
 ) -> Iterator[Counts]:
-    """Count positive tokens of every neuron while ``encoder`` runs forward on ``batch``.
+    """Count tokens in which each neuron fires while ``encoder`` runs forward on ``batch``.
 
     Reduction happens inside the hooks, on the device, layer by layer: nothing of the size
     (tokens, neurons) outlives its layer.
@@ -72,7 +72,8 @@ def record(
     Parameters
     ----------
     then : callable, optional
-        Called with each layer's number, its activations and the counts, once those have that layer.
+        Called with each layer's number, its activations above the threshold at which neurons fire (0, unless the
+        encoder has others) and the counts, once those have that layer.
 
     Yields
     ------
@@ -95,13 +96,14 @@ def record(
 
     def observe(layer: int, activation: Tensor) -> None:
         columns = slice(starts[layer], starts[layer + 1])
+        threshold = 0 if encoder.thresholds is None else encoder.thresholds[layer]
         weights = encoder.counted(layer, batch).float()[:, None]  # (rows, 1, tokens)
         n_rows = max(1, at_once // activation[0].numel())
         for start in range(0, len(activation), n_rows):
             rows = slice(start, start + n_rows)
             part = activation[rows].float()
             fires = kept[part.shape] if part.shape in kept else kept.setdefault(part.shape, torch.empty_like(part))
-            torch.gt(part, 0, out=fires)
+            torch.gt(part, threshold, out=fires)
             # As products with the weights, which read the activations once; exact, the counts lie far below 2**24.
             positive, total = torch.bmm(weights[rows], fires)[:, 0], torch.bmm(weights[rows], part)[:, 0]
             if is_a_row_each:
@@ -118,7 +120,8 @@ def record(
                 with torch.autocast(device.type, enabled=False):
                     observe(layer, inputs[0])
                     if then:
-                        then(layer, inputs[0], counts)
+                        above = inputs[0] if encoder.thresholds is None else inputs[0] - encoder.thresholds[layer]
+                        then(layer, above, counts)
 
             hooks.callback(projection.register_forward_pre_hook(hook).remove)
         yield counts

@@ -53,3 +53,53 @@ def _projection(block: nn.Module, width: int, number: int) -> nn.Linear:
             f"its linear layers: {held or 'none'}"
         )
     return projections[0]
+
+
+_HEAD_COUNTS = ("n_heads", "num_heads", "num_attention_heads")
+_OUTPUTS = ("proj", "out_proj", "o_proj", "dense", "out")
+
+
+def attention_outputs(network: nn.Module, projections: Sequence[nn.Linear]) -> tuple[list[nn.Linear], int]:
+    """The attention output projection of each block, in order, and the number of heads of a block.
+
+    Which of a block's layers w -> w it is no shape tells; so here names count, those that transformers go by.
+
+    Parameters
+    ----------
+    network : Module
+    projections : sequence of Linear
+        The MLP output projection of each block, from `mlp_projections`.
+
+    Raises
+    ------
+    InputError
+        If a block does not hold exactly one, or blocks differ in their number of heads.
+    """
+    name_of = {module: name for name, module in network.named_modules()}
+    found = [_attention_output(network, name_of[projection], projection) for projection in projections]
+    counts = {n_heads for _, n_heads in found}
+    if len(counts) > 1:
+        raise InputError(f"blocks have {', '.join(map(str, sorted(counts)))} attention heads; expected as many in each")
+    return [output for output, _ in found], counts.pop()
+
+
+def _attention_output(network: nn.Module, name: str, projection: nn.Linear) -> tuple[nn.Linear, int]:
+    """Of the smallest module around an MLP output projection that holds any."""
+    width, parts = projection.out_features, name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        block = network.get_submodule(".".join(parts[:end]))
+        outputs = [
+            module
+            for path, module in block.named_modules()
+            if isinstance(module, nn.Linear) and module.in_features == module.out_features == width
+            and "att" in path and path.rpartition(".")[2] in _OUTPUTS
+        ]  # fmt: skip
+        if outputs:
+            counts = {getattr(m, count) for m in block.modules() for count in _HEAD_COUNTS if hasattr(m, count)}
+            if len(outputs) == 1 == len(counts):
+                return outputs[0], int(counts.pop())
+            break
+    raise InputError(
+        f"{name}: no attention output projection {width} -> {width} with a known number of heads beside it; "
+        "leave head out of --units"
+    )

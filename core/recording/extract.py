@@ -1,12 +1,15 @@
 """One forward pass a clip: counts of positive tokens, sums and embeddings into the matrices beside the store.
 
-With them, patterns of the clips that neurons may keep to look at and to hear (`core.recording.candidates`).
+With them, patterns of the clips that neurons may keep to look at and to hear (`core.recording.candidates`). Other units
+of the same network (`core.units`) are recorded in the same pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import reduce
 from typing import cast
 
 import numpy as np
@@ -25,8 +28,21 @@ from core.recording.waveforms import Waveforms, read_ahead
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """An encoder and where its rows go; ``kept`` are the patterns that are taken."""
+
+    encoder: Encoder
+    activations: Activations
+    kept: Candidates
+
+    @classmethod
+    def of(cls, encoder: Encoder, activations: Activations) -> Recorded:
+        return cls(encoder, activations, Candidates(encoder, len(activations.done)))
+
+
+@dataclass(frozen=True)
 class Result:
-    """What a pass over some clips gave."""
+    """What a pass over some clips gave of one encoder."""
 
     index: NDArray[np.int64]
     counts: Counts
@@ -41,6 +57,7 @@ def extract(
     passes: Passes,
     progress: Callable[[int], None] | None = None,
     batches: Sequence[NDArray[np.int64]] | None = None,
+    also: Sequence[tuple[Encoder, Activations]] = (),
 ) -> None:
     """Fill the rows that are not done yet.
 
@@ -51,13 +68,16 @@ def extract(
         Called with the number of clips done so far.
     batches : sequence of ndarray, optional
         Some of `missing_batches`, where other processes fill the others.
+    also : sequence of (Encoder, Activations)
+        The same network seen through other units, recorded in the same passes; rows that these have are left alone.
     """
     batches = missing_batches(activations, passes.batch_size) if batches is None else batches
     n_done = len(activations.done) - sum(map(len, batches))
     if progress:
         progress(n_done)
     waveforms = read_ahead(scan, batches, encoder.sample_rate, passes.workers)
-    for n in fill(encoder, activations, zip(batches, waveforms, strict=True), passes.padding, passes.precision):
+    recorded = [Recorded.of(*each) for each in ((encoder, activations), *also)]
+    for n in fill(recorded, zip(batches, waveforms, strict=True), passes.padding, passes.precision):
         n_done += n
         if progress:
             progress(n_done)
@@ -77,62 +97,84 @@ def all_batches(n_clips: int, batch_size: int) -> list[NDArray[np.int64]]:
 
 
 def fill(
-    encoder: Encoder,
-    activations: Activations,
+    recorded: Sequence[Recorded],
     batches: Iterable[tuple[NDArray[np.int64], Waveforms]],
     padding: Padding = "exclude",
     precision: str = "float32",
 ) -> Iterator[int]:
-    """Pass batches (rows, waveforms) through the encoder into the matrices; tells of how many clips, as it goes."""
-    candidates = Candidates(encoder, len(activations.done))
-    waiting: list[Result] = []
-    with appending(activations, MOST_BYTES) as append:
+    """Pass batches (rows, waveforms) through an encoder into the matrices; tells of how many clips, as it goes.
+
+    ``recorded`` are views of one network, which every pass shows.
+    """
+    waiting: list[list[Result]] = []
+    with ExitStack() as files:
+        appends = [files.enter_context(appending(each.activations, MOST_BYTES)) for each in recorded]
+
+        def write(results: Sequence[Sequence[Result]]) -> int:
+            """Of each encoder, as far as it lacks them; returns of how many clips."""
+            for each, append, of_encoder in zip(recorded, appends, zip(*results, strict=True), strict=False):
+                _write(each.activations, of_encoder, append)
+            return sum(len(result.index) for result, *_ in results)
+
+        seen = [(each.encoder, each.kept) for each in recorded]
         try:
-            for index, waveforms in batches:
-                ready, waiting = waiting, list(passes_over(encoder, (index, waveforms), padding, precision, candidates))
+            for clips in batches:
+                ready, waiting = waiting, list(passes_over(seen, clips, padding, precision))
                 # On a GPU the passes above still run while the results of the batch before them are written.
-                if encoder.device.type == "cpu":
+                if recorded[0].encoder.device.type == "cpu":
                     ready, waiting = waiting, []
                 if ready:
-                    yield _write(activations, ready, append)
+                    yield write(ready)
         finally:  # an error in one batch loses no other
-            n_last = _write(activations, waiting, append)
+            n_last = write(waiting)
     if n_last:
         yield n_last
-    for name in (*MATRICES, "sums", "done"):
-        cast(np.memmap, getattr(activations, name)).flush()
+    for each in recorded:
+        for name in (*MATRICES, "sums", "done"):
+            cast(np.memmap, getattr(each.activations, name)).flush()
 
 
 def passes_over(
-    encoder: Encoder,
+    seen: Sequence[tuple[Encoder, Candidates | Asked | None]],
     clips: tuple[NDArray[np.int64], Waveforms],
     padding: Padding,
     precision: str,
-    kept: Candidates | Asked | None = None,
-) -> Iterator[Result]:
-    """Forward passes over a batch of clips, counted, with patterns of what is to be ``kept``."""
+) -> Iterator[list[Result]]:
+    """Forward passes over a batch of clips, counted, a result for each encoder.
 
-    def once(index: NDArray[np.int64], waveforms: Waveforms) -> Result:
-        batch = encoder.prepare(waveforms, padding)
-        taker = Taker(batch, kept.of(index), kept.layout) if kept else None
-        with torch.inference_mode(), autocast(encoder, precision), record(encoder, batch, taker) as counts:
-            embeddings = encoder.forward(batch)
-        if kept:
-            kept.passed()
-        return Result(index, counts, embeddings, taker.parts if taker else [])
+    Parameters
+    ----------
+    seen : sequence of (Encoder, Candidates or Asked or None)
+        Views of one network, all shown by the same passes, and of which patterns each keeps.
+    """
+    outer = reduce(lambda inner, encoder: encoder.through(inner), (encoder for encoder, _ in seen))
 
-    return in_halves(encoder, *clips, once)
+    def once(index: NDArray[np.int64], waveforms: Waveforms) -> list[Result]:
+        batch = outer.prepare(waveforms, padding)
+        takers = [Taker(batch, kept.of(index), kept.layout) if kept else None for _, kept in seen]
+        with torch.inference_mode(), autocast(outer, precision), ExitStack() as hooks:
+            counts = [hooks.enter_context(record(e, batch, t)) for (e, _), t in zip(seen, takers, strict=True)]
+            embeddings = outer.forward(batch)
+        for _, kept in seen:
+            if kept:
+                kept.passed()
+        parts = [taker.parts if taker else [] for taker in takers]
+        return [Result(index, own, embeddings, part) for own, part in zip(counts, parts, strict=True)]
+
+    return in_halves(outer, *clips, once)
 
 
 def _write(
     activations: Activations,
     results: Sequence[Result],
     append: Callable[[NDArray[np.int64], Sequence[LayerPart]], None],
-) -> int:
-    """Store what passes gave; returns of how many clips."""
+) -> None:
+    """Store what passes gave, unless it is there."""
     for result in results:
         index, counts = result.index, result.counts
         at = _as_slice(index)
+        if activations.done[at].all():  # of a pass that other units were in want of
+            continue
         activations.done[at] = 0  # a row that is written again is not done meanwhile
         for column, values in enumerate((counts.positive, counts.total, counts.tokens, result.embeddings.float())):
             matrix = getattr(activations, MATRICES[column])
@@ -141,7 +183,6 @@ def _write(
             activations.sums[at, column] = checksums.of_rows(index, rows)
         append(index, result.parts)
         activations.done[at] = 1
-    return sum(len(result.index) for result in results)
 
 
 def _as_slice(index: NDArray[np.int64]) -> slice | NDArray[np.int64]:
@@ -156,8 +197,8 @@ def changed_by_precision(encoder: Encoder, scan: Scan, padding: Padding, precisi
     (waveforms,) = read_ahead(scan, [some], encoder.sample_rate, 2)
     positive = []
     for each in ("float32", precision):
-        passes = passes_over(encoder, (some, waveforms), padding, each)
-        positive.append(torch.cat([result.counts.positive for result in passes]))
+        passes = passes_over([(encoder, None)], (some, waveforms), padding, each)
+        positive.append(torch.cat([result.counts.positive for (result,) in passes]))
     differ = (positive[0] != positive[1]).float().mean().item()
     moved = (positive[0] - positive[1]).abs().sum().item() / max(positive[0].sum().item(), 1)
     return (

@@ -79,7 +79,7 @@ def find_patterns(
     waveforms_of, n_done = read_ahead(scan, batches, encoder.sample_rate, passes.workers), 0
     with appending(activations) as append:
         for batch in zip(batches, waveforms_of, strict=True):
-            for result in passes_over(encoder, batch, passes.padding, passes.precision, pairs):
+            for (result,) in passes_over([(encoder, pairs)], batch, passes.padding, passes.precision):
                 append(result.index, result.parts)
             n_done += len(batch[0])
             if progress:

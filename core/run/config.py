@@ -11,6 +11,7 @@ from core.ablation.operations import WORDS, Operation
 from core.ablation.targets import MAX_PAIRS, Choice
 from core.errors import InputError
 from core.selectivity.presets import PRESETS, SelectionSettings, parse_activity
+from core.units.kinds import KINDS, MLP
 from core.untrusted_text import user_path, without_password
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class AnalysisConfig:
     models : tuple of str
     untrained : bool
         Add each model's untrained twin.
+    units : tuple of str
+        Kinds of unit (`core.units.kinds`), each a model of its own in the store.
     weights : str
         Checkpoint for the (single) model, or empty.
     weights_config : str
@@ -88,8 +91,9 @@ class AnalysisConfig:
     control_families : tuple of str or None
         Of ``layer`` (matched in layer) and ``activity`` (in layer, and in activity within it); None = by device: the
         latter alone on a CPU, both elsewhere.
-    gains : tuple of float or str
-        Factors, ``mean`` (set to the mean) or ``keep`` (all others of the layers set to their mean).
+    gains : tuple of float or str, or None
+        Factors, ``mean`` (set to the mean) or ``keep`` (all others of the layers set to their mean). None = by kind of
+        unit: 0 where that is what a silent one has, the mean elsewhere.
     ablate : tuple of str
         ``SELECTOR:SHARE`` (highest score), ``top:SHARE`` (strongest evidence), ``pairs:SHARE``, ``file:PATH`` or a
         preset's own sets.
@@ -121,6 +125,7 @@ class AnalysisConfig:
     tasks: str = "all"
     models: tuple[str, ...] = ("nano-ssl", "nano-sl")
     untrained: bool = False
+    units: tuple[str, ...] = (MLP,)
     weights: str = ""
     weights_config: str = ""
     data_dirs: tuple[str, ...] = ()
@@ -147,7 +152,7 @@ class AnalysisConfig:
     controls: int | None = None
     control_layers: str = "task"
     control_families: tuple[str, ...] | None = None
-    gains: tuple[float | str, ...] = (0.0,)
+    gains: tuple[float | str, ...] | None = None
     ablate: tuple[str, ...] = ABLATE
     max_pairs: int = MAX_PAIRS
     probe_seeds: int = 3
@@ -224,7 +229,7 @@ class AnalysisConfig:
             if not self.operations():
                 raise ValueError("nothing")
         except ValueError as error:
-            given = ",".join(map(str, self.gains)) or "empty"
+            given = ",".join(map(str, self.gains or ())) or "empty"
             raise InputError(f"--gains is {given}; expected numbers such as 0,0.5, or {' or '.join(WORDS)}") from error
         if not self.ablate:
             raise InputError("--ablate is empty; expected SELECTOR:SHARE (for instance mad:0.01) or a preset")
@@ -259,9 +264,10 @@ class AnalysisConfig:
             Choice.of(text) for text in self.ablate if not (default and text in PRESETS and text not in self.presets)
         ]
 
-    def operations(self) -> list[Operation]:
-        """What is done to the neurons of each target."""
-        return [Operation.of(gain) for gain in self.gains]
+    def operations(self, unit_kind: str = MLP) -> list[Operation]:
+        """What is done to the units of each target."""
+        usual = (0.0,) if KINDS[unit_kind].is_positive else ("mean",)
+        return [Operation.of(gain) for gain in (usual if self.gains is None else self.gains)]
 
     def n_controls(self, families: tuple[str, ...]) -> tuple[int, int]:
         """Random sets matched in layer, and in activity too."""

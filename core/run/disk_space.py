@@ -103,7 +103,7 @@ def needed(
 def _rows(config: AnalysisConfig, encoder: Encoder, tasks: Sequence[Task]) -> list[int]:
     """What each stage of some tasks adds to the store, and to its log until it is stored."""
     controls = sum(config.n_controls(control_families_for(encoder.device, config.control_families)))
-    n_ways = len(config.operations()) if "ablate" in config.stages else 0
+    n_ways = len(config.operations(encoder.unit_kind)) if "ablate" in config.stages else 0
     rows = []
     for n_classes in (len(task.class_names) for task in tasks):
         scores = PAIR_BYTES * encoder.n_neurons * n_classes * ("score" in config.stages)

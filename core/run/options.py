@@ -12,6 +12,7 @@ from core.errors import InputError
 from core.run.config import ABLATE, CONTROLS, ENTROPY_RATE, STAGES, AnalysisConfig
 from core.selectivity.presets import PRESETS
 from core.selectivity.selectors import SELECTORS
+from core.units.kinds import KINDS, parse_kinds
 
 
 class Command(NamedTuple):
@@ -132,6 +133,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         default=None,
         help="add each model's untrained twin: the same architecture with newly drawn weights",
+    )
+    what.add_argument(
+        "--units",
+        type=parse_kinds,
+        metavar="K,K",
+        help=f"kinds of unit that are recorded, scored and ablated, of {','.join(KINDS)} (mlp: neurons)",
     )
     what.add_argument("--weights", metavar="PATH", help="checkpoint of the model, where it needs one")
     what.add_argument(
@@ -262,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_gains,
         metavar="G,G",
         help="what is done to the neurons: factors; mean = set to their mean; keep = all others of their layers "
-        "set to theirs (0)",
+        "set to theirs (0; for units that have both signs, mean)",
     )
     ablation.add_argument(
         "--ablate",

@@ -78,6 +78,8 @@ class Study:
     model_id: int
     ranks: Ranks
     steps: Steps
+    family: Sequence[Encoder] = ()
+    """Views of the same network, this study's own among them: units that the same passes show."""
     notes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)

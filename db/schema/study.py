@@ -49,7 +49,10 @@ class OfModelTask:
 
 
 class Model(Base):
-    """An encoder with one set of weights."""
+    """An encoder with one set of weights, seen through one kind of unit.
+
+    ``encoder`` is the name under which its neurons (``unit_kind`` ``mlp``) stand; other kinds have longer ones.
+    """
 
     __tablename__ = "model"
 
@@ -63,6 +66,8 @@ class Model(Base):
     n_parameters: Mapped[int] = mapped_column(BigInteger)
     description: Mapped[str]
     licence: Mapped[str]
+    unit_kind: Mapped[str] = mapped_column(server_default="mlp")
+    encoder: Mapped[str] = mapped_column(server_default="")
 
 
 class Layer(Base):

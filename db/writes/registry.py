@@ -29,7 +29,7 @@ def write_model(connection: Connection, record: ModelRecord) -> int:
         If the store holds another model of that name.
     """
     one_at_a_time(connection)
-    described = _described(Model, record)
+    described = {**_described(Model, record), "encoder": record.encoder or record.name}
     stored = connection.execute(select(Model.id, Model.weights_key).where(Model.name == record.name)).first()
     if stored is not None:
         statement = select(Layer.width).where(Layer.model_id == stored.id)

@@ -115,6 +115,7 @@ class Attention(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.n_heads = width // HEAD_WIDTH
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 

@@ -85,7 +85,8 @@ class Ablate(TaskStage):
 
     def _others(self) -> list[Ablate]:
         config = self.study.config
-        every = [Ablate(self.of, choice, way) for choice in config.choices() for way in config.operations()]
+        ways = config.operations(self.study.encoder.unit_kind)
+        every = [Ablate(self.of, choice, way) for choice in config.choices() for way in ways]
         others = {stage.key: stage for stage in every if stage.key != self.key}
         return [stage for key, stage in others.items() if not self.study.store.is_done(key)]
 

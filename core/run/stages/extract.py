@@ -41,13 +41,23 @@ def record_activations(study: Study, scan: Scan) -> Activations:
         if "extract" not in config.stages:
             raise InputError(f"{name} has no activations of {encoder.name} yet; add extract to --stages")
         with study.timer("extract"), study.shown("extract", len(matrices.done), "clips") as update:
-            extract_on_ranks(study.ranks, encoder, scan, matrices, study.passes(scan), update)
+            extract_on_ranks(study.ranks, (encoder, matrices), scan, study.passes(scan), update, others(study, scan))
         if study.precision != "float32":
             study.note(changed_by_precision(encoder, scan, config.padding, study.precision))
     checksums.settle(matrices, study.files, lambda: study.store.forget_stages(study.model_id, name))
     if study.store.is_done(traces_key(study, scan)):  # rows were made anew, and are as they were
         forget_patterns(matrices.folder)
     return matrices
+
+
+def others(study: Study, scan: Scan) -> list[tuple[Encoder, Activations]]:
+    """What further units of the same network still lack of a dataset: the same passes show it."""
+    config = study.config
+    opened = [
+        (encoder, open_activations(encoder, scan, study.files, config.padding, study.precision))
+        for encoder in study.family if encoder.name != study.encoder.name
+    ]  # fmt: skip
+    return [(encoder, checksums.with_sums(matrices)) for encoder, matrices in opened if not matrices.complete]
 
 
 @dataclass(frozen=True)
@@ -74,24 +84,25 @@ class TopClips(Stage):
 
 @dataclass(frozen=True)
 class ExtractJob:
-    """Fill the rows of some batches."""
+    """Fill the rows of some batches; ``recorded`` are names of encoders, and the folders of their matrices."""
 
-    encoder: str
+    recorded: Sequence[tuple[str, Path]]
     dataset: str
-    folder: Path
     batches: Sequence[Index]
     passes: Passes
 
     def run(self, ranks: Ranks, on_step: Callable[[], None]) -> None:
+        first, *also = ((ranks.held["encoder", name], reopen(folder)) for name, folder in self.recorded)
         extract(
-            ranks.held["encoder", self.encoder], ranks.held["scan", self.dataset], reopen(self.folder), self.passes,
-            lambda _: on_step(), ranks.mine(self.batches),
+            first[0], ranks.held["scan", self.dataset], first[1], self.passes, lambda _: on_step(),
+            ranks.mine(self.batches), also,
         )  # fmt: skip
 
 
 def extract_on_ranks(
-    ranks: Ranks, encoder: Encoder, scan: Scan, matrices: Activations, passes: Passes, update: Update
-) -> None:
+    ranks: Ranks, recorded: tuple[Encoder, Activations], scan: Scan, passes: Passes, update: Update,
+    also: Sequence[tuple[Encoder, Activations]] = (),
+) -> None:  # fmt: skip
     """Fill the rows that are not done yet, each rank its own; as `core.recording.extract.extract`.
 
     Raises
@@ -99,6 +110,7 @@ def extract_on_ranks(
     InputError
         If several machines do not share the folder, or share it on a file system that loses rows.
     """
+    _, matrices = recorded
     if ranks.several_machines:
         _refuse_unsafe(matrices.folder, Path("/proc/self/mounts"))
 
@@ -113,7 +125,8 @@ def extract_on_ranks(
 
     watch()
     folder, batches = matrices.folder.absolute(), missing_batches(matrices, passes.batch_size)
-    ranks.do(ExtractJob(encoder.name, scan.dataset.name, folder, batches, passes), watch)
+    folders = [(encoder.name, each.folder.absolute()) for encoder, each in (recorded, *also)]
+    ranks.do(ExtractJob(folders, scan.dataset.name, batches, passes), watch)
     watch()
     if not matrices.complete:
         raise InputError(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from db.schema.views.ablation import ABLATION_VIEWS
 from db.schema.views.evidence import EVIDENCE_VIEWS
+from db.schema.views.units import UNIT_VIEWS, UNITS, of_neurons, of_units
 
 _MODEL_TASK = """
 FROM model_task
@@ -37,7 +38,7 @@ SELECT model.name AS model, dataset.name AS dataset, neuron.layer, neuron.neuron
        {table}.clip_id, clip.path, {table}.activation_rate, {table}.mean_activation{_OF_NEURON.format(table=table)}"""
 
 
-VIEWS: dict[str, str] = {
+_OF_ALL_UNITS: dict[str, str] = {
     "runs": """
 SELECT id AS run_id, started_at, finished_at, status, model_name AS model, config_json,
        code_version, device, seconds_extract, seconds_score, seconds_ablate, seed, versions_json, notes_json
@@ -158,6 +159,11 @@ SELECT model.name AS model, dataset.name AS dataset, neuron.layer, neuron.neuron
     + _clips_of_neuron("contrast_clip", "contrast_clip.kind"),
     **EVIDENCE_VIEWS,
 }
+VIEWS: dict[str, str] = {name: of_neurons(select) for name, select in _OF_ALL_UNITS.items()} | {
+    "units": UNITS,
+    **{name: of_units(_OF_ALL_UNITS[of]) for name, of in UNIT_VIEWS.items()},
+}
+"""By name; those of neurons show no other units."""
 
 
 def drop_views(connection: Connection) -> None:

@@ -1,0 +1,1 @@
+"""Units other than neurons, under the same evidence: coordinates, rotations, attention heads, sparse autoencoders."""

@@ -81,7 +81,7 @@ def test_extraction_and_traces_in_shares(nano: Encoder, pets: Scan, tmp_path: Pa
     expected = traces.trace(nano, pets, alone, Passes(3))
     shared = activations.open_activations(nano, pets, tmp_path / "shared", "exclude", "float32")
     ranks, told = team(world, nano, pets), list[int]()
-    extract_on_ranks(ranks, nano, pets, shared, Passes(3, workers=1), told.append)
+    extract_on_ranks(ranks, (nano, shared), pets, Passes(3, workers=1), told.append)
     assert told[0] == 0
     assert told[-1] == 16
     assert told == sorted(told)

@@ -32,7 +32,7 @@ NEWER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0013", "0012"
+revision, down_revision = "0014", "0013"
 
 
 def upgrade():
@@ -57,7 +57,7 @@ def next_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A further migration, which makes a table anew that many others refer to."""
     folder = tmp_path / "migrations"
     shutil.copytree(Path(open.__file__).parents[1] / "migrations", folder)
-    (folder / "versions" / "0012_next.py").write_text(NEWER)
+    (folder / "versions" / "0013_next.py").write_text(NEWER)
     monkeypatch.setattr(open, "_MIGRATIONS", folder)
 
 
@@ -124,7 +124,7 @@ def test_pages_and_named_queries_read_it(earlier: Path) -> None:
     open_store(earlier).dispose()
     engine = open_store(earlier, read_only=True)
     assert study.store_facts(engine) == {
-        "n_models": 1, "n_tasks": 1, "n_neurons": 3, "n_clips": 3, "schema_version": "0012",
+        "n_models": 1, "n_tasks": 1, "n_neurons": 3, "n_clips": 3, "schema_version": "0013",
     }  # fmt: skip
     assert list(study.tasks(engine)["task"]) == ["pets-animal"]
     answers = {name: frame(engine, sql) for name, (_, sql) in NAMED.items()}

@@ -98,7 +98,7 @@ def record(
         columns = slice(starts[layer], starts[layer + 1])
         threshold = 0 if encoder.thresholds is None else encoder.thresholds[layer]
         weights = encoder.counted(layer, batch).float()[:, None]  # (rows, 1, tokens)
-        n_rows = max(1, at_once // activation[0].numel())
+        n_rows = max(1, at_once // max(1, activation[0].numel()))
         for start in range(0, len(activation), n_rows):
             rows = slice(start, start + n_rows)
             part = activation[rows].float()

@@ -41,6 +41,12 @@ class AnalysisConfig:
         Add each model's untrained twin.
     units : tuple of str
         Kinds of unit (`core.units.kinds`), each a model of its own in the store.
+    sae : tuple of str
+        Sparse autoencoders of the user's own, each ``LAYER=PATH``.
+    train_sae : str
+        Layers whose autoencoders are trained here, ``3,5`` or ``all``; empty = none.
+    expansion, sae_k, sae_steps : int
+        Features a dimension of the stream, features of a token that are kept, and steps of that training.
     weights : str
         Checkpoint for the (single) model, or empty.
     weights_config : str
@@ -126,6 +132,11 @@ class AnalysisConfig:
     models: tuple[str, ...] = ("nano-ssl", "nano-sl")
     untrained: bool = False
     units: tuple[str, ...] = (MLP,)
+    sae: tuple[str, ...] = ()
+    train_sae: str = ""
+    expansion: int = 8
+    sae_k: int = 32
+    sae_steps: int = 2_000
     weights: str = ""
     weights_config: str = ""
     data_dirs: tuple[str, ...] = ()
@@ -203,6 +214,9 @@ class AnalysisConfig:
             "refit_clips",
             "limit",
             "seed",
+            "expansion",
+            "sae_k",
+            "sae_steps",
         ):
             value, option = getattr(self, name) or 0, f"--{name.replace('_', '-')}"
             if value < 0:

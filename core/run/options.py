@@ -48,6 +48,8 @@ def parse(argv: Sequence[str] | None) -> Command:
             raise InputError(f"--{option} is empty; expected a file such as {example}")
     known = {f.name for f in fields(AnalysisConfig)}
     assert set(given) <= known
+    if given["sae"]:
+        given["sae"] = tuple(given["sae"])
     if given["models"]:
         given["models"] = tuple(dict.fromkeys(given["models"]))
     config = AnalysisConfig(**{k: v for k, v in given.items() if v is not None})
@@ -139,6 +141,23 @@ def _parser() -> argparse.ArgumentParser:
         type=parse_kinds,
         metavar="K,K",
         help=f"kinds of unit that are recorded, scored and ablated, of {','.join(KINDS)} (mlp: neurons)",
+    )
+    what.add_argument(
+        "--sae",
+        action="append",
+        metavar="LAYER=PATH",
+        help="sparse autoencoder of a block's output, for --units sae: a folder of SAELens, or a .safetensors file; "
+        "repeatable",
+    )
+    what.add_argument(
+        "--train-sae", metavar="N,N|all", help="train the autoencoders of these layers here, from 0, for --units sae"
+    )
+    what.add_argument(
+        "--expansion", type=_whole, metavar="N", help=f"their features a dimension of the stream ({d.expansion})"
+    )
+    what.add_argument("--k", dest="sae_k", type=_whole, metavar="N", help=f"features of a token they keep ({d.sae_k})")
+    what.add_argument(
+        "--sae-steps", type=_whole, metavar="N", help=f"steps of 1,024 tokens they are trained for ({d.sae_steps:,})"
     )
     what.add_argument("--weights", metavar="PATH", help="checkpoint of the model, where it needs one")
     what.add_argument(

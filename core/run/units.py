@@ -12,11 +12,12 @@ from core.encoders.base import Encoder
 from core.errors import InputError
 from core.progress.progress import Progress
 from core.recording.passes import Passes
+from core.run import sae
 from core.run.config import AnalysisConfig
 from core.units import files as kept
 from core.units.encoder import UnitEncoder
 from core.units.fit import fit
-from core.units.kinds import MLP
+from core.units.kinds import MLP, SAE
 from core.units.sample import drawn_clips, sample
 
 
@@ -60,10 +61,12 @@ def _family(
             missing.append(kind)
         elif found[1]["datasets"] != [scan.dataset.name for scan in scans]:
             progress.print(f"{found[0].name}: units as found before, on {', '.join(found[1]['datasets'])}", "dim")
-    if missing:
-        for units in _found(encoder, missing, scans, config, progress):
-            facts = {"datasets": [scan.dataset.name for scan in scans], "seed": config.seed}
-            kept.write(paths[units.unit_kind], units, facts)
+    facts = {"datasets": [scan.dataset.name for scan in scans], "seed": config.seed}
+    for units in _found(encoder, [kind for kind in missing if kind != SAE], scans, config, progress):
+        kept.write(paths[units.unit_kind], units, facts)
+    if SAE in missing:
+        units, told = sae.autoencoders(encoder, scans, files, config, progress)
+        kept.write(paths[SAE], units, {**facts, "layers": told})
     for kind, path in paths.items():
         ranks.do(HoldUnits(encoder.name, kind, path.absolute()))
     views = {one.unit_kind: one for one in ranks.held.values() if _is_view(one, encoder)}
@@ -78,10 +81,12 @@ def _found(
     encoder: Encoder, kinds: Sequence[str], scans: Sequence[Scan], config: AnalysisConfig, progress: Progress
 ) -> list[UnitEncoder]:
     """Units of some kinds, found on tokens of selection clips of all datasets."""
+    if not kinds:
+        return []
     clips = [(scan, drawn_clips(scan, config.selection_splits(), config.seed)) for scan in scans]
     precision = "float32" if config.precision == "auto" else config.precision
     passes = Passes(padding=config.padding, precision=precision, workers=config.workers)
     n_clips = sum(len(of_scan) for _, of_scan in clips)
     with progress.at(model=encoder.name), progress.stage(f"find units {', '.join(kinds)}", n_clips, "clips") as update:
-        seen = sample(encoder, clips, passes, "head" in kinds, config.seed, update)
+        seen = sample(encoder, clips, passes, config.seed, update, with_heads="head" in kinds)
     return [fit(encoder, kind, seen, config.seed) for kind in kinds]

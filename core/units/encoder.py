@@ -25,7 +25,8 @@ class Values(nn.Linear):
 
     def __init__(self, written: Tensor) -> None:
         """``written`` (width of the stream, n_units)."""
-        super().__init__(written.shape[1], written.shape[0], bias=False, device=written.device)
+        super().__init__(1, 1, bias=False, device="meta")  # nothing is drawn
+        self.out_features, self.in_features = written.shape
         self.weight = nn.Parameter(written, requires_grad=False)
 
     def forward(self, units: Tensor) -> Tensor:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -15,6 +17,7 @@ from core.encoders.base import Encoder
 from core.errors import InputError
 from core.files import is_plain_file, write_whole
 from core.units.encoder import Code, StreamPlace, UnitEncoder, head_places
+from core.units.sae import Design, SparseCode
 from core.untrusted_text import as_file_name
 
 FORMAT = 1
@@ -27,13 +30,14 @@ def path_of(files: Path, encoder: Encoder, kind: str) -> Path:
 
 def write(path: Path, units: UnitEncoder, facts: Mapping[str, object]) -> None:
     """Keep units, with what they were found on."""
-    tensors = {
-        f"directions.{layer}": place.code.directions.data
-        for layer, place in enumerate(units.places)
-        if isinstance(place, StreamPlace) and isinstance(place.code, Code)
-    }
-    tensors |= {f"thresholds.{layer}": one for layer, one in enumerate(units.thresholds or ())}
-    told = {"format": FORMAT, "encoder": units.encoder.weights_key, "kind": units.unit_kind, **facts}
+    tensors = {f"thresholds.{layer}": one for layer, one in enumerate(units.thresholds or ())}
+    designs = {}
+    for layer, place in enumerate(units.places):
+        code = place.code if isinstance(place, StreamPlace) else None
+        tensors |= {f"{name}.{layer}": one for name, one in code.state_dict().items()} if code else {}
+        if isinstance(code, SparseCode):
+            designs[layer] = asdict(code.design)
+    told = {"format": FORMAT, "encoder": units.encoder.weights_key, "kind": units.unit_kind, "designs": designs, **facts}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, save({k: v.cpu().contiguous() for k, v in tensors.items()}, {"units": json.dumps(told)}))
 
@@ -54,7 +58,7 @@ def read(path: Path, encoder: Encoder, kind: str) -> tuple[UnitEncoder, dict[str
             told = json.loads((file.metadata() or {})["units"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         belongs = (told["format"], told["encoder"], told["kind"]) == (FORMAT, encoder.weights_key, kind)
-        units = _built(encoder, kind, tensors) if belongs else None
+        units = _built(encoder, kind, tensors, told["designs"]) if belongs else None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{path} is not whole ({type(error).__name__}); {anew}") from error
     if units is None:
@@ -62,10 +66,23 @@ def read(path: Path, encoder: Encoder, kind: str) -> tuple[UnitEncoder, dict[str
     return units, told
 
 
-def _built(encoder: Encoder, kind: str, tensors: Mapping[str, Tensor]) -> UnitEncoder:
+def _built(encoder: Encoder, kind: str, tensors: Mapping[str, Tensor], designs: Mapping[str, Any]) -> UnitEncoder:
     device, layers = encoder.device, range(encoder.n_layers)
-    thresholds = [tensors[f"thresholds.{layer}"] for layer in layers] if "thresholds.0" in tensors else None
     if kind == "head":
-        return UnitEncoder(encoder, kind, head_places(encoder), thresholds)
-    codes = [Code(tensors[f"directions.{layer}"].to(device)) for layer in layers]
-    return UnitEncoder(encoder, kind, [StreamPlace(code) for code in codes], thresholds)
+        return UnitEncoder(encoder, kind, head_places(encoder), [tensors[f"thresholds.{layer}"] for layer in layers])
+    of_layer: list[dict[str, Tensor]] = [{} for _ in layers]
+    for name, tensor in tensors.items():
+        weight, _, layer = name.rpartition(".")
+        of_layer[int(layer)][weight] = tensor.to(device)
+    if kind == "sae":
+        return sae_encoder(encoder, {int(n): SparseCode(of_layer[int(n)], Design(**one)) for n, one in designs.items()})
+    thresholds = [own.pop("thresholds") for own in of_layer]
+    return UnitEncoder(encoder, kind, [StreamPlace(Code(own["directions"])) for own in of_layer], thresholds)
+
+
+def sae_encoder(encoder: Encoder, codes: Mapping[int, SparseCode]) -> UnitEncoder:
+    """The features of some layers' autoencoders; the other layers have no units."""
+    widths = [projection.out_features for projection in encoder.projections]
+    none = [Code(torch.zeros(width, 0, device=encoder.device)) for width in widths]
+    places = [StreamPlace(codes.get(layer, none[layer]).to(encoder.device)) for layer in range(encoder.n_layers)]
+    return UnitEncoder(encoder, "sae", places, None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.errors import InputError
 
-MLP = "mlp"
+MLP, SAE = "mlp", "sae"
 LOW = "-low"
 PERCENT = 95.0
 """Percentile of a unit's own values above which it is active, where 0 is no natural limit."""
@@ -47,7 +47,7 @@ _FIRST = (
     Kind("random", "a direction of a random rotation of a block's output", has_low=True),
     Kind("pca", "a principal direction of a block's output", has_low=True),
     Kind("head", "the length of what an attention head gives to its projection"),
-    Kind("sae", "a feature of a sparse autoencoder of a block's output", is_positive=True),
+    Kind(SAE, "a feature of a sparse autoencoder of a block's output", is_positive=True),
 )
 KINDS = {kind.name: kind for kind in _FIRST} | {
     kind.name + LOW: Kind(kind.name + LOW, f"{kind.meaning}, its sign turned") for kind in _FIRST if kind.has_low

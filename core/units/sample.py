@@ -40,33 +40,35 @@ class Sample:
     heads: list[Tensor]
 
 
-def drawn_clips(scan: Scan, splits: Sequence[str], seed: int) -> IntArray:
-    """Some clips of those splits, of all clips where there are none; ascending positions."""
+def drawn_clips(scan: Scan, splits: Sequence[str], seed: int, n: int = N_CLIPS) -> IntArray:
+    """Up to ``n`` clips of those splits, of all clips where there are none; ascending positions."""
     of_split = np.array([clip.split in splits for clip in scan.dataset.clips])
     clips = np.flatnonzero(of_split) if of_split.any() else np.arange(len(of_split))
-    return np.sort(np.random.default_rng([seed, len(clips)]).permutation(clips)[:N_CLIPS])
+    return np.sort(np.random.default_rng([seed, len(clips)]).permutation(clips)[:n])
 
 
 def sample(
-    encoder: Encoder, clips: Sequence[tuple[Scan, IntArray]], passes: Passes, with_heads: bool, seed: int,
-    progress: Callable[[int], None],
+    encoder: Encoder, clips: Sequence[tuple[Scan, IntArray]], passes: Passes, seed: int,
+    progress: Callable[[int], None], n_tokens: int = N_TOKENS, *, with_heads: bool = False,
 ) -> Sample:  # fmt: skip
-    """Draw `N_TOKENS` counted tokens of every layer from some clips, as many of each dataset.
+    """Draw counted tokens of every layer from some clips, as many of each dataset.
 
     Parameters
     ----------
     clips : sequence of (Scan, ndarray of int)
         Datasets, and positions in each.
-    with_heads : bool
-        Whether attention heads are looked at, too.
     progress : callable
         Called with the number of clips done.
+    n_tokens : int
+        Of each layer; fewer where there are no more.
+    with_heads : bool
+        Whether attention heads are looked at, too.
     """
     drawn = _Drawn(encoder, with_heads, np.random.default_rng([seed, len(clips)]))
     done = 0
     for scan, of_scan in clips:
         batches = [of_scan[i : i + _CLIPS_AT_ONCE] for i in range(0, len(of_scan), _CLIPS_AT_ONCE)]
-        each = -(-N_TOKENS // (len(clips) * len(batches)))
+        each = -(-n_tokens // (len(clips) * len(batches)))
         for sounds in read_ahead(scan, batches, encoder.sample_rate, passes.workers):
             drawn.take(sounds, passes, each)
             progress(done := done + len(sounds))

@@ -173,7 +173,7 @@ def pets(tmp_path_factory: pytest.TempPathFactory) -> Scan:
 @pytest.fixture(scope="module")
 def drawn(nano: Encoder, pets: Scan) -> Sample:
     clips = [(pets, drawn_clips(pets, ("train", "valid"), 0))]
-    return sample(nano, clips, Passes(workers=1), True, 0, lambda _: None)
+    return sample(nano, clips, Passes(workers=1), 0, lambda _: None, with_heads=True)
 
 
 @pytest.fixture(scope="module")

@@ -213,6 +213,33 @@ def test_a_link_reopens_the_same_view_in_the_dark_on_a_phone(where: str, address
     assert views[0] == views[1]
 
 
+ALONE = """() => {
+  const middle = part => { const box = part.getBoundingClientRect(); return (box.top + box.bottom) / 2 };
+  const words = [...document.querySelectorAll("[data-testid=stMain] :is(h3, strong, p)")];
+  const heads = words.filter(part => !part.closest("button")).map(middle);
+  return [...document.querySelectorAll("[class*=st-key-take_]")]
+    .filter(menu => !heads.some(at => Math.abs(at - middle(menu)) < 14)).map(menu => menu.className);
+}"""
+"""The menus of exports beside which, in their line, stands no word."""
+
+
+def test_exports_stand_in_the_lines_of_headings(address: str, tab: Page) -> None:
+    for where in ("", "heatmap", "coverage", "sharing", "compare", "neuron", "ablation"):
+        visit(tab, url(address, where, {"task": "rooms-event"} if where else {}), None)
+        expect(tab.get_by_role("button", name="Export").first).to_be_visible()
+        assert tab.evaluate(ALONE) == [], where or "overview"
+
+
+def test_sounds_and_classes_of_a_neuron_stand_side_by_side_where_there_is_room(address: str, tab: Page) -> None:
+    visit(tab, f"{address}/neuron?task=rooms-event")
+    tops = []
+    for width in (1280, 1920):
+        tab.set_viewport_size({"width": width, "height": 900})
+        boxes = [tab.get_by_role("heading", name=name).bounding_box() for name in ("Hear it", "Which classes it")]
+        tops.append([box["y"] for box in boxes if box])
+    assert tops[0][0] < tops[0][1] and tops[1][0] == tops[1][1]
+
+
 def too_wide(tab: Page) -> list[str]:
     """What of the page itself must be scrolled sideways to be seen."""
     found: list[str] = tab.evaluate(

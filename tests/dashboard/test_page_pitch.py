@@ -19,7 +19,7 @@ from dashboard.views.pitch import charts, facts
 from db.connection.open import open_store
 from db.reads import pitch
 from tests.support import drawn_charts, pages
-from tests.support.pages import said
+from tests.support.pages import said, unfold
 
 NOTES = (57, 59, 60, 62, 64, 65, 67, 69)  # of the classes A3, B3, C4, ...
 MODEL, TASK, OTHER = "nano-ssl", "notes-pitch", "rooms-event"
@@ -82,6 +82,8 @@ def test_the_page_opens_and_counts(store: Path, engine: Engine, monkeypatch: pyt
     counted = pitch.preferred(engine, MODEL, TASK, "calibrated")["n_neurons"].sum()
     assert f"**{counted:,}** neurons are class-specific for some note" in said(app)
     assert "tuned in both" in said(app)
+    drawn_charts.check(app, 6 + 1)  # curves; keyboard
+    unfold(app, "octaves", "bandwidth", "layers", "same")
     drawn_charts.check(app, 6 + 7)  # curves; keyboard, wheels, octaves, widths, layers, pairs
 
 

@@ -224,6 +224,14 @@ def sharing(shared: pd.DataFrame, same_clips: set[str]) -> pd.DataFrame:
     return rows
 
 
+def elsewhere_sentence(rows: pd.DataFrame) -> str:
+    """Say in how many other tasks and models there is a class of the same name."""
+    if rows.empty:
+        return "No other task or model of this store has a class of this name."
+    tasks, models = (counted(rows[name].nunique(), name) for name in ("task", "model"))
+    return f"Found in {tasks} and {models}."
+
+
 def elsewhere_counts(row: Mapping[Any, Any]) -> str:
     """The neurons of the same class in another task or model, beside what permuted labels give."""
     expected = row["expected_null"]

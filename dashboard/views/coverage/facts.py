@@ -38,6 +38,17 @@ SHARES = ("coverage", "null_coverage_mean", "null_coverage_low", "null_coverage_
 )
 
 
+def replicated_sentence(held: pd.DataFrame) -> str:
+    """Tell how many of the selected pairs are replicated on test clips, beside all pairs: medians over the rows."""
+    if held.empty:
+        return "Nothing to replicate: no pair was selected, or no task here has test clips of its classes."
+    chosen, every = held["replicated_share"].median(), held["replicated_share_all_pairs"].median()
+    return (
+        f"On test clips {chosen:.0%} of the selected pairs are replicated, of all pairs {every:.0%} (medians of "
+        f"{counted(len(held), 'case')} of model and task)."
+    )
+
+
 def sentences(rows: pd.DataFrame) -> list[str]:
     """Tell the coverage of one task for each model, with null and replication beside it (Markdown)."""
     lines = []

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dashboard.shared.text.facts import Q_LIMIT
-from dashboard.shared.text.numbers import BRACKETS, between, number, p_value
+from dashboard.shared.text.numbers import BRACKETS, between, counted, number, p_value
 from dashboard.shared.text.words import listed, plain
 
 _Z = 1.959963984540054  # of a 95 % interval
@@ -97,6 +97,18 @@ def task_order(answers: pd.DataFrame, pairs: pd.DataFrame, task: str) -> tuple[l
     return first, [name for name in measured if name not in first]
 
 
+def elsewhere_sentence(pairs: pd.DataFrame, task: str) -> str:
+    """Tell in which other tasks a neuron is class-specific, and for what."""
+    others = pairs[pairs["task"] != task]
+    if others.empty:
+        return "Class-specific in no other task."
+    told = [
+        f"{plain(name)} ({listed(list(dict.fromkeys(rows['class_name'])), 3)})"
+        for name, rows in others.groupby("task", sort=True)
+    ]
+    return f"Class-specific in {counted(len(told), 'other task')} too: {', '.join(told)}."
+
+
 def bars(answers: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """Lay one task's activation probabilities out for `dashboard.views.neuron.charts`.
 
@@ -123,14 +135,15 @@ def entropies(selectivity: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``task``, ``entropy``, ``most`` (possible: ln of the number of classes), ``below`` (by how much), ``rank``
-        and ``q`` (in words), ``entropy_p_value``, ``entropy_q_value``, ``top_class``, ``max_probability``, ``low``
-        (q < 0.05), and for each preset the classes that it finds.
+        ``task``, ``dataset``, ``entropy``, ``most`` (possible: ln of the number of classes), ``below`` (by how much),
+        ``rank`` and ``q`` (in words), ``entropy_p_value``, ``entropy_q_value``, ``top_class``, ``max_probability``,
+        ``low`` (q < 0.05), and for each preset the classes that it finds.
     """
     rows = selectivity.drop_duplicates("task").set_index("task")
     most = np.log(rows["n_classes"].to_numpy(dtype=float))
     table = pd.DataFrame(
         {
+            "dataset": rows["dataset"],
             "entropy": rows["entropy"],
             "most": most,
             "below": most - rows["entropy"],

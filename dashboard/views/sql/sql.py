@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, data, draw, page, share
+from dashboard.shared import address, data, draw, page, sections, share
 from dashboard.shared import store as stores
 from dashboard.shared.text import words
 from dashboard.views.sql import charts, completion, facts
@@ -66,7 +66,7 @@ def draw_answer(rows: pd.DataFrame) -> dict[str, str]:
         st.caption("There is nothing to draw: the answer has no rows, or no column of numbers.")
         return {}
     names = facts.drawable(rows)
-    st.subheader("Chart")
+    head = sections.heading("Chart")
     kind = address.optional("kind", KINDS) or first.kind
     x = address.optional("x", names) or first.x
     y = address.optional("y", names) or first.y
@@ -79,7 +79,7 @@ def draw_answer(rows: pd.DataFrame) -> dict[str, str]:
         address.select(label, "colour", [NO_COLOUR, *names], colour, width=220)
     draw.chart(
         charts.answer_chart, rows, kind, x, y, "" if colour == NO_COLOUR else colour,
-        alt=f"The answer drawn as {kind}: {charts.title(y)} over {charts.title(x)}", name="answer_chart",
+        alt=f"The answer drawn as {kind}: {charts.title(y)} over {charts.title(x)}", name="answer_chart", head=head,
     )  # fmt: skip
     for line in facts.remarks(rows, kind, x, y, colour):
         st.caption(line)
@@ -152,7 +152,7 @@ if isinstance(answer, str):
     st.error(words.plain(answer), title="No answer")
 else:
     rows = answer.frame
-    st.subheader("Answer")
+    head = sections.heading("Answer")
     n_rows = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
     st.caption(f"{n_rows}, {len(rows.columns)} columns, in {facts.duration(answer.seconds)}.")
     if answer.cut:
@@ -168,7 +168,7 @@ else:
         placeholder="NULL",
         alt="What the statement found",
     )
-    share.take_away("answer", rows)
+    share.take_away("answer", rows, head)
     state |= draw_answer(rows)
 
 address.write(state)

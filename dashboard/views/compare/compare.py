@@ -168,7 +168,7 @@ def by_task() -> None:
 
 def by_depth(head: DeltaGenerator) -> None:
     """Where in the models the neurons lie."""
-    address.select("Counted over", "over", [ALL_TASKS, THIS_TASK], over)
+    address.select("Counted over", "over", [ALL_TASKS, THIS_TASK], over, width=260)
     by_layer = compare_facts.paired(data.read(store, coverage_queries.specific_by_layer, preset), model, other)
     counted = coverage
     if over == THIS_TASK:

@@ -198,6 +198,7 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
         axis=alt.Axis(tickCount=5),
     )
     colours = [MODEL_COLOURS[i % len(MODEL_COLOURS)] for i in range(len(classes))]
+    legend = kinds_legend(classes, beside=_SELECTOR_PIXELS)
     middle = (
         alt.Chart(pd.DataFrame({"at": [50]})).mark_rule(strokeDash=[4, 3], color=NULL_COLOUR).encode(x=alt.X("at:Q"))
     )
@@ -208,11 +209,8 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
             x=x,
             y=y,
             yOffset=alt.YOffset("class_name:N", sort=classes),
-            color=alt.Color(
-                "class_name:N", legend=kinds_legend(classes, beside=_SELECTOR_PIXELS),
-                scale=alt.Scale(domain=classes, range=colours),
-            ),
-            shape=alt.Shape("class_name:N", sort=classes, legend=None),
+            color=alt.Color("class_name:N", legend=legend, scale=alt.Scale(domain=classes, range=colours)),
+            shape=alt.Shape("class_name:N", legend=legend, scale=alt.Scale(domain=classes)),
             tooltip=[
                 alt.Tooltip("class_name:N", title="Class"),
                 alt.Tooltip("selector:N", title="Score"),

@@ -167,7 +167,7 @@ def faults_of_access(tab: Page) -> list[str]:
     while True:
         answer = axe.run(tab, options={"resultTypes": ["violations"], "runOnly": standard}).response
         found = [
-            f"{urlsplit(tab.url).path} {rule['id']} at {node['html'][:200]}: {node['failureSummary'].splitlines()[1].strip()}"
+            f"{urlsplit(tab.url).path} {rule['id']} at {node['html'][:200]}: {node['failureSummary']}"
             for rule in answer["violations"] if rule["impact"] in ("serious", "critical")
             for node in rule["nodes"] if is_ours(rule["id"], node)
         ]  # fmt: skip

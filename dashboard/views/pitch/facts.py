@@ -227,7 +227,7 @@ def agreement_sentence(agreement: Agreement) -> str:
 
 
 def octave_sentence(indices: pd.DataFrame) -> str:
-    """Tell how many octave equivalence indices leave 0, and how many would by chance."""
+    """Tell how many octave equivalence indices exclude 0, and how many would by chance."""
     counted = indices.groupby("verdict")["n_neurons"].sum()
     total = int(counted.sum())
     over, under = int(counted.get("over 0", 0)), int(counted.get("under 0", 0))

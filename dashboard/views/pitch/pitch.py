@@ -230,7 +230,7 @@ else:
             st.caption(facts.octave_sentence(indices))
             draw.chart(
                 charts.octave_chart, indices, name=f"octave_index_{model}_{task}_{preset}",
-                alt="Octave equivalence index over neurons, by whether its interval leaves 0",
+                alt="Octave equivalence index over neurons, by whether its interval excludes 0",
             )  # fmt: skip
     with grid.container():
         st.subheader("Bandwidth", help=facts.BANDWIDTH)

@@ -72,7 +72,8 @@ def filled_from_counts(rows: pd.DataFrame, one_label: bool) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        With ``log_odds_b`` known, and ``kind``: ``both exclude 0``, ``one includes 0``, or ``no interval`` in the second.
+        With ``log_odds_b`` known, and ``kind``: ``both exclude 0``, ``one includes 0``, or ``no interval`` in the
+        second.
     """
     half = 0.5  # Haldane, as in the stored ones
     fired, tokens = rows["fired"], rows["tokens"]

@@ -338,7 +338,7 @@ def test_attacks_on_the_editor_do_nothing(store: Path, address: str, tab: Page) 
     editor = tab.get_by_role("textbox", name="Statement")
     editor.fill("SELECT COUNT(*) AS n FROM neuron_selectivity")
     editor.press("Control+Enter")
-    expect(tab.get_by_text("1 row, 1 columns")).to_be_visible()
+    expect(tab.get_by_text("1 row, 1 column,")).to_be_visible()
     assert not stolen.exists()
     assert digests(store) == before
 

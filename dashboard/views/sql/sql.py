@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.shared import address, data, draw, page, share
 from dashboard.shared import store as stores
 from dashboard.shared.text import words
+from dashboard.shared.text.numbers import counted
 from dashboard.views.sql import charts, completion, facts
 from dashboard.views.sql.facts import KINDS, NO_COLOUR
 from db.connection.open import StoreError
@@ -153,8 +154,8 @@ if isinstance(answer, str):
 else:
     rows = answer.frame
     st.subheader("Answer")
-    n_rows = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
-    st.caption(f"{n_rows}, {len(rows.columns)} columns, in {facts.duration(answer.seconds)}.")
+    shape = f"{counted(len(rows), 'row')}, {counted(len(rows.columns), 'column')}"
+    st.caption(f"{shape}, in {facts.duration(answer.seconds)}.")
     if answer.cut:
         st.warning(
             f"The answer was cut at {answer.cut}; what lies beyond is neither shown nor taken away. "

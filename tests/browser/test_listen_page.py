@@ -17,6 +17,7 @@ from tests.browser.driver import (
     Page,
     click_in,
     expect,
+    faults_of_access,
     own_link,
     settle,
     state,
@@ -140,6 +141,7 @@ def test_a_link_reopens_what_only_a_real_study_has(where: str, said: str, addres
         views.append((text(tab), state(tab)))
         link = own_link(tab)
     assert views[0] == views[1]
+    assert faults_of_access(tab) == []
 
 
 def test_a_key_brings_its_neurons(address: str, tab: Page) -> None:
@@ -171,3 +173,7 @@ def test_neurons_are_lit_while_a_ready_sound_plays(address: str, tab: Page) -> N
     )
     settle(tab)
     expect(lights.filter(has_text=chosen).first).to_have_attribute("aria-pressed", "true")
+    assert faults_of_access(tab) == []
+    tab.emulate_media(color_scheme="dark")
+    settle(tab)
+    assert faults_of_access(tab) == []

@@ -221,7 +221,8 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
             ],
         )
     )  # fmt: skip
-    return layered(layer=[middle, point], height=36 * scores["selector"].nunique() + 85)
+    height = 36 * scores["selector"].nunique() + 25 * len(classes) + 60  # with a line of the legend for each class
+    return layered(layer=[middle, point], height=height)
 
 
 def interval_chart(rows: pd.DataFrame, title: str) -> alt.TopLevelLayerSpec:

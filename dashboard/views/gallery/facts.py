@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard.shared.text.facts import Q_LIMIT
-from dashboard.shared.text.numbers import BRACKETS, between, number, p_value, with_interval
+from dashboard.shared.text.numbers import BRACKETS, between, counted, number, p_value, with_interval
 from db.reads.gallery import Z
 
 SHOWN = {
@@ -103,7 +103,7 @@ def null_sentence(coverage: pd.DataFrame, model: str, task: str, preset: str) ->
     if rows.empty:
         return ""
     row = rows.iloc[0]
-    text = f"In this task {preset} finds {int(row['n_class_specific']):,} class-specific neurons"
+    text = f"In this task {preset} finds {counted(int(row['n_class_specific']), 'class-specific neuron')}"
     if pd.isna(row["null_n_class_specific_mean"]):
         return f"{text}; how many shuffled labels give was not computed."
     ends = between(row["null_n_class_specific_low"], row["null_n_class_specific_high"], ",.0f", BRACKETS)

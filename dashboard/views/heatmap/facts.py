@@ -64,7 +64,8 @@ def sentence(row: Mapping[Any, Any], stands: pd.Series) -> str:
     stands : Series of bool
         Which cells are beyond the null.
     """
-    count_text = f"**{int(row['n_class_specific']):,}** neurons are class-specific"
+    n = int(row["n_class_specific"])
+    count_text = f"**{n:,}** {'neuron is' if n == 1 else 'neurons are'} class-specific"
     if pd.isna(row["null_n_class_specific_mean"]):
         return f"{count_text}; no shuffled-label null was computed, so the count says little."
     low, high = row["null_coverage_low"], row["null_coverage_high"]

@@ -200,8 +200,8 @@ def pair_sentence(row: Mapping[Any, Any]) -> str:
     if pd.notna(row["odds_ratio"]):
         odds = f", odds ratio {with_interval(row['odds_ratio'], row['odds_low'], row['odds_high'])}"
     return (
-        f"{names} share **{int(row['n_shared']):,}** neurons where {row['expected']:.1f} are expected by chance"
-        f"{odds}, q {p_value(row['q_value'])}."
+        f"{names} share **{int(row['n_shared']):,}** {'neuron' if row['n_shared'] == 1 else 'neurons'} where "
+        f"{row['expected']:.1f} are expected by chance{odds}, q {p_value(row['q_value'])}."
     )
 
 

@@ -271,6 +271,7 @@ def test_sentences_put_chance_beside_the_count() -> None:
     widths = pd.DataFrame({"bandwidth": [2.0, 4.0, np.nan], "n_neurons": [3, 3, 7]})
     assert "Unknown for 7" in facts.bandwidth_sentence(widths)
     assert "No bandwidth is known" in facts.bandwidth_sentence(widths[2:])
+    assert facts.span(pd.Series([0.25, 0.25])) == "25.0%"
     assert "Unknown" not in facts.bandwidth_sentence(widths[:2])
     one = pd.DataFrame({"bandwidth": [2.25], "n_neurons": [1]})
     assert facts.bandwidth_sentence(one) == "The one neuron of which it is known has **2.2** semitones."

@@ -12,7 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dashboard.shared import address, tables
-from dashboard.shared.text.numbers import BRACKETS, between, counted, number
+from dashboard.shared.text.numbers import BRACKETS, between, counted, number, spread
 from dashboard.shared.text.pitch import PITCH_CLASSES, note_name
 
 BY_CHANCE = 0.025
@@ -251,6 +251,11 @@ def bandwidth_sentence(widths: pd.DataFrame) -> str:
     )  # fmt: skip
     of_others = f"Unknown for {unknown:,}, whose curve does not fall to half height on both sides." if unknown else ""
     return f"{middle_half}{of_others}".strip()
+
+
+def span(shares: pd.Series) -> str:
+    """Write the least and the greatest of some shares, once where they are alike."""
+    return spread(shares.min(), shares.max(), ".1%")
 
 
 def named_curve(rates: pd.DataFrame) -> pd.DataFrame:

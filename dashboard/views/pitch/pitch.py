@@ -9,9 +9,8 @@ import streamlit as st
 
 from dashboard.shared import address, command, data, draw, opening, page, share, sidebar
 from dashboard.shared.player import player
-from dashboard.shared.text import words
+from dashboard.shared.text import numbers, words
 from dashboard.shared.text.glossary import TERMS
-from dashboard.shared.text.numbers import counted, spread
 from dashboard.shared.text.pitch import neuron_line, note_name
 from dashboard.shared.theme import MODEL_COLOURS
 from dashboard.views.pitch import charts, facts
@@ -103,7 +102,7 @@ def preferred_notes(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     return by_layer, data.derive(facts.by_note, by_layer, played[name])
 
 
-preferred, by_note = preferred_notes(task)
+preferred, counted = preferred_notes(task)
 n_tuned = int(preferred["n_neurons"].sum())
 spoken = f"**{n_tuned:,}** {'neuron is' if n_tuned == 1 else 'neurons are'} class-specific for some note of "
 spoken += f"{words.plain(task)} by {preset}"
@@ -133,7 +132,7 @@ else:
         "is played (95 %). The lowest and highest notes catch every neuron whose curve still rises there."
     )
     draw.chart(
-        charts.keyboard, by_note, midi, key=keyboard, on_select=press_key, name=f"notes_{model}_{task}_{preset}",
+        charts.keyboard, counted, midi, key=keyboard, on_select=press_key, name=f"notes_{model}_{task}_{preset}",
         data=preferred, alt=f"How many neurons of {model} prefer each note of {task}, above a keyboard",
     )  # fmt: skip
 
@@ -189,16 +188,15 @@ else:
                 charts.tuning_curves, rates, pair, best, name=f"curve_{model}_{task}_{layer}_{neuron}",
                 alt=f"Rate of neuron {neuron} in layer {layer} over the notes of {' and '.join(pair)}",
             )  # fmt: skip
-    listed = st.expander(
-        f"{counted(len(tuned_neurons), 'neuron')} as a table", icon=":material/table:", on_change="rerun"
-    )
+    table = f"{numbers.counted(len(tuned_neurons), 'neuron')} as a table"
+    listed = st.expander(table, icon=":material/table:", on_change="rerun")
     if listed.open:
         with listed:
             neuron_table(tuned_neurons, f"tuned_{model}_{task}_{preset}_{order}", "Tuning of the neurons of this list")
     if note:
         specific = data.read(store, pitch.note_neurons, model, task, preset, note)
         listed = st.expander(
-            f"{counted(len(specific), 'neuron')} class-specific for {known[note]}",
+            f"{numbers.counted(len(specific), 'neuron')} class-specific for {known[note]}",
             icon=":material/table:",
             on_change="rerun",
         )
@@ -219,7 +217,7 @@ else:
     grid = st.grid(2, min_column_width=320, gap="medium")
     for (name, rows), colour, mark in zip(folded.items(), MODEL_COLOURS, ("blue", "orange"), strict=False):
         with grid.container():
-            st.markdown(f":{mark}[■] **{words.plain(name)}**, {counted(int(rows['n_neurons'].sum()), 'neuron')}")
+            st.markdown(f":{mark}[■] **{words.plain(name)}**, {int(rows['n_neurons'].sum()):,} neurons")
             draw.chart(
                 charts.wheel, rows, top, colour, st.context.theme.type == "dark", name=f"wheel_{model}_{name}_{preset}",
                 alt=f"Neurons that prefer each of the twelve pitch classes in {name}, over chance",
@@ -236,7 +234,7 @@ else:
             st.caption(facts.octave_sentence(indices))
             draw.chart(
                 charts.octave_chart, indices, name=f"octave_index_{model}_{task}_{preset}",
-                alt="Octave equivalence index over neurons, by whether its interval excludes 0",
+                alt="Octave equivalence index over neurons, by whether its interval leaves 0",
             )  # fmt: skip
     with grid.container():
         st.subheader("Bandwidth", help=facts.BANDWIDTH)
@@ -250,7 +248,7 @@ else:
     st.subheader("Preferred note by layer")
     st.caption(
         "Shade: share of the layer's tuned neurons that prefer the note. By chance each note has its share of the "
-        f"clips ({spread(notes['share'].min(), notes['share'].max(), '.1%')}). Orange dot: more than that, q < 0.05."
+        f"clips ({facts.span(notes['share'])}). Orange dot: more than that, q < 0.05."
     )
     draw.chart(
         charts.layer_notes, data.derive(facts.by_layer, preferred, notes), data=preferred,

@@ -94,8 +94,13 @@ def test_a_recording_is_heard(address: str, window: BrowserContext, tab: Page) -
         f"layer {after['layer']}, neuron {after['neuron']}"
     )
     assert overlaid(tab) != first
-    opacity = """canvas => { const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-        return data.some((value, place) => place % 4 === 3 && value > 0); }"""
+    # Of a copy: the browser warns of a canvas that is read again and again.
+    opacity = """canvas => {
+        const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+        copy.drawImage(canvas, 0, 0);
+        const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+        return data.some((value, place) => place % 4 === 3 && value > 0);
+    }"""
     canvas = tab.locator(".st-key-listen_player canvas").first
     wait_until(tab, lambda: canvas.evaluate(opacity), "nothing lies over the picture")
 

@@ -22,7 +22,7 @@ from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.shared import pictures, share
-from dashboard.shared.charts.common import Chart
+from dashboard.shared.charts.common import INK, Chart
 from dashboard.shared.data import key_and_size, name_of
 
 _FRAMES: ContextVar[list[pd.DataFrame] | None] = ContextVar("frames", default=None)
@@ -45,6 +45,10 @@ def _kept(data: Any = None, **_: Any) -> Any:
 altair.data_transformers.register("frames", _kept)
 altair.data_transformers.enable("frames")
 
+_WRITTEN = {"labelColor": INK, "titleColor": INK}
+# Not Altair's own theme: the page has another, which would push the first label of a row of bands aside.
+CONFIG = {"axis": _WRITTEN, "legend": _WRITTEN, "header": _WRITTEN, "axisBand": {"labelFlush": False}}
+"""Of every chart."""
 LEGEND_ENTRY = 20  # pixels that each entry adds to the height of a chart
 LARGE = 200_000  # bytes of what a chart is built of
 PICTURE_WIDTH = 640  # pixels of a chart that is as wide as its place
@@ -87,8 +91,7 @@ def _built(*, key: str, _build: Callable[..., Chart], _given: tuple[Any, ...]) -
         spec = {"$schema": altair.SCHEMA_URL, **_build(*_given).to_dict(validate=False)}
     finally:
         _FRAMES.reset(token)
-    # Not Altair's own theme: the page has another, which would push the first label of a row of bands aside.
-    spec["config"] = {"axisBand": {"labelFlush": False}}
+    spec["config"] = CONFIG
     # In SVG a gradient is addressed through the page's address, and lost when that changes.
     spec["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
     text = json.dumps(spec)

@@ -273,3 +273,19 @@ def test_what_sets_do_to_their_own_class_comes_first() -> None:
         ("here", "cat", "all"),
     ]  # fmt: skip
     assert set(ordered) == set(effects)
+
+
+@pytest.mark.parametrize(
+    ("explained_by", "told"),
+    [
+        ([""], ["For its class here, none of the three explains the evidence away."]),
+        (["", "", "level"], ["Its evidence for c2 **cannot be told from level**.",
+                             "For 2 of its 3 classes here, none of the three explains the evidence away."]),
+        (["together"], ["Its evidence for c0 **cannot be told from level, duration and silence together**."]),
+    ],
+)  # fmt: skip
+def test_what_explains_its_classes_is_told_in_words(explained_by: list[str], told: list[str]) -> None:
+    names = [f"c{place}" for place in range(len(explained_by))]
+    pairs = pd.DataFrame({"class_name": names, "explained_by": explained_by})
+    known = {"n_clips": 50, "rho_level": 0.1, "rho_duration": 0.0, "rho_silence": 0.0}
+    assert facts.confound_lines(known, pairs)[1:] == told

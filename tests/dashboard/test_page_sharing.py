@@ -107,6 +107,7 @@ def test_what_is_contained_by_definition_is_never_the_clearest(pairs: pd.DataFra
     assert told == [
         "Of 3 pairs of classes that have neurons, **1** share more than chance gives (q < 0.05) and **2** fewer."
     ]
+    assert facts.sentences(pairs.head(1), within=True)[0].startswith("Of 1 pair of classes")
 
 
 def test_same_names_in_two_tasks_are_told_apart_from_different_ones() -> None:

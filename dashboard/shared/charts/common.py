@@ -24,6 +24,8 @@ alt.data_transformers.consolidate_datasets = False  # `Layers` write their rows 
 LABEL_LIMIT = 130  # pixels; longer names end in dots
 _TASK_PIXELS = 190
 """That names of tasks take of a chart's width."""
+INK = {"expr": "luminance(background) > 0.5 ? '#5C6068' : '#E6EAF1'"}
+"""Of what is written in a chart and around it; Streamlit's own has a contrast of 3.7 on white, WCAG AA asks for 4.5."""
 NULL_NAME = "shuffled-label null"
 CHANCE_NAME = "chance"
 CONTROL_NAME = "random controls"

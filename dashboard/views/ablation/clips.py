@@ -93,7 +93,7 @@ def _changed(rows: pd.DataFrame, heard: str) -> None:
 
 _FLIPPED = (
     "Test clips that the probe calls by another class once the neurons are changed. Random neurons flip clips too: "
-    "only a difference that stands above tells more than that."
+    "only a significant difference above tells more than that."
 )
 
 

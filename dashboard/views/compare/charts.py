@@ -255,7 +255,7 @@ def specificity_chart(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.To
         tooltip=tooltip,
     )
     x = alt.X("ci_low:Q", title="Loss by own neurons beyond the others' loss (percentage points)")
-    own = alt.Fill("model:N", scale=_scale(colours), legend=None)
+    own = alt.Fill("model:N", scale=_scale(colours), legend=kinds_legend([*colours]))
     interval = base.mark_rule(strokeWidth=2).encode(
         x=x,
         x2=alt.X2("ci_high:Q"),

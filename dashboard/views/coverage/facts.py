@@ -7,7 +7,7 @@ import pandas as pd
 
 from dashboard.shared.text import facts
 from dashboard.shared.text.glossary import TERMS
-from dashboard.shared.text.numbers import counted, number
+from dashboard.shared.text.numbers import counted, number, spread
 from dashboard.shared.text.words import plain
 
 SMALL_CLASS = 10  # selection clips; the run warns of the same
@@ -63,7 +63,7 @@ def sentences(rows: pd.DataFrame) -> list[str]:
             low, high = (round(row[f"null_coverage_{end}"] * row["n_classes"]) for end in ("low", "high"))
             null = number(row["null_n_class_specific_mean"], ",.1f")
             text += (
-                f"; with shuffled labels {low} to {high} classes and {null} neurons "
+                f"; with shuffled labels {spread(low, high)} classes and {null} neurons "
                 f"(mean of {row['n_shuffles']:,} shuffles of {plain(row['shuffled'])})"
             )
         if pd.notna(row["replicated_share"]):

@@ -200,6 +200,7 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
         axis=alt.Axis(tickCount=5),
     )
     colours = [MODEL_COLOURS[i % len(MODEL_COLOURS)] for i in range(len(classes))]
+    legend = kinds_legend(classes, beside=_SELECTOR_PIXELS)
     middle = (
         alt.Chart(pd.DataFrame({"at": [50]})).mark_rule(strokeDash=[4, 3], color=NULL_COLOUR).encode(x=alt.X("at:Q"))
     )
@@ -210,11 +211,8 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
             x=x,
             y=y,
             yOffset=alt.YOffset("class_name:N", sort=classes),
-            color=alt.Color(
-                "class_name:N", legend=kinds_legend(classes, beside=_SELECTOR_PIXELS),
-                scale=alt.Scale(domain=classes, range=colours),
-            ),
-            shape=alt.Shape("class_name:N", sort=classes, legend=None),
+            color=alt.Color("class_name:N", legend=legend, scale=alt.Scale(domain=classes, range=colours)),
+            shape=alt.Shape("class_name:N", legend=legend, scale=alt.Scale(domain=classes)),
             tooltip=[
                 alt.Tooltip("class_name:N", title="Class"),
                 alt.Tooltip("selector:N", title="Score"),
@@ -225,7 +223,8 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
             ],
         )
     )  # fmt: skip
-    return layered(layer=[middle, point], height=36 * scores["selector"].nunique() + 85)
+    height = 36 * scores["selector"].nunique() + 25 * len(classes) + 60  # with a line of the legend for each class
+    return layered(layer=[middle, point], height=height)
 
 
 def interval_chart(rows: pd.DataFrame, title: str) -> alt.TopLevelLayerSpec:

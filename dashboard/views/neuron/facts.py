@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from dashboard.shared.text.facts import Q_LIMIT
-from dashboard.shared.text.numbers import BRACKETS, between, counted, number, p_value
-from dashboard.shared.text.words import listed, plain
+from dashboard.shared.text.numbers import between, counted, number, p_value, with_interval
+from dashboard.shared.text.words import confound, listed, plain
 
 _Z = 1.959963984540054  # of a 95 % interval
 MOST_BARS = 14
@@ -71,8 +71,7 @@ def lift_text(row: Mapping[Any, Any]) -> str:
     """Write a lift with its interval."""
     if pd.isna(row["lift"]):
         return "–"
-    interval = "" if pd.isna(row["lift_low"]) else f" {between(row['lift_low'], row['lift_high'], '.1f', BRACKETS)}"
-    return f"{number(row['lift'], '.1f')}×{interval}"
+    return with_interval(row["lift"], row["lift_low"], row["lift_high"], ".1f", "×")
 
 
 def selective_sentence(standing: Mapping[Any, Any]) -> str:
@@ -218,11 +217,11 @@ def confound_lines(confounds: Mapping[Any, Any] | None, pairs: pd.DataFrame) -> 
     explained = pairs[pairs["explained_by"].fillna("") != ""]
     for cause, rows in explained.groupby("explained_by", sort=False):
         names = listed([str(name) for name in rows["class_name"]])
-        what = "level, duration and silence together" if cause == "together" else plain(cause)
-        lines.append(f"Its evidence for {names} **cannot be told from {what}**.")
+        lines.append(f"Its evidence for {names} **cannot be told from {confound(cause)}**.")
     free = len(pairs) - len(explained)
     if free:
-        lines.append(f"For {free} of its {len(pairs)} classes here, none of the three explains the evidence away.")
+        whose = f"{free} of its {len(pairs)} classes" if len(pairs) > 1 else "its class"
+        lines.append(f"For {whose} here, none of the three explains the evidence away.")
     return lines
 
 

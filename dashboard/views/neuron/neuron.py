@@ -105,8 +105,8 @@ st.markdown(
 )
 position = f"number {current_list.index(neuron) + 1} of" if neuron in current_list else "not among"
 st.caption(
-    f"{position.capitalize()} the {len(current_list):,} neurons of layer {layer} that {preset} finds class-specific "
-    f"for {words.plain(class_name or ANY_CLASS)} of {words.plain(task)}."
+    f"{position.capitalize()} the {counted(len(current_list), 'neuron')} of layer {layer} that {preset} finds "
+    f"class-specific for {words.plain(class_name or ANY_CLASS)} of {words.plain(task)}."
 )
 state: dict[str, object | None] = {**scope.state, "class": class_name, "layer": layer, "neuron": neuron}
 

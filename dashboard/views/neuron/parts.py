@@ -113,7 +113,7 @@ def _entropy_table(table: pd.DataFrame) -> None:
             "task": "Task",
             "rank": st.column_config.TextColumn("Entropy rank", help="1 = most selective."),
             "entropy_p_value": st.column_config.NumberColumn(
-                "p of the entropy", format="%.1e", help="How often shuffled labels give an entropy as low."
+                "p of the entropy", format="%.2g", help="How often shuffled labels give an entropy as low."
             ),
             "q": st.column_config.TextColumn("q of the entropy", help="p corrected for the number of neurons."),
             "top_class": "Highest class",

@@ -162,7 +162,7 @@ def common() -> None:
             "dataset": "Dataset", "n_clips": st.column_config.NumberColumn("Clips", format="localized"),
             "n_own": f"Kept of {labels[0]}", "n_other": f"Kept of {labels[1]}", "n_common": "In common",
             "expected": st.column_config.NumberColumn("Expected", format="%.2f"),
-            "p_value": st.column_config.NumberColumn("p", format="%.1e"),
+            "p_value": st.column_config.NumberColumn("p", format="%.2g"),
         },
     )  # fmt: skip
     share.take_away("clips_in_common", rows, head)

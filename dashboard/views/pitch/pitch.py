@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.shared import address, command, data, draw, opening, page, sections, share, sidebar
 from dashboard.shared.player import player
-from dashboard.shared.text import words
+from dashboard.shared.text import numbers, words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.pitch import neuron_line, note_name
 from dashboard.shared.theme import MODEL_COLOURS
@@ -108,7 +108,8 @@ def preferred_notes(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 preferred, counted = preferred_notes(task)
 n_tuned = int(preferred["n_neurons"].sum())
-spoken = f"**{n_tuned:,}** neurons are class-specific for some note of {words.plain(task)} by {preset}"
+spoken = f"**{n_tuned:,}** {'neuron is' if n_tuned == 1 else 'neurons are'} class-specific for some note of "
+spoken += f"{words.plain(task)} by {preset}"
 coverage = data.read(store, study.coverage, preset)
 of_task = coverage[(coverage["model"] == model) & (coverage["task"] == task)]
 chance = of_task["null_n_class_specific_mean"].dropna()
@@ -199,14 +200,17 @@ def show_curves() -> None:
                 charts.tuning_curves, rates, pair, best, head=head, name=f"curve_{model}_{task}_{layer}_{neuron}",
                 alt=f"Rate of neuron {neuron} in layer {layer} over the notes of {' and '.join(pair)}",
             )  # fmt: skip
-    listed = st.expander(f"{len(tuned_neurons):,} neurons as a table", icon=":material/table:", on_change="rerun")
+    table = f"{numbers.counted(len(tuned_neurons), 'neuron')} as a table"
+    listed = st.expander(table, icon=":material/table:", on_change="rerun")
     if listed.open:
         with listed:
             neuron_table(tuned_neurons, f"tuned_{model}_{task}_{preset}_{order}", "Tuning of the neurons of this list")
     if note:
         specific = data.read(store, pitch.note_neurons, model, task, preset, note)
         listed = st.expander(
-            f"{len(specific):,} neurons class-specific for {known[note]}", icon=":material/table:", on_change="rerun"
+            f"{numbers.counted(len(specific), 'neuron')} class-specific for {known[note]}",
+            icon=":material/table:",
+            on_change="rerun",
         )
         if listed.open:
             with listed:
@@ -227,7 +231,7 @@ def show_wheels() -> None:
     grid = st.grid(2, min_column_width=320, gap="medium")
     for (name, rows), colour, mark in zip(folded.items(), MODEL_COLOURS, ("blue", "orange"), strict=False):
         with grid.container():
-            head = sections.subheading(f":{mark}[■] {words.plain(name)}: {int(rows['n_neurons'].sum()):,} neurons")
+            head = sections.subheading(f":{mark}[■] {words.plain(name)}: {counted(int(rows['n_neurons'].sum()), 'neuron')}")
             draw.chart(
                 charts.wheel, rows, top, colour, st.context.theme.type == "dark", head=head,
                 name=f"wheel_{model}_{name}_{preset}",
@@ -243,7 +247,7 @@ def show_octaves(head: DeltaGenerator) -> None:
         st.caption(facts.octave_sentence(indices))
         draw.chart(
             charts.octave_chart, indices, head=head, name=f"octave_index_{model}_{task}_{preset}",
-            alt="Octave equivalence index over neurons, by whether its interval leaves 0",
+            alt="Octave equivalence index over neurons, by whether its interval excludes 0",
         )  # fmt: skip
 
 

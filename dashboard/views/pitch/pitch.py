@@ -231,7 +231,8 @@ def show_wheels() -> None:
     grid = st.grid(2, min_column_width=320, gap="medium")
     for (name, rows), colour, mark in zip(folded.items(), MODEL_COLOURS, ("blue", "orange"), strict=False):
         with grid.container():
-            head = sections.subheading(f":{mark}[■] {words.plain(name)}: {counted(int(rows['n_neurons'].sum()), 'neuron')}")
+            n_neurons = numbers.counted(int(rows["n_neurons"].sum()), "neuron")
+            head = sections.subheading(f":{mark}[■] {words.plain(name)}: {n_neurons}")
             draw.chart(
                 charts.wheel, rows, top, colour, st.context.theme.type == "dark", head=head,
                 name=f"wheel_{model}_{name}_{preset}",

@@ -150,7 +150,7 @@ def test_the_page_shows_effects_flips_doses_and_shares(store: Path, monkeypatch:
     app = show(model="nano-ssl", task="rooms-event")
     assert not app.exception and not app.warning and not app.error
     assert {heading.value for heading in app.subheader} == {
-        "Whose neurons cost whom", "Beside random neurons", "Clip by clip",
+        "Effect of silencing, class by class", "Beside random neurons", "Clip by clip",
         "Accuracy by dose and choice", "Every neuron's share",
     }  # fmt: skip
     assert len(app.get("vega_lite_chart")) == 1, "of a measure in which nothing holds the matrix is folded"
@@ -274,7 +274,7 @@ def test_a_first_visit_tells_whether_how_and_how_much(apart: Path, monkeypatch: 
     assert "Most of the fall is a shift (−0.75 on all *other* clips)" in verdict
     headings = [heading.value for heading in app.subheader]
     assert headings[:5] == [
-        "What kind of effect", "Whose neurons cost whom", "Beside random neurons",
+        "What kind of effect", "Effect of silencing, class by class", "Beside random neurons",
         "What can still be read", "Clip by clip",
     ]  # fmt: skip
     assert "4 of 8 own classes (framed) and 0 of 56 others" in said(app)

@@ -131,7 +131,7 @@ def show_matrix(head: DeltaGenerator) -> None:
             )  # fmt: skip
     rule = f"q < 0.05{' over all cells, interval excludes 0,' if of_accuracy else ''} and beyond all random controls"
     st.caption(
-        f"{measure.meaning} Colour: significant ({rule}), "
+        f"Effect of silencing the row’s neurons on the column’s class. {measure.meaning} Colour: significant ({rule}), "
         f"{outcomes.counted(shown)}. Grey: it may be noise, or what any neurons do. Framed: the class's own neurons. "
         "Click a row to see it below. "
         + (ablation_facts.power_sentence(effects) if of_accuracy else outcomes.power_sentence(shown))
@@ -142,7 +142,7 @@ def show_matrix(head: DeltaGenerator) -> None:
 
 
 of_matrix = contents.section(
-    "Whose neurons cost whom", "matrix",
+    "Effect of silencing, class by class", "matrix",
     folded=f"Folded: {outcomes.counted(shown)} are significant.",
     help="Effect of silencing the row’s neurons on the column’s class. Row: the class whose neurons were changed. "
     "Column: the class whose test clips were asked. The frame marks a class's own neurons: losses there and not beside "

@@ -74,8 +74,8 @@ def _q(value: float) -> str:
 def _effect(row: Mapping[Hashable, Any]) -> str:
     if pd.isna(row["attribution"]):
         return ""
-    loss, half = row["attribution"], Z * row["standard_error"]
-    return f"estimated loss {with_interval(loss, loss - half, loss + half, '.3f')} logits"
+    value, half = row["attribution"], Z * row["standard_error"]
+    return f"attribution {with_interval(value, value - half, value + half, '+.2g')} logits"
 
 
 def clip_text(row: Mapping[Hashable, Any]) -> str:

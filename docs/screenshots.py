@@ -26,7 +26,11 @@ from playwright.sync_api import Page, expect, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 WIDTH = 1280
-MOST_BYTES = 250_000
+VISITED = ("overview", "classes", "gallery", "neuron", "ablation")
+"""What somebody sees who comes for the first time, one after the other."""
+OTHER_SCREENS = {"-390": (390, 844), "-1920": (1920, 1080)}
+"""Of those also taken, in the dark: end of the file's name to width and height."""
+MOST_BYTES = 200_000
 PATIENCE = 60_000  # milliseconds
 
 COVERAGE_OF_SPEECH = """SELECT model, task, coverage, null_coverage_high, n_class_specific,
@@ -84,9 +88,9 @@ def served(store: Path) -> Iterator[str]:
         server.wait(10)
 
 
-def shoot(page: Page, address: str, height: int) -> bytes:
+def shoot(page: Page, address: str, width: int, height: int) -> bytes:
     """Open a page and photograph it once it stands still."""
-    page.set_viewport_size({"width": WIDTH, "height": height})
+    page.set_viewport_size({"width": width, "height": height})
     page.goto(address)
     expect(page.locator("h1").first).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
@@ -128,14 +132,17 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         )
-        page = browser.new_page(color_scheme="light")
+        page = browser.new_page()
         for asked in given.pages:
             name, _, query = asked.partition("?")
             path, state, height = PAGES[name]
             state = state | dict(parse_qsl(query))
-            picture = smaller(shoot(page, f"{address}/{path}?{urlencode(state)}", height))
-            (IMAGES / f"{name}.png").write_bytes(picture)
-            print(f"{name}.png: {len(picture) / 1000:.0f} kB")
+            screens = {"": (WIDTH, height), **(OTHER_SCREENS if name in VISITED else {})}
+            for end, size in screens.items():
+                page.emulate_media(color_scheme="dark" if end else "light")
+                picture = smaller(shoot(page, f"{address}/{path}?{urlencode(state)}", *size))
+                (IMAGES / f"{name}{end}.png").write_bytes(picture)
+                print(f"{name}{end}.png: {len(picture) / 1000:.0f} kB")
         browser.close()
 
 

@@ -223,7 +223,7 @@ def _explained(selections: Sequence[Selection]) -> list[str]:
         if selection.preset == "calibrated" and n:
             most = explained[explained != ""].mode().iloc[0]
             lines.append(
-                f"{n:,} of {len(explained):,} calibrated pairs have no evidence left beside level, duration and "
-                f"silence (most by {most})"
+                f"{n:,} of {len(explained):,} calibrated pairs {'has' if n == 1 else 'have'} no evidence left beside "
+                f"level, duration and silence (most by {'all three' if most == 'together' else most})"
             )
     return lines

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from dashboard.report import tables
 from dashboard.report.parts import Figure, Part, Table, as_shares, bullets, intervals
 from dashboard.shared.text import facts, kinds
-from dashboard.shared.text.numbers import between, number, share
+from dashboard.shared.text.numbers import between, counted, number, share
 from dashboard.shared.text.words import plain
 from db.reads import report, study
 from db.reads.named import NAMED
@@ -154,17 +154,18 @@ def ablation(engine: Engine, standing: pd.DataFrame) -> Iterator[Part]:
     )
     yield from _kinds(report.own_outcomes(engine), own)
     yield (
-        "Changes of accuracy are in points. An effect stands where q < 0.05, its interval leaves out 0, and it lies "
-        "outside the range of the random sets."
+        "Changes of accuracy are in points. An effect is significant where q < 0.05, its interval excludes 0, and it "
+        "lies outside the range of the random sets."
     )
     shown = standing if len(standing) else largest
-    yield f"### {len(standing):,} effects stand" if len(standing) else "### No effect on accuracy stands"
+    n_found = counted(len(standing), "significant effect") if len(standing) else "No significant effect"
+    yield f"### {n_found} on accuracy"
     yield Table(
-        "The effects that stand." if len(standing) else f"The {len(shown)} largest losses; none of them stands.",
+        "The significant effects." if len(standing) else f"The {len(shown)} largest losses; none is significant.",
         _in_points(shown).assign(affected=[facts.affected(name) for name in shown["affected_class"]]),
         {"model": "Model", "task": "Task", "target": "Neurons of", "done": "Chosen, changed", "affected": "Asked on",
          "n_clips": "Clips", **_EFFECT, "q_value": "q"},
-        list(~facts.believable(shown)), "does not stand",
+        list(~facts.believable(shown)), "not significant",
     )  # fmt: skip
     yield from _own_classes(own)
     yield "### Own class against other classes"
@@ -181,7 +182,7 @@ def ablation(engine: Engine, standing: pd.DataFrame) -> Iterator[Part]:
         "Of each class the change by its own neurons.", _in_points(own),
         {"task": "Task", "model": "Model", "target": "Class", "done": "Chosen, changed", "n_neurons": "Neurons",
          "n_clips": "Clips", **_EFFECT, "q_value": "q"},
-        list(~facts.believable(own)), "does not stand",
+        list(~facts.believable(own)), "not significant",
     )  # fmt: skip
 
 
@@ -234,8 +235,8 @@ def _own_classes(own: pd.DataFrame) -> Iterator[Part]:
     yield Table(
         "Mean over the classes with its 95 % bootstrap interval (of 5 classes and more); beside the mean of the random "
         "sets and of their 95 % ranges.", _in_points(tables.mean_effects(own)),
-        {"task": "Task", "model": "Model", "done": "Chosen, changed", **_EFFECT, "stand": "Stand", "n_neurons":
-         "Neurons"},
+        {"task": "Task", "model": "Model", "done": "Chosen, changed", **_EFFECT, "significant": "Significant",
+         "n_neurons": "Neurons"},
     )  # fmt: skip
 
 

@@ -40,8 +40,8 @@ def in_short(engine: Engine, coverage: pd.DataFrame, n_standing: int) -> Iterato
     n_effects = report.n_effects(engine)
     if n_effects:
         yield (
-            "Ablation effects on accuracy that stand (q < 0.05, an interval without 0, beyond every random set): "
-            f"{n_standing:,} of {n_effects:,}."
+            "Significant ablation effects on accuracy (q < 0.05, an interval that excludes 0, beyond every random "
+            f"set): {n_standing:,} of {n_effects:,}."
         )
 
 

@@ -53,7 +53,7 @@ def heads(engine: Engine) -> pd.DataFrame:
 def mean_effects(own: pd.DataFrame) -> pd.DataFrame:
     """Mean effects over the classes, a row a task, model and way to choose and change neurons.
 
-    ``ci_low`` and ``ci_high`` are of the mean; ``stand`` tells how many effects do, of how many.
+    ``ci_low`` and ``ci_high`` are of the mean; ``significant`` tells how many effects are, of how many.
     """
     own = own.assign(stands=facts.believable(own))
     keys = ["task", "model", "selection", "operation", "gain"]
@@ -61,10 +61,10 @@ def mean_effects(own: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for key, of in own.groupby(keys, sort=False, dropna=False):
         low, high = kinds.interval_of_mean(of["delta"].to_numpy())
-        stand = f"{of['stands'].sum()} of {len(of)}"
-        beside = {"ci_low": low, "ci_high": high, "n_controls": of["n_controls"].min(), "stand": stand}
+        significant = f"{of['stands'].sum()} of {len(of)}"
+        beside = {"ci_low": low, "ci_high": high, "n_controls": of["n_controls"].min(), "significant": significant}
         rows.append({**dict(zip(keys, key, strict=True)), **of[averaged].mean(), **beside})
-    return pd.DataFrame(rows, columns=[*keys, *averaged, "ci_low", "ci_high", "n_controls", "stand"])
+    return pd.DataFrame(rows, columns=[*keys, *averaged, "ci_low", "ci_high", "n_controls", "significant"])
 
 
 def settings(given: object, without: Collection[str] = ()) -> dict[str, str]:

@@ -84,7 +84,7 @@ def _results(engine: Engine, coverage: pd.DataFrame) -> pd.DataFrame:
             "Task": both["task"], "Model": both["model"],
             "Head": _around(both, "accuracy", "ci"), "Chance": _around(both, "chance"),
             "Covered": _around(both, "coverage"), "Null": _around(both, "null_coverage_mean", "null_coverage"),
-            **{name: both[name].fillna("–") for name in ("Own class", "Random", "Stand")},
+            **{name: both[name].fillna("–") for name in ("Own class", "Random", "Significant")},
         }
     )  # fmt: skip
 
@@ -101,7 +101,7 @@ def _ablated(engine: Engine) -> pd.DataFrame:
     accuracy = pd.DataFrame(
         {
             "task": means["task"], "model": means["model"], "Own class": _around(means, "delta", "delta"),
-            "Random": _around(means, "control_delta_mean", "control_delta"), "Stand": means["stand"],
+            "Random": _around(means, "control_delta_mean", "control_delta"), "Significant": means["significant"],
         }
     )  # fmt: skip
     apart = kinds.over_classes(kinds.told(report.own_outcomes(engine)), keys)
@@ -116,7 +116,7 @@ def _taken_apart(row: Mapping[Any, Any]) -> dict[str, str]:
         "model": row["model"],
         "Own class": f"{_signed(row['mean'])}{around}",
         "Random": _signed(row["control"]),
-        "Stand": f"{row['n_hold']} of {row['n']}",
+        "Significant": f"{row['n_hold']} of {row['n']}",
     }
 
 

@@ -108,7 +108,7 @@ def sections(engine: Engine) -> list[Section]:
 
 def _sections(engine: Engine) -> list[Section]:
     coverage, runs = report.all_coverage(engine), queries.runs(engine)
-    standing = report.named(engine, "effects that stand")
+    standing = report.named(engine, "significant effects")
     parts = {
         "In short": study.in_short(engine, coverage, len(standing)),
         "What was studied": study.studied(engine, coverage, runs),

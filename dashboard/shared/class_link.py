@@ -15,7 +15,7 @@ def show(model: str, task: str, class_name: str | None, label: str = "", **state
     model, task : str
     class_name : str or None
     label : str
-        Default: the class and what its page shows.
+        Default: what the class's page shows.
     **state
         What else that page's address says.
     """
@@ -24,5 +24,5 @@ def show(model: str, task: str, class_name: str | None, label: str = "", **state
         "views/classes/classes.py", icon=":material/category:",
         query_params={"model": model, "task": task, **named, **state},
         width="content",
-        label=label or f"{words.plain(class_name)}: its neurons to be heard, and what silencing them does",
+        label=label or f"Hear the neurons of {words.plain(class_name)}",
     )  # fmt: skip

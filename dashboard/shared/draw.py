@@ -7,7 +7,7 @@ frames from the store to the browser: written out as Vega-Lite they would take l
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from html import escape
@@ -22,7 +22,7 @@ from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.shared import pictures, share
-from dashboard.shared.charts.common import Chart, legend_scale
+from dashboard.shared.charts.common import INK, Chart
 from dashboard.shared.data import key_and_size, name_of
 
 _FRAMES: ContextVar[list[pd.DataFrame] | None] = ContextVar("frames", default=None)
@@ -45,6 +45,10 @@ def _kept(data: Any = None, **_: Any) -> Any:
 altair.data_transformers.register("frames", _kept)
 altair.data_transformers.enable("frames")
 
+_WRITTEN = {"labelColor": INK, "titleColor": INK}
+# Not Altair's own theme: the page has another, which would push the first label of a row of bands aside.
+CONFIG = {"axis": _WRITTEN, "legend": _WRITTEN, "header": _WRITTEN, "axisBand": {"labelFlush": False}}
+"""Of every chart."""
 LEGEND_ENTRY = 20  # pixels that each entry adds to the height of a chart
 LARGE = 200_000  # bytes of what a chart is built of
 PICTURE_WIDTH = 640  # pixels of a chart that is as wide as its place
@@ -87,8 +91,7 @@ def _built(*, key: str, _build: Callable[..., Chart], _given: tuple[Any, ...]) -
         spec = {"$schema": altair.SCHEMA_URL, **_build(*_given).to_dict(validate=False)}
     finally:
         _FRAMES.reset(token)
-    # Not Altair's own theme: the page has another, which would push the first label of a row of bands aside.
-    spec["config"] = {"axisBand": {"labelFlush": False}}
+    spec["config"] = CONFIG
     # In SVG a gradient is addressed through the page's address, and lost when that changes.
     spec["usermeta"] = {"embedOptions": {"renderer": "canvas"}}
     text = json.dumps(spec)
@@ -129,14 +132,12 @@ def chart(
     *given: Any,
     alt: str,
     name: str = "",
+    head: DeltaGenerator | None = None,
     data: pd.DataFrame | None = None,
-    place: DeltaGenerator | None = None,
-    title: str = "",
-    help: str | None = None,
     legend: bool = True,
     **how: Any,
 ) -> Any:
-    """Draw the chart that a function of `dashboard.shared.charts` builds, with what can be exported beside its title.
+    """Draw the chart that a function of `dashboard.shared.charts` builds.
 
     Parameters
     ----------
@@ -147,31 +148,23 @@ def chart(
     alt : str
         The chart in words.
     name : str
-        Of the files to export, unique on the page; without it there are none.
+        Of the files to export, unique on the page.
+    head : DeltaGenerator, optional
+        The line of a heading (see `dashboard.shared.sections`), at whose end stands what can be exported; without it
+        nothing can.
     data : DataFrame, optional
         The rows to export, as they were read; default the first frame given.
-    place : DeltaGenerator, optional
-        Where to draw; by default where the page stands.
-    title : str
-        In the line of the menu, above the chart; without it the menu stands below.
-    help : str, optional
-        Of the title.
     legend : bool
         Whether the chart shows its legend here; an exported picture always has it.
     **how
         As of ``st.vega_lite_chart``; with ``on_select`` the selection is returned.
     """
     spec = specification(build, *given)
-    area = (place or st).container(gap="xxsmall")
-    head = area.container(horizontal=True, vertical_alignment="center") if title else None
-    if head is not None:
-        head.markdown(f"**{title}**", help=help, width="content")
-        head.space("stretch")
     shown = spec.for_browser()
-    event = area.vega_lite_chart(shown if legend else without_legends(shown), alt=alt, **how)
-    if name:
+    event = st.vega_lite_chart(shown if legend else without_legends(shown), alt=alt, **how)
+    if head is not None:
         rows = data if data is not None else next(part for part in given if isinstance(part, pd.DataFrame))
-        share.take_away(name, rows, lambda kind: picture(spec, kind), place=head or area)
+        share.take_away(name, rows, head, lambda kind: picture(spec, kind))
     return event
 
 
@@ -194,13 +187,12 @@ def _colours(spec: dict[str, Any]) -> list[dict[str, Any]]:
     return [part["encoding"]["color"] for part in parts if "color" in part.get("encoding", {})]
 
 
-def key_of_models(models: Sequence[str], reference: str) -> None:
-    """Show once, for charts that draw it ``without_legends``, which colour is which model, and what grey means."""
-    scale = legend_scale(models, reference)
+def key(colours: Mapping[str, str]) -> None:
+    """Show once, for charts that draw none of their own (``legend=False``), what each colour means."""
     entries = "".join(
         f'<span style="white-space: nowrap"><span aria-hidden="true" style="color: {colour}">■</span> '
         f"{escape(name)}</span>"
-        for name, colour in zip(scale.domain, scale.range, strict=True)
+        for name, colour in colours.items()
     )
     st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 0 1.2rem; font-size: 0.875rem">{entries}</div>')
 

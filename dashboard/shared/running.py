@@ -150,7 +150,7 @@ def _bar() -> None:
             with st.popover("Steps"):
                 st.dataframe(words.table(under_way), hide_index=True, height=400, width=460)
             st.caption(words.partial(under_way))
-        if came and st.button(f"{came}: show", type="primary", key="run_show"):
+        if came and st.button(f"{came}: show", key="run_show"):
             _take()
 
 

@@ -16,8 +16,8 @@ from dashboard.shared import pictures
 def take_away(
     name: str,
     rows: pd.DataFrame,
+    head: DeltaGenerator,
     picture: Callable[[str], bytes] | None = None,
-    place: DeltaGenerator | None = None,
 ) -> None:
     """Offer rows as CSV and Parquet, a chart as SVG and PNG, and the SQL that found the rows.
 
@@ -27,12 +27,13 @@ def take_away(
         Of the files, unique on the page.
     rows : DataFrame
         As read from the store: ``attrs["sql"]`` is the statement.
+    head : DeltaGenerator
+        The line of a heading, at whose end the menu stands.
     picture : callable, optional
         Takes ``svg`` or ``png``.
-    place : DeltaGenerator, optional
     """
     key = f"take_{name}"
-    menu = (place or st).popover(
+    menu = head.popover(
         "Export", icon=":material/download:", type="tertiary", key=key, on_change="rerun",
         help="The rows as CSV or Parquet, the picture as SVG or PNG, the SQL behind it.",
     )  # fmt: skip

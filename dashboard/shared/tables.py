@@ -20,7 +20,7 @@ COLUMNS: Mapping[str, Any] = {
     ),
     "entropy": st.column_config.NumberColumn("Entropy (nats)", format="%.3f", help=TERMS["entropy"]),
     "lift": st.column_config.NumberColumn("Lift", format="%.1f×", help=TERMS["lift"]),
-    "p_value": st.column_config.NumberColumn("p", format="%.1e", help=TERMS["p"]),
+    "p_value": st.column_config.NumberColumn("p", format="%.2g", help=TERMS["p"]),
     "q_value": st.column_config.NumberColumn("q", format="%.2g", help=TERMS["q"]),
     "replicated": st.column_config.TextColumn("Replicated", help=TERMS["replicated"]),
 }

@@ -20,7 +20,7 @@ MEAN_COLOUR = "#626B70"
 
 
 def model_colours(models: Iterable[str]) -> dict[str, str]:
-    """A colour for each model, by its name: it stays what it is whichever other models are there.
+    """A colour for each model, in the order of names: it stays what it is whichever other models are there.
 
     Only where two names would have the same does the later one, by name, take the next that is free.
     """
@@ -31,4 +31,4 @@ def model_colours(models: Iterable[str]) -> dict[str, str]:
             place = (place + 1) % n_colours
         taken.add(place)
         colours[name] = MODEL_COLOURS[place]
-    return colours
+    return dict(sorted(colours.items()))

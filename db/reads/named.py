@@ -184,6 +184,15 @@ WHERE preset = 'calibrated' AND replicated = 1 AND lift_low IS NOT NULL
 ORDER BY lift_low DESC, model, task, layer, neuron
 LIMIT 200""",
     ),
+    "lowest entropies": (
+        "The ten lowest entropies (0: fires in one class alone), the most active of equals first, beside their q",
+        """
+SELECT model, task, layer, neuron, top_class, entropy, max_probability, entropy_q_value
+FROM neuron_selectivity
+WHERE preset = 'calibrated' AND entropy IS NOT NULL
+ORDER BY entropy, max_probability DESC, model, task, layer, neuron
+LIMIT 10""",
+    ),
     "neurons of most tasks": (
         "Neurons that are class-specific in the most tasks",
         """
@@ -239,8 +248,8 @@ LEFT JOIN (
 WHERE of_class.layer = 0 AND of_class.neuron = 0 AND found.class_name IS NULL
 ORDER BY of_class.model, of_class.task, of_class.class_name""",
     ),
-    "effects that stand": (
-        "Ablations beyond every random set, with q below 0.05 and an interval without 0",
+    "significant effects": (
+        "Ablations beyond every random set, with q below 0.05 and an interval that excludes 0",
         """
 SELECT model, task, selection, operation, gain, target, affected_class, n_clips, delta, ci_low, ci_high, q_value,
        control_delta_mean, control_delta_low, control_delta_high, n_controls
@@ -250,7 +259,7 @@ WHERE q_value < 0.05 AND (ci_low > 0 OR ci_high < 0)
 ORDER BY delta, model, task, selection, gain NULLS FIRST, target, affected_class NULLS FIRST""",
     ),
     "largest effects": (
-        "The ablations that cost a class most, whether or not they stand, beside random sets",
+        "The ablations that cost a class most, significant or not, beside random sets",
         """
 SELECT model, task, selection, operation, gain, target, affected_class, n_clips, delta, ci_low, ci_high, q_value,
        control_delta_mean, control_delta_low, control_delta_high, n_controls

@@ -110,18 +110,18 @@ def octave_indices(engine: Engine, model: str, task: str, preset: str) -> pd.Dat
     -------
     DataFrame
         ``octave_index`` (to the next tenth), ``verdict`` (where the interval lies: ``over 0``, ``under 0`` or
-        ``holds 0``), ``n_neurons``; without the neurons whose index or interval is unknown.
+        ``includes 0``), ``n_neurons``; without the neurons whose index or interval is unknown.
     """
     return frame(
         engine,
         f"""
         SELECT ROUND(CAST(octave_equivalence_index * 10 AS NUMERIC)) / 10 AS octave_index,
-               CASE WHEN oei_low > 0 THEN 'over 0' WHEN oei_high < 0 THEN 'under 0' ELSE 'holds 0' END AS verdict,
+               CASE WHEN oei_low > 0 THEN 'over 0' WHEN oei_high < 0 THEN 'under 0' ELSE 'includes 0' END AS verdict,
                COUNT(*) AS n_neurons
         {_TUNED}
           AND octave_equivalence_index IS NOT NULL AND oei_low IS NOT NULL
         GROUP BY ROUND(CAST(octave_equivalence_index * 10 AS NUMERIC)) / 10,
-                 CASE WHEN oei_low > 0 THEN 'over 0' WHEN oei_high < 0 THEN 'under 0' ELSE 'holds 0' END
+                 CASE WHEN oei_low > 0 THEN 'over 0' WHEN oei_high < 0 THEN 'under 0' ELSE 'includes 0' END
         ORDER BY octave_index, verdict
         """,
         model=model,

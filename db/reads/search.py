@@ -1,4 +1,4 @@
-"""Reads of what can be searched for by name: classes of scored tasks, and how far layers and neurons count."""
+"""Reads of what can be searched for by name: classes of scored tasks, which are notes, how many neurons there are."""
 
 from __future__ import annotations
 
@@ -21,6 +21,19 @@ def scored_classes(engine: Engine) -> pd.DataFrame:
         JOIN class_total ON class_total.model_task_id = model_task.id
         JOIN task_class ON task_class.id = class_total.class_id
         ORDER BY dataset.name, task.name, task_class.position, model.id
+        """,
+    )
+
+
+def tasks_of_notes(engine: Engine) -> pd.DataFrame:
+    """Return ``task``: those whose classes are MIDI notes, a row a model."""
+    return frame(
+        engine,
+        """
+        SELECT task.name AS task
+        FROM model_task JOIN task ON task.id = model_task.task_id
+        WHERE EXISTS (SELECT 1 FROM pitch_tuning WHERE pitch_tuning.model_task_id = model_task.id)
+        ORDER BY task.name
         """,
     )
 

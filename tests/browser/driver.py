@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -35,6 +36,9 @@ document.adoptedStyleSheets = [still];"""
 PROBES = ("/_stcore/health", "/_stcore/host-config")
 """On a deep link Streamlit's page asks for these below the page's own name first, to find where it is served; the
 404s are its way of learning that it is one folder up."""
+
+STREAMLITS_FAULTS = {"list": "[data-testid=stSidebarNavItems]", "listitem": "[data-testid=stSidebarNavItems]"}
+"""By axe's rule, where Streamlit alone could mend it: its list of pages holds sections, and the pages within these."""
 
 MARKS = [
     pytest.mark.browser,
@@ -92,7 +96,7 @@ def browser(profile: Path, *flags: str) -> Iterator[BrowserContext]:
 
 @contextmanager
 def sound(tab: Page) -> Iterator[None]:
-    """Nothing may go wrong in the tab while the block runs: no error, failed request or request to another machine."""
+    """Nothing may go wrong in the tab while the block runs: no error or warning, no failed request or one elsewhere."""
     wrong: list[str] = []
     here: list[str] = []
 
@@ -113,7 +117,7 @@ def sound(tab: Page) -> Iterator[None]:
             wrong.append(f"{got.status} {got.url}")
 
     def wrote(said: ConsoleMessage) -> None:
-        if said.type == "error":
+        if said.type in ("error", "warning"):
             wrong.append(f"{said.text} {said.location['url']}")
 
     def broke(error: Error) -> None:
@@ -148,6 +152,28 @@ def settle(tab: Page, alerts: int | None = 0) -> None:
     expect(tab.get_by_test_id("stException")).to_have_count(0)
     if alerts is not None:
         expect(tab.get_by_test_id("stAlert")).to_have_count(alerts)
+
+
+def faults_of_access(tab: Page) -> list[str]:
+    """What axe calls serious or critical by WCAG 2.1 AA, once nothing is faded that the page asks for anew."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    standard = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+
+    def is_ours(rule: str, node: dict[str, Any]) -> bool:
+        script = "([at, within]) => !document.querySelector(at).closest(within)"
+        return rule not in STREAMLITS_FAULTS or tab.evaluate(script, [node["target"][0], STREAMLITS_FAULTS[rule]])
+
+    end = time.monotonic() + 5
+    while True:
+        answer = axe.run(tab, options={"resultTypes": ["violations"], "runOnly": standard}).response
+        found = [
+            f"{urlsplit(tab.url).path} {rule['id']} at {node['html'][:200]}: {node['failureSummary']}"
+            for rule in answer["violations"] if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"] if is_ours(rule["id"], node)
+        ]  # fmt: skip
+        if not found or time.monotonic() > end:
+            return found
+        tab.wait_for_timeout(500)
 
 
 def click_in(tab: Page, chart: str, right: float, down: float) -> None:

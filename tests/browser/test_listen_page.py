@@ -17,6 +17,7 @@ from tests.browser.driver import (
     Page,
     click_in,
     expect,
+    faults_of_access,
     own_link,
     settle,
     state,
@@ -93,8 +94,13 @@ def test_a_recording_is_heard(address: str, window: BrowserContext, tab: Page) -
         f"layer {after['layer']}, neuron {after['neuron']}"
     )
     assert overlaid(tab) != first
-    opacity = """canvas => { const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-        return data.some((value, place) => place % 4 === 3 && value > 0); }"""
+    # Of a copy: the browser warns of a canvas that is read again and again.
+    opacity = """canvas => {
+        const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+        copy.drawImage(canvas, 0, 0);
+        const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+        return data.some((value, place) => place % 4 === 3 && value > 0);
+    }"""
     canvas = tab.locator(".st-key-listen_player canvas").first
     wait_until(tab, lambda: canvas.evaluate(opacity), "nothing lies over the picture")
 
@@ -140,6 +146,7 @@ def test_a_link_reopens_what_only_a_real_study_has(where: str, said: str, addres
         views.append((text(tab), state(tab)))
         link = own_link(tab)
     assert views[0] == views[1]
+    assert faults_of_access(tab) == []
 
 
 def test_a_key_brings_its_neurons(address: str, tab: Page) -> None:
@@ -171,3 +178,7 @@ def test_neurons_are_lit_while_a_ready_sound_plays(address: str, tab: Page) -> N
     )
     settle(tab)
     expect(lights.filter(has_text=chosen).first).to_have_attribute("aria-pressed", "true")
+    assert faults_of_access(tab) == []
+    tab.emulate_media(color_scheme="dark")
+    settle(tab)
+    assert faults_of_access(tab) == []

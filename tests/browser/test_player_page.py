@@ -228,8 +228,12 @@ def test_the_page_can_select_another_track(tab: Page) -> None:
 
 def painted(tab: Page, seconds: float, down: float) -> int:
     """Say how opaque the overlay is at a time and a part of the picture's height."""
-    script = """(canvas, [x, y]) => canvas.getContext('2d').getImageData(
-        Math.floor(x * canvas.width), Math.floor(y * canvas.height), 1, 1).data[3]"""
+    # Of a copy: the browser warns of a canvas that is read again and again.
+    script = """(canvas, [x, y]) => {
+        const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+        copy.drawImage(canvas, 0, 0);
+        return copy.getImageData(Math.floor(x * canvas.width), Math.floor(y * canvas.height), 1, 1).data[3];
+    }"""
     return int(part(tab, "many", "canvas").evaluate(script, [seconds / SECONDS, down]))
 
 

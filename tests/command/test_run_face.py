@@ -161,7 +161,7 @@ def test_summary_in_short_is_of_what_was_asked_for(studied: Path) -> None:
     )[0]  # fmt: skip
     row = found.iloc[0]
     assert row["Head"].startswith(f"{100 * accuracy:.0f} (") and row["Covered"] == f"{100 * n_pairs:.0f}"
-    assert row["Stand"].endswith(" of 3")
+    assert row["Significant"].endswith(" of 3")
     assert set(told["what"]) == {"model", "dataset", "settings", "versions", "time", "missing"}
 
 

@@ -33,7 +33,10 @@ def coverage() -> pd.DataFrame:
         "null_n_class_specific_mean", "n_shuffles",
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=columns)
-    return frame.assign(replicated_share=0.5, n_pairs=9)
+    mean = frame["null_n_class_specific_mean"]
+    return frame.assign(
+        replicated_share=0.5, n_pairs=9, null_n_class_specific_low=mean - 1, null_n_class_specific_high=mean + 1
+    )
 
 
 @pytest.fixture
@@ -77,6 +80,14 @@ def test_coverage_is_never_drawn_without_its_null(coverage: pd.DataFrame) -> Non
     spec = by_task.coverage_chart(coverage).to_dict()
     (rows,) = rows_of(spec)
     assert {(row["model"], row["task"]) for row in rows} == {("large", "pitch"), ("base", "pitch")}
+
+
+def test_what_no_row_has_is_not_drawn(coverage: pd.DataFrame) -> None:
+    unknown = coverage.assign(**{f"null_n_class_specific_{of}": np.nan for of in ("mean", "low", "high")})
+    assert len(by_task.count_chart(unknown).to_dict()["layer"]) == 1
+    known = unknown.assign(null_n_class_specific_mean=1.0)
+    assert len(by_task.count_chart(known).to_dict()["layer"]) == 2
+    assert len(by_task.count_chart(known.assign(null_n_class_specific_low=0.0)).to_dict()["layer"]) == 3
 
 
 def test_models_keep_their_colour_from_chart_to_chart(coverage: pd.DataFrame) -> None:

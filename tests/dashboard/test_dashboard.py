@@ -112,6 +112,8 @@ def test_the_address_restores_the_heatmap(store: Path, monkeypatch: pytest.Monke
     assert asked(app, "class") == "dog"
     engine = open_store(store, read_only=True)
     expected = study.cell_neurons(engine, "nano-sl", "rooms-event", "calibrated", 4, "dog")
+    app.session_state["cell_table"] = True
+    app.run()
     assert sorted(app.dataframe[0].value["neuron"]) == sorted(expected["neuron"])
 
 
@@ -320,7 +322,7 @@ def test_a_store_without_its_neurons_is_told(store: Path, tmp_path: Path, monkey
     path = Path(shutil.copy(store, tmp_path / "atlas.db"))
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("PRAGMA foreign_keys = OFF; DELETE FROM neuron")
-    (error,) = show("heatmap", path, monkeypatch).error
+    (error,) = show("heatmap", path, monkeypatch, block="0-0").error
     assert "neurons of model 1 are gone, so it was changed by another program" in str(error.value).replace("\\", "")
 
 

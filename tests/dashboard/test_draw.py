@@ -16,7 +16,7 @@ from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from dashboard.shared import draw
 from dashboard.shared.charts.common import Layers, layered
 from tests.support.drawn_charts import check
-from tests.support.pages import show
+from tests.support.pages import show, unfold
 from tests.support.synthetic_store import build_store
 
 ROWS = pd.DataFrame(
@@ -124,7 +124,7 @@ def test_a_selection_works_from_within_the_layers() -> None:
 
 
 STATES: list[tuple[str, dict[str, str], int]] = [
-    ("overview", {}, 3),
+    ("overview", {}, 5),
     ("heatmap", {"task": "rooms-event"}, 3),
     ("heatmap", {"task": "rooms-event", "layer": "3"}, 3),
     ("coverage", {"task": "rooms-event"}, 3),
@@ -148,4 +148,4 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_pages_draw_is_vega_lite(
     view: str, state: dict[str, str], n_charts: int, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check(show(view, store, monkeypatch, **state), n_charts)
+    check(unfold(show(view, store, monkeypatch, **state)), n_charts)

@@ -18,7 +18,7 @@ from db.reads import ablation as queries
 from db.reads.ablation import Chosen
 from db.reads.frames import frame
 from db.writes.store import Store
-from tests.support.pages import asked, open_page, said
+from tests.support.pages import asked, open_page, said, unfold
 from tests.support.pages import show as opened
 from tests.support.records import ablations_of
 from tests.support.synthetic_store import DATASETS
@@ -150,13 +150,18 @@ def test_the_page_shows_effects_flips_doses_and_shares(store: Path, monkeypatch:
     app = show(model="nano-ssl", task="rooms-event")
     assert not app.exception and not app.warning and not app.error
     assert {heading.value for heading in app.subheader} == {
-        "Effect of silencing the row’s neurons on the column’s class", "Beside random neurons", "Clips that flipped",
-        "Dose", "Needed, and enough?", "Which choice is most specific?", "Every neuron's share",
+        "Effect of silencing, class by class", "Beside random neurons", "Clip by clip",
+        "Accuracy by dose and choice", "Every neuron's share",
     }  # fmt: skip
+    assert len(app.get("vega_lite_chart")) == 1, "of a measure in which nothing holds the matrix is folded"
+    assert "8.0 points more than the others do (95 % interval 1.0 to 20.0)" in said(app), "what is folded is told"
+    unfold(app, "clips", "doses", "shares")
+    for heading in ("Clips that flipped", "Dose", "Needed, and enough?", "Which choice is most specific?"):
+        assert f"**{heading}**" in said(app)
     assert len(app.info) == 1
     assert "only accuracy is stored" in app.info[0].value
     assert "--tasks rooms-event --model nano-ssl --stages ablate --gains 0,0.5,2,mean,keep" in commands(app)[0]
-    assert len(app.get("vega_lite_chart")) == 5, "of a measure in which nothing holds the matrix is folded"
+    assert len(app.get("vega_lite_chart")) == 5
     assert any(one.label.startswith("Nothing is significant in this measure") for one in app.expander)
     assert "of 64 effects is significant" in said(app)
     assert "of 8 own classes (framed) and" in said(app)
@@ -169,12 +174,12 @@ def test_the_page_shows_effects_flips_doses_and_shares(store: Path, monkeypatch:
 def test_the_address_restores_the_page(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DB", str(store))
     state = {"model": "nano-ssl", "task": "rooms-event", "selection": "top 1%", "gain": "keep", "target": "siren",
-             "beside": "target", "attributed": "rain"}  # fmt: skip
+             "beside": "target", "clips": "flipped", "attributed": "rain"}  # fmt: skip
     app = show(**state)
     assert not app.exception and not app.warning
     assert {name: asked(app, name) for name in state} == state
     assert app.selectbox(key="select_target").value == "siren"
-    assert app.selectbox(key="select_attributed").value == "rain"
+    assert app.selectbox(key="select_attributed").value == "rain", "what is asked for is open"
     assert "Which flips" not in said(app)
     assert "No test clip changed its class by the neurons of siren" in said(app)
     app.selectbox(key="select_gain").select("2").run()
@@ -201,8 +206,9 @@ def test_a_model_without_attributions_and_specificity_opens(store: Path, monkeyp
     app = show(model="nano-sl", task="voices-emotion")
     assert not app.exception and not app.error
     assert "No attribution was computed" in said(app)
+    unfold(app, "doses")
     assert "Not computed: it needs" in said(app)
-    assert "Needed, and enough?" not in [heading.value for heading in app.subheader]
+    assert "Needed, and enough?" not in said(app)
 
 
 def partial_copy(whole: Path, path: Path, *statements: str) -> Path:
@@ -237,6 +243,7 @@ def test_a_store_without_controls_flips_and_q_opens(
     app = show(task="rooms-event")
     assert not app.exception and not app.error
     assert "No random controls were run" in said(app)
+    unfold(app, "clips")
     assert "was not kept in this run" in said(app)
 
 
@@ -259,21 +266,25 @@ def apart(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_a_first_visit_tells_whether_how_and_how_much(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened("ablation", apart, monkeypatch, model="nano-ssl", task="rooms-event")
     assert not app.warning and not app.error and not app.info
-    assert (asked(app, "selection"), asked(app, "outcome"), asked(app, "clips")) == ("mad 1%", "selective", "own")
-    verdict = app.markdown[0].value
+    assert (asked(app, "selection"), asked(app, "outcome")) == ("mad 1%", "selective")
+    verdict = said(app)
     # -0.8 for 4 of 8 classes: a mean of -0.4; a shift of -1 for 6 of 8: a mean of -0.75.
     assert "a class loses 0.40 in logit on its own clips" in verdict
     assert "significant for 4 of 8 classes" in verdict
     assert "Most of the fall is a shift (−0.75 on all *other* clips)" in verdict
     headings = [heading.value for heading in app.subheader]
-    assert headings[:4] == [
-        "Effect of silencing the row’s neurons on the column’s class", "Beside random neurons",
+    assert headings[:5] == [
+        "What kind of effect", "Effect of silencing, class by class", "Beside random neurons",
         "What can still be read", "Clip by clip",
     ]  # fmt: skip
     assert "4 of 8 own classes (framed) and 0 of 56 others" in said(app)
     assert "each of 20 random sets" in said(app)
     assert "what these neurons carried, others carry too" in said(app)
+    assert len(app.get("vega_lite_chart")) == 3 + 1
+    assert "4 of 8 effects of the classes’ own neurons are significant" in said(app)
+    unfold(app, "strip", "readable", "clips")
     assert len(app.get("vega_lite_chart")) == 3 + 2 + 3 + 1
+    assert asked(app, "clips") == "own"
 
 
 def test_every_measure_has_its_matrix_and_its_random_sets(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,11 +302,13 @@ def test_every_measure_has_its_matrix_and_its_random_sets(apart: Path, monkeypat
     )
     assert again.segmented_control(key="select_outcome").value == "shift"
     assert again.selectbox(key="select_target").value == "cough"
+    assert again.button(key="fold_strip").label == "Fold", "what the address asks to be seen closer is open"
 
 
 def test_clips_are_heard_own_or_others_or_flipped(apart: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = {"model": "nano-ssl", "task": "rooms-event", "target": EVENTS[0]}
     app = opened("ablation", apart, monkeypatch, **state)
+    unfold(app, "clips")
     assert "−1.80 on its own clips, −1.00 on all others (the shift); the difference, −0.80" in said(app)
     assert "The 12 of" not in said(app), "the class has 12"
     app.segmented_control(key="select_clips").select("other").run()
@@ -310,7 +323,7 @@ def test_what_was_not_taken_apart_is_told_once_beside_what_was(apart: Path, monk
     assert len(app.info) == 1 and "top 1% only accuracy" in app.info[0].value.replace("\\", "")
     assert "--ablate top:0.01" in commands(app)[0] and len(commands(app)) == 1
     assert "outcome" not in app.query_params, "there is no choice, and none is carried to where there is one"
-    assert "significant for" not in app.markdown[0].value and "effects is significant" in app.markdown[0].value
+    assert "effects is significant" in said(app)
     assert "each of 20 random sets" in said(app), "the doses of the others are drawn"
     asked_for = opened(
         "ablation", apart, monkeypatch, model="nano-ssl", task="rooms-event", selection="top 1%", outcome="shift"

@@ -18,7 +18,7 @@ from db.connection.open import open_store
 from db.reads import classes
 from db.reads.frames import frame
 from tests.support import pages
-from tests.support.pages import asked, said
+from tests.support.pages import asked, said, unfold
 
 MODEL, TASK, CLASS = "nano-ssl", "rooms-event", "dog"
 OF = (MODEL, TASK, "calibrated", CLASS)
@@ -219,6 +219,9 @@ def test_the_page_plays_the_class_and_links_to_its_neurons(
     assert told[0]["href"].endswith("hear=class")
     assert all(one["drawn"] and one["clip"].startswith(("top clip ", "of the class")) for one in told)
     assert "Silencing its" in said(app)
+    assert not app.get("vega_lite_chart") and "answer to nothing else in the task" in said(app), "folded, and told"
+    unfold(app, "place", "elsewhere")
+    assert len(app.get("vega_lite_chart")) == 1
     assert "nano\\-sl" in " ".join(str(link.proto.label) for link in app.get("page_link"))
 
 

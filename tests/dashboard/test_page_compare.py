@@ -19,7 +19,7 @@ from db.reads import coverage
 from db.reads.frames import with_intervals
 from tests.support import pages
 from tests.support.drawn_charts import rows_of
-from tests.support.pages import said
+from tests.support.pages import said, unfold
 
 show = partial(pages.show, "compare")
 
@@ -57,6 +57,9 @@ def test_two_models_stand_side_by_side(store: Path, monkeypatch: pytest.MonkeyPa
     assert not app.warning
     chosen = {box.label: box.value for box in app.selectbox}
     assert (chosen["Model"], chosen["Second model"]) == ("nano-ssl", "nano-sl")
+    assert len(app.get("vega_lite_chart")) == 3
+    assert "In 1 of 2 ablations the interval excludes 0." in said(app), "what is folded is told"
+    unfold(app, "shared", "depth", "probe", "ablation")
     assert len(app.get("vega_lite_chart")) == 8
     text = said(app)
     assert "Correlation of the two matrices" in text
@@ -72,6 +75,7 @@ def test_the_address_restores_the_page(store: Path, monkeypatch: pytest.MonkeyPa
     assert not app.warning
     assert app.selectbox(key="select_other").value == "nano-ssl"
     assert app.selectbox(key="select_over").value == over
+    assert app.button(key="fold_probe").label == "Show", "only what is asked for is open"
     depth = next(json.loads(chart.proto.spec) for chart in app.get("vega_lite_chart") if '"depth"' in chart.proto.spec)
     assert depth["layer"][0]["encoding"]["x"]["field"] == "depth"
 
@@ -140,6 +144,20 @@ def test_a_task_that_the_other_lacks_is_told(store: Path, tmp_path: Path, monkey
     app = show(path, monkeypatch, task="notes-pitch", other="nano-sl")
     assert not app.exception
     assert "no task in common" in said(app)
+
+
+def test_classes_stand_by_name_or_by_value(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = {}
+    for order in ("name", "value"):
+        app = show(store, monkeypatch, task="rooms-event", sort=order)
+        spec = next(json.loads(c.proto.spec) for c in app.get("vega_lite_chart") if '"xOffset"' in c.proto.spec)
+        drawn[order] = spec["layer"][0]["encoding"]["x"]["sort"]
+    counts = coverage.class_counts(
+        open_store(store, read_only=True), ("nano-ssl", "nano-sl"), "rooms-event", "calibrated"
+    )
+    of = counts.groupby("class_name")["n_neurons"].sum()
+    assert drawn["name"] != drawn["value"] and set(drawn["name"]) == set(drawn["value"])
+    assert of[drawn["value"]].is_monotonic_decreasing
 
 
 def test_queries_keep_to_the_models_asked_for(store: Path) -> None:
@@ -303,11 +321,12 @@ def test_ratios_have_one_middle_and_unclear_specificity_is_grey() -> None:
                           "q_value": 0.01, "significant": True})  # fmt: skip
     color = charts.sharing_matrix(cells, ["x", "y"]).to_dict()["layer"][0]["encoding"]["color"]
     assert color["scale"]["domainMid"] == 0
-    rows = pd.DataFrame({"label": ["l"], "model": ["a"], "specificity": [0.1], "ci_low": [-0.1], "ci_high": [0.2],
-                         "self_effect": -0.1, "cross_effect": 0.0, "n_classes": 3, "n_neurons": 4.0,
+    rows = pd.DataFrame({"label": ["t (l)", "t (m)"], "task": "t", "model": "a", "specificity": 0.1, "ci_low": -0.1,
+                         "ci_high": 0.2, "self_effect": -0.1, "cross_effect": 0.0, "n_classes": 3, "n_neurons": 4.0,
                          "clear": False})  # fmt: skip
     spec = charts.specificity_chart(rows, {"a": "#111111", "b": "#222222"}).to_dict()
     point = spec["layer"][2]["encoding"]["fill"]
     assert point["condition"]["test"] == "datum.clear"
     drawn = [row["specificity"] for part in rows_of(spec) for row in part if "specificity" in row]
-    assert drawn == pytest.approx([10])
+    assert drawn == pytest.approx([10, 10])
+    assert '"t (m)": "(m)"' in spec["layer"][1]["encoding"]["y"]["axis"]["labelExpr"], "the task is named once"

@@ -16,7 +16,7 @@ from dashboard.views.coverage import charts, facts
 from db.connection.open import open_store
 from db.reads import coverage
 from tests.support import pages
-from tests.support.pages import said
+from tests.support.pages import said, unfold
 
 RATES = (0.005, 0.01, 0.02)
 BARS = (0.9, 0.95)
@@ -77,10 +77,12 @@ def test_curves_are_drawn_for_a_quota_and_their_lack_explained_for_evidence(
     app = show(store, monkeypatch, preset="aape", task="rooms-event")
     assert not app.exception
     assert not app.warning
-    assert len(app.get("vega_lite_chart")) == 6
+    assert len(app.get("vega_lite_chart")) == 4
+    assert "of the selected pairs are replicated, of all pairs" in said(app), "what is folded is told"
+    assert len(unfold(app, "replicated").get("vega_lite_chart")) == 6
     assert "aape is a quota" in said(app)
     app = show(store, monkeypatch, preset="calibrated", task="rooms-event")
-    assert len(app.get("vega_lite_chart")) == 4
+    assert len(app.get("vega_lite_chart")) == 2
     assert "No curve for `calibrated`" in said(app)
     assert "is a quota" not in said(app)
 
@@ -101,6 +103,7 @@ def test_a_store_without_curves_or_halves_says_so(bare: Path, monkeypatch: pytes
     app = show(bare, monkeypatch, preset="lape", task="rooms-event")
     assert not app.exception
     assert "No curves were stored" in said(app)
+    unfold(app, "replicated")
     assert "No halves were compared" in said(app)
 
 

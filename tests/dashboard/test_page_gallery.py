@@ -40,7 +40,7 @@ def test_a_card_says_nothing_without_what_it_is_read_against() -> None:
         "lift 5.2× [3.9, 6.8] · q < 0.0001",
         "replicated on test clips",
         "entropy 1.00 of 3.00 nats · q = 0.002",
-        "estimated loss 0.500 [0.304, 0.696] logits",
+        "attribution +0.5 [+0.3, +0.7] logits",
     ]
     nan = float("nan")
     other = {**ROW, "is_specific": 0, "n_specific": 0, "entropy_q_value": 0.3, "attribution": nan}

@@ -24,7 +24,7 @@ from dashboard.views.heatmap import picture as neuron_picture
 from db.connection.open import open_store
 from db.reads import heatmap, study
 from tests.support import pages
-from tests.support.pages import asked
+from tests.support.pages import asked, said, unfold
 
 GROUP = {"bell": "inside", "door": "inside", "cough": "alive", "dog": "alive"}  # the rest: outside
 show = partial(pages.show, "heatmap")
@@ -160,12 +160,23 @@ def test_every_neuron_is_read_with_its_class_and_q(engine: Engine) -> None:
 def test_the_page_tells_counts_beside_their_null(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = show(store, monkeypatch, task="rooms-event", preset="calibrated")
     assert not app.warning
-    assert "cells are above the permutation null" in app.markdown[0].value
+    assert "cells are above the permutation null" in said(app)
+    assert len(charts_of(app)) == 2
+    unfold(app, "all")
     counts, _, everything = charts_of(app)
     bands = [layer for layer in counts["layer"] if layer["encoding"].get("color", {}).get("field") == "group"]
     assert len(bands) == 1
     assert everything["layer"][0]["mark"]["type"] == "image"
     assert any("grey ones have not" in caption.value for caption in app.caption)
+
+
+def test_what_is_folded_is_not_read(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> pd.DataFrame:
+        raise AssertionError("read")
+
+    monkeypatch.setattr(heatmap, "neuron_entropies", fail)
+    app = show(store, monkeypatch, task="rooms-event", preset="calibrated")
+    assert "every neuron of nano\\-ssl as a pixel" in said(app)
 
 
 def test_the_address_restores_switch_groups_colour_and_block(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,9 +206,10 @@ def test_without_shuffles_nothing_is_grey_and_the_page_says_so(
         connection.execute("UPDATE neuron_entropy SET q_value = NULL")
         connection.commit()
     app = show(bare, monkeypatch, task="rooms-event")
-    assert "no shuffled-label null was computed" in app.markdown[0].value
+    assert "no shuffled-label null was computed" in said(app)
     assert all("stands" not in str(layer.get("transform")) for layer in charts_of(app)[0]["layer"])
     assert "show" not in app.query_params
+    unfold(app, "all")
     assert any("was not computed" in caption.value for caption in app.caption)
 
 

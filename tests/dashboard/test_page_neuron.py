@@ -11,12 +11,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dashboard.views.neuron import facts
+from dashboard.views.neuron import charts, facts
 from db.connection.open import open_store
 from db.reads import neuron_evidence as evidence
 from db.reads import neurons
 from tests.support import pages
-from tests.support.pages import asked, said
+from tests.support.drawn_charts import rows_of
+from tests.support.pages import asked, said, unfold
 
 MODEL, TASK = "nano-ssl", "rooms-event"
 LAYER, NEURON, FLAT = 2, 7, 135
@@ -96,6 +97,31 @@ def test_parts_that_nobody_opens_are_not_read(store: Path, monkeypatch: pytest.M
     for name in ("attribution", "attribution_check", "alike", "any_profiles", "tuning", "preferences"):
         monkeypatch.setattr(evidence, name, fail)
     show(store, monkeypatch, **HERE)
+
+
+def test_other_tasks_are_folded_and_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(store, monkeypatch, **HERE)
+    assert "Class-specific in" in said(app) and "**notes**" not in said(app)
+    n_before = len(app.get("vega_lite_chart"))
+    unfold(app, "tasks")
+    assert "**rooms**" in said(app), "the dataset once"
+    assert "place" in [caption.value for caption in app.caption], "and its tasks by what they add"
+    assert len(app.get("vega_lite_chart")) > n_before
+
+
+def test_classes_stand_by_name_or_by_value(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(store, monkeypatch, **HERE)
+    assert "sort" not in app.query_params
+    app.segmented_control(key="select_sort").select("value").run()
+    assert asked(app, "sort") == "value"
+    frame = pd.DataFrame(
+        {"class_name": ["a", "b", "c"], "activation_probability": [0.1, 0.3, 0.2], "selected": False, "lift": 1.0}
+    )
+    for by_value, expected in ((False, ["a", "b", "c"]), (True, ["b", "c", "a"])):
+        bars = charts.class_bars(frame, by_value)["datasets"]["bars"]
+        assert bars["class_name"].tolist() == expected
+        drawn = rows_of(charts.class_chart(frame, by_value).to_dict())[0]
+        assert [row["class_name"] for row in drawn] == expected
 
 
 def test_the_cause_tells_estimates_the_check_and_that_sets_are_sets(
@@ -247,3 +273,19 @@ def test_what_sets_do_to_their_own_class_comes_first() -> None:
         ("here", "cat", "all"),
     ]  # fmt: skip
     assert set(ordered) == set(effects)
+
+
+@pytest.mark.parametrize(
+    ("explained_by", "told"),
+    [
+        ([""], ["For its class here, none of the three explains the evidence away."]),
+        (["", "", "level"], ["Its evidence for c2 **cannot be told from level**.",
+                             "For 2 of its 3 classes here, none of the three explains the evidence away."]),
+        (["together"], ["Its evidence for c0 **cannot be told from level, duration and silence together**."]),
+    ],
+)  # fmt: skip
+def test_what_explains_its_classes_is_told_in_words(explained_by: list[str], told: list[str]) -> None:
+    names = [f"c{place}" for place in range(len(explained_by))]
+    pairs = pd.DataFrame({"class_name": names, "explained_by": explained_by})
+    known = {"n_clips": 50, "rho_level": 0.1, "rho_duration": 0.0, "rho_silence": 0.0}
+    assert facts.confound_lines(known, pairs)[1:] == told

@@ -173,8 +173,10 @@ def test_a_mean_average_precision_has_no_interval() -> None:
         ("the head knows the voice: accuracy 0.9 where", "The probe leans on knowing the voice, instrument or source"),
         ("what is shuffled is whole voices: 2 of 2 classes have too few",
          "Too few voices, instruments or sources for small p"),
+        ("pairs chosen by 'calibrated' hold on test clips no more often (0.12) than all pairs (0.08): what was found "
+         "may be the speaker or source, not the class", "The chosen pairs are replicated no more often than all pairs"),
         ("fewer than 10 selection clips: bee (6)", "Small classes"),
-        ("1 of 54 calibrated pairs have no evidence left beside level, duration and silence (most by silence)",
+        ("1 of 54 calibrated pairs has no evidence left beside level, duration and silence (most by silence)",
          "Pairs that level, duration or silence explain"),
         ("mean spectrum alone tells the class (accuracy 0.5 on test clips, chance 0.1); the model 0.9",
          "The mean spectrum tells part of it"),

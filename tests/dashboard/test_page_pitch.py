@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,58 +15,25 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
+from dashboard.shared.search import index
 from dashboard.shared.text.pitch import note_name
 from dashboard.views.pitch import charts, facts
 from db.connection.open import open_store
 from db.reads import pitch
 from tests.support import drawn_charts, pages
-from tests.support.pages import said
+from tests.support.notes import make_notes
+from tests.support.pages import said, unfold
 
-NOTES = (57, 59, 60, 62, 64, 65, 67, 69)  # of the classes A3, B3, C4, ...
 MODEL, TASK, OTHER = "nano-ssl", "notes-pitch", "rooms-event"
 show = partial(pages.show, "pitch")
-
-
-def _make_notes(connection: sqlite3.Connection, task: str) -> None:
-    """Give a task of eight classes the names of notes, and each class's neurons a tuning."""
-    names = [row[0] for row in connection.execute(
-        "SELECT task_class.name FROM task_class JOIN task ON task.id = task_id WHERE task.name = ? ORDER BY position",
-        (task,),
-    )]  # fmt: skip
-    for name, note in zip(names, NOTES, strict=True):
-        of_task = "(SELECT id FROM task WHERE name = ?)"
-        connection.execute(f"UPDATE task_class SET name = ? WHERE name = ? AND task_id = {of_task}", (note, name, task))
-        attribute = "(SELECT attribute_id FROM task WHERE name = ?)"
-        connection.execute(
-            f"UPDATE clip_label SET value = ? WHERE value = ? AND attribute_id = {attribute}", (note, name, task)
-        )
-    rows = connection.execute(
-        """
-        SELECT selection.model_task_id, neuron_id, MIN(CAST(task_class.name AS INTEGER))
-        FROM class_specific_neuron
-        JOIN selection ON selection.id = selection_id
-        JOIN task_class ON task_class.id = class_id
-        JOIN task ON task.id = task_class.task_id
-        WHERE task.name = ? GROUP BY selection.model_task_id, neuron_id ORDER BY neuron_id
-        """,
-        (task,),
-    ).fetchall()
-    for place, (owner, neuron, note) in enumerate(rows):
-        width = None if place % 5 == 0 else 1.0 + place % 7
-        low = -0.2 + 0.1 * (place % 4)
-        connection.execute(
-            "INSERT INTO pitch_tuning VALUES (?, ?, ?, 0.1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (owner, neuron, 0.5 + place % 3 / 10, note, note - 1, note + 1, note, note, note, width,
-             width, width, low + 0.15, low, low + 0.3),
-        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("pitch") / "atlas.db"))
     with closing(sqlite3.connect(path)) as connection:
-        _make_notes(connection, TASK)
-        _make_notes(connection, OTHER)
+        make_notes(connection, TASK)
+        make_notes(connection, OTHER)
         connection.commit()
     return path
 
@@ -82,6 +50,8 @@ def test_the_page_opens_and_counts(store: Path, engine: Engine, monkeypatch: pyt
     counted = pitch.preferred(engine, MODEL, TASK, "calibrated")["n_neurons"].sum()
     assert f"**{counted:,}** neurons are class-specific for some note" in said(app)
     assert "tuned in both" in said(app)
+    drawn_charts.check(app, 6 + 1)  # curves; keyboard
+    unfold(app, "octaves", "bandwidth", "layers", "same")
     drawn_charts.check(app, 6 + 7)  # curves; keyboard, wheels, octaves, widths, layers, pairs
 
 
@@ -105,6 +75,15 @@ def test_later_goes_on_in_the_list(store: Path, monkeypatch: pytest.MonkeyPatch)
     assert not app.exception
     assert app.query_params["first"] in ("7", ["7"])
     assert not set(before) & {link.proto.label for link in app.get("page_link")} - {""}
+
+
+def test_a_note_is_found_by_its_number_and_by_its_name(engine: Engine) -> None:
+    known = index.read(engine)
+    for asked in ("60", "C4", "c4"):
+        entry = index.find(known, asked)[0].entries[0]
+        assert (entry.name, entry.state) == ("60 (C4)", {"task": TASK, "class": "60"})
+    sharp = replace(known.entries[0], name="61 (C♯4)")
+    assert index.find(index.Index((sharp,), {}), "c#4")[0].entries == (sharp,)
 
 
 @pytest.mark.parametrize("preset", ["aape", "lape"])
@@ -171,7 +150,7 @@ def test_queries_agree_with_the_view(engine: Engine) -> None:
     widths = pitch.bandwidths(engine, MODEL, TASK, "calibrated")
     assert widths.loc[widths["bandwidth"].isna(), "n_neurons"].sum() == mine["bandwidth_semitones"].isna().sum() > 0
     indices = pitch.octave_indices(engine, MODEL, TASK, "calibrated").groupby("verdict")["n_neurons"].sum()
-    assert indices["over 0"] == (mine["oei_low"] > 0).sum()
+    assert indices["over 0"] == (mine["oei_low"] > 0).sum() and set(indices.index) <= set(charts.VERDICTS)
     narrow = pitch.tuned_neurons(engine, MODEL, TASK, "calibrated", "sharpest", limit=5)
     assert list(narrow["bandwidth_semitones"]) == sorted(mine["bandwidth_semitones"].dropna())[:5]
     of_note = pitch.tuned_neurons(engine, MODEL, TASK, "calibrated", "clearest", 60)
@@ -295,6 +274,9 @@ def test_sentences_put_chance_beside_the_count() -> None:
     assert "Unknown for 7" in facts.bandwidth_sentence(widths)
     assert "No bandwidth is known" in facts.bandwidth_sentence(widths[2:])
     assert facts.span(pd.Series([0.25, 0.25])) == "25.0%"
+    assert "Unknown" not in facts.bandwidth_sentence(widths[:2])
+    one = pd.DataFrame({"bandwidth": [2.25], "n_neurons": [1]})
+    assert facts.bandwidth_sentence(one) == "The one neuron of which it is known has **2.2** semitones."
 
 
 def test_the_keyboard_has_its_black_keys_where_they_belong() -> None:

@@ -21,7 +21,7 @@ from db.reads import clips, neurons, sharing, study
 from db.reads.named import NAMED
 from tests.support import pages
 from tests.support.drawn_charts import rows_of
-from tests.support.pages import asked
+from tests.support.pages import asked, said, unfold
 
 show = partial(pages.show, "sharing")
 
@@ -107,6 +107,7 @@ def test_what_is_contained_by_definition_is_never_the_clearest(pairs: pd.DataFra
     assert told == [
         "Of 3 pairs of classes that have neurons, **1** share more than chance gives (q < 0.05) and **2** fewer."
     ]
+    assert facts.sentences(pairs.head(1), within=True)[0].startswith("Of 1 pair of classes")
 
 
 def test_same_names_in_two_tasks_are_told_apart_from_different_ones() -> None:
@@ -202,9 +203,15 @@ def test_within_a_task_the_page_has_matrix_network_list_and_player(
 ) -> None:
     app = show(store, monkeypatch, task="notes-pitch", preset="calibrated", row="A3", column="C4")
     assert not app.warning
-    assert "pairs of classes that have neurons" in app.markdown[0].value
+    assert "pairs of classes that have neurons" in said(app)
     assert (asked(app, "row"), asked(app, "column")) == ("A3", "C4")
-    assert "Network of classes" in [subheader.value for subheader in app.subheader]
+    assert len(app.get("vega_lite_chart")) == 1
+    assert "there is nothing to join" in said(unfold(app, "network"))
+    app.button(key="fold_pair").click().run()
+    assert not app.dataframe and asked(app, "row") == "A3", "what is folded is not made"
+    app.query_params["column"] = "D4"
+    app.run()
+    assert app.button(key="fold_pair").label == "Fold", "what is asked for anew is open"
 
 
 def test_across_tasks_the_list_links_to_the_neurons(

@@ -20,7 +20,7 @@ from dashboard.views.speech import charts, facts
 from db.connection.open import open_store
 from db.reads import preferences
 from tests.support import drawn_charts, pages
-from tests.support.pages import said
+from tests.support.pages import said, unfold
 
 MODEL, EMOTION, GENDER, PLACE = "nano-ssl", "voices-emotion", "voices-gender", "rooms-place"
 show = partial(pages.show, "speech")
@@ -83,7 +83,7 @@ def test_gender_is_told_with_what_goes_with_it(store: Path, monkeypatch: pytest.
     app = show(store, monkeypatch, model=MODEL, speech_task=GENDER)
     assert not app.exception
     assert not app.warning
-    told = said(app)
+    told = said(unfold(app, "same", "tree"))
     assert "60% [55%, 65%] of clips of a voice it never heard, on 90% [85%, 95%]" in told
     assert "owed to knowing the voice" in told
     assert "permuted by whole voices" in told
@@ -95,6 +95,8 @@ def test_gender_is_told_with_what_goes_with_it(store: Path, monkeypatch: pytest.
 def test_emotions_grow_a_tree_with_our_arousal(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = show(store, monkeypatch, model=MODEL, speech_task=EMOTION)
     assert not app.exception
+    assert "Cophenetic correlation" not in said(app)
+    unfold(app, "tree")
     assert "Cophenetic correlation" in said(app)
     assert "arousal (our grouping" in said(app)
     drawn_charts.check(app, 1 + 6 + 1)

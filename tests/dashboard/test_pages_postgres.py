@@ -20,6 +20,7 @@ from db.schema.views.study import VIEWS
 from db.writes.store import Store
 from tests.dashboard import test_page_pitch
 from tests.support import postgres_server
+from tests.support.notes import make_notes
 from tests.support.pages import open_page, said
 from tests.support.postgres_server import PASSWORD, READER_PASSWORD, database
 from tests.support.small_study import RESULT_VIEWS, make_dataset, results, run
@@ -38,7 +39,7 @@ def store(
     engine.dispose()
     with closing(sqlite3.connect(path)) as connection:
         for task in (test_page_pitch.TASK, test_page_pitch.OTHER):
-            test_page_pitch._make_notes(connection, task)
+            make_notes(connection, task)
         connection.commit()
     with database(postgres, made_store) as url:
         location = url.render_as_string(hide_password=False)

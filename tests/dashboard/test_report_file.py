@@ -161,8 +161,8 @@ def test_effects_that_were_taken_apart_are_told_as_what_they_are(synthetic_store
     engine.dispose()
     apart, accuracy = (found[found["Task"] == task].iloc[0] for task in ("rooms-event", "notes-pitch"))
     assert re.fullmatch(r"−0\.40 \(−0\.\d\d, −0\.\d\d\)", apart["Own class"])
-    assert re.fullmatch(r"[+−]0\.0\d", apart["Random"]) and apart["Stand"] == "4 of 8"
-    assert re.fullmatch(r"−\d+ \(−\d+, −\d+\)", accuracy["Own class"]) and accuracy["Stand"].endswith(" of 8")
+    assert re.fullmatch(r"[+−]0\.0\d", apart["Random"]) and apart["Significant"] == "4 of 8"
+    assert re.fullmatch(r"−\d+ \(−\d+, −\d+\)", accuracy["Own class"]) and accuracy["Significant"].endswith(" of 8")
 
 
 def test_a_partial_store_says_what_is_missing(tiny_store: Path, tmp_path: Path) -> None:

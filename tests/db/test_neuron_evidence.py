@@ -179,12 +179,12 @@ def _texts(part: Any) -> list[str]:
 
 def test_entropies_are_one_row_a_task() -> None:
     rows_of = [
-        (task, preset, entropy, 4, rank, 100, 0.01, q, found, "x", 0.5)
+        ("rooms", task, preset, entropy, 4, rank, 100, 0.01, q, found, "x", 0.5)
         for task, entropy, rank, q in (("a", 1.0, 3.0, 0.04), ("b", np.nan, np.nan, np.nan))
         for preset, found in (("calibrated", "x, y"), ("aape", ""))
     ]
     names = (
-        "task preset entropy n_classes entropy_rank n_neurons entropy_p_value entropy_q_value classes top_class"
+        "dataset task preset entropy n_classes entropy_rank n_neurons entropy_p_value entropy_q_value classes top_class"
         " max_probability"
     )
     table = facts.entropies(pd.DataFrame(rows_of, columns=names.split()))
@@ -196,7 +196,7 @@ def test_entropies_are_one_row_a_task() -> None:
     spec = charts.entropy_chart(table, 'a"b').to_dict()
     drawn = drawn_charts.rows_of(spec)[0]
     assert [row["task"] for row in drawn] == ["a"]
-    bold = [part for part in _texts(spec) if "datum.value" in part]
+    bold = [part for part in _texts(spec) if "datum.value ===" in part]
     assert bold == ['datum.value === "a\\"b"']
 
 

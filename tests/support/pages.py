@@ -38,6 +38,14 @@ def asked(app: AppTest, name: str) -> str:
     return str(value[0] if isinstance(value, list) else value)
 
 
+def unfold(app: AppTest, *anchors: str) -> AppTest:
+    """Open these sections, which are folded; without names all that are."""
+    folded = {str(button.key).removeprefix("fold_"): button for button in app.button if button.label == "Show"}
+    for anchor in anchors or folded:
+        folded[anchor].click()
+    return app.run()
+
+
 def said(app: AppTest) -> str:
     """Every text on the page."""
     return "\n".join(str(part.value) for part in [*app.markdown, *app.caption, *app.info])

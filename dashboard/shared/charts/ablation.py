@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from dashboard.shared.charts.common import CONTROL_NAME, by_task, kinds_legend, layered
+from dashboard.shared.charts.common import CONTROL_NAME, INK, by_task, kinds_legend, layered
 from dashboard.shared.theme import MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
 
 STANDS, STANDS_NOT = "significant effect", "not significant"
@@ -78,14 +78,15 @@ def selective_chart(frame: pd.DataFrame, models: Sequence[str]) -> alt.TopLevelL
     ]
     base = alt.Chart(frame).encode(y=y, yOffset=offset, tooltip=tooltip)
     x = alt.X("low:Q", title="Selective change (logits)")
-    words = base.transform_calculate(held="datum.n_hold + ' of ' + datum.n").mark_text(align="left", dx=7, fontSize=11)
+    held = base.transform_calculate(held="datum.n_hold + ' of ' + datum.n")
+    words = held.mark_text(align="left", dx=7, fontSize=11, color=INK)
     return layered(
         layer=[
             _zero(),
             base.mark_circle(size=60, opacity=1).encode(x=alt.X("control:Q"), color=alt.Color(datum=CONTROL_NAME)),
             base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("high:Q"), color=color),
             base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X("mean:Q"), color=color),
-            words.encode(x=alt.X("end:Q"), color=color, text=alt.Text("held:N")),
+            words.encode(x=alt.X("end:Q"), text=alt.Text("held:N")),
         ],
         height=height,
     )

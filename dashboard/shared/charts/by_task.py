@@ -92,7 +92,9 @@ def count_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     null = base.mark_tick(thickness=3, size=9, opacity=1).encode(
         x=alt.X("null_n_class_specific_mean:Q"), color=reference
     )
-    return layered(layer=[bar, spread, null], height=height)
+    known = frame["null_n_class_specific_low"].notna().any(), frame["null_n_class_specific_mean"].notna().any()
+    nulls = [part for part, is_known in zip((spread, null), known, strict=True) if is_known]
+    return layered(layer=[bar, *nulls], height=height)
 
 
 def layer_chart(frame: pd.DataFrame, nulls: pd.DataFrame) -> alt.TopLevelLayerSpec:

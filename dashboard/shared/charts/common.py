@@ -24,6 +24,8 @@ alt.data_transformers.consolidate_datasets = False  # `Layers` write their rows 
 LABEL_LIMIT = 130  # pixels; longer names end in dots
 _TASK_PIXELS = 190
 """That names of tasks take of a chart's width."""
+INK = {"expr": "luminance(background) > 0.5 ? '#5C6068' : '#E6EAF1'"}
+"""Of what is written in a chart and around it; Streamlit's own has a contrast of 3.7 on white, WCAG AA asks for 4.5."""
 NULL_NAME = "shuffled-label null"
 CHANCE_NAME = "chance"
 CONTROL_NAME = "random controls"
@@ -124,16 +126,21 @@ def by_task(
 ) -> tuple[alt.Y, alt.YOffset, alt.Color, int]:
     """Shared encodings of charts with a row a task, and in it a line a model; ``every`` model, if not all have rows."""
     models = sorted({*every, *frame["model"]})
-    labels: dict[str, Any] = {}
-    if "dataset" in frame:
-        labels["labelExpr"] = f"{json.dumps(grouped_by_dataset(frame))}[datum.value]"
-    y = alt.Y("task:N", title=None, sort=None, axis=alt.Axis(labelLimit=170, labelOverlap=False, grid=False, **labels))
+    y = task_rows(frame)
     offset = alt.YOffset("model:N", sort=models)
     color = alt.Color(
         "model:N", scale=legend_scale(models, reference), legend=kinds_legend([*models, reference], beside=_TASK_PIXELS)
     )
     height = frame["task"].nunique() * max(22, 10 * len(models) + 4) + 20 * len(models) + 130  # axis and legend
     return y, offset, color, height
+
+
+def task_rows(frame: pd.DataFrame, **axis: Any) -> alt.Y:
+    """A row a task, in the frame's order; a dataset (column ``dataset``, if there is one) is named once."""
+    if "dataset" in frame:
+        axis["labelExpr"] = f"{json.dumps(grouped_by_dataset(frame))}[datum.value]"
+    shown = alt.Axis(**{"labelLimit": 170, "labelOverlap": False, "grid": False, **axis})
+    return alt.Y("task:N", title=None, sort=None, axis=shown)
 
 
 def grouped_by_dataset(frame: pd.DataFrame) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
+from dashboard.shared.text.pitch import note_name
 from db.reads import search as queries
 
 LONGEST = 80
@@ -107,8 +108,9 @@ def read(engine: Engine) -> Index:
     models: dict[tuple[str, str, str], list[str]] = {}
     for model, dataset, task, class_name in classes.itertuples(index=False):
         models.setdefault((str(dataset), str(task), str(class_name)), []).append(str(model))
+    of_notes = set(queries.tasks_of_notes(engine)["task"])
     entries = [
-        Entry("Classes", name, task, "classes", {"task": task, "class": name}, tuple(of))
+        Entry("Classes", _called(name, task in of_notes), task, "classes", {"task": task, "class": name}, tuple(of))
         for (_, task, name), of in models.items()
     ]
     tasks: dict[tuple[str, str], list[str]] = {}
@@ -126,6 +128,11 @@ def read(engine: Engine) -> Index:
         for model, of in widths.items()
     ]
     return Index(tuple(entries), {model: tuple(of) for model, of in widths.items()})
+
+
+def _called(class_name: str, is_note: bool) -> str:
+    """A class as it is listed: a note by its number and its name."""
+    return f"{class_name} ({note_name(int(class_name))})" if is_note and class_name.isdecimal() else class_name
 
 
 def find(index: Index, asked: str, model: str | None = None) -> list[Group]:
@@ -155,14 +162,14 @@ def find(index: Index, asked: str, model: str | None = None) -> list[Group]:
 
 
 def folded(text: str) -> str:
-    """A text without capitals, accents and needless spaces.
+    """A text without capitals, accents and needless spaces, sharps as they are typed.
 
     Examples
     --------
-    >>> folded("  Café  NOIR ")
-    'cafe noir'
+    >>> folded("  Café  NOIR "), folded("C♯4")
+    ('cafe noir', 'c#4')
     """
-    parts = unicodedata.normalize("NFKD", text.casefold())
+    parts = unicodedata.normalize("NFKD", text.casefold().replace("♯", "#"))
     return " ".join("".join(letter for letter in parts if not unicodedata.combining(letter)).split())
 
 

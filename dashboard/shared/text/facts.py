@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.shared.text.numbers import number, p_value
+from dashboard.shared.text.numbers import counted, number, p_value
 from dashboard.shared.text.words import listed, plain
 
 Q_LIMIT = 0.05
@@ -82,7 +82,7 @@ def ablation_sentence(row: Mapping[Any, Any]) -> str:
         return number(100 * row[name], "+.1f")
 
     return (
-        f"With {int(row['n_neurons']):,} neurons of “{plain(row['target'])}” "
+        f"With {counted(int(row['n_neurons']), 'neuron')} of “{plain(row['target'])}” "
         f"({plain(row['selection'])}) {action(row)}, "
         f"{plain(row['task'])} accuracy on {plain(affected(row['affected_class']))} changes by "
         f"{bold}{points('delta')} points{bold} (95 % interval {points('ci_low')} to {points('ci_high')}, "

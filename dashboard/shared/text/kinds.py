@@ -305,7 +305,7 @@ def _by_outcome(means: pd.DataFrame) -> dict[str, Mapping[Any, Any]]:
 def _done(row: Mapping[Any, Any], n_neurons: float) -> str:
     """What was done to which neurons, as the beginning of a sentence."""
     rule, done = Rule.of(str(row["selection"])), action(row)
-    chosen = f"{rule.percent} % of neurons" if rule.percent else f"{n_neurons:,.0f} neurons"
+    chosen = f"{rule.percent} % of neurons" if rule.percent else counted(round(n_neurons), "neuron")
     whose = f"its {chosen} ({plain(rule.name)})"
     return f"Without {whose}" if done == "silenced" else f"With {whose} {done}"
 

@@ -20,15 +20,17 @@ def number(value: float | None, form: str = "") -> str:
 
     Examples
     --------
-    >>> number(12345.0), number(-0.01234), number(0.5), number(-0.25, "+.0%"), number(None)
-    ('12,345', '−0.0123', '0.5', '−25%', '–')
+    >>> number(12345.0), number(-0.01234), number(0.5), number(-0.25, "+.0%"), number(-0.01, ".1f"), number(None)
+    ('12,345', '−0.0123', '0.5', '−25%', '0.0', '–')
     """
     if value is None or pd.isna(value):
         return "–"
     if not form:
         whole = float(value).is_integer() or abs(value) >= 999.5
         form = ",.0f" if whole and abs(value) < 1e15 else ".3g"
-    return format(value, form).replace("-", "−")
+    written = format(value, form)
+    is_nothing = not any(digit in written for digit in "123456789")
+    return (written.lstrip("-") if is_nothing and written[1:2].isdigit() else written).replace("-", "−")
 
 
 def share(value: float) -> str:
@@ -47,6 +49,30 @@ def between(low: float, high: float, write: str | Callable[[float], str] = numbe
     if pd.isna(low) or pd.isna(high):
         return "–"
     return like.format(*(number(end, write) if isinstance(write, str) else write(end) for end in (low, high)))
+
+
+def spread(low: float, high: float, write: str | Callable[[float], str] = number) -> str:
+    """Write a range as `between` does; one number where both ends are written alike.
+
+    Examples
+    --------
+    >>> spread(0, 0.2, ".0%"), spread(0, 0.001, ".0%")
+    ('0% to 20%', '0%')
+    """
+    one, both = between(low, low, write, "{}"), between(low, high, write)
+    return one if both == f"{one} to {one}" else both
+
+
+def with_interval(value: float, low: float, high: float, form: str = "", unit: str = "") -> str:
+    """Write a number with its unit, and its interval in brackets where that is known.
+
+    Examples
+    --------
+    >>> with_interval(2.31, 1.9, 2.8, ".1f", "×"), with_interval(2.31, float("nan"), float("nan"), ".1f", "×")
+    ('2.3× [1.9, 2.8]', '2.3×')
+    """
+    ends = "" if pd.isna(low) or pd.isna(high) else f" {between(low, high, form or number, BRACKETS)}"
+    return f"{number(value, form)}{unit}{ends}"
 
 
 def p_value(value: float, equals: str = "= ") -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.shared.text.numbers import BRACKETS, between, number
+from dashboard.shared.text.numbers import with_interval
 
 PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
@@ -30,8 +30,7 @@ def neuron_line(row: Mapping[Any, Any]) -> str:
     def within(name: str, low: str, high: str, unit: str = "") -> str:
         if pd.isna(row[name]):
             return "unknown"
-        interval = "" if pd.isna(row[low]) else f" {between(row[low], row[high], '.1f', BRACKETS)}"
-        return f"{number(row[name], '.1f')}{interval}{unit}"
+        return with_interval(row[name], row[low], row[high], ".1f") + unit
 
     sure = ""
     if pd.notna(row["preferred_low"]):

@@ -33,6 +33,17 @@ def listed(names: Sequence[object], most: int = 4) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
+def confound(stored: object) -> str:
+    """Name what explains a pair of neuron and class away, of which the store says ``together`` where it takes all.
+
+    Examples
+    --------
+    >>> confound("level"), confound("together")
+    ('level', 'level, duration and silence together')
+    """
+    return "level, duration and silence together" if stored == "together" else plain(stored)
+
+
 def within(task: str, dataset: str) -> str:
     """Return a task's name where its dataset's stands beside it already.
 

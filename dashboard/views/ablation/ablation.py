@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import address, class_link, command, data, draw, opening, page, share, sidebar, tables
-from dashboard.shared.text import kinds, words
+from dashboard.shared import address, class_link, command, data, draw, opening, page, sections, share, sidebar, tables
+from dashboard.shared.text import kinds, numbers, words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.views.ablation import attribution, charts, clips, effect, erasure, outcomes
 from dashboard.views.ablation import facts as ablation_facts
@@ -24,6 +25,7 @@ page.head(
     "Take the neurons of one class out of the network, and ask the same linear probe again. The same is done to random "
     "neurons: only what goes beyond them is owed to the choice.", f"Ablation of {task}, {model}",
 )  # fmt: skip
+contents = sections.Contents("ablation")
 
 settings = data.read(store, queries.ablated, model, task)
 if settings.empty:
@@ -32,7 +34,7 @@ if settings.empty:
         "(no linear probe, no class with both neurons and enough test clips, or the stage was not asked for)."
     )
     command.show({"--tasks": task, "--model": model, "--stages": "ablate"})
-    attribution.show(store, model, task)
+    attribution.show(contents, store, model, task)
     address.write(scope.state)
     st.stop()
 
@@ -92,10 +94,11 @@ if not is_apart:
         "shift from a loss. Run again to get the effect taken apart (total, shift, selective, what can still be read):"
     )
     command.show(outcomes.again(task, model, selection if apart else "", keys))
-effect.show_doses(store, chosen, means)
+effect.show_doses(contents, store, chosen, means)
 shown = data.derive(outcomes.shown, effects, outcome)
 targets, classes = ablation_facts.targets_in_order(effects), ablation_facts.classes_in_order(effects)
-target = address.optional("target", targets) or data.derive(outcomes.strongest_target, shown)
+usual = data.derive(outcomes.strongest_target, shown)
+target = address.optional("target", targets) or usual
 
 
 def choose_cell() -> None:
@@ -105,149 +108,189 @@ def choose_cell() -> None:
         address.go(target=cells[0]["target"])
 
 
-st.subheader(
-    "Effect of silencing the row’s neurons on the column’s class",
-    help="Row: the class whose neurons were changed. Column: the class whose test clips were asked. The frame marks "
-    "a class's own neurons: losses there and not beside it mean neurons specific to the class.",
-)
-if len(measures) > 1:
-    st.segmented_control(
-        "Measured as", measures, format_func=lambda name: outcomes.MEASURES[name].label, required=True,
-        label_visibility="collapsed", key=address.show("select_outcome", outcome),
-        on_change=address.on_change("outcome", "select_outcome"),
-    )  # fmt: skip
-dark = st.context.theme.type == "dark"
-nothing = not shown["stands"].any()
-folded = st.expander(
-    f"Nothing is significant in this measure: all {len(shown):,} changes may be noise", icon=":material/grid_off:",
-    on_change="rerun",
-) if nothing else None  # fmt: skip
-place = folded or st.container()
-if folded is None or folded.open:
-    draw.chart(
-        charts.matrix, shown, targets, classes, target, dark, measure.label, measure.digits, key="matrix",
-        on_select=choose_cell, name=f"ablation_{model}_{task}", data=effects, place=place,
-        alt=f"{measure.label}: change of every class of {task} by the neurons of every class",
-    )  # fmt: skip
-rule = f"q < 0.05{' over all cells, interval excludes 0,' if of_accuracy else ''} and beyond all random controls"
-st.caption(
-    f"{measure.meaning} Colour: significant ({rule}), "
-    f"{outcomes.counted(shown)}. Grey: it may be noise, or what any neurons do. Framed: the class's own neurons. "
-    "Click a row to see it below. "
-    + (ablation_facts.power_sentence(effects) if of_accuracy else outcomes.power_sentence(shown))
-)
-address.select("Look closer at the neurons of", "target", targets, target, width=260)
-if target in classes:
-    class_link.show(model, task, target)
+def show_matrix(head: DeltaGenerator) -> None:
+    """Every class by the neurons of every class, in the chosen measure."""
+    if len(measures) > 1:
+        st.segmented_control(
+            "Measured as", measures, format_func=lambda name: outcomes.MEASURES[name].label, required=True,
+            label_visibility="collapsed", key=address.show("select_outcome", outcome),
+            on_change=address.on_change("outcome", "select_outcome"),
+        )  # fmt: skip
+    dark = st.context.theme.type == "dark"
+    nothing = not shown["stands"].any()
+    folded = st.expander(
+        f"Nothing is significant in this measure: all {len(shown):,} changes may be noise", icon=":material/grid_off:",
+        on_change="rerun",
+    ) if nothing else None  # fmt: skip
+    if folded is None or folded.open:
+        with folded or st.container():
+            draw.chart(
+                charts.matrix, shown, targets, classes, target, dark, measure.label, measure.digits, key="matrix",
+                on_select=choose_cell, name=f"ablation_{model}_{task}", data=effects, head=head,
+                alt=f"{measure.label}: change of every class of {task} by the neurons of every class",
+            )  # fmt: skip
+    rule = f"q < 0.05{' over all cells, interval excludes 0,' if of_accuracy else ''} and beyond all random controls"
+    st.caption(
+        f"Effect of silencing the row’s neurons on the column’s class. {measure.meaning} Colour: significant ({rule}), "
+        f"{outcomes.counted(shown)}. Grey: it may be noise, or what any neurons do. Framed: the class's own neurons. "
+        "Click a row to see it below. "
+        + (ablation_facts.power_sentence(effects) if of_accuracy else outcomes.power_sentence(shown))
+    )
+    address.select("Look closer at the neurons of", "target", targets, target, width=260)
+    if target in classes:
+        class_link.show(model, task, target)
 
-st.subheader(
-    "Beside random neurons",
-    help="Grey circles: what random sets of the same size and layers did, larger where several did the same. Line: "
-    "95 % interval of the effect. Significant: q < 0.05 and beyond the random sets (of accuracy also: the "
-    "interval excludes 0).",
-)
+
+of_matrix = contents.section(
+    "Effect of silencing, class by class", "matrix",
+    folded=f"Folded: {outcomes.counted(shown)} are significant.",
+    help="Effect of silencing the row’s neurons on the column’s class. Row: the class whose neurons were changed. "
+    "Column: the class whose test clips were asked. The frame marks a class's own neurons: losses there and not beside "
+    "it mean neurons specific to the class.",
+)  # fmt: skip
+if of_matrix:
+    with of_matrix.body:
+        show_matrix(of_matrix.head)
+
 views = {
     ablation_facts.OWN: "Each class by its own neurons",
     "target": f"All classes by the neurons of {words.plain(target)}",
 }
 beside = address.choice("beside", list(views), ablation_facts.OWN)
-st.segmented_control(
-    "Effects", list(views), format_func=lambda name: views[name], required=True, label_visibility="collapsed",
-    key=address.show("select_beside", beside), on_change=address.on_change("beside", "select_beside"),
-)  # fmt: skip
 of = None if beside == ablation_facts.OWN else target
 rows = data.derive(outcomes.in_strip, shown, of)
-if rows.empty:
-    st.caption("No target is a class of the task, so this measure has no row here: choose total or accuracy.")
-else:
-    if of is None and rows["affected_class"].isna().all():
-        st.caption("No target is a class of the task: shown is what each does to all test clips.")
-    strongest = rows.loc[rows["value"].abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]]
-    draws = data.read(
-        store, queries.controls, chosen, of, bool(rows["affected_class"].isna().all()), measure.control
+
+
+def show_strip(head: DeltaGenerator) -> None:
+    """Each effect with its interval over its random sets, and all of them as a table."""
+    st.segmented_control(
+        "Effects", list(views), format_func=lambda name: views[name], required=True, label_visibility="collapsed",
+        key=address.show("select_beside", beside), on_change=address.on_change("beside", "select_beside"),
     )  # fmt: skip
-    draw.chart(
-        charts.strip, strongest, outcomes.draws_beside(draws, strongest, measure.factor),
-        "Class" if of is None else "Asked on", measure.axis, measure.digits, name=f"controls_{model}_{task}",
-        data=draws, alt="Each effect with its interval over what random sets of the same size did",
-    )  # fmt: skip
-    if len(rows) > MOST_ROWS:
-        st.caption(f"The {MOST_ROWS} strongest of {len(rows):,}.")
-    details = st.expander(
-        "The numbers, with what goes beyond controls and other heads", icon=":material/table:", on_change="rerun"
-    )
-    if details.open:
-        with details:
-            form = f"%+.{measure.digits + 1}f"
-            st.dataframe(
-                rows, hide_index=True, placeholder="–",
-                column_order=["label", "n_clips", "n_units", "q_value", *outcomes.TABLE, "control_p_value"],
-                column_config={
-                    **tables.COLUMNS,
-                    "label": "Effect",
-                    "q_value": st.column_config.NumberColumn("q", format="%.2g", width=100, help=TERMS["q"]),
-                    "n_clips": st.column_config.NumberColumn("Clips", help="Test clips."),
-                    "n_units": st.column_config.NumberColumn("Units", help="Clips, or groups of them, that count."),
-                    "control_p_value": st.column_config.NumberColumn(
-                        "p of controls", format="%.2g",
-                        help="How often a random set is as far out; least: 1 / (sets + 1).",
-                    ),
-                    **{
-                        name: st.column_config.NumberColumn(heading, format=form, help=meaning)
-                        for name, (heading, meaning) in outcomes.TABLE.items()
+    if rows.empty:
+        st.caption("No target is a class of the task, so this measure has no row here: choose total or accuracy.")
+    else:
+        if of is None and rows["affected_class"].isna().all():
+            st.caption("No target is a class of the task: shown is what each does to all test clips.")
+        strongest = rows.loc[rows["value"].abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]]
+        draws = data.read(
+            store, queries.controls, chosen, of, bool(rows["affected_class"].isna().all()), measure.control
+        )  # fmt: skip
+        draw.chart(
+            charts.strip, strongest, outcomes.draws_beside(draws, strongest, measure.factor),
+            "Class" if of is None else "Asked on", measure.axis, measure.digits, name=f"controls_{model}_{task}",
+            head=head, data=draws, alt="Each effect with its interval over what random sets of the same size did",
+        )  # fmt: skip
+        if len(rows) > MOST_ROWS:
+            st.caption(f"The {MOST_ROWS} strongest of {len(rows):,}.")
+        details = st.expander(
+            "The numbers, with what goes beyond controls and other heads", icon=":material/table:", on_change="rerun"
+        )
+        if details.open:
+            with details:
+                end = sections.subheading("Effects with intervals, controls, groups and heads")
+                form = f"%+.{measure.digits + 1}f"
+                st.dataframe(
+                    rows, hide_index=True, placeholder="–",
+                    column_order=["label", "n_clips", "n_units", "q_value", *outcomes.TABLE, "control_p_value"],
+                    column_config={
+                        **tables.COLUMNS,
+                        "label": "Effect",
+                        "q_value": st.column_config.NumberColumn("q", format="%.2g", width=100, help=TERMS["q"]),
+                        "n_clips": st.column_config.NumberColumn("Clips", help="Test clips."),
+                        "n_units": st.column_config.NumberColumn("Units", help="Clips, or groups of them, that count."),
+                        "control_p_value": st.column_config.NumberColumn(
+                            "p of controls", format="%.2g",
+                            help="How often a random set is as far out; least: 1 / (sets + 1).",
+                        ),
+                        **{
+                            name: st.column_config.NumberColumn(heading, format=form, help=meaning)
+                            for name, (heading, meaning) in outcomes.TABLE.items()
+                        },
                     },
-                },
-                alt="Effects with intervals, controls, groups and heads",
+                    alt="Effects with intervals, controls, groups and heads",
+                )  # fmt: skip
+                share.take_away(f"effects_{model}_{task}", effects, end)
+
+
+of_strip = contents.section(
+    "Beside random neurons", "strip", is_open=not is_apart,
+    asked=None if (beside, target) == (ablation_facts.OWN, usual) else (beside, target),
+    folded=f"{int(rows['stands'].sum())} of {numbers.counted(len(rows), 'effect')} "
+    f"{'of the classes’ own neurons' if of is None else f'of the neurons of {words.plain(target)}'} are significant "
+    "beyond all random sets.",
+    help="Grey circles: what random sets of the same size and layers did, larger where several did the same. Line: "
+    "95 % interval of the effect. Significant: q < 0.05 and beyond the random sets (of accuracy also: the "
+    "interval excludes 0).",
+)  # fmt: skip
+if of_strip:
+    with of_strip.body:
+        show_strip(of_strip.head)
+
+effect.show_readable(contents, store, chosen, means, (frozen, accuracy))
+heard = clips.show(contents, store, chosen, target, outcome)
+
+
+def show_accuracies() -> None:
+    """Doses, what is needed and enough, and which choice is most specific."""
+    doses, parts = data.derive(ablation_facts.doses, own), data.derive(ablation_facts.needed_and_enough, own)
+    has_dose = doses["dose"].nunique() > 2
+    blocks = st.grid(2 if has_dose or len(parts) else 1, min_column_width=PAIR_WIDTH, gap="large")
+    left, right = blocks.container(), blocks.container()
+    if has_dose:
+        with left:
+            head = sections.subheading(
+                "Dose", help="The more the neurons are turned down or up, the more should change, if they matter."
+            )
+            draw.chart(
+                charts.dose_curve, doses, target, name=f"dose_{model}_{task}", head=head, data=own,
+                alt=f"Change of accuracy over gains for the neurons of {target}, with random controls",
             )  # fmt: skip
-            share.take_away(f"effects_{model}_{task}", effects)
+            st.caption("Vertical lines: 95 % interval. Band and dashed line: range and mean of the random controls.")
+    if len(parts):
+        with right:
+            head = sections.subheading(
+                "Needed, and enough?",
+                help="Needed: accuracy falls when the neurons are silenced or set to their mean. Enough: it stays when "
+                "all other neurons of their layers are set to theirs. Grey: the same done to random sets.",
+            )
+            draw.chart(
+                charts.parts_chart, ablation_facts.some_targets(parts, target, MOST_CLASSES),
+                name=f"needed_enough_{model}_{task}", head=head, data=own,
+                alt="Accuracy of each class untouched, without its neurons, and with them alone",
+            )  # fmt: skip
+            st.caption(
+                "Wide tick: untouched network. Lines: 95 % interval. Grey: range and mean of the random controls."
+            )
+    with right if has_dose and parts.empty else left:
+        head = sections.subheading(
+            "Which choice is most specific?",
+            help="Mean change of a class by its own neurons, of the other classes by them (both less what controls "
+            "did), and the difference, with its bootstrap interval over classes.",
+        )
+        if specific.empty:
+            st.caption("Not computed: it needs at least one class with neurons of its own, and random controls.")
+        else:
+            st.markdown(ablation_facts.specific_sentence(specific))
+            draw.chart(
+                charts.specificity_chart, specific, name=f"specificity_{model}_{task}", head=head,
+                alt="Self effect, cross effect and their difference for every way of choosing neurons",
+            )  # fmt: skip
 
-effect.show_readable(store, chosen, means, frozen, accuracy)
-heard = clips.show(store, chosen, target, outcome)
 
-doses, parts = data.derive(ablation_facts.doses, own), data.derive(ablation_facts.needed_and_enough, own)
 specific = data.read(store, queries.specificity, model, task)
 specific = outcomes.done_so(specific, operation, gain)
-has_dose = doses["dose"].nunique() > 2
-blocks = st.grid(2 if has_dose or len(parts) else 1, min_column_width=PAIR_WIDTH, gap="large")
-left, right = blocks.container(), blocks.container()
-if has_dose:
-    with left:
-        st.subheader("Dose", help="The more the neurons are turned down or up, the more should change, if they matter.")
-        draw.chart(
-            charts.dose_curve, doses, target, name=f"dose_{model}_{task}", data=own,
-            alt=f"Change of accuracy over gains for the neurons of {target}, with random controls",
-        )  # fmt: skip
-        st.caption("Vertical lines: 95 % interval. Band and dashed line: range and mean of the random controls.")
-if len(parts):
-    with right:
-        st.subheader(
-            "Needed, and enough?",
-            help="Needed: accuracy falls when the neurons are silenced or set to their mean. Enough: it stays when all "
-            "other neurons of their layers are set to theirs. Grey: the same done to random sets.",
-        )
-        draw.chart(
-            charts.parts_chart, ablation_facts.some_targets(parts, target, MOST_CLASSES),
-            name=f"needed_enough_{model}_{task}", data=own,
-            alt="Accuracy of each class untouched, without its neurons, and with them alone",
-        )  # fmt: skip
-        st.caption("Wide tick: untouched network. Lines: 95 % interval. Grey: range and mean of the random controls.")
-with right if has_dose and parts.empty else left:
-    st.subheader(
-        "Which choice is most specific?",
-        help="Mean change of a class by its own neurons, of the other classes by them (both less what controls did), "
-        "and the difference, with its bootstrap interval over classes.",
-    )
-    if specific.empty:
-        st.caption("Not computed: it needs at least one class with neurons of its own, and random controls.")
-    else:
-        st.markdown(ablation_facts.specific_sentence(specific))
-        draw.chart(
-            charts.specificity_chart, specific, name=f"specificity_{model}_{task}",
-            alt="Self effect, cross effect and their difference for every way of choosing neurons",
-        )  # fmt: skip
+of_accuracies = contents.section(
+    "Accuracy by dose and choice", "doses", is_open=False,
+    folded=ablation_facts.specific_sentence(specific) if len(specific)
+    else "Folded: what more and less of a change does to the accuracy of each class.",
+)  # fmt: skip
+if of_accuracies:
+    with of_accuracies.body:
+        show_accuracies()
 
-erasure.show(store, model, task, target)
-attribution.show(store, model, task, target)
+erasure.show(contents, store, model, task, target)
+attribution.show(contents, store, model, task, target)
 address.write(
     {**scope.state, "selection": selection, "gain": key, "outcome": outcome if len(measures) > 1 else None,
      "target": target, "beside": beside, "clips": heard, "attributed": st.query_params.get("attributed")}

@@ -108,7 +108,9 @@ def matrix(
                 "value:Q",
                 scale=alt.Scale(domain=[-top, top], domainMid=0, reverse=True, interpolate="rgb"),
                 # Not a gradient: the browser loses its colours when the page's address changes below the chart.
-                legend=alt.Legend(title="Change", type="symbol", symbolType="square", tickCount=5, symbolOpacity=1),
+                legend=alt.Legend(
+                    title=None, type="symbol", symbolType="square", tickCount=5, symbolOpacity=1, orient="top"
+                ),
             )
         )
     )

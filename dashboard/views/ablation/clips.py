@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import address, data, draw, share
+from dashboard.shared import address, data, draw, sections, share
 from dashboard.shared.player.player import player, stored_track
 from dashboard.shared.text import words
 from dashboard.views.ablation import facts, kind_charts, outcomes
@@ -16,11 +17,13 @@ _MOST_TRACKS = 12
 _HEARD = {"own": "Its own clips", "other": "All other clips", "flipped": "Clips that flipped"}
 
 
-def show(store: data.Store, chosen: Chosen, target: str, outcome: str) -> str | None:
+def show(contents: sections.Contents, store: data.Store, chosen: Chosen, target: str, outcome: str) -> str | None:
     """Show every clip's change, and let the own, the others or the flipped be heard.
 
     Parameters
     ----------
+    contents : Contents
+        To which the section is added.
     store : Store
     chosen : Chosen
     target : str
@@ -30,38 +33,48 @@ def show(store: data.Store, chosen: Chosen, target: str, outcome: str) -> str | 
     Returns
     -------
     str or None
-        Which clips are heard, for the address; None where there is no choice.
+        Which clips are heard, for the address; None where none were chosen.
     """
-    changes = data.read(store, queries.clips, chosen, target)
-    name = f"{chosen.model}_{chosen.task}_{target}"
-    if changes.empty:
-        st.subheader("Clips that flipped", help=_FLIPPED)
-        _flipped(store, chosen, target, name)
-        return None
-    st.subheader(
-        "Clip by clip",
+    heard = address.optional("clips", list(_HEARD))
+    section = contents.section(
+        "Clip by clip", "clips", is_open=False, asked=None if heard == "own" else heard,
+        folded=f"Folded: what each test clip lost by the neurons of {words.plain(target)}, and those that are called "
+        "by another class now, to be heard.",
         help="What each test clip lost by itself. Where the clips of the class fall and all others fall alike, the "
         "class's logit shifted; where they fall further than the others, the neurons were specific to them.",
-    )
+    )  # fmt: skip
+    if section is None:
+        return heard
+    with section.body:
+        changes = data.read(store, queries.clips, chosen, target)
+        if changes.empty:
+            _flipped(store, chosen, target)
+            return heard
+        changes = _changes(changes, chosen, target, outcome, section.head)
+        heard = heard or "own"
+        st.segmented_control(
+            "Hear", list(_HEARD), format_func=_HEARD.__getitem__, required=True, label_visibility="collapsed",
+            key=address.show("select_clips", heard), on_change=address.on_change("clips", "select_clips"),
+        )  # fmt: skip
+        if heard == "flipped":
+            _flipped(store, chosen, target)
+        else:
+            _changed(changes[changes["own"] == (heard == "own")], heard)
+    return heard
+
+
+def _changes(changes: pd.DataFrame, chosen: Chosen, target: str, outcome: str, head: DeltaGenerator) -> pd.DataFrame:
+    """Draw each clip's change over the same clips under random sets; returns the clips, those that lose most first."""
     by = "log_prob" if outcome in ("total", "accuracy") or changes["delta_logit"].isna().all() else "logit"
-    changes = data.derive(outcomes.clip_changes, changes, target, by)
-    st.markdown(outcomes.clips_sentence(changes, by))
+    told: pd.DataFrame = data.derive(outcomes.clip_changes, changes, target, by)
+    st.markdown(outcomes.clips_sentence(told, by))
     axis = "log probability of the clip's own class (nats)" if by == "log_prob" else f"logit of {target} (logits)"
     draw.chart(
-        kind_charts.clips_chart, changes, axis, name=f"clips_{name}",
+        kind_charts.clips_chart, told, axis, name=f"clips_{chosen.model}_{chosen.task}_{target}", head=head,
         alt=f"Change of each test clip by the neurons of {target}, its own clips apart, over random sets",
     )  # fmt: skip
     st.caption("A circle is a test clip; tick: their mean. Grey: the same clips, mean over the random sets.")
-    heard = address.optional("clips", list(_HEARD)) or "own"
-    st.segmented_control(
-        "Hear", list(_HEARD), format_func=_HEARD.__getitem__, required=True, label_visibility="collapsed",
-        key=address.show("select_clips", heard), on_change=address.on_change("clips", "select_clips"),
-    )  # fmt: skip
-    if heard == "flipped":
-        _flipped(store, chosen, target, name)
-    else:
-        _changed(changes[changes["own"] == (heard == "own")], heard)
-    return heard
+    return told
 
 
 def _changed(rows: pd.DataFrame, heard: str) -> None:
@@ -80,12 +93,13 @@ def _changed(rows: pd.DataFrame, heard: str) -> None:
 
 _FLIPPED = (
     "Test clips that the probe calls by another class once the neurons are changed. Random neurons flip clips too: "
-    "only a difference that stands above tells more than that."
+    "only a significant difference above tells more than that."
 )
 
 
-def _flipped(store: data.Store, chosen: Chosen, target: str, name: str) -> None:
+def _flipped(store: data.Store, chosen: Chosen, target: str) -> None:
     """The clips that the probe calls by another class now."""
+    head = sections.subheading("Clips that flipped", help=_FLIPPED)
     flips = data.read(store, queries.flips, chosen, target)
     if flips.empty:
         st.caption(
@@ -106,4 +120,4 @@ def _flipped(store: data.Store, chosen: Chosen, target: str, name: str) -> None:
     )
     if len(flips) > _MOST_TRACKS:
         st.caption(f"The first {_MOST_TRACKS} of {len(flips):,}, lost answers first; all are in the rows to take away.")
-    share.take_away(f"flips_{name}", flips)
+    share.take_away(f"flips_{chosen.model}_{chosen.task}_{target}", flips, head)

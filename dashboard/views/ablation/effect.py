@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import data, draw
+from dashboard.shared import data, draw, sections
 from dashboard.shared.text import kinds
 from dashboard.views.ablation import facts, kind_charts, outcomes
 from db.reads import ablation as queries
@@ -60,11 +60,12 @@ def show_verdict(store: data.Store, chosen: Chosen, means: pd.DataFrame, accurac
         st.caption(said)
 
 
-def show_doses(store: data.Store, chosen: Chosen, means: pd.DataFrame) -> None:
+def show_doses(contents: sections.Contents, store: data.Store, chosen: Chosen, means: pd.DataFrame) -> None:
     """Show total, shift and selective over the doses of every rule of choosing, with all random sets.
 
     Parameters
     ----------
+    contents : Contents
     store : Store
     chosen : Chosen
     means : DataFrame
@@ -75,7 +76,12 @@ def show_doses(store: data.Store, chosen: Chosen, means: pd.DataFrame) -> None:
         return
     models = data.read(store, study.models)
     n_neurons = int(models.loc[models["name"] == chosen.model, "n_neurons"].iloc[0])
-    _doses(outcomes.with_doses(means, n_neurons), _draws(store, chosen, means, n_neurons), chosen)
+    section = contents.section(
+        "What kind of effect", "kinds", folded="Folded: total, shift and selective over the share of neurons taken out."
+    )
+    if section:
+        with section.body:
+            _doses(outcomes.with_doses(means, n_neurons), _draws(store, chosen, means, n_neurons), chosen)
 
 
 def _draws(store: data.Store, chosen: Chosen, means: pd.DataFrame, n_neurons: int) -> pd.DataFrame:
@@ -88,6 +94,7 @@ def _draws(store: data.Store, chosen: Chosen, means: pd.DataFrame, n_neurons: in
 def _doses(means: pd.DataFrame, draws: pd.DataFrame, chosen: Chosen) -> None:
     model, task, selection, *_ = chosen
     rules, known = list(dict.fromkeys(means["rule"])), [kind for kind in _KINDS if kind in set(means["outcome"])]
+    draw.key(kind_charts.rule_colours(rules))
     facets = st.grid(len(known), min_column_width=_FACET_WIDTH, gap="small")
     for outcome in known:
         title, meaning = _KINDS[outcome]
@@ -96,53 +103,65 @@ def _doses(means: pd.DataFrame, draws: pd.DataFrame, chosen: Chosen) -> None:
         unit = ["total"] if outcome == "total" else ["shift", "selective"]
         domain = outcomes.domain(means[means["outcome"].isin(unit)], draws[unit])
         with facets.container(gap="xxsmall"):
-            st.markdown(f"**{title}**")
+            head = sections.subheading(title)
             st.caption(meaning)
             draw.chart(
-                kind_charts.dose_chart, rows, of_random, domain, rules, selection, name=f"{outcome}_{model}_{task}",
+                kind_charts.dose_chart, rows, of_random, domain, rules, selection, head=head, legend=False,
+                name=f"{outcome}_{model}_{task}",
                 alt=f"{outcome.capitalize()} effect over the share of neurons, a line a rule, with all random sets",
             )  # fmt: skip
     st.caption(outcomes.doses_sentence(means, selection))
 
 
 def show_readable(
-    store: data.Store, chosen: Chosen, means: pd.DataFrame, frozen: pd.DataFrame, accuracy: dict[str, float]
+    contents: sections.Contents,
+    store: data.Store,
+    chosen: Chosen,
+    means: pd.DataFrame,
+    now: tuple[pd.DataFrame, dict[str, float]],
 ) -> None:
     """Show what the frozen head, new offsets and a whole new head still read of each class.
 
     Parameters
     ----------
+    contents : Contents
     store : Store
     chosen : Chosen
     means : DataFrame
         Of `means_of`.
-    frozen : DataFrame
-        Of `db.reads.ablation.own_effects`, of the same selection, operation and gain.
-    accuracy : dict
-        Of `dashboard.views.ablation.outcomes.mean_accuracy`.
+    now : (DataFrame, dict)
+        What the frozen head reads: `db.reads.ablation.own_effects` of the same selection, operation and gain, and
+        their `dashboard.views.ablation.outcomes.mean_accuracy`.
     """
-    model, task, selection, *_ = chosen
+    frozen, accuracy = now
     own = _own(store, chosen)
-    own = own[own["selection"] == selection]
+    own = own[own["selection"] == chosen.selection]
     if not own["outcome"].isin(["readable_offsets", "readable_refit"]).any():
         return
-    st.subheader(
-        "What can still be read",
+    told = kinds.readable(means[means["selection"] == chosen.selection], outcomes.n_lost(own), accuracy)
+    section = contents.section(
+        "What can still be read", "readable", is_open=False, folded=told,
         help="The same clips, under the same ablation, asked of three heads: the frozen one; with offsets fitted again "
         "on ablated train clips; and a whole probe refitted on them. A shift is undone by new offsets; what the "
         "network no longer holds, no probe finds.",
-    )
-    st.markdown(kinds.readable(means[means["selection"] == selection], outcomes.n_lost(own), accuracy))
-    rows = data.derive(outcomes.readable, own, frozen)
+    )  # fmt: skip
+    if section:
+        with section.body:
+            st.markdown(told)
+            _readable(data.derive(outcomes.readable, own, frozen), chosen)
+
+
+def _readable(rows: pd.DataFrame, chosen: Chosen) -> None:
+    model, task, *_ = chosen
     order = list(dict.fromkeys(rows["label"]))[:_MOST_CLASSES]
     heads = [head for head in outcomes.HEADS.values() if head in set(rows["head"])]
     facets = st.grid(len(heads), min_column_width=_FACET_WIDTH, gap="small")
     for head in heads:
         of_head = rows[(rows["head"] == head) & rows["label"].isin(order)]
         with facets.container(gap="xxsmall"):
-            st.markdown(f"**{head.capitalize()}**")
             draw.chart(
-                kind_charts.readable_chart, of_head, order, name=f"{head.replace(' ', '_')}_{model}_{task}",
+                kind_charts.readable_chart, of_head, order, head=sections.subheading(head.capitalize()),
+                name=f"{head.replace(' ', '_')}_{model}_{task}",
                 alt=f"Share of each class's clips that the {head} reads, untouched, ablated and under random sets",
             )  # fmt: skip
     fewer = f" The {_MOST_CLASSES} classes that lose most." if rows["label"].nunique() > _MOST_CLASSES else ""

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import data, draw, share
+from dashboard.shared import data, draw, sections, share
 from dashboard.shared.charts.common import CONTROL_NAME, kinds_legend, layered
 from dashboard.shared.text import words
 from dashboard.shared.text.numbers import between, number
@@ -16,24 +16,28 @@ from db.reads import ablation as queries
 ORDERS = {"mad": "by mad", "attribution": "by attribution", "evidence": "by evidence"}
 
 
-def show(store: data.Store, model: str, task: str, target: str) -> None:
+def show(contents: sections.Contents, store: data.Store, model: str, task: str, target: str) -> None:
     """Show the curves of a class, and where they halve it; nothing where none were made."""
     curves = data.read(store, queries.erasure_curves, model, task, target)
     if curves.empty:
         return
     areas = data.read(store, queries.erasure_areas, model, task, target)
-    st.subheader(
-        "More and more of them out",
+    section = contents.section(
+        "More and more of them out", "erasure", is_open=False, folded=sentence(areas, target),
         help="The first 1, 2, 4, ... neurons of each order are silenced. The steeper a curve falls beside the "
         "grey band, what as many random neurons do, the better its order finds what the probe uses.",
-    )
-    st.markdown(sentence(areas, target))
-    draw.chart(
-        erasure_chart, curves, name=f"erasure_{model}_{task}_{target}",
-        alt=f"Log probability of {target} over the number of neurons out, in each order, beside random orders",
     )  # fmt: skip
-    st.caption("Vertical lines: 95 % interval over clips. Band and dashed line: range and mean of random orders.")
-    share.take_away(f"erasure_{model}_{task}_{target}", areas)
+    if section is None:
+        return
+    with section.body:
+        line = st.container(horizontal=True)
+        line.markdown(sentence(areas, target), width="stretch")
+        share.take_away(f"erasure_{model}_{task}_{target}", areas, line)
+        draw.chart(
+            erasure_chart, curves, name=f"erasure_curves_{model}_{task}_{target}", head=section.head,
+            alt=f"Log probability of {target} over the number of neurons out, in each order, beside random orders",
+        )  # fmt: skip
+        st.caption("Vertical lines: 95 % interval over clips. Band and dashed line: range and mean of random orders.")
 
 
 def sentence(areas: pd.DataFrame, target: str) -> str:

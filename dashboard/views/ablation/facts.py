@@ -111,7 +111,7 @@ def verdict(effects: pd.DataFrame) -> str:
     rows = effects if whole.all() else effects[~whole]
     marked = rows.assign(stands=facts.believable(rows), size=rows["delta"].abs())
     if marked["n_controls"].eq(0).all():
-        counted = f"No random controls were run, so none of {len(marked):,} effects can be believed."
+        counted = "No random controls were run, so nothing can be called significant."
     else:
         counted = f"**{_counted(int(marked['stands'].sum()), len(marked))}**"
         counted += "" if whole.all() else _over_all_clips(effects[whole])

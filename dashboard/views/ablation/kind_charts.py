@@ -13,6 +13,12 @@ from dashboard.shared.charts.common import CONTROL_NAME, kinds_legend, layered
 from dashboard.shared.theme import HIGHLIGHT, MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR
 
 
+def rule_colours(rules: Sequence[str]) -> dict[str, str]:
+    """The colours of `dose_chart`."""
+    of_rules = {rule: MODEL_COLOURS[i % len(MODEL_COLOURS)] for i, rule in enumerate(rules)}
+    return {**of_rules, CONTROL_NAME: NULL_COLOUR}
+
+
 def dose_chart(
     means: pd.DataFrame, draws: pd.DataFrame, domain: Sequence[float], rules: Sequence[str], chosen: str
 ) -> alt.TopLevelLayerSpec:
@@ -31,11 +37,9 @@ def dose_chart(
     chosen : str
         The selection that the page shows.
     """
-    names = [*rules, CONTROL_NAME]
-    colours = [MODEL_COLOURS[i % len(MODEL_COLOURS)] for i in range(len(rules))]
-    color = alt.Color(
-        "rule:N", scale=alt.Scale(domain=names, range=[*colours, NULL_COLOUR]), legend=kinds_legend(names)
-    )
+    colours = rule_colours(rules)
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    color = alt.Color("rule:N", scale=scale, legend=kinds_legend(list(colours)))
     beside = {rule: 1.06 ** (i - (len(rules) - 1) / 2) for i, rule in enumerate(rules)}  # equal doses, side by side
     means = means.assign(at=means["share"] * means["rule"].map(beside))
     shares = sorted(set(means["share"]))

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, class_link, command, data, draw, page, share, sidebar
+from dashboard.shared import address, class_link, command, data, draw, page, sections, share, sidebar
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.grid.grid import PAGE, Card, grid, pair_state
 from dashboard.shared.player.clip import Stored
@@ -42,6 +42,7 @@ also = data.read(store, queries.also, model, task, preset, class_name)
 state = {"model": model, "dataset": dataset, "task": task, "preset": preset, "class": class_name}
 with title:
     page.head(facts.capital(class_name), "classes", tab=f"{class_name} · {task}, {model}")
+    contents = sections.Contents("classes")
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
     address.select("Class", "class", names, class_name, clears=("cards",), width=260)
@@ -83,15 +84,17 @@ def silenced() -> None:
 
 def best(n_cards: int) -> str:
     """Cards of its best neurons; returns what they are ranked by."""
+    contents.lead_to("Its best neurons", "best")
+    head = sections.heading(
+        "Its best neurons", anchor="best",
+        help=f"**Lift**: {TERMS['lift']} **Entropy**: {TERMS['entropy']} **Attribution**: {TERMS['attribution']}",
+    )  # fmt: skip
     known = [name for name in facts.ORDERS if name != "cause" or neurons["attribution"].notna().any()]
     by = address.choice("by", known, known[0])
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.segmented_control(
-            "Its best neurons, by", known, format_func=facts.ORDERS.__getitem__, required=True,
-            key=address.show("select_by", by), on_change=address.on_change("by", "select_by"),
-            help=f"**Lift**: {TERMS['lift']} **Entropy**: {TERMS['entropy']} "
-            f"**Attribution**: {TERMS['attribution']}",
-        )  # fmt: skip
+    st.segmented_control(
+        "Ranked by", known, format_func=facts.ORDERS.__getitem__, required=True, label_visibility="collapsed",
+        key=address.show("select_by", by), on_change=address.on_change("by", "select_by"),
+    )  # fmt: skip
     st.caption(
         f"{facts.MEANINGS[by]} Each is shown with a clip of {words.plain(class_name)}, if there is one among its "
         "strongest; bright: where it fires."
@@ -109,7 +112,7 @@ def best(n_cards: int) -> str:
             f"{min(FIRST, len(neurons) - n_cards)} more of {len(neurons):,}", icon=":material/expand_more:",
             on_click=address.go, kwargs={"cards": min(n_cards + FIRST, MOST)},
         )  # fmt: skip
-    share.take_away(f"neurons_{model}_{task}_{class_name}", neurons)
+    share.take_away(f"neurons_{model}_{task}_{class_name}", neurons, head)
     return by
 
 
@@ -174,9 +177,9 @@ def unheard() -> None:
 
 def layers() -> None:
     """Where they lie."""
-    st.subheader("Where they lie")
     draw.chart(
-        charts.layers_chart, of_class, name=f"layers_{model}_{task}_{class_name}", data=of_class,
+        charts.layers_chart, of_class, name=f"layers_{model}_{task}_{class_name}",
+        head=sections.subheading("Where they lie"),
         alt=f"Class-specific neurons for {class_name} in each layer, over the mean on permuted labels",
     )  # fmt: skip
     st.caption("Tick: mean on permuted labels, spread evenly over classes and neurons. Grey: no more than that.")
@@ -188,7 +191,7 @@ def layers() -> None:
 
 def shared() -> None:
     """What else they answer to, and which classes share them."""
-    st.subheader(
+    head = sections.subheading(
         "What else they answer to",
         help="Classes that share more of its neurons than two sets of these sizes would by chance: q < 0.05 and an "
         "odds ratio whose 95 % interval lies above 1. Left out are classes that contain it, and tasks that read "
@@ -218,7 +221,7 @@ def shared() -> None:
         },
         height=min(38 + 35 * len(rows), 330), alt=f"Classes that share neurons with {class_name}",
     )  # fmt: skip
-    share.take_away(f"shared_with_{model}_{task}_{class_name}", stored)
+    share.take_away(f"shared_with_{model}_{task}_{class_name}", stored, head)
     if rows.attrs["n"] > len(rows):
         st.caption(f"The {len(rows)} strongest of {rows.attrs['n']:,}.")
     st.page_link(
@@ -231,14 +234,20 @@ def elsewhere() -> None:
     """The same class in other tasks and models."""
     known = data.read(store, queries.elsewhere, preset, class_name)
     rows = known[(known["model"] != model) | (known["task"] != task) | (known["class_name"] != class_name)]
-    st.subheader("The same class elsewhere", help="Classes of this name, in other tasks and on other models.")
-    if rows.empty:
-        st.caption("No other task or model of this store has a class of this name.")
-    for row in rows.to_dict("records"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            label = f"{words.plain(row['task'])} · {words.plain(row['model'])}"
-            class_link.show(str(row["model"]), str(row["task"]), str(row["class_name"]), label, preset=preset)
-            st.caption(facts.elsewhere_counts(row), width="content")
+    section = contents.section(
+        "The same class elsewhere", "elsewhere", is_open=False, folded=facts.elsewhere_sentence(rows),
+        help="Classes of this name, in other tasks and on other models.",
+    )  # fmt: skip
+    if section is None:
+        return
+    with section.body:
+        for row in rows.to_dict("records"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                label = f"{words.plain(row['task'])} · {words.plain(row['model'])}"
+                class_link.show(str(row["model"]), str(row["task"]), str(row["class_name"]), label, preset=preset)
+                st.caption(facts.elsewhere_counts(row), width="content")
+        if rows.empty:
+            st.caption(facts.elsewhere_sentence(rows))
 
 
 n_cards = address.number("cards", FIRST, 1, MOST)
@@ -248,10 +257,15 @@ if neurons.empty:
     unheard()
 else:
     by = best(n_cards)
-    left, right = st.columns([2, 5], gap="large")
-    with left:
-        layers()
-    with right:
-        shared()
+    of_place = contents.section(
+        "Where they lie, and what else they answer to", "place", is_open=False,
+        folded=facts.also_sentence(also, len(neurons)),
+    )  # fmt: skip
+    if of_place:
+        left, right = of_place.body.columns([2, 5], gap="large")
+        with left:
+            layers()
+        with right:
+            shared()
 elsewhere()
 address.write({**scope.state, "class": class_name, "by": by, "cards": None if n_cards == FIRST else n_cards})

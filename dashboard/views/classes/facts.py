@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from dashboard.shared.text.facts import Q_LIMIT, believable
-from dashboard.shared.text.numbers import BRACKETS, between, counted, number, p_value
-from dashboard.shared.text.words import plain
+from dashboard.shared.text.numbers import between, counted, number, p_value, spread, with_interval
+from dashboard.shared.text.words import confound, plain
 
 _Z = 1.959963984540054  # of a 95 % interval
 ORDERS = {"effect": "Effect size", "evidence": "Evidence", "cause": "Causal effect"}
@@ -92,7 +92,7 @@ def silenced_lines(effects: pd.DataFrame, class_name: str, told: str) -> list[st
 
 def _accuracy_sentence(row: Mapping[Any, Any], class_name: str, brief: bool = False) -> str:
     name, delta = plain(class_name), row["delta"]
-    who = f"{int(row['n_neurons']):,} neurons ({plain(row['selection'])})"
+    who = f"{counted(int(row['n_neurons']), 'neuron')} ({plain(row['selection'])})"
     if pd.isna(delta):
         return f"Silencing its {who}: the accuracy on {name} was not measured."
     before, after = (number(row[f"accuracy_{when}"], ".2f") for when in ("unablated", "ablated"))
@@ -123,7 +123,7 @@ def signed(value: float) -> str:
 def _controls(low: float, high: float) -> str:
     if pd.isna(low) or pd.isna(high):
         return "not measured"
-    return signed(low) if signed(low) == signed(high) else between(low, high, signed)
+    return spread(low, high, signed)
 
 
 def _accuracy_verdict(row: Mapping[Any, Any], brief: bool = False) -> str:
@@ -172,16 +172,15 @@ def card_lines(row: Mapping[Any, Any], n_classes: int, others: Sequence[str]) ->
         Further classes that the neuron is specific for in the task.
     """
     told = {1: "replicated", 0: "not replicated"}.get(row["replicated"], "replication not tested")
-    lift = f"{number(row['lift'], '.1f')}× {between(row['lift_low'], row['lift_high'], '.1f', BRACKETS)}"
+    lift = with_interval(row["lift"], row["lift_low"], row["lift_high"], ".1f", "×")
     entropy = f"{number(row['entropy'], '.2f')} of {math.log(n_classes):.2f} nats · q {p_value(row['entropy_q_value'])}"
     lines = [f"lift {lift} · q {p_value(row['q_value'])}", told, f"entropy {entropy}"]
     if pd.notna(row["attribution"]):
-        half = _Z * row["standard_error"]
-        ends = between(row["attribution"] - half, row["attribution"] + half, "+.2g", BRACKETS)
+        loss, half = row["attribution"], _Z * row["standard_error"]
         known = f"; {number(row['measured'], '+.2g')} when ablated alone" if pd.notna(row["measured"]) else ""
-        lines.append(f"attribution {number(row['attribution'], '+.2g')} {ends} logits{known}")
+        lines.append(f"attribution {with_interval(loss, loss - half, loss + half, '+.2g')} logits{known}")
     if isinstance(row["explained_by"], str) and row["explained_by"]:
-        lines.append(f"cannot be told from {row['explained_by']}")
+        lines.append(f"cannot be told from {confound(row['explained_by'])}")
     if others:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         lines.append(f"also {', '.join(others[:3])}{more}")
@@ -216,12 +215,20 @@ def sharing(shared: pd.DataFrame, same_clips: set[str]) -> pd.DataFrame:
     rows = kept.head(MOST_SHARING).reset_index(drop=True)
     rows = rows.assign(
         odds=[
-            f"{number(ratio, '.1f')} {between(low, high, '.1f', BRACKETS)}"
+            with_interval(ratio, low, high, ".1f")
             for ratio, low, high in zip(rows["odds_ratio"], rows["odds_low"], rows["odds_high"], strict=True)
         ]
     )
     rows.attrs = {"n": len(kept)}
     return rows
+
+
+def elsewhere_sentence(rows: pd.DataFrame) -> str:
+    """Say in how many other tasks and models there is a class of the same name."""
+    if rows.empty:
+        return "No other task or model of this store has a class of this name."
+    tasks, models = (counted(rows[name].nunique(), name) for name in ("task", "model"))
+    return f"Found in {tasks} and {models}."
 
 
 def elsewhere_counts(row: Mapping[Any, Any]) -> str:

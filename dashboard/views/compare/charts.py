@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import altair as alt
@@ -16,6 +17,7 @@ from dashboard.shared.charts.common import (
     kinds_legend,
     layered,
     share_axis,
+    task_rows,
 )
 from dashboard.shared.theme import MEAN_COLOUR, NULL_COLOUR, model_colours
 
@@ -32,10 +34,6 @@ def two_colours(everyone: Sequence[str], a: str, b: str) -> dict[str, str]:
 
 def _scale(colours: Mapping[str, str], *references: str) -> alt.Scale:
     return alt.Scale(domain=[*colours, *references], range=[*colours.values(), *[NULL_COLOUR] * len(references)])
-
-
-def _rows(title: str | None = None) -> alt.Y:
-    return alt.Y("task:N", title=title, sort=None, axis=alt.Axis(labelLimit=170, labelOverlap=False, grid=False))
 
 
 def coverage_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.TopLevelLayerSpec:
@@ -62,7 +60,7 @@ def coverage_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.TopLe
         alt.Tooltip("null_coverage_low:Q", title="Null, 2.5 %", format=".0%"),
         alt.Tooltip("null_coverage_high:Q", title="Null, 97.5 %", format=".0%"),
     ]
-    base = alt.Chart(frame).encode(y=_rows(), tooltip=tooltip)
+    base = alt.Chart(frame).encode(y=task_rows(frame), tooltip=tooltip)
     x = share_axis("coverage:Q", "Coverage (share of classes)")
     null = base.mark_rule(strokeWidth=5, strokeCap="round").encode(
         x=share_axis("null_coverage_low:Q", "Coverage (share of classes)"),
@@ -94,7 +92,7 @@ def probe_pairs(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.TopLevel
     color = alt.Color(
         "model:N", scale=_scale(colours, CHANCE_NAME), legend=kinds_legend([*colours, CHANCE_NAME], beside=190)
     )
-    base = alt.Chart(frame).encode(y=_rows(), tooltip=probe_tooltip())
+    base = alt.Chart(frame).encode(y=task_rows(frame), tooltip=probe_tooltip())
     offset = alt.YOffset("model:N", sort=list(colours))
     title = " or ".join(name for name in MEASURES.values() if name in set(frame["measure"]))
     x = share_axis("accuracy:Q", f"{title} on test clips")
@@ -224,8 +222,9 @@ def specificity_chart(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.To
     Parameters
     ----------
     frame : DataFrame
-        ``label`` (one a row of the chart), ``model``, ``specificity``, ``ci_low``, ``ci_high``, ``self_effect``,
-        ``cross_effect``, ``n_classes``, ``n_neurons``, ``clear`` (bool).
+        ``task``, ``label`` (one a row of the chart; the task, with which it begins, is named once), ``model``,
+        ``specificity``, ``ci_low``, ``ci_high``, ``self_effect``, ``cross_effect``, ``n_classes``,
+        ``n_neurons``, ``clear`` (bool).
     colours : mapping
     """
     points = frame.copy()
@@ -242,14 +241,21 @@ def specificity_chart(frame: pd.DataFrame, colours: Mapping[str, str]) -> alt.To
         alt.Tooltip("n_neurons:Q", title="Neurons", format=",.0f"),
         alt.Tooltip("n_classes:Q", title="Classes"),
     ]
+    short, before = {}, None
+    for label, task in points[["label", "task"]].drop_duplicates().itertuples(index=False, name=None):
+        short[label] = label if task != before else label.removeprefix(f"{task} ")
+        before = task
+    names = alt.Axis(
+        labelLimit=260, labelOverlap=False, grid=False, labelExpr=f"{json.dumps(short)}[datum.value]"
+    )  # fmt: skip
     base = alt.Chart(points).encode(
-        y=alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=260, labelOverlap=False, grid=False)),
+        y=alt.Y("label:N", title=None, sort=None, axis=names),
         yOffset=alt.YOffset("model:N", sort=list(colours)),
         color=alt.Color("model:N", scale=_scale(colours), legend=kinds_legend([*colours])),
         tooltip=tooltip,
     )
     x = alt.X("ci_low:Q", title="Loss by own neurons beyond the others' loss (percentage points)")
-    own = alt.Fill("model:N", scale=_scale(colours), legend=None)
+    own = alt.Fill("model:N", scale=_scale(colours), legend=kinds_legend([*colours]))
     interval = base.mark_rule(strokeWidth=2).encode(
         x=x,
         x2=alt.X2("ci_high:Q"),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from dashboard.shared.text import facts
 from dashboard.shared.text.glossary import TERMS
-from dashboard.shared.text.numbers import counted, number
+from dashboard.shared.text.numbers import counted, number, spread
 from dashboard.shared.text.words import plain
 
 SMALL_CLASS = 10  # selection clips; the run warns of the same
@@ -38,6 +38,17 @@ SHARES = ("coverage", "null_coverage_mean", "null_coverage_low", "null_coverage_
 )
 
 
+def replicated_sentence(held: pd.DataFrame) -> str:
+    """Tell how many of the selected pairs are replicated on test clips, beside all pairs: medians over the rows."""
+    if held.empty:
+        return "Nothing to replicate: no pair was selected, or no task here has test clips of its classes."
+    chosen, every = held["replicated_share"].median(), held["replicated_share_all_pairs"].median()
+    return (
+        f"On test clips {chosen:.0%} of the selected pairs are replicated, of all pairs {every:.0%} (medians of "
+        f"{counted(len(held), 'case')} of model and task)."
+    )
+
+
 def sentences(rows: pd.DataFrame) -> list[str]:
     """Tell the coverage of one task for each model, with null and replication beside it (Markdown)."""
     lines = []
@@ -52,7 +63,7 @@ def sentences(rows: pd.DataFrame) -> list[str]:
             low, high = (round(row[f"null_coverage_{end}"] * row["n_classes"]) for end in ("low", "high"))
             null = number(row["null_n_class_specific_mean"], ",.1f")
             text += (
-                f"; with shuffled labels {low} to {high} classes and {null} neurons "
+                f"; with shuffled labels {spread(low, high)} classes and {null} neurons "
                 f"(mean of {row['n_shuffles']:,} shuffles of {plain(row['shuffled'])})"
             )
         if pd.notna(row["replicated_share"]):

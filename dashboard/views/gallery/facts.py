@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard.shared.text.facts import Q_LIMIT
-from dashboard.shared.text.numbers import BRACKETS, between, number, p_value
+from dashboard.shared.text.numbers import BRACKETS, between, counted, number, p_value, with_interval
 from db.reads.gallery import Z
 
 SHOWN = {
@@ -51,9 +51,8 @@ def lines(row: Mapping[Hashable, Any], n_classes: int, preset: str) -> tuple[str
 def _evidence(row: Mapping[Hashable, Any], preset: str) -> str:
     if not row["is_specific"]:
         return f"highest class ({number(row['max_probability'], '.1%')} of tokens), not class-specific by {preset}"
-    interval = between(row["lift_low"], row["lift_high"], ".1f", BRACKETS)
-    lift = f"lift {number(row['lift'], '.1f')}× {'' if interval == '–' else interval}".strip()
-    return f"{lift} · {_q(row['q_value'])}"
+    lift = with_interval(row["lift"], row["lift_low"], row["lift_high"], ".1f", "×")
+    return f"lift {lift} · {_q(row['q_value'])}"
 
 
 def _replicated(row: Mapping[Hashable, Any]) -> str:
@@ -75,10 +74,8 @@ def _q(value: float) -> str:
 def _effect(row: Mapping[Hashable, Any]) -> str:
     if pd.isna(row["attribution"]):
         return ""
-    half = Z * row["standard_error"]
-    interval = between(row["attribution"] - half, row["attribution"] + half, ".3f", BRACKETS)
-    loss = round(row["attribution"], 3) + 0.0  # no minus before nothing
-    return f"estimated loss {number(loss, '.3f')} {interval} logits"
+    value, half = row["attribution"], Z * row["standard_error"]
+    return f"attribution {with_interval(value, value - half, value + half, '+.2g')} logits"
 
 
 def clip_text(row: Mapping[Hashable, Any]) -> str:
@@ -106,7 +103,7 @@ def null_sentence(coverage: pd.DataFrame, model: str, task: str, preset: str) ->
     if rows.empty:
         return ""
     row = rows.iloc[0]
-    text = f"In this task {preset} finds {int(row['n_class_specific']):,} class-specific neurons"
+    text = f"In this task {preset} finds {counted(int(row['n_class_specific']), 'class-specific neuron')}"
     if pd.isna(row["null_n_class_specific_mean"]):
         return f"{text}; how many shuffled labels give was not computed."
     ends = between(row["null_n_class_specific_low"], row["null_n_class_specific_high"], ",.0f", BRACKETS)

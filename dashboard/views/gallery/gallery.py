@@ -138,12 +138,13 @@ def open_pair(neurons: Any) -> None:
 
 
 of_chance = facts.null_sentence(data.read(store, study.coverage, preset), model, task, preset)
-st.caption(f"**{counted(total, 'neuron')}** like that. {of_chance}")
+line = st.container(horizontal=True)
+line.caption(f"**{counted(total, 'neuron')}** like that. {of_chance}", width="stretch")
+share.take_away(f"gallery_{model}_{task}", rows.drop(columns=["n_found", "neuron_id", "class_id"]), line)
 if total:
     grid(data.key_of(store.stamp, wanted), total, cards, key="gallery_grid", opened=open_neuron, compared=open_pair)
 else:
     st.info("No neuron is like that. Choose another class or layer, “all that fire”, or a wider range of entropy.")
-share.take_away(f"gallery_{model}_{task}", rows.drop(columns=["n_found", "neuron_id", "class_id"]))
 state = {
     **scope.state, "class": class_name, "layer": layer, "show": show, "order": order,
     "effect": effect, "entropy": st.query_params.get("entropy") if entropies else None,

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dashboard.shared.text.numbers import spread
+
 NULL_LIMIT = 0.975
 
 
@@ -62,12 +64,13 @@ def sentence(row: Mapping[Any, Any], stands: pd.Series) -> str:
     stands : Series of bool
         Which cells are beyond the null.
     """
-    count_text = f"**{int(row['n_class_specific']):,}** neurons are class-specific"
+    n = int(row["n_class_specific"])
+    count_text = f"**{n:,}** {'neuron is' if n == 1 else 'neurons are'} class-specific"
     if pd.isna(row["null_n_class_specific_mean"]):
         return f"{count_text}; no shuffled-label null was computed, so the count says little."
     low, high = row["null_coverage_low"], row["null_coverage_high"]
     return (
         f"{count_text}; shuffled labels give {row['null_n_class_specific_mean']:,.1f} on average. They cover "
-        f"**{row['coverage']:.0%}** of {int(row['n_classes'])} classes, shuffled labels {low:.0%} to {high:.0%}. "
+        f"**{row['coverage']:.0%}** of {int(row['n_classes'])} classes, shuffled labels {spread(low, high, '.0%')}. "
         f"**{int(stands.sum()):,}** of {len(stands):,} cells are above the permutation null."
     )

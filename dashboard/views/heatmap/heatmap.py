@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import address, class_link, data, draw, page, share, sidebar, tables
+from dashboard.shared import address, class_link, data, draw, page, sections, share, sidebar, tables
 from dashboard.shared.charts import groups as class_groups
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
@@ -32,6 +33,7 @@ page.head(
     "Class-specific neurons of each layer and class, beside what shuffled labels give. Click a cell for its neurons.",
     f"Heatmap of {task}, {model}",
 )
+contents = sections.Contents("heatmap")
 
 counts = data.read(store, study.layer_class_counts, model, task, preset)
 if counts.empty:
@@ -60,6 +62,8 @@ if preset != "calibrated" and not of_task["n_class_specific"]:
         icon=":material/show_chart:",
         query_params={name: value for name, value in scope.state.items() if value is not None},
     )  # fmt: skip
+contents.lead_to("By layer and class", "counts")
+head = sections.heading("By layer and class", anchor="counts")
 with st.container(horizontal=True, vertical_alignment="bottom"):
     if null_known:
         key = address.show("select_show", shown)
@@ -92,6 +96,7 @@ draw.chart(
     on_select=choose_cell,
     alt=f"Class-specific neurons of {model} for {task} by layer and class",
     name=f"counts_{model}_{task}_{preset}",
+    head=head,
     data=cells.assign(**{name: cells[name].astype(float) for name in ("above", "limit")}),
 )
 if null_known:
@@ -134,7 +139,7 @@ LINK = st.column_config.LinkColumn(
 )  # fmt: skip
 
 
-def cell_neurons() -> None:
+def cell_neurons(head: DeltaGenerator) -> None:
     """The neurons of the chosen cell: a heatmap over all classes, and their numbers."""
     pairs = data.read(store, study.cell_neurons, model, task, preset, layer, chosen_class)
     if pairs.empty:
@@ -167,12 +172,22 @@ def cell_neurons() -> None:
         on_select="rerun",
         alt=f"Activation probability of the neurons of {place} over the classes of {task}",
         name=f"probabilities_{model}_{task}_{preset}_layer{layer}",
+        head=head,
     )
     if event.selection.neuron and str(event.selection.neuron[0]["neuron"]).isdecimal():
         clicked = event.selection.neuron[0]["neuron"]
         st.switch_page(
             "views/neuron/neuron.py", query_params={k: v for k, v in cell.items() if v} | {"neuron": clicked}
         )
+    folded = st.expander("The same in numbers", icon=":material/table:", on_change="rerun", key="cell_table")
+    if folded.open:
+        with folded:
+            list_cell(pairs)
+
+
+def list_cell(pairs: pd.DataFrame) -> None:
+    """The neurons of the chosen cell as a table."""
+    head = sections.subheading(f"Neurons of {words.plain(place)}")
     rows = pairs.assign(link=neuron_links(pairs.assign(layer=layer)), replicated=pairs["replicated"].map(tables.yes_no))
     st.dataframe(
         tables.percent(rows, "activation_probability"),
@@ -185,33 +200,18 @@ def cell_neurons() -> None:
         placeholder="–",
         alt=f"Numbers of the neurons of {place}",
     )  # fmt: skip
-    share.take_away(f"neurons_{model}_{task}_{preset}_layer{layer}", pairs)
+    share.take_away(f"neurons_{model}_{task}_{preset}_layer{layer}", pairs, head)
 
 
-if chosen_class:
-    class_link.show(model, task, chosen_class, preset=preset)
-st.subheader(f"Neurons of {words.plain(place)}")
-cell_neurons()
-
-st.subheader(
-    "All neurons at once",
-    help="One pixel a neuron, one stripe a layer. Within a stripe neurons go by the class they answer to most, then "
-    "from the most selective to the least.",
-)
-q_known = data.read(store, heatmap.has_entropy_q, model, task)
-colour = address.choice("colour", list(COLOURS), next(iter(COLOURS))) if q_known else next(iter(COLOURS))
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    if q_known:
-        key = address.show("select_colour", colour)
-        st.segmented_control(
-            "Colour by", list(COLOURS), key=key, required=True, on_change=address.on_change("colour", key),
-            help="**Strongest class**: the class, or its group, that the neuron answers to most; fainter = less "
-            "selective. **Entropy q**: how clearly its entropy lies below that of shuffled labels; darker = clearer.",
-        )  # fmt: skip
-by_class = COLOURS[colour] == "class"
-neurons = data.read(store, heatmap.neuron_entropies, model, task)
-picture = data.derive(neuron_picture.picture, neurons, order.classes, class_groups.colours(order) if by_class else None)
-block = address.optional("block", list(picture.blocks["block"]))
+of_cell = contents.section(
+    f"Neurons of {words.plain(place)}", "neurons", asked=(layer, chosen_class),
+    folded="Folded: how they answer to all classes of the task.",
+)  # fmt: skip
+if of_cell:
+    with of_cell.body:
+        if chosen_class:
+            class_link.show(model, task, chosen_class, preset=preset)
+        cell_neurons(of_cell.head)
 
 
 def choose_block() -> None:
@@ -221,33 +221,58 @@ def choose_block() -> None:
         address.go(block=clicked[0]["block"])
 
 
-kinds = order.groups or order.classes
-few = by_class and len(kinds) <= MOST_LEGEND
-draw.chart(
-    heatmaps.neurons_picture,
-    picture,
-    (*kinds, neuron_picture.GREY) if few else (),
-    block,
-    order.attribute.replace("_", " ").capitalize(),
-    key="all_chart",
-    on_select=choose_block,
-    alt=f"Every neuron of {model} by layer, coloured by {colour} in {task}",
-    name=f"all_neurons_{model}_{task}",
-    data=neurons,
-)
-n_selective = int((neurons["entropy_q_value"] < neuron_picture.Q_LIMIT).sum())
-summary = (
-    f"{n_selective:,} of {len(neurons):,} neurons have an entropy below chance (q < {neuron_picture.Q_LIMIT:g}); grey "
-    "ones have not, "
-    if q_known
-    else f"{len(neurons):,} neurons; whether an entropy is below chance was not computed (`--shuffles`); "
-)
-st.caption(
-    f"{summary}and neurons that never fire are left blank. Low entropy says that something differs between classes, "
-    "not what. Click a block to list its neurons."
-)
-if block is not None:
-    inside = neurons.iloc[picture.rows_of(block)].assign(
+def show_all(head: DeltaGenerator) -> str | None:
+    """Every neuron as a pixel, and the neurons of the chosen block; returns the block."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if q_known:
+            key = address.show("select_colour", colour)
+            st.segmented_control(
+                "Colour by", list(COLOURS), key=key, required=True, on_change=address.on_change("colour", key),
+                help="**Strongest class**: the class, or its group, that the neuron answers to most; fainter = less "
+                "selective. **Entropy q**: how clearly its entropy lies below that of shuffled labels; darker = "
+                "clearer.",
+            )  # fmt: skip
+    by_class = COLOURS[colour] == "class"
+    neurons = data.read(store, heatmap.neuron_entropies, model, task)
+    picture = data.derive(
+        neuron_picture.picture, neurons, order.classes, class_groups.colours(order) if by_class else None
+    )
+    block = address.optional("block", list(picture.blocks["block"]))
+    kinds = order.groups or order.classes
+    few = by_class and len(kinds) <= MOST_LEGEND
+    draw.chart(
+        heatmaps.neurons_picture,
+        picture,
+        (*kinds, neuron_picture.GREY) if few else (),
+        block,
+        order.attribute.replace("_", " ").capitalize(),
+        key="all_chart",
+        on_select=choose_block,
+        alt=f"Every neuron of {model} by layer, coloured by {colour} in {task}",
+        name=f"all_neurons_{model}_{task}",
+        data=neurons,
+        head=head,
+    )
+    n_selective = int((neurons["entropy_q_value"] < neuron_picture.Q_LIMIT).sum())
+    summary = (
+        f"{n_selective:,} of {len(neurons):,} neurons have an entropy below chance (q < {neuron_picture.Q_LIMIT:g}); "
+        "grey ones have not, "
+        if q_known
+        else f"{len(neurons):,} neurons; whether an entropy is below chance was not computed (`--shuffles`); "
+    )
+    st.caption(
+        f"{summary}and neurons that never fire are left blank. Low entropy says that something differs between "
+        "classes, not what. Click a block to list its neurons."
+    )
+    if block is not None:
+        list_block(neurons.iloc[picture.rows_of(block)], block)
+    go_to(neurons.groupby("layer")["neuron"].max())
+    return block
+
+
+def list_block(inside: pd.DataFrame, block: str) -> None:
+    """The neurons of a block as a table."""
+    inside = inside.assign(
         activation=lambda rows: 100 * rows["max_probability"], link=lambda rows: neuron_links(rows, **{"class": None})
     )
     st.dataframe(
@@ -270,13 +295,33 @@ if block is not None:
         placeholder="–",
         alt=f"Neurons of the chosen block in layer {block.split('-')[0]}",
     )  # fmt: skip
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    widths = neurons.groupby("layer")["neuron"].max()
-    to_layer = int(st.number_input("Go to layer", layers[0], layers[-1], step=1, width=130, key="to_layer"))
-    to_neuron = st.number_input("Neuron", 0, int(widths[to_layer]), step=1, width=130, key=f"to_neuron_{to_layer}")
-    if st.button("Open neuron", icon=":material/hearing:"):
-        target = {**cell, "class": None, "layer": to_layer, "neuron": int(to_neuron)}
-        st.switch_page("views/neuron/neuron.py", query_params={k: str(v) for k, v in target.items() if v is not None})
+
+
+def go_to(widths: pd.Series) -> None:
+    """Open any neuron by its numbers."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        to_layer = int(st.number_input("Go to layer", layers[0], layers[-1], step=1, width=130, key="to_layer"))
+        to_neuron = st.number_input("Neuron", 0, int(widths[to_layer]), step=1, width=130, key=f"to_neuron_{to_layer}")
+        if st.button("Open neuron", icon=":material/hearing:"):
+            target = {**cell, "class": None, "layer": to_layer, "neuron": int(to_neuron)}
+            st.switch_page(
+                "views/neuron/neuron.py", query_params={k: str(v) for k, v in target.items() if v is not None}
+            )
+
+
+q_known = data.read(store, heatmap.has_entropy_q, model, task)
+colour = address.choice("colour", list(COLOURS), next(iter(COLOURS))) if q_known else next(iter(COLOURS))
+block = st.query_params.get("block")
+of_all = contents.section(
+    "All neurons at once", "all", is_open=False, asked=block or (None if colour == next(iter(COLOURS)) else colour),
+    folded=f"Folded: every neuron of {words.plain(model)} as a pixel, by the class that it answers to most; any of "
+    "them can be opened there.",
+    help="One pixel a neuron, one stripe a layer. Within a stripe neurons go by the class they answer to most, then "
+    "from the most selective to the least.",
+)  # fmt: skip
+if of_all:
+    with of_all.body:
+        block = show_all(of_all.head)
 
 address.write(
     {

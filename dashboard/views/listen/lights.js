@@ -1,6 +1,7 @@
 // Each neuron is lit as strongly as it answers at the playhead of the page's player.
 
 const TIME = "atlas-player-time";
+const MOST_LIT = 70; // per cent of colour, at which names have a contrast of 4.5 : 1 on either ground
 const shown = new WeakMap(); // by the element it fills
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -23,8 +24,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const column = Math.floor(state.now / data.step);
     [...root.children].forEach((one, row) => {
       const strength = (strengths[row][column] ?? 0) / 255;
-      one.style.setProperty("--lit", `${Math.round(100 * strength)}%`);
-      one.classList.toggle("bright", strength > 0.5);
+      one.style.setProperty("--lit", `${Math.round(MOST_LIT * strength)}%`);
     });
   };
   const follow = (event) => {

@@ -17,7 +17,6 @@ button {
   border-radius: 99px; color: var(--st-text-color); cursor: pointer; font: 400 0.875rem var(--st-font, sans-serif);
   font-variant-numeric: tabular-nums; min-height: 2rem; padding: 0 0.7rem;
 }
-button.bright { color: #04211f; }
 button[aria-pressed="true"] { border-color: var(--st-primary-color); box-shadow: 0 0 0 1px var(--st-primary-color); }
 button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
 """

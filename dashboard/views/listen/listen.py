@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard.shared import address, command, data, draw, page, share, sidebar, tables
+from dashboard.shared import address, command, data, draw, page, sections, share, sidebar, tables
 from dashboard.shared.player.player import Overlay, Track, player
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
@@ -167,7 +167,9 @@ def choose_light(a: int, b: int) -> None:
     address.go(layer=a, neuron=b)
 
 
-st.subheader("When they answer", help="Mean over frequency; each row against its own peak, so rows do not compare.")
+head = sections.heading(
+    "When they answer", help="Mean over frequency; each row against its own peak, so rows do not compare."
+)
 st.caption(
     "The neurons that answer most, lit while the sound plays, and over the clip's time. Click one to lay it over the "
     "picture above."
@@ -180,14 +182,15 @@ strip = listen_facts.over_time(
     [one.activation for one in traces.values()], list(traces), trace.column_seconds, MOST_COLUMNS
 )
 draw.chart(
-    charts.time_chart, strip, chosen, sound.seconds, name="neurons_over_time", key="strip", on_select=choose_in_strip,
+    charts.time_chart, strip, chosen, sound.seconds, name="neurons_over_time", head=head, key="strip",
+    on_select=choose_in_strip,
     alt="Activation of the neurons that answer most, over the clip's time",
 )  # fmt: skip
 
 if known:
     spoken = listen_facts.spoken_for(high, widths, pairs, classes)
     spoken["label"] = spoken["class_name"].astype(str) + " · " + spoken["task"].astype(str)
-    st.subheader(
+    head = sections.heading(
         "Classes they speak for",
         help=f"Of the neurons that {scope.preset} finds specific for a class, the share above their 95th "
         "percentile here. p: as many or more in a random set with as many neurons in each layer; q over the "
@@ -197,7 +200,7 @@ if known:
         st.caption(f"No class here has three class-specific neurons or more by {scope.preset}.")
     else:
         draw.chart(
-            charts.class_chart, spoken.head(MOST_CLASSES), name="classes_spoken_for", data=spoken,
+            charts.class_chart, spoken.head(MOST_CLASSES), name="classes_spoken_for", head=head, data=spoken,
             alt="Share of each class's neurons that answer strongly, beside random neurons",
         )  # fmt: skip
         n_more = int((spoken["q_value"] < 0.05).sum())
@@ -205,14 +208,14 @@ if known:
             f"{n_more} of {len(spoken)} classes with three neurons or more have more than random ones; the "
             f"{min(len(spoken), MOST_CLASSES)} with the smallest p are drawn."
         )
-    st.subheader("By layer", help="Share of a layer's neurons above their 95th percentile.")
+    head = sections.heading("By layer", help="Share of a layer's neurons above their 95th percentile.")
     draw.chart(
-        charts.layer_chart, listen_facts.by_layer(high, answer.rate, widths), name="answers_by_layer",
+        charts.layer_chart, listen_facts.by_layer(high, answer.rate, widths), name="answers_by_layer", head=head,
         alt="Share of each layer's neurons that answer strongly",
     )  # fmt: skip
     st.caption("Dashed: an average clip of the datasets.")
 
-st.subheader("The neurons that answer most")
+head = sections.heading("The neurons that answer most")
 table_key = f"top_{layer}_{neuron}"
 carried = {name: value for name, value in scope.state.items() if value is not None}
 links = [
@@ -257,5 +260,6 @@ st.dataframe(
 share.take_away(
     "neurons_that_answer",
     pd.DataFrame(top.assign(classes=[", ".join(names) for names in top["classes"]])),
+    head,
 )
 address.write(state)

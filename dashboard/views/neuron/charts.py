@@ -18,6 +18,7 @@ from dashboard.shared.charts.common import (
     every_label,
     kinds_legend,
     layered,
+    task_rows,
 )
 from dashboard.shared.theme import HIGHLIGHT, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
@@ -29,7 +30,7 @@ _SELECTOR_PIXELS = 190
 """That names of selectors may take."""
 
 
-def class_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
+def class_chart(frame: pd.DataFrame, by_value: bool = False) -> alt.TopLevelLayerSpec:
     """One neuron's activation probability over a task's classes, with the classes' mean.
 
     Parameters
@@ -37,13 +38,15 @@ def class_chart(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     frame : DataFrame
         ``class_name``, ``activation_probability``, ``positive_count``, ``token_count``,
         ``n_clips``, ``selected`` (bool), ``lift``, ``interval`` (text), ``q_value``, ``replicated`` (text).
+    by_value : bool
+        Whether the highest bars come first; else the classes come by name.
     """
-    rows, classes = _rows(frame)
+    rows, classes = _rows(frame, by_value)
     layers = _layers(rows, class_axis(classes).labelAngle, len(classes))
     return layered(layers, height=130 + axis_height(classes))
 
 
-def class_bars(frame: pd.DataFrame) -> dict[str, Any]:
+def class_bars(frame: pd.DataFrame, by_value: bool = False) -> dict[str, Any]:
     """Write `class_chart` as Vega-Lite: of the many on a page, the layers are written once.
 
     Returns
@@ -51,14 +54,16 @@ def class_bars(frame: pd.DataFrame) -> dict[str, Any]:
     dict
         Its ``datasets`` hold the frame ``bars``, in the order of the bars.
     """
-    rows, classes = _rows(frame)
+    rows, classes = _rows(frame, by_value)
     spec = _bars_spec(class_axis(classes).labelAngle, len(classes))
     return {**spec, "height": 100 + axis_height(classes), "datasets": {"bars": rows}}
 
 
-def _rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _rows(frame: pd.DataFrame, by_value: bool) -> tuple[pd.DataFrame, list[str]]:
     """Rows in the order of the bars, and the classes."""
     classes = class_order(frame["class_name"])
+    if by_value:
+        classes = list(frame.sort_values("activation_probability", ascending=False, kind="stable")["class_name"])
     numbers = len(classes) <= MOST_NUMBERED
     rate = frame["activation_probability"]
     rows = frame.assign(
@@ -136,12 +141,9 @@ def entropy_chart(table: pd.DataFrame, chosen: str) -> alt.TopLevelLayerSpec:
     """
     names = ["lower than chance", "not lower, or unknown"]
     rows = table.dropna(subset="below").assign(status=lambda frame: np.where(frame["low"], *names))
-    y = alt.Y(
-        "task:N", title=None, sort=None,
-        axis=alt.Axis(
-            labelLimit=_TASK_PIXELS, labelOverlap=False, labelFlush=False, grid=False, ticks=False, domain=False,
-            labelFontWeight=alt.condition(_is(chosen), alt.value("bold"), alt.value("normal")),
-        ),
+    y = task_rows(
+        rows, labelLimit=_TASK_PIXELS, labelFlush=False, ticks=False, domain=False,
+        labelFontWeight=alt.condition(_is(chosen), alt.value("bold"), alt.value("normal")),
     )  # fmt: skip
     bar = (
         alt.Chart(rows)
@@ -198,6 +200,7 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
         axis=alt.Axis(tickCount=5),
     )
     colours = [MODEL_COLOURS[i % len(MODEL_COLOURS)] for i in range(len(classes))]
+    legend = kinds_legend(classes, beside=_SELECTOR_PIXELS)
     middle = (
         alt.Chart(pd.DataFrame({"at": [50]})).mark_rule(strokeDash=[4, 3], color=NULL_COLOUR).encode(x=alt.X("at:Q"))
     )
@@ -208,11 +211,8 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
             x=x,
             y=y,
             yOffset=alt.YOffset("class_name:N", sort=classes),
-            color=alt.Color(
-                "class_name:N", legend=kinds_legend(classes, beside=_SELECTOR_PIXELS),
-                scale=alt.Scale(domain=classes, range=colours),
-            ),
-            shape=alt.Shape("class_name:N", sort=classes, legend=None),
+            color=alt.Color("class_name:N", legend=legend, scale=alt.Scale(domain=classes, range=colours)),
+            shape=alt.Shape("class_name:N", legend=legend, scale=alt.Scale(domain=classes)),
             tooltip=[
                 alt.Tooltip("class_name:N", title="Class"),
                 alt.Tooltip("selector:N", title="Score"),
@@ -223,7 +223,8 @@ def selector_chart(scores: pd.DataFrame) -> alt.TopLevelLayerSpec:
             ],
         )
     )  # fmt: skip
-    return layered(layer=[middle, point], height=36 * scores["selector"].nunique() + 85)
+    height = 36 * scores["selector"].nunique() + 25 * len(classes) + 60  # with a line of the legend for each class
+    return layered(layer=[middle, point], height=height)
 
 
 def interval_chart(rows: pd.DataFrame, title: str) -> alt.TopLevelLayerSpec:

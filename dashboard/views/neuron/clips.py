@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.shared import address, command, data, share
+from dashboard.shared import address, command, data, sections, share
 from dashboard.shared.player.overlays import of_patterns
 from dashboard.shared.player.player import Overlay, Track, player, stored_track
 from dashboard.shared.text import words
@@ -38,8 +38,9 @@ def show(
     str or None
         The dataset chosen here, for the address (``clips``).
     """
-    st.subheader(
+    head = sections.heading(
         "Hear it",
+        anchor="hear",
         help="**Top**: the clips of the highest mean activation over the whole dataset. **Middle**: those nearest the "
         "neuron’s median, of 64 drawn. **Silent**: those of the lowest. "
         "What do the top ones share that the silent ones lack?",
@@ -75,7 +76,7 @@ def show(
         st.caption("No clip drives it: there are no top ones.")
     if not overlays:
         st.caption("When it fires within a clip is not stored for this neuron; a run of the command above adds it.")
-    share.take_away(f"clips_{model}_{layer}_{neuron}", clips.drop(columns="root"))
+    share.take_away(f"clips_{model}_{layer}_{neuron}", clips.drop(columns="root"), head)
     return chosen
 
 

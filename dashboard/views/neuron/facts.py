@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from dashboard.shared.text.facts import Q_LIMIT
-from dashboard.shared.text.numbers import BRACKETS, between, number, p_value
-from dashboard.shared.text.words import listed, plain
+from dashboard.shared.text.numbers import between, counted, number, p_value, with_interval
+from dashboard.shared.text.words import confound, listed, plain
 
 _Z = 1.959963984540054  # of a 95 % interval
 MOST_BARS = 14
@@ -71,8 +71,7 @@ def lift_text(row: Mapping[Any, Any]) -> str:
     """Write a lift with its interval."""
     if pd.isna(row["lift"]):
         return "–"
-    interval = "" if pd.isna(row["lift_low"]) else f" {between(row['lift_low'], row['lift_high'], '.1f', BRACKETS)}"
-    return f"{number(row['lift'], '.1f')}×{interval}"
+    return with_interval(row["lift"], row["lift_low"], row["lift_high"], ".1f", "×")
 
 
 def selective_sentence(standing: Mapping[Any, Any]) -> str:
@@ -95,6 +94,18 @@ def task_order(answers: pd.DataFrame, pairs: pd.DataFrame, task: str) -> tuple[l
     specific = set(pairs["task"])
     first = sorted((name for name in measured if name == task or name in specific), key=lambda name: name != task)
     return first, [name for name in measured if name not in first]
+
+
+def elsewhere_sentence(pairs: pd.DataFrame, task: str) -> str:
+    """Tell in which other tasks a neuron is class-specific, and for what."""
+    others = pairs[pairs["task"] != task]
+    if others.empty:
+        return "Class-specific in no other task."
+    told = [
+        f"{plain(name)} ({listed(list(dict.fromkeys(rows['class_name'])), 3)})"
+        for name, rows in others.groupby("task", sort=True)
+    ]
+    return f"Class-specific in {counted(len(told), 'other task')} too: {', '.join(told)}."
 
 
 def bars(answers: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -123,14 +134,15 @@ def entropies(selectivity: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``task``, ``entropy``, ``most`` (possible: ln of the number of classes), ``below`` (by how much), ``rank``
-        and ``q`` (in words), ``entropy_p_value``, ``entropy_q_value``, ``top_class``, ``max_probability``, ``low``
-        (q < 0.05), and for each preset the classes that it finds.
+        ``task``, ``dataset``, ``entropy``, ``most`` (possible: ln of the number of classes), ``below`` (by how much),
+        ``rank`` and ``q`` (in words), ``entropy_p_value``, ``entropy_q_value``, ``top_class``, ``max_probability``,
+        ``low`` (q < 0.05), and for each preset the classes that it finds.
     """
     rows = selectivity.drop_duplicates("task").set_index("task")
     most = np.log(rows["n_classes"].to_numpy(dtype=float))
     table = pd.DataFrame(
         {
+            "dataset": rows["dataset"],
             "entropy": rows["entropy"],
             "most": most,
             "below": most - rows["entropy"],
@@ -205,11 +217,11 @@ def confound_lines(confounds: Mapping[Any, Any] | None, pairs: pd.DataFrame) -> 
     explained = pairs[pairs["explained_by"].fillna("") != ""]
     for cause, rows in explained.groupby("explained_by", sort=False):
         names = listed([str(name) for name in rows["class_name"]])
-        what = "level, duration and silence together" if cause == "together" else plain(cause)
-        lines.append(f"Its evidence for {names} **cannot be told from {what}**.")
+        lines.append(f"Its evidence for {names} **cannot be told from {confound(cause)}**.")
     free = len(pairs) - len(explained)
     if free:
-        lines.append(f"For {free} of its {len(pairs)} classes here, none of the three explains the evidence away.")
+        whose = f"{free} of its {len(pairs)} classes" if len(pairs) > 1 else "its class"
+        lines.append(f"For {whose} here, none of the three explains the evidence away.")
     return lines
 
 

@@ -6,16 +6,19 @@ import random
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import address, data, draw, page, share, sidebar, tables
+from dashboard.shared import address, data, draw, order, page, sections, share, sidebar, tables
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
+from dashboard.shared.text.numbers import counted
 from dashboard.views.neuron import charts, clips, facts, of_class, parts
 from db.reads import neuron_evidence as evidence
 from db.reads import neurons, study
 
 ANY_CLASS = "any class"
+HALF_WIDTH = 560  # pixels; the sounds and the classes stand side by side where both have as much
 PARTS = {
     "worth": ("What it is worth", parts.worth),
     "cause": ("What it causes", parts.cause),
@@ -43,6 +46,7 @@ with title:
         "model loses without it, and the neurons most like it.",
         f"L{layer}·{neuron} {model}",
     )
+    contents = sections.Contents("neuron")
 
 
 def choose_class() -> None:
@@ -101,27 +105,17 @@ st.markdown(
 )
 position = f"number {current_list.index(neuron) + 1} of" if neuron in current_list else "not among"
 st.caption(
-    f"{position.capitalize()} the {len(current_list):,} neurons of layer {layer} that {preset} finds class-specific "
-    f"for {words.plain(class_name or ANY_CLASS)} of {words.plain(task)}."
+    f"{position.capitalize()} the {counted(len(current_list), 'neuron')} of layer {layer} that {preset} finds "
+    f"class-specific for {words.plain(class_name or ANY_CLASS)} of {words.plain(task)}."
 )
 state: dict[str, object | None] = {**scope.state, "class": class_name, "layer": layer, "neuron": neuron}
 
 
-def small_charts(names: list[str]) -> None:
-    """A small chart for each of these tasks."""
-    grid = st.grid(min_column_width=390, gap="medium")
-    for name in names:
-        shown = facts.bars(answers[answers["task"] == name], pairs[pairs["task"] == name])
-        with grid.container():
-            st.markdown(f"**{words.plain(name)}**")
-            spec = charts.class_bars(shown)
-            st.vega_lite_chart(spec, key=f"bars_{name}", alt=f"Activation probability over the classes of {name}")
+first, rest = facts.task_order(answers, pairs, task)
 
 
-def its_classes() -> None:
-    """Activation probability over the classes of every task, the chosen one first."""
-    st.subheader("Which classes it answers to", help=f"**Activation probability**: {TERMS['activation probability']}")
-    first, rest = facts.task_order(answers, pairs, task)
+def its_classes(head: DeltaGenerator) -> None:
+    """Activation probability over the classes of the chosen task."""
     if not first:
         st.caption("No task has been scored for this neuron.")
         return
@@ -130,26 +124,50 @@ def its_classes() -> None:
         draw.chart(
             charts.class_chart,
             facts.bars(answers[answers["task"] == task], pairs[pairs["task"] == task]),
+            by_value,
             name=f"probabilities_{model}_{layer}_{neuron}",
+            head=head,
             data=answers,
             alt=f"Activation probability over the classes of {task}",
         )
     st.caption(
-        f":orange[■] class-specific by {preset}, with its lift; dashed line: mean of the classes. Each task has its "
-        "own vertical scale. Point at a bar for the interval of its lift, q and the number of clips."
+        f":orange[■] class-specific by {preset}, with its lift; dashed line: mean of the classes. Point at a bar for "
+        "the interval of its lift, q and the number of clips."
     )
-    small_charts([name for name in first if name != task])
-    if rest:
-        none = "in none of which it is class-specific"
-        folded = st.expander(f"{len(rest)} more tasks, {none}", on_change="rerun", key="more_tasks")
-        if folded.open:
-            with folded:
-                small_charts(rest)
     if len(pairs):
         folded = st.expander("Evidence for its classes, as a table", on_change="rerun", key="pairs_table")
         if folded.open:
             with folded:
                 pairs_table()
+
+
+def small_charts(names: list[str]) -> None:
+    """A small chart for each of these tasks, those of one dataset together."""
+    of = answers[answers["task"].isin(names)]
+    for dataset, tasks in of.groupby("dataset", sort=True)["task"].unique().items():
+        st.markdown(f"**{words.plain(dataset)}**")
+        grid = st.grid(min_column_width=390, gap="medium")
+        for name in tasks:
+            shown = facts.bars(answers[answers["task"] == name], pairs[pairs["task"] == name])
+            with grid.container(gap="xxsmall"):
+                st.caption(words.plain(words.within(str(name), str(dataset))))
+                spec = charts.class_bars(shown, by_value)
+                st.vega_lite_chart(spec, key=f"bars_{name}", alt=f"Activation probability over the classes of {name}")
+
+
+def other_tasks() -> None:
+    """The same in the other tasks, those at once in which it is class-specific."""
+    specific = [name for name in first if name != task]
+    st.caption("Each task has its own vertical scale.")
+    small_charts(specific)
+    if rest:
+        none = "in none of which it is class-specific"
+        folded = st.expander(
+            f"{counted(len(rest), 'more task')}, {none}", on_change="rerun", key="more_tasks", expanded=not specific
+        )
+        if folded.open:
+            with folded:
+                small_charts(rest)
 
 
 def pairs_table() -> None:
@@ -164,6 +182,7 @@ def pairs_table() -> None:
         ],
         share_of_draws=100 * pairs["share_of_draws"],
     )
+    head = sections.subheading("The classes that the neuron is specific for")
     st.dataframe(
         tables.percent(rows, "activation_probability"),
         hide_index=True,
@@ -187,21 +206,37 @@ def pairs_table() -> None:
         placeholder="–",
         alt="The classes that the neuron is specific for",
     )  # fmt: skip
-    share.take_away(f"classes_{model}_{layer}_{neuron}", pairs)
+    share.take_away(f"classes_{model}_{layer}_{neuron}", pairs, head)
 
 
 of_task = answers.loc[answers["task"] == task, "dataset"]
-state["hear"] = of_class.choose(class_name)
-if class_name and state["hear"] == of_class.CLASS:
-    of_class.show(store, model, (task, class_name), layer, neuron)
-else:
-    state["clips"] = clips.show(
-        store, model, task, layer, neuron, scope.dataset, str(of_task.iloc[0]) if len(of_task) else ""
-    )
-its_classes()
+halves = st.grid(2, min_column_width=HALF_WIDTH, gap="large")
+with halves.container():
+    contents.lead_to("Hear it", "hear")
+    state["hear"] = of_class.choose(class_name)
+    if class_name and state["hear"] == of_class.CLASS:
+        of_class.show(store, model, (task, class_name), layer, neuron)
+    else:
+        state["clips"] = clips.show(
+            store, model, task, layer, neuron, scope.dataset, str(of_task.iloc[0]) if len(of_task) else ""
+        )
+with halves.container():
+    contents.lead_to("Which classes it answers to", "classes")
+    head = sections.heading(
+        "Which classes it answers to", anchor="classes",
+        help=f"**Activation probability**: {TERMS['activation probability']}",
+    )  # fmt: skip
+    by_value = order.choose(head)
+    its_classes(head)
+if len(first) + len(rest) > 1:
+    of_others = contents.section("In other tasks", "tasks", is_open=False, folded=facts.elsewhere_sentence(pairs, task))
+    if of_others:
+        with of_others.body:
+            other_tasks()
+contents.lead_to("More about it", "more")
+st.subheader("More about it", anchor="more")
 part = address.choice("part", list(PARTS), next(iter(PARTS)))
 key = address.show("select_part", part)
-st.space("small")
 st.segmented_control(
     "More about it", list(PARTS), format_func=lambda name: PARTS[name][0], key=key, required=True,
     on_change=address.on_change("part", key), label_visibility="collapsed",
@@ -209,4 +244,4 @@ st.segmented_control(
 n_neurons = int(widths.sum())
 one = parts.One(store, model, task, preset, layer, neuron, n_neurons, tuple(classes))
 PARTS[part][1](one, answers[answers["task"] == task], selectivity, pairs[pairs["task"] == task])
-address.write({**state, "part": part})
+address.write({**state, "sort": order.VALUE if by_value else None, "part": part})

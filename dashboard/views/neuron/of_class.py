@@ -37,7 +37,7 @@ def show(store: data.Store, model: str, of: tuple[str, str], layer: int, neuron:
     layer, neuron : int
     """
     st.subheader(
-        "Hear it",
+        "Hear it", anchor="hear",
         help="Clips of the class, those first that stand among the neuron’s strongest of the dataset: over those its "
         "activation is laid. What it answers to most, whatever the class, is under *Its own clips*.",
     )  # fmt: skip

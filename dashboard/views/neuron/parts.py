@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, data, draw, presets, share, tables
+from dashboard.shared import address, data, draw, presets, sections, share, tables
 from dashboard.shared.charts.ablation import ablation_chart
 from dashboard.shared.text import facts, pitch, words
 from dashboard.shared.text.glossary import TERMS
@@ -65,7 +65,7 @@ def worth(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.
         _entropy(one, selectivity)
     with halves.container():
         _selectors(one, answers)
-    st.subheader("Is it the class, or something that goes with it?")
+    head = sections.heading("Is it the class, or something that goes with it?")
     confounds = data.read(one.store, evidence.confounds, one.model, *one.place)
     of_task = confounds[confounds["task"] == one.task]
     st.markdown(
@@ -75,11 +75,11 @@ def worth(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.
         )
     )
     if len(confounds):
-        share.take_away(f"confounds_{one.name}", confounds)
+        share.take_away(f"confounds_{one.name}", confounds, head)
 
 
 def _entropy(one: One, selectivity: pd.DataFrame) -> None:
-    st.subheader(
+    head = sections.subheading(
         "How selective, task by task",
         help=f"**Entropy**: {TERMS['entropy']} Rank 1 has the lowest of the model’s neurons. q: how often "
         "shuffled labels give an entropy as low, corrected for the number of neurons.",
@@ -87,7 +87,7 @@ def _entropy(one: One, selectivity: pd.DataFrame) -> None:
     table = neuron_facts.entropies(selectivity)
     if table["entropy"].notna().any():
         draw.chart(
-            charts.entropy_chart, table, one.task, name=f"entropy_{one.name}", data=selectivity,
+            charts.entropy_chart, table, one.task, name=f"entropy_{one.name}", head=head, data=selectivity,
             alt="Entropy of the neuron in every task, grey where it is not lower than chance",
         )  # fmt: skip
     else:
@@ -113,7 +113,7 @@ def _entropy_table(table: pd.DataFrame) -> None:
             "task": "Task",
             "rank": st.column_config.TextColumn("Entropy rank", help="1 = most selective."),
             "entropy_p_value": st.column_config.NumberColumn(
-                "p of the entropy", format="%.1e", help="How often shuffled labels give an entropy as low."
+                "p of the entropy", format="%.2g", help="How often shuffled labels give an entropy as low."
             ),
             "q": st.column_config.TextColumn("q of the entropy", help="p corrected for the number of neurons."),
             "top_class": "Highest class",
@@ -125,7 +125,7 @@ def _entropy_table(table: pd.DataFrame) -> None:
 
 
 def _selectors(one: One, answers: pd.DataFrame) -> None:
-    st.subheader(
+    head = sections.subheading(
         "By other selectivity scores",
         help="Five more ways to score how specific a neuron is for a class. A percentile makes them comparable. The "
         "top of any score is filled from noise too: none of them is evidence.",
@@ -142,7 +142,7 @@ def _selectors(one: One, answers: pd.DataFrame) -> None:
         )
         return
     draw.chart(
-        charts.selector_chart, scores, name=f"selectors_{one.name}", data=selector_scores,
+        charts.selector_chart, scores, name=f"selectors_{one.name}", head=head, data=selector_scores,
         alt="Percentile of the neuron by other selectivity scores for its strongest classes",
     )  # fmt: skip
     n_compared = int(scores["n_compared"].max())
@@ -160,7 +160,7 @@ def cause(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.
 
 
 def _attribution(one: One) -> None:
-    st.subheader(
+    head = sections.heading(
         "Its estimated share",
         help="Margin of the right class over the best other one, in logits, that a class is estimated to lose without "
         "this one neuron: gradient times activation. It says nothing about neurons that act only together.",
@@ -172,7 +172,7 @@ def _attribution(one: One) -> None:
     rows = neuron_facts.attributed(attributions)
     draw.chart(
         charts.interval_chart, rows, "Loss of margin without it (logits)", name=f"attribution_{one.name}",
-        data=attributions, alt="Attribution of the neuron by class, with intervals",
+        head=head, data=attributions, alt="Attribution of the neuron by class, with intervals",
     )  # fmt: skip
     more = f"The {len(rows)} largest of {len(attributions)} classes. " if len(attributions) > len(rows) else ""
     st.caption(
@@ -186,7 +186,7 @@ def _attribution(one: One) -> None:
 
 
 def _ablations(one: One) -> None:
-    st.subheader(
+    head = sections.heading(
         "Sets that contain it",
         help="What happened when whole sets of neurons, this one among them, were changed; beside random sets of the "
         "same size. It is said of the sets, not of this neuron.",
@@ -200,7 +200,7 @@ def _ablations(one: One) -> None:
     drawn = top.head(MOST_ABLATIONS)
     drawn = drawn.assign(label=[facts.ablation_label(row) for row in drawn.to_dict("records")])
     draw.chart(
-        ablation_chart, drawn, name=f"ablations_{one.name}", data=ablations,
+        ablation_chart, drawn, name=f"ablations_{one.name}", head=head, data=ablations,
         alt="Effects of the sets that contain this neuron, over the range of their controls",
     )  # fmt: skip
     n_stand = int(shown["believable"].sum())
@@ -224,7 +224,7 @@ def alike(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.
         "correlation beside what neurons drawn at random reach.",
     )
     _neighbours(one)
-    st.subheader("What it prefers")
+    head = sections.heading("What it prefers")
     tuned = data.read(one.store, evidence.tuning, one.model, *one.place)
     for row in tuned.to_dict("records"):
         st.markdown(f"{words.plain(row['task'])}: {pitch.neuron_line(row)} (95 % intervals in brackets).")
@@ -232,7 +232,7 @@ def alike(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.
     if len(odds):
         draw.chart(
             charts.interval_chart, odds, "Log odds of firing in the class", name=f"preferences_{one.name}",
-            alt="Log odds that the neuron fires in a class against the others, with intervals",
+            head=head, alt="Log odds that the neuron fires in a class against the others, with intervals",
         )  # fmt: skip
         st.caption(
             "Above 0: it fires more in the class than in the others. The strongest, in the order of the classes."
@@ -268,6 +268,7 @@ def _neighbours(one: One) -> None:
     with halves.container():
         _profiles(one, neighbours, ids)
     with halves.container():
+        head = sections.subheading("The most alike")
         kept = {"model": one.model, "task": one.task, "preset": one.preset, "part": "alike"}
         links = [
             address.relative("neuron", **kept, layer=layer, neuron=neuron)
@@ -298,7 +299,7 @@ def _neighbours(one: One) -> None:
             },
             alt="The neurons with the most similar profiles",
         )  # fmt: skip
-        share.take_away(f"alike_{one.name}", neighbours.drop(columns="neuron_id"))
+        share.take_away(f"alike_{one.name}", neighbours.drop(columns="neuron_id"), head)
 
 
 def _profiles(one: One, neighbours: pd.DataFrame, ids: tuple[int, ...]) -> None:
@@ -308,5 +309,6 @@ def _profiles(one: One, neighbours: pd.DataFrame, ids: tuple[int, ...]) -> None:
     order = [one.place, *zip(neighbours["layer"], neighbours["neuron"], strict=True)]
     draw.chart(
         charts.profile_chart, neuron_facts.profile_rows(rows, order), name=f"profiles_{one.name}", data=others,
+        head=sections.subheading("Their profiles"),
         alt="Profiles of this neuron, on top, and of the nearest ones over the classes",
     )  # fmt: skip

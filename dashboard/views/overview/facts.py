@@ -138,6 +138,12 @@ KINDS = (
         "of nothing.",
         grave=True,
     ),
+    Kind(
+        r"hold on test clips no more often",
+        "The chosen pairs are replicated no more often than all pairs",
+        "On test clips they hold as seldom as any: what was found may be the speaker or source, not the class.",
+        grave=True,
+    ),
     Kind(r"^fewer than", "Small classes", "Fewer than ten selection clips: counts for these classes move by chance."),
     Kind(
         r"no evidence left beside",

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from dashboard.shared.text.facts import ablation_sentence
-from dashboard.shared.text.numbers import BRACKETS, between, counted, number, p_value, share
-from dashboard.shared.text.words import class_in_words, plain
+from dashboard.shared.text.numbers import between, counted, number, p_value, share, with_interval
+from dashboard.shared.text.words import class_in_words, confound, plain
 from dashboard.views.overview.facts import gravest
 
 Row = Mapping[Any, Any]
@@ -82,7 +82,7 @@ def neuron_card(row: Row | None, n_replicated: int, warnings: Sequence[str], pre
         row["explained_by"], "Not tested against level, duration and silence."
     )
     if isinstance(row["explained_by"], str) and row["explained_by"]:
-        known = f"Without {plain(row['explained_by'])} no evidence is left for it."
+        known = f"Without {confound(row['explained_by'])} no evidence is left for it."
     caution, is_grave = _caution(warnings)
     return Card(
         NEURON,
@@ -126,7 +126,7 @@ def pair_card(row: Row | None, warnings: Sequence[str], preset: str) -> Card:
         "Shared neurons",
         f"{int(row['n_shared']):,}",
         f"by chance {number(row['expected'], '.1f')}; odds ratio "
-        f"{number(row['odds_ratio'], '.3g')} {between(row['odds_low'], row['odds_high'], '.3g', BRACKETS)}, "
+        f"{with_interval(row['odds_ratio'], row['odds_low'], row['odds_high'], '.3g')}, "
         f"q {p_value(row['q_value'])}",
         f"That the classes share a sound is enough for it: it need not be an abstract category. {caution}".strip(),
         is_grave,

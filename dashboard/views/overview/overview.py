@@ -14,6 +14,7 @@ from dashboard.shared.charts import by_task as charts
 from dashboard.shared.text import facts, kinds, words
 from dashboard.shared.text import numbers as numbers_text
 from dashboard.shared.text.glossary import TERMS
+from dashboard.shared.theme import NULL_COLOUR, model_colours
 from dashboard.views.overview import facts as overview_facts
 from dashboard.views.overview import opening
 from db.reads import coverage as coverage_queries
@@ -22,15 +23,6 @@ from db.reads import report, study
 ALL_TASKS = "all tasks (mean)"
 MOST_RUNS = 3
 PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
-SECTIONS = {
-    "findings": "Three findings",
-    "start": "Start here",
-    "coverage": "Coverage by task",
-    "layers": "Layers and probes",
-    "effects": "Do they matter?",
-    "care": "Read with care",
-    "runs": "Runs",
-}
 REFERENCES = "shuffled-label null, chance, random controls"
 
 scope = sidebar.choose(show=("preset",))
@@ -48,9 +40,11 @@ st.markdown(
     "of sound than for the others is called *class-specific*, and every count here stands "
     "beside what the same search finds when the labels are shuffled."
 )
-sections.contents(SECTIONS)
+contents = sections.Contents("overview")
+contents.lead_to("Three findings", "findings")
 opening.show(store, preset, ablated)
 
+contents.lead_to("Start here", "start")
 st.subheader("Start here", anchor="start")
 tiles = st.grid(4, min_column_width=130)
 for label, key in (("Models", "n_models"), ("Neurons", "n_neurons"), ("Tasks", "n_tasks"), ("Clips", "n_clips")):
@@ -87,25 +81,28 @@ if paper.open:
                     st.caption(f"{figure.missing}.")
 
 names = [str(name) for name in models["name"]]
-of_coverage = sections.section(
-    "Coverage and class-specific neurons by task", "coverage",
+of_coverage = contents.section(
+    "Coverage by task", "coverage",
     help="\n\n".join(f"**{name}**: {TERMS[name]}" for name in ("class-specific", "coverage", "null")),
     folded="Folded: how many classes of each task have neurons of their own, beside shuffled labels.",
 )  # fmt: skip
 if of_coverage and coverage.empty:
-    of_coverage.caption(f"No task has been scored with the preset {preset}.")
+    of_coverage.body.caption(f"No task has been scored with the preset {preset}.")
 elif of_coverage:
-    with of_coverage:
-        draw.key_of_models(sorted(names), REFERENCES)
+    with of_coverage.body:
+        draw.key(model_colours(names) | {REFERENCES: NULL_COLOUR})
         pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
-        draw.chart(
-            charts.coverage_chart, coverage, place=pair, name="coverage", title="Coverage", legend=False,
-            alt="Coverage of each task by model, with the shuffled-label null's interval",
-        )  # fmt: skip
-        draw.chart(
-            charts.count_chart, coverage, place=pair, name="class_specific_neurons", title="Class-specific neurons",
-            alt="Class-specific neurons of each task by model, with the shuffled-label null's interval", legend=False,
-        )  # fmt: skip
+        with pair.container(gap="xxsmall"):
+            draw.chart(
+                charts.coverage_chart, coverage, name="coverage", head=sections.subheading("Coverage"), legend=False,
+                alt="Coverage of each task by model, with the shuffled-label null's interval",
+            )  # fmt: skip
+        with pair.container(gap="xxsmall"):
+            draw.chart(
+                charts.count_chart, coverage, name="class_specific_neurons", legend=False,
+                head=sections.subheading("Class-specific neurons"),
+                alt="Class-specific neurons of each task by model, with the shuffled-label null's interval",
+            )  # fmt: skip
         n_bare = int(coverage["null_coverage_mean"].isna().sum())
         bare = f" {n_bare} without a null are not drawn on the left." if n_bare else ""
         st.caption(
@@ -120,6 +117,7 @@ elif of_coverage:
             shown = coverage.drop(columns=["dataset", "preset", "settings_json"])
             shares = [n for n in shown if "coverage" in n or n.startswith("replicated_share")]
             with numbers:
+                head = sections.subheading("Coverage and counts of every model and task")
                 st.dataframe(
                     tables.percent(shown, *shares),
                     hide_index=True,
@@ -133,17 +131,17 @@ elif of_coverage:
                     placeholder="–",
                     alt="Coverage and counts of every model and task",
                 )
-                share.take_away(f"coverage_{preset}", coverage)
+                share.take_away(f"coverage_{preset}", coverage, head)
 
 counted_over = list(dict.fromkeys(coverage["task"]))
 task = address.choice("layer_task", [ALL_TASKS, *counted_over], ALL_TASKS)
-of_layers = sections.section(
-    "Layers and probes", "layers", is_open=task != ALL_TASKS,
+of_layers = contents.section(
+    "Layers and probes", "layers", is_open=False, asked=None if task == ALL_TASKS else task,
     folded="Folded: in which layers the class-specific neurons lie, and what a linear probe tells from the features.",
 )  # fmt: skip
 if of_layers:
-    pair = of_layers.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
-    with pair.container():
+    pair = of_layers.body.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
+    with pair.container(gap="xsmall"):
         by_layer = data.read(store, coverage_queries.specific_by_layer, preset)
         if task != ALL_TASKS:
             by_layer = by_layer[by_layer["task"] == task]
@@ -159,14 +157,16 @@ if of_layers:
                 alt="Share of class-specific neurons by layer, a line a model",
                 name="neurons_by_layer",
                 data=by_layer,
-                title="Class-specific neurons by layer",
-                help="Share of each layer's neurons that are class-specific in a task; over all tasks, the "
-                "mean of their shares.",
+                head=sections.subheading(
+                    "Class-specific neurons by layer",
+                    help="Share of each layer's neurons that are class-specific in a task; over all tasks, the mean of "
+                    "their shares.",
+                ),
                 legend=False,
             )
             st.caption("Dashed: mean of the shuffled-label null, known for the whole model only.")
         address.select("Counted over", "layer_task", [ALL_TASKS, *counted_over], task)
-    with pair.container():
+    with pair.container(gap="xsmall"):
         if probe.empty:
             st.caption("No probe was trained.")
         else:
@@ -176,10 +176,12 @@ if of_layers:
                 alt="Accuracy, or mean average precision, of each task's probe by model, with interval and chance",
                 name="probes",
                 data=probe,
-                title="Linear probe",
-                help="Accuracy of a linear probe on the model's frozen features, on test clips. "
-                "It tells whether the model knows the classes at all. Where clips have several labels, the mean "
-                "average precision over the classes.",
+                head=sections.subheading(
+                    "Linear probe",
+                    help="Accuracy of a linear probe on the model's frozen features, on test clips. It tells whether "
+                    "the model knows the classes at all. Where clips have several labels, the mean average precision "
+                    "over the classes.",
+                ),
                 legend=False,
             )
             several = " A mean average precision has none." if (probe["metric"] != "accuracy").any() else ""
@@ -187,7 +189,7 @@ if of_layers:
 
 own = data.read(store, report.own_outcomes)
 taken_apart = set(own["model"])
-of_effects = sections.section(
+of_effects = contents.section(
     "Do they matter?", "effects",
     help="The neurons of one class are silenced and the same linear probe is asked again. Selective: the change of "
     "the class's logit on its own clips, less that on all other clips (the shift). It is significant with q < 0.05 and "
@@ -196,14 +198,15 @@ of_effects = sections.section(
     folded="Folded: what classes lose without their own neurons, beside random sets.",
 )  # fmt: skip
 if of_effects and taken_apart:
-    with of_effects:
+    with of_effects.body:
         pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium", vertical_alignment="center")
         effects = data.derive(overview_facts.selective, own, data.read(store, study.tasks))
-        draw.chart(
-            ablation.selective_chart, effects, tuple(models["name"]), place=pair,
-            name="selective_effects", data=own, title="Selective effect of silencing", legend=False,
-            alt="Selective effect of each task and model, mean over classes, beside random sets",
-        )  # fmt: skip
+        with pair.container(gap="xxsmall"):
+            draw.chart(
+                ablation.selective_chart, effects, tuple(models["name"]), name="selective_effects", data=own,
+                head=sections.subheading("Selective effect of silencing"), legend=False,
+                alt="Selective effect of each task and model, mean over classes, beside random sets",
+            )  # fmt: skip
         spoken = pair.container()
         for line in data.derive(kinds.model_lines, own):
             spoken.markdown(line)
@@ -212,7 +215,7 @@ if of_effects and taken_apart:
             "for how many classes it is significant. *Ablation* tells each apart."
         )
 if of_effects and (set(ablated["model"]) - taken_apart or ablated.empty):
-    with of_effects:
+    with of_effects.body:
         biggest = data.read(store, coverage_queries.strongest_effects)
         biggest = biggest[~biggest["model"].isin(taken_apart)]
         if biggest.empty:
@@ -222,11 +225,12 @@ if of_effects and (set(ablated["model"]) - taken_apart or ablated.empty):
             if n_believed < len(biggest):
                 st.caption(overview_facts.effects_caption(n_believed, len(biggest)))
             pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium", vertical_alignment="center")
-            draw.chart(
-                ablation.ablation_chart, biggest.assign(label=biggest["model"]), place=pair, name="strongest_ablations",
-                data=biggest, alt="Largest ablation effect on accuracy of each model, over its random controls",
-                title="Strongest effect on accuracy",
-            )  # fmt: skip
+            with pair.container(gap="xxsmall"):
+                draw.chart(
+                    ablation.ablation_chart, biggest.assign(label=biggest["model"]), name="strongest_ablations",
+                    data=biggest, head=sections.subheading("Strongest effect on accuracy"),
+                    alt="Largest ablation effect on accuracy of each model, over its random controls",
+                )  # fmt: skip
             spoken = pair.container()
             for row in biggest.to_dict("records"):
                 note = "" if row["believable"] else " *Not significant.*"
@@ -249,9 +253,9 @@ def tell_kind(kind: dict[Hashable, Any]) -> None:
     )
 
 
-of_care = sections.section("Read with care", "care", folded=f"Folded: {len(warned)} kinds of warnings.")
+of_care = contents.section("Read with care", "care", folded=f"Folded: {len(warned)} kinds of warnings.")
 if of_care:
-    with of_care, st.container(gap="xsmall"):
+    with of_care.body, st.container(gap="xsmall"):
         for kind in warned:
             if kind["grave"]:
                 tell_kind(kind)
@@ -278,16 +282,16 @@ if of_care:
             folded = st.expander(f"{name} ({len(rows)})", icon=":material/table:", on_change="rerun")
             if folded.open:
                 with folded:
-                    st.caption(meaning + "." if len(rows) else "None.")
+                    head = sections.subheading(meaning if len(rows) else "None")
                     if len(rows):
                         titles = {column: LABELS.get(column, column.capitalize()) for column in rows}
                         st.dataframe(rows, hide_index=True, column_config=titles, alt=meaning)
-                        share.take_away(f"{name.lower().replace(' ', '_')}", rows)
+                        share.take_away(f"{name.lower().replace(' ', '_')}", rows, head)
 
 latest = facts.run_sentence(runs.iloc[0].to_dict()) if len(runs) else "No run is noted in this store."
-of_runs = sections.section("Runs", "runs", is_open=False, folded=latest)
+of_runs = contents.section("Runs", "runs", is_open=False, folded=latest)
 if of_runs:
-    with of_runs:
+    with of_runs.body:
         for row in runs.head(MOST_RUNS).to_dict("records"):
             st.caption(facts.run_sentence(row))
         if len(runs) > MOST_RUNS:
@@ -297,6 +301,7 @@ if of_runs:
             registered = st.expander("Models", icon=":material/memory:", on_change="rerun")
         if table.open:
             with table:
+                head = sections.subheading("When and on what each model was measured")
                 shown = runs.drop(columns=["config_json", "versions_json", "notes_json"])
                 st.dataframe(
                     shown,
@@ -305,12 +310,13 @@ if of_runs:
                     placeholder="–",
                     alt="When each model was measured, how long it took, and on what device",
                 )
-                share.take_away("runs", runs)
+                share.take_away("runs", runs, head)
         if registered.open:
             with registered:
+                head = sections.subheading("The models of this store")
                 titles = {name: name.removeprefix("n_").replace("_", " ").capitalize() for name in models}
                 st.dataframe(models, hide_index=True, column_config=titles, alt="The models of this store")
-                share.take_away("models", models)
+                share.take_away("models", models, head)
         settings = st.expander("Settings and versions of each run", icon=":material/tune:", on_change="rerun")
         if settings.open:
             with settings:

@@ -70,7 +70,7 @@ def profile_chart(rows: pd.DataFrame, names: tuple[str, str], title: str, form: 
         x=alt.X("low:Q", title=title, axis=axis), x2=alt.X2("high:Q")
     )
     point = base.mark_point(filled=True, size=60, opacity=1).encode(
-        x=alt.X("value:Q"), shape=alt.Shape("side:N", sort=list(names), legend=None)
+        x=alt.X("value:Q"), shape=alt.Shape("side:N", sort=list(names), legend=_LEGEND)
     )
     return layered(layer=[line, point], height=_ROW * len(rows) + _BELOW + 2 * _ENTRY)
 

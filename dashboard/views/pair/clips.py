@@ -10,6 +10,7 @@ from dashboard.shared import address, data
 from dashboard.shared.player.overlays import of_patterns
 from dashboard.shared.player.player import Lane, player, stored_track
 from dashboard.shared.text import words
+from dashboard.shared.text.numbers import counted
 from dashboard.views.pair import charts, facts
 from db.reads import clips as clip_queries
 from db.reads import neuron_evidence as evidence
@@ -63,7 +64,8 @@ def show(store: data.Store, task: str, places: tuple[facts.Place, facts.Place], 
     player(tracks, key="pair_player")
     n_both = sum(all(int(one) in overlays for overlays in fires) for one in rows["clip_id"])
     st.caption(
-        f"{n_both or 'None'} of the {len(tracks)} clips are kept of both neurons. Where a clip is not kept of one, "
-        "when it fires there is not stored: that says neither that it fires nor that it does not."
+        f"{n_both or 'None'} of {counted(len(tracks), 'clip')} {'is' if n_both == 1 else 'are'} kept of both neurons. "
+        "Where a clip is not kept of one, when it fires there is not stored: that says neither that it fires nor that "
+        "it does not."
     )
     return dataset

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.shared.text.numbers import BRACKETS, between, number, p_value
+from dashboard.shared.text.numbers import number, p_value, with_interval
 from dashboard.shared.text.words import plain
 
 MOST_CLASSES = 30
@@ -126,8 +126,8 @@ def headline(pairs: pd.DataFrame, standing: Mapping[Hashable, Any] | None, task:
     if pairs.empty:
         return f"Class-specific for nothing by {preset}. {entropy}"
     told = [
-        f"**{plain(row['class_name'])}** (lift {number(row['lift'], '.1f')}× "
-        f"{between(row['lift_low'], row['lift_high'], '.1f', BRACKETS)}, q {p_value(row['q_value'])})"
+        f"**{plain(row['class_name'])}** (lift "
+        f"{with_interval(row['lift'], row['lift_low'], row['lift_high'], '.1f', '×')}, q {p_value(row['q_value'])})"
         for row in pairs.head(3).to_dict("records")
     ]
     more = f" and {len(pairs) - len(told)} more" if len(pairs) > len(told) else ""

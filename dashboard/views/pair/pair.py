@@ -6,7 +6,7 @@ import math
 
 import streamlit as st
 
-from dashboard.shared import address, data, draw, page, share, sidebar
+from dashboard.shared import address, data, draw, page, sections, share, sidebar
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.views.pair import charts, clips, facts
@@ -123,16 +123,16 @@ def classes() -> None:
     halves = st.grid(2, min_column_width=380, gap="large")
     name = "_".join(str(part) for part in (*own, *other))
     with halves.container():
-        st.markdown("**Both**")
+        head = sections.subheading("Both")
         draw.chart(
             charts.profile_chart, shown, labels, facts.MEASURES[measure].capitalize(), form, name=f"pair_{name}",
-            data=rows, alt=f"{facts.MEASURES[measure]} of both neurons by class, with intervals",
+            head=head, data=rows, alt=f"{facts.MEASURES[measure]} of both neurons by class, with intervals",
         )  # fmt: skip
     with halves.container():
-        st.markdown("**Difference**")
+        head = sections.subheading("Difference")
         draw.chart(
-            charts.difference_chart, shown, labels, form, name=f"difference_{name}", data=rows,
-            alt="Difference of the two neurons by class, with intervals",
+            charts.difference_chart, shown, labels, form, name=f"difference_{name}", head=head,
+            data=rows, alt="Difference of the two neurons by class, with intervals",
         )  # fmt: skip
     n_sure = int(rows["excludes_0"].sum())
     cut = f"The {len(shown)} largest differences of {len(rows)} classes. " if len(rows) > len(shown) else ""
@@ -146,7 +146,7 @@ def classes() -> None:
 
 def common() -> None:
     """How many of their strongest clips are the same."""
-    st.subheader(
+    head = sections.heading(
         "Clips in common",
         help="Of each neuron the strongest clips of each dataset are kept. Expected: what as many clips drawn at "
         "random have in common; p: so many or more. Two neurons that answer to loud clips have many in common too.",
@@ -162,10 +162,10 @@ def common() -> None:
             "dataset": "Dataset", "n_clips": st.column_config.NumberColumn("Clips", format="localized"),
             "n_own": f"Kept of {labels[0]}", "n_other": f"Kept of {labels[1]}", "n_common": "In common",
             "expected": st.column_config.NumberColumn("Expected", format="%.2f"),
-            "p_value": st.column_config.NumberColumn("p", format="%.1e"),
+            "p_value": st.column_config.NumberColumn("p", format="%.2g"),
         },
     )  # fmt: skip
-    share.take_away("clips_in_common", rows)
+    share.take_away("clips_in_common", rows, head)
     st.caption(
         "Not measured: how their activations correlate over all clips. The store keeps each neuron’s strongest, some "
         "middle and some silent clips; counts of every clip lie beside it, for runs."

@@ -12,7 +12,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from dashboard.shared import address, tables
-from dashboard.shared.text.numbers import BRACKETS, between, number
+from dashboard.shared.text.numbers import BRACKETS, between, counted, number, spread
 from dashboard.shared.text.pitch import PITCH_CLASSES, note_name
 
 BY_CHANCE = 0.025
@@ -227,12 +227,12 @@ def agreement_sentence(agreement: Agreement) -> str:
 
 
 def octave_sentence(indices: pd.DataFrame) -> str:
-    """Tell how many octave equivalence indices leave 0, and how many would by chance."""
-    counted = indices.groupby("verdict")["n_neurons"].sum()
-    total = int(counted.sum())
-    over, under = int(counted.get("over 0", 0)), int(counted.get("under 0", 0))
+    """Tell how many octave equivalence indices exclude 0, and how many would by chance."""
+    of_verdict = indices.groupby("verdict")["n_neurons"].sum()
+    total = int(of_verdict.sum())
+    over, under = int(of_verdict.get("over 0", 0)), int(of_verdict.get("under 0", 0))
     return (
-        f"The interval lies above 0 for **{over:,}** of {total:,} neurons and below 0 for {under:,}; "
+        f"The interval lies above 0 for **{over:,}** of {counted(total, 'neuron')} and below 0 for {under:,}; "
         f"by chance about {BY_CHANCE * total:,.0f} each."
     )
 
@@ -245,16 +245,17 @@ def bandwidth_sentence(widths: pd.DataFrame) -> str:
         return f"No bandwidth is known: none of {unknown:,} curves falls to half height on both sides."
     values = np.repeat(known["bandwidth"].to_numpy(), known["n_neurons"].to_numpy())
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    return (
+    middle_half = (
         f"Half of {len(values):,} neurons lie between {low:.1f} and {high:.1f} semitones (median **{middle:.1f}**). "
-        f"Unknown for {unknown:,}, whose curve does not fall to half height on both sides."
-    )
+        if len(values) > 1 else f"The one neuron of which it is known has **{middle:.1f}** semitones. "
+    )  # fmt: skip
+    of_others = f"Unknown for {unknown:,}, whose curve does not fall to half height on both sides." if unknown else ""
+    return f"{middle_half}{of_others}".strip()
 
 
 def span(shares: pd.Series) -> str:
     """Write the least and the greatest of some shares, once where they are alike."""
-    low, high = f"{shares.min():.1%}", f"{shares.max():.1%}"
-    return low if low == high else f"{low} to {high}"
+    return spread(shares.min(), shares.max(), ".1%")
 
 
 def named_curve(rates: pd.DataFrame) -> pd.DataFrame:

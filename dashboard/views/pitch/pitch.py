@@ -6,10 +6,11 @@ import time
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import address, command, data, draw, opening, page, share, sidebar
+from dashboard.shared import address, command, data, draw, opening, page, sections, share, sidebar
 from dashboard.shared.player import player
-from dashboard.shared.text import words
+from dashboard.shared.text import numbers, words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.pitch import neuron_line, note_name
 from dashboard.shared.theme import MODEL_COLOURS
@@ -24,14 +25,15 @@ NO_OTHER, ALL_NOTES = "none", "all notes"
 ORDERS = {"clearest": "Largest tuning range", "sharpest": "Narrowest", "octaves": "Octaves most alike"}
 
 
-def neuron_table(rows: pd.DataFrame, name: str, alt: str) -> None:
+def neuron_table(rows: pd.DataFrame, name: str, title: str) -> None:
     """Show neurons with links to their pages."""
+    head = sections.subheading(title)
     shown = facts.table(rows, {"model": model, "task": task, "preset": preset})
     st.dataframe(
-        shown, hide_index=True, column_config=facts.COLUMNS, placeholder="–", alt=alt,
+        shown, hide_index=True, column_config=facts.COLUMNS, placeholder="–", alt=title,
         height=min(38 + 35 * len(rows), 390),
     )  # fmt: skip
-    share.take_away(name, rows)
+    share.take_away(name, rows, head)
 
 
 scope = sidebar.choose(show=("model", "preset"), clears=("note", "first"))
@@ -42,6 +44,7 @@ page.head(
     "Neurons that answer to musical notes: which note each prefers, how narrow its curve is, and whether it takes a "
     "note's octaves for the same note.",
 )
+contents = sections.Contents("pitch")
 tuned = data.read(store, pitch.tuned_tasks, model)
 known_notes = {name: data.read(store, pitch.notes, model, name) for name in map(str, tuned["task"])}
 played = {name: data.derive(facts.with_notes, notes) for name, notes in known_notes.items()}
@@ -58,7 +61,8 @@ if not names:
 usual = opening.first(names, [scope.task, *opening.by_replication(store, model, preset)])
 task = address.choice("pitch_task", names, usual)
 others = [NO_OTHER, *(name for name in names if name != task)]
-other = address.choice("pitch_other", others, others[-1] if len(others) == 2 else others[0])
+usual_other = others[-1] if len(others) == 2 else others[0]
+other = address.choice("pitch_other", others, usual_other)
 notes = played[task]
 known = {str(note): note_name(note) for note in notes["note"]}
 note = address.optional("note", list(known))
@@ -104,7 +108,8 @@ def preferred_notes(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 preferred, counted = preferred_notes(task)
 n_tuned = int(preferred["n_neurons"].sum())
-spoken = f"**{n_tuned:,}** neurons are class-specific for some note of {words.plain(task)} by {preset}"
+spoken = f"**{n_tuned:,}** {'neuron is' if n_tuned == 1 else 'neurons are'} class-specific for some note of "
+spoken += f"{words.plain(task)} by {preset}"
 coverage = data.read(store, study.coverage, preset)
 of_task = coverage[(coverage["model"] == model) & (coverage["task"] == task)]
 chance = of_task["null_n_class_specific_mean"].dropna()
@@ -116,10 +121,17 @@ if n_tuned == 0:
     st.info(
         f"The preset {preset} finds no neuron for a single note of {words.plain(task)}: another may, in the sidebar."
     )
-else:
-    st.subheader(
-        "Press a key", help="It plays, and its neurons come up below. The select box does the same, in silence."
-    )
+    address.write({**scope.state, "pitch_task": task, "pitch_other": other, "note": note})
+    st.stop()
+
+order = address.choice("order", list(ORDERS), "clearest")
+tuned_neurons = data.read(store, pitch.tuned_neurons, model, task, preset, order, midi)
+first = address.number("first", 1, 1, max(len(tuned_neurons), 1))
+pair = (task,) if other == NO_OTHER else (task, other)
+
+
+def show_keyboard(head: DeltaGenerator) -> None:
+    """The keyboard, and what the pressed key sounds like."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = address.show("select_note", note or ALL_NOTES)
         st.selectbox(
@@ -131,8 +143,9 @@ else:
         "is played (95 %). The lowest and highest notes catch every neuron whose curve still rises there."
     )
     draw.chart(
-        charts.keyboard, counted, midi, key=keyboard, on_select=press_key, name=f"notes_{model}_{task}_{preset}",
-        data=preferred, alt=f"How many neurons of {model} prefer each note of {task}, above a keyboard",
+        charts.keyboard, counted, midi, key=keyboard, on_select=press_key, head=head,
+        name=f"notes_{model}_{task}_{preset}", data=preferred,
+        alt=f"How many neurons of {model} prefer each note of {task}, above a keyboard",
     )  # fmt: skip
 
     if note:
@@ -146,10 +159,9 @@ else:
                 key=f"note_{task}_{note}", play=pressed_at if pressed_note == note else 0,
             )  # fmt: skip
 
-    st.subheader(f"Neurons of {known[note]}" if note else "Tuning curves")
-    order = address.choice("order", list(ORDERS), "clearest")
-    tuned_neurons = data.read(store, pitch.tuned_neurons, model, task, preset, order, midi)
-    first = address.number("first", 1, 1, max(len(tuned_neurons), 1))
+
+def show_curves() -> None:
+    """The tuning curves of some neurons, and all as a table."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         key = address.show("select_order", order)
         st.segmented_control(
@@ -167,7 +179,6 @@ else:
     shown = tuned_neurons.iloc[first - 1 : first - 1 + N_CURVES]
     if tuned_neurons.empty:
         st.caption(f"No neuron prefers {known[str(note)]}; it may still be class-specific for it, see below.")
-    pair = (task,) if other == NO_OTHER else (task, other)
     beside = "" if other == NO_OTHER else f", :orange[■] {words.plain(other)}"
     if len(shown):
         st.caption(
@@ -180,27 +191,34 @@ else:
         rates = data.derive(facts.named_curve, data.read(store, pitch.curve, model, pair, layer, neuron))
         with grid.container(border=True, height="stretch"):
             place = {"model": model, "task": task, "preset": preset, "layer": str(layer), "neuron": str(neuron)}
-            st.page_link("views/neuron/neuron.py", label=f"**Layer {layer}, neuron {neuron}**", query_params=place)
+            head = st.container(horizontal=True, vertical_alignment="center")
+            head.page_link("views/neuron/neuron.py", label=f"**L{layer}·{neuron}**", query_params=place)
+            head.space("stretch")
             st.caption(neuron_line(row))
             best = (row["preferred_pitch"], row["preferred_low"], row["preferred_high"])
             draw.chart(
-                charts.tuning_curves, rates, pair, best, name=f"curve_{model}_{task}_{layer}_{neuron}",
+                charts.tuning_curves, rates, pair, best, head=head, name=f"curve_{model}_{task}_{layer}_{neuron}",
                 alt=f"Rate of neuron {neuron} in layer {layer} over the notes of {' and '.join(pair)}",
             )  # fmt: skip
-    listed = st.expander(f"{len(tuned_neurons):,} neurons as a table", icon=":material/table:", on_change="rerun")
+    table = f"{numbers.counted(len(tuned_neurons), 'neuron')} as a table"
+    listed = st.expander(table, icon=":material/table:", on_change="rerun")
     if listed.open:
         with listed:
             neuron_table(tuned_neurons, f"tuned_{model}_{task}_{preset}_{order}", "Tuning of the neurons of this list")
     if note:
         specific = data.read(store, pitch.note_neurons, model, task, preset, note)
         listed = st.expander(
-            f"{len(specific):,} neurons class-specific for {known[note]}", icon=":material/table:", on_change="rerun"
+            f"{numbers.counted(len(specific), 'neuron')} class-specific for {known[note]}",
+            icon=":material/table:",
+            on_change="rerun",
         )
         if listed.open:
             with listed:
                 neuron_table(specific, f"note_{model}_{task}_{preset}_{note}", f"Neurons for {known[note]}")
 
-    st.subheader("Octaves", help="A wheel folds all octaves into one: C4 and C5 both count as C.")
+
+def show_wheels() -> None:
+    """How many neurons prefer each pitch class."""
     st.caption(
         "Wedge: how many times as many neurons prefer the pitch class as by chance. Ring: chance, grey its 95 % range."
     )
@@ -213,67 +231,118 @@ else:
     grid = st.grid(2, min_column_width=320, gap="medium")
     for (name, rows), colour, mark in zip(folded.items(), MODEL_COLOURS, ("blue", "orange"), strict=False):
         with grid.container():
-            st.markdown(f":{mark}[■] **{words.plain(name)}**, {int(rows['n_neurons'].sum()):,} neurons")
+            n_neurons = numbers.counted(int(rows["n_neurons"].sum()), "neuron")
+            head = sections.subheading(f":{mark}[■] {words.plain(name)}: {n_neurons}")
             draw.chart(
-                charts.wheel, rows, top, colour, st.context.theme.type == "dark", name=f"wheel_{model}_{name}_{preset}",
+                charts.wheel, rows, top, colour, st.context.theme.type == "dark", head=head,
+                name=f"wheel_{model}_{name}_{preset}",
                 alt=f"Neurons that prefer each of the twelve pitch classes in {name}, over chance",
             )  # fmt: skip
 
-    indices = data.read(store, pitch.octave_indices, model, task, preset)
-    widths = data.read(store, pitch.bandwidths, model, task, preset)
-    grid = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
-    with grid.container():
-        st.subheader("Octave equivalence", help=facts.OCTAVE)
-        if indices.empty:
-            st.caption("No index is known: the notes span too little for octaves and the tritones beside them.")
-        else:
-            st.caption(facts.octave_sentence(indices))
-            draw.chart(
-                charts.octave_chart, indices, name=f"octave_index_{model}_{task}_{preset}",
-                alt="Octave equivalence index over neurons, by whether its interval leaves 0",
-            )  # fmt: skip
-    with grid.container():
-        st.subheader("Bandwidth", help=facts.BANDWIDTH)
+
+def show_octaves(head: DeltaGenerator) -> None:
+    """Whether octaves are one note to the neurons."""
+    if indices.empty:
+        st.caption("No index is known: the notes span too little for octaves and the tritones beside them.")
+    else:
+        st.caption(facts.octave_sentence(indices))
+        draw.chart(
+            charts.octave_chart, indices, head=head, name=f"octave_index_{model}_{task}_{preset}",
+            alt="Octave equivalence index over neurons, by whether its interval excludes 0",
+        )  # fmt: skip
+
+
+def show_same(head: DeltaGenerator) -> None:
+    """The same neurons' notes in the second task."""
+    pairs = data.read(store, pitch.preferred_pairs, model, task, other, preset)
+    together = facts.agreement(pairs)
+    st.markdown(
+        facts.agreement_sentence(together) if together
+        else f"Too few neurons are tuned in both by {preset} to compare ({int(pairs['n_neurons'].sum())})."
+    )  # fmt: skip
+    if len(pairs):
+        st.caption(
+            "Brackets: 95 % interval over neurons drawn anew; neurons of a layer resemble each other, so they are "
+            "rather too narrow. By chance: the two tasks' preferred notes paired at random."
+        )
+        draw.chart(
+            charts.preferred_scatter, facts.named_pairs(pairs), task, other, data=pairs, head=head,
+            name=f"preferred_{model}_{task}_{other}_{preset}",
+            alt=f"Preferred note in {task} against that in {other}, of neurons tuned in both",
+        )  # fmt: skip
+
+
+section = contents.section(
+    "Press a key", "keys", folded="Folded: how many neurons answer most to each note; a key plays it.",
+    help="It plays, and its neurons come up below. The select box does the same, in silence.",
+)  # fmt: skip
+if section:
+    with section.body:
+        show_keyboard(section.head)
+
+section = contents.section(
+    f"Neurons of {known[note]}" if note else "Tuning curves", "curves", asked=(note, first),
+    folded="Folded: at which notes single neurons fire.",
+)  # fmt: skip
+if section:
+    with section.body:
+        show_curves()
+
+indices = data.read(store, pitch.octave_indices, model, task, preset)
+section = contents.section(
+    "Octaves", "octaves", is_open=False,
+    folded="Folded: how many neurons prefer each pitch class." if indices.empty else facts.octave_sentence(indices),
+    help="A wheel folds all octaves into one: C4 and C5 both count as C.",
+)  # fmt: skip
+if section:
+    with section.body:
+        show_wheels()
+        show_octaves(sections.subheading("Octave equivalence", help=facts.OCTAVE))
+
+widths = data.read(store, pitch.bandwidths, model, task, preset)
+section = contents.section(
+    "Bandwidth", "bandwidth", is_open=False, folded=facts.bandwidth_sentence(widths), help=facts.BANDWIDTH
+)
+if section:
+    with section.body:
+        head = section.head
         st.caption(facts.bandwidth_sentence(widths))
         if widths["bandwidth"].notna().any():
             draw.chart(
-                charts.bandwidth_chart, widths, name=f"bandwidth_{model}_{task}_{preset}",
+                charts.bandwidth_chart, widths, head=head, name=f"bandwidth_{model}_{task}_{preset}",
                 alt="Bandwidth of the tuning curves in semitones",
             )  # fmt: skip
 
-    st.subheader("Preferred note by layer")
-    st.caption(
-        "Shade: share of the layer's tuned neurons that prefer the note. By chance each note has its share of the "
-        f"clips ({facts.span(notes['share'])}). Orange dot: more than that, q < 0.05."
-    )
-    draw.chart(
-        charts.layer_notes, data.derive(facts.by_layer, preferred, notes), data=preferred,
-        name=f"layers_{model}_{task}_{preset}",
-        alt=f"Share of each layer's tuned neurons that prefer each note of {task}",
-    )  # fmt: skip
-
-    if other != NO_OTHER:
-        st.subheader(f"The same neurons in {words.plain(other)}")
-        pairs = data.read(store, pitch.preferred_pairs, model, task, other, preset)
-        together = facts.agreement(pairs)
-        st.markdown(
-            facts.agreement_sentence(together) if together
-            else f"Too few neurons are tuned in both by {preset} to compare ({int(pairs['n_neurons'].sum())})."
+section = contents.section(
+    "Preferred note by layer", "layers", is_open=False,
+    folded="Folded: which notes the neurons of each layer prefer, beside what chance gives.",
+)  # fmt: skip
+if section:
+    with section.body:
+        head = section.head
+        st.caption(
+            "Shade: share of the layer's tuned neurons that prefer the note. By chance each note has its share of the "
+            f"clips ({facts.span(notes['share'])}). Orange dot: more than that, q < 0.05."
+        )
+        draw.chart(
+            charts.layer_notes, data.derive(facts.by_layer, preferred, notes), data=preferred, head=head,
+            name=f"layers_{model}_{task}_{preset}",
+            alt=f"Share of each layer's tuned neurons that prefer each note of {task}",
         )  # fmt: skip
-        if len(pairs):
-            st.caption(
-                "Brackets: 95 % interval over neurons drawn anew; neurons of a layer resemble each other, so they are "
-                "rather too narrow. By chance: the two tasks' preferred notes paired at random."
-            )
-            draw.chart(
-                charts.preferred_scatter, facts.named_pairs(pairs), task, other, data=pairs,
-                name=f"preferred_{model}_{task}_{other}_{preset}",
-                alt=f"Preferred note in {task} against that in {other}, of neurons tuned in both",
-            )  # fmt: skip
+
+if other != NO_OTHER:
+    section = contents.section(
+        f"The same neurons in {words.plain(other)}", "same", is_open=False,
+        asked=None if other == usual_other else other,
+        folded=f"Folded: the notes that neurons tuned in both tasks prefer in {words.plain(other)}.",
+    )  # fmt: skip
+    if section:
+        with section.body:
+            show_same(section.head)
 
 address.write(
     {
-        **scope.state, "pitch_task": task, "pitch_other": other, "note": note,
-        **({} if n_tuned == 0 else {"order": order, "first": first if first > 1 else None}),
+        **scope.state, "pitch_task": task, "pitch_other": other, "note": note, "order": order,
+        "first": first if first > 1 else None,
     }
 )  # fmt: skip

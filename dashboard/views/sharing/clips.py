@@ -27,7 +27,8 @@ def play(store: data.Store, model: str, own: tuple[str, str], other: tuple[str, 
         return
     player(tracks, key="shared_player")
     n_laid = sum(track.overlay is not None for track in tracks)
+    on = "all" if n_laid == len(tracks) else f"{n_laid or 'none'} of the {len(tracks)}"
     st.caption(
         f"{CLIPS_A_CLASS} clips of each class, those first that the neuron fires in most. Its activation is laid over "
-        f"{n_laid or 'none'} of the {len(tracks)}: it is kept for a neuron’s strongest clips."
+        f"{on}: it is kept for a neuron’s strongest clips."
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dashboard.shared.text.numbers import BRACKETS, between, number, p_value
+from dashboard.shared.text.numbers import counted, p_value, with_interval
 from dashboard.shared.text.words import plain
 
 Q_LIMIT = 0.05
@@ -161,24 +161,24 @@ def clearest(pairs: pd.DataFrame) -> tuple[str | None, str | None]:
 
 def sentences(pairs: pd.DataFrame, within: bool) -> list[str]:
     """Tell a table of judged pairs in a few sentences of Markdown."""
-    counted = pairs[pairs["verdict"] != NO_NEURONS]
-    if counted.empty:
+    judged = pairs[pairs["verdict"] != NO_NEURONS]
+    if judged.empty:
         return ["No two classes have neurons to share."]
-    more, fewer = counted["verdict"] == MORE, counted["verdict"] == FEWER
+    more, fewer = judged["verdict"] == MORE, judged["verdict"] == FEWER
     lines = [
-        f"Of {len(counted):,} pairs of classes that have neurons, **{int(more.sum()):,}** share more than chance gives "
-        f"(q < {Q_LIMIT:g}) and **{int(fewer.sum()):,}** fewer."
+        f"Of {counted(len(judged), 'pair')} of classes that have neurons, "
+        f"**{int(more.sum()):,}** share more than chance gives (q < {Q_LIMIT:g}) and **{int(fewer.sum()):,}** fewer."
     ]
     if not within:
-        same = counted["class_a"] == counted["class_b"]
+        same = judged["class_a"] == judged["class_b"]
         if same.any() and not same.all():
             lines.append(
                 f"Classes of the same name: **{int((more & same).sum())} of {int(same.sum())}** share more than "
                 f"chance; of different names: **{int((more & ~same).sum()):,} of {int((~same).sum()):,}**."
             )
-    first, second = clearest(counted)
+    first, second = clearest(judged)
     if first is not None:
-        top = counted[(counted["class_a"] == first) & (counted["class_b"] == second)].iloc[0]
+        top = judged[(judged["class_a"] == first) & (judged["class_b"] == second)].iloc[0]
         lines.append(f"Clearest: {pair_sentence(top.to_dict())}")
     return lines
 
@@ -198,10 +198,10 @@ def pair_sentence(row: Mapping[Any, Any]) -> str:
         return f"{names}: a class without neurons shares none."
     odds = ""
     if pd.notna(row["odds_ratio"]):
-        odds = f", odds ratio {number(row['odds_ratio'])} {between(row['odds_low'], row['odds_high'], like=BRACKETS)}"
+        odds = f", odds ratio {with_interval(row['odds_ratio'], row['odds_low'], row['odds_high'])}"
     return (
-        f"{names} share **{int(row['n_shared']):,}** neurons where {row['expected']:.1f} are expected by chance"
-        f"{odds}, q {p_value(row['q_value'])}."
+        f"{names} share **{int(row['n_shared']):,}** {'neuron' if row['n_shared'] == 1 else 'neurons'} where "
+        f"{row['expected']:.1f} are expected by chance{odds}, q {p_value(row['q_value'])}."
     )
 
 

@@ -6,8 +6,9 @@ from typing import NoReturn
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import address, class_link, data, draw, opening, page, share, sidebar, tables
+from dashboard.shared import address, class_link, data, draw, opening, page, sections, share, sidebar, tables
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.charts.groups import Order, groupings, in_groups
 from dashboard.shared.text import words
@@ -32,6 +33,7 @@ page.head(
     "Neurons that answer to two classes at once, beside how many two sets of their sizes would share by chance.",
     f"Shared neurons of {task}, {model}",
 )
+contents = sections.Contents("sharing")
 
 figures = sharing_facts.figures(scope.tasks)
 usual = opening.pair(store, model, preset) if is_open else None
@@ -126,33 +128,28 @@ def choose_cell(chart: str, selection: str) -> None:
         st.query_params.pop("neuron", None)
 
 
-st.subheader(
-    "Classes by classes",
-    help="Number: neurons specific for both classes. Colour: that number over what two sets of these sizes, drawn at "
-    "random, would share (hypergeometric).",
-)
-draw.chart(
-    charts.sharing_matrix, cells, rows.classes, columns.classes, (task, other), (row, column), dark,
-    key="matrix_chart", on_select=lambda: choose_cell("matrix_chart", "cell"),
-    alt=f"Neurons shared by the classes of {task} and {other}, observed over expected",
-    name=f"shared_{model}_{preset}_{task}_{other}", data=pairs,
-)  # fmt: skip
-nested = " ⊂: every clip of one class belongs to the other too, so that they share neurons by definition." * bool(
-    cells["nested"].max()
-)
-cut = max(cells["class_a"].nunique(), cells["class_b"].nunique()) - MOST_CLASSES
-st.caption(
-    "Coloured: beyond chance (q < 0.05), orange more and blue fewer. Grey: cannot be told from chance; palest: a class "
-    f"without neurons{', or the class itself' * within}.{nested} Click a cell for its neurons."
-    + (f" The {MOST_CLASSES} most telling classes are drawn; all are in the rows to take away." if cut > 0 else "")
-)
-if within:
-    nodes, edges = sharing_facts.network(pairs, rows.classes)
-    st.subheader(
-        "Network of classes",
-        help="Two classes are joined where they share more neurons than chance (q < 0.05); the wider the line, the "
-        "larger the log odds ratio. Classes that share much are drawn near each other. Dot: number of neurons.",
+def show_matrix(head: DeltaGenerator) -> None:
+    """Every pair of classes; a click chooses one."""
+    draw.chart(
+        charts.sharing_matrix, cells, rows.classes, columns.classes, (task, other), (row, column), dark,
+        key="matrix_chart", on_select=lambda: choose_cell("matrix_chart", "cell"),
+        alt=f"Neurons shared by the classes of {task} and {other}, observed over expected",
+        name=f"shared_{model}_{preset}_{task}_{other}", data=pairs, head=head,
+    )  # fmt: skip
+    nested = " ⊂: every clip of one class belongs to the other too, so that they share neurons by definition." * bool(
+        cells["nested"].max()
     )
+    cut = max(cells["class_a"].nunique(), cells["class_b"].nunique()) - MOST_CLASSES
+    st.caption(
+        "Coloured: beyond chance (q < 0.05), orange more and blue fewer. Grey: cannot be told from chance; palest: a "
+        f"class without neurons{', or the class itself' * within}.{nested} Click a cell for its neurons."
+        + (f" The {MOST_CLASSES} most telling classes are drawn; all are in the rows to take away." if cut > 0 else "")
+    )
+
+
+def show_network(head: DeltaGenerator) -> None:
+    """The classes of one task, joined where they share more than chance."""
+    nodes, edges = sharing_facts.network(pairs, rows.classes)
     if edges.empty:
         st.caption("No two classes share more neurons than chance gives, so there is nothing to join.")
     else:
@@ -162,6 +159,7 @@ if within:
             alt=f"Classes of {task} joined where they share more neurons than chance",
             name=f"network_{model}_{preset}_{task}",
             data=edges,
+            head=head,
         )  # fmt: skip
         joined = set(nodes["class_name"])
         alone = [name for name in rows.classes if name not in joined]
@@ -172,67 +170,111 @@ if within:
             f"{most}{apart} Click a line for its neurons."
         )
 
+
+of_matrix = contents.section(
+    "Classes by classes", "matrix", folded="Folded: the classes' shared neurons, over what chance gives.",
+    help="Number: neurons specific for both classes. Colour: that number over what two sets of these sizes, drawn at "
+    "random, would share (hypergeometric).",
+)  # fmt: skip
+if of_matrix:
+    with of_matrix.body:
+        show_matrix(of_matrix.head)
+if within:
+    of_network = contents.section(
+        "Network of classes", "network", is_open=False,
+        folded="Folded: the same as a network, of the classes that share more neurons than chance gives.",
+        help="Two classes are joined where they share more neurons than chance (q < 0.05); the wider the line, the "
+        "larger the log odds ratio. Classes that share much are drawn near each other. Dot: number of neurons.",
+    )  # fmt: skip
+    if of_network:
+        with of_network.body:
+            show_network(of_network.head)
+
 if row is None or column is None or (within and row == column):
     st.caption("Choose a cell of two classes to see the neurons they share.")
     finish(row=row, column=column)
-chosen = cells[(cells["class_a"] == row) & (cells["class_b"] == column)].iloc[0]
-st.subheader(sharing_facts.names_of(chosen.to_dict()))
-verdict = f" That is {chosen['verdict']}." if chosen["verdict"] != sharing_facts.NO_NEURONS else ""
-st.markdown(f"{sharing_facts.pair_sentence(chosen.to_dict())}{verdict}")
-with st.container(horizontal=True):
-    for of, name in ((task, row), (other, column)):
-        class_link.show(model, of, name, words.plain(name), preset=preset)
-shared = data.read(store, sharing.shared_list, model, preset, task, row, other, column)
-if shared.empty:
-    st.caption("No neuron is specific for both.")
-    finish(row=row, column=column)
-state = {"model": model, "task": task, "preset": preset, "class": row}
-listed = shared.head(MOST_NEURONS)
-shown = listed.assign(
-    link=[
-        address.relative("neuron", **state, layer=layer, neuron=neuron)
-        for layer, neuron in zip(listed["layer"], listed["neuron"], strict=True)
-    ]
-)
-probability = TERMS["activation probability"]
-st.dataframe(
-    tables.percent(shown, "probability_a", "probability_b"),
-    hide_index=True,
-    column_order=["layer", "link", "probability_a", "lift_a", "q_value_a", "probability_b", "lift_b", "q_value_b"],
-    column_config={
-        "layer": st.column_config.NumberColumn("Layer", width="small"),
-        "link": st.column_config.LinkColumn(
-            "Neuron", display_text=r"neuron=(\d+)$", help="Opens the neuron.", alignment="left", width="small"
-        ),
-        **{
-            title: config
-            for side, class_name, name in (("a", row, task), ("b", column, other))
-            for title, config in {
-                f"probability_{side}": st.column_config.NumberColumn(
-                    f"In {class_name}" if within else f"In {class_name}, {of_task[name]}",
-                    format="%.1f%%",
-                    help=probability,
-                ),
-                f"lift_{side}": st.column_config.NumberColumn("Lift", format="%.1f×", help=TERMS["lift"]),
-                f"q_value_{side}": st.column_config.NumberColumn("q", format="%.2g", help=TERMS["q"]),
-            }.items()
-        },
-    },
-    height=min(37 + 35 * len(shown), 320),
-    placeholder="–",
-    alt=f"Neurons that {row} and {column} share",
-)  # fmt: skip
-if len(shared) > MOST_NEURONS:
-    st.caption(f"The {MOST_NEURONS} that are clearest in both of {len(shared):,}; all are in the rows to take away.")
-share.take_away(f"shared_list_{model}_{preset}", shared)
+chosen = cells[(cells["class_a"] == row) & (cells["class_b"] == column)].iloc[0].to_dict()
 
-options = [f"{layer}.{neuron}" for layer, neuron in zip(listed["layer"], listed["neuron"], strict=True)]
-picked = address.optional("neuron", options) or options[0]
-address.select(
-    "Listen with neuron", "neuron", options, picked, width=260,
-    format_func=lambda name: "layer {}, neuron {}".format(*name.split(".")),
-    help="Clips of both classes, those first that the neuron answers to most.",
+
+def show_pair(head: DeltaGenerator) -> str | None:
+    """The neurons that both classes have, and one of them to be heard; returns which."""
+    verdict = f" That is {chosen['verdict']}." if chosen["verdict"] != sharing_facts.NO_NEURONS else ""
+    st.markdown(f"{sharing_facts.pair_sentence(chosen)}{verdict}")
+    with st.container(horizontal=True):
+        for of, name in ((task, row), (other, column)):
+            class_link.show(model, of, name, words.plain(name), preset=preset)
+    shared = data.read(store, sharing.shared_list, model, preset, task, row, other, column)
+    if shared.empty:
+        st.caption("No neuron is specific for both.")
+        return None
+    list_shared(shared.head(MOST_NEURONS))
+    if len(shared) > MOST_NEURONS:
+        st.caption(
+            f"The {MOST_NEURONS} that are clearest in both of {len(shared):,}; all are in the rows to take away."
+        )
+    share.take_away(f"shared_list_{model}_{preset}", shared, head)
+    return hear(shared.head(MOST_NEURONS))
+
+
+def list_shared(listed: pd.DataFrame) -> None:
+    """A table of neurons, each with its numbers in both classes."""
+    state = {"model": model, "task": task, "preset": preset, "class": row}
+    shown = listed.assign(
+        link=[
+            address.relative("neuron", **state, layer=layer, neuron=neuron)
+            for layer, neuron in zip(listed["layer"], listed["neuron"], strict=True)
+        ]
+    )
+    probability = TERMS["activation probability"]
+    st.dataframe(
+        tables.percent(shown, "probability_a", "probability_b"),
+        hide_index=True,
+        column_order=["layer", "link", "probability_a", "lift_a", "q_value_a", "probability_b", "lift_b", "q_value_b"],
+        column_config={
+            "layer": st.column_config.NumberColumn("Layer", width="small"),
+            "link": st.column_config.LinkColumn(
+                "Neuron", display_text=r"neuron=(\d+)$", help="Opens the neuron.", alignment="left", width="small"
+            ),
+            **{
+                title: config
+                for side, class_name, name in (("a", row, task), ("b", column, other))
+                for title, config in {
+                    f"probability_{side}": st.column_config.NumberColumn(
+                        f"In {class_name}" if within else f"In {class_name}, {of_task[name]}",
+                        format="%.1f%%",
+                        help=probability,
+                    ),
+                    f"lift_{side}": st.column_config.NumberColumn("Lift", format="%.1f×", help=TERMS["lift"]),
+                    f"q_value_{side}": st.column_config.NumberColumn("q", format="%.2g", help=TERMS["q"]),
+                }.items()
+            },
+        },
+        height=min(37 + 35 * len(shown), 320),
+        placeholder="–",
+        alt=f"Neurons that {row} and {column} share",
+    )  # fmt: skip
+
+
+def hear(listed: pd.DataFrame) -> str:
+    """Play clips of both classes with a neuron that answers to both; returns which."""
+    options = [f"{layer}.{neuron}" for layer, neuron in zip(listed["layer"], listed["neuron"], strict=True)]
+    picked = address.optional("neuron", options) or options[0]
+    address.select(
+        "Listen with neuron", "neuron", options, picked, width=260,
+        format_func=lambda name: "layer {}, neuron {}".format(*name.split(".")),
+        help="Clips of both classes, those first that the neuron answers to most.",
+    )  # fmt: skip
+    layer, neuron = map(int, picked.split("."))
+    play(store, model, (task, str(row)), (other, str(column)), layer, neuron)
+    return picked
+
+
+section = contents.section(
+    sharing_facts.names_of(chosen), "pair", asked=(row, column),
+    folded=sharing_facts.pair_sentence(chosen),
 )  # fmt: skip
-layer, neuron = map(int, picked.split("."))
-play(store, model, (task, row), (other, column), layer, neuron)
+if section is None:
+    finish(row=row, column=column, neuron=st.query_params.get("neuron"))
+with section.body:
+    picked = show_pair(section.head)
 finish(row=row, column=column, neuron=picked)

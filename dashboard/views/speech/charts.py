@@ -49,14 +49,18 @@ def dots(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
     return layered(layer=[_zero("x"), interval, point], height=22 * len(frame) + 90)
 
 
-def preferring(frame: pd.DataFrame) -> alt.TopLevelLayerSpec:
+def preferring(frame: pd.DataFrame, by_value: bool = False) -> alt.TopLevelLayerSpec:
     """Neurons with log odds surely positive for each class, to the right, and surely negative, to the left.
 
     Parameters
     ----------
     frame : DataFrame
         ``class_name``, ``n_clips``, ``n_neurons``, ``n_prefer``, ``n_shun``, ``by_chance``.
+    by_value : bool
+        Whether the classes that most neurons prefer come first; else they come as they are.
     """
+    if by_value:
+        frame = frame.sort_values("n_prefer", ascending=False, kind="stable")
     rows = frame.assign(left=-frame["n_shun"], chance_left=-frame["by_chance"], zero=0)
     base = alt.Chart(rows).encode(
         y=alt.Y("class_name:N", title=None, sort=None, axis=alt.Axis(grid=False, labelLimit=130)),

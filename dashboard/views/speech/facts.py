@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dashboard.shared.text import words
-from dashboard.shared.text.numbers import BRACKETS, between, number
+from dashboard.shared.text.numbers import BRACKETS, between, number, with_interval
 
 ATTRIBUTES = (
     "gender", "language", "language_family", "emotion", "arousal", "valence", "sentiment", "accent", "voice", "speaker",
@@ -72,7 +72,8 @@ def filled_from_counts(rows: pd.DataFrame, one_label: bool) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        With ``log_odds_b`` known, and ``kind``: ``both leave 0``, ``one holds 0``, or ``no interval`` in the second.
+        With ``log_odds_b`` known, and ``kind``: ``both exclude 0``, ``one includes 0``, or ``no interval`` in the
+        second.
     """
     half = 0.5  # Haldane, as in the stored ones
     fired, tokens = rows["fired"], rows["tokens"]
@@ -306,7 +307,7 @@ def confound_lines(probes: pd.DataFrame, explained: pd.DataFrame, shuffled: str,
 
     def rate(name: str) -> str:
         row = rows[name]
-        return f"{row['accuracy']:.0%} {between(row['ci_low'], row['ci_high'], '.0%', BRACKETS)}"
+        return with_interval(row["accuracy"], row["ci_low"], row["ci_high"], ".0%")
 
     apart, mixed = rows.get("model, groups apart"), rows.get("model, groups mixed")
     if apart is not None and mixed is not None:
@@ -327,7 +328,7 @@ def confound_lines(probes: pd.DataFrame, explained: pd.DataFrame, shuffled: str,
     if len(explained):
         total = int(explained["n_pairs"].sum())
         away = explained[explained["explained_by"] != ""]
-        by = ", ".join(f"{words.plain(name)} {n:,}" for name, n in away.itertuples(index=False))
+        by = ", ".join(f"{words.confound(name)} {n:,}" for name, n in away.itertuples(index=False))
         part = f"{int(away['n_pairs'].sum()):,} of {total:,}" if len(away) else f"none of {total:,}"
         lines.append(
             f"**Level, duration, silence**: they explain {part} pairs of neuron and class that {preset} chose"

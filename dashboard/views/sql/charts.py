@@ -204,7 +204,8 @@ def _bars(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLayer
     ends = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=3, color=NULL_COLOUR, strokeCap="round")
     ends = ends.encode(long(field="low", type="quantitative"), (alt.X2 if flat else alt.Y2)(field="high"))
     size = len(order) * max(18, 9 * n_lines + 4) + 110
-    return layered(layer=[bars, ends], height=size if flat else 260 + axis_height(order))
+    layers = [bars, ends] if rows["low"].notna().any() else [bars]
+    return layered(layer=layers, height=size if flat else 260 + axis_height(order))
 
 
 def _lines(frame: pd.DataFrame, x: str, y: str, colour: str) -> alt.TopLevelLayerSpec:

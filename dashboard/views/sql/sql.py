@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.shared import address, data, draw, page, share
+from dashboard.shared import address, data, draw, page, sections, share
 from dashboard.shared import store as stores
 from dashboard.shared.text import words
+from dashboard.shared.text.numbers import counted
 from dashboard.views.sql import charts, completion, facts
 from dashboard.views.sql.facts import KINDS, NO_COLOUR
 from db.connection.open import StoreError
@@ -66,7 +67,7 @@ def draw_answer(rows: pd.DataFrame) -> dict[str, str]:
         st.caption("There is nothing to draw: the answer has no rows, or no column of numbers.")
         return {}
     names = facts.drawable(rows)
-    st.subheader("Chart")
+    head = sections.heading("Chart")
     kind = address.optional("kind", KINDS) or first.kind
     x = address.optional("x", names) or first.x
     y = address.optional("y", names) or first.y
@@ -79,7 +80,7 @@ def draw_answer(rows: pd.DataFrame) -> dict[str, str]:
         address.select(label, "colour", [NO_COLOUR, *names], colour, width=220)
     draw.chart(
         charts.answer_chart, rows, kind, x, y, "" if colour == NO_COLOUR else colour,
-        alt=f"The answer drawn as {kind}: {charts.title(y)} over {charts.title(x)}", name="answer_chart",
+        alt=f"The answer drawn as {kind}: {charts.title(y)} over {charts.title(x)}", name="answer_chart", head=head,
     )  # fmt: skip
     for line in facts.remarks(rows, kind, x, y, colour):
         st.caption(line)
@@ -122,7 +123,7 @@ with pair.container():
     hint = facts.preset_hint(statement, columns_of)
     if hint:
         st.caption(f":material/info: {hint}")
-    again = st.button("Run", icon=":material/play_arrow:", type="primary", help="Ctrl+Enter in the editor, too")
+    again = st.button("Run", icon=":material/play_arrow:", help="Ctrl+Enter in the editor, too")
     if not facts.fits_address(statement):
         st.caption("This statement is too long for a link; keep its text.")
 with pair.container():
@@ -130,12 +131,12 @@ with pair.container():
     view = address.optional("view", views) or next(iter(facts.views_of(statement)), views[0])
     address.select(f"Views ({len(views)})", "view", views, view)
     with st.container(height=330, border=True):
+        # Within: what scrolls is reached by the keys where it holds something to be reached.
+        first_rows = f"SELECT *\nFROM {view}\nLIMIT 100"
+        st.button("Look at this view", icon=":material/table_rows:", on_click=turn_to, args=(first_rows,))
         st.markdown(VIEW_MEANINGS[view][0])
         meanings = data.read(store, columns, view)
         st.markdown("\n".join(f"- `{name}` {text}" for name, text in meanings.itertuples(index=False)))
-    st.button(
-        "Look at this view", icon=":material/table_rows:", on_click=turn_to, args=(f"SELECT *\nFROM {view}\nLIMIT 100",)
-    )
 
 if again:
     ask.clear(store.location, store.stamp, statement)
@@ -152,9 +153,9 @@ if isinstance(answer, str):
     st.error(words.plain(answer), title="No answer")
 else:
     rows = answer.frame
-    st.subheader("Answer")
-    n_rows = f"{len(rows):,} row{'' if len(rows) == 1 else 's'}"
-    st.caption(f"{n_rows}, {len(rows.columns)} columns, in {facts.duration(answer.seconds)}.")
+    head = sections.heading("Answer")
+    shape = f"{counted(len(rows), 'row')}, {counted(len(rows.columns), 'column')}"
+    st.caption(f"{shape}, in {facts.duration(answer.seconds)}.")
     if answer.cut:
         st.warning(
             f"The answer was cut at {answer.cut}; what lies beyond is neither shown nor taken away. "
@@ -168,7 +169,7 @@ else:
         placeholder="NULL",
         alt="What the statement found",
     )
-    share.take_away("answer", rows)
+    share.take_away("answer", rows, head)
     state |= draw_answer(rows)
 
 address.write(state)

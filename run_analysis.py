@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from core.datasets.task import Task
     from core.recording.activations import Activations
     from core.run.study import Study
-    from core.units.kinds import MLP
     from db.writes.store import Store
 
 
@@ -168,11 +167,13 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
     """One model over all datasets; a dataset or task that fails does not stop the others."""
     from core.datasets.task import Task
     from core.run import stages
+    from core.units.kinds import MLP
     from db.reads.pipeline import specific_sets
     from db.reads.study import ablation_effects
 
     encoder, progress = study.encoder, study.progress
-    progress.print(f"\n{encoder.name}: {encoder.n_neurons:,} neurons in {encoder.n_layers} layers", "bold")
+    units = "neurons" if encoder.unit_kind == MLP else "units"
+    progress.print(f"\n{encoder.name}: {encoder.n_neurons:,} {units} in {encoder.n_layers} layers", "bold")
     progress.print(f"  {encoder.description}; licence: {encoder.licence or 'not known'}", "dim")
     try:
         with progress.at(model=encoder.name):

@@ -48,6 +48,8 @@ def parse(argv: Sequence[str] | None) -> Command:
             raise InputError(f"--{option} is empty; expected a file such as {example}")
     known = {f.name for f in fields(AnalysisConfig)}
     assert set(given) <= known
+    if given["units"] is not None:
+        given["units"] = parse_kinds(given["units"])
     if given["sae"]:
         given["sae"] = tuple(given["sae"])
     if given["models"]:
@@ -138,7 +140,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     what.add_argument(
         "--units",
-        type=parse_kinds,
         metavar="K,K",
         help=f"kinds of unit that are recorded, scored and ablated, of {','.join(KINDS)} (mlp: neurons)",
     )

@@ -75,7 +75,9 @@ def autoencoders(
 def _layer_and_path(text: str, encoder: Encoder) -> tuple[int, Path]:
     layer, separator, path = text.partition("=")
     if not (separator and path.strip() and layer.strip().isdecimal() and int(layer) < encoder.n_layers):
-        raise InputError(f"--sae {text}: expected LAYER=PATH, a layer from 0 to {encoder.n_layers - 1} of {encoder.name}")
+        raise InputError(
+            f"--sae {text}: expected LAYER=PATH, a layer from 0 to {encoder.n_layers - 1} of {encoder.name}"
+        )
     return int(layer), user_path(path)
 
 
@@ -123,8 +125,8 @@ def _trained(
     state = _read_state(path, facts) or begin(scaled, recipe)
     label = f"train the autoencoder of layer {layer}"
     with progress.at(model=encoder.name), progress.stage(label, recipe.n_steps, "steps") as update:
-        for state in train(scaled, recipe, state, update, encoder.device):
-            _write_state(path, state, facts)
+        for reached in train(scaled, recipe, state, update, encoder.device):
+            _write_state(path, reached, facts)
     path.unlink(missing_ok=True)
     return finished(state, recipe, scale)
 

@@ -1,4 +1,4 @@
-"""Views of each encoder through the units that were asked for: found once, kept beside the store, held on every rank."""
+"""Views of each encoder through the units asked for: found once, kept beside the store, held on every rank."""
 
 from __future__ import annotations
 

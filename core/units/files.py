@@ -37,7 +37,13 @@ def write(path: Path, units: UnitEncoder, facts: Mapping[str, object]) -> None:
         tensors |= {f"{name}.{layer}": one for name, one in code.state_dict().items()} if code else {}
         if isinstance(code, SparseCode):
             designs[layer] = asdict(code.design)
-    told = {"format": FORMAT, "encoder": units.encoder.weights_key, "kind": units.unit_kind, "designs": designs, **facts}
+    told = {
+        "format": FORMAT,
+        "encoder": units.encoder.weights_key,
+        "kind": units.unit_kind,
+        "designs": designs,
+        **facts,
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, save({k: v.cpu().contiguous() for k, v in tensors.items()}, {"units": json.dumps(told)}))
 

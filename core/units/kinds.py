@@ -66,7 +66,9 @@ def parse_kinds(text: str) -> tuple[str, ...]:
     asked = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in asked if name not in KINDS]
     if unknown or not asked:
-        raise InputError(f"--units {text}: {unknown[0] if unknown else 'nothing'} is no kind; expected {','.join(KINDS)}")
+        raise InputError(
+            f"--units {text}: {unknown[0] if unknown else 'nothing'} is no kind; expected {','.join(KINDS)}"
+        )
     return tuple(name for name in KINDS if name in asked)
 
 

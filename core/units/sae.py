@@ -59,6 +59,15 @@ class SparseCode(nn.Module):
     design : Design
     """
 
+    W_enc: Tensor
+    W_dec: Tensor
+    b_enc: Tensor
+    b_dec: Tensor
+    b_gate: Tensor
+    b_mag: Tensor
+    r_mag: Tensor
+    threshold: Tensor
+
     def __init__(self, weights: Mapping[str, Tensor], design: Design) -> None:
         super().__init__()
         self.design = design
@@ -68,7 +77,7 @@ class SparseCode(nn.Module):
     @property
     def written(self) -> Tensor:
         """What each feature writes to the stream, (width, n_features)."""
-        return self.W_dec.T.contiguous()  # type: ignore[operator, union-attr]
+        return self.W_dec.T.contiguous()
 
     def forward(self, stream: Tensor) -> Tensor:
         """(..., width) to (..., n_features), float32."""
@@ -82,7 +91,7 @@ class SparseCode(nn.Module):
         """The stream as the features tell it, (..., width)."""
         token, scale = self._scaled(stream.float())
         centre = stream.float() - token * scale
-        return self(stream) @ self.W_dec + self.b_dec * scale + centre  # type: ignore[operator]
+        return self(stream) @ self.W_dec + self.b_dec * scale + centre
 
     def _scaled(self, stream: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens as the autoencoder sees them, and by what they were divided, (..., 1)."""
@@ -99,7 +108,7 @@ class SparseCode(nn.Module):
         if self.design.architecture == "gated":
             pushed = token @ self.W_enc
             is_open = pushed + self.b_gate > 0
-            return torch.relu(pushed * self.r_mag.exp() + self.b_mag) * is_open  # type: ignore[operator, union-attr]
+            return torch.relu(pushed * self.r_mag.exp() + self.b_mag) * is_open
         pushed = token @ self.W_enc + self.b_enc
         if self.design.architecture == "topk":
             return only_highest(pushed, self.design.k)

@@ -141,7 +141,8 @@ def _errors(tokens: Tensor, weights: dict[str, Tensor], k: int, dead: Tensor) ->
     n_dead = int(dead.sum())
     if n_dead:
         n_called = min(n_dead, max(1, tokens.shape[1] // 2))
-        called = only_highest(pushed.masked_fill(~dead, -torch.inf), n_called)
+        values, index = pushed.masked_fill(~dead, -torch.inf).topk(n_called, dim=-1)
+        called = torch.zeros_like(pushed).scatter_(-1, index, values)  # below 0 too, or nothing would pull them up
         unexplained = (left.detach() - called @ weights["W_dec"]).square().sum()
         error = error + AUXILIARY * unexplained / left.detach().square().sum().clamp_min(1e-12)
     return error, (features.detach() > 0).any(0)

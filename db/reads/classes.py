@@ -135,7 +135,7 @@ def elsewhere(engine: Engine, preset: str, class_name: str) -> pd.DataFrame:
         JOIN task ON task.id = task_class.task_id
         JOIN model_task ON model_task.task_id = task.id
         JOIN class_total ON class_total.model_task_id = model_task.id AND class_total.class_id = task_class.id
-        JOIN model ON model.id = model_task.model_id
+        JOIN model ON model.id = model_task.model_id AND model.unit_kind = 'mlp'
         JOIN selection ON selection.model_task_id = model_task.id AND selection.preset = :preset
         WHERE LOWER(task_class.name) = LOWER(:class_name)
         ORDER BY model.id, task.name, task_class.position

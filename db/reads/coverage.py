@@ -11,7 +11,7 @@ from db.reads.frames import frame, only_if, with_intervals
 
 _MODEL_TASK = """
         JOIN model_task ON model_task.id = selection.model_task_id
-        JOIN model ON model.id = model_task.model_id
+        JOIN model ON model.id = model_task.model_id AND model.unit_kind = 'mlp'
         JOIN task ON task.id = model_task.task_id"""
 
 
@@ -94,7 +94,7 @@ def strongest_effects(engine: Engine, q_limit: float = 0.05) -> pd.DataFrame:
         JOIN ablation ON ablation.id = ranked.ablation_id
         JOIN ablation_effect AS effect ON effect.ablation_id = ranked.ablation_id
             AND effect.position = ranked.position
-        JOIN model ON model.id = ablation.model_id
+        JOIN model ON model.id = ablation.model_id AND model.unit_kind = 'mlp'
         JOIN task ON task.id = ablation.task_id
         JOIN dataset ON dataset.id = task.dataset_id
         LEFT JOIN task_class ON task_class.id = effect.class_id
@@ -112,7 +112,7 @@ def ablated_tasks(engine: Engine) -> pd.DataFrame:
         """
         SELECT model.name AS model, task.name AS task, found.n_ablations
         FROM (SELECT model_id, task_id, COUNT(*) AS n_ablations FROM ablation GROUP BY model_id, task_id) AS found
-        JOIN model ON model.id = found.model_id
+        JOIN model ON model.id = found.model_id AND model.unit_kind = 'mlp'
         JOIN task ON task.id = found.task_id
         ORDER BY model.id, task.name
         """,

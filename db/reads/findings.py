@@ -16,7 +16,7 @@ OCTAVE = "octave"
 
 _TASK_OF_SELECTION = """
         JOIN model_task ON model_task.id = selection.model_task_id
-        JOIN model ON model.id = model_task.model_id
+        JOIN model ON model.id = model_task.model_id AND model.unit_kind = 'mlp'
         JOIN task ON task.id = model_task.task_id"""
 
 
@@ -114,7 +114,7 @@ _SHARED = """
                shared_neuron.n_shared, shared_neuron.expected, shared_neuron.q_value, shared_neuron.odds_ratio,
                shared_neuron.odds_low, shared_neuron.odds_high
         FROM sharing
-        JOIN model ON model.id = sharing.model_id
+        JOIN model ON model.id = sharing.model_id AND model.unit_kind = 'mlp'
         JOIN shared_neuron ON shared_neuron.sharing_id = sharing.id
         JOIN task_class AS class_a ON class_a.id = shared_neuron.class_a_id
         JOIN task AS task_a ON task_a.id = class_a.task_id
@@ -166,7 +166,7 @@ _LOWERED = """
             own.outcome = 'selective' AND own.q_value < 0.05 AND own.outside_controls = 1 AND own.beyond_control < 0"""
 _SILENCED_CLASS = """
         FROM ablation
-        JOIN model ON model.id = ablation.model_id
+        JOIN model ON model.id = ablation.model_id AND model.unit_kind = 'mlp'
         JOIN task ON task.id = ablation.task_id
         JOIN task_class ON task_class.task_id = task.id AND task_class.name = ablation.target
         JOIN ablation_effect ON ablation_effect.ablation_id = ablation.id

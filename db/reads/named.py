@@ -81,6 +81,28 @@ FROM task_coverage
 GROUP BY model, preset
 ORDER BY preset, model""",
     ),
+    "units compared": (
+        "Kinds of unit under the same evidence: coverage beside its null, units with evidence per 1,000, replicated, "
+        "and what classes lose without their own, by each choice of them, beside random sets",
+        """
+SELECT coverage.model, coverage.task, coverage.unit_kind, counted.n_units, coverage.coverage,
+       coverage.null_coverage_high, 1000.0 * coverage.n_class_specific / counted.n_units AS per_1000,
+       coverage.replicated_share, coverage.replicated_share_all_pairs, effect.selection, effect.operation,
+       effect.n_classes, effect.n_significant, effect.selective, effect.random
+FROM unit_coverage AS coverage
+JOIN (SELECT model, unit_kind, COUNT(*) AS n_units FROM units GROUP BY model, unit_kind) AS counted
+    ON counted.model = coverage.model AND counted.unit_kind = coverage.unit_kind
+LEFT JOIN (
+    SELECT model, task, unit_kind, selection, operation, COUNT(*) AS n_classes, SUM(holds) AS n_significant,
+           AVG(selective) AS selective, AVG(control_selective_mean) AS random
+    FROM unit_ablation_effects
+    WHERE target = affected_class AND selective IS NOT NULL
+    GROUP BY model, task, unit_kind, selection, operation
+) AS effect ON effect.model = coverage.model AND effect.task = coverage.task
+    AND effect.unit_kind = coverage.unit_kind
+WHERE coverage.preset = 'calibrated'
+ORDER BY coverage.model, coverage.task, effect.selection, effect.operation, coverage.unit_kind""",
+    ),
     "neurons by layer": (
         "Class-specific neurons of each layer, and their share of the layer",
         """
@@ -89,7 +111,7 @@ SELECT model.name AS model, task.name AS task, selection.preset, layer.layer,
        CAST(COALESCE(found.n_class_specific, 0) AS DOUBLE PRECISION) / layer.width AS share
 FROM selection
 JOIN model_task ON model_task.id = selection.model_task_id
-JOIN model ON model.id = model_task.model_id
+JOIN model ON model.id = model_task.model_id AND model.unit_kind = 'mlp'
 JOIN task ON task.id = model_task.task_id
 JOIN layer ON layer.model_id = model.id
 LEFT JOIN (
@@ -226,7 +248,7 @@ SELECT model.name AS model, neuron.layer, SUM(CASE WHEN EXISTS (
        ) THEN 0 ELSE 1 END) AS n_dead, COUNT(*) AS n_neurons
 FROM (
     SELECT id, name FROM model
-    WHERE EXISTS (
+    WHERE unit_kind = 'mlp' AND EXISTS (
         SELECT 1 FROM model_task JOIN neuron_entropy ON neuron_entropy.model_task_id = model_task.id
         WHERE model_task.model_id = model.id
     )
@@ -333,7 +355,7 @@ FROM (
     GROUP BY model_task_id, class_id
 ) AS counted
 JOIN model_task ON model_task.id = counted.model_task_id
-JOIN model ON model.id = model_task.model_id
+JOIN model ON model.id = model_task.model_id AND model.unit_kind = 'mlp'
 JOIN task ON task.id = model_task.task_id
 JOIN task_class ON task_class.id = counted.class_id
 ORDER BY model.name, task.name, task_class.name""",

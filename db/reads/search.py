@@ -15,7 +15,7 @@ def scored_classes(engine: Engine) -> pd.DataFrame:
         """
         SELECT model.name AS model, dataset.name AS dataset, task.name AS task, task_class.name AS class_name
         FROM model_task
-        JOIN model ON model.id = model_task.model_id
+        JOIN model ON model.id = model_task.model_id AND model.unit_kind = 'mlp'
         JOIN task ON task.id = model_task.task_id
         JOIN dataset ON dataset.id = task.dataset_id
         JOIN class_total ON class_total.model_task_id = model_task.id
@@ -44,7 +44,7 @@ def layer_widths(engine: Engine) -> pd.DataFrame:
         engine,
         """
         SELECT model.name AS model, layer.layer, layer.width
-        FROM layer JOIN model ON model.id = layer.model_id
+        FROM layer JOIN model ON model.id = layer.model_id AND model.unit_kind = 'mlp'
         ORDER BY model.id, layer.layer
         """,
     )

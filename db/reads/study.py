@@ -25,8 +25,9 @@ def store_facts(engine: Engine) -> dict[str, int | str]:
     counts = frame(
         engine,
         """
-        SELECT (SELECT COUNT(*) FROM model) AS n_models, (SELECT COUNT(*) FROM task) AS n_tasks,
-               (SELECT COUNT(*) FROM neuron) AS n_neurons, (SELECT COUNT(*) FROM clip) AS n_clips
+        SELECT (SELECT COUNT(*) FROM model WHERE unit_kind = 'mlp') AS n_models, (SELECT COUNT(*) FROM task) AS n_tasks,
+               (SELECT COALESCE(SUM(n_neurons), 0) FROM model WHERE unit_kind = 'mlp') AS n_neurons,
+               (SELECT COUNT(*) FROM clip) AS n_clips
         """,
     ).iloc[0]
     facts: dict[str, int | str] = {str(name): int(value) for name, value in counts.items()}
@@ -69,7 +70,7 @@ def models(engine: Engine) -> pd.DataFrame:
         """
         SELECT name, n_layers, n_neurons, sample_rate, n_parameters, description, licence,
                weights_key
-        FROM model ORDER BY id
+        FROM model WHERE unit_kind = 'mlp' ORDER BY id
         """,
     )
 
@@ -170,7 +171,7 @@ def probe(engine: Engine, split: str = "test") -> pd.DataFrame:
         SELECT model.name AS model, dataset.name AS dataset, task.name AS task, task_class.name AS class_name,
                probe_score.n_clips, probe_score.accuracy, probe_score.chance, probe_score.metric
         FROM probe
-        JOIN model ON model.id = probe.model_id
+        JOIN model ON model.id = probe.model_id AND model.unit_kind = 'mlp'
         JOIN task ON task.id = probe.task_id
         JOIN dataset ON dataset.id = task.dataset_id
         JOIN probe_score ON probe_score.probe_id = probe.id

@@ -19,6 +19,8 @@ _ALL = {
     "class_name": "Class of the task; in probe_accuracy NULL stands for all classes.",
     "layer": "Block of the encoder, from 0.",
     "neuron": "Hidden unit of the block's MLP, from 0 in each layer.",
+    "unit_kind": "mlp (neurons), residual, random, pca, each also with -low, head or sae.",
+    "unit": "Unit of that kind, from 0 in each layer.",
     "activation_probability": "Share of the class's tokens at which the neuron is above 0.",
     "entropy": "How evenly those probabilities spread over the classes, in nats: 0 = one class only.",
     "p_value": "p of so large a value by chance.",
@@ -433,6 +435,28 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
             "halved_at": "The smallest set that halves p of the class, or what its AUROC is over 0.5.",
             "random_halved_at": "The smallest random set that does.",
         },
+    ),
+    "units": (
+        "Every unit of every kind that was studied; the views of neurons show mlp alone.",
+        {"model_name": "What the page and --model call the encoder seen through this kind of unit."},
+    ),
+}
+VIEW_MEANINGS |= {
+    "unit_selectivity": (
+        "How selective each unit of any kind is in each task; as neuron_selectivity.",
+        VIEW_MEANINGS["neuron_selectivity"][1],
+    ),
+    "class_specific_units": (
+        "The units of any kind that a preset assigned to a class; as class_specific_neurons.",
+        VIEW_MEANINGS["class_specific_neurons"][1],
+    ),
+    "unit_coverage": (
+        "How much of each task is covered by class-specific units of each kind; as task_coverage.",
+        VIEW_MEANINGS["task_coverage"][1],
+    ),
+    "unit_ablation_effects": (
+        "What each set of units of any kind does to each class when it is changed; as ablation_effects.",
+        VIEW_MEANINGS["ablation_effects"][1],
     ),
 }
 """View to (sentence, what its own columns mean)."""

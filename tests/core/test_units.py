@@ -60,7 +60,8 @@ def changed(encoder: Encoder, waveforms: list[np.ndarray], change: Change) -> np
 
 
 def test_coordinates_are_counted_above_their_own_limits() -> None:
-    # After layer 0 LONG's whole tokens are (6, 2) and (5, 6), after layer 1 (15, 2) and (17, 6); SHORT's (8, -5), (12, -5).
+    # After layer 0 LONG's whole tokens are (6, 2) and (5, 6), after layer 1 (15, 2) and (17, 6); SHORT's are (8, -5)
+    # and (12, -5).
     counts, _ = counted(units_of(hand_made(), np.eye(2), [[5.5, 3], [16, 1]]), [LONG, SHORT])
     assert counts.tokens.tolist() == [2, 1]
     assert counts.positive.tolist() == [[1, 1, 1, 2], [1, 0, 0, 0]]
@@ -95,8 +96,8 @@ def test_a_coordinate_that_is_set_takes_its_part_along() -> None:
 
 
 def test_a_direction_that_is_taken_out_is_projected_out() -> None:
-    # Of (6, 2), (5, 6), (1, 0) and (8, -5) the mean of both coordinates goes, so layer 1 sees a sum of 0 and adds 1 to x:
-    # (2, -2), (-0.5, 0.5), (0.5, -0.5), (6.5, -6.5).
+    # Of (6, 2), (5, 6), (1, 0) and (8, -5) the mean of both coordinates goes, so layer 1 sees a sum of 0 and adds 1 to
+    # x of (2, -2), (-0.5, 0.5), (0.5, -0.5), (6.5, -6.5).
     got = changed(units_of(hand_made(), TURNED, None), [LONG, SHORT], Change(np.array([0])))
     np.testing.assert_allclose(got, [[(3 + 0.5 + 1.5) / 3, -2 / 3], [7.5, -6.5]], rtol=1e-5)
 
@@ -188,9 +189,7 @@ def test_only_selection_clips_are_drawn_from(pets: Scan) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS_FOUND)
-def test_a_unit_is_active_in_a_twentieth_of_the_tokens(
-    kind: str, found: dict[str, UnitEncoder], drawn: Sample
-) -> None:
+def test_a_unit_is_active_in_a_twentieth_of_the_tokens(kind: str, found: dict[str, UnitEncoder], drawn: Sample) -> None:
     units = found[kind]
     assert units.thresholds is not None
     for layer, limit in enumerate(units.thresholds):
@@ -266,9 +265,7 @@ def test_units_that_came_later_pass_alone_and_leave_what_is_there(
     assert not second.total[:5].any() and second.total[5:].all()
 
 
-def test_kept_units_are_the_same_units(
-    nano: Encoder, found: dict[str, UnitEncoder], tmp_path: Path
-) -> None:
+def test_kept_units_are_the_same_units(nano: Encoder, found: dict[str, UnitEncoder], tmp_path: Path) -> None:
     for kind, units in found.items():
         path = files.path_of(tmp_path, nano, kind)
         assert files.read(path, nano, kind) is None

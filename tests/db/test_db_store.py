@@ -46,7 +46,7 @@ def run(store: Store) -> int:
 
 def test_writing_everything_again_changes_no_row(tiny_engine: Engine) -> None:
     views = [view for view in VIEWS if view not in ("runs", "run_steps")]
-    columns = {"ablation_effects": "ablation_id"}
+    columns = {"ablation_effects": "ablation_id", "unit_ablation_effects": "ablation_id"}
     before = {view: rows(tiny_engine, f"SELECT * FROM {view}") for view in views}
     numbers = counts(tiny_engine)
     write_study(tiny_engine)

@@ -8,7 +8,7 @@ every clip is tested once, by a head that has not seen it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,11 +55,37 @@ class _Round:
     test: Mask
 
 
-def fit_task(task: Task, embeddings: NDArray[np.float32], device: str = "cpu") -> Probe:
-    """`fit` or `fit_several`, as the attribute asks for."""
+@dataclass(frozen=True)
+class Chosen:
+    """A fitted head, its regularisation, and what that was chosen on."""
+
+    head: LinearHead
+    strength: float
+    on: str
+
+
+Fitter = Callable[[int], Sequence[Chosen]]
+"""Fits the heads of so many rounds, in their order."""
+
+
+def fit_task(task: Task, embeddings: NDArray[np.float32], device: str = "cpu", fitter: Fitter | None = None) -> Probe:
+    """`fit` or `fit_several`, as the attribute asks for; ``fitter`` fits elsewhere what `fit_rounds` would here."""
+    target = _target(task)
+    return _fit(task.name, embeddings, task.splits, target, fitter or (lambda n: fit_rounds(task, embeddings, device)))
+
+
+def fit_rounds(
+    task: Task, embeddings: NDArray[np.float32], device: str = "cpu", which: slice = slice(None)
+) -> list[Chosen]:
+    """The heads of some rounds (`rounds`) of a task that has what each needs."""
+    target = _target(task)
+    return [_choose(embeddings, turn, target, device) for turn in rounds(task.splits, target.labelled)[which]]
+
+
+def _target(task: Task) -> _OneLabel | _SeveralLabels:
     if task.attribute in task.dataset.multilabel:
-        return fit_several(task.name, embeddings, task.members, task.splits, task.class_names, device)
-    return fit(task.name, embeddings, task.labels, task.splits, task.class_names, device)
+        return _SeveralLabels(task.members, task.class_names)
+    return _OneLabel(task.labels, task.class_names)
 
 
 def fit(
@@ -89,7 +115,7 @@ def fit(
     Probe
         With the reason in ``result.skipped`` where a split lacks what is needed.
     """
-    return _fit(task, embeddings, splits, _OneLabel(labels, class_names), device)
+    return _fit_here(task, embeddings, splits, _OneLabel(labels, class_names), device)
 
 
 def fit_several(
@@ -109,7 +135,7 @@ def fit_several(
     task, embeddings, splits, class_names, device
         As `fit`.
     """
-    return _fit(task, embeddings, splits, _SeveralLabels(members, class_names), device)
+    return _fit_here(task, embeddings, splits, _SeveralLabels(members, class_names), device)
 
 
 class _OneLabel:
@@ -176,13 +202,22 @@ def _why_not(n_known: int, is_tested: bool) -> str:
     return ""
 
 
-def _fit(
+def _fit_here(
     task: str,
     embeddings: NDArray[np.float32],
     splits: NDArray[np.str_],
     target: _OneLabel | _SeveralLabels,
     device: str,
 ) -> Probe:
+    turns = rounds(splits, target.labelled)
+    fitter = lambda _: [_choose(embeddings, turn, target, device) for turn in turns]  # noqa: E731
+    return _fit(task, embeddings, splits, target, fitter)
+
+
+def _fit(
+    task: str, embeddings: NDArray[np.float32], splits: NDArray[np.str_], target: _OneLabel | _SeveralLabels,
+    fitter: Fitter,
+) -> Probe:  # fmt: skip
     turns = rounds(splits, target.labelled)
     in_folds = turns[0].name != "test"
     for turn in turns:
@@ -191,8 +226,8 @@ def _fit(
             which = f"{turn.name} as test: " if in_folds else ""
             return Probe((), ProbeResult(task, _rows([]), {}, which + reason))
     parts, chosen, chosen_on, rows, tests = [], {}, "", [], []
-    for turn in turns:
-        head, chosen[turn.name], chosen_on = _choose(embeddings, turn, target, device)
+    for turn, of_turn in zip(turns, fitter(len(turns)), strict=True):
+        head, chosen[turn.name], chosen_on = of_turn.head, of_turn.strength, of_turn.on
         parts.append(Part(np.flatnonzero(turn.test), head))
         tests.append(target.measure(head, embeddings, turn.test, turn))
         for split, where in (("train", turn.train), ("valid", turn.valid)):
@@ -207,10 +242,7 @@ def _fit(
     return Probe(tuple(parts), ProbeResult(task, _rows(rows), settings))
 
 
-def _choose(
-    embeddings: NDArray[np.float32], turn: _Round, target: _OneLabel | _SeveralLabels, device: str
-) -> tuple[LinearHead, float, str]:
-    """A head, its regularisation, and what that was chosen on."""
+def _choose(embeddings: NDArray[np.float32], turn: _Round, target: _OneLabel | _SeveralLabels, device: str) -> Chosen:
 
     def on_valid(head: LinearHead) -> float:
         return target.quality(head, embeddings, turn.valid)
@@ -219,8 +251,8 @@ def _choose(
     quality, learner = on_valid if has_valid else None, target.learner(turn.train)
     head, strength = choose(embeddings[turn.train], learner, quality, device=device)
     if not has_valid:
-        return head, strength, "nothing (no valid clip of a known class): middle value"
-    return head, strength, "valid" if turn.name == "test" else "the next fold"
+        return Chosen(head, strength, "nothing (no valid clip of a known class): middle value")
+    return Chosen(head, strength, "valid" if turn.name == "test" else "the next fold")
 
 
 def rounds(splits: NDArray[np.str_], labelled: Mask) -> list[_Round]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,38 +14,58 @@ from core.probes.linear import Learner, LinearHead, OneVsRest, Softmax, choose
 from core.results import IntArray, Mask
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Train clips (positions in the dataset) drawn for one head, and its regularisation."""
+
+    clips: IntArray
+    strength: float
+
+
 def refit_heads(
     probe: Probe,
     task: Task,
-    embeddings: NDArray[np.float32],
     n: int,
     seed: int,
-    groups: IntArray | None = None,
+    groups: IntArray | None,
+    fit: Callable[[list[Sample]], list[LinearHead]],
 ) -> list[list[LinearHead]]:
     """Further heads for each part of a probe, on bootstrap samples of its train clips.
 
-    Each has the regularisation that was chosen for the part. Where a clip has one label, each class's
-    clips are drawn among themselves, so that no class is lost.
-
     Parameters
     ----------
-    embeddings : ndarray, shape (n_clips, n_features)
-        Of the whole dataset.
-    n : int
-        Heads a part.
-    groups : ndarray of int, shape (n_clips,), or None
-        Group of each clip, -1 where it is not known; whole groups are drawn.
+    n, seed, groups
+        As `samples`.
+    fit : callable
+        `fit_samples` of the task and its embeddings, here or elsewhere.
 
     Returns
     -------
     list of lists of LinearHead
         ``n`` for each of ``probe.parts``.
     """
+    heads = fit(samples(probe, task, n, seed, groups))
+    return [heads[i * n : (i + 1) * n] for i in range(len(probe.parts))]
+
+
+def samples(probe: Probe, task: Task, n: int, seed: int, groups: IntArray | None = None) -> list[Sample]:
+    """``n`` bootstrap samples for each part of a probe, part after part.
+
+    Each has the regularisation that was chosen for the part. Where a clip has one label, each class's
+    clips are drawn among themselves, so that no class is lost.
+
+    Parameters
+    ----------
+    n : int
+        Heads a part.
+    groups : ndarray of int, shape (n_clips,), or None
+        Group of each clip, -1 where it is not known; whole groups are drawn.
+    """
     members = task.members
     labelled: Mask = np.asarray(members.any(axis=1))
     several = task.attribute in task.dataset.multilabel
     strengths = probe.result.settings.get("C")
-    heads = []
+    drawn = []
     for number, turn in enumerate(rounds(task.splits, labelled)[: len(probe.parts)]):
         strength = strengths[turn.name] if isinstance(strengths, dict) else strengths
         assert isinstance(strength, float)
@@ -50,9 +73,14 @@ def refit_heads(
         units = train if groups is None else np.where(groups[train] < 0, -1 - train, groups[train])
         strata = np.zeros(len(train), dtype=np.int64) if several else members[train].argmax(axis=1)
         rng = np.random.default_rng([seed, number, len(train)])
-        samples = [train[draw(rng, units, strata)] for _ in range(n)]
-        heads.append([_fit(embeddings[s], members[s], several, strength) for s in samples])
-    return heads
+        drawn += [Sample(train[draw(rng, units, strata)], strength) for _ in range(n)]
+    return drawn
+
+
+def fit_samples(task: Task, embeddings: NDArray[np.float32], samples: Sequence[Sample]) -> list[LinearHead]:
+    """A head for each sample; ``embeddings`` (n_clips of the dataset, n_features)."""
+    several, members = task.attribute in task.dataset.multilabel, task.members
+    return [_fit(embeddings[s.clips], members[s.clips], several, s.strength) for s in samples]
 
 
 def draw(rng: np.random.Generator, units: IntArray, strata: IntArray) -> IntArray:

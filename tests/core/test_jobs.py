@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from core.distributed.ranks import Job, Ranks
 from core.encoders import Encoder, load_encoder
 from core.encoders.hooks import Change
 from core.errors import InputError
+from core.probes import fit, refits
 from core.probes.linear import LinearHead
 from core.recording import activations, extract, patterns, top_clips, traces
 from core.recording.passes import Passes
@@ -26,8 +28,9 @@ from core.run import load
 from core.run.config import AnalysisConfig
 from core.run.stages.ask import Asker
 from core.run.stages.extract import _refuse_unsafe, extract_on_ranks
+from core.run.stages.fitter import Fitter
 from core.run.stages.trace import FindJob, find_on_ranks
-from tests.support.planted import planted_encoder, scan_tones
+from tests.support.planted import planted_encoder, scan_tones, scan_without_files
 from tests.support.small_study import make_dataset, small_network
 
 RNG = np.random.default_rng(7)
@@ -207,3 +210,25 @@ def test_file_systems_that_lose_rows_are_refused(tmp_path: Path) -> None:
 def test_a_folder_that_another_machine_does_not_see_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"does not see .*positive\.npy, .* expected a folder that all machines share"):
         activations.reopen(tmp_path)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_heads_in_shares(nano: Encoder, tmp_path: Path, world: int) -> None:
+    clips = [(f"fold {i % 3 + 1}", {"kind": "ab"[i % 2]}) for i in range(24)]
+    scan = scan_without_files(clips, ("kind",))
+    task, matrices = Task(scan, "kind"), activations.open_activations(nano, scan, tmp_path, "exclude", "float32")
+    matrices.embeddings[:] = np.random.default_rng(0).normal(size=matrices.embeddings.shape)
+    matrices.embeddings[:, 0] += task.labels
+    fitter = Fitter(team(world, nano, scan), nano, task, matrices)
+    alone, shared = (
+        fit.fit_task(task, matrices.embeddings),
+        fit.fit_task(task, matrices.embeddings, fitter=fitter.rounds),
+    )
+    assert len(shared.parts) == 3 and shared.result.settings == alone.result.settings
+    assert shared.result.rows.equals(alone.result.rows)
+    ours = refits.refit_heads(shared, task, 2, 0, None, fitter.samples)
+    theirs = refits.refit_heads(alone, task, 2, 0, None, partial(refits.fit_samples, task, matrices.embeddings))
+    assert [len(of_part) for of_part in ours] == [2, 2, 2]
+    for part, same in zip(ours, theirs, strict=True):
+        for one, other in zip(part, same, strict=True):
+            np.testing.assert_array_equal(one.weight, other.weight)

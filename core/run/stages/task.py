@@ -22,6 +22,7 @@ from core.results import Ablation
 from core.run.config import ablate_clips_for
 from core.run.stages.attributer import Attributer
 from core.run.stages.base import Stage
+from core.run.stages.fitter import Fitter
 from core.run.study import Study
 from core.scoring.counts import TaskCounts, count
 
@@ -48,15 +49,17 @@ class TaskStudy:
     @cached_property
     def heads(self) -> fit.Probe:
         """The linear head, or one a fold."""
-        return fit.fit_task(self.task, np.asarray(self.matrices.embeddings), str(self.study.encoder.device))
+        return fit.fit_task(self.task, np.asarray(self.matrices.embeddings), fitter=self._fitter.rounds)
 
     @cached_property
     def refits(self) -> list[list[LinearHead]]:
         """Heads fitted again on resampled train clips, of whole groups where they are known."""
         config, groups = self.study.config, group_of_clips(self.task)
-        return refits.refit_heads(
-            self.heads, self.task, self.matrices.embeddings, config.probe_seeds, config.seed, groups
-        )
+        return refits.refit_heads(self.heads, self.task, config.probe_seeds, config.seed, groups, self._fitter.samples)
+
+    @property
+    def _fitter(self) -> Fitter:
+        return Fitter(self.study.ranks, self.study.encoder, self.task, self.matrices)
 
     def test_clips(self, least: int) -> list[Part]:
         """The heads with the test clips that are run: at least so many a class, where a limit is set."""

@@ -168,8 +168,9 @@ def _write(
     activations: Activations,
     results: Sequence[Result],
     append: Callable[[NDArray[np.int64], Sequence[LayerPart]], None],
-) -> None:
-    """Store what passes gave, unless it is there."""
+) -> int:
+    """Store what passes gave, unless it is there; returns of how many clips."""
+    n_stored = 0
     for result in results:
         index, counts = result.index, result.counts
         at = _as_slice(index)
@@ -183,6 +184,8 @@ def _write(
             activations.sums[at, column] = checksums.of_rows(index, rows)
         append(index, result.parts)
         activations.done[at] = 1
+        n_stored += len(index)
+    return n_stored
 
 
 def _as_slice(index: NDArray[np.int64]) -> slice | NDArray[np.int64]:

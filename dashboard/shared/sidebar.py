@@ -14,6 +14,7 @@ from db.reads import study
 
 ALL_DATASETS = "all datasets"
 PARTS = ("model", "dataset", "task", "preset")
+OF_UNITS = "SELECT * FROM unit_coverage ORDER BY model, task, unit_kind, preset"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ def choose(
     """
     store = stores.require()
     models = [str(name) for name in data.read(store, study.models)["name"]]
+    if not models:
+        st.info("This store holds other units than neurons alone, which no page shows yet: ask for them in SQL.")
+        st.page_link("views/sql/sql.py", label="SQL", icon=":material/database:",
+                     query_params={"sql": OF_UNITS})  # fmt: skip
+        st.stop()
     model = address.choice("model", models, models[0])
     scored = data.read(store, study.tasks, model)
     datasets = list(dict.fromkeys(scored["dataset"]))

@@ -310,6 +310,18 @@ def test_what_another_program_changed_is_told_by_report_and_upkeep(
             sections(open_store(path, read_only=True))
 
 
+@pytest.mark.parametrize("view", ["overview", "neuron", "listen", "sql"])
+def test_a_store_of_other_units_alone_says_where_they_are(
+    view: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Path(shutil.copy(store, tmp_path / "atlas.db"))
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("UPDATE model SET unit_kind = 'pca'")
+        connection.commit()
+    app = show(view, other, monkeypatch)
+    assert view == "sql" or said(app).count("other units than neurons alone") == 1
+
+
 def test_rows_of_what_is_gone_are_told(tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path(shutil.copy(tiny_store, tmp_path / "atlas.db"))
     with closing(sqlite3.connect(path)) as connection:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 LINKS = "http://evil.example/x www.evil.example joe@evil.example //evil.example"
 SPOILT = f"*b* [o](http://evil.example) `c` <b onmouseover=window.hacked=1>h</b> :red[i] {LINKS} a\n\n# h"
-_NEEDED = frozenset({"preset", "split", "operation", "outcome", "kind", "metric", "ranked_by", "root", "version_num"})
+_NEEDED = frozenset(
+    {"preset", "split", "operation", "outcome", "kind", "metric", "ranked_by", "root", "version_num", "unit_kind"}
+)
 """Columns whose few words the program knows, or without which there is nothing to show."""
 
 

@@ -61,7 +61,7 @@ def choose(
     """
     store = stores.require()
     models = [str(name) for name in data.read(store, study.models)["name"]]
-    if not models:
+    if not models and data.read(store, study.has_other_units):
         st.info("This store holds other units than neurons alone, which no page shows yet: ask for them in SQL.")
         st.page_link("views/sql/sql.py", label="SQL", icon=":material/database:",
                      query_params={"sql": OF_UNITS})  # fmt: skip

@@ -20,6 +20,11 @@ def is_empty(engine: Engine) -> bool:
     return frame(engine, "SELECT id FROM model_task LIMIT 1").empty
 
 
+def has_other_units(engine: Engine) -> bool:
+    """Return whether the store holds a model seen through other units than neurons."""
+    return not frame(engine, "SELECT id FROM model WHERE unit_kind <> 'mlp' LIMIT 1").empty
+
+
 def store_facts(engine: Engine) -> dict[str, int | str]:
     """Return ``n_models``, ``n_tasks``, ``n_neurons``, ``n_clips`` and ``schema_version``."""
     counts = frame(

@@ -78,8 +78,7 @@ def fit_rounds(
     task: Task, embeddings: NDArray[np.float32], device: str = "cpu", which: slice = slice(None)
 ) -> list[Chosen]:
     """The heads of some rounds (`rounds`) of a task that has what each needs."""
-    target = _target(task)
-    return [_choose(embeddings, turn, target, device) for turn in rounds(task.splits, target.labelled)[which]]
+    return _heads(embeddings, task.splits, _target(task), device, which)
 
 
 def _target(task: Task) -> _OneLabel | _SeveralLabels:
@@ -209,9 +208,14 @@ def _fit_here(
     target: _OneLabel | _SeveralLabels,
     device: str,
 ) -> Probe:
-    turns = rounds(splits, target.labelled)
-    fitter = lambda _: [_choose(embeddings, turn, target, device) for turn in turns]  # noqa: E731
-    return _fit(task, embeddings, splits, target, fitter)
+    return _fit(task, embeddings, splits, target, lambda _: _heads(embeddings, splits, target, device))
+
+
+def _heads(
+    embeddings: NDArray[np.float32], splits: NDArray[np.str_], target: _OneLabel | _SeveralLabels, device: str,
+    which: slice = slice(None),
+) -> list[Chosen]:  # fmt: skip
+    return [_choose(embeddings, turn, target, device) for turn in rounds(splits, target.labelled)[which]]
 
 
 def _fit(

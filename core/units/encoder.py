@@ -137,6 +137,7 @@ class UnitEncoder(Encoder):
         self.description = f"{KINDS[kind].meaning}; active {KINDS[kind].rule}"
         self.licence = encoder.licence
         self.ends_with_mlp = isinstance(places[0], StreamPlace)
+        self._outputs = [] if self.ends_with_mlp else encoder.attention_outputs
 
     def through(self, inner: Encoder) -> Encoder:
         outer = copy(self)
@@ -157,9 +158,7 @@ class UnitEncoder(Encoder):
         place = self.places[layer]
         if isinstance(place, StreamPlace):
             return place(self.encoder.block(layer, hidden, batch))
-        handle = self.attention_outputs[layer].register_forward_pre_hook(
-            lambda _, inputs: (place(inputs[0]), *inputs[1:])
-        )
+        handle = self._outputs[layer].register_forward_pre_hook(lambda _, inputs: (place(inputs[0]), *inputs[1:]))
         try:
             return self.encoder.block(layer, hidden, batch)
         finally:

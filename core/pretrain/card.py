@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         matrices = {}
         for name, encoder in encoders.items():
             matrices[name] = open_activations(encoder, scanned, args.work, "exclude", "float32")
-            extract(encoder, scanned, matrices[name], Passes(batch_size=32))
+            extract([(encoder, matrices[name])], scanned, Passes(batch_size=32))
         for attribute in TASKS[dataset.name]:
             task = Task(scanned, attribute)
             scores = [mels[:, :80], mels, *(np.asarray(m.embeddings) for m in matrices.values())]

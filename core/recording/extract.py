@@ -51,33 +51,32 @@ class Result:
 
 
 def extract(
-    encoder: Encoder,
+    recorded: Sequence[tuple[Encoder, Activations]],
     scan: Scan,
-    activations: Activations,
     passes: Passes,
     progress: Callable[[int], None] | None = None,
     batches: Sequence[NDArray[np.int64]] | None = None,
-    also: Sequence[tuple[Encoder, Activations]] = (),
 ) -> None:
     """Fill the rows that are not done yet.
 
     Parameters
     ----------
+    recorded : sequence of (Encoder, Activations)
+        An encoder and its matrices; then the same network seen through other units, which the same passes show, as far
+        as these lack the rows.
     passes : Passes
     progress : callable, optional
         Called with the number of clips done so far.
     batches : sequence of ndarray, optional
-        Some of `missing_batches`, where other processes fill the others.
-    also : sequence of (Encoder, Activations)
-        The same network seen through other units, recorded in the same passes; rows that these have are left alone.
+        Some of `missing_batches` of the first, where other processes fill the others.
     """
+    encoder, activations = recorded[0]
     batches = missing_batches(activations, passes.batch_size) if batches is None else batches
     n_done = len(activations.done) - sum(map(len, batches))
     if progress:
         progress(n_done)
-    waveforms = read_ahead(scan, batches, encoder.sample_rate, passes.workers)
-    recorded = [Recorded.of(*each) for each in ((encoder, activations), *also)]
-    for n in fill(recorded, zip(batches, waveforms, strict=True), passes.padding, passes.precision):
+    clips = zip(batches, read_ahead(scan, batches, encoder.sample_rate, passes.workers), strict=True)
+    for n in fill([Recorded.of(*each) for each in recorded], clips, passes.padding, passes.precision):
         n_done += n
         if progress:
             progress(n_done)

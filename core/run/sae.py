@@ -26,7 +26,7 @@ from core.units.kinds import SAE
 from core.units.sae import SparseCode
 from core.units.sae_files import read_sae
 from core.units.sae_train import Recipe, State, begin, finished, quality, scale_of, train
-from core.units.sample import drawn_clips, sample
+from core.units.sample import Draw, drawn_clips, sample
 from core.untrusted_text import user_path
 
 MOST_BYTES = 2**30
@@ -97,15 +97,19 @@ def _tokens(
     every = [(scan, drawn_clips(scan, config.selection_splits(), config.seed, MOST_CLIPS)) for scan in scans]
     of_training = [(scan, clips[_is_held(clips)]) for scan, clips in every]
     of_judging = [(scan, clips[~_is_held(clips)]) for scan, clips in every]
+    if not any(len(clips) for _, clips in of_judging):
+        raise InputError(
+            "--train-sae: one clip a dataset leaves none to judge an autoencoder by; expected two at least"
+        )
     width = max(projection.out_features for projection in encoder.projections)
     n_tokens = MOST_BYTES // (4 * width * encoder.n_layers)
     precision = "float32" if config.precision == "auto" else config.precision
     passes = Passes(padding=config.padding, precision=precision, workers=config.workers)
     n_clips = sum(len(clips) for _, clips in every)
     with progress.at(model=encoder.name), progress.stage("tokens to train on", n_clips, "clips") as update:
-        held = sample(encoder, of_training, passes, config.seed, update, n_tokens)
+        held = sample(encoder, of_training, passes, Draw(config.seed, n_tokens), update)
         n_held = sum(len(clips) for _, clips in of_training)
-        judged = sample(encoder, of_judging, passes, config.seed, lambda done: update(n_held + done), n_tokens)
+        judged = sample(encoder, of_judging, passes, Draw(config.seed, n_tokens), lambda done: update(n_held + done))
     return held.stream, judged.stream
 
 

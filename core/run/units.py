@@ -18,7 +18,7 @@ from core.units import files as kept
 from core.units.encoder import UnitEncoder
 from core.units.fit import fit
 from core.units.kinds import MLP, SAE
-from core.units.sample import drawn_clips, sample
+from core.units.sample import Draw, drawn_clips, sample
 
 
 @dataclass(frozen=True)
@@ -88,5 +88,5 @@ def _found(
     passes = Passes(padding=config.padding, precision=precision, workers=config.workers)
     n_clips = sum(len(of_scan) for _, of_scan in clips)
     with progress.at(model=encoder.name), progress.stage(f"find units {', '.join(kinds)}", n_clips, "clips") as update:
-        seen = sample(encoder, clips, passes, config.seed, update, with_heads="head" in kinds)
+        seen = sample(encoder, clips, passes, Draw(config.seed, with_heads="head" in kinds), update)
     return [fit(encoder, kind, seen, config.seed) for kind in kinds]

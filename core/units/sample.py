@@ -47,28 +47,46 @@ def drawn_clips(scan: Scan, splits: Sequence[str], seed: int, n: int = N_CLIPS) 
     return np.sort(np.random.default_rng([seed, len(clips)]).permutation(clips)[:n])
 
 
-def sample(
-    encoder: Encoder, clips: Sequence[tuple[Scan, IntArray]], passes: Passes, seed: int,
-    progress: Callable[[int], None], n_tokens: int = N_TOKENS, *, with_heads: bool = False,
-) -> Sample:  # fmt: skip
-    """Draw counted tokens of every layer from some clips, as many of each dataset.
+@dataclass(frozen=True)
+class Draw:
+    """What is drawn.
 
-    Parameters
+    Attributes
     ----------
-    clips : sequence of (Scan, ndarray of int)
-        Datasets, and positions in each.
-    progress : callable
-        Called with the number of clips done.
+    seed : int
     n_tokens : int
         Of each layer; fewer where there are no more.
     with_heads : bool
         Whether attention heads are looked at, too.
     """
-    drawn = _Drawn(encoder, with_heads, np.random.default_rng([seed, len(clips)]))
+
+    seed: int
+    n_tokens: int = N_TOKENS
+    with_heads: bool = False
+
+
+def sample(
+    encoder: Encoder,
+    clips: Sequence[tuple[Scan, IntArray]],
+    passes: Passes,
+    draw: Draw,
+    progress: Callable[[int], None],
+) -> Sample:
+    """Draw counted tokens of every layer from some clips, as many of each dataset that has any.
+
+    Parameters
+    ----------
+    clips : sequence of (Scan, ndarray of int)
+        Datasets, and positions in each; together one clip at least.
+    progress : callable
+        Called with the number of clips done.
+    """
+    clips = [(scan, of_scan) for scan, of_scan in clips if len(of_scan)]
+    drawn = _Drawn(encoder, draw.with_heads, np.random.default_rng([draw.seed, len(clips)]))
     done = 0
     for scan, of_scan in clips:
         batches = [of_scan[i : i + _CLIPS_AT_ONCE] for i in range(0, len(of_scan), _CLIPS_AT_ONCE)]
-        each = -(-n_tokens // (len(clips) * len(batches)))
+        each = -(-draw.n_tokens // (len(clips) * len(batches)))
         for sounds in read_ahead(scan, batches, encoder.sample_rate, passes.workers):
             drawn.take(sounds, passes, each)
             progress(done := done + len(sounds))

@@ -44,7 +44,7 @@ def pets(tmp_path_factory: pytest.TempPathFactory) -> Scan:
 def stored(encoder: Encoder, pets: Scan, tmp_path_factory: pytest.TempPathFactory) -> Activations:
     matrices = open_activations(encoder, pets, tmp_path_factory.mktemp("files"), "exclude", "float32")
     assert not matrices.complete
-    extract(encoder, pets, matrices, Passes(5))
+    extract([(encoder, matrices)], pets, Passes(5))
     assert matrices.complete
     return matrices
 
@@ -93,16 +93,16 @@ def test_finished_clips_are_not_passed_again(
     matrices = open_activations(encoder, pets, tmp_path, "exclude", "float32")
     told: list[int] = []
     with clips_passed(monkeypatch) as passes:
-        extract(encoder, pets, matrices, Passes(5), progress=told.append)
+        extract([(encoder, matrices)], pets, Passes(5), progress=told.append)
         assert (passes, told) == ([5, 5, 2], [0, 5, 10, 12])
         matrices.done[[0, 3, 7]] = 0
         matrices.positive[[0, 3, 7]] = 0
         again = open_activations(encoder, pets, tmp_path, "exclude", "float32")
         assert again.done.tolist() == matrices.done.tolist()
-        extract(encoder, pets, again, Passes(5), progress=told.append)
+        extract([(encoder, again)], pets, Passes(5), progress=told.append)
         assert passes[3:] == [5, 5]  # the batches those rows are in, as they were
         assert told[4:] == [2, 7, 12]
-        extract(encoder, pets, again, Passes(5))
+        extract([(encoder, again)], pets, Passes(5))
         assert passes[5:] == []
     for name in ("positive", "total", "tokens", "embeddings", "sums"):
         np.testing.assert_array_equal(getattr(again, name), getattr(stored, name))
@@ -195,7 +195,7 @@ def test_batch_that_does_not_fit_is_passed_in_parts(
 ) -> None:
     matrices = open_activations(encoder, pets, tmp_path, "exclude", "float32")
     told: list[int] = []
-    extract(cramped(encoder, 4), pets, matrices, Passes(12), progress=told.append)
+    extract([(cramped(encoder, 4), matrices)], pets, Passes(12), progress=told.append)
     assert matrices.complete
     assert told == [0, 12]
     assert matrices.tokens.tolist() == stored.tokens.tolist()
@@ -205,7 +205,7 @@ def test_batch_that_does_not_fit_is_passed_in_parts(
 def test_clip_that_does_not_fit_is_told_with_what_to_do(encoder: Encoder, pets: Scan, tmp_path: Path) -> None:
     matrices = open_activations(encoder, pets, tmp_path, "exclude", "float32")
     with pytest.raises(InputError, match=r"no memory for one clip of 2 s; cut long files"):
-        extract(cramped(encoder, 1), pets, matrices, Passes(1))  # the second clip takes two rows
+        extract([(cramped(encoder, 1), matrices)], pets, Passes(1))  # the second clip takes two rows
     assert matrices.done.tolist() == [1] + 11 * [0]
 
 
@@ -217,7 +217,7 @@ def test_error_that_is_not_of_memory_is_not_tried_again(encoder: Encoder, pets: 
     assert isinstance(encoder, NanoEncoder)
     matrices = open_activations(encoder, pets, tmp_path, "exclude", "float32")
     with pytest.raises(RuntimeError, match="mat1"):
-        extract(Broken("broken", encoder.network, "key"), pets, matrices, Passes(5))
+        extract([(Broken("broken", encoder.network, "key"), matrices)], pets, Passes(5))
 
 
 def test_what_bfloat16_changes_is_told(encoder: Encoder, pets: Scan) -> None:
@@ -257,6 +257,6 @@ def test_clips_of_unit_length_have_as_many_tokens_and_matrices_of_their_own(
     assert key(encoder, cut, "exclude", "float32") != key(encoder, pets, "exclude", "float32")
     assert (cut.longest, pets.longest) == (0.32, 2.5)
     matrices = open_activations(encoder, cut, tmp_path, "exclude", "float32")
-    extract(encoder, cut, matrices, Passes(5))
+    extract([(encoder, matrices)], cut, Passes(5))
     assert len(set(stored.tokens.tolist())) > 1
     assert matrices.tokens.tolist() == [4] * 12  # 2 columns of 160 ms x 2

@@ -80,11 +80,11 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
 def test_extraction_and_traces_in_shares(nano: Encoder, pets: Scan, tmp_path: Path, world: int) -> None:
     alone = activations.open_activations(nano, pets, tmp_path / "alone", "exclude", "float32")
-    extract.extract(nano, pets, alone, Passes(3))
+    extract.extract([(nano, alone)], pets, Passes(3))
     expected = traces.trace(nano, pets, alone, Passes(3))
     shared = activations.open_activations(nano, pets, tmp_path / "shared", "exclude", "float32")
     ranks, told = team(world, nano, pets), list[int]()
-    extract_on_ranks(ranks, (nano, shared), pets, Passes(3, workers=1), told.append)
+    extract_on_ranks(ranks, [(nano, shared)], pets, Passes(3, workers=1), told.append)
     assert told[0] == 0
     assert told[-1] == 16
     assert told == sorted(told)

@@ -57,7 +57,7 @@ class Study:
 def run(folder: Path, shuffle_labels: int | None = None) -> Study:
     encoder, scanned = planted_encoder(), scan_tones(folder, shuffle_labels)
     matrices = activations.open_activations(encoder, scanned, folder, "exclude", "float32")
-    extract.extract(encoder, scanned, matrices, Passes(32))
+    extract.extract([(encoder, matrices)], scanned, Passes(32))
     counts = count(Task(scanned, "tone"), matrices, "positive", SPLITS)
     scores = score(Task(scanned, "tone"), counts, SETTINGS, n_shuffles=100, seed=0)
     head = fit.fit_task(Task(scanned, "tone"), np.asarray(matrices.embeddings))

@@ -90,7 +90,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Scan:
 
 def traced(encoder: Encoder, found: Scan, folder: Path, batch_size: int = 5) -> tuple[Activations, ClipTraces]:
     matrices = open_activations(encoder, found, folder, "exclude", "float32")
-    extract(encoder, found, matrices, Passes(batch_size))
+    extract([(encoder, matrices)], found, Passes(batch_size))
     return matrices, traces.trace(encoder, found, matrices, Passes(batch_size))
 
 
@@ -253,7 +253,7 @@ def test_pass_that_counts_takes_what_another_pass_finds_in_the_same_batches(
 ) -> None:
     encoder, passes = Toy(), Passes(batch_size)
     matrices = open_activations(encoder, many, tmp_path, "exclude", "float32")
-    extract(encoder, many, matrices, passes)
+    extract([(encoder, matrices)], many, passes)
     assert (matrices.tokens[::7] == 0).all() and (matrices.tokens > 0).sum() > top_clips.N_DRAWN
     told: list[int] = []
     taken = of_all(traces.trace(encoder, many, matrices, passes, told.append))
@@ -270,7 +270,7 @@ def test_pass_that_counts_takes_what_another_pass_finds_in_the_same_batches(
     monkeypatch.setattr("core.recording.extract.MOST_BYTES", 3000)
     patterns.forget_patterns(matrices.folder)
     matrices.done[:] = 0
-    extract(encoder, many, matrices, passes)
+    extract([(encoder, matrices)], many, passes)
     told.clear()
     assert of_all(traces.trace(encoder, many, matrices, passes, told.append)) == taken
     assert told, "what was too much is taken again"
@@ -282,13 +282,13 @@ def test_shares_of_ranks_and_a_stop_in_the_middle_change_no_pattern(
     many: Scan, tmp_path: Path, n_ranks: int, batch_size: int
 ) -> None:
     alone, passes = open_activations(Toy(), many, tmp_path / "alone", "exclude", "float32"), Passes(5)
-    extract(Toy(), many, alone, passes)
+    extract([(Toy(), alone)], many, passes)
     expected = of_all(traces.trace(Toy(), many, alone, passes))
     shared, passes = open_activations(Toy(), many, tmp_path / "shared", "exclude", "float32"), Passes(batch_size)
     batches = missing_batches(shared, batch_size)
     for begin, end in ((0, len(batches) // 2), (len(batches) // 2, None)):  # stopped once
         for rank in range(n_ranks):
-            extract(Toy(), many, shared, passes, batches=batches[begin:end][rank::n_ranks])
+            extract([(Toy(), shared)], many, passes, batches=batches[begin:end][rank::n_ranks])
     told: list[int] = []
     assert of_all(traces.trace(Toy(), many, shared, passes, told.append)) == expected
     assert told == [], "no clip is passed again"
@@ -303,7 +303,7 @@ def test_clips_taken_as_a_whole_are_what_their_pairs_are(
     monkeypatch.setattr(patterns, "WHOLE", share)
     patterns.forget_patterns(matrices.folder)
     matrices.done[:] = 0
-    extract(nano, pets, matrices, Passes(5))
+    extract([(nano, matrices)], pets, Passes(5))
     told: list[int] = []
     assert of_all(traces.trace(nano, pets, matrices, Passes(5), told.append)) == expected_patterns
     assert told == []

@@ -26,7 +26,7 @@ from core.units import files
 from core.units.encoder import Code, StreamPlace, UnitEncoder, head_places
 from core.units.fit import fit
 from core.units.kinds import KINDS, parse_kinds
-from core.units.sample import Sample, drawn_clips, sample
+from core.units.sample import Draw, Sample, drawn_clips, sample
 from tests.core.test_hooks import LONG, SHORT, hand_made
 from tests.support.small_study import clips_passed, make_dataset
 
@@ -174,12 +174,20 @@ def pets(tmp_path_factory: pytest.TempPathFactory) -> Scan:
 @pytest.fixture(scope="module")
 def drawn(nano: Encoder, pets: Scan) -> Sample:
     clips = [(pets, drawn_clips(pets, ("train", "valid"), 0))]
-    return sample(nano, clips, Passes(workers=1), 0, lambda _: None, with_heads=True)
+    return sample(nano, clips, Passes(workers=1), Draw(0, with_heads=True), lambda _: None)
 
 
 @pytest.fixture(scope="module")
 def found(nano: Encoder, drawn: Sample) -> dict[str, UnitEncoder]:
     return {kind: fit(nano, kind, drawn, 0) for kind in KINDS_FOUND}
+
+
+def test_a_dataset_without_clips_to_draw_takes_nothing_from_the_others(
+    nano: Encoder, pets: Scan, drawn: Sample
+) -> None:
+    clips = [(pets, drawn_clips(pets, ("train", "valid"), 0)), (pets, np.zeros(0, dtype=np.int64))]
+    again = sample(nano, clips, Passes(workers=1), Draw(0), lambda _: None)
+    assert torch.equal(again.stream[2], drawn.stream[2])
 
 
 def test_only_selection_clips_are_drawn_from(pets: Scan) -> None:
@@ -243,11 +251,11 @@ def test_one_pass_shows_all_units_as_passes_of_their_own_do(
     views = [nano, *found.values()]
     together = [matrices_of(each, pets, tmp_path / "together") for each in views]
     with clips_passed(monkeypatch) as passed:
-        extract(nano, pets, together[0], Passes(5, workers=1), also=list(zip(views, together, strict=True))[1:])
+        extract(list(zip(views, together, strict=True)), pets, Passes(5, workers=1))
     assert sum(passed) == len(pets.dataset.clips)
     for encoder, ours in zip(views, together, strict=True):
         alone = matrices_of(encoder, pets, tmp_path / "alone")
-        extract(encoder, pets, alone, Passes(5, workers=1))
+        extract([(encoder, alone)], pets, Passes(5, workers=1))
         assert ours.complete
         for name in (*MATRICES, "sums"):
             np.testing.assert_array_equal(getattr(ours, name), getattr(alone, name))
@@ -257,10 +265,10 @@ def test_units_that_came_later_pass_alone_and_leave_what_is_there(
     nano: Encoder, found: dict[str, UnitEncoder], pets: Scan, tmp_path: Path
 ) -> None:
     first, second = matrices_of(nano, pets, tmp_path), matrices_of(found["pca"], pets, tmp_path)
-    extract(nano, pets, first, Passes(5, workers=1))
+    extract([(nano, first)], pets, Passes(5, workers=1))
     first.total[:] = -1.0
     second.done[:5] = 1
-    extract(found["pca"], pets, second, Passes(5, workers=1), also=[(nano, first)])
+    extract([(found["pca"], second), (nano, first)], pets, Passes(5, workers=1))
     assert second.complete and (first.total[:] == -1.0).all()
     assert not second.total[:5].any() and second.total[5:].all()
 

@@ -41,7 +41,8 @@ def record_activations(study: Study, scan: Scan) -> Activations:
         if "extract" not in config.stages:
             raise InputError(f"{name} has no activations of {encoder.name} yet; add extract to --stages")
         with study.timer("extract"), study.shown("extract", len(matrices.done), "clips") as update:
-            extract_on_ranks(study.ranks, (encoder, matrices), scan, study.passes(scan), update, others(study, scan))
+            recorded = [(encoder, matrices), *others(study, scan)]
+            extract_on_ranks(study.ranks, recorded, scan, study.passes(scan), update)
         if study.precision != "float32":
             study.note(changed_by_precision(encoder, scan, config.padding, study.precision))
     checksums.settle(matrices, study.files, lambda: study.store.forget_stages(study.model_id, name))
@@ -92,17 +93,14 @@ class ExtractJob:
     passes: Passes
 
     def run(self, ranks: Ranks, on_step: Callable[[], None]) -> None:
-        first, *also = ((ranks.held["encoder", name], reopen(folder)) for name, folder in self.recorded)
-        extract(
-            first[0], ranks.held["scan", self.dataset], first[1], self.passes, lambda _: on_step(),
-            ranks.mine(self.batches), also,
-        )  # fmt: skip
+        recorded = [(ranks.held["encoder", name], reopen(folder)) for name, folder in self.recorded]
+        scan = ranks.held["scan", self.dataset]
+        extract(recorded, scan, self.passes, lambda _: on_step(), ranks.mine(self.batches))
 
 
 def extract_on_ranks(
-    ranks: Ranks, recorded: tuple[Encoder, Activations], scan: Scan, passes: Passes, update: Update,
-    also: Sequence[tuple[Encoder, Activations]] = (),
-) -> None:  # fmt: skip
+    ranks: Ranks, recorded: Sequence[tuple[Encoder, Activations]], scan: Scan, passes: Passes, update: Update
+) -> None:
     """Fill the rows that are not done yet, each rank its own; as `core.recording.extract.extract`.
 
     Raises
@@ -110,7 +108,7 @@ def extract_on_ranks(
     InputError
         If several machines do not share the folder, or share it on a file system that loses rows.
     """
-    _, matrices = recorded
+    _, matrices = recorded[0]
     if ranks.several_machines:
         _refuse_unsafe(matrices.folder, Path("/proc/self/mounts"))
 
@@ -125,7 +123,7 @@ def extract_on_ranks(
 
     watch()
     folder, batches = matrices.folder.absolute(), missing_batches(matrices, passes.batch_size)
-    folders = [(encoder.name, each.folder.absolute()) for encoder, each in (recorded, *also)]
+    folders = [(encoder.name, each.folder.absolute()) for encoder, each in recorded]
     ranks.do(ExtractJob(folders, scan.dataset.name, batches, passes), watch)
     watch()
     if not matrices.complete:

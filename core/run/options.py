@@ -160,6 +160,12 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--sae-steps", type=_whole, metavar="N", help=f"steps of 1,024 tokens they are trained for ({d.sae_steps:,})"
     )
+    what.add_argument(
+        "--sae-seeds",
+        type=_whole,
+        metavar="N",
+        help=f"trainings of each, 1 or 2: of two, the share of features that is found again is told ({d.sae_seeds})",
+    )
     what.add_argument("--weights", metavar="PATH", help="checkpoint of the model, where it needs one")
     what.add_argument(
         "--weights-config",

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 
 from db.connection.open import schema_version
 from db.reads.frames import frame, only_if, with_intervals
+from db.schema.views.study import of_any_units
 
 
 def is_empty(engine: Engine) -> bool:
@@ -156,7 +157,10 @@ def selection_settings(engine: Engine, model: str, task: str, preset: str) -> di
     """Return every threshold that was in force for a selection, None if there is none."""
     rows = frame(
         engine,
-        "SELECT settings_json FROM task_coverage WHERE model = :model AND task = :task AND preset = :preset",
+        f"""
+        SELECT settings_json FROM {of_any_units("task_coverage")}
+        WHERE model = :model AND task = :task AND preset = :preset
+        """,
         model=model,
         task=task,
         preset=preset,
@@ -271,7 +275,7 @@ def cell_neurons(
         f"""
         SELECT neuron, class_name, activation_probability, entropy, lift, p_value, q_value,
                replicated
-        FROM class_specific_neurons
+        FROM {of_any_units("class_specific_neurons")}
         WHERE model = :model AND task = :task AND preset = :preset AND layer = :layer{only}
         ORDER BY entropy NULLS FIRST, neuron, class_name
         """,
@@ -288,7 +292,7 @@ def ablation_effects(engine: Engine, model: str, task: str | None = None, select
     return frame(
         engine,
         f"""
-        SELECT * FROM ablation_effects
+        SELECT * FROM {of_any_units("ablation_effects")}
         WHERE model = :model{only_if(task, "task = :task")}
             {only_if(selection, "selection = :selection")}
         ORDER BY task, selection, gain NULLS FIRST, ablation_id, affected_class NULLS FIRST
@@ -307,14 +311,14 @@ def shared(engine: Engine, model: str, preset: str, task_a: str, task_b: str) ->
     """
     return frame(
         engine,
-        """
-        SELECT * FROM shared_neurons
+        f"""
+        SELECT * FROM {of_any_units("shared_neurons")}
         WHERE model = :model AND preset = :preset AND task_a = :task_a AND task_b = :task_b
         UNION ALL
         SELECT model, preset, task_b AS task_a, class_b AS class_a, task_a AS task_b,
                class_a AS class_b, n_b AS n_a, n_a AS n_b, n_shared, expected, p_value, q_value, nested,
                odds_ratio, odds_low, odds_high
-        FROM shared_neurons
+        FROM {of_any_units("shared_neurons")}
         WHERE model = :model AND preset = :preset AND task_a = :task_b AND task_b = :task_a
           AND task_a <> task_b
         ORDER BY class_a, class_b

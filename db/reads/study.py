@@ -21,11 +21,6 @@ def is_empty(engine: Engine) -> bool:
     return frame(engine, "SELECT id FROM model_task LIMIT 1").empty
 
 
-def has_other_units(engine: Engine) -> bool:
-    """Return whether the store holds a model seen through other units than neurons."""
-    return not frame(engine, "SELECT id FROM model WHERE unit_kind <> 'mlp' LIMIT 1").empty
-
-
 def store_facts(engine: Engine) -> dict[str, int | str]:
     """Return ``n_models``, ``n_tasks``, ``n_neurons``, ``n_clips`` and ``schema_version``."""
     counts = frame(
@@ -81,13 +76,24 @@ def models(engine: Engine) -> pd.DataFrame:
     )
 
 
+def unit_models(engine: Engine) -> pd.DataFrame:
+    """Return name, encoder, unit_kind, n_units and description of every model: those of neurons first."""
+    return frame(
+        engine,
+        """
+        SELECT name, encoder, unit_kind, n_neurons AS n_units, description FROM model
+        ORDER BY CASE WHEN unit_kind = 'mlp' THEN 0 ELSE 1 END, id
+        """,
+    )
+
+
 def layers(engine: Engine, model: str) -> pd.DataFrame:
-    """Return layer and width (its number of neurons) of one model."""
+    """Return layer and width (its number of neurons) of one model; layers without any are left out."""
     return frame(
         engine,
         """
         SELECT layer.layer, layer.width FROM layer JOIN model ON model.id = layer.model_id
-        WHERE model.name = :model ORDER BY layer.layer
+        WHERE model.name = :model AND layer.width > 0 ORDER BY layer.layer
         """,
         model=model,
     )
@@ -149,6 +155,17 @@ def coverage(engine: Engine, preset: str) -> pd.DataFrame:
     return frame(
         engine,
         "SELECT * FROM task_coverage WHERE preset = :preset ORDER BY task, model",
+        preset=preset,
+    )
+
+
+def coverage_of(engine: Engine, model: str, preset: str) -> pd.DataFrame:
+    """Return the same of one model, through whatever units."""
+    view = of_any_units("task_coverage")
+    return frame(
+        engine,
+        f"SELECT * FROM {view} WHERE model = :model AND preset = :preset ORDER BY task",
+        model=model,
         preset=preset,
     )
 

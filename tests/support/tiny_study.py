@@ -433,11 +433,16 @@ RECONSTRUCTIONS = Reconstructions(
 STEPS = (RunStep("pets", None, "extract", "done"), RunStep("pets", "pets-animal", "score", "done"))
 
 
-def write_study(engine: Engine, model: str = "tiny") -> int:
-    """Write every record once, under stage keys that begin with the model's name; return its id."""
+def write_study(engine: Engine, model: str = "tiny", kind: str = "mlp") -> int:
+    """Write every record once, under stage keys that begin with the model's name; return its id.
+
+    Units of another kind are those of ``tiny``.
+    """
     store = Store(engine)
     store.register_dataset(DATASET)
-    model_id = store.register_model(replace(MODEL, name=model))
+    model_id = store.register_model(
+        replace(MODEL, name=model, unit_kind=kind, encoder=model if kind == "mlp" else "tiny")
+    )
     run_id = store.start_run(model, {"seed": 3}, 3, "0.1.0", {"numpy": "2"}, "cpu")
     store.plan_steps(run_id, STEPS)
     store.write_scores(run_id, f"{model}/score", model_id, SCORES)

@@ -208,8 +208,8 @@ def _may_be(asked: str, name: str) -> bool:
     family, _, which = asked.partition(":")
     if family == "hf":
         return name.startswith("hf:") and name.endswith(Path(which).name)  # or with the folders above before it
-    if family == "m2d":
-        return name.partition(":")[0] == "m2d"
+    if family in BY_CHECKPOINT:
+        return name.partition(":")[0] == family
     if name == "nano":
         return asked in nano.NAMES
     return asked == name or family == "python"

@@ -93,7 +93,7 @@ def test_every_layout_and_form_of_file_gives_the_same_tensors(tmp_path: Path, wr
     assert found.norm == DEFAULT_NORM
     if form in ("pth", "folder", "zip"):
         assert found.sha256 == own_hash
-    assert found.notes == (("fine-tuned, its head of 7 classes left out",) if wrap == "evar" else ())
+    assert found.notes == (("its head of 7 classes left out",) if wrap == "evar" else ())
 
 
 def test_half_precision_becomes_float32_and_norm_stats_are_read_under_each_prefix(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import shutil
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,7 +24,7 @@ from torch import Tensor
 from core.errors import InputError
 from core.files import is_plain_file, is_zip
 
-SUFFIXES = (".pth", ".pt", ".safetensors")
+SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 MOST_BYTES = 8 << 30
 """Of a file in an archive; a full training file of the base model has 1.6 GB."""
 
@@ -59,7 +59,7 @@ def opened(weights: Path) -> Iterator[Source]:
     if not _is_release(path):
         yield Source(path, (path.parent.name, path.stem), str(path))
         return
-    with TemporaryDirectory(prefix="m2d-") as folder:
+    with TemporaryDirectory(prefix="weights-") as folder:
         yield _unpacked(path, Path(folder))
 
 
@@ -67,7 +67,7 @@ def _only_file(folder: Path) -> Path:
     """The one checkpoint in a folder, or in the folders in it."""
     for pattern in ("*", "*/*"):
         files = sorted(p for p in folder.glob(pattern) if p.is_file())
-        for suffixes in (SUFFIXES, (".zip",)):
+        for suffixes in (SUFFIXES, (".bin",), (".zip",)):
             checkpoints = [p for p in files if p.suffix.lower() in suffixes]
             if len(checkpoints) == 1:
                 return checkpoints[0]
@@ -119,15 +119,29 @@ def _unpacked(path: Path, folder: Path) -> Source:
     return Source(target, names, f"{path}/{printable(member.filename)}")
 
 
-def tensors_of(source: Source) -> dict[str, Tensor]:
-    """All named tensors of a file, of the ``model`` in it if there is one; mapped to the file where possible.
+@dataclass(frozen=True)
+class Content:
+    """What a file holds: tensors by name, and what lies beside them (settings, of which no type is sure)."""
+
+    tensors: dict[str, Tensor]
+    beside: Mapping[Any, Any]
+
+
+def tensors_of(source: Source, kind: str) -> Content:
+    """All named tensors of a file, of the ``model`` or ``state_dict`` in it if there is one; mapped where possible.
+
+    Parameters
+    ----------
+    source : Source
+    kind : str
+        Of checkpoint that is expected, with its article, for messages.
 
     Raises
     ------
     InputError
         If the file is broken, is something else, or asks for code.
     """
-    expected = "expected an M2D checkpoint (.pth, .pt or .safetensors); a download that broke off looks like this too"
+    expected = f"expected {kind} checkpoint ({', '.join(SUFFIXES)}); a download that broke off looks like this too"
     try:
         loaded = content(source.file)
     except pickle.UnpicklingError as error:
@@ -142,13 +156,12 @@ def tensors_of(source: Source) -> dict[str, Tensor]:
         raise
     except Exception as error:  # a broken file can fail anywhere in the readers
         raise InputError(f"{source.shown} cannot be read ({_first_line(error)}); {expected}") from error
-    if isinstance(loaded, dict) and isinstance(loaded.get("model"), dict):
-        loaded = loaded["model"]
     if not isinstance(loaded, dict):
         raise InputError(f"{source.shown} holds a {type(loaded).__name__}, not named tensors; {expected}")
-    tensors = {name: t for name, t in loaded.items() if isinstance(name, str) and isinstance(t, Tensor)}
+    inner = next((loaded[key] for key in ("model", "state_dict") if isinstance(loaded.get(key), dict)), loaded)
+    tensors = {name: t for name, t in inner.items() if isinstance(name, str) and isinstance(t, Tensor)}
     check_claims(tensors.values(), source.file, source.shown)
-    return tensors
+    return Content(tensors, loaded)
 
 
 def check_claims(tensors: Iterable[Tensor], file: Path, shown: str) -> None:

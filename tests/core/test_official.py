@@ -1,0 +1,181 @@
+"""BEATs and others beside what their authors' own code gave for the same weights and sound (`tests.support.official`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from core.encoders import load_encoder
+from core.encoders.hooks import record
+from core.encoders.vit import beats
+from core.encoders.vit.encoder import PatchEncoder
+from core.errors import InputError
+from tests.support.official import FAMILIES, layouts, sound, write
+
+LAYOUTS = [(family, name) for family in FAMILIES for name in layouts(family)]
+CLOSE = 1e-5
+"""Of features that reach 2; both sides compute in float32."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def loaded(folder: Path, family: str, name: str) -> PatchEncoder:
+    encoder = load_encoder(family, write(folder, family, name))
+    assert isinstance(encoder, PatchEncoder)
+    return encoder
+
+
+def distance(encoder: PatchEncoder, family: str, name: str, seconds: float) -> float:
+    return float(np.abs(encoder.embed([sound(seconds)])[0] - layouts(family)[name].mean[seconds]).max())
+
+
+@pytest.mark.parametrize(("family", "name"), LAYOUTS)
+def test_features_and_counts_are_the_authors(tmp_path: Path, family: str, name: str) -> None:
+    encoder, layout = loaded(tmp_path, family, name), layouts(family)[name]
+    for seconds in layout.mean:
+        assert distance(encoder, family, name, seconds) < CLOSE
+        batch = encoder.prepare([sound(seconds)], "include")
+        with torch.inference_mode(), record(encoder, batch) as counts:
+            encoder.forward(batch)
+        found = counts.positive[0, -encoder.layer_widths[-1] :].numpy()
+        assert np.abs(found - layout.positive[seconds]).max() <= 1
+
+
+def each_block(change: Callable[[Any], None]) -> Callable[[PatchEncoder], None]:
+    def apply(encoder: PatchEncoder) -> None:
+        for block in encoder.network.blocks:
+            change(block)
+
+    return apply
+
+
+def front_end(**changes: Any) -> Callable[[PatchEncoder], None]:
+    return lambda encoder: vars(encoder.front_end).update(changes)
+
+
+tanh_gelu = each_block(lambda block: setattr(block.mlp, "act", nn.GELU("tanh")))
+MISTAKES: dict[str, dict[str, Callable[[PatchEncoder], None]]] = {
+    "beats": {
+        "position bias without its gate": each_block(lambda block: setattr(block.attn, "gate", None)),
+        "residual stream not scaled": each_block(lambda block: setattr(block, "alpha", 1.0)),
+        "norms before instead of behind": each_block(lambda block: setattr(block, "norm_first", True)),
+        "deviation without its factor 2": front_end(norm=(beats.NORM[0], beats.NORM[1] / 2)),
+        "waveform not as 16-bit integers": front_end(gain=1.0),
+        "tanh GELU": tanh_gelu,
+    },
+}
+
+
+@pytest.mark.parametrize(("family", "mistake"), [(f, m) for f, mistakes in MISTAKES.items() for m in mistakes])
+def test_a_typical_mistake_would_show(tmp_path: Path, family: str, mistake: str) -> None:
+    name = next(iter(layouts(family)))
+    encoder = loaded(tmp_path, family, name)
+    MISTAKES[family][mistake](encoder)
+    assert distance(encoder, family, name, 3.0) > 10 * CLOSE
+
+
+def test_position_buckets_off_by_one_would_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, right = loaded(tmp_path, "beats", "published"), beats.buckets
+    monkeypatch.setattr(beats, "buckets", lambda distance, config: right(distance + 1, config))
+    assert distance(encoder, "beats", "published", 3.0) > 10 * CLOSE
+
+
+# Chunks, tokens and what is counted.
+
+
+@pytest.mark.parametrize(
+    ("family", "n_frames", "chunks", "exclude", "include"),
+    [
+        ("beats", 1, [1], 1, 1),  # shorter than a patch: filled with silence
+        ("beats", 31, [1], 1, 1),  # as the authors: no patch of what is behind the last whole one
+        ("beats", 998, [62], 62, 62),
+        ("beats", 1040, [64, 1], 65, 65),
+    ],
+)
+def test_columns_of_chunks(
+    tmp_path: Path, family: str, n_frames: int, chunks: list[int], exclude: int, include: int
+) -> None:
+    encoder = loaded(tmp_path, family, next(iter(layouts(family))))
+    wave, bands = np.zeros(400 + 160 * (n_frames - 1), np.float32), encoder.network.n_bands
+    for padding, columns in (("exclude", exclude), ("include", include)):
+        batch = encoder.prepare([wave], padding)  # type: ignore[arg-type]
+        assert (batch.present[:, encoder.network.n_special :].sum(1) / bands).tolist() == chunks
+        assert batch.counted.sum() == columns * bands
+        assert not batch.counted[:, : encoder.network.n_special].any()
+
+
+def test_tokens_are_columns_of_bands(tmp_path: Path) -> None:
+    encoder = loaded(tmp_path, "beats", "published")
+    places, grid = encoder.token_places(0, 24), encoder.token_grid(0)
+    assert places.tolist() == [[band, band + 8, band + 16] for band in range(8)]
+    assert (grid.n_bands, grid.column_seconds, grid.chunk_columns) == (8, 0.16, 64)
+    assert grid.band_edges_hz[0] == 20 and grid.band_edges_hz[-1] == 8000
+
+
+# Files.
+
+
+def changed(folder: Path, family: str, **settings: Any) -> Path:
+    layout = layouts(family)[next(iter(layouts(family)))]
+    path = folder / f"{family}.pt"
+    torch.save({"cfg": layout.settings | settings, "model": layout.state}, path)
+    return path
+
+
+def refusal(family: str, path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        load_encoder(family, path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"activation_fn": "glu"}, "its activation_fn is 'glu'"),
+        ({"encoder_layers": 10**9}, "its encoder_layers is '1000000000'"),
+        ({"encoder_layers": 2}, "holds encoder.layers.2"),
+        ({"encoder_layers": 4}, "lacks 19 of the"),
+        ({"input_patch_size": 7}, "its input_patch_size is 7"),
+        ({"encoder_attention_heads": 5}, "its encoder_attention_heads is 5"),
+        ({"num_buckets": "many"}, "its num_buckets is 'many'; expected int"),
+        ({"max_distance": 3}, "its num_buckets is 40"),
+        ({"layer_norm_first": True}, "its deep_norm is True"),
+        ({"encoder_ffn_embed_dim": 97}, "fc1.weight is float32 (96, 64); the other tensors ask for float (97, 64)"),
+        ({"gru_rel_pos": False}, "holds encoder.layers.0.self_attn.grep"),
+    ],
+    ids=str,
+)
+def test_settings_of_beats_that_its_tensors_do_not_bear_out(
+    tmp_path: Path, settings: dict[str, Any], told: str
+) -> None:
+    assert told in refusal("beats", changed(tmp_path, "beats", **settings))
+
+
+def test_beats_without_settings_is_told(tmp_path: Path) -> None:
+    torch.save(layouts("beats")["published"].state, tmp_path / "a.pt")
+    assert "holds no settings ('cfg')" in refusal("beats", tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_by_name_and_by_option_are_one_model_and_none_or_both_are_told(tmp_path: Path, family: str) -> None:
+    path = write(tmp_path, family, next(iter(layouts(family))))
+    by_option, by_name = load_encoder(family, path), load_encoder(f"{family}:{path}")
+    assert by_option.weights_key == by_name.weights_key
+    assert (by_option.name, by_name.name) == (family, f"{family}:{path.stem}")
+    with pytest.raises(InputError, match=f"{family} needs its weights: --model {family}:FILE"):
+        load_encoder(family)
+    with pytest.raises(InputError, match="leave out --weights"):
+        load_encoder(f"{family}:{path}", path)

@@ -19,6 +19,8 @@ __all__ = ["BY_CHECKPOINT", "Batch", "Encoder", "known_encoders", "load_encoder"
 BY_CHECKPOINT: Mapping[str, str] = {
     "m2d": "core.encoders.m2d.encoder",
     "beats": "core.encoders.vit.beats",
+    "eat": "core.encoders.vit.eat",
+    "audiomae": "core.encoders.vit.audiomae",
 }
 """Families whose checkpoint is a file, in the name (``m2d:FILE``) or by ``--weights``; where their ``load`` is."""
 
@@ -41,6 +43,8 @@ def known_encoders() -> dict[str, str]:
         "m2d": "M2D (ViT-B), the paper's model, and its kin; needs --weights",
         "m2d:<checkpoint>": "the same, file or published name in place of --weights; several in one run",
         "beats:<checkpoint>": "BEATs, iterations 1 to 3+, self-supervised or fine-tuned; or beats with --weights",
+        "eat:<checkpoint or folder>": "EAT, base or large, self-supervised or fine-tuned, of fairseq or Hugging Face",
+        "audiomae:<checkpoint>": "AudioMAE, self-supervised or fine-tuned, of its authors or timm",
         "hf:<folder or id>": "Hugging Face: Whisper, wav2vec 2.0, HuBERT, WavLM, Data2VecAudio, AST, CLAP",
         "torchaudio:<bundle>": "torchaudio's self-supervised bundles, for instance torchaudio:HUBERT_BASE",
         "python:<module>": "your own: a Python module with load(weights, device), see docs/encoders.md",

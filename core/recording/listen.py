@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.encoders import load_encoder, named, nano
+from core.encoders import BY_CHECKPOINT, load_encoder, named, nano
 from core.encoders.base import Encoder, Padding
 from core.encoders.hooks import keep, record
 from core.encoders.untrained import untrained

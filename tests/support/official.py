@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 RATE = 16_000
-FAMILIES = ("beats",)
+FAMILIES = ("beats", "eat", "audiomae")
 NUMBERS = Path(__file__).with_name("official_numbers.json")
 
 
@@ -96,11 +97,19 @@ def layouts(family: str) -> dict[str, Layout]:
 
 
 def write(folder: Path, family: str, name: str) -> Path:
-    """A file as the authors have it, of weights that both sides make alike."""
+    """A file, or a folder, as it is published, of weights that both sides make alike."""
     layout = layouts(family)[name]
-    path = folder / f"{family}-{name.replace(' ', '-')}.pt"
-    torch.save({"cfg": layout.settings, "model": layout.state}, path)
-    return path
+    path = folder / f"{family}-{name}".replace(", ", "-").replace(" ", "-")
+    if name in ("Hugging Face", "timm"):
+        path.mkdir()
+        (path / "config.json").write_text("{}")
+        if name == "timm":
+            torch.save(layout.state, path / "pytorch_model.bin")
+        else:
+            save_file(layout.state, path / "model.safetensors")
+        return path
+    torch.save({"cfg": layout.settings, "model": layout.state}, path.with_suffix(".pt"))
+    return path.with_suffix(".pt")
 
 
 def build(folder: Path, family: str) -> tuple[str, Path | None]:

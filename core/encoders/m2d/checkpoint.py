@@ -17,6 +17,7 @@ from torch import Tensor
 
 from core.encoders.vit.blocks import block_shapes
 from core.encoders.vit.state import (
+    WRAPPERS,
     check_extras,
     check_fit,
     check_width,
@@ -29,8 +30,8 @@ from core.encoders.vit.state import (
 from core.encoders.weights_file import Source
 from core.errors import InputError
 
-PREFIXES = ("", "backbone.", "module.ar.runtime.backbone.", "module.", "model.", "encoder.")
-"""Of the encoder's tensors: as trained; of the portable or runtime class; fine-tuned in EVAR; others' wrappers."""
+PREFIXES = (*WRAPPERS, "backbone.", "module.ar.runtime.backbone.")
+"""Of the encoder's tensors: as trained or wrapped; of the portable or runtime class; fine-tuned in EVAR."""
 
 INPUT_FRAMES = (200, 208, 400, 512, 608, 1001)
 """Frames of a chunk, of the published checkpoints and the paper's smaller one."""

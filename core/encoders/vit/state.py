@@ -17,6 +17,8 @@ from core.encoders.weights_file import Content, Source, opened, printable, tenso
 from core.errors import InputError
 
 MOST_WEIGHTS = 2 << 30
+WRAPPERS = ("", "module.", "model.", "encoder.")
+"""What the names of a ViT's tensors begin with where another module held it."""
 DEPTHS = {768: 12, 1024: 24}
 """Blocks of the base and the large network, so that a file that lost its last block is not a smaller network."""
 

@@ -1,0 +1,107 @@
+"""AudioMAE: a plain ViT on patches of 128 bands and 10.24 s.
+
+Written from the paper and the names in the published files; none of the authors' code is part of this project.
+Source: Huang et al., "Masked Autoencoders that Listen" (NeurIPS 2022), repository facebookresearch/AudioMAE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from core.encoders.vit.blocks import block_shapes
+from core.encoders.vit.encoder import PatchEncoder, describe
+from core.encoders.vit.filter_bank import N_MELS, KaldiFrontEnd
+from core.encoders.vit.network import Shapes, layer_norm, vit
+from core.encoders.vit.state import (
+    WRAPPERS,
+    WeightsFile,
+    check_extras,
+    check_fit,
+    check_width,
+    head_note,
+    in_float32,
+    n_blocks,
+    reading,
+    size,
+)
+from core.errors import InputError
+
+NORM = (-4.2677393, 4.5689974)
+"""Mean and standard deviation of the levels, of AudioSet."""
+
+_KNOWN_EXTRAS = ("mask_token", "decoder_", "head.")
+_INNER = ("blocks.", "norm.", "fc_norm.", "patch_embed.", "pos_embed", "cls_token")
+
+
+class AudioMaeEncoder(PatchEncoder):
+    """AudioMAE on chunks of as many frames as it has positions (10.24 s).
+
+    The embedding is the mean over patch tokens: behind the last norm where the file has one (self-supervised), itself
+    normed where it has that (fine-tuned).
+    """
+
+    ends_with_mlp = True
+    licence = "CC BY-NC 4.0 by LICENSE of facebookresearch/AudioMAE, CC BY 4.0 by its README"
+
+
+def load(weights: Path | None, device: str = "cpu") -> AudioMaeEncoder:
+    """Load AudioMAE: a ``.pth`` file, self-supervised or fine-tuned, or timm's port of one.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it holds no AudioMAE encoder.
+    """
+    with reading(weights, "audiomae", "an AudioMAE") as file:
+        state, patch, notes = _read(file)
+        name, sha256 = file.name, file.sha256
+    n_bands = N_MELS // patch[1]
+    front_end = KaldiFrontEnd("hanning", NORM, patch[0], state["positions"].shape[1] // n_bands).to(device)
+    encoder = AudioMaeEncoder(vit(state, patch, n_bands).to(device), front_end, name, sha256)
+    encoder.description = describe(encoder, "AudioMAE", notes)
+    return encoder
+
+
+def _read(file: WeightsFile) -> tuple[dict[str, Tensor], tuple[int, int], list[str]]:
+    """The tensors by the names of `core.encoders.vit.network.VitNetwork`, the patch, and notes."""
+    shown = file.source.shown
+    prefix = next((p for p in WRAPPERS if f"{p}patch_embed.proj.weight" in file.tensors), "")
+    inside = {name.removeprefix(prefix): t for name, t in file.tensors.items() if name.startswith(prefix)}
+    shapes = _shapes(inside)
+    check_fit(inside, shapes, shown, "an AudioMAE encoder")
+    width, _, *patch = inside["patch_embed.proj.weight"].shape
+    check_width(width, shown)
+    n_positions = inside["pos_embed"].shape[1] - 1
+    if N_MELS % patch[1] or n_positions < 1 or n_positions % (N_MELS // patch[1]):
+        raise InputError(
+            f"{shown}: {n_positions} positions are no whole columns of {N_MELS} bands in patches of {patch[1]}; "
+            "expected an AudioMAE encoder, whose patches do not overlap"
+        )
+    extra = [name for name in inside if name not in shapes and not name.startswith(_KNOWN_EXTRAS)]
+    notes = head_note(inside, "head.weight") + check_extras(extra, _INNER, shown, "AudioMAE's encoder")
+    state = in_float32({name: inside[name] for name in shapes}, shown)
+    table = state.pop("pos_embed")
+    state["class_token"], state["positions"] = state.pop("cls_token") + table[:, :1], table[:, 1:].contiguous()
+    state["patch_embed.weight"] = state.pop("patch_embed.proj.weight").flatten(1)
+    state["patch_embed.bias"] = state.pop("patch_embed.proj.bias")
+    for end in ("weight", "bias"):
+        if f"fc_norm.{end}" in state:
+            state[f"pooled_norm.{end}"] = state.pop(f"fc_norm.{end}")
+    return state, (patch[0], patch[1]), notes
+
+
+def _shapes(inside: Mapping[str, Tensor]) -> Shapes:
+    """Name and shape of every tensor of an encoder of these sizes; of its norms those that are there."""
+    kernel, width = inside.get("patch_embed.proj.weight"), size(inside.get("cls_token"), 3, 2)
+    norms = [name for name in ("norm", "fc_norm") if f"{name}.weight" in inside] or ["norm"]
+    return {
+        "cls_token": (1, 1, width),
+        "pos_embed": (1, size(inside.get("pos_embed"), 3, 1), width),
+        "patch_embed.proj.weight": (width, 1, size(kernel, 4, 2), size(kernel, 4, 3)),
+        "patch_embed.proj.bias": (width,),
+        **{key: shape for name in norms for key, shape in layer_norm(name, width).items()},
+        **block_shapes(width, size(inside.get("blocks.0.mlp.fc1.weight"), 2, 0), n_blocks(list(inside), width)),
+    }

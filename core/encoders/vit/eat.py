@@ -1,0 +1,131 @@
+"""EAT: data2vec 2.0 on patches of sound, a ViT with its norms behind the sums.
+
+Written from the papers and the names in the published files; none of the authors' code is part of this project.
+Source: Chen et al., "EAT: Self-Supervised Pre-Training with Efficient Audio Transformer" (IJCAI 2024), repository
+cwx-worst-one/EAT; Baevski et al., "Efficient Self-supervised Learning with Contextualized Target Representations for
+Vision, Speech and Language" (ICML 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from core.encoders.vit.blocks import block_shapes
+from core.encoders.vit.encoder import PatchEncoder, describe
+from core.encoders.vit.filter_bank import CHUNK_FRAMES, N_MELS, KaldiFrontEnd
+from core.encoders.vit.network import Shapes, layer_norm, vit
+from core.encoders.vit.state import (
+    WeightsFile,
+    check_extras,
+    check_fit,
+    check_width,
+    head_note,
+    in_float32,
+    n_blocks,
+    reading,
+    size,
+)
+from core.errors import InputError
+
+NORM = (-4.268, 4.569)
+"""Mean and standard deviation of the levels, of AudioSet."""
+
+FAIRSEQ = {
+    "patch_embed": "modality_encoders.IMAGE.local_encoder.proj",
+    "positions": "modality_encoders.IMAGE.fixed_positional_encoder.positions",
+    "class_token": "modality_encoders.IMAGE.extra_tokens",
+    "pre_norm": "modality_encoders.IMAGE.context_encoder.norm",
+}
+HUGGING_FACE = {
+    "patch_embed": "local_encoder.proj",
+    "positions": "fixed_positional_encoder.positions",
+    "class_token": "extra_tokens",
+    "pre_norm": "pre_norm",
+}
+"""Our names and theirs, in both kinds of file; those of blocks are alike."""
+
+_KNOWN_EXTRAS = (
+    "modality_encoders.IMAGE.decoder.", "modality_encoders.IMAGE.encoder_mask", "shared_decoder.", "recon_proj.",
+    "cls_proj.", "center", "head.", "fc_norm.",
+)  # fmt: skip
+_INNER = ("blocks.", "norm.", "modality_encoders.", "local_encoder.", "extra_tokens", "pre_norm.")
+
+
+class EatEncoder(PatchEncoder):
+    """EAT on chunks of up to 10.24 s.
+
+    The embedding is the mean over patch tokens; a fine-tuned network's own head reads the class token instead.
+    """
+
+    licence = "MIT (cwx-worst-one/EAT)"
+
+
+def load(weights: Path | None, device: str = "cpu") -> EatEncoder:
+    """Load EAT: a fairseq ``.pt`` file, self-supervised or fine-tuned, or a Hugging Face folder's safetensors.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it holds no EAT encoder.
+    """
+    with reading(weights, "eat", "an EAT") as file:
+        state, patch, notes = _read(file)
+        name, sha256 = file.name, file.sha256
+    n_bands = N_MELS // patch[1]
+    columns = min(CHUNK_FRAMES // patch[0], state["positions"].shape[1] // n_bands)
+    front_end = KaldiFrontEnd("hanning", NORM, patch[0], columns).to(device)
+    encoder = EatEncoder(vit(state, patch, n_bands, post_norm=True).to(device), front_end, name, sha256)
+    encoder.description = describe(encoder, "EAT", notes)
+    return encoder
+
+
+def _read(file: WeightsFile) -> tuple[dict[str, Tensor], tuple[int, int], list[str]]:
+    """The tensors by the names of `core.encoders.vit.network.VitNetwork`, the patch, and notes."""
+    shown = file.source.shown
+    prefix, names = next(
+        (
+            (prefix, names)
+            for prefix in ("", "model.", "model.model.")
+            for names in (FAIRSEQ, HUGGING_FACE)
+            if f"{prefix}{names['patch_embed']}.weight" in file.tensors
+        ),
+        ("", FAIRSEQ),
+    )
+    inside = {name.removeprefix(prefix): t for name, t in file.tensors.items() if name.startswith(prefix)}
+    shapes = _shapes(inside, names)
+    check_fit(inside, shapes, shown, "an EAT encoder")
+    width, _, *patch = inside[f"{names['patch_embed']}.weight"].shape
+    check_width(width, shown)
+    n_positions = inside[names["positions"]].shape[1]
+    if N_MELS % patch[1] or not n_positions or n_positions % (N_MELS // patch[1]):
+        raise InputError(
+            f"{shown}: patches of {patch[1]} bands and {n_positions} positions do not divide {N_MELS} bands; "
+            "expected an EAT encoder"
+        )
+    extra = [name for name in inside if name not in shapes and not name.startswith(_KNOWN_EXTRAS)]
+    notes = check_extras(extra, _INNER, shown, "EAT's encoder")
+    notes = head_note(file.tensors, "head.weight") + head_note(inside if prefix else {}, "head.weight") + notes
+    state = in_float32({name: inside[name] for name in shapes}, shown)
+    for own, theirs in names.items():
+        for end in ("", ".weight", ".bias"):
+            if theirs + end in state:
+                state[own + end] = state.pop(theirs + end)
+    state["patch_embed.weight"] = state["patch_embed.weight"].flatten(1)
+    return state, (patch[0], patch[1]), notes
+
+
+def _shapes(inside: Mapping[str, Tensor], names: Mapping[str, str]) -> Shapes:
+    """Name and shape of every tensor of an encoder of these sizes."""
+    kernel = inside.get(f"{names['patch_embed']}.weight")
+    width = size(kernel, 4, 0)
+    return {
+        f"{names['patch_embed']}.weight": (width, 1, size(kernel, 4, 2), size(kernel, 4, 3)),
+        f"{names['patch_embed']}.bias": (width,),
+        names["positions"]: (1, size(inside.get(names["positions"]), 3, 1), width),
+        names["class_token"]: (1, 1, width),
+        **layer_norm(names["pre_norm"], width),
+        **block_shapes(width, size(inside.get("blocks.0.mlp.fc1.weight"), 2, 0), n_blocks(list(inside), width)),
+    }

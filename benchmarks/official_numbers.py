@@ -20,6 +20,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import torch
+import torchaudio
 import torchaudio.compliance.kaldi as kaldi
 from torch import Tensor, nn
 
@@ -213,7 +214,35 @@ def audiomae(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-FAMILIES = {"beats": beats, "eat": eat, "audiomae": audiomae}
+def atst(folder: Path) -> dict[str, Any]:
+    for name in ("fairseq", "fairseq.data", "fairseq.data.data_utils"):
+        sys.modules[name] = MagicMock()
+    sys.path.insert(0, str(folder / "audiossl"))
+    from audiossl.methods.atstframe.audio_transformer import FrameAST
+    from audiossl.transforms.common import MinMax
+
+    mel = torchaudio.transforms.MelSpectrogram(
+        16_000, f_min=60, f_max=7800, hop_length=160, win_length=1024, n_fft=1024, n_mels=64
+    )
+    decibels = torchaudio.transforms.AmplitudeToDB(stype="power", top_db=80)
+
+    def one(prefix: str) -> Any:
+        network = FrameAST(
+            patch_h=64, patch_w=4, embed_dim=128, depth=3, num_heads=2, mlp_ratio=1.25, qkv_bias=False,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        )  # fmt: skip
+
+        def run(seconds: float) -> Tensor:
+            features = MinMax(min=-79.6482, max=50.6842)(decibels(mel(waveform(seconds)[None])))
+            return network.get_intermediate_layers(features, torch.tensor([features.shape[-1]]), 1, scene=False)[0]
+
+        last = network.blocks[-1].mlp.fc2
+        return layout({}, network, last, run, [3.0, 10.0], renamed=lambda name: prefix + name)
+
+    return {"as trained": one("model.teacher.encoder."), "fine-tuned": one("encoder.encoder.")}
+
+
+FAMILIES = {"atst": atst, "beats": beats, "eat": eat, "audiomae": audiomae}
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ BY_CHECKPOINT: Mapping[str, str] = {
     "beats": "core.encoders.vit.beats",
     "eat": "core.encoders.vit.eat",
     "audiomae": "core.encoders.vit.audiomae",
+    "atst": "core.encoders.vit.atst",
 }
 """Families whose checkpoint is a file, in the name (``m2d:FILE``) or by ``--weights``; where their ``load`` is."""
 
@@ -45,6 +46,7 @@ def known_encoders() -> dict[str, str]:
         "beats:<checkpoint>": "BEATs, iterations 1 to 3+, self-supervised or fine-tuned; or beats with --weights",
         "eat:<checkpoint or folder>": "EAT, base or large, self-supervised or fine-tuned, of fairseq or Hugging Face",
         "audiomae:<checkpoint>": "AudioMAE, self-supervised or fine-tuned, of its authors or timm",
+        "atst:<checkpoint>": "ATST-Frame, small or base, as trained or fine-tuned",
         "hf:<folder or id>": "Hugging Face: Whisper, wav2vec 2.0, HuBERT, WavLM, Data2VecAudio, AST, CLAP",
         "torchaudio:<bundle>": "torchaudio's self-supervised bundles, for instance torchaudio:HUBERT_BASE",
         "python:<module>": "your own: a Python module with load(weights, device), see docs/encoders.md",

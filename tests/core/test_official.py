@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,27 @@ def half(norm: tuple[float, float]) -> Callable[[PatchEncoder], None]:
     return front_end(norm=(norm[0], norm[1] / 2))
 
 
+def mel_major(encoder: PatchEncoder) -> nn.Module:
+    layer = encoder.network.get_submodule("patch_embed")
+    weight = layer.get_parameter("weight")
+    layer.weight = nn.Parameter(weight.unflatten(1, (4, 64)).transpose(1, 2).flatten(1))
+    return layer
+
+
+def from_the_first(encoder: PatchEncoder) -> nn.Parameter:
+    return nn.Parameter(layouts("atst")["as trained"].state["model.teacher.encoder.pos_embed"][:, :-1])
+
+
+def halved_levels(encoder: PatchEncoder) -> None:
+    right = encoder.front_end.features
+
+    def features(waveforms: Any) -> Any:
+        found = right(waveforms)
+        return replace(found, values=(found.values + 1) / 2)
+
+    front_end(features=features)(encoder)
+
+
 tanh_gelu = each_block(lambda block: setattr(block.mlp, "act", nn.GELU("tanh")))
 VIT: dict[str, Callable[[PatchEncoder], None]] = {
     "positions frequency-major": network("positions", frequency_major),
@@ -115,6 +137,13 @@ MISTAKES: dict[str, dict[str, Callable[[PatchEncoder], None]]] = {
         "class token without its position": network(
             "class_token", lambda _: nn.Parameter(layouts("audiomae")["self-supervised"].state["cls_token"])
         ),
+    },
+    "atst": {
+        "patches mel by mel": network("patch_embed", mel_major),
+        "positions from the first, which is of no token": network("positions", from_the_first),
+        "levels in [0, 1]": halved_levels,
+        "norm left out": network("norm", lambda _: nn.Identity()),
+        "tanh GELU": tanh_gelu,
     },
 }  # fmt: skip
 
@@ -147,6 +176,9 @@ def test_position_buckets_off_by_one_would_show(tmp_path: Path, monkeypatch: pyt
         ("eat", 31, [2], 1, 2),
         ("eat", 1024, [64], 64, 64),
         ("eat", 1040, [64, 1], 65, 65),
+        ("atst", 1001, [250], 250, 250),
+        ("atst", 1003, [250], 250, 250),  # a chunk of two frames
+        ("atst", 1006, [250, 1], 251, 251),
         ("audiomae", 998, [63], 62, 63),
         ("audiomae", 1025, [64, 1], 64, 65),
     ],
@@ -155,7 +187,8 @@ def test_columns_of_chunks(
     tmp_path: Path, family: str, n_frames: int, chunks: list[int], exclude: int, include: int
 ) -> None:
     encoder = loaded(tmp_path, family, next(iter(layouts(family))))
-    wave, bands = np.zeros(400 + 160 * (n_frames - 1), np.float32), encoder.network.n_bands
+    window = 0 if family == "atst" else 400  # there they are mirrored at the ends
+    wave, bands = np.zeros(window + 160 * (n_frames - 1), np.float32), encoder.network.n_bands
     for padding, columns in (("exclude", exclude), ("include", include)):
         batch = encoder.prepare([wave], padding)  # type: ignore[arg-type]
         assert (batch.present[:, encoder.network.n_special :].sum(1) / bands).tolist() == chunks
@@ -214,14 +247,16 @@ def test_settings_of_beats_that_its_tensors_do_not_bear_out(
 @pytest.mark.parametrize(
     ("family", "changes", "told"),
     [
-        ("eat", {"blocks.1.ls1.gamma": torch.zeros(128)}, "holds blocks.1.ls1.gamma, which EAT's encoder does not"),
+        ("eat", {"blocks.1.ls1.gamma": torch.zeros(128)}, "holds blocks.1.ls1.gamma, which an EAT encoder does not"),
         ("eat", {"modality_encoders.IMAGE.alibi_scale": torch.ones(1)}, "holds modality_encoders.IMAGE.alibi_scale"),
-        ("eat", {eat.FAIRSEQ["positions"]: torch.zeros(1, 509, 128)}, "509 positions do not divide 128 bands"),
-        ("eat", {eat.FAIRSEQ["class_token"]: torch.zeros(1, 128)}, "extra_tokens is float32 (1, 128)"),
+        ("eat", {eat.FAIRSEQ.own["positions"]: torch.zeros(1, 509, 128)}, "509 positions do not divide 128 bands"),
+        ("eat", {eat.FAIRSEQ.own["class_token"]: torch.zeros(1, 128)}, "extra_tokens is float32 (1, 128)"),
         ("eat", {"new.weight": torch.zeros(2)}, ""),
         ("audiomae", {"pos_embed": torch.zeros(1, 1213, 128)}, "1212 positions are no whole columns of 128 bands"),
         ("audiomae", {"patch_embed.proj.weight": torch.zeros(128, 3, 16, 16)}, "float (128, 1, 16, 16)"),
         ("audiomae", {"blocks.0.norm1.bias": torch.full((128,), torch.nan)}, "values that are not finite"),
+        ("atst", {"model.teacher.encoder.prompt_embed": torch.zeros(1, 1, 128)}, "holds prompt_embed"),
+        ("atst", {"model.teacher.encoder.pos_embed": torch.zeros(1, 251, 127)}, "the other tensors ask for"),
         ("audiomae", {"fc_norm.weight": torch.ones(128)}, "lacks 1 of the 44 tensors of an AudioMAE encoder: fc_norm"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
@@ -242,13 +277,13 @@ def test_tensors_that_do_not_fit_are_named(
 def test_a_checkpoint_of_another_kind_is_told_in_one_line(tmp_path: Path, family: str, other: str) -> None:
     if family != other:
         told = refusal(family, write(tmp_path, other, next(iter(layouts(other)))))
-        assert "lacks" in told or "its input_patch_size is -1" in told
+        assert "lacks" in told or "holds no settings of a BEATs encoder ('cfg')" in told
         assert len(told) < 500
 
 
 def test_beats_without_settings_is_told(tmp_path: Path) -> None:
     torch.save(layouts("beats")["published"].state, tmp_path / "a.pt")
-    assert "holds no settings ('cfg')" in refusal("beats", tmp_path / "a.pt")
+    assert "holds no settings of a BEATs encoder ('cfg')" in refusal("beats", tmp_path / "a.pt")
 
 
 @pytest.mark.parametrize("family", FAMILIES)

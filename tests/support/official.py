@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 RATE = 16_000
-FAMILIES = ("beats", "eat", "audiomae")
+FAMILIES = ("beats", "eat", "audiomae", "atst")
 NUMBERS = Path(__file__).with_name("official_numbers.json")
 
 
@@ -107,6 +107,11 @@ def write(folder: Path, family: str, name: str) -> Path:
             torch.save(layout.state, path / "pytorch_model.bin")
         else:
             save_file(layout.state, path / "model.safetensors")
+        return path
+    if family == "atst":
+        path = path.with_suffix(".ckpt")
+        student = {key.replace("teacher", "student"): torch.zeros_like(t) for key, t in layout.state.items()}
+        torch.save({"state_dict": student | layout.state, "hyper_parameters": {"arch": "base"}, "epoch": 3}, path)
         return path
     torch.save({"cfg": layout.settings, "model": layout.state}, path.with_suffix(".pt"))
     return path.with_suffix(".pt")

@@ -15,25 +15,18 @@ from core.encoders.vit.blocks import block_shapes
 from core.encoders.vit.encoder import PatchEncoder, describe
 from core.encoders.vit.filter_bank import N_MELS, KaldiFrontEnd
 from core.encoders.vit.network import Shapes, layer_norm, vit
-from core.encoders.vit.state import (
-    WRAPPERS,
-    WeightsFile,
-    check_extras,
-    check_fit,
-    check_width,
-    head_note,
-    in_float32,
-    n_blocks,
-    reading,
-    size,
-)
+from core.encoders.vit.state import WRAPPERS, Naming, WeightsFile, n_blocks, reading, size, taken, within
 from core.errors import InputError
 
 NORM = (-4.2677393, 4.5689974)
 """Mean and standard deviation of the levels, of AudioSet."""
 
-_KNOWN_EXTRAS = ("mask_token", "decoder_", "head.")
-_INNER = ("blocks.", "norm.", "fc_norm.", "patch_embed.", "pos_embed", "cls_token")
+NAMING = Naming(
+    "an AudioMAE encoder",
+    {"patch_embed": "patch_embed.proj", "class_token": "cls_token", "positions": "pos_embed", "pooled_norm": "fc_norm"},
+    ("mask_token", "decoder_", "head."),
+    ("blocks.", "norm.", "fc_norm.", "patch_embed.", "pos_embed", "cls_token"),
+)
 
 
 class AudioMaeEncoder(PatchEncoder):
@@ -68,28 +61,17 @@ def load(weights: Path | None, device: str = "cpu") -> AudioMaeEncoder:
 def _read(file: WeightsFile) -> tuple[dict[str, Tensor], tuple[int, int], list[str]]:
     """The tensors by the names of `core.encoders.vit.network.VitNetwork`, the patch, and notes."""
     shown = file.source.shown
-    prefix = next((p for p in WRAPPERS if f"{p}patch_embed.proj.weight" in file.tensors), "")
-    inside = {name.removeprefix(prefix): t for name, t in file.tensors.items() if name.startswith(prefix)}
-    shapes = _shapes(inside)
-    check_fit(inside, shapes, shown, "an AudioMAE encoder")
-    width, _, *patch = inside["patch_embed.proj.weight"].shape
-    check_width(width, shown)
-    n_positions = inside["pos_embed"].shape[1] - 1
+    inside = within(file, next((p for p in WRAPPERS if f"{p}patch_embed.proj.weight" in file.tensors), ""))
+    state, notes = taken(inside, _shapes(inside), NAMING, shown)
+    patch, table = state["patch_embed.weight"].shape[2:], state["positions"]
+    n_positions = table.shape[1] - 1
     if N_MELS % patch[1] or n_positions < 1 or n_positions % (N_MELS // patch[1]):
         raise InputError(
             f"{shown}: {n_positions} positions are no whole columns of {N_MELS} bands in patches of {patch[1]}; "
             "expected an AudioMAE encoder, whose patches do not overlap"
         )
-    extra = [name for name in inside if name not in shapes and not name.startswith(_KNOWN_EXTRAS)]
-    notes = head_note(inside, "head.weight") + check_extras(extra, _INNER, shown, "AudioMAE's encoder")
-    state = in_float32({name: inside[name] for name in shapes}, shown)
-    table = state.pop("pos_embed")
-    state["class_token"], state["positions"] = state.pop("cls_token") + table[:, :1], table[:, 1:].contiguous()
-    state["patch_embed.weight"] = state.pop("patch_embed.proj.weight").flatten(1)
-    state["patch_embed.bias"] = state.pop("patch_embed.proj.bias")
-    for end in ("weight", "bias"):
-        if f"fc_norm.{end}" in state:
-            state[f"pooled_norm.{end}"] = state.pop(f"fc_norm.{end}")
+    state["class_token"], state["positions"] = state["class_token"] + table[:, :1], table[:, 1:].contiguous()
+    state["patch_embed.weight"] = state["patch_embed.weight"].flatten(1)
     return state, (patch[0], patch[1]), notes
 
 

@@ -93,8 +93,10 @@ _MOST = 1 << 14
 
 
 def _config(found: Any, shown: str) -> Config:
-    if not isinstance(found, Mapping):
-        raise InputError(f"{shown} holds no settings ('cfg'); expected a BEATs checkpoint as its authors publish it")
+    if not isinstance(found, Mapping) or "input_patch_size" not in found:
+        raise InputError(
+            f"{shown} holds no settings of a BEATs encoder ('cfg'); expected a checkpoint as its authors publish it"
+        )
     known = {name: found[name] for name in Config.__dataclass_fields__ if name in found}
     for name, value in known.items():
         wanted = type(getattr(Config, name))

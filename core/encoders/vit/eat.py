@@ -17,41 +17,35 @@ from core.encoders.vit.blocks import block_shapes
 from core.encoders.vit.encoder import PatchEncoder, describe
 from core.encoders.vit.filter_bank import CHUNK_FRAMES, N_MELS, KaldiFrontEnd
 from core.encoders.vit.network import Shapes, layer_norm, vit
-from core.encoders.vit.state import (
-    WeightsFile,
-    check_extras,
-    check_fit,
-    check_width,
-    head_note,
-    in_float32,
-    n_blocks,
-    reading,
-    size,
-)
+from core.encoders.vit.state import Naming, WeightsFile, head_note, n_blocks, reading, size, taken, within
 from core.errors import InputError
 
 NORM = (-4.268, 4.569)
 """Mean and standard deviation of the levels, of AudioSet."""
 
-FAIRSEQ = {
-    "patch_embed": "modality_encoders.IMAGE.local_encoder.proj",
-    "positions": "modality_encoders.IMAGE.fixed_positional_encoder.positions",
-    "class_token": "modality_encoders.IMAGE.extra_tokens",
-    "pre_norm": "modality_encoders.IMAGE.context_encoder.norm",
-}
-HUGGING_FACE = {
-    "patch_embed": "local_encoder.proj",
-    "positions": "fixed_positional_encoder.positions",
-    "class_token": "extra_tokens",
-    "pre_norm": "pre_norm",
-}
-"""Our names and theirs, in both kinds of file; those of blocks are alike."""
-
-_KNOWN_EXTRAS = (
-    "modality_encoders.IMAGE.decoder.", "modality_encoders.IMAGE.encoder_mask", "shared_decoder.", "recon_proj.",
-    "cls_proj.", "center", "head.", "fc_norm.",
-)  # fmt: skip
-_INNER = ("blocks.", "norm.", "modality_encoders.", "local_encoder.", "extra_tokens", "pre_norm.")
+_BESIDE = ("shared_decoder.", "recon_proj.", "cls_proj.", "center", "head.", "fc_norm.")
+FAIRSEQ = Naming(
+    "an EAT encoder",
+    {
+        "patch_embed": "modality_encoders.IMAGE.local_encoder.proj",
+        "positions": "modality_encoders.IMAGE.fixed_positional_encoder.positions",
+        "class_token": "modality_encoders.IMAGE.extra_tokens",
+        "pre_norm": "modality_encoders.IMAGE.context_encoder.norm",
+    },
+    ("modality_encoders.IMAGE.decoder.", "modality_encoders.IMAGE.encoder_mask", *_BESIDE),
+    ("blocks.", "norm.", "modality_encoders."),
+)
+HUGGING_FACE = Naming(
+    "an EAT encoder",
+    {
+        "patch_embed": "local_encoder.proj",
+        "positions": "fixed_positional_encoder.positions",
+        "class_token": "extra_tokens",
+        "pre_norm": "pre_norm",
+    },
+    _BESIDE,
+    ("blocks.", "norm.", "local_encoder.", "extra_tokens", "pre_norm."),
+)
 
 
 class EatEncoder(PatchEncoder):
@@ -85,34 +79,25 @@ def load(weights: Path | None, device: str = "cpu") -> EatEncoder:
 def _read(file: WeightsFile) -> tuple[dict[str, Tensor], tuple[int, int], list[str]]:
     """The tensors by the names of `core.encoders.vit.network.VitNetwork`, the patch, and notes."""
     shown = file.source.shown
-    prefix, names = next(
+    prefix, naming = next(
         (
-            (prefix, names)
+            (prefix, naming)
             for prefix in ("", "model.", "model.model.")
-            for names in (FAIRSEQ, HUGGING_FACE)
-            if f"{prefix}{names['patch_embed']}.weight" in file.tensors
+            for naming in (FAIRSEQ, HUGGING_FACE)
+            if f"{prefix}{naming.own['patch_embed']}.weight" in file.tensors
         ),
         ("", FAIRSEQ),
     )
-    inside = {name.removeprefix(prefix): t for name, t in file.tensors.items() if name.startswith(prefix)}
-    shapes = _shapes(inside, names)
-    check_fit(inside, shapes, shown, "an EAT encoder")
-    width, _, *patch = inside[f"{names['patch_embed']}.weight"].shape
-    check_width(width, shown)
-    n_positions = inside[names["positions"]].shape[1]
+    inside = within(file, prefix)
+    state, notes = taken(inside, _shapes(inside, naming.own), naming, shown)
+    if prefix:  # fairseq's head is outside
+        notes = head_note(file.tensors, "head.weight") + notes
+    patch, n_positions = state["patch_embed.weight"].shape[2:], state["positions"].shape[1]
     if N_MELS % patch[1] or not n_positions or n_positions % (N_MELS // patch[1]):
         raise InputError(
             f"{shown}: patches of {patch[1]} bands and {n_positions} positions do not divide {N_MELS} bands; "
             "expected an EAT encoder"
         )
-    extra = [name for name in inside if name not in shapes and not name.startswith(_KNOWN_EXTRAS)]
-    notes = check_extras(extra, _INNER, shown, "EAT's encoder")
-    notes = head_note(file.tensors, "head.weight") + head_note(inside if prefix else {}, "head.weight") + notes
-    state = in_float32({name: inside[name] for name in shapes}, shown)
-    for own, theirs in names.items():
-        for end in ("", ".weight", ".bias"):
-            if theirs + end in state:
-                state[own + end] = state.pop(theirs + end)
     state["patch_embed.weight"] = state["patch_embed.weight"].flatten(1)
     return state, (patch[0], patch[1]), notes
 

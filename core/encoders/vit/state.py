@@ -19,8 +19,8 @@ from core.errors import InputError
 MOST_WEIGHTS = 2 << 30
 WRAPPERS = ("", "module.", "model.", "encoder.")
 """What the names of a ViT's tensors begin with where another module held it."""
-DEPTHS = {768: 12, 1024: 24}
-"""Blocks of the base and the large network, so that a file that lost its last block is not a smaller network."""
+DEPTHS = {384: 12, 768: 12, 1024: 24}
+"""Blocks of the small, the base and the large network: a file that lost its last block is not a smaller network."""
 
 _GENERAL = re.compile(r"(model|pytorch_model|checkpoint([-_].*)?)", re.IGNORECASE)
 """Files whose folder tells more than their own name does."""
@@ -132,6 +132,59 @@ def in_float32(tensors: Mapping[str, Tensor], shown: str) -> dict[str, Tensor]:
         if not bool(torch.isfinite(t).all()):
             raise InputError(f"{shown}: {key} holds values that are not finite; fetch the file again")
     return own
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How a family of ViTs names its tensors.
+
+    Attributes
+    ----------
+    network : str
+        What it is, with its article.
+    own : mapping of str to str
+        Our names of parts and theirs, where they differ.
+    beside : tuple of str
+        What the names of tensors begin with that belong to the training or to a head.
+    inner : tuple of str
+        What names begin with inside the network.
+    """
+
+    network: str
+    own: Mapping[str, str]
+    beside: tuple[str, ...]
+    inner: tuple[str, ...]
+
+
+def taken(
+    inside: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], naming: Naming, shown: str
+) -> tuple[dict[str, Tensor], list[str]]:
+    """A ViT's tensors in float32 by our names, and notes on what is left out.
+
+    Parameters
+    ----------
+    inside : mapping of str to Tensor
+        By their names, without prefix.
+    shapes : mapping
+        Of each tensor that the network has, by their names; those of blocks among them.
+
+    Raises
+    ------
+    InputError
+        As `check_fit`, `check_width`, `check_extras` and `in_float32`.
+    """
+    check_fit(inside, shapes, shown, naming.network)
+    check_width(shapes["blocks.0.norm1.weight"][0], shown)
+    extra = [name for name in inside if name not in shapes and not name.startswith(naming.beside)]
+    notes = head_note(inside, "head.weight") + check_extras(extra, naming.inner, shown, naming.network)
+    theirs = {f"{part}{end}": f"{own}{end}" for own, part in naming.own.items() for end in ("", ".weight", ".bias")}
+    state = in_float32({name: inside[name] for name in shapes}, shown)
+    return {theirs.get(name, name): tensor for name, tensor in state.items()}, notes
+
+
+def within(file: WeightsFile, prefix: str) -> dict[str, Tensor]:
+    """Tensors whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): t for name, t in file.tensors.items() if name.startswith(prefix)}
 
 
 def n_blocks(names: Sequence[str], width: int) -> int:

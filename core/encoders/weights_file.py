@@ -119,29 +119,34 @@ def _unpacked(path: Path, folder: Path) -> Source:
     return Source(target, names, f"{path}/{printable(member.filename)}")
 
 
-@dataclass(frozen=True)
-class Content:
-    """What a file holds: tensors by name, and what lies beside them (settings, of which no type is sure)."""
-
-    tensors: dict[str, Tensor]
-    beside: Mapping[Any, Any]
-
-
-def tensors_of(source: Source, kind: str) -> Content:
-    """All named tensors of a file, of the ``model`` or ``state_dict`` in it if there is one; mapped where possible.
+def tensors_of(source: Source, kind: str) -> dict[str, Tensor]:
+    """All named tensors of a file; mapped to it where possible.
 
     Parameters
     ----------
     source : Source
     kind : str
-        Of checkpoint that is expected, with its article, for messages.
+        What is expected, for messages: ``an M2D checkpoint``.
 
     Raises
     ------
     InputError
         If the file is broken, is something else, or asks for code.
     """
-    expected = f"expected {kind} checkpoint ({', '.join(SUFFIXES)}); a download that broke off looks like this too"
+    return tensors_in(dictionary_of(source, kind), source)
+
+
+def tensors_in(held: Mapping[Any, Any], source: Source) -> dict[str, Tensor]:
+    """Of what a file holds the named tensors, those of the ``model`` or ``state_dict`` in it if there is one."""
+    inner = next((held[key] for key in ("model", "state_dict") if isinstance(held.get(key), dict)), held)
+    tensors = {name: t for name, t in inner.items() if isinstance(name, str) and isinstance(t, Tensor)}
+    check_claims(tensors.values(), source.file, source.shown)
+    return tensors
+
+
+def dictionary_of(source: Source, kind: str) -> dict[Any, Any]:
+    """What a checkpoint holds by name, ``kind`` being what was expected; raises as `tensors_of`."""
+    expected = f"expected {kind} ({', '.join(SUFFIXES)}); a download that broke off looks like this too"
     try:
         loaded = content(source.file)
     except pickle.UnpicklingError as error:
@@ -158,10 +163,7 @@ def tensors_of(source: Source, kind: str) -> Content:
         raise InputError(f"{source.shown} cannot be read ({_first_line(error)}); {expected}") from error
     if not isinstance(loaded, dict):
         raise InputError(f"{source.shown} holds a {type(loaded).__name__}, not named tensors; {expected}")
-    inner = next((loaded[key] for key in ("model", "state_dict") if isinstance(loaded.get(key), dict)), loaded)
-    tensors = {name: t for name, t in inner.items() if isinstance(name, str) and isinstance(t, Tensor)}
-    check_claims(tensors.values(), source.file, source.shown)
-    return Content(tensors, loaded)
+    return loaded
 
 
 def check_claims(tensors: Iterable[Tensor], file: Path, shown: str) -> None:
@@ -174,6 +176,17 @@ def check_claims(tensors: Iterable[Tensor], file: Path, shown: str) -> None:
     claimed, there = sum(t.numel() * t.element_size() for t in tensors), file.stat().st_size
     if claimed > max(4 * there, 1 << 30):
         raise InputError(f"{shown} is refused: its tensors of {claimed:,} bytes are too large for a file of {there:,}")
+
+
+NUMPY_NUMBERS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")
+
+
+class _Unread:
+    """Stands for NumPy's numbers in a training file's records (fairseq's best score): nothing of them is needed."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, _: object) -> None: ...
 
 
 def content(file: Path) -> Any:
@@ -198,7 +211,8 @@ def content(file: Path) -> Any:
             if sum(m.file_size for m in archive.infolist()) > file.stat().st_size:
                 raise InputError("its parts are compressed, which PyTorch never does")
     # Training files hold their arguments as a Namespace, which only holds values.
-    with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+    known: list[Any] = [argparse.Namespace, *((_Unread, name) for name in NUMPY_NUMBERS)]
+    with torch.serialization.safe_globals(known), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what PyTorch wonders at in a broken file; the error follows
         # Mapped, so that the optimizer's state in a training file (two thirds of it) is never read.
         return torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)

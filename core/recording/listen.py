@@ -227,6 +227,8 @@ def _load(source: _Source, device: str) -> Encoder:
         name = f"hf:{_local_folder(which)}"
     elif family == "m2d":
         _check_is_here(which or weights)
+    elif family in BY_CHECKPOINT and not os.path.exists(which or weights):
+        raise InputError(f"no weights at {which or weights or '(none given)'} on this machine")
     elif family == "torchaudio" and not weights:
         weights = _cached_bundle(which)
     elif weights and not os.path.exists(weights):

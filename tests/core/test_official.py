@@ -79,9 +79,8 @@ def frequency_major(encoder: PatchEncoder) -> nn.Parameter:
 
 
 def povey(encoder: PatchEncoder) -> None:
-    front_end = encoder.front_end
-    assert isinstance(front_end, KaldiFrontEnd)
-    front_end.filter_bank = FilterBank(128, RATE, "povey")
+    assert isinstance(encoder.front_end, KaldiFrontEnd)
+    encoder.front_end.bank = FilterBank(RATE, 128, "povey", torch.device("cpu"))
 
 
 def half(norm: tuple[float, float]) -> Callable[[PatchEncoder], None]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import ASTConfig, ASTFeatureExtractor, ASTModel
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
-from core.encoders.frames import cut_frames, sound_and_counted
+from core.encoders.frames import cut_frames, pad, sound_and_counted
 from core.encoders.hf.base import HuggingFaceEncoder
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
 from core.encoders.kaldi import F_MIN, FilterBank
@@ -47,11 +47,10 @@ class SpectrogramTransformer(HuggingFaceEncoder):
         self.patch = int(config.patch_size)
         self.time_stride = int(config.time_stride)
         self.grid = tuple(network.embeddings.get_shape(config))  # patches along (frequency, time)
-        self.filter_bank = FilterBank(int(config.num_mel_bins), self.sample_rate, "hanning").to(self.device)
+        self.bank = FilterBank(self.sample_rate, int(config.num_mel_bins), "hann", self.device)
 
     def prepare(self, waveforms: Sequence[NDArray[np.float32]], padding: Padding = "exclude") -> Batch:
-        window, hop = self.filter_bank.window_length, self.filter_bank.hop
-        pieces, frames, clip = cut_frames(waveforms, window, hop, int(self.extractor.max_length))
+        pieces, frames, clip = cut_frames(waveforms, self.bank.frame, self.bank.hop, int(self.extractor.max_length))
         start = torch.arange(self.grid[1]) * self.time_stride
         clip_of_row, n_frames = torch.tensor(clip), torch.tensor(frames)
         masks = sound_and_counted(n_frames, start, start + self.patch, clip_of_row, len(waveforms), padding)
@@ -59,9 +58,16 @@ class SpectrogramTransformer(HuggingFaceEncoder):
         return self._batch(self.fbank(pieces, n_frames), clip_of_row, len(waveforms), present, counted)
 
     def fbank(self, pieces: Sequence[NDArray[np.float32]], n_frames: Tensor) -> Tensor:
-        """Features as `transformers.ASTFeatureExtractor` gives, shape (n_rows, max_length, n_mels)."""
-        level = self.filter_bank(pieces, n_frames)
-        level = F.pad(level, (0, 0, 0, int(self.extractor.max_length) - level.shape[1]))
+        """Features as `transformers.ASTFeatureExtractor` gives, shape (n_rows, max_length, n_mels).
+
+        Kaldi's log filter bank; rows behind a piece's frames are 0 before the normalisation.
+        """
+        longest = int(n_frames.max())
+        waveform = pad(pieces, longest * self.bank.hop + self.bank.frame - self.bank.hop).to(self.device)
+        level = self.bank(waveform)
+        absent = torch.arange(longest) >= n_frames[:, None]
+        level = level.masked_fill(absent.to(level.device)[:, :, None], 0.0)
+        level = F.pad(level, (0, 0, 0, int(self.extractor.max_length) - longest))
         if self.extractor.do_normalize:
             level = (level - self.extractor.mean) / (2 * self.extractor.std)
         return level
@@ -72,7 +78,7 @@ class SpectrogramTransformer(HuggingFaceEncoder):
         shared = (self.patch - int(config.frequency_stride)) / 2
         inner = [band * int(config.frequency_stride) + shared for band in range(1, n_freq)]
         starts = [0.0, *inner, (n_freq - 1) * int(config.frequency_stride) + self.patch]
-        frame, chunk = self.filter_bank.hop / self.sample_rate, int(self.extractor.max_length)
+        frame, chunk = self.bank.hop / self.sample_rate, int(self.extractor.max_length)
         return TokenGrid(
             band_edges(starts, int(config.num_mel_bins), F_MIN, self.sample_rate / 2, "htk"),
             self.time_stride * frame, self.patch * frame, chunk * frame, n_time,

@@ -145,7 +145,7 @@ def read(weights: Path, config: str | None = None) -> Checkpoint:
     InputError
         If there is no such file, more than one, it cannot be read, is no M2D encoder, or does not fit its name.
     """
-    with reading(weights, "m2d", "an M2D") as file:
+    with reading(weights, "m2d", "an M2D checkpoint") as file:
         return _checked(file.tensors, file.source, file.sha256, config)
 
 

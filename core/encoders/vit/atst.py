@@ -115,7 +115,7 @@ def load(weights: Path | None, device: str = "cpu") -> AtstEncoder:
     InputError
         If there is no such file, or it holds no ATST-Frame encoder.
     """
-    with reading(weights, "atst", "an ATST-Frame") as file:
+    with reading(weights, "atst", "an ATST-Frame checkpoint") as file:
         state, notes = _read(file)
         name, sha256 = file.name, file.sha256
     front_end = DecibelFrontEnd(state["positions"].shape[1]).to(device)

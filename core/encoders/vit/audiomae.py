@@ -48,11 +48,11 @@ def load(weights: Path | None, device: str = "cpu") -> AudioMaeEncoder:
     InputError
         If there is no such file, or it holds no AudioMAE encoder.
     """
-    with reading(weights, "audiomae", "an AudioMAE") as file:
+    with reading(weights, "audiomae", "an AudioMAE checkpoint") as file:
         state, patch, notes = _read(file)
         name, sha256 = file.name, file.sha256
     n_bands = N_MELS // patch[1]
-    front_end = KaldiFrontEnd("hanning", NORM, patch[0], state["positions"].shape[1] // n_bands).to(device)
+    front_end = KaldiFrontEnd("hann", NORM, patch[0], state["positions"].shape[1] // n_bands, device)
     encoder = AudioMaeEncoder(vit(state, patch, n_bands).to(device), front_end, name, sha256)
     encoder.description = describe(encoder, "AudioMAE", notes)
     return encoder

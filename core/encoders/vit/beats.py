@@ -22,7 +22,6 @@ from core.encoders.vit.filter_bank import CHUNK_FRAMES, N_MELS, KaldiFrontEnd
 
 NORM = (15.41663, 6.55582)
 """Mean and standard deviation of the levels, as the authors' code has them."""
-GAIN = 2.0**15
 
 
 class GatedAttention(nn.Module):
@@ -116,6 +115,13 @@ def buckets(distance: Tensor, config: Config) -> Tensor:
     return near + of_side * (distance > 0)
 
 
+class BeatsFrontEnd(KaldiFrontEnd):
+    """Samples as 16-bit integers, whole patches alone."""
+
+    gain = 2.0**15
+    only_whole = True
+
+
 class BeatsEncoder(PatchEncoder):
     """BEATs on chunks of up to 64 columns of 16 frames.
 
@@ -148,7 +154,7 @@ def load(weights: Path | None, device: str = "cpu") -> BeatsEncoder:
         network = BeatsNetwork(checkpoint.config)
     network.load_state_dict(checkpoint.state, assign=True)
     side = checkpoint.config.input_patch_size
-    front_end = KaldiFrontEnd("povey", NORM, side, CHUNK_FRAMES // side, GAIN, only_whole=True).to(device)
+    front_end = BeatsFrontEnd("povey", NORM, side, CHUNK_FRAMES // side, device)
     encoder = BeatsEncoder(network.to(device), front_end, checkpoint.name, checkpoint.sha256)
     encoder.description = describe(encoder, "BEATs", checkpoint.notes)
     return encoder

@@ -74,7 +74,7 @@ def read(weights: Path | None) -> Checkpoint:
     InputError
         If there is no such file, or it holds no BEATs encoder.
     """
-    with reading(weights, "beats", "a BEATs") as file:
+    with reading(weights, "beats", "a BEATs checkpoint") as file:
         shown = file.source.shown
         config = _config(file.beside.get("cfg"), shown)
         shapes = official_shapes(config)

@@ -65,12 +65,12 @@ def load(weights: Path | None, device: str = "cpu") -> EatEncoder:
     InputError
         If there is no such file, or it holds no EAT encoder.
     """
-    with reading(weights, "eat", "an EAT") as file:
+    with reading(weights, "eat", "an EAT checkpoint") as file:
         state, patch, notes = _read(file)
         name, sha256 = file.name, file.sha256
     n_bands = N_MELS // patch[1]
     columns = min(CHUNK_FRAMES // patch[0], state["positions"].shape[1] // n_bands)
-    front_end = KaldiFrontEnd("hanning", NORM, patch[0], columns).to(device)
+    front_end = KaldiFrontEnd("hann", NORM, patch[0], columns, device)
     encoder = EatEncoder(vit(state, patch, n_bands, post_norm=True).to(device), front_end, name, sha256)
     encoder.description = describe(encoder, "EAT", notes)
     return encoder

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from core.encoders.frames import cut_frames
+from core.encoders.frames import cut_frames, pad
 from core.encoders.kaldi import F_MIN, FilterBank
 from core.encoders.mel import band_edges
 from core.encoders.vit.encoder import RATE, Features
@@ -18,6 +18,8 @@ from core.encoders.vit.encoder import RATE, Features
 N_MELS = 128
 CHUNK_FRAMES = 1024
 """The 10.24 s to which the published models' clips were filled."""
+ROWS_AT_ONCE = 32
+"""Chunks through the filter bank together, some 300 MB, so that an hour of sound needs no more."""
 
 
 class KaldiFrontEnd:
@@ -26,46 +28,52 @@ class KaldiFrontEnd:
     Parameters
     ----------
     window : str
-        ``povey`` or ``hanning``.
+        ``povey``, Kaldi's own, or ``hann``.
     norm : tuple of float
         Mean and standard deviation.
     patch, columns : int
         Frames of a patch, and patches of a chunk along time.
+    device : str
+
+    Attributes
+    ----------
     gain : float
         By which waveforms are multiplied: Kaldi's samples are 16-bit integers.
     only_whole : bool
         Leave out frames behind the last whole patch; a clip shorter than one is filled with silence to it.
     """
 
+    gain: float = 1.0
+    only_whole: bool = False
+
     def __init__(
         self,
-        window: Literal["povey", "hanning"],
+        window: Literal["povey", "hann"],
         norm: tuple[float, float],
         patch: int,
         columns: int,
-        gain: float = 1.0,
-        only_whole: bool = False,
+        device: str,
     ) -> None:
-        self.filter_bank = FilterBank(N_MELS, RATE, window)
-        self.hop, self.chunk = self.filter_bank.hop, columns * patch
-        self.norm, self.patch, self.gain, self.only_whole = norm, patch, gain, only_whole
-
-    def to(self, device: str) -> KaldiFrontEnd:
-        self.filter_bank.to(device)
-        return self
+        self.bank = FilterBank(RATE, N_MELS, window, torch.device(device))
+        self.hop, self.chunk, self.device = self.bank.hop, columns * patch, device
+        self.norm, self.patch = norm, patch
 
     def features(self, waveforms: Sequence[NDArray[np.float32]]) -> Features:
         if self.only_whole:
             waveforms = [self._whole(waveform) for waveform in waveforms]
-        pieces, frames, clip = cut_frames(waveforms, self.filter_bank.window_length, self.hop, self.chunk)
+        pieces, frames, clip = cut_frames(waveforms, self.bank.frame, self.hop, self.chunk)
         n_frames = torch.tensor(frames)
-        levels = self.filter_bank([self.gain * piece for piece in pieces], n_frames)
-        levels = F.pad(levels, (0, 0, 0, -levels.shape[1] % self.patch))
+        longest = int(n_frames.max())
+        samples = self.gain * pad(pieces, (longest - 1) * self.hop + self.bank.frame)
+        levels = torch.cat([self.bank(some.to(self.device)) for some in samples.split(ROWS_AT_ONCE)])
+        absent = torch.arange(longest) >= n_frames[:, None]
+        levels = levels.masked_fill(absent.to(levels.device)[:, :, None], 0.0)
+        levels = F.pad(levels, (0, 0, 0, -longest % self.patch))
         return Features((levels - self.norm[0]) / (2 * self.norm[1]), n_frames, torch.tensor(clip))
 
     def _whole(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         """As many samples as whole patches of frames take."""
-        longer = self.filter_bank.window_length - self.hop
+        longer = self.bank.frame - self.hop
         n_patches = max(1, (len(waveform) - longer) // self.hop // self.patch)
         n_samples = n_patches * self.patch * self.hop + longer
         return np.pad(waveform[:n_samples], (0, max(0, n_samples - len(waveform))))

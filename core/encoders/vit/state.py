@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from core.encoders.vit.blocks import HEAD_WIDTH
-from core.encoders.weights_file import Content, Source, opened, printable, tensors_of
+from core.encoders.weights_file import Source, dictionary_of, opened, printable, tensors_in
 from core.errors import InputError
 
 MOST_WEIGHTS = 2 << 30
@@ -27,11 +28,13 @@ _GENERAL = re.compile(r"(model|pytorch_model|checkpoint([-_].*)?)", re.IGNORECAS
 
 
 @dataclass(frozen=True)
-class WeightsFile(Content):
-    """What a file holds, and its sha256, name and path for messages."""
+class WeightsFile:
+    """What a file holds: tensors by name, what lies beside them (nothing is sure of that), and its sha256."""
 
-    sha256: str
     source: Source
+    tensors: dict[str, Tensor]
+    beside: Mapping[Any, Any]
+    sha256: str
 
     @property
     def name(self) -> str:
@@ -50,7 +53,7 @@ def reading(weights: Path | None, family: str, kind: str) -> Iterator[WeightsFil
     family : str
         As ``--model`` has it.
     kind : str
-        Of checkpoint that is expected, with its article, for messages.
+        What is expected, for messages: ``an M2D checkpoint``.
 
     Raises
     ------
@@ -65,8 +68,8 @@ def reading(weights: Path | None, family: str, kind: str) -> Iterator[WeightsFil
     try:
         with opened(weights) as source, source.file.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            content = tensors_of(source, kind)
-            yield WeightsFile(content.tensors, content.beside, sha256, source)
+            held = dictionary_of(source, kind)
+            yield WeightsFile(source, tensors_in(held, source), held, sha256)
     except OSError as error:
         raise InputError(f"{weights} cannot be read: {error.strerror or error}") from error
 

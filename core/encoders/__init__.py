@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
+from core.untrusted_text import user_path
 
 if TYPE_CHECKING:
     from core.encoders.base import Batch, Encoder
@@ -128,7 +129,7 @@ def _load(name: str, weights: str | Path | None, device: str, layout: str | None
         if which and path:
             raise InputError(f"{name} names its checkpoint already; leave out --weights {path}")
         options = {"config": layout} if layout else {}
-        encoder = import_module(BY_CHECKPOINT[family]).load(Path(which) if which else path, device, **options)
+        encoder = import_module(BY_CHECKPOINT[family]).load(user_path(which) if which else path, device, **options)
         encoder.name = f"{family}:{encoder.checkpoint}" if which else family
         return encoder
     if family == "hf" and which:

@@ -13,10 +13,9 @@ from torch import Tensor
 
 from core.encoders.vit.blocks import block_shapes
 from core.encoders.vit.encoder import PatchEncoder, describe
-from core.encoders.vit.filter_bank import N_MELS, KaldiFrontEnd
+from core.encoders.vit.filter_bank import KaldiFrontEnd, bands_of
 from core.encoders.vit.network import Shapes, layer_norm, vit
 from core.encoders.vit.state import WRAPPERS, Naming, WeightsFile, n_blocks, reading, size, taken, within
-from core.errors import InputError
 
 NORM = (-4.2677393, 4.5689974)
 """Mean and standard deviation of the levels, of AudioSet."""
@@ -50,8 +49,8 @@ def load(weights: Path | None, device: str = "cpu") -> AudioMaeEncoder:
     """
     with reading(weights, "audiomae", "an AudioMAE checkpoint") as file:
         state, patch, notes = _read(file)
+        n_bands = bands_of(patch, state["positions"].shape[1], file.source.shown, NAMING.network)
         name, sha256 = file.name, file.sha256
-    n_bands = N_MELS // patch[1]
     front_end = KaldiFrontEnd("hann", NORM, patch[0], state["positions"].shape[1] // n_bands, device)
     encoder = AudioMaeEncoder(vit(state, patch, n_bands).to(device), front_end, name, sha256)
     encoder.description = describe(encoder, "AudioMAE", notes)
@@ -60,19 +59,12 @@ def load(weights: Path | None, device: str = "cpu") -> AudioMaeEncoder:
 
 def _read(file: WeightsFile) -> tuple[dict[str, Tensor], tuple[int, int], list[str]]:
     """The tensors by the names of `core.encoders.vit.network.VitNetwork`, the patch, and notes."""
-    shown = file.source.shown
     inside = within(file, next((p for p in WRAPPERS if f"{p}patch_embed.proj.weight" in file.tensors), ""))
-    state, notes = taken(inside, _shapes(inside), NAMING, shown)
-    patch, table = state["patch_embed.weight"].shape[2:], state["positions"]
-    n_positions = table.shape[1] - 1
-    if N_MELS % patch[1] or n_positions < 1 or n_positions % (N_MELS // patch[1]):
-        raise InputError(
-            f"{shown}: {n_positions} positions are no whole columns of {N_MELS} bands in patches of {patch[1]}; "
-            "expected an AudioMAE encoder, whose patches do not overlap"
-        )
+    state, notes = taken(inside, _shapes(inside), NAMING, file.source.shown)
+    table, (frames, bands) = state["positions"], state["patch_embed.weight"].shape[2:]
     state["class_token"], state["positions"] = state["class_token"] + table[:, :1], table[:, 1:].contiguous()
     state["patch_embed.weight"] = state["patch_embed.weight"].flatten(1)
-    return state, (patch[0], patch[1]), notes
+    return state, (frames, bands), notes
 
 
 def _shapes(inside: Mapping[str, Tensor]) -> Shapes:

@@ -101,8 +101,9 @@ class BeatsNetwork(PatchNetwork):
         """Of each key on each query by how far it lies, shape (n_heads, n_tokens, n_tokens)."""
         if self.relative is None:
             return None
-        place = torch.arange(n_tokens, device=self.relative.weight.device)
-        return self.relative(buckets(place[None, :] - place[:, None], self.config)).permute(2, 0, 1)
+        place = torch.arange(n_tokens, device="cpu")  # so that no rounding of a GPU's logarithm shows
+        bucket = buckets(place[None, :] - place[:, None], self.config)
+        return self.relative(bucket.to(self.relative.weight.device)).permute(2, 0, 1)
 
 
 def buckets(distance: Tensor, config: Config) -> Tensor:

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from core.encoders.vit.blocks import block_shapes
 from core.encoders.vit.encoder import PatchEncoder, describe
-from core.encoders.vit.filter_bank import CHUNK_FRAMES, N_MELS, KaldiFrontEnd
+from core.encoders.vit.filter_bank import CHUNK_FRAMES, KaldiFrontEnd, bands_of
 from core.encoders.vit.network import Shapes, layer_norm, vit
 from core.encoders.vit.state import Naming, WeightsFile, head_note, n_blocks, reading, size, taken, within
-from core.errors import InputError
 
 NORM = (-4.268, 4.569)
 """Mean and standard deviation of the levels, of AudioSet."""
@@ -67,8 +66,8 @@ def load(weights: Path | None, device: str = "cpu") -> EatEncoder:
     """
     with reading(weights, "eat", "an EAT checkpoint") as file:
         state, patch, notes = _read(file)
+        n_bands = bands_of(patch, state["positions"].shape[1], file.source.shown, "an EAT encoder")
         name, sha256 = file.name, file.sha256
-    n_bands = N_MELS // patch[1]
     columns = min(CHUNK_FRAMES // patch[0], state["positions"].shape[1] // n_bands)
     front_end = KaldiFrontEnd("hann", NORM, patch[0], columns, device)
     encoder = EatEncoder(vit(state, patch, n_bands, post_norm=True).to(device), front_end, name, sha256)
@@ -78,7 +77,6 @@ def load(weights: Path | None, device: str = "cpu") -> EatEncoder:
 
 def _read(file: WeightsFile) -> tuple[dict[str, Tensor], tuple[int, int], list[str]]:
     """The tensors by the names of `core.encoders.vit.network.VitNetwork`, the patch, and notes."""
-    shown = file.source.shown
     prefix, naming = next(
         (
             (prefix, naming)
@@ -89,17 +87,12 @@ def _read(file: WeightsFile) -> tuple[dict[str, Tensor], tuple[int, int], list[s
         ("", FAIRSEQ),
     )
     inside = within(file, prefix)
-    state, notes = taken(inside, _shapes(inside, naming.own), naming, shown)
+    state, notes = taken(inside, _shapes(inside, naming.own), naming, file.source.shown)
     if prefix:  # fairseq's head is outside
         notes = head_note(file.tensors, "head.weight") + notes
-    patch, n_positions = state["patch_embed.weight"].shape[2:], state["positions"].shape[1]
-    if N_MELS % patch[1] or not n_positions or n_positions % (N_MELS // patch[1]):
-        raise InputError(
-            f"{shown}: patches of {patch[1]} bands and {n_positions} positions do not divide {N_MELS} bands; "
-            "expected an EAT encoder"
-        )
+    frames, bands = state["patch_embed.weight"].shape[2:]
     state["patch_embed.weight"] = state["patch_embed.weight"].flatten(1)
-    return state, (patch[0], patch[1]), notes
+    return state, (frames, bands), notes
 
 
 def _shapes(inside: Mapping[str, Tensor], names: Mapping[str, str]) -> Shapes:

@@ -5,14 +5,16 @@ Patches run in order of time, then of frequency, as their authors have it: a sho
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, arange, nn
+from torch import Tensor, nn
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.frames import sound_and_counted
@@ -78,12 +80,12 @@ class PatchNetwork(nn.Module):
     n_bands: int
     n_special: int = 0
 
+    @abstractmethod
     def tokens(self, features: Tensor, present: Tensor) -> Tensor:
         """Features (rows, frames, mels) to hidden states (rows, tokens, width) before the first block.
 
         ``present`` is bool, (rows, tokens), False for what only fills a row.
         """
-        raise NotImplementedError
 
     def normed(self, hidden: Tensor) -> Tensor:
         """What follows the last block, token by token."""
@@ -130,7 +132,7 @@ class PatchEncoder(Encoder):
     def prepare(self, waveforms: Sequence[NDArray[np.float32]], padding: Padding = "exclude") -> Batch:
         features = self.front_end.features(waveforms)
         wide = self.network.patch[0]
-        starts = arange(0, features.values.shape[1], wide)
+        starts = torch.arange(0, features.values.shape[1], wide)
         masks = sound_and_counted(features.n_frames, starts, starts + wide, features.clip, len(waveforms), padding)
         present, counted = (
             F.pad(mask.repeat_interleave(self.network.n_bands, 1), (self.network.n_special, 0), value=special)

@@ -14,12 +14,39 @@ from core.encoders.frames import cut_frames, pad
 from core.encoders.kaldi import F_MIN, FilterBank
 from core.encoders.mel import band_edges
 from core.encoders.vit.encoder import RATE, Features
+from core.errors import InputError
 
 N_MELS = 128
 CHUNK_FRAMES = 1024
 """The 10.24 s to which the published models' clips were filled."""
 ROWS_AT_ONCE = 32
 """Chunks through the filter bank together, some 300 MB, so that an hour of sound needs no more."""
+
+
+def bands_of(patch: Sequence[int], n_positions: int, shown: str, network: str) -> int:
+    """Patches of a column.
+
+    Parameters
+    ----------
+    patch : sequence of int
+        Frames and mel filters.
+    n_positions : int
+        That a checkpoint has, time first.
+    shown, network : str
+        The file, and what it should hold with its article.
+
+    Raises
+    ------
+    InputError
+        If these are no whole columns, as where patches overlap.
+    """
+    n_bands = N_MELS // patch[1]
+    if N_MELS % patch[1] or n_positions < 1 or n_positions % n_bands:
+        raise InputError(
+            f"{shown}: {n_positions} positions are no whole columns of {N_MELS} bands in patches of {patch[1]}; "
+            f"expected {network}, whose patches do not overlap"
+        )
+    return n_bands
 
 
 class KaldiFrontEnd:

@@ -144,6 +144,14 @@ def _load(name: str, weights: str | Path | None, device: str, layout: str | None
         from core.encoders import own
 
         return own.load(which, path, device)
-    near = get_close_matches(name, known_encoders(), n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known_encoders())}"
+    near = _nearest(name)
+    hint = f"did you mean {near}?" if near else f"known are {', '.join(known_encoders())}"
     raise InputError(f"unknown model '{name}'; {hint} (--list shows all, docs/encoders.md what each is)")
+
+
+def _nearest(name: str) -> str:
+    """The known name that a line of its own, or else its letters, bring near; empty where none is."""
+    known, family = known_encoders(), name.partition(":")[0].lower()
+    told = re.compile(rf"\b{re.escape(family)}\b")
+    by_line = [each for each, line in known.items() if "<" in each and family and told.search(line.lower())]
+    return next(iter(by_line or get_close_matches(name.lower(), known, n=1, cutoff=0.4)), "")

@@ -223,10 +223,20 @@ def test_padding_excluded_never_counts_more_tokens_than_included(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("nano-sssl", "nano-ssl"), ("nano", "nano-s"), ("untrained", "nano-untrained")]
+    ("typed", "meant"),
+    [
+        ("nano-sssl", "nano-ssl"),
+        ("nano", "nano-s"),
+        ("untrained", "nano-untrained"),
+        ("BEATs:x.pt", "beats:<checkpoint>"),
+        ("EAT:x", "eat:<checkpoint or folder>"),
+        ("audio-mae:x.pth", "audiomae:<checkpoint>"),
+        ("atst-frame", "atst:<checkpoint>"),
+        ("wavlm:base", "hf:<folder or id>"),
+    ],
 )
 def test_unknown_name_names_the_nearest(typed: str, meant: str) -> None:
-    with pytest.raises(InputError, match=rf"unknown model '{typed}'; did you mean {meant}"):
+    with pytest.raises(InputError, match=rf"unknown model '{typed}'; did you mean {meant}.*docs/encoders\.md"):
         load_encoder(typed)
 
 

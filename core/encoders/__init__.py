@@ -152,6 +152,5 @@ def _load(name: str, weights: str | Path | None, device: str, layout: str | None
 def _nearest(name: str) -> str:
     """The known name that a line of its own, or else its letters, bring near; empty where none is."""
     known, family = known_encoders(), name.partition(":")[0].lower()
-    told = re.compile(rf"\b{re.escape(family)}\b")
-    by_line = [each for each, line in known.items() if "<" in each and family and told.search(line.lower())]
+    by_line = [each for each, line in known.items() if "<" in each and family in re.findall(r"[\w-]+", line.lower())]
     return next(iter(by_line or get_close_matches(name.lower(), known, n=1, cutoff=0.4)), "")

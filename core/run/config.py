@@ -22,6 +22,8 @@ STAGES = ("extract", "score", "ablate")
 CONTROLS = 20
 ABLATE = ("mad:0.002", "mad:0.01", "mad:0.05", "aape")
 """What is ablated: a ladder by the selector with the strongest effects, and the paper's own sets."""
+ABLATE_UNITS = ("mad:0.01", "mad:n=32", "mad:norm=0.2")
+"""In their place where other units than neurons are studied: an equal share, number and norm, to compare kinds by."""
 MOST, MOST_WORKERS = 10**9, 1_000
 """Of any number of things that is asked for, and of threads."""
 ENTROPY_RATE = 0.01
@@ -278,10 +280,10 @@ class AnalysisConfig:
 
     def choices(self) -> list[Choice]:
         """How neurons are chosen; of the default, presets that were not asked for are left out."""
-        default = self.ablate == ABLATE
-        return [
-            Choice.of(text) for text in self.ablate if not (default and text in PRESETS and text not in self.presets)
-        ]
+        if self.ablate != ABLATE:
+            return [Choice.of(text) for text in self.ablate]
+        usual = ABLATE if self.units == (MLP,) else ABLATE_UNITS
+        return [Choice.of(text) for text in usual if text not in PRESETS or text in self.presets]
 
     def operations(self, unit_kind: str = MLP) -> list[Operation]:
         """What is done to the units of each target."""

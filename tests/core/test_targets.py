@@ -61,6 +61,8 @@ def test_default_is_a_ladder_by_mad_and_the_papers_own_sets_where_they_are_asked
     ladder = ["mad 0.2%", "mad 1%", "mad 5%"]
     assert [str(choice) for choice in AnalysisConfig().choices()] == [*ladder, "aape"]
     assert [str(choice) for choice in AnalysisConfig(presets=("calibrated",)).choices()] == ladder
+    of_kinds = [str(choice) for choice in AnalysisConfig(units=("mlp", "pca")).choices()]
+    assert of_kinds == ["mad 1%", "mad n=32", "mad norm=0.2"]
     with pytest.raises(InputError, match="--ablate aape needs that preset's neurons; add aape to --preset"):
         AnalysisConfig(presets=("calibrated",), ablate=("aape",))
 

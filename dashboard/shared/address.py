@@ -97,15 +97,25 @@ def optional(name: str, options: Sequence[str]) -> str | None:
 
 def number(name: str, default: int, low: int, high: int) -> int:
     """Return the whole number ``name`` in [low, high]; told and replaced if it is not one."""
+    return _number(name, default, range(low, high + 1), f"it goes from {low} to {high}")
+
+
+def number_of(name: str, default: int, numbers: Sequence[int]) -> int:
+    """Return the whole number ``name``, one of ``numbers``; told and replaced by one of them if it is not."""
+    numbers = sorted(int(one) for one in numbers)
+    if numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return number(name, default, numbers[0], numbers[-1])
+    usual = default if default in numbers else numbers[0]
+    return _number(name, usual, numbers, f"there are {words.listed([str(one) for one in numbers], 12)}")
+
+
+def _number(name: str, default: int, numbers: Sequence[int], known: str) -> int:
     asked = st.query_params.get(name)
     if asked is None:
         return default
-    if asked.isdecimal() and len(asked) < 16 and low <= int(asked) <= high:
+    if asked.isdecimal() and len(asked) < 16 and int(asked) in numbers:
         return int(asked)
-    st.warning(
-        f"The address asks for the {_called(name)} “{words.plain(asked)}”, but it goes from {low} to {high}; showing "
-        f"{default}."
-    )
+    st.warning(f"The address asks for the {_called(name)} “{words.plain(asked)}”, but {known}; showing {default}.")
     return default
 
 

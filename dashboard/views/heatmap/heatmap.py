@@ -47,7 +47,7 @@ names = class_order(counts["class_name"])
 layers = sorted(int(layer) for layer in counts["layer"].unique())
 fullest = counts.loc[counts["n_neurons"].idxmax()]
 untouched = "layer" not in st.query_params and "class" not in st.query_params
-layer = address.number("layer", int(fullest["layer"]), layers[0], layers[-1])
+layer = address.number_of("layer", int(fullest["layer"]), layers)
 chosen_class = str(fullest["class_name"]) if untouched else address.optional("class", names)
 shown = address.choice("show", list(SHOWN), "count") if null_known else "count"
 groups = data.read(store, heatmap.class_groups, task)
@@ -300,7 +300,7 @@ def list_block(inside: pd.DataFrame, block: str) -> None:
 def go_to(widths: pd.Series) -> None:
     """Open any neuron by its numbers."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        to_layer = int(st.number_input("Go to layer", layers[0], layers[-1], step=1, width=130, key="to_layer"))
+        to_layer = int(st.selectbox("Go to layer", list(widths.index), width=130, key="to_layer"))
         to_neuron = st.number_input("Neuron", 0, int(widths[to_layer]), step=1, width=130, key=f"to_neuron_{to_layer}")
         if st.button("Open neuron", icon=":material/hearing:"):
             target = {**cell, "class": None, "layer": to_layer, "neuron": int(to_neuron)}

@@ -33,7 +33,7 @@ classes = class_order(data.read(store, evidence.task_classes, model, task))
 class_name = address.optional("class", classes)
 specific = data.read(store, evidence.specific_neurons, model, task, preset, class_name)
 of_layer = specific["layer"].value_counts(sort=False)
-layer = address.number("layer", int(of_layer.idxmax()) if len(of_layer) else 0, 0, int(widths.index.max()))
+layer = address.number_of("layer", int(of_layer.idxmax()) if len(of_layer) else 0, widths.index)
 here = specific[specific["layer"] == layer]
 strongest = here.sort_values(["p_value", "lift"], ascending=[True, False], kind="stable")["neuron"]
 neuron = address.number("neuron", int(strongest.iloc[0]) if len(strongest) else 0, 0, int(widths[layer]) - 1)

@@ -33,7 +33,7 @@ def side(label: str, model: str, names: tuple[str, str], usual: tuple[int, int])
     """Show the selectors of a neuron; returns what the address says of it."""
     widths = data.read(store, study.layers, model).set_index("layer")["width"]
     last = int(widths.index.max())
-    layer = address.number(names[0], usual[0], 0, last)
+    layer = address.number_of(names[0], usual[0], widths.index)
     neuron = address.number(names[1], usual[1] if layer == usual[0] else 0, 0, int(widths[layer]) - 1)
     key = address.show(f"select_{names[0]}", layer)
     st.number_input(

@@ -31,6 +31,7 @@ from core.progress.progress import Progress
 from core.run import options, outcome
 from core.run.config import AnalysisConfig
 from core.run.versions import versions
+from core.untrusted_text import quoted
 from db.connection.errors import StoreError
 
 if TYPE_CHECKING:
@@ -219,11 +220,15 @@ def study_task(study: Study, task: Task, matrices: Activations) -> None:
 
 def summarise(store: Store, config: AnalysisConfig, progress: Progress, files: Path) -> None:
     """The study in tables: what this run asked for to the user, all of the store to a file beside it."""
+    from core.units.kinds import MLP
     from dashboard.report.terminal import in_short  # what the page shares, needed here alone
     from dashboard.report.write import write_summary
 
     path = write_summary(store.engine, files / "summary.md", config.shown_db)
     progress.summarise(*in_short(store.engine, *progress.time_left.names), path)
+    if set(config.units) - {MLP}:
+        command = f'python -m db.reads.named {quoted(config.shown_db)} "units compared"'
+        progress.print(f"kinds of unit side by side: page Units, or {command}")
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ from core.ablation import specificity
 from core.results import Selection, TaskScores
 
 
-def verdict(scores: TaskScores) -> str:
+def verdict(scores: TaskScores, units: str = "neurons") -> str:
     """What the rule of evidence found in a task, beside shuffled labels and test clips; one line."""
     of_preset = {selection.preset: selection for selection in scores.selections}
     if "calibrated" not in of_preset:
-        return "; ".join(_counted(selection, len(scores.class_names)) for selection in scores.selections)
+        return "; ".join(_counted(selection, len(scores.class_names), units) for selection in scores.selections)
     calibrated = of_preset["calibrated"]
-    line = _counted(calibrated, len(scores.class_names))
+    line = _counted(calibrated, len(scores.class_names), units)
     if calibrated.pairs.empty:
         return f"{line}: nothing beyond chance (evidence q < 0.05, {scores.shuffled} shuffled)"
     if calibrated.null and len(calibrated.pairs) <= max(calibrated.null.n_pairs_high, calibrated.null.n_pairs_mean):
@@ -25,9 +25,9 @@ def verdict(scores: TaskScores) -> str:
     return f"{line} ({scores.shuffled} shuffled)"
 
 
-def _counted(selection: Selection, n_classes: int) -> str:
+def _counted(selection: Selection, n_classes: int, units: str) -> str:
     n_neurons, covered = (selection.pairs[column].nunique() for column in ("neuron_index", "class_index"))
-    line = f"{selection.preset}: {n_neurons:,} neurons, {covered} of {n_classes} classes"
+    line = f"{selection.preset}: {n_neurons:,} {units}, {covered} of {n_classes} classes"
     if selection.null is None:
         return f"{line} (no shuffles: what chance gives is not known)"
     null = selection.null

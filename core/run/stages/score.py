@@ -17,6 +17,7 @@ from core.run.config import AnalysisConfig
 from core.run.stages.task import TaskStage, TaskStudy
 from core.scoring import context, scores
 from core.scoring.counts import TaskCounts
+from core.units.kinds import MLP
 
 
 def selection_facts(of: TaskStudy) -> list[object]:
@@ -48,7 +49,8 @@ class Score(TaskStage):
             scored = score(self.study.config, of.task, of.matrices, of.counts, of.heads, update)
         for warning in scored.warnings:
             progress.warn(warning, indent=4)
-        progress.print(f"    {verdicts.verdict(scored)}")
+        units = "neurons" if self.study.encoder.unit_kind == MLP else "units"
+        progress.print(f"    {verdicts.verdict(scored, units)}")
         return scored
 
 

@@ -7,6 +7,7 @@ no code of a repository is ever run. What is a token, a neuron and an embedding 
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,18 @@ FAMILIES = {
     "hubert": "wav2vec2",
     "wavlm": "wav2vec2",
     "data2vec-audio": "wav2vec2",
+    "unispeech": "wav2vec2",
+    "unispeech-sat": "wav2vec2",
+    "sew": "sew",
+    "sew-d": "sew",
+    "wav2vec2-conformer": "conformer",
+    "wav2vec2-bert": "conformer",
+    "moonshine": "moonshine",
+    "speech_to_text": "speech_to_text",
+    "qwen2_audio": "whisper",
+    "qwen2_audio_encoder": "whisper",
+    "voxtral": "whisper",
+    "voxtral_encoder": "whisper",
     "audio-spectrogram-transformer": "spectrogram_transformer",
     "clap": "clap",
     "clap_audio_model": "clap",
@@ -52,7 +65,6 @@ def load(which: str, weights: Path | None = None, device: str = "cpu") -> Encode
     if weights is not None:
         raise InputError(f"hf: models take no --weights ({weights}); give the folder in the name: hf:<folder>")
     try:
-        from core.encoders.hf import clap, spectrogram_transformer, wav2vec2, whisper
         from core.encoders.hf.checkpoint import open_checkpoint
     except ImportError as error:
         raise InputError(
@@ -66,14 +78,8 @@ def load(which: str, weights: Path | None = None, device: str = "cpu") -> Encode
         raise InputError(
             f"{which} is of type '{checkpoint.model_type}', which is not read here; known are {', '.join(FAMILIES)}"
         )
-    loaders = {
-        "whisper": whisper.load,
-        "wav2vec2": wav2vec2.load,
-        "spectrogram_transformer": spectrogram_transformer.load,
-        "clap": clap.load,
-    }
     try:
-        encoder = loaders[family](checkpoint, device)
+        encoder: Encoder = import_module(f"core.encoders.hf.{family}").load(checkpoint, device)
         if not RATES[0] <= encoder.sample_rate <= RATES[1]:
             raise ValueError(f"a rate of {encoder.sample_rate} Hz")
         batch = encoder.prepare([np.zeros(encoder.sample_rate, np.float32)])

@@ -32,7 +32,7 @@ def known_encoders() -> dict[str, str]:
         "nano-untrained": "embedded: the same architecture with random weights, to compare with",
         "m2d": "M2D (ViT-B), the paper's model, and its kin; needs --weights",
         "m2d:<checkpoint>": "the same, file or published name in place of --weights; several in one run",
-        "hf:<folder or id>": "Hugging Face: Whisper, wav2vec 2.0, HuBERT, WavLM, Data2VecAudio, AST, CLAP",
+        "hf:<folder or id>": "Hugging Face: Whisper, wav2vec 2.0, HuBERT, WavLM, MERT, AST, CLAP and more",
         "torchaudio:<bundle>": "torchaudio's self-supervised bundles, for instance torchaudio:HUBERT_BASE",
         "python:<module>": "your own: a Python module with load(weights, device), see docs/encoders.md",
     }

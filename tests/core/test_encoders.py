@@ -22,14 +22,14 @@ from core.encoders.nano import NanoConfig, NanoViT, sincos_positions
 from tests.support import tiny_m2d, tiny_own, tiny_torchaudio
 
 try:
-    from tests.support import tiny_hf
+    from tests.support import tiny_hf, tiny_mert
 
-    HUGGING_FACE = tuple(tiny_hf.MODELS)
+    HUGGING_FACE = (*tiny_hf.MODELS, "mert")
 except ImportError:  # without the extra [hf]
     HUGGING_FACE = ()
 
 NO_TOKEN_HOLDS_PADDING = (
-    "TINY_", "wav2vec2", "hubert", "wavlm", "data2vec", "unispeech", "sew", "conformer", "w2vbert", "moonshine",
+    "TINY_", "wav2vec2", "hubert", "wavlm", "data2vec", "unispeech", "sew", "conformer", "w2vbert", "moonshine", "mert",
 )  # fmt: skip
 """Starts of the names of those whose convolutions do not pad."""
 EMBEDDED = ("nano-ssl", "nano-sl", "nano-untrained")
@@ -46,6 +46,7 @@ def built() -> dict[str, tuple[str, Path | None]]:
     found["own"] = tiny_own.build(folder)
     if HUGGING_FACE:
         found |= {label: (name, None) for label, name in tiny_hf.build(folder).items()}
+        found["mert"] = tiny_mert.build(folder)
     return found
 
 

@@ -24,6 +24,7 @@ FAMILIES = {
     "data2vec-audio": "wav2vec2",
     "unispeech": "wav2vec2",
     "unispeech-sat": "wav2vec2",
+    "mert_model": "wav2vec2",
     "sew": "sew",
     "sew-d": "sew",
     "wav2vec2-conformer": "conformer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from transformers import (
 from core.encoders.base import Batch, Encoder
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
 from core.encoders.hf.own_length import WaveformEncoder, attended
+from core.errors import InputError
 
 FAMILIES: dict[str, tuple[str, type, type]] = {
     "wav2vec2": ("wav2vec 2.0", Wav2Vec2Config, Wav2Vec2Model),
@@ -34,6 +36,7 @@ FAMILIES: dict[str, tuple[str, type, type]] = {
     "data2vec-audio": ("Data2VecAudio", Data2VecAudioConfig, Data2VecAudioModel),
     "unispeech": ("UniSpeech", UniSpeechConfig, UniSpeechModel),
     "unispeech-sat": ("UniSpeech-SAT", UniSpeechSatConfig, UniSpeechSatModel),
+    "mert_model": ("MERT", HubertConfig, HubertModel),
 }
 
 
@@ -117,9 +120,26 @@ def load(checkpoint: Checkpoint, device: str) -> Encoder:
         If tensors are missing or the configuration does not fit.
     """
     family, config_class, model_class = FAMILIES[checkpoint.model_type]
+    defaults: dict[str, Any] = {}
+    if checkpoint.model_type == "mert_model":
+        checkpoint = _as_hubert(checkpoint)
+        defaults = {"sampling_rate": checkpoint.config.get("sample_rate", 24_000)}
     config = network_config(checkpoint, config_class)
     config.add_adapter = False
     network = load_network(checkpoint, model_class, config)
-    extractor = feature_settings(checkpoint, Wav2Vec2FeatureExtractor)
+    extractor = feature_settings(checkpoint, Wav2Vec2FeatureExtractor, **defaults)
     encoder = WavLMEncoder if checkpoint.model_type == "wavlm" else Wav2Vec2Encoder
     return encoder(checkpoint, network.to(device), extractor, family)
+
+
+def _as_hubert(checkpoint: Checkpoint) -> Checkpoint:
+    """MERT as the HuBERT that its published models are (repository yizhilll/MERT); its own code is not run.
+
+    ``attention_relax`` only scales and moves what enters a softmax against overflow in half precision: nothing here.
+    """
+    for setting, what in (("feature_extractor_cqt", "a CQT beside its convolutions"), ("deepnorm", "DeepNorm")):
+        if checkpoint.config.get(setting):
+            raise InputError(
+                f"{checkpoint.which}: a MERT with {what} ({setting}), as none is published, is not read here"
+            )
+    return replace(checkpoint, config={**checkpoint.config, "model_type": "hubert"})

@@ -119,7 +119,7 @@ def _unpacked(path: Path, folder: Path) -> Source:
     return Source(target, names, f"{path}/{printable(member.filename)}")
 
 
-def tensors_of(source: Source) -> dict[str, Tensor]:
+def tensors_of(source: Source, kind: str = "an M2D checkpoint") -> dict[str, Tensor]:
     """All named tensors of a file, of the ``model`` in it if there is one; mapped to the file where possible.
 
     Raises
@@ -127,7 +127,17 @@ def tensors_of(source: Source) -> dict[str, Tensor]:
     InputError
         If the file is broken, is something else, or asks for code.
     """
-    expected = "expected an M2D checkpoint (.pth, .pt or .safetensors); a download that broke off looks like this too"
+    loaded = dictionary_of(source, kind)
+    if isinstance(loaded.get("model"), dict):
+        loaded = loaded["model"]
+    tensors = {name: t for name, t in loaded.items() if isinstance(name, str) and isinstance(t, Tensor)}
+    check_claims(tensors.values(), source.file, source.shown)
+    return tensors
+
+
+def dictionary_of(source: Source, kind: str) -> dict[Any, Any]:
+    """What a checkpoint holds by name, ``kind`` being what was expected; raises as `tensors_of`."""
+    expected = f"expected {kind} ({', '.join(SUFFIXES)}); a download that broke off looks like this too"
     try:
         loaded = content(source.file)
     except pickle.UnpicklingError as error:
@@ -142,13 +152,9 @@ def tensors_of(source: Source) -> dict[str, Tensor]:
         raise
     except Exception as error:  # a broken file can fail anywhere in the readers
         raise InputError(f"{source.shown} cannot be read ({_first_line(error)}); {expected}") from error
-    if isinstance(loaded, dict) and isinstance(loaded.get("model"), dict):
-        loaded = loaded["model"]
     if not isinstance(loaded, dict):
         raise InputError(f"{source.shown} holds a {type(loaded).__name__}, not named tensors; {expected}")
-    tensors = {name: t for name, t in loaded.items() if isinstance(name, str) and isinstance(t, Tensor)}
-    check_claims(tensors.values(), source.file, source.shown)
-    return tensors
+    return loaded
 
 
 def check_claims(tensors: Iterable[Tensor], file: Path, shown: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,13 @@ from core.errors import InputError
 if TYPE_CHECKING:
     from core.encoders.base import Batch, Encoder
 
-__all__ = ["Batch", "Encoder", "known_encoders", "load_encoder"]
+__all__ = ["BY_CHECKPOINT", "Batch", "Encoder", "known_encoders", "load_encoder"]
+
+BY_CHECKPOINT: Mapping[str, str] = {
+    "m2d": "core.encoders.m2d.encoder",
+    "dasheng": "core.encoders.dasheng",
+}
+"""Families whose checkpoint is a file, in the name (``m2d:FILE``) or by ``--weights``; where their ``load`` is."""
 
 
 def __getattr__(name: str) -> Any:
@@ -32,6 +40,7 @@ def known_encoders() -> dict[str, str]:
         "nano-untrained": "embedded: the same architecture with random weights, to compare with",
         "m2d": "M2D (ViT-B), the paper's model, and its kin; needs --weights",
         "m2d:<checkpoint>": "the same, file or published name in place of --weights; several in one run",
+        "dasheng:<checkpoint>": "Dasheng base, 0.6B and 1.2B: the authors' .pt or the hub's folder; or with --weights",
         "hf:<folder or id>": "Hugging Face: Whisper, wav2vec 2.0, HuBERT, WavLM, MERT, AST, CLAP and more",
         "torchaudio:<bundle>": "torchaudio's self-supervised bundles, for instance torchaudio:HUBERT_BASE",
         "python:<module>": "your own: a Python module with load(weights, device), see docs/encoders.md",
@@ -109,13 +118,12 @@ def _load(name: str, weights: str | Path | None, device: str, layout: str | None
             raise InputError(str(error)) from error
     # The others import packages that not everyone needs: only where they are asked for.
     family, _, which = name.partition(":")
-    if family == "m2d":
-        from core.encoders.m2d import encoder as m2d
-
+    if family in BY_CHECKPOINT:
         if which and path:
             raise InputError(f"{name} names its checkpoint already; leave out --weights {path}")
-        encoder = m2d.load(Path(which) if which else path, device, layout)
-        encoder.name = f"m2d:{encoder.checkpoint}" if which else "m2d"
+        options = {"config": layout} if layout else {}
+        encoder = import_module(BY_CHECKPOINT[family]).load(Path(which) if which else path, device, **options)
+        encoder.name = f"{family}:{encoder.checkpoint}" if which else family
         return encoder
     if family == "hf" and which:
         from core.encoders import hf

@@ -19,7 +19,7 @@ from core.datasets import InputError
 from core.encoders import Encoder, known_encoders, load_encoder
 from core.encoders.hooks import Counts, keep, record, scale
 from core.encoders.nano import NanoConfig, NanoViT, sincos_positions
-from tests.support import tiny_m2d, tiny_own, tiny_torchaudio
+from tests.support import tiny_dasheng, tiny_m2d, tiny_own, tiny_torchaudio
 
 try:
     from tests.support import tiny_hf, tiny_mert
@@ -29,7 +29,8 @@ except ImportError:  # without the extra [hf]
     HUGGING_FACE = ()
 
 NO_TOKEN_HOLDS_PADDING = (
-    "TINY_", "wav2vec2", "hubert", "wavlm", "data2vec", "unispeech", "sew", "conformer", "w2vbert", "moonshine", "mert",
+    "TINY_", "wav2vec2", "hubert", "wavlm", "data2vec", "unispeech", "sew", "conformer", "w2vbert", "moonshine",
+    "mert", "dasheng",
 )  # fmt: skip
 """Starts of the names of those whose convolutions do not pad."""
 EMBEDDED = ("nano-ssl", "nano-sl", "nano-untrained")
@@ -42,6 +43,7 @@ def built() -> dict[str, tuple[str, Path | None]]:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     found: dict[str, tuple[str, Path | None]] = {name: (name, None) for name in EMBEDDED}
     found["m2d"] = tiny_m2d.build(folder)
+    found["dasheng"] = tiny_dasheng.build(folder)
     found |= {kind: tiny_torchaudio.build(folder, kind) for kind in tiny_torchaudio.KINDS}
     found["own"] = tiny_own.build(folder)
     if HUGGING_FACE:
@@ -50,7 +52,7 @@ def built() -> dict[str, tuple[str, Path | None]]:
     return found
 
 
-NAMES = (*EMBEDDED, "m2d", *tiny_torchaudio.KINDS, "own", *HUGGING_FACE)
+NAMES = (*EMBEDDED, "m2d", "dasheng", *tiny_torchaudio.KINDS, "own", *HUGGING_FACE)
 every_encoder = pytest.mark.parametrize("name", NAMES)
 
 

@@ -13,7 +13,7 @@ def filled(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> dict[str, torch.Ten
     """A tensor for each name: normal numbers seeded by its CRC-32, over the root of what one output sums.
 
     Vectors get 0.1 of them, scales of norms 1 more; a running mean of -40 and a running variance of 400 stand for
-    levels in dB.
+    levels in dB. Patches are small, so that the eps of the first norm shows.
     """
     made = {}
     for name, shape in shapes:
@@ -31,6 +31,8 @@ def filled(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> dict[str, torch.Ten
             values = 0.1 * values + float(scales)
         else:
             values = values / np.sqrt(np.prod(shape[1:]))
+        if "patch_embed" in name:
+            values = 0.02 * values
         made[name] = torch.from_numpy(np.asarray(values))
         if made[name].is_floating_point():
             made[name] = made[name].float()
@@ -40,5 +42,5 @@ def filled(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> dict[str, torch.Ten
 def noise(n_samples: int, seed: int = 0) -> np.ndarray:
     """White noise that grows louder and falls silent, so that levels differ."""
     sound = np.random.default_rng(seed).standard_normal(n_samples) * np.linspace(0.001, 0.3, n_samples)
-    sound[n_samples * 3 // 4 :] *= 1e-6
+    sound[n_samples * 3 // 4 :] *= 1e-9
     return sound.astype(np.float32)

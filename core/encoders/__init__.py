@@ -64,7 +64,11 @@ def named(asked: str) -> tuple[str, str]:
 
 
 def load_encoder(
-    name: str, weights: str | Path | None = None, device: str = "cpu", layout: str | None = None
+    name: str,
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    layout: str | None = None,
+    confirm_structure: bool = False,
 ) -> Encoder:
     """Load an encoder by name.
 
@@ -78,6 +82,8 @@ def load_encoder(
         A torch device.
     layout : str, optional
         For M2D, input, patch and rate (``80x608p16x16p16k``) in place of those in the checkpoint's name.
+    confirm_structure : bool
+        Of a Hugging Face model of a type that is not known here: whether what was found in it is right.
 
     Raises
     ------
@@ -94,7 +100,7 @@ def load_encoder(
         raise InputError(
             f"--model {name}: '{own_name}' cannot be a name; expected one without / \\ : , and not of ours"
         )
-    encoder = _load(kind, weights, device, layout)
+    encoder = _load(kind, weights, device, layout, confirm_structure)
     if own_name:
         encoder.name = own_name
     for part, tensor in encoder.module.state_dict().items():
@@ -103,7 +109,7 @@ def load_encoder(
     return encoder
 
 
-def _load(name: str, weights: str | Path | None, device: str, layout: str | None) -> Encoder:
+def _load(name: str, weights: str | Path | None, device: str, layout: str | None, confirmed: bool) -> Encoder:
     from core.encoders import nano
 
     if layout and name.partition(":")[0] != "m2d":
@@ -128,7 +134,7 @@ def _load(name: str, weights: str | Path | None, device: str, layout: str | None
     if family == "hf" and which:
         from core.encoders import hf
 
-        return hf.load(which, path, device)
+        return hf.load(which, path, device, confirmed)
     if family == "torchaudio" and which:
         from core.encoders import torchaudio_bundle
 

@@ -197,7 +197,7 @@ def broken(source: Path, kind: str) -> None:
         ("no weights", r"no model\.safetensors \(no weights\)"),
         ("no config", r"no config\.json"),
         ("no json", r"config\.json cannot be read as JSON"),
-        ("other type", "type 'bert', which is not read here; known are whisper, wav2vec2"),
+        ("other type", "type 'bert', which takes input_ids and no sound alone; read here are whisper, wav2vec2"),
         ("quantised", "quantised"),
         ("wrong width", "do(es)? not fit"),
         ("wrong value", r"config\.json does not fit"),

@@ -16,6 +16,7 @@ hf = pytest.importorskip("transformers")
 from core.encoders import load_encoder  # noqa: E402
 from core.encoders.hooks import record  # noqa: E402
 from core.errors import InputError  # noqa: E402
+from core.recording.listen import rebuild  # noqa: E402
 from tests.support import tiny_hf, tiny_sound  # noqa: E402
 from tests.support.tiny_hf import noise  # noqa: E402
 
@@ -159,3 +160,12 @@ def test_code_beside_the_weights_is_never_run(tmp_path: Path) -> None:
     (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
     assert load_encoder(*given).n_layers == 3
     assert not (tmp_path / "ran").exists()
+
+
+def test_page_takes_it_as_confirmed_where_the_run_was(tmp_path: Path) -> None:
+    name, *given = tiny_sound.build(tmp_path)
+    key = load_encoder(name, *given).weights_key
+    run = {"models": [name], "confirm_structure": True}
+    assert rebuild("hf:tiny-sound", key, [run]).n_layers == 3
+    with pytest.raises(InputError, match="--confirm-structure"):
+        rebuild("hf:tiny-sound", key, [{"models": [name]}])

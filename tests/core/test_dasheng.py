@@ -16,6 +16,7 @@ from torch import nn
 
 from core.encoders import load_encoder
 from core.errors import InputError
+from core.recording.listen import rebuild
 from tests.support import by_name, tiny_dasheng
 
 OFFICIAL = {
@@ -122,6 +123,16 @@ def test_file_of_another_network_is_told(change: Callable[[dict[str, Any]], obje
     with pytest.raises(InputError, match=told) as caught:
         load_encoder(name, changed(path, change))
     assert "\n" not in str(caught.value)
+
+
+def test_page_loads_it_again_and_tells_where_it_is_gone(tmp_path: Path) -> None:
+    _, path = tiny_dasheng.build(tmp_path)
+    encoder = load_encoder(f"dasheng:{path}")
+    run = {"models": [f"dasheng:{path}"]}
+    assert rebuild(encoder.name, encoder.weights_key, [run]).weights_key == encoder.weights_key
+    path.unlink()
+    with pytest.raises(InputError, match=r"no weights at .*dasheng_base\.pt on this machine"):
+        rebuild(encoder.name, encoder.weights_key, [run])
 
 
 def test_no_weights_and_settings_that_are_none(tmp_path: Path) -> None:

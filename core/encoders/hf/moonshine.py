@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import MoonshineConfig, Wav2Vec2FeatureExtractor
 from transformers.models.moonshine.modeling_moonshine import MoonshineEncoder as MoonshineNetwork
 
@@ -30,6 +30,14 @@ class MoonshineEncoder(WaveformEncoder):
         self._set_windows(extractor, [(conv.kernel_size[0], conv.stride[0]) for conv in convolutions])
         self.network = network
         self.n_features = int(config.hidden_size)
+
+    @property
+    def attention_outputs(self) -> list[nn.Linear]:
+        return [block.self_attn.o_proj for block in self.network.layers]
+
+    @property
+    def n_heads(self) -> int:
+        return int(self.network.config.encoder_num_attention_heads)
 
     def _embed_equal_lengths(self, inputs: Tensor) -> Tensor:
         hidden = self.network.groupnorm(torch.tanh(self.network.conv1(inputs[:, None])))

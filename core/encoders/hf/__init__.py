@@ -96,6 +96,8 @@ def load(which: str, weights: Path | None = None, device: str = "cpu", confirmed
         batch = encoder.prepare([np.zeros(encoder.sample_rate, np.float32)])
         if not bool(torch.isfinite(batch.inputs).all()) or not bool(batch.counted.any()):
             raise ValueError("a second of silence makes no input")
+        with torch.inference_mode():
+            encoder.block(0, encoder.begin(batch), batch)  # where much of what does not fit first shows
     except InputError:
         raise
     except Exception as error:  # settings that fit each other in type only fail anywhere

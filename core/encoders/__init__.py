@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
+from core.untrusted_text import user_path
 
 if TYPE_CHECKING:
     from core.encoders.base import Batch, Encoder
@@ -18,6 +19,10 @@ __all__ = ["BY_CHECKPOINT", "Batch", "Encoder", "known_encoders", "load_encoder"
 
 BY_CHECKPOINT: Mapping[str, str] = {
     "m2d": "core.encoders.m2d.encoder",
+    "beats": "core.encoders.vit.beats",
+    "eat": "core.encoders.vit.eat",
+    "audiomae": "core.encoders.vit.audiomae",
+    "atst": "core.encoders.vit.atst",
     "dasheng": "core.encoders.dasheng",
 }
 """Families whose checkpoint is a file, in the name (``m2d:FILE``) or by ``--weights``; where their ``load`` is."""
@@ -40,6 +45,10 @@ def known_encoders() -> dict[str, str]:
         "nano-untrained": "embedded: the same architecture with random weights, to compare with",
         "m2d": "M2D (ViT-B), the paper's model, and its kin; needs --weights",
         "m2d:<checkpoint>": "the same, file or published name in place of --weights; several in one run",
+        "beats:<checkpoint>": "BEATs, iterations 1 to 3+, self-supervised or fine-tuned; or beats with --weights",
+        "eat:<checkpoint or folder>": "EAT, base or large, self-supervised or fine-tuned, of fairseq or Hugging Face",
+        "audiomae:<checkpoint>": "AudioMAE, self-supervised or fine-tuned, of its authors or timm",
+        "atst:<checkpoint>": "ATST-Frame, small or base, as trained or fine-tuned",
         "dasheng:<checkpoint>": "Dasheng base, 0.6B and 1.2B: the authors' .pt or the hub's folder; or with --weights",
         "hf:<folder or id>": "Hugging Face: Whisper, wav2vec 2.0, HuBERT, WavLM, MERT, AST, CLAP and more",
         "torchaudio:<bundle>": "torchaudio's self-supervised bundles, for instance torchaudio:HUBERT_BASE",
@@ -128,7 +137,7 @@ def _load(name: str, weights: str | Path | None, device: str, layout: str | None
         if which and path:
             raise InputError(f"{name} names its checkpoint already; leave out --weights {path}")
         options = {"config": layout} if layout else {}
-        encoder = import_module(BY_CHECKPOINT[family]).load(Path(which) if which else path, device, **options)
+        encoder = import_module(BY_CHECKPOINT[family]).load(user_path(which) if which else path, device, **options)
         encoder.name = f"{family}:{encoder.checkpoint}" if which else family
         return encoder
     if family == "hf" and which:
@@ -143,6 +152,13 @@ def _load(name: str, weights: str | Path | None, device: str, layout: str | None
         from core.encoders import own
 
         return own.load(which, path, device)
-    near = get_close_matches(name, known_encoders(), n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known_encoders())}"
-    raise InputError(f"unknown model '{name}'; {hint} (--list shows all)")
+    near = _nearest(name)
+    hint = f"did you mean {near}?" if near else f"known are {', '.join(known_encoders())}"
+    raise InputError(f"unknown model '{name}'; {hint} (--list shows all, docs/encoders.md what each is)")
+
+
+def _nearest(name: str) -> str:
+    """The known name that a line of its own, or else its letters, bring near; empty where none is."""
+    known, family = known_encoders(), name.partition(":")[0].lower()
+    by_line = [each for each, line in known.items() if "<" in each and family in re.findall(r"[\w-]+", line.lower())]
+    return next(iter(by_line or get_close_matches(name.lower(), known, n=1, cutoff=0.4)), "")

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
-from core.encoders.m2d.files import Source, check_claims, dictionary_of, opened, printable
 from core.encoders.nano import Block
 from core.encoders.structure import mlp_projections
+from core.encoders.weights_file import Source, check_claims, dictionary_of, opened, printable
 from core.errors import InputError
 from core.results import TokenGrid
 

@@ -229,7 +229,7 @@ def _load(source: _Source, device: str) -> Encoder:
         name = f"hf:{_local_folder(which)}"
     elif family == "m2d":
         _check_is_here(which or weights)
-    elif family in BY_CHECKPOINT and not os.path.exists(which or weights):
+    elif family in BY_CHECKPOINT and not os.path.exists(os.path.expanduser(which or weights)):
         raise InputError(f"no weights at {which or weights or '(none given)'} on this machine")
     elif family == "torchaudio" and not weights:
         weights = _cached_bundle(which)
@@ -257,7 +257,7 @@ def _check_is_here(weights: str) -> None:
     from core.encoders.m2d.download import cache_folder
 
     name = weights.removesuffix(".zip")
-    places = (Path(weights), cache_folder() / name, cache_folder() / f"{name}.zip")
+    places = (Path(os.path.expanduser(weights)), cache_folder() / name, cache_folder() / f"{name}.zip")
     if not weights or not any(place.exists() for place in places):
         raise InputError(f"no weights at {weights or '(none given)'} on this machine")
 

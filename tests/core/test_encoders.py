@@ -20,7 +20,7 @@ from core.datasets import InputError
 from core.encoders import Encoder, known_encoders, load_encoder
 from core.encoders.hooks import Counts, keep, record, scale
 from core.encoders.nano import NanoConfig, NanoViT, sincos_positions
-from tests.support import tiny_dasheng, tiny_m2d, tiny_own, tiny_torchaudio
+from tests.support import official, tiny_dasheng, tiny_m2d, tiny_own, tiny_torchaudio
 
 try:
     from tests.support import tiny_hf, tiny_mert, tiny_sound
@@ -31,7 +31,7 @@ except ImportError:  # without the extra [hf]
 
 NO_TOKEN_HOLDS_PADDING = (
     "TINY_", "wav2vec2", "hubert", "wavlm", "data2vec", "unispeech", "sew", "conformer", "w2vbert", "moonshine",
-    "mert", "dasheng", "structure",
+    "mert", "dasheng", "structure", "beats", "atst",
 )  # fmt: skip
 """Starts of the names of those whose convolutions do not pad."""
 EMBEDDED = ("nano-ssl", "nano-sl", "nano-untrained")
@@ -46,6 +46,7 @@ def built() -> dict[str, tuple[Any, ...]]:
     found["m2d"] = tiny_m2d.build(folder)
     found["dasheng"] = tiny_dasheng.build(folder)
     found |= {kind: tiny_torchaudio.build(folder, kind) for kind in tiny_torchaudio.KINDS}
+    found |= {family: official.build(folder, family) for family in official.FAMILIES}
     found["own"] = tiny_own.build(folder)
     if HUGGING_FACE:
         found |= {label: (name, None) for label, name in tiny_hf.build(folder).items()}
@@ -54,7 +55,7 @@ def built() -> dict[str, tuple[Any, ...]]:
     return found
 
 
-NAMES = (*EMBEDDED, "m2d", "dasheng", *tiny_torchaudio.KINDS, "own", *HUGGING_FACE)
+NAMES = (*EMBEDDED, "m2d", "dasheng", *official.FAMILIES, *tiny_torchaudio.KINDS, "own", *HUGGING_FACE)
 every_encoder = pytest.mark.parametrize("name", NAMES)
 
 
@@ -229,10 +230,20 @@ def test_padding_excluded_never_counts_more_tokens_than_included(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("nano-sssl", "nano-ssl"), ("nano", "nano-s"), ("untrained", "nano-untrained")]
+    ("typed", "meant"),
+    [
+        ("nano-sssl", "nano-ssl"),
+        ("nano", "nano-s"),
+        ("untrained", "nano-untrained"),
+        ("BEATs:x.pt", "beats:<checkpoint>"),
+        ("EAT:x", "eat:<checkpoint or folder>"),
+        ("audio-mae:x.pth", "audiomae:<checkpoint>"),
+        ("atst-frame", "atst:<checkpoint>"),
+        ("wavlm:base", "hf:<folder or id>"),
+    ],
 )
 def test_unknown_name_names_the_nearest(typed: str, meant: str) -> None:
-    with pytest.raises(InputError, match=rf"unknown model '{typed}'; did you mean {meant}"):
+    with pytest.raises(InputError, match=rf"unknown model '{typed}'; did you mean {meant}.*docs/encoders\.md"):
         load_encoder(typed)
 
 

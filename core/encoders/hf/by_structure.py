@@ -26,7 +26,7 @@ from transformers.models.auto.feature_extraction_auto import feature_extractor_c
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
 from core.encoders.base import Batch, Padding
-from core.encoders.hf.base import cut
+from core.encoders.frames import cut
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
 from core.encoders.hf.own_length import CHUNK_SECONDS, OwnLengthBatch, OwnLengthEncoder
 from core.encoders.structure import mlp_projections

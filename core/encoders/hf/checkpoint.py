@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from core.encoders.m2d.files import Source, tensors_of
+from core.encoders.weights_file import Source, tensors_of
 from core.errors import InputError
 from core.files import is_plain_file, refuse_no_file
 from core.untrusted_text import one_line, quoted, user_path

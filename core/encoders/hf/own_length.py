@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.encoders.base import Batch, Padding, mean_over_clips
-from core.encoders.hf.base import HuggingFaceEncoder, cut_frames, pad
+from core.encoders.frames import cut_frames, pad
+from core.encoders.hf.base import HuggingFaceEncoder
 from core.results import TokenGrid
 
 CHUNK_SECONDS = 30

@@ -13,9 +13,10 @@ from torch import Tensor
 from transformers import ASTConfig, ASTFeatureExtractor, ASTModel
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
-from core.encoders.hf.base import HuggingFaceEncoder, cut_frames, pad, sound_and_counted
+from core.encoders.frames import cut_frames, pad, sound_and_counted
+from core.encoders.hf.base import HuggingFaceEncoder
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
-from core.encoders.hf.filter_bank import F_MIN, FilterBank
+from core.encoders.kaldi import F_MIN, FilterBank
 from core.encoders.mel import band_edges
 from core.errors import InputError
 from core.results import TokenGrid

@@ -23,6 +23,7 @@ BY_CHECKPOINT: Mapping[str, str] = {
     "eat": "core.encoders.vit.eat",
     "audiomae": "core.encoders.vit.audiomae",
     "atst": "core.encoders.vit.atst",
+    "dasheng": "core.encoders.dasheng",
 }
 """Families whose checkpoint is a file, in the name (``m2d:FILE``) or by ``--weights``; where their ``load`` is."""
 
@@ -48,7 +49,8 @@ def known_encoders() -> dict[str, str]:
         "eat:<checkpoint or folder>": "EAT, base or large, self-supervised or fine-tuned, of fairseq or Hugging Face",
         "audiomae:<checkpoint>": "AudioMAE, self-supervised or fine-tuned, of its authors or timm",
         "atst:<checkpoint>": "ATST-Frame, small or base, as trained or fine-tuned",
-        "hf:<folder or id>": "Hugging Face: Whisper, wav2vec 2.0, HuBERT, WavLM, Data2VecAudio, AST, CLAP",
+        "dasheng:<checkpoint>": "Dasheng base, 0.6B and 1.2B: the authors' .pt or the hub's folder; or with --weights",
+        "hf:<folder or id>": "Hugging Face: Whisper, wav2vec 2.0, HuBERT, WavLM, MERT, AST, CLAP and more",
         "torchaudio:<bundle>": "torchaudio's self-supervised bundles, for instance torchaudio:HUBERT_BASE",
         "python:<module>": "your own: a Python module with load(weights, device), see docs/encoders.md",
     }
@@ -71,7 +73,11 @@ def named(asked: str) -> tuple[str, str]:
 
 
 def load_encoder(
-    name: str, weights: str | Path | None = None, device: str = "cpu", layout: str | None = None
+    name: str,
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    layout: str | None = None,
+    confirm_structure: bool = False,
 ) -> Encoder:
     """Load an encoder by name.
 
@@ -85,6 +91,8 @@ def load_encoder(
         A torch device.
     layout : str, optional
         For M2D, input, patch and rate (``80x608p16x16p16k``) in place of those in the checkpoint's name.
+    confirm_structure : bool
+        Of a Hugging Face model of a type that is not known here: whether what was found in it is right.
 
     Raises
     ------
@@ -101,7 +109,7 @@ def load_encoder(
         raise InputError(
             f"--model {name}: '{own_name}' cannot be a name; expected one without / \\ : , and not of ours"
         )
-    encoder = _load(kind, weights, device, layout)
+    encoder = _load(kind, weights, device, layout, confirm_structure)
     if own_name:
         encoder.name = own_name
     for part, tensor in encoder.module.state_dict().items():
@@ -110,7 +118,7 @@ def load_encoder(
     return encoder
 
 
-def _load(name: str, weights: str | Path | None, device: str, layout: str | None) -> Encoder:
+def _load(name: str, weights: str | Path | None, device: str, layout: str | None, confirmed: bool) -> Encoder:
     from core.encoders import nano
 
     if layout and name.partition(":")[0] != "m2d":
@@ -135,7 +143,7 @@ def _load(name: str, weights: str | Path | None, device: str, layout: str | None
     if family == "hf" and which:
         from core.encoders import hf
 
-        return hf.load(which, path, device)
+        return hf.load(which, path, device, confirmed)
     if family == "torchaudio" and which:
         from core.encoders import torchaudio_bundle
 

@@ -150,6 +150,7 @@ class _Source:
     name: str
     weights: str = ""
     layout: str = ""
+    confirmed: bool = False
     twin_seed: int | None = None
 
 
@@ -164,7 +165,7 @@ def rebuild(name: str, weights_key: str, runs: Sequence[Mapping[str, Any]], devi
         sha256 of the weights that were measured.
     runs : sequence of mapping
         Settings of the runs that measured it, newest first: ``models``, ``weights``, ``weights_config``,
-        ``untrained``, ``seed``.
+        ``confirm_structure``, ``untrained``, ``seed``.
     device : str
 
     Raises
@@ -193,12 +194,13 @@ def _sources(name: str, runs: Sequence[Mapping[str, Any]]) -> Iterator[_Source]:
     for run in runs:
         models = run.get("models")
         weights, layout = str(run.get("weights") or ""), str(run.get("weights_config") or "")
+        confirmed = run.get("confirm_structure") is True
         for given in map(str, models if isinstance(models, list) else []):
             own_name, asked = named(given)
             if (own_name or asked) == name or (not own_name and not name.endswith(TWIN) and _may_be(asked, name)):
-                yield _Source(asked, weights, layout)
+                yield _Source(asked, weights, layout, confirmed)
             elif name.endswith(TWIN) and (own_name == trained if own_name else _may_be(asked, trained)):
-                yield _Source(asked, weights, layout, int(run.get("seed") or 0))
+                yield _Source(asked, weights, layout, confirmed, int(run.get("seed") or 0))
     if name in (*nano.NAMES, "nano-untrained"):
         yield _Source(name)
 
@@ -233,7 +235,8 @@ def _load(source: _Source, device: str) -> Encoder:
         weights = _cached_bundle(which)
     elif weights and not os.path.exists(weights):
         raise InputError(f"no weights at {weights} on this machine")
-    encoder = load_encoder(name, weights or None, device, source.layout if family == "m2d" and source.layout else None)
+    layout = source.layout if family == "m2d" and source.layout else None
+    encoder = load_encoder(name, weights or None, device, layout, source.confirmed)
     return encoder if source.twin_seed is None else untrained(encoder, source.twin_seed)
 
 

@@ -55,6 +55,8 @@ class AnalysisConfig:
         Checkpoint for the (single) model, or empty.
     weights_config : str
         M2D: layout in place of the one in the checkpoint's name, or empty.
+    confirm_structure : bool
+        Take a Hugging Face model of an unknown type as its structure was found to be.
     data_dirs : tuple of str
         Folders that hold datasets; none = the embedded demo.
     evar_dir : str
@@ -144,6 +146,7 @@ class AnalysisConfig:
     sae_seeds: int = 1
     weights: str = ""
     weights_config: str = ""
+    confirm_structure: bool = False
     data_dirs: tuple[str, ...] = ()
     evar_dir: str = ""
     remap: tuple[str, ...] = ()

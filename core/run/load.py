@@ -76,7 +76,8 @@ class BatchSize:
 def load_encoders(config: AnalysisConfig, device: str) -> list[Encoder]:
     """The encoders that were asked for, each followed in the end by its untrained twin where that was."""
     encoders = [
-        load_encoder(name, config.weights or None, device, config.weights_config or None) for name in config.models
+        load_encoder(name, config.weights or None, device, config.weights_config or None, config.confirm_structure)
+        for name in config.models
     ]
     _tell_apart(config.models, encoders)
     if config.untrained:

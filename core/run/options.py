@@ -173,6 +173,11 @@ def _parser() -> argparse.ArgumentParser:
         help="M2D: input, patch and rate in place of those in the checkpoint's name, for instance 80x608p16x16p16k",
     )
     what.add_argument(
+        "--confirm-structure",
+        action="store_true",
+        help="use a Hugging Face model of a type that is not known here as its structure was found to be",
+    )
+    what.add_argument(
         "--data-dir",
         dest="data_dirs",
         action="append",

@@ -126,6 +126,8 @@ def change(path: Path, **changes: Any) -> None:
         ("config.json", {"encoder_layers": 400, "d_model": 4_096, "encoder_ffn_dim": 65_536}, "a network of"),
         ("config.json", {"max_source_positions": [1] * 3_000}, "max_source_positions is larger"),
         ("config.json", {"encoder_layers": float("inf")}, "encoder_layers is larger than any network has it"),
+        ("config.json", {"encoder_attention_heads": -1}, "its configuration does not fit"),
+        ("config.json", {"dropout": 3}, "its configuration does not fit"),
         ("preprocessor_config.json", {"n_fft": 10**6}, "n_fft is larger than any network has it"),
         ("preprocessor_config.json", {"hop_length": 0}, "copy"),
         ("preprocessor_config.json", {"sampling_rate": "often"}, "copy"),

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,35 +20,42 @@ from core.datasets import InputError
 from core.encoders import Encoder, known_encoders, load_encoder
 from core.encoders.hooks import Counts, keep, record, scale
 from core.encoders.nano import NanoConfig, NanoViT, sincos_positions
-from tests.support import official, tiny_m2d, tiny_own, tiny_torchaudio
+from tests.support import official, tiny_dasheng, tiny_m2d, tiny_own, tiny_torchaudio
 
 try:
-    from tests.support import tiny_hf
+    from tests.support import tiny_hf, tiny_mert, tiny_sound
 
-    HUGGING_FACE = tuple(tiny_hf.MODELS)
+    HUGGING_FACE = (*tiny_hf.MODELS, "mert", "structure")
 except ImportError:  # without the extra [hf]
     HUGGING_FACE = ()
 
-WAVEFORM_FAMILIES = ("wav2vec2", "hubert", "wavlm", "data2vec")
+NO_TOKEN_HOLDS_PADDING = (
+    "TINY_", "wav2vec2", "hubert", "wavlm", "data2vec", "unispeech", "sew", "conformer", "w2vbert", "moonshine",
+    "mert", "dasheng", "structure", "beats", "atst",
+)  # fmt: skip
+"""Starts of the names of those whose convolutions do not pad."""
 EMBEDDED = ("nano-ssl", "nano-sl", "nano-untrained")
 
 
 @cache
-def built() -> dict[str, tuple[str, Path | None]]:
-    """Every encoder there is, small ones of the families: what it is -> name and weights for `load_encoder`."""
+def built() -> dict[str, tuple[Any, ...]]:
+    """Every encoder there is, small ones of the families: what it is -> what `load_encoder` takes."""
     folder = Path(tempfile.mkdtemp(prefix="encoders-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    found: dict[str, tuple[str, Path | None]] = {name: (name, None) for name in EMBEDDED}
+    found: dict[str, tuple[Any, ...]] = {name: (name, None) for name in EMBEDDED}
     found["m2d"] = tiny_m2d.build(folder)
+    found["dasheng"] = tiny_dasheng.build(folder)
     found |= {kind: tiny_torchaudio.build(folder, kind) for kind in tiny_torchaudio.KINDS}
     found |= {family: official.build(folder, family) for family in official.FAMILIES}
     found["own"] = tiny_own.build(folder)
     if HUGGING_FACE:
         found |= {label: (name, None) for label, name in tiny_hf.build(folder).items()}
+        found["mert"] = tiny_mert.build(folder)
+        found["structure"] = tiny_sound.build(folder)
     return found
 
 
-NAMES = (*EMBEDDED, "m2d", *official.FAMILIES, *tiny_torchaudio.KINDS, "own", *HUGGING_FACE)
+NAMES = (*EMBEDDED, "m2d", "dasheng", *official.FAMILIES, *tiny_torchaudio.KINDS, "own", *HUGGING_FACE)
 every_encoder = pytest.mark.parametrize("name", NAMES)
 
 
@@ -206,7 +214,7 @@ def test_block_that_ends_with_its_mlp_changes_by_what_the_scaled_neurons_write(n
         written = activations[0][..., columns] @ encoder.projections[0].weight[:, columns].T
     if encoder.ends_with_mlp:
         torch.testing.assert_close(before - after, written, atol=1e-4, rtol=1e-3)
-    elif not name.startswith("clap"):  # there only the last block of a stage does more
+    elif not name.startswith(("clap", "structure")):  # only the last block of a stage does more; not looked for
         assert not torch.allclose(before - after, written, atol=1e-3)
 
 
@@ -216,8 +224,7 @@ def test_padding_excluded_never_counts_more_tokens_than_included(name: str) -> N
     sounds = [noise(s, encoder) for s in (0.01, 0.33, 2.2)]
     excluded, included = (record_all(encoder, sounds, p) for p in ("exclude", "include"))
     assert (excluded.tokens <= included.tokens).all()
-    # Convolutions that do not pad make no token that holds padding; BEATs and ATST leave out the tail.
-    pads = not name.startswith(("TINY_", "beats", "atst", *WAVEFORM_FAMILIES))
+    pads = not name.startswith(NO_TOKEN_HOLDS_PADDING)
     assert bool((excluded.tokens < included.tokens).any()) == pads
     assert (excluded.positive <= included.positive).all()
 

@@ -20,19 +20,35 @@ from tests.support import tiny_hf  # noqa: E402
 from tests.support.tiny_hf import folder, noise  # noqa: E402
 
 every_model = pytest.mark.parametrize("label", tiny_hf.MODELS)
-WAVEFORM = [label for label in tiny_hf.MODELS if label.startswith(("wav", "hubert", "data2vec"))]
 REAL = Path(__file__).resolve().parents[3] / "shared/models/whisper-tiny-encoder"
 
-EXTRACTORS = {"whisper": hf.WhisperFeatureExtractor, "ast": hf.ASTFeatureExtractor, "clap": hf.ClapFeatureExtractor}
+EXTRACTORS = {
+    **dict.fromkeys(("whisper", "qwen2audio", "voxtral"), hf.WhisperFeatureExtractor),
+    "ast": hf.ASTFeatureExtractor,
+    "clap": hf.ClapFeatureExtractor,
+    "s2t": hf.Speech2TextFeatureExtractor,
+    "w2vbert": hf.SeamlessM4TFeatureExtractor,
+}
 CLASSES = {
     "wav2vec2": hf.Wav2Vec2Model,
     "hubert": hf.HubertModel,
     "wavlm": hf.WavLMModel,
     "data2vec": hf.Data2VecAudioModel,
+    "unispeech": hf.UniSpeechModel,
+    "unispeechsat": hf.UniSpeechSatModel,
+    "sew": hf.SEWModel,
+    "sewd": hf.SEWDModel,
+    "conformer": hf.Wav2Vec2ConformerModel,
+    "w2vbert": hf.Wav2Vec2BertModel,
+    "qwen2audio": hf.Qwen2AudioEncoder,
+    "voxtral": hf.VoxtralEncoder,
     "ast": hf.ASTModel,
     "clap": hf.ClapAudioModel,
 }
 """The library's own class for the first part of a label."""
+WITH_DECODER = {"whisper": hf.WhisperModel, "moonshine": hf.MoonshineModel, "s2t": hf.Speech2TextModel}
+PER_TOKEN = {"whisper": 320, "voxtral": 320, "qwen2audio": 640}
+"""Samples of a token of those that take 30 s whatever a clip's length."""
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +64,8 @@ def reference(label: str, path: Path) -> tuple[Any, Any]:
     """The library's own model and feature extractor."""
     family = label.partition("-")[0]
     extractor = EXTRACTORS.get(family, hf.Wav2Vec2FeatureExtractor).from_pretrained(path)
-    if family == "whisper":
-        return hf.WhisperModel.from_pretrained(path).eval().get_encoder(), extractor
+    if family in WITH_DECODER:
+        return WITH_DECODER[family].from_pretrained(path).eval().get_encoder(), extractor
     if label == "clap":
         return hf.ClapModel.from_pretrained(path).eval().audio_model, extractor
     return CLASSES[family].from_pretrained(path).eval(), extractor
@@ -62,6 +78,12 @@ def own_forward(label: str, path: Path, sound: np.ndarray) -> Any:
     given = inputs.get("input_features", inputs.get("input_values")).float()
     # In fusion the extractor calls a clip "longer" at random; none here is.
     more = {"is_longer": torch.zeros(len(given), 1)} if label.startswith("clap") else {}
+    if label == "qwen2audio":  # as the whole model asks its encoder: nothing attends to what is behind the clip
+        n_tokens = given.shape[2] // 2
+        behind = torch.arange(n_tokens) >= -(-len(sound) // 320)
+        more["attention_mask"] = torch.zeros(1, 1, n_tokens, n_tokens).masked_fill(behind, -torch.inf)
+    if label == "w2vbert":  # where a frame is left over, the extractor makes a token of it and masks that
+        more["attention_mask"] = inputs["attention_mask"]
     with torch.inference_mode():
         return model(given, **more)
 
@@ -71,7 +93,14 @@ def own_embedding(label: str, path: Path, sound: np.ndarray) -> torch.Tensor:
     if label == "ast" or label.startswith("clap"):
         return out.pooler_output[0]
     tokens = out.last_hidden_state[0]
-    return (tokens[: -(-len(sound) // 320)] if label == "whisper" else tokens).mean(0)
+    if label in PER_TOKEN:
+        half = PER_TOKEN[label] - 320  # of a pair the second token holds some of the clip
+        return tokens[: max(1, -(-(len(sound) - half) // PER_TOKEN[label]))].mean(0)
+    if label.startswith("sew"):  # zeros stand for frames that fill no token
+        tokens = tokens[: len(tokens) // 2 * 2]
+    if label == "w2vbert":
+        tokens = tokens[: ((len(sound) - 400) // 160 + 1) // 2]
+    return tokens.mean(0)
 
 
 # The network is the library's, cut at the blocks.
@@ -84,7 +113,8 @@ def test_begin_blocks_and_finish_equal_the_librarys_forward(label: str, models: 
     sounds = [noise(round(s * encoder.sample_rate), i) for i, s in enumerate(seconds)]
     found = torch.from_numpy(encoder.embed(sounds))
     for i, sound in enumerate(sounds):
-        torch.testing.assert_close(found[i], own_embedding(label, folder(models[label]), sound), atol=1e-5, rtol=1e-5)
+        expected = own_embedding(label, folder(models[label]), sound)
+        torch.testing.assert_close(found[i], expected, atol=5e-5 if label in ("s2t", "w2vbert") else 1e-5, rtol=1e-5)
 
 
 @every_model
@@ -112,7 +142,7 @@ def test_counts_are_those_of_the_librarys_forward(label: str, models: dict[str, 
     assert {int(n.sum()) for n in often} == {int(counts.tokens[0])}
 
 
-@pytest.mark.parametrize("label", ["wav2vec2-large", "hubert-large", "wavlm-large"])
+@pytest.mark.parametrize("label", ["wav2vec2-large", "hubert-large", "wavlm-large", "unispeech-large"])
 def test_padded_batch_equals_the_librarys_padded_and_masked_batch(label: str, models: dict[str, str]) -> None:
     encoder, (model, extractor) = load(models[label]), reference(label, folder(models[label]))
     sounds = [noise(n, n) for n in (4000, 1777, 2500)]
@@ -180,6 +210,20 @@ def test_ast_filter_bank_equals_the_extractors(models: dict[str, str]) -> None:
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("label", ["s2t", "w2vbert"])
+def test_filter_bank_equals_the_extractors(label: str, models: dict[str, str]) -> None:
+    encoder: Any = load(models[label])
+    extractor = reference(label, folder(models[label]))[1]
+    for n_samples in (720, 5_555, 16_240):
+        sound = noise(n_samples)
+        expected = extractor(sound, sampling_rate=16_000, return_tensors="pt").input_features[0].float()
+        found = encoder.features(sound)
+        if label == "w2vbert":  # two frames are stacked, one left over is filled up and masked
+            found = found[: len(found) // 2 * 2].unflatten(0, (-1, 2)).flatten(1)
+            expected = expected[: len(found)]
+        torch.testing.assert_close(found, expected, atol=2e-4, rtol=0)
+
+
 @pytest.mark.parametrize("truncation", ["rand_trunc", "fusion"])
 @pytest.mark.parametrize("padding", ["repeatpad", "repeat", "pad"])
 def test_clap_log_mel_equals_the_extractors(
@@ -239,6 +283,37 @@ def test_waveform_tokens_are_those_of_one_piece(models: dict[str, str], n_sample
         batch = load(models["wav2vec2"]).prepare([noise(n_samples)], padding)
         assert int(batch.counted.sum()) == max(1, (n_samples - 345) // 320 + 1)
         assert torch.equal(batch.present, batch.counted)
+
+
+@pytest.mark.parametrize("n_samples", [1, 665, 984, 985, 1304, 1305, 130_000])
+def test_sew_token_is_as_many_frames_as_it_squeezes(models: dict[str, str], n_samples: int) -> None:
+    # A frame is 345 samples each 320, two are one token: 665 samples each 640.
+    for label in ("sew", "sewd"):
+        batch = load(models[label]).prepare([noise(n_samples)])
+        n_frames = max(2, (n_samples - 345) // 320 + 1)
+        assert int(batch.counted.sum()) == n_frames // 2
+
+
+@pytest.mark.parametrize(
+    ("label", "n_samples", "present", "exclude"),
+    # Frames of 400 samples each 160: two are a token of Wav2Vec2-BERT, four one of Speech2Text.
+    [("w2vbert", 1, 1, 1), ("w2vbert", 719, 1, 1), ("w2vbert", 720, 1, 1), ("w2vbert", 880, 2, 2),
+     ("s2t", 1, 1, 1), ("s2t", 880, 1, 1), ("s2t", 1039, 1, 1), ("s2t", 1040, 2, 1), ("s2t", 1520, 2, 2)],
+)  # fmt: skip
+def test_frames_of_the_filter_bank_are_tokens_by_twos_and_fours(
+    models: dict[str, str], label: str, n_samples: int, present: int, exclude: int
+) -> None:
+    for padding, counted in (("exclude", exclude), ("include", present)):
+        batch = load(models[label]).prepare([noise(n_samples), noise(9_000)], padding)
+        assert (int(batch.present[0].sum()), int(batch.counted[0].sum())) == (present, counted)
+
+
+def test_conformer_records_both_mlps_of_a_block(models: dict[str, str]) -> None:
+    for label in ("conformer", "w2vbert"):
+        encoder = load(models[label])
+        names = {id(m): name for name, m in encoder.module.named_modules()}
+        expected = [f"encoder.layers.{i}.ffn{k}.output_dense" for i in (0, 1) for k in (1, 2)]
+        assert [names[id(p)] for p in encoder.projections] == expected
 
 
 def test_chunks_share_what_a_frame_is_longer_than_its_hop(models: dict[str, str]) -> None:

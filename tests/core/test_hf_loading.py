@@ -52,6 +52,16 @@ HEADS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "wavlm speaker": lambda: tiny_hf.wav2vec2(hf.WavLMForXVector),
     "data2vec ctc": lambda: tiny_hf.wav2vec2(hf.Data2VecAudioForCTC, num_conv_pos_embeddings=2),
     "ast classifier": lambda: tiny_hf.ast(hf.ASTForAudioClassification),
+    "unispeech ctc": lambda: tiny_hf.wav2vec2(hf.UniSpeechForCTC),
+    "unispeech-sat speaker": lambda: tiny_hf.wav2vec2(hf.UniSpeechSatForXVector),
+    "sew ctc": lambda: tiny_hf.sew(hf.SEWForCTC),
+    "sew-d classifier": lambda: tiny_hf.sew(hf.SEWDForSequenceClassification),
+    "conformer ctc": lambda: tiny_hf.conformer("relative", hf.Wav2Vec2ConformerForCTC, add_adapter=True),
+    "wav2vec2-bert ctc": lambda: tiny_hf.wav2vec2_bert(hf.Wav2Vec2BertForCTC, add_adapter=True),
+    "moonshine generation": lambda: tiny_hf.moonshine(hf.MoonshineForConditionalGeneration),
+    "speech2text generation": lambda: tiny_hf.speech_to_text(hf.Speech2TextForConditionalGeneration),
+    "qwen2-audio whole": lambda: tiny_hf.qwen2_audio(whole=True),
+    "voxtral whole": lambda: tiny_hf.voxtral(whole=True),
     "clap projection": lambda: (
         hf.ClapAudioModelWithProjection(tiny_hf.clap_audio_config()),
         tiny_hf.clap_extractor("rand_trunc"),
@@ -187,7 +197,7 @@ def broken(source: Path, kind: str) -> None:
         ("no weights", r"no model\.safetensors \(no weights\)"),
         ("no config", r"no config\.json"),
         ("no json", r"config\.json cannot be read as JSON"),
-        ("other type", "type 'bert', which is not read here; known are whisper, wav2vec2"),
+        ("other type", "type 'bert', which takes input_ids and no sound alone; read here are whisper, wav2vec2"),
         ("quantised", "quantised"),
         ("wrong width", "do(es)? not fit"),
         ("wrong value", r"config\.json does not fit"),
@@ -219,7 +229,10 @@ def test_remote_code_is_never_run(models: dict[str, str], tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("key", ["_attn_implementation", "attn_implementation", "_attn_implementation_internal"])
 @pytest.mark.parametrize("kernel", ["kernels-community/flash-attn", "flash_attention_2"])
-@pytest.mark.parametrize("family", ["whisper", "wav2vec2", "hubert", "wavlm", "data2vec", "ast", "clap"])
+@pytest.mark.parametrize(
+    "family",
+    ["whisper", "wav2vec2", "hubert", "wavlm", "data2vec", "ast", "clap", "sew", "conformer", "moonshine", "voxtral"],
+)
 def test_attention_is_ours_whatever_code_on_the_hub_a_configuration_names(
     family: str, kernel: str, key: str, models: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,8 +263,7 @@ def test_weights_option_missing_folder_and_missing_library(
         load_encoder("hf:/no/such/model")
     for name in [m for m in sys.modules if m.startswith("core.encoders.hf.")]:
         monkeypatch.delitem(sys.modules, name)
-    for attribute in ("checkpoint", "clap", "spectrogram_transformer", "wav2vec2", "whisper", "base"):
-        monkeypatch.delattr(f"core.encoders.hf.{attribute}", raising=False)
+    monkeypatch.delattr("core.encoders.hf.checkpoint", raising=False)
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(InputError, match=r"pip install 'audio-neuron-atlas\[hf\]'"):
         load_encoder(models["ast"])

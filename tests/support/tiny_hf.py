@@ -70,7 +70,7 @@ def spread(model: nn.Module) -> None:
     """Weights large enough for outputs to differ well; norms off 1, biases off 0."""
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2:
-            nn.init.normal_(parameter, mean=float("norm" in name and name.endswith("weight")), std=0.1)
+            nn.init.normal_(parameter, mean=float("norm" in name.lower() and name.endswith("weight")), std=0.1)
         elif "weight.original" not in name:
             nn.init.normal_(parameter, std=1.0 / max(parameter[0].numel(), 1) ** 0.5)
     for module in model.modules():
@@ -139,6 +139,83 @@ def clap_fused() -> tuple[Any, Any]:
     return hf.ClapAudioModel(clap_audio_config(enable_fusion=True)), clap_extractor("fusion")
 
 
+def sew(model_class: Any = hf.SEWModel, **changes: Any) -> tuple[Any, Any]:
+    return wav2vec2(model_class, squeeze_factor=2, **changes)
+
+
+def conformer(positions: str, model_class: Any = hf.Wav2Vec2ConformerModel, **more: Any) -> tuple[Any, Any]:
+    changes = {
+        "position_embeddings_type": positions,
+        "conv_depthwise_kernel_size": 5,
+        "max_source_positions": 50,
+        "vocab_size": 16,
+    }
+    return wav2vec2(model_class, **changes, **more)
+
+
+def wav2vec2_bert(model_class: Any = hf.Wav2Vec2BertModel, **changes: Any) -> tuple[Any, Any]:
+    config = hf.Wav2Vec2BertConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, vocab_size=16,
+        feature_projection_input_dim=32, conv_depthwise_kernel_size=5, output_hidden_size=32, **changes,
+    )  # fmt: skip
+    return model_class(config), hf.SeamlessM4TFeatureExtractor(feature_size=16, num_mel_bins=16)
+
+
+def speech_to_text(model_class: Any = hf.Speech2TextModel) -> tuple[Any, Any]:
+    config = hf.Speech2TextConfig(
+        d_model=32, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=48, decoder_layers=1,
+        decoder_attention_heads=2, decoder_ffn_dim=48, vocab_size=16, input_feat_per_channel=16, conv_channels=24,
+    )  # fmt: skip
+    return model_class(config), hf.Speech2TextFeatureExtractor(feature_size=16, num_mel_bins=16)
+
+
+def moonshine(model_class: Any = hf.MoonshineModel) -> tuple[Any, Any]:
+    config = hf.MoonshineConfig(
+        hidden_size=32, intermediate_size=48, encoder_num_hidden_layers=2, encoder_num_attention_heads=2,
+        decoder_num_hidden_layers=1, decoder_num_attention_heads=2, vocab_size=16, pad_head_dim_to_multiple_of=8,
+    )  # fmt: skip
+    return model_class(config), hf.Wav2Vec2FeatureExtractor(do_normalize=False, sampling_rate=16_000)
+
+
+TOWER = {
+    "d_model": 32,
+    "encoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 48,
+    "num_mel_bins": 16,
+    "max_source_positions": 100,
+}
+LANGUAGE = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "intermediate_size": 16,
+    "vocab_size": 16,
+    "rope_theta": 1e8,
+}
+
+
+def qwen2_audio(whole: bool = False) -> tuple[Any, Any]:
+    """Chunks of 2 s."""
+    extractor = hf.WhisperFeatureExtractor(feature_size=16, chunk_length=2)
+    audio = hf.Qwen2AudioEncoderConfig(**TOWER)
+    if not whole:
+        return hf.Qwen2AudioEncoder(audio), extractor
+    config = hf.Qwen2AudioConfig(audio_config=audio, text_config=hf.Qwen2Config(**LANGUAGE), audio_token_index=15)
+    return hf.Qwen2AudioForConditionalGeneration(config), extractor
+
+
+def voxtral(whole: bool = False) -> tuple[Any, Any]:
+    """Chunks of 2 s."""
+    extractor = hf.WhisperFeatureExtractor(feature_size=16, chunk_length=2)
+    audio = hf.VoxtralEncoderConfig(**TOWER)
+    if not whole:
+        return hf.VoxtralEncoder(audio), extractor
+    config = hf.VoxtralConfig(audio_config=audio.to_dict(), text_config={"model_type": "llama", **LANGUAGE})
+    return hf.VoxtralForConditionalGeneration(config), extractor
+
+
 MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "whisper": whisper,
     "wav2vec2": wav2vec2,
@@ -149,6 +226,18 @@ MODELS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "wavlm": lambda: wav2vec2(hf.WavLMModel, num_buckets=32, max_bucket_distance=50),
     "wavlm-large": lambda: wav2vec2(hf.WavLMModel, num_buckets=32, max_bucket_distance=50, **LARGE),
     "data2vec": data2vec,
+    "unispeech": lambda: wav2vec2(hf.UniSpeechModel),
+    "unispeech-large": lambda: wav2vec2(hf.UniSpeechModel, **LARGE),
+    "unispeechsat": lambda: wav2vec2(hf.UniSpeechSatModel),
+    "sew": sew,
+    "sewd": lambda: sew(hf.SEWDModel, feature_layer_norm_eps=1e-5, max_position_embeddings=64, position_buckets=32),
+    "conformer": lambda: conformer("relative"),
+    "conformer-rotary": lambda: conformer("rotary"),
+    "w2vbert": wav2vec2_bert,
+    "moonshine": moonshine,
+    "s2t": speech_to_text,
+    "qwen2audio": qwen2_audio,
+    "voxtral": voxtral,
     "ast": ast,
     "clap": clap,
     "clap-fused": clap_fused,

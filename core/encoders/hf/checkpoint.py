@@ -18,12 +18,16 @@ from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from core.encoders.weights_file import Source, tensors_of
 from core.errors import InputError
 from core.files import is_plain_file, refuse_no_file
 from core.untrusted_text import one_line, quoted, user_path
 
 FETCHED = ["*.json", "README.md", "model.safetensors", "model-*-of-*.safetensors"]
-"""What is taken of a hub repository; never a pickle, never code."""
+"""What is taken of a hub repository; never code."""
+PICKLE = "pytorch_model.bin"
+PICKLED = ("mert_model",)
+"""Types published as a pickle alone, whose classes transformers does not have: of those its tensors are read."""
 
 LONGEST_JSON, LONGEST_FRONT = 20_000_000, 10_000
 """Characters of a settings file (an index of shards is the longest), and of a card's front matter."""
@@ -49,7 +53,7 @@ class Checkpoint:
     settings : dict or None
         Of the feature extractor; None where the folder tells none.
     weights : tuple of Path
-        The safetensors files, in order.
+        The safetensors files, in order, or the one pickle of a type that comes as such (`PICKLED`).
     """
 
     which: str
@@ -69,7 +73,7 @@ class Checkpoint:
 
     @property
     def weights_key(self) -> str:
-        """sha256 over the content of the safetensors files, in order."""
+        """sha256 over the content of the files of weights, in order."""
         digest = hashlib.sha256()
         for path in self.weights:
             with path.open("rb") as file:
@@ -112,7 +116,7 @@ def open_checkpoint(which: str) -> Checkpoint:
     settings = _read_json(folder / "preprocessor_config.json")
     if settings is None:
         settings = (_read_json(folder / "processor_config.json") or {}).get("feature_extractor")
-    return Checkpoint(which, folder, config, settings, _weight_files(folder))
+    return Checkpoint(which, folder, config, settings, _weight_files(folder, config))
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
@@ -131,10 +135,12 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _weight_files(folder: Path) -> tuple[Path, ...]:
+def _weight_files(folder: Path, config: dict[str, Any]) -> tuple[Path, ...]:
     whole = folder / "model.safetensors"
     if is_plain_file(whole):
         return (whole,)
+    if config.get("model_type") in PICKLED and is_plain_file(folder / PICKLE):
+        return (folder / PICKLE,)
     index = _read_json(folder / "model.safetensors.index.json")
     if index is not None:
         shards = index.get("weight_map")
@@ -162,12 +168,17 @@ def _from_hub(which: str) -> Path:
 
     try:
         folder = Path(snapshot_download(which, allow_patterns=FETCHED, local_files_only=True))
-        if (folder / "config.json").is_file() and _weight_files(folder):
+        config = _read_json(folder / "config.json")
+        if config is not None and _weight_files(folder, config):
             return folder
     except (OSError, ValueError, InputError):
         pass  # not in the cache, or not whole
     try:
-        return Path(snapshot_download(which, allow_patterns=FETCHED))
+        folder = Path(snapshot_download(which, allow_patterns=FETCHED))
+        config = _read_json(folder / "config.json") or {}
+        if config.get("model_type") in PICKLED and not (folder / "model.safetensors").is_file():
+            snapshot_download(which, allow_patterns=[PICKLE])
+        return folder
     except Exception as error:  # The hub's client raises errors of the HTTP library it happens to use.
         raise InputError(
             f"{which} is neither a folder nor in the local Hugging Face cache, and the hub did not give it "
@@ -279,6 +290,11 @@ def _check_numbers(settings: Any, where: str) -> None:
 def _read_state(checkpoint: Checkpoint, rename: Callable[[str], str | None]) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     for path in checkpoint.weights:
+        if path.name == PICKLE:
+            tensors = tensors_of(Source(path, (), str(path)), f"the weights of {checkpoint.name}")
+            renamed = ((rename(key), tensor) for key, tensor in tensors.items())
+            state |= {key: t.float() if t.is_floating_point() else t for key, t in renamed if key is not None}
+            continue
         try:
             with safe_open(path, framework="pt") as file:
                 for key in file.keys():  # noqa: SIM118

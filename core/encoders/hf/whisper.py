@@ -1,9 +1,10 @@
-"""Whisper's encoder: log-mel of 30 s -> two convolutions -> 1,500 tokens of 20 ms -> pre-norm blocks."""
+"""Encoders of Whisper, Qwen2-Audio, Voxtral: log-mel of 30 s -> convolutions -> 1,500 tokens -> pre-norm blocks."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,14 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import WhisperConfig, WhisperFeatureExtractor
+from transformers import (
+    Qwen2AudioEncoder,
+    Qwen2AudioEncoderConfig,
+    VoxtralEncoder,
+    VoxtralEncoderConfig,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+)
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperNetwork
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
@@ -37,11 +45,11 @@ class WhisperEncoder(HuggingFaceEncoder):
     """
 
     ends_with_mlp = True
+    family = "Whisper encoder"
 
     def __init__(self, checkpoint: Checkpoint, network: Any, extractor: Any) -> None:
         config = network.config
-        layers = list(network.layers)
-        super().__init__(checkpoint, network, layers, config.d_model, config.encoder_layers, "Whisper encoder")
+        super().__init__(checkpoint, network, list(network.layers), config.d_model, config.encoder_layers, self.family)
         self.network = network
         self.sample_rate = int(extractor.sampling_rate)
         self.n_features = int(config.d_model)
@@ -94,25 +102,82 @@ class WhisperEncoder(HuggingFaceEncoder):
         return mean_over_clips((hidden * batch.present[:, :, None]).sum(1), batch.present.sum(1), batch)
 
 
+class VoxtralTower(WhisperEncoder):
+    """Voxtral's encoder: Whisper's, trained further."""
+
+    family = "Voxtral encoder"
+
+
+class Qwen2AudioTower(WhisperEncoder):
+    """Qwen2-Audio's encoder: tokens behind the clip are not attended to, and two tokens become one behind the blocks.
+
+    The embedding is the mean over those pairs whose second token holds any of the clip, and a chunk's first.
+    """
+
+    family = "Qwen2-Audio encoder"
+
+    def block(self, layer: int, hidden: Tensor, batch: Batch) -> Tensor:
+        return self.network.layers[layer](hidden, batch.present[:, None, None, :])
+
+    def finish(self, hidden: Tensor, batch: Batch) -> Tensor:
+        pairs = self.network.avg_pooler(hidden.transpose(1, 2)).transpose(1, 2)
+        present = batch.present[:, 1::2].clone()
+        present[:, 0] = True
+        pairs = self.network.layer_norm(pairs).float()
+        return mean_over_clips((pairs * present[:, : pairs.shape[1], None]).sum(1), present.sum(1), batch)
+
+
+TOWERS: dict[str, tuple[type[WhisperEncoder], type, type]] = {
+    "qwen2_audio": (Qwen2AudioTower, Qwen2AudioEncoderConfig, Qwen2AudioEncoder),
+    "voxtral": (VoxtralTower, VoxtralEncoderConfig, VoxtralEncoder),
+}
+"""Encoders that are part of a language model, or saved alone (then ``_encoder`` is appended to the type)."""
+
+
 def load(checkpoint: Checkpoint, device: str) -> Encoder:
-    """The encoder of a Whisper model; a decoder or head is dropped.
+    """The encoder of one of these models; a decoder, a language model or a head is dropped.
 
     Raises
     ------
     InputError
         If tensors of the encoder are missing or the features do not fit it.
     """
-    config = network_config(checkpoint, WhisperConfig)
-    network = load_network(checkpoint, WhisperNetwork, config, _encoder_key)
+    kind = checkpoint.model_type.removesuffix("_encoder")
+    if kind in TOWERS:
+        encoder_class, config_class, network_class = TOWERS[kind]
+        config = network_config(_of_audio(checkpoint), config_class)
+        network = load_network(checkpoint, network_class, config, _tower_key)
+    else:
+        encoder_class = WhisperEncoder
+        config = network_config(checkpoint, WhisperConfig)
+        network = load_network(checkpoint, WhisperNetwork, config, encoder_key)
     extractor = feature_settings(checkpoint, WhisperFeatureExtractor, feature_size=config.num_mel_bins)
     if extractor.feature_size != config.num_mel_bins:
         raise InputError(
             f"{checkpoint.which}: preprocessor_config.json makes {extractor.feature_size} mel bands, "
             f"the network takes {config.num_mel_bins}; take both files from the same model"
         )
-    return WhisperEncoder(checkpoint, network.to(device), extractor)
+    return encoder_class(checkpoint, network.to(device), extractor)
 
 
-def _encoder_key(key: str) -> str | None:
+def _of_audio(checkpoint: Checkpoint) -> Checkpoint:
+    """With the settings of the audio encoder alone, where those of a language model lie around them."""
+    if checkpoint.model_type.endswith("_encoder"):
+        return checkpoint
+    audio = checkpoint.config.get("audio_config", {})
+    if not isinstance(audio, dict):
+        raise InputError(f"{checkpoint.folder / 'config.json'}: audio_config is no JSON object; take the own file")
+    return replace(checkpoint, config=audio)
+
+
+def encoder_key(key: str) -> str | None:
+    """Key of an encoder's tensor without what is before it; None of others."""
     match = re.match(r"(?:model\.)?encoder\.(.+)", key)
     return match[1] if match else None
+
+
+def _tower_key(key: str) -> str | None:
+    match = re.match(r"(?:model\.)?audio_tower\.(.+)", key)
+    if match:
+        return match[1]
+    return key if key.startswith(("conv", "embed_positions.", "layers.", "layer_norm.")) else None

@@ -33,7 +33,7 @@ NEWER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0014", "0013"
+revision, down_revision = "0016", "0015"
 
 
 def upgrade():

@@ -13,7 +13,7 @@ from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.numbers import counted
-from dashboard.views.neuron import charts, clips, facts, of_class, parts
+from dashboard.views.neuron import charts, clips, facts, of_class, parts, twin
 from db.reads import neuron_evidence as evidence
 from db.reads import neurons, study
 
@@ -23,6 +23,7 @@ PARTS = {
     "worth": ("What it is worth", parts.worth),
     "cause": ("What it causes", parts.cause),
     "alike": ("Others like it", parts.alike),
+    "twins": ("In other models", twin.twins),
 }
 
 scope = sidebar.choose(clears=("class", "clips", "hear"), clears_model=("layer", "neuron"))

@@ -103,6 +103,15 @@ LEFT JOIN (
 WHERE coverage.preset = 'calibrated'
 ORDER BY coverage.model, coverage.task, effect.selection, effect.operation, coverage.unit_kind""",
     ),
+    "units with a partner": (
+        "Units of each model that have a partner in another (each the other's most alike), beside dealt clips; "
+        "untrained models stand among the others",
+        """
+SELECT model, unit_kind, partner_model, partner_kind, dataset, n_matched, n_partners, share, null_share,
+       null_share_high, n_beyond, share_beyond
+FROM matched_models
+ORDER BY dataset, model, unit_kind, partner_model, partner_kind""",
+    ),
     "neurons by layer": (
         "Class-specific neurons of each layer, and their share of the layer",
         """

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import pandas as pd
 
-from dashboard.shared.charts.common import class_axis, kinds_legend, layered
+from dashboard.shared.charts.common import axis_height, class_axis, kinds_legend, layered
 from dashboard.shared.theme import HIGHLIGHT, NULL_COLOUR, OTHER_COLOUR
 from dashboard.views.compare.partner_facts import DEALT
 

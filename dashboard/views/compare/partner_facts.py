@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.shared.text.numbers import number, spread
+from dashboard.shared.text.numbers import number
 from dashboard.shared.text.words import plain
 
 DEALT = "dealt clips"
@@ -28,7 +28,8 @@ def answer(row: Mapping[Any, Any], model: str, other: str, beside: Mapping[Any, 
     n = row["n_matched"]
     text = (
         f"**{row['n_partners'] / n:.1%}** of the {n:,} neurons of {plain(model)} have a partner in {plain(other)} "
-        f"({_chance(row)} on dealt clips): each is the other’s most alike over the clips of {plain(row['dataset'])}"
+        f"(dealt clips {number(row['null_share'], '.1%')}, up to {number(row['null_share_high'], '.1%')}): each "
+        f"is the other’s most alike over the clips of {plain(row['dataset'])}"
     )
     if beside is not None:
         text += f"; in {plain(beside['partner_model'])} **{beside['n_partners'] / beside['n_matched']:.1%}** have one"
@@ -36,11 +37,6 @@ def answer(row: Mapping[Any, Any], model: str, other: str, beside: Mapping[Any, 
     return (
         f"{text}.{beyond} Without asking that it be mutual, {row['n_alike'] / n:.0%} find one more alike than chance."
     )
-
-
-def _chance(row: Mapping[Any, Any]) -> str:
-    high = row["null_share_high"]
-    return f"{number(row['null_share'], '.1%')}, {spread(0, high, '.1%')}" if high > 0 else "0.0%"
 
 
 def how_alike(pairs: pd.DataFrame) -> str:
@@ -108,6 +104,6 @@ def class_sentence(rows: pd.DataFrame) -> str:
     pooled = rows["n_partners"].sum() / units if units else np.nan
     base = number(rows["base"].iloc[0], ".1%")
     return (
-        f"Of class-specific neurons {number(pooled, '.1%')} have a partner, of all {base}: more often in {more} and less "
-        f"often in {less} of {n} classes by more than the 95 % interval (one of 20 would by chance)."
+        f"Of class-specific neurons {number(pooled, '.1%')} have a partner, of all {base}: more often in {more} and "
+        f"less often in {less} of {n} classes by more than the 95 % interval (one of 20 would by chance)."
     )

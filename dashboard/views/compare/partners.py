@@ -118,7 +118,8 @@ def _most_alike(pairs: pd.DataFrame, kept: dict[str, str], model: str, other: st
     st.dataframe(
         rows.assign(own=names[0], partner=names[1], link=links), hide_index=True, placeholder="–",
         height=min(38 + 35 * len(rows), 390),
-        column_order=["link", "own", "partner", "held_out", "held_out_low", "held_out_high", "null_high", "within"],
+        column_order=["link", "own", "partner", "held_out", "held_out_low", "held_out_high", "null_high", "within",
+                      "within_low", "within_high"],
         column_config={
             "link": st.column_config.LinkColumn("Side by side", display_text="hear both"),
             "own": model,
@@ -132,6 +133,8 @@ def _most_alike(pairs: pd.DataFrame, kept: dict[str, str], model: str, other: st
             "within": st.column_config.NumberColumn(
                 "beyond classes", format="%.2f", help="On test clips, with the classes’ means taken out."
             ),
+            "within_low": st.column_config.NumberColumn("from", format="%.2f", help="95 % interval."),
+            "within_high": st.column_config.NumberColumn("to", format="%.2f"),
         },
         alt=f"Neurons of {model} and {other} that are each other's partner, the most alike first",
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
@@ -19,7 +20,7 @@ from db.reads import neurons, study
 
 ANY_CLASS = "any class"
 HALF_WIDTH = 560  # pixels; the sounds and the classes stand side by side where both have as much
-PARTS = {
+PARTS: dict[str, tuple[str, Callable[..., dict[str, str] | None]]] = {
     "worth": ("What it is worth", parts.worth),
     "cause": ("What it causes", parts.cause),
     "alike": ("Others like it", parts.alike),
@@ -244,5 +245,5 @@ st.segmented_control(
 )  # fmt: skip
 n_neurons = int(widths.sum())
 one = parts.One(store, model, task, preset, layer, neuron, n_neurons, tuple(classes))
-PARTS[part][1](one, answers[answers["task"] == task], selectivity, pairs[pairs["task"] == task])
-address.write({**state, "sort": order.VALUE if by_value else None, "part": part})
+chosen = PARTS[part][1](one, answers[answers["task"] == task], selectivity, pairs[pairs["task"] == task])
+address.write({**state, **(chosen or {}), "sort": order.VALUE if by_value else None, "part": part})

@@ -17,8 +17,14 @@ from dashboard.views.neuron.parts import One
 from db.reads import matching, study
 
 
-def twins(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.DataFrame) -> None:
-    """Its most alike unit in each other model, and both to be heard; arguments as of `dashboard.views.neuron.parts`."""
+def twins(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, str]:
+    """Its most alike unit in each other model, and both to be heard; arguments as of `dashboard.views.neuron.parts`.
+
+    Returns
+    -------
+    dict
+        What is chosen here, for the address (``other_model``).
+    """
     head = sections.heading(
         "Its twins in other models",
         help="Of all units of another model the one whose mean activation over the same clips correlates most with "
@@ -33,7 +39,7 @@ def twins(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.
             "of its model; any other `--model` does as well:"
         )
         command.show({**command.ALL, "--model": one.model, "--untrained": None})
-        return
+        return {}
     dataset = str(data.read(one.store, study.tasks, one.model).set_index("task")["dataset"].get(one.task, ""))
     of_dataset = rows[rows["dataset"] == dataset]
     if of_dataset.empty:
@@ -49,7 +55,7 @@ def twins(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: pd.
     if rows["dataset"].nunique() > 1:
         _elsewhere(rows, kept)
     share.take_away(f"twins_{one.name}", rows, head)
-    _heard(one, of_dataset, dataset)
+    return {"other_model": _heard(one, of_dataset, dataset)}
 
 
 def _link(row: Mapping[Hashable, Any], kept: Mapping[str, str]) -> str:
@@ -83,8 +89,8 @@ def _elsewhere(rows: pd.DataFrame, kept: Mapping[str, str]) -> None:
         )  # fmt: skip
 
 
-def _heard(one: One, rows: pd.DataFrame, dataset: str) -> None:
-    """One player for the neuron and its most alike unit in the model that is chosen."""
+def _heard(one: One, rows: pd.DataFrame, dataset: str) -> str:
+    """One player for the neuron and its most alike unit in the model that is chosen; returns that."""
     others = list(rows["partner_model"])
     other = address.choice("other_model", others, twin_facts.usual(rows))
     if len(others) > 1:
@@ -96,8 +102,9 @@ def _heard(one: One, rows: pd.DataFrame, dataset: str) -> None:
     row = rows[rows["partner_model"] == other].iloc[0]
     there = other, int(row["partner_layer"]), int(row["partner_neuron"])
     made, told = beside.tracks(one.store, dataset, ((one.model, *one.place), there))
-    player(made, key="twin_player")
+    player(made, key="twin_player", label="Player of both")
     st.caption(told)
     pair = {"model": one.model, "layer": one.layer, "neuron": one.neuron, "task": one.task, "preset": one.preset}
     link = address.relative("pair", **pair, other_model=other, other_layer=there[1], other_neuron=there[2])
     st.markdown(f"[Both side by side]({link}): classes, differences, clips in common.")
+    return other

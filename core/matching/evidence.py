@@ -13,20 +13,23 @@ Q_LIMIT = 0.05
 
 
 def deal(unit: IntArray, rng: np.random.Generator) -> IntArray:
-    """For each clip the clip whose responses it gets: sampling units laid end to end in two random orders.
+    """For each clip the clip whose responses it gets: each sampling unit has those of another, clips in random order.
 
-    Whole units change places, so what makes their clips alike stays; within one, clips are in random order. Where
-    units are of unequal size, one may reach into the place of two.
+    So what makes the clips of a unit alike stays. A unit that is larger than the one whose responses it gets has some
+    of them several times, a smaller one lacks some; where all are of one size, clips only change places.
 
     Parameters
     ----------
     unit : ndarray of int, shape (n_clips,)
         Sampling unit of each clip, from 0.
     """
-    n_units = int(unit.max(initial=-1)) + 1
-    places, sources = (np.lexsort((rng.random(len(unit)), rng.permutation(n_units)[unit])) for _ in range(2))
-    dealt = np.empty(len(unit), dtype=np.int64)
-    dealt[places] = sources
+    sizes = np.bincount(unit)
+    starts = np.cumsum(sizes) - sizes
+    sources, places = (np.lexsort((rng.random(len(unit)), unit)) for _ in range(2))
+    rank = np.empty(len(unit), dtype=np.int64)
+    rank[places] = np.arange(len(unit)) - starts[unit[places]]
+    given = rng.permutation(len(sizes))[unit]
+    dealt: IntArray = sources[starts[given] + rank % sizes[given]]
     return dealt
 
 

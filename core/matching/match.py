@@ -12,7 +12,7 @@ import torch
 from core.evidence.fdr import benjamini_hochberg
 from core.matching.evidence import Q_LIMIT, Evidence, deal, evidence
 from core.matching.held_out import correlations
-from core.matching.search import Found, Means, best_partners, n_blocks, standardised
+from core.matching.search import Found, Means, best_partners, dealt, n_blocks, standardised
 from core.results import IntArray, Mask, Partners
 
 N_DEALS = 24
@@ -62,10 +62,10 @@ def match(
     ValueError
         If a model has no unit that varies over the clips that choose.
     """
-    kept, (found, *dealt) = _search(chosen, seed, device, update)
-    null = [evidence(found[side].correlation, np.stack([of[side].correlation for of in dealt])) for side in (0, 1)]
+    kept, (found, *by_deal) = _search(chosen, seed, device, update)
+    null = [evidence(found[side].correlation, np.stack([of[side].correlation for of in by_deal])) for side in (0, 1)]
     by_chance = np.array(
-        [_partners(of, (null[0].chance[deal], null[1].chance[deal])).sum() for deal, of in enumerate(dealt)]
+        [_partners(of, (null[0].chance[deal], null[1].chance[deal])).sum() for deal, of in enumerate(by_deal)]
     )
     pairs = (kept[0], kept[1][found[0].partner]), (kept[1], kept[0][found[1].partner])
     a, b, clips = held_out
@@ -108,8 +108,7 @@ def _search(
     rng = np.random.default_rng(seed)
     found = [best_partners(first, second, with_second=True, on_block=on_block)]
     for _ in range(N_DEALS):
-        dealt = second[torch.from_numpy(deal(clips.unit, rng)).to(device)]
-        found.append(best_partners(first, dealt, on_block=on_block))
+        found.append(best_partners(first, dealt(second, deal(clips.unit, rng)), on_block=on_block))
     return kept, found
 
 

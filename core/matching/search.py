@@ -71,6 +71,22 @@ def standardised(means: Means, device: str) -> tuple[Tensor, Mask]:
     return torch.from_numpy(columns).to(device), varies
 
 
+def dealt(columns: Tensor, clips: IntArray) -> Tensor:
+    """The responses of other clips in place of each clip's own, standardised again.
+
+    Parameters
+    ----------
+    columns : tensor, shape (n_clips, n_units)
+        As `standardised` gives it.
+    clips : ndarray of int, shape (n_clips,)
+        As `core.matching.evidence.deal` gives them.
+    """
+    given = columns[torch.from_numpy(clips).to(columns.device)]
+    given -= given.mean(dim=0)
+    length = torch.linalg.vector_norm(given, dim=0)
+    return given / torch.where(length > 1e-6, length, torch.inf)
+
+
 def best_partners(
     a: Tensor, b: Tensor, with_second: bool = False, numbers: int | None = None, on_block: Callable[[], object] = int
 ) -> tuple[Found, Found]:

@@ -8,7 +8,7 @@ import pytest
 from core.matching.evidence import deal, evidence
 from core.matching.held_out import correlations
 from core.matching.match import N_DEALS, Clips, match, n_steps
-from core.matching.search import best_partners, standardised
+from core.matching.search import best_partners, dealt, standardised
 from core.results import Partners
 
 N_CLIPS, N_UNITS = 120, 40
@@ -71,9 +71,9 @@ def test_units_that_follow_the_same_few_voices_are_held_against_whole_voices() -
         found = 0
         for seed in range(20):
             rng = np.random.default_rng(seed)
-            voice = np.repeat(np.arange(16), 10)
-            a, b = (rng.standard_normal((16, 30))[voice] + 0.3 * rng.standard_normal((160, 30)) for _ in "ab")
-            of = clips(160, voice if grouped else None)
+            voice = np.repeat(np.arange(20), rng.integers(1, 17, 20))[:160]
+            a, b = (rng.standard_normal((20, 30))[voice] + 0.3 * rng.standard_normal((len(voice), 30)) for _ in "ab")
+            of = clips(len(voice), voice if grouped else None)
             chosen = a.astype(np.float32), b.astype(np.float32), of
             sides = match(chosen, (a[:0], b[:0], clips(0)), seed, "cpu", lambda _: None)
             found += bool(sides[0].units["is_partner"].any())
@@ -83,14 +83,31 @@ def test_units_that_follow_the_same_few_voices_are_held_against_whole_voices() -
     assert n_found(grouped=True) <= 3
 
 
-def test_whole_groups_are_dealt_end_to_end() -> None:
-    unit = np.repeat(np.arange(6), 5)[np.random.default_rng(3).permutation(30)]
-    rng = np.random.default_rng(0)
-    dealt = [deal(unit, rng) for _ in range(50)]
-    for one in dealt:
-        assert sorted(one) == list(range(30))
-        assert all(len(set(unit[one][unit == group])) == 1 for group in range(6)), "of equal size, each to one place"
-    assert len({unit[one][unit == 0][0] for one in dealt}) == 6
+def test_each_group_gets_the_clips_of_one() -> None:
+    order, rng = np.random.default_rng(3).permutation(30), np.random.default_rng(0)
+    unit = np.repeat(np.arange(6), 5)[order]
+    many = [deal(unit, rng) for _ in range(50)]
+    for one in many:
+        assert sorted(one) == list(range(30)), "of equal size they change places"
+        assert all(len(set(unit[one][unit == group])) == 1 for group in range(6))
+    assert {unit[one][unit == 0][0] for one in many} == set(range(6))
+    assert len({tuple(one) for one in many}) == 50
+    unit = np.repeat([0, 1, 2], [6, 3, 2])
+    for one in (deal(unit, rng) for _ in range(50)):
+        got = [one[unit == group] for group in range(3)]
+        assert sorted(unit[clips[0]] for clips in got) == [0, 1, 2]
+        for clips in got:
+            source = np.flatnonzero(unit == unit[clips[0]])
+            counts = np.bincount(clips - source[0], minlength=len(source))
+            assert set(clips) <= set(source) and counts.max() - counts.min() <= 1
+
+
+def test_dealt_responses_are_standardised_again() -> None:
+    columns, _ = standardised(normal(0, 6, 3), "cpu")
+    given = dealt(columns, np.array([0, 0, 0, 1, 1, 1]))
+    assert given.mean(dim=0).abs().max() < 1e-6
+    assert given.square().sum(dim=0).tolist() == pytest.approx([1, 1, 1])
+    assert dealt(columns, np.zeros(6, dtype=np.int64)).abs().max() == 0
 
 
 def test_blocks_find_what_the_whole_matrix_shows() -> None:

@@ -319,8 +319,8 @@ def test_sentences_of_twins() -> None:
            "taken_out": "event"}  # fmt: skip
     assert twin_facts.sentence(row, "x") == (
         "Its twin in b is [L1·2](x), **r = +0.75 [+0.50, +0.88]** on held-out clips; on dealt clips the best of all "
-        "there reaches +0.30. Each is the other’s most alike; the next best has +0.50. With the means of event taken out "
-        "r = +0.10 [−0.10, +0.30]: not surely alike beyond them."
+        "there reaches +0.30. Each is the other’s most alike; the next best has +0.50. With the means of event taken "
+        "out r = +0.10 [−0.10, +0.30]: not surely alike beyond them."
     )
     nothing = {**row, "is_partner": 0, "q_value": 0.5, "held_out": math.nan, "within": math.nan}
     assert twin_facts.sentence(nothing, "x") == (

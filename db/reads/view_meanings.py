@@ -48,6 +48,13 @@ _ALL = {
     "selection": "How the neurons were chosen, for instance top 1%.",
     "attribution": "Activation times gradient of the margin: what the linear probe would lose without this neuron.",
     "clip_id": "The clip's number in the store.",
+    "partner_model": "Name of the other encoder.",
+    "partner_kind": "Its units' kind, as unit_kind.",
+    "share": "n_partners over all units that were matched, or over those of the class.",
+    "n_partners": "Units that have a partner: each the other's most alike, both with q < 0.05.",
+    "n_beyond": "Units with a partner that are alike beyond the labels, too.",
+    "null_share": "Share of units that have a partner by the same rule on dealt clips, mean over deals.",
+    "null_share_high": "97.5th percentile of it.",
     "path": "File, below the dataset's folder.",
 }
 """Columns that mean the same wherever they stand."""
@@ -441,20 +448,10 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
         {"model_name": "What the page and --model call the encoder seen through this kind of unit."},
     ),
 }
-_MATCHED = {
-    "partner_model": "Name of the other encoder.",
-    "partner_kind": "Its units' kind, as unit_kind.",
-    "share": "n_partners over the units that were matched.",
-    "n_partners": "Units that have a partner: each the other's most alike, both with q < 0.05.",
-    "n_beyond": "Units with a partner that are alike beyond the labels, too.",
-    "null_share": "Share of units that have a partner by the same rule on dealt clips, mean over deals.",
-    "null_share_high": "97.5th percentile of it.",
-}
 VIEW_MEANINGS |= {
     "unit_partners": (
         "One row for each unit, other model and dataset: the unit there that responds most alike.",
         {
-            **_MATCHED,
             "partner_layer": "Layer of the most alike unit.",
             "partner_unit": "The most alike unit, from 0 in its layer.",
             "is_partner": "1 where it counts as a partner: mutual, and q < 0.05 of both.",
@@ -478,7 +475,6 @@ VIEW_MEANINGS |= {
     "matched_models": (
         "One row for each model, other model and dataset: how many units have a partner, beside dealt clips.",
         {
-            **_MATCHED,
             "n_matched": "Units that vary over the clips.",
             "share_beyond": "n_beyond over n_matched.",
             "n_clips": "Clips that chose partners.",
@@ -492,9 +488,7 @@ VIEW_MEANINGS |= {
     "partner_shares": (
         "One row for each class, preset and other model: how many of the class's units have a partner there.",
         {
-            **_MATCHED,
             "n_units": "Units that the preset assigned to the class.",
-            "share": "n_partners over n_units.",
             "share_of_all": "The same share over all units of the model.",
             "share_beyond": "n_beyond over n_units.",
             "share_beyond_of_all": "The same share over all units of the model.",

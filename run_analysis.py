@@ -111,7 +111,10 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         families = units.families(encoders, [scan for scan, _ in data], files, config, progress, ranks)
         views = [encoder for family in families for encoder in family]
         model_ids = {encoder.name: store.register_model(model_record(encoder)) for encoder in views}
-        matched = partners.pairs(config.match, [model_record(encoder) for encoder in views], stored_models(engine))
+        matched = partners.pairs(
+            config.match, [model_record(encoder) for encoder in views], stored_models(engine),
+            encoders[0].device.type, progress.warn,
+        )  # fmt: skip
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
         at_once = models_at_once(encoders, ranks)
         progress.plan([encoder.name for encoder in views], parts, config.stages, at_once)

@@ -118,9 +118,9 @@ def best_partners(
         best[1] = torch.where(better, of_b, best[1])
         partner[1] = torch.where(better, place + at.start, partner[1])
         on_block()
-    second = [np.where(np.isfinite(one), one, np.nan) for one in (of.double().cpu().numpy() for of in best[2:])]
+    second = [np.where(np.isfinite(one), one, np.nan) for one in (of.cpu().double().numpy() for of in best[2:])]
     return tuple(  # type: ignore[return-value]
-        Found(partner[side].cpu().numpy(), best[side].double().cpu().numpy(), second[side]) for side in (0, 1)
+        Found(partner[side].cpu().numpy(), best[side].cpu().double().numpy(), second[side]) for side in (0, 1)
     )
 
 

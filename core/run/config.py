@@ -22,7 +22,7 @@ STAGES = ("extract", "score", "ablate")
 CONTROLS = 20
 ABLATE = ("mad:0.002", "mad:0.01", "mad:0.05", "aape")
 """What is ablated: a ladder by the selector with the strongest effects, and the paper's own sets."""
-MATCH = ("run", "store", "none")
+MATCH = ("auto", "run", "store", "none")
 MOST, MOST_WORKERS = 10**9, 1_000
 """Of any number of things that is asked for, and of threads."""
 ENTROPY_RATE = 0.01
@@ -105,8 +105,9 @@ class AnalysisConfig:
         ``SELECTOR:SHARE`` (highest score), ``top:SHARE`` (strongest evidence), ``pairs:SHARE``, ``file:PATH`` or a
         preset's own sets.
     match : tuple of str
-        Whose units are matched: ``run`` (every two models of the run with units of one kind), ``store`` (those with the
-        models that the store holds, too), ``none``, or names of models, each with each.
+        Whose units are matched: ``run`` (every two models of the run with units of one kind), ``auto`` (the same, but
+        on a CPU no large ones), ``store`` (those with the models that the store holds, too), ``none``, or names of
+        models, each with each.
     max_pairs : int
         At most so many pairs of classes.
     probe_seeds : int
@@ -179,7 +180,7 @@ class AnalysisConfig:
     replace: bool = False
     classes_are_folders: bool = False
     follow_links: bool = True
-    match: tuple[str, ...] = ("run",)
+    match: tuple[str, ...] = ("auto",)
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -269,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_commas,
         metavar="M,M",
         help="models whose units are matched by their responses: run (every two of this run, kind by kind), store "
-        "(those with all that the store holds, too), none, or names (run)",
+        "(those with all that the store holds, too), none, or names (auto: run, but no large ones on a CPU)",
     )
     ablation = p.add_argument_group("null and ablation")
     ablation.add_argument("--shuffles", type=_whole, metavar="N", help=f"label shuffles of the null ({d.shuffles})")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import combinations
 
 from core.errors import InputError
 from core.results import ModelRecord
 
 Pair = tuple[ModelRecord, ModelRecord]
+MOST_ON_CPU = 200_000_000
+"""Correlations of two models' units that a CPU looks through unasked: ten seconds a dataset for every 20 million."""
 
 
-def pairs(match: tuple[str, ...], of_run: Sequence[ModelRecord], of_store: Sequence[ModelRecord]) -> list[Pair]:
+def pairs(
+    match: tuple[str, ...], of_run: Sequence[ModelRecord], of_store: Sequence[ModelRecord], device_type: str,
+    tell: Callable[[str], None],
+) -> list[Pair]:  # fmt: skip
     """Every two models to be matched, each once, the two and all in the order of their names.
 
     Parameters
@@ -20,26 +25,42 @@ def pairs(match: tuple[str, ...], of_run: Sequence[ModelRecord], of_store: Seque
         As `core.run.config.AnalysisConfig.match`.
     of_run, of_store : sequence of ModelRecord
         The store may hold those of the run, too.
+    device_type : str
+    tell : callable
+        Told of two models that are left out because they are large.
 
     Raises
     ------
     InputError
-        If a name is of no model.
+        If a name is of no model, or neither of two is of the run.
     """
     in_run = {model.name for model in of_run}
     known = {model.name: model for model in [*of_store, *of_run]}
     if match == ("none",):
         return []
-    if match in (("run",), ("store",)):
-        every = [known[name] for name in sorted(in_run if match == ("run",) else known)]
-        return [
-            (a, b) for a, b in combinations(every, 2) if a.unit_kind == b.unit_kind and {a.name, b.name} & in_run
-        ]  # fmt: skip
-    for name in match:
+    if match not in (("auto",), ("run",), ("store",)):
+        return _of_names(match, known, in_run)
+    every = [known[name] for name in sorted(known if match == ("store",) else in_run)]
+    found = [(a, b) for a, b in combinations(every, 2) if a.unit_kind == b.unit_kind and {a.name, b.name} & in_run]
+    if match != ("auto",) or device_type != "cpu":
+        return found
+    for a, b in (pair for pair in found if _size(pair) > MOST_ON_CPU):
+        tell(
+            f"{a.name} and {b.name}: their units are too many to be matched on a CPU unless asked for; --match run does it"
+        )
+    return [pair for pair in found if _size(pair) <= MOST_ON_CPU]
+
+
+def _size(pair: Pair) -> int:
+    return sum(pair[0].layer_widths) * sum(pair[1].layer_widths)
+
+
+def _of_names(names: tuple[str, ...], known: Mapping[str, ModelRecord], in_run: Set[str]) -> list[Pair]:
+    for name in names:
         if name not in known:
             raise InputError(f"--match {name} is no model of this run or of the store; expected {', '.join(known)}")
-    of_names = list(combinations([known[name] for name in sorted(set(match))], 2))
-    for a, b in of_names:
+    found = list(combinations([known[name] for name in sorted(set(names))], 2))
+    for a, b in found:
         if not {a.name, b.name} & in_run:
             raise InputError(f"--match {a.name},{b.name}: neither is a model of this run; name one of them, --model")
-    return of_names
+    return found

@@ -53,9 +53,9 @@ def test_pairs_are_of_one_kind_unless_models_are_named() -> None:
     run_of, store = [model("b"), model("a"), model("b/pca", "pca")], [model("a"), model("c"), model("c/pca", "pca")]
 
     def named(*match: str) -> list[tuple[str, str]]:
-        return [(a.name, b.name) for a, b in pairs(match, run_of, store)]
+        return [(a.name, b.name) for a, b in pairs(match, run_of, store, "cpu", pytest.fail)]
 
-    assert named("run") == [("a", "b")]
+    assert named("run") == named("auto") == [("a", "b")]
     assert named("store") == [("a", "b"), ("a", "c"), ("b", "c"), ("b/pca", "c/pca")]
     assert named("none") == []
     assert named("b", "b/pca") == [("b", "b/pca")]
@@ -66,11 +66,20 @@ def test_pairs_are_of_one_kind_unless_models_are_named() -> None:
         named("c", "c/pca")
 
 
+def test_large_models_are_matched_on_a_cpu_only_if_asked_for() -> None:
+    run_of = [ModelRecord(name, name, (36_864,), 16_000) for name in "ab"]
+    told: list[str] = []
+    assert pairs(("auto",), run_of, [], "cpu", told.append) == []
+    assert told == ["a and b: their units are too many to be matched on a CPU unless asked for; --match run does it"]
+    for match, device in (("auto", "cuda"), ("run", "cpu")):
+        assert pairs((match,), run_of, [], device, pytest.fail) == [tuple(run_of)]
+
+
 def test_what_no_models_are_is_told_before_anything_is_computed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:  # fmt: skip
     assert run("--db", tmp_path / "atlas.db", "--match", "some") == 2
-    assert "--match is some; expected run, store, none, or" in capsys.readouterr().err.replace("\n", " ")
+    assert "--match is some; expected auto, run, store, none, or" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_too_few_clips_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

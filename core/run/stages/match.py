@@ -23,7 +23,7 @@ from core.run.partners import Pair
 from core.run.stages.base import Stage
 from core.run.study import Study
 
-MOST_CLIPS = 4_000
+MOST_CLIPS = 2_000
 """Clips that choose, and that are held out, at most: those of all units are in memory."""
 FEWEST_CLIPS = 10
 
@@ -104,15 +104,16 @@ class Match(Stage):
     def _means(self, clips: IntArray) -> tuple[Means, Means, Clips]:
         assert self.matrices is not None
         a, b = (
-            (np.asarray(of.total)[clips] / of.tokens[clips, None]).astype(np.float32, copy=False)
+            np.divide(np.asarray(of.total)[clips], of.tokens[clips, None].astype(np.float32), dtype=np.float32)
             for of in self.matrices
         )
         group = _group(self.scan)
-        labels = [Task(self.scan, name).members[clips] for name in _classes(self.scan)]
-        return a, b, Clips(
-            sampling_units(None if group is None else group[clips], len(clips)),
-            np.concatenate(labels, axis=1) if labels else np.zeros((len(clips), 0), dtype=bool),
-        )  # fmt: skip
+        labels = np.concatenate(
+            [np.zeros((len(clips), 0), dtype=bool), *(Task(self.scan, n).members[clips] for n in _classes(self.scan))],
+            axis=1,
+        )
+        unit = sampling_units(None if group is None else group[clips], len(clips))
+        return a, b, Clips(unit, labels[:, labels.any(axis=0)])
 
 
 def _classes(scan: Scan) -> list[str]:

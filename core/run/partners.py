@@ -45,9 +45,7 @@ def pairs(
     if match != ("auto",) or device_type != "cpu":
         return found
     for a, b in (pair for pair in found if _size(pair) > MOST_ON_CPU):
-        tell(
-            f"{a.name} and {b.name}: their units are too many to be matched on a CPU unless asked for; --match run does it"
-        )
+        tell(f"{a.name} and {b.name}: on a CPU so many units are matched only if asked for: --match run")
     return [pair for pair in found if _size(pair) <= MOST_ON_CPU]
 
 

@@ -70,7 +70,7 @@ def test_large_models_are_matched_on_a_cpu_only_if_asked_for() -> None:
     run_of = [ModelRecord(name, name, (36_864,), 16_000) for name in "ab"]
     told: list[str] = []
     assert pairs(("auto",), run_of, [], "cpu", told.append) == []
-    assert told == ["a and b: their units are too many to be matched on a CPU unless asked for; --match run does it"]
+    assert told == ["a and b: on a CPU so many units are matched only if asked for: --match run"]
     for match, device in (("auto", "cuda"), ("run", "cpu")):
         assert pairs((match,), run_of, [], device, pytest.fail) == [tuple(run_of)]
 

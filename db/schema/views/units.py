@@ -57,22 +57,20 @@ JOIN neuron AS other ON other.id = unit_partner.partner_id""",
        matching.n_held_out, matching.n_sampling_units, matching.dealt, matching.n_deals,
        matching.taken_out{_OF_MATCHING}""",
     "partner_shares": f"""{_MODELS} task.name AS task,
-       selection.preset, task_class.name AS class_name, found.n_units, found.n_partners,
-       CAST(found.n_partners AS DOUBLE PRECISION) / found.n_units AS share,
+       selection.preset, task_class.name AS class_name, COUNT(*) AS n_units,
+       CAST(SUM(unit_partner.is_partner) AS INTEGER) AS n_partners,
+       CAST(SUM(unit_partner.is_partner) AS DOUBLE PRECISION) / COUNT(*) AS share,
        CAST(matching.n_partners AS DOUBLE PRECISION) / matching.n_matched AS share_of_all,
-       matching.null_share, matching.null_share_high, found.n_beyond,
-       CAST(found.n_beyond AS DOUBLE PRECISION) / found.n_units AS share_beyond,
+       matching.null_share, matching.null_share_high, CAST(SUM(unit_partner.is_beyond) AS INTEGER) AS n_beyond,
+       CAST(SUM(unit_partner.is_beyond) AS DOUBLE PRECISION) / COUNT(*) AS share_beyond,
        CAST(matching.n_beyond AS DOUBLE PRECISION) / matching.n_matched AS share_beyond_of_all{_OF_MATCHING}
 JOIN task ON task.dataset_id = matching.dataset_id
 JOIN model_task ON model_task.model_id = matching.model_id AND model_task.task_id = task.id
 JOIN selection ON selection.model_task_id = model_task.id
-JOIN (
-    SELECT unit_partner.matching_id, class_specific_neuron.selection_id, class_specific_neuron.class_id,
-           COUNT(*) AS n_units, SUM(unit_partner.is_partner) AS n_partners, SUM(unit_partner.is_beyond) AS n_beyond
-    FROM class_specific_neuron
-    JOIN unit_partner ON unit_partner.neuron_id = class_specific_neuron.neuron_id
-    GROUP BY unit_partner.matching_id, class_specific_neuron.selection_id, class_specific_neuron.class_id
-) AS found ON found.matching_id = matching.id AND found.selection_id = selection.id
-JOIN task_class ON task_class.id = found.class_id""",
+JOIN class_specific_neuron ON class_specific_neuron.selection_id = selection.id
+JOIN unit_partner ON unit_partner.matching_id = matching.id
+    AND unit_partner.neuron_id = class_specific_neuron.neuron_id
+JOIN task_class ON task_class.id = class_specific_neuron.class_id
+GROUP BY matching.id, model.id, partner.id, dataset.id, task.id, selection.id, task_class.id""",
 }
 """Units of one model and those of another that respond alike."""

@@ -184,6 +184,7 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
     try:
         with progress.at(model=encoder.name):
             progress.listen(encoder.name, study.steps.tell)
+            stages.carry_out(stages.Found(study))
             for scan, attributes in data:
                 name = scan.dataset.name
                 with study.steps.of(name), outcome.keep_going(study, name, dataset=name):
@@ -211,7 +212,7 @@ def study_task(study: Study, task: Task, matrices: Activations) -> None:
     score, head = stages.Score(of), stages.Head(of)
     ways = config.operations(study.encoder.unit_kind)
     ablations = [stages.Ablate(of, choice, way) for choice in config.choices() for way in ways]
-    others = [stages.Attribute(of), *ablations, stages.Erase(of)]
+    others = [stages.Attribute(of), *ablations, stages.Erase(of), stages.Reconstruct(of)]
     is_left = any(stage.wanted and not study.store.is_done(stage.key) for stage in (score, head, *others))
     with study.steps.at("score", task.dataset.name, task.name):
         stages.carry_out(score)

@@ -203,6 +203,10 @@ class Selection:
     replicated_share_all_pairs : float
         Of *all* (class, neuron) pairs, the share that meets the replication criterion on test clips
         by itself; NaN without test clips.
+    layers : DataFrame
+        One row a layer: ``layer``, ``n_class_specific``, ``n_classes_covered``, ``replicated_share``,
+        ``replicated_share_all_pairs`` (both NaN without test clips), and of the first two ``null_..._mean``, ``_low``
+        and ``_high`` over shuffles (NaN without any).
     """
 
     preset: str
@@ -210,6 +214,7 @@ class Selection:
     pairs: pd.DataFrame
     null: NullSummary | None
     replicated_share_all_pairs: float
+    layers: pd.DataFrame = field(default_factory=_no_rows)
 
 
 @dataclass(frozen=True)
@@ -395,6 +400,8 @@ class Ablation:
         ``position``, ``draw``, and a column for each outcome of the frozen head: its change under each random set.
     clips : DataFrame
         Every clip's own change: `core.ablation.outcomes.Outcomes.clips`.
+    removed, control_removed : float
+        Norm that the set removes, and mean of what its controls do (`core.ablation.removed`); NaN where not measured.
     """
 
     task: str
@@ -409,6 +416,8 @@ class Ablation:
     outcomes: pd.DataFrame = field(default_factory=_no_rows)
     of_controls: pd.DataFrame = field(default_factory=_no_rows)
     clips: pd.DataFrame = field(default_factory=_no_rows)
+    removed: float = np.nan
+    control_removed: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -545,16 +554,35 @@ class Matching:
     facts: Mapping[str, object]
 
 
+@dataclass(frozen=True)
+class FoundUnits:
+    """What is known of units that were found.
+
+    Attributes
+    ----------
+    autoencoders : DataFrame
+        One row a layer that has one: ``layer``, ``n_features``, ``origin`` (``trained``, or the file's name),
+        ``architecture``; ``k``, ``n_steps``, ``seed`` (None where it was read); ``explained_variance``, ``n_active``,
+        ``dead_share`` on ``n_tokens`` held-out tokens (`core.units.sae_train.Quality`).
+    twins : DataFrame
+        One row a unit that was looked for with another seed (`core.units.twins.Twins`): ``neuron_index``, ``cosine``,
+        ``is_mutual``, ``null_cosine_high``; empty where none was.
+    """
+
+    autoencoders: pd.DataFrame
+    twins: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """What a task's head loses by autoencoders; rows of `core.ablation.reconstruction.losses`."""
+
+    task: str
+    rows: pd.DataFrame
+
+
 Record = (
-    TopClips
-    | ClipTraces
-    | TaskScores
-    | ProbeResult
-    | Attributions
-    | Ablations
-    | ErasureCurves
-    | Sharing
-    | Specificity
-    | Matching
-)
+    TopClips | ClipTraces | TaskScores | ProbeResult | Attributions | Ablations | ErasureCurves | Sharing | Specificity
+    | FoundUnits | Reconstructions | Matching
+)  # fmt: skip
 """What a stage gives to the store."""

@@ -32,6 +32,7 @@ PAGES = {
         ("coverage", "Coverage", "stacked_bar_chart", "How many classes have neurons of their own, beside chance."),
         ("sharing", "Sharing", "hub", "Which classes share neurons, within and across tasks."),
         ("compare", "Compare", "compare_arrows", "Two models side by side."),
+        ("units", "Units", "scatter_plot", "Neurons beside directions and features, under the same evidence."),
     ],
     "What they answer to": [
         ("classes", "Class", "category", "One class: its neurons to be heard, and what silencing them does."),

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from core.ablation.answers import Answers
 from core.ablation.conditions import Asked, Embeddings, Inquiry, Question, ask_all
-from core.ablation.controls import Cells, draw_controls
+from core.ablation.controls import Cells, draw_controls, grow_controls
 from core.ablation.effects import Controls, Resamples, best_classes, compare, correct_for_many, flips, hits
 from core.ablation.operations import Operation
 from core.ablation.outcomes import Beside, Clips, Outcomes
 from core.ablation.refitted import N_CONTROLS, NAMES, Refitting
-from core.ablation.targets import Target, choose_targets
+from core.ablation.targets import Target
 from core.datasets.task import Task
 from core.encoders.base import Encoder
 from core.encoders.hooks import Change
@@ -34,7 +34,7 @@ from core.probes.linear import LinearHead
 from core.recording.passes import Passes
 from core.results import Ablation, FloatArray, IntArray, Mask
 
-__all__ = ["Known", "Part", "Plan", "Setting", "Sweep", "Target", "choose_targets", "run_together"]
+__all__ = ["Known", "Part", "Plan", "Setting", "Sweep", "Target", "run_together"]
 
 
 MOST_TOGETHER = 4 * 2**30
@@ -81,6 +81,8 @@ class Known:
         Group of each clip (speaker, source), -1 where it is not known.
     refitting : Refitting or None
         On what heads are fitted again to the changed network; None = on nothing.
+    removed : callable or None
+        From changes to the norm that each removes (`core.ablation.removed`); None = it is not told.
     """
 
     rate: FloatArray | None = None
@@ -88,6 +90,7 @@ class Known:
     refits: Sequence[Sequence[LinearHead]] = ()
     groups: IntArray | None = None
     refitting: Refitting | None = None
+    removed: Callable[[Sequence[Change]], FloatArray] | None = None
 
 
 def classes_with_clips(task: Task, least: int) -> set[str]:
@@ -197,7 +200,11 @@ class Plan:
             else:
                 cells = Cells.layers(layer_widths)
             own = setting.control_layers == "target"
-            families, family_of = draw_controls(targets, cells, n_draws, own, setting.seed)
+            if targets[0].norm:
+                size = partial(removed_by, setting.operation, layer_widths, known)
+                families, family_of = grow_controls(targets, cells, n_draws, size, setting.seed)
+            else:
+                families, family_of = draw_controls(targets, cells, n_draws, own, setting.seed)
             where.append([slice(len(sets) + n_draws * i, len(sets) + n_draws * (i + 1)) for i in family_of])
             sets += [control for drawn in families for control in drawn]
         return cls(sets, *where)
@@ -213,6 +220,12 @@ class Plan:
         targets = range(len(self.controls))
         controls = {int(i) for target in targets for i in self.every_control(target, N_CONTROLS)}
         return [*targets, *sorted(controls)]
+
+
+def removed_by(operation: Operation, layer_widths: Sequence[int], known: Known, sets: Sequence[IntArray]) -> FloatArray:
+    """The norm that an operation on each of some sets of neurons removes."""
+    assert known.removed is not None, "a choice by norm needs what measures it"
+    return known.removed([operation.change(neurons, layer_widths, known.means) for neurons in sets])
 
 
 def run_together(
@@ -406,6 +419,11 @@ class Sweep:
         return Beside(range(n_targets), [self.plan.every_control(i) for i in range(n_targets)])
 
     @cached_property
+    def _removed(self) -> FloatArray:
+        """The norm that each of the sets removes; NaN where that is not measured."""
+        return np.full(len(self.changes), np.nan) if self.known.removed is None else self.known.removed(self.changes)
+
+    @cached_property
     def _asked_about(self) -> Clips:
         several = self.task.attribute in self.task.dataset.multilabel
         return Clips(self._members, sampling_units(self._groups, len(self.clips)), several, self.setting.seed)
@@ -423,6 +441,7 @@ class Sweep:
             self.task.name, target.selection, target.name, operation.gain, target.neurons, effects, control_deltas,
             operation.name, flips(before[0], after[0], self.clips, members, names),
             told.rows(i), told.of_controls(i), told.clips(i, self.clips, self._class_of(target)),
+            float(self._removed[i]), float(self._removed[self.plan.every_control(i)].mean()),
         )  # fmt: skip
 
     def _class_of(self, target: Target) -> int | None:

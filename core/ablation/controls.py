@@ -13,7 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
-from core.ablation.targets import Target
+from core.ablation.targets import Size, Target, shortest
 from core.arrays.neurons import layer_starts
 from core.results import FloatArray, IntArray, Mask
 
@@ -94,6 +94,31 @@ def draw_controls(
         for i in members:
             family_of[i] = number
     return families, family_of
+
+
+def grow_controls(
+    targets: Sequence[Target], cells: Cells, n_draws: int, size: Size, seed: int
+) -> tuple[list[list[IntArray]], list[int]]:
+    """Random sets that remove as much as the targets do, for targets that were chosen by one norm.
+
+    A control is a random order of the neurons of the targets' cells, cut where the norm is reached. Cells come in as
+    often as on average over the targets (order by Exp(1) / weight: Efraimidis and Spirakis 2006), until one is used
+    up; the targets' own neurons come last. All targets share one family, as `draw_controls` returns them.
+    """
+    need = np.mean([cells.profile(target.neurons) / len(target.neurons) for target in targets], axis=0)
+    avoid = np.zeros(len(cells.of), dtype=bool)
+    avoid[np.concatenate([target.neurons for target in targets])] = True
+    drawn_from = np.flatnonzero(need[cells.of])
+    of_cell = np.bincount(cells.of * 2 + avoid, minlength=2 * len(need)).reshape(-1, 2)
+    weight = need[cells.of] / of_cell[cells.of, avoid.astype(np.int64)]
+    rng = np.random.default_rng([seed, cells.n_bins, crc32(avoid.tobytes())])
+    orders = []
+    for _ in range(n_draws):
+        place = rng.exponential(size=len(drawn_from)) / weight[drawn_from]
+        orders.append(drawn_from[np.lexsort((place, avoid[drawn_from]))])
+    found = shortest(orders, targets[0].norm, size)
+    family = [grown if len(grown) else np.sort(order) for order, grown in zip(orders, found, strict=True)]
+    return [family], [0] * len(targets)
 
 
 def _draw(rng: np.random.Generator, need: IntArray, free: dict[int, IntArray], cells: Cells, avoid: Mask) -> IntArray:

@@ -59,6 +59,8 @@ class Erasure:
     orders : mapping of str to ndarray, shape (n_classes, n_neurons)
         Name of an order to its scores, higher = out earlier.
     passes : Passes
+    change : callable
+        What becomes of a set of neurons; by default they are set to 0.
     """
 
     encoder: Encoder
@@ -67,6 +69,7 @@ class Erasure:
     clips: Clips
     orders: Mapping[str, FloatArray]
     passes: Passes
+    change: Callable[[IntArray], Change] = Change
 
     @property
     def classes(self) -> list[int]:
@@ -112,7 +115,7 @@ class Erasure:
         def answered(name: str, clips: IntArray, ranked: Sequence[IntArray]) -> NDArray[np.float32]:
             """Logits (n_orders, n_sizes, n_clips, n_classes) with the first of each order out; at the end, of none."""
             nonlocal done
-            changes = [Change(np.sort(order[:n])) for order in ranked for n in every]
+            changes = [self.change(np.sort(order[:n])) for order in ranked for n in every]
             of = folder and folder / name
             answers = Answers.open(of, 1, len(changes), len(clips), self.clips.members.shape[1])
             report = None if progress is None else lambda: progress(done + answers.n_done)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,15 +22,18 @@ from core.untrusted_text import user_path
 MAX_PAIRS = 50
 COLUMNS = ("name", "layer", "neuron")
 """Of a file of targets."""
+Size = Callable[[Sequence[IntArray]], FloatArray]
+"""From sets of neurons (flat indices) to what taking each out removes (`core.ablation.removed`)."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Neurons to change: how they were chosen, for whom, which (flat indices)."""
+    """Neurons to change: how they were chosen, for whom, which (flat indices), and for what norm, where for one."""
 
     selection: str
     name: str
     neurons: IntArray
+    norm: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,23 @@ class Choice:
         Of the preset or selector; path of the file.
     share : float
         Of all neurons, where the kind is a ladder.
+    count : int
+        Neurons, in place of a share.
+    norm : float
+        What they remove together (`core.ablation.removed`), in place of a share: the first neurons that do.
     """
 
     kind: str
     name: str
     share: float = 0.0
+    count: int = 0
+    norm: float = 0.0
 
     @classmethod
     def of(cls, text: str) -> Choice:
         """From ``PRESET``, ``top:SHARE``, ``SELECTOR:SHARE``, ``pairs:SHARE`` or ``file:PATH``.
+
+        In place of a share ``n=COUNT`` or ``norm=NORM``.
 
         Raises
         ------
@@ -64,28 +76,29 @@ class Choice:
         kind, _, rest = text.partition(":")
         if kind == "file" and rest:
             return cls("file", rest)
-        try:
-            share = float(rest)
-        except ValueError:
-            share = -1.0
-        if kind not in ("top", "pairs", *SELECTORS) or not 0 < share <= 1:
+        amount = _amount(rest)
+        if kind not in ("top", "pairs", *SELECTORS) or amount is None:
             raise InputError(
                 f"--ablate '{text}' is not known; expected top:SHARE (for instance top:0.01), pairs:SHARE, "
-                f"SELECTOR:SHARE with one of {', '.join(SELECTORS)}, file:PATH, or {', '.join(PRESETS)}"
+                f"SELECTOR:SHARE with one of {', '.join(SELECTORS)}, n=COUNT or norm=NORM in place of a SHARE, "
+                f"file:PATH, or {', '.join(PRESETS)}"
             )
-        return cls("selector" if kind in SELECTORS else kind, kind, share)
+        return cls("selector" if kind in SELECTORS else kind, kind, **amount)
 
     def __str__(self) -> str:
         """How the store calls it: ``top:0.01`` is ``top 1%``."""
         if self.kind == "file":
             return f"file {Path(self.name).name}"
+        if self.count or self.norm:
+            return f"{self.name} n={self.count}" if self.count else f"{self.name} norm={self.norm:g}"
         return f"{self.name} {self.share * 100:g}%" if self.share else self.name
 
     @property
     def key(self) -> tuple[object, ...]:
         """What it stands for: a file for its content."""
         if self.kind != "file":
-            return (self.kind, self.name, self.share)
+            others = (self.count, self.norm) if self.count or self.norm else ()
+            return (self.kind, self.name, self.share, *others)
         return ("file", str(self), hashlib.sha256(_content(self.name)).hexdigest())
 
 
@@ -104,6 +117,8 @@ class Material:
         A preset's own sets.
     scores : mapping
         Selector to its scores, higher = more specific for the class; NaN is never chosen.
+    size : callable or None
+        What sets of neurons remove together, for choices by norm.
     """
 
     names: Sequence[str]
@@ -112,6 +127,7 @@ class Material:
     layer_widths: Sequence[int]
     mask: Mask | None = None
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
+    size: Size | None = None
 
 
 def choose(
@@ -132,7 +148,7 @@ def choose(
     -------
     targets : list of Target
     left_out : str
-        What was left out for ``max_pairs``, in words; else empty.
+        What was left out for ``max_pairs``, or since it does not remove the norm, in words; else empty.
 
     Raises
     ------
@@ -140,73 +156,95 @@ def choose(
         If a file is not as it should be.
     """
     if choice.kind == "file":
-        sets = read_targets(user_path(choice.name), material.layer_widths)
-        return [Target(str(choice), name, neurons) for name, neurons in sets.items()], ""
+        of_file = read_targets(user_path(choice.name), material.layer_widths)
+        return [Target(str(choice), name, neurons) for name, neurons in of_file.items()], ""
+    if choice.kind == "preset":
+        assert material.mask is not None
+        sets, out_of_reach = [np.flatnonzero(row) for row in material.mask], ""
+    else:
+        sets, out_of_reach = _first(choice, material, enough)
+    named = zip(material.names, sets, strict=True)
+    targets = [Target(str(choice), name, s, choice.norm) for name, s in named if len(s) and name in enough]
+    if choice.kind != "pairs":
+        return targets, out_of_reach
+    pairs, left_out = pairs_of(targets, max_pairs)
+    return pairs, "; ".join(filter(None, (out_of_reach, left_out)))
+
+
+def _first(choice: Choice, material: Material, enough: Collection[str]) -> tuple[list[IntArray], str]:
+    """The first neurons of each class, as many as the choice says; and which classes cannot be had, in words."""
     if choice.kind == "selector":
-        rows = top_by_score(material.scores[choice.name], choice.share)
-        targets = [Target(str(choice), n, s) for n, s in zip(material.names, rows, strict=True) if len(s)]
+        orders = by_score(material.scores[choice.name])
     else:
-        share = choice.share or None
-        targets = choose_targets(str(choice), share, material.names, material.z, material.p, material.mask)
-    targets = [target for target in targets if target.name in enough]
-    return pairs_of(targets, max_pairs) if choice.kind == "pairs" else (targets, "")
+        orders = by_evidence(material.z, material.p)
+    n_neurons = sum(material.layer_widths)
+    if not choice.norm:
+        k = choice.count or max(1, round(choice.share * n_neurons))
+        if k > n_neurons:
+            return [order[:0] for order in orders], f"no {choice}: there are {n_neurons:,} units"
+        return [np.sort(order[:k]) for order in orders], ""
+    assert material.size is not None
+    asked = [order if name in enough else order[:0] for name, order in zip(material.names, orders, strict=True)]
+    sets = shortest(asked, choice.norm, material.size)
+    without = [n for n, order, own in zip(material.names, asked, sets, strict=True) if len(order) and not len(own)]
+    return sets, f"no {choice} of {', '.join(without[:8])}: all units together remove less" if without else ""
 
 
-def choose_targets(
-    selection: str, share: float | None, names: Sequence[str], z: FloatArray, p: FloatArray, mask: Mask | None
-) -> list[Target]:
-    """The neurons of each class by evidence, or a preset's own; classes that have none are left out.
+def shortest(orders: Sequence[IntArray], norm: float, size: Size) -> list[IntArray]:
+    """The first units of each order that remove a norm together; none where even all do not.
+
+    By bisection, all orders at once: more units are taken to remove more.
 
     Parameters
     ----------
-    selection : str
-        Name for the store.
-    share : float or None
-        Ladder step: the share of all neurons with the strongest evidence; None = a preset's own
-        sets, given by ``mask``.
-    z, p : ndarray, shape (n_classes, n_neurons)
-    mask : ndarray of bool, shape (n_classes, n_neurons), or None
+    orders : sequence of ndarray of int
+        Flat indices, first to last.
+    norm : float
+        In standard deviations of the stream.
     """
-    if share is not None:
-        sets = top_by_evidence(z, p, share)
-    else:
-        assert mask is not None
-        sets = [np.flatnonzero(row) for row in mask]
-    return [Target(selection, name, s) for name, s in zip(names, sets, strict=True) if len(s)]
+    low, high = np.zeros(len(orders), dtype=np.int64), np.array([len(order) for order in orders])
+    reached = high > 0
+    reached[reached] = size([order for order, any_of_it in zip(orders, reached, strict=True) if any_of_it]) >= norm
+    while (still := np.flatnonzero(reached & (high - low > 1))).size:
+        middle = (low[still] + high[still]) // 2
+        enough = size([orders[i][:n] for i, n in zip(still.tolist(), middle, strict=True)]) >= norm
+        high[still[enough]], low[still[~enough]] = middle[enough], middle[~enough]
+    return [np.sort(order[:n]) if there else order[:0] for order, n, there in zip(orders, high, reached, strict=True)]
 
 
-def top_by_evidence(z: FloatArray, p: FloatArray, share: float) -> list[IntArray]:
-    """For each class the share of all neurons with the strongest evidence for it.
+def by_evidence(z: FloatArray, p: FloatArray) -> list[IntArray]:
+    """For each class the neurons from the strongest evidence on: lowest p, highest z among equals, then flat index.
 
     Parameters
     ----------
     z, p : ndarray, shape (n_classes, n_neurons)
-        From `core.evidence.permutation.evidence`; lowest p first, highest z among equals, then flat index.
-    share : float
-        Of all neurons, at least one.
+        From `core.evidence.permutation.evidence`.
     """
-    k = _number(share, p.shape[1])
-    return [np.sort(np.lexsort((-z[c], p[c]))[:k]) for c in range(len(p))]
+    return [np.lexsort((-of_class, p[c])) for c, of_class in enumerate(z)]
 
 
-def top_by_score(scores: FloatArray, share: float) -> list[IntArray]:
-    """For each class the share of all neurons with the highest score; NaN and -inf are never taken.
+def by_score(scores: FloatArray) -> list[IntArray]:
+    """For each class the neurons from the highest score on, ties by flat index; without NaN and -inf.
 
     Parameters
     ----------
     scores : ndarray, shape (n_classes, n_neurons)
-        Ties go to the lower flat index.
-    share : float
-        Of all neurons, at least one.
     """
-    k = _number(share, scores.shape[1])
     ranked = np.where(np.isnan(scores), -np.inf, scores)
-    best = np.argsort(-ranked, axis=1, kind="stable")[:, :k]
-    return [np.sort(b[row[b] > -np.inf]) for row, b in zip(ranked, best, strict=True)]
+    best = np.argsort(-ranked, axis=1, kind="stable")
+    return [b[row[b] > -np.inf] for row, b in zip(ranked, best, strict=True)]
 
 
-def _number(share: float, n_neurons: int) -> int:
-    return max(1, round(share * n_neurons))
+def _amount(text: str) -> dict[str, Any] | None:
+    """Share, count or norm of a choice; None where it is none of them."""
+    name, _, value = text.rpartition("=")
+    try:
+        number = int(value) if name == "n" else float(value)
+    except ValueError:
+        return None
+    amounts = {"": "share", "n": "count", "norm": "norm"}
+    is_one = name in amounts and 0 < number < float("inf") and (name or number <= 1)
+    return {amounts[name]: number} if is_one else None
 
 
 def pairs_of(targets: Sequence[Target], most: int) -> tuple[list[Target], str]:

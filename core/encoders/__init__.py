@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
+from core.untrusted_text import user_path
 
 if TYPE_CHECKING:
     from core.encoders.base import Batch, Encoder
 
-__all__ = ["Batch", "Encoder", "known_encoders", "load_encoder"]
+__all__ = ["BY_CHECKPOINT", "Batch", "Encoder", "known_encoders", "load_encoder"]
+
+BY_CHECKPOINT: Mapping[str, str] = {
+    "m2d": "core.encoders.m2d.encoder",
+    "beats": "core.encoders.vit.beats",
+    "eat": "core.encoders.vit.eat",
+    "audiomae": "core.encoders.vit.audiomae",
+    "atst": "core.encoders.vit.atst",
+}
+"""Families whose checkpoint is a file, in the name (``m2d:FILE``) or by ``--weights``; where their ``load`` is."""
 
 
 def __getattr__(name: str) -> Any:
@@ -32,6 +44,10 @@ def known_encoders() -> dict[str, str]:
         "nano-untrained": "embedded: the same architecture with random weights, to compare with",
         "m2d": "M2D (ViT-B), the paper's model, and its kin; needs --weights",
         "m2d:<checkpoint>": "the same, file or published name in place of --weights; several in one run",
+        "beats:<checkpoint>": "BEATs, iterations 1 to 3+, self-supervised or fine-tuned; or beats with --weights",
+        "eat:<checkpoint or folder>": "EAT, base or large, self-supervised or fine-tuned, of fairseq or Hugging Face",
+        "audiomae:<checkpoint>": "AudioMAE, self-supervised or fine-tuned, of its authors or timm",
+        "atst:<checkpoint>": "ATST-Frame, small or base, as trained or fine-tuned",
         "hf:<folder or id>": "Hugging Face: Whisper, wav2vec 2.0, HuBERT, WavLM, Data2VecAudio, AST, CLAP",
         "torchaudio:<bundle>": "torchaudio's self-supervised bundles, for instance torchaudio:HUBERT_BASE",
         "python:<module>": "your own: a Python module with load(weights, device), see docs/encoders.md",
@@ -109,13 +125,12 @@ def _load(name: str, weights: str | Path | None, device: str, layout: str | None
             raise InputError(str(error)) from error
     # The others import packages that not everyone needs: only where they are asked for.
     family, _, which = name.partition(":")
-    if family == "m2d":
-        from core.encoders.m2d import encoder as m2d
-
+    if family in BY_CHECKPOINT:
         if which and path:
             raise InputError(f"{name} names its checkpoint already; leave out --weights {path}")
-        encoder = m2d.load(Path(which) if which else path, device, layout)
-        encoder.name = f"m2d:{encoder.checkpoint}" if which else "m2d"
+        options = {"config": layout} if layout else {}
+        encoder = import_module(BY_CHECKPOINT[family]).load(user_path(which) if which else path, device, **options)
+        encoder.name = f"{family}:{encoder.checkpoint}" if which else family
         return encoder
     if family == "hf" and which:
         from core.encoders import hf
@@ -129,6 +144,13 @@ def _load(name: str, weights: str | Path | None, device: str, layout: str | None
         from core.encoders import own
 
         return own.load(which, path, device)
-    near = get_close_matches(name, known_encoders(), n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known_encoders())}"
-    raise InputError(f"unknown model '{name}'; {hint} (--list shows all)")
+    near = _nearest(name)
+    hint = f"did you mean {near}?" if near else f"known are {', '.join(known_encoders())}"
+    raise InputError(f"unknown model '{name}'; {hint} (--list shows all, docs/encoders.md what each is)")
+
+
+def _nearest(name: str) -> str:
+    """The known name that a line of its own, or else its letters, bring near; empty where none is."""
+    known, family = known_encoders(), name.partition(":")[0].lower()
+    by_line = [each for each, line in known.items() if "<" in each and family in re.findall(r"[\w-]+", line.lower())]
+    return next(iter(by_line or get_close_matches(name.lower(), known, n=1, cutoff=0.4)), "")

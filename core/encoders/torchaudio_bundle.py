@@ -30,8 +30,8 @@ from torch.nn.utils.parametrize import remove_parametrizations
 from torchaudio.pipelines import Wav2Vec2Bundle
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
-from core.encoders.m2d.files import check_claims, content
 from core.encoders.structure import mlp_projections
+from core.encoders.weights_file import check_claims, content
 from core.errors import InputError
 from core.files import is_plain_file
 from core.results import TokenGrid

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from core.results import FloatArray, IntArray
+from core.results import FloatArray, IntArray, Mask
 from core.selectivity.presets import SelectionSettings, kth_smallest, parse_activity
 
 RATES = (0.0025, 0.005, 0.01, 0.02, 0.05, 0.1)
@@ -111,21 +112,10 @@ class Grid:
         ndarray of float, shape (n_bars * n_rates, 3)
             Share of classes covered, class-specific neurons, pairs; rates change fastest.
         """
-        probabilities, largest, order = at.probabilities, at.largest, at.order
-        n_classes, n_neurons = probabilities.shape
-        per_class = self.setting.preset == "aape" and self.setting.bar_scope == "class"
-        thresholds = at.thresholds(self.bars, per_class)
+        n_classes, n_neurons = at.probabilities.shape
         quotas = np.array([round(rate * n_neurons) for rate in self.rates])
-        if self.setting.preset == "aape":
-            kind, value = parse_activity(self.setting.activity)
-            least = kth_smallest(largest if kind == "quantile" else probabilities, value)
-            order = order[largest[order] > least][: quotas.max()]
-            lowest = probabilities[:, order]
         points = np.zeros((len(self.bars), len(self.rates), 3))
-        for b, threshold in enumerate(thresholds.T):
-            if self.setting.preset == "lape":
-                lowest = probabilities[:, order[largest[order] > threshold][: quotas.max()]]
-            above = lowest > threshold[:, None]
+        for b, (_, above) in enumerate(self._above(at, int(quotas.max()))):
             if not above.any():
                 continue
             n_of = above.sum(axis=0)
@@ -135,6 +125,29 @@ class Grid:
             points[b, :, 1] = np.append(0, np.cumsum(n_of > 0))[upto]
             points[b, :, 2] = np.append(0, np.cumsum(n_of))[upto]
         return points.reshape(-1, 3)
+
+    def pairs(self, at: Labels) -> tuple[IntArray, IntArray]:
+        """Class and neuron of the pairs that are chosen at the setting's own point."""
+        bar, n_neurons = self.bars.index(self.setting.probability_bar), at.probabilities.shape[1]
+        order, above = list(self._above(at, round(self.setting.entropy_rate * n_neurons)))[bar]
+        class_index, place = np.nonzero(above)
+        return class_index, order[place]
+
+    def _above(self, at: Labels, most: int) -> Iterator[tuple[IntArray, Mask]]:
+        """For each bar the neurons of lowest entropy, at most so many in order, and the classes above the bar."""
+        probabilities, largest, order = at.probabilities, at.largest, at.order
+        per_class = self.setting.preset == "aape" and self.setting.bar_scope == "class"
+        if self.setting.preset == "aape":
+            kind, value = parse_activity(self.setting.activity)
+            least = kth_smallest(largest if kind == "quantile" else probabilities, value)
+            order = order[largest[order] > least][:most]
+            lowest = probabilities[:, order]
+        for threshold in at.thresholds(self.bars, per_class).T:
+            kept = order
+            if self.setting.preset == "lape":
+                kept = order[largest[order] > threshold][:most]
+                lowest = probabilities[:, kept]
+            yield kept, lowest > threshold[:, None]
 
     def curve(self, n_classes: int, observed: FloatArray, null: FloatArray) -> pd.DataFrame:
         """Observed `points` beside those of the shuffles, (n_shuffles, n_points, 3)."""

@@ -51,6 +51,8 @@ class ClipCounts:
         The neurons that fire in a few units only.
     lumpy : ndarray of bool, shape (n_neurons,)
         The neurons that a few units dominate.
+    layer_widths : tuple of int
+        Neurons of each layer, in order.
     """
 
     units: Units
@@ -61,10 +63,20 @@ class ClipCounts:
     third: NDArray[np.floating]
     sparse: Sparse
     lumpy: Mask
+    layer_widths: tuple[int, ...]
 
     @classmethod
-    def of(cls, positive: Matrix, tokens: NDArray[np.integer], exchange: Exchange | None = None) -> ClipCounts:
-        """From integer counts (n_clips, n_neurons) and tokens (n_clips,); without ``exchange`` units are clips."""
+    def of(
+        cls,
+        positive: Matrix,
+        tokens: NDArray[np.integer],
+        exchange: Exchange | None = None,
+        layer_widths: Sequence[int] = (),
+    ) -> ClipCounts:
+        """From integer counts (n_clips, n_neurons) and tokens (n_clips,).
+
+        Without ``exchange`` units are clips, without ``layer_widths`` all neurons are of one layer.
+        """
         exchange = exchange or Exchange.of_clips(len(tokens))
         units = Units.of(positive, tokens, exchange)
         token_counts = np.asarray(exchange.sums(tokens), dtype=np.float64)
@@ -99,7 +111,8 @@ class ClipCounts:
         units.release()
         lumpy = (peak >= SHARE) & (len(token_counts) > N_UNITS)
         lumpy[sparse.neuron] = False  # these have an exact p
-        return cls(units, token_counts, exchange, rate, second, third, sparse, lumpy)
+        widths = tuple(layer_widths) or (n_neurons,)
+        return cls(units, token_counts, exchange, rate, second, third, sparse, lumpy, widths)
 
     @cached_property
     def lumps(self) -> Lumps:

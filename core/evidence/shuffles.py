@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.special import gammaincc
 
 from core.arrays.blocks import in_blocks, mapping
+from core.arrays.neurons import layer_starts
 from core.evidence.curves import COLUMNS, Grid, Labels, band
 from core.evidence.fdr import benjamini_hochberg
 from core.evidence.permutation import ClipCounts, Moments, significant_pairs
@@ -41,12 +42,15 @@ class Null:
     ----------
     summaries : list of NullSummary or None
         One for each of the settings; None without shuffles.
+    layers : list of ndarray of float, each (n_shuffles, n_layers, 2)
+        Class-specific neurons and classes with one, layer by layer (`of_layers`), for each of the settings.
     curve : DataFrame
         See `core.results.TaskScores`.
     entropy_p, entropy_q : ndarray of float, shape (n_neurons,)
     """
 
     summaries: list[NullSummary | None]
+    layers: list[FloatArray]
     curve: pd.DataFrame
     entropy_p: FloatArray
     entropy_q: FloatArray
@@ -84,22 +88,24 @@ def shuffled_null(
     own_points = [Grid.of(setting, whole=False) for setting in settings]
     curve: list[list[FloatArray]] = [[] for _ in settings]
     null_points: list[list[FloatArray]] = [[] for _ in settings]
+    null_layers: list[list[FloatArray]] = [[] for _ in settings]
     tally = _EntropyTally(observed)
     moments = Moments.of(counts, members)
 
-    def select(setting: SelectionSettings, grid: Grid | None, dealt: Mask, point: _Point) -> FloatArray:
+    def select(setting: SelectionSettings, grid: Grid | None, dealt: Mask, point: _Point) -> tuple[FloatArray, ...]:
         if grid:
-            return grid.points(point.labels)
-        pairs = significant_pairs(counts, moments, point.positive, dealt, setting.q_max)
-        return _calibrated_point(point.probabilities, pairs, setting)
+            return grid.points(point.labels), of_layers(*grid.pairs(point.labels), counts.layer_widths)
+        pairs = _large(point, significant_pairs(counts, moments, point.positive, dealt, setting.q_max), setting)
+        return _summed(*pairs, len(point.positive)), of_layers(*pairs, counts.layer_widths)
 
     with mapping(len(observed.entropies)) as map_over:
         for n_done, (dealt, point) in enumerate(_deals(counts, members, n_shuffles, seed), start=1):
             tally.add(point.entropies)
             at = grids if n_done <= _OF_CURVE else own_points
             selected = list(map_over(select, settings, at, repeat(dealt), repeat(point)))
-            for i, (grid, points) in enumerate(zip(at, selected, strict=True)):
+            for i, (grid, (points, layers)) in enumerate(zip(at, selected, strict=True)):
                 null_points[i].append(points[grid.own] if grid else points)
+                null_layers[i].append(layers)
                 if n_done <= _OF_CURVE:
                     curve[i].append(points)
             if progress:
@@ -108,6 +114,7 @@ def shuffled_null(
     entropy_p = tally.p(counts.sparse.neuron, counts.sparse.all_in_one(moments.drawn, counts.exchange))
     return Null(
         [_summary(rows, counts.exchange.description) if n_shuffles else None for rows in own],
+        [np.array(rows).reshape(n_shuffles, len(counts.layer_widths), 2) for rows in null_layers],
         _curves(grids, curve, observed, members.shape[1]),
         entropy_p,
         benjamini_hochberg(entropy_p),
@@ -164,18 +171,31 @@ def _deals(counts: ClipCounts, members: Mask, n_shuffles: int, seed: int) -> Ite
             yield members[deal], _Point.of(positive[rows], tokens[rows])
 
 
-def _calibrated_point(
-    probabilities: FloatArray, pairs: tuple[IntArray, IntArray], settings: SelectionSettings
-) -> FloatArray:
-    """Share of classes covered, neurons and pairs of those significant pairs that are large enough."""
+def of_layers(class_index: IntArray, neuron: IntArray, layer_widths: Sequence[int]) -> FloatArray:
+    """Class-specific neurons and classes that have one, layer by layer, (n_layers, 2); by class and neuron of pairs."""
+    n_layers, starts = len(layer_widths), layer_starts(layer_widths)
+
+    def layers(neurons: IntArray) -> IntArray:
+        return np.searchsorted(starts, neurons, side="right") - 1
+
+    of_class = np.unique(np.stack([layers(neuron), class_index]), axis=1)[0]
+    counted = [np.bincount(each, minlength=n_layers) for each in (layers(np.unique(neuron)), of_class)]
+    return np.stack(counted, axis=1).astype(float)
+
+
+def _large(point: _Point, pairs: tuple[IntArray, IntArray], settings: SelectionSettings) -> tuple[IntArray, IntArray]:
+    """Of significant pairs those that are large enough."""
     class_index, neuron = pairs
     at, place = np.unique(neuron, return_inverse=True)
-    of_neurons = probabilities[:, at]
+    of_neurons = point.probabilities[:, at]
     large = (of_neurons >= settings.rate_min) & (lift(of_neurons) >= settings.lift_min)
     kept = large[class_index, place]
-    return np.array(
-        [len(np.unique(class_index[kept])) / len(probabilities), len(np.unique(neuron[kept])), kept.sum()], dtype=float
-    )
+    return class_index[kept], neuron[kept]
+
+
+def _summed(class_index: IntArray, neuron: IntArray, n_classes: int) -> FloatArray:
+    """Share of classes covered, neurons and pairs."""
+    return np.array([len(np.unique(class_index)) / n_classes, len(np.unique(neuron)), len(neuron)], dtype=float)
 
 
 class _EntropyTally:

@@ -302,8 +302,8 @@ class Progress:
             work.place = before
 
     @contextmanager
-    def stage(self, name: str, total: int, unit: str = "clips") -> Iterator[Update]:
-        """One stage; yields a function to be called with how much is done so far."""
+    def stage(self, name: str, total: int, unit: str = "clips", *, is_told: bool = True) -> Iterator[Update]:
+        """One stage, told in a line at its end; yields a function to be called with how much is done so far."""
         work = self._work
         label = f"{work.place.task or work.place.dataset} · {name}"
         started = self._clock()
@@ -332,7 +332,8 @@ class Progress:
         if name in PASSES and n:
             self.time_left.passed(work.place.model, name, seconds / n)
         rate = f", {n / seconds:,.0f} {unit}/s" if n and seconds > 0.05 else ""
-        self.print(f"  {label}: {stage.done:,} {unit} in {seconds:.1f} s{rate}")
+        if is_told:
+            self.print(f"  {label}: {stage.done:,} {unit} in {seconds:.1f} s{rate}")
         ended = {"rate": round(n / seconds, 3) if n and seconds else None, "seconds_left": 0.0}
         self._log_event("stage_finished", **self._stage_fields(stage) | ended, seconds=round(seconds, 3))
 

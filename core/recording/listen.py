@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.encoders import load_encoder, named, nano
+from core.encoders import BY_CHECKPOINT, load_encoder, named, nano
 from core.encoders.base import Encoder, Padding
 from core.encoders.hooks import keep, record
 from core.encoders.untrained import untrained
@@ -208,8 +208,8 @@ def _may_be(asked: str, name: str) -> bool:
     family, _, which = asked.partition(":")
     if family == "hf":
         return name.startswith("hf:") and name.endswith(Path(which).name)  # or with the folders above before it
-    if family == "m2d":
-        return name.partition(":")[0] == "m2d"
+    if family in BY_CHECKPOINT:
+        return name.partition(":")[0] == family
     if name == "nano":
         return asked in nano.NAMES
     return asked == name or family == "python"
@@ -227,6 +227,8 @@ def _load(source: _Source, device: str) -> Encoder:
         name = f"hf:{_local_folder(which)}"
     elif family == "m2d":
         _check_is_here(which or weights)
+    elif family in BY_CHECKPOINT and not os.path.exists(os.path.expanduser(which or weights)):
+        raise InputError(f"no weights at {which or weights or '(none given)'} on this machine")
     elif family == "torchaudio" and not weights:
         weights = _cached_bundle(which)
     elif weights and not os.path.exists(weights):
@@ -252,7 +254,7 @@ def _check_is_here(weights: str) -> None:
     from core.encoders.m2d.download import cache_folder
 
     name = weights.removesuffix(".zip")
-    places = (Path(weights), cache_folder() / name, cache_folder() / f"{name}.zip")
+    places = (Path(os.path.expanduser(weights)), cache_folder() / name, cache_folder() / f"{name}.zip")
     if not weights or not any(place.exists() for place in places):
         raise InputError(f"no weights at {weights or '(none given)'} on this machine")
 

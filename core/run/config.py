@@ -22,6 +22,8 @@ STAGES = ("extract", "score", "ablate")
 CONTROLS = 20
 ABLATE = ("mad:0.002", "mad:0.01", "mad:0.05", "aape")
 """What is ablated: a ladder by the selector with the strongest effects, and the paper's own sets."""
+ABLATE_UNITS = ("mad:0.01", "mad:n=32", "mad:norm=0.2")
+"""In their place where other units than neurons are studied: an equal share, number and norm, to compare kinds by."""
 MATCH = ("auto", "run", "store", "none")
 MOST, MOST_WORKERS = 10**9, 1_000
 """Of any number of things that is asked for, and of threads."""
@@ -48,6 +50,8 @@ class AnalysisConfig:
         Layers whose autoencoders are trained here, ``3,5`` or ``all``; empty = none.
     expansion, sae_k, sae_steps : int
         Features a dimension of the stream, features of a token that are kept, and steps of that training.
+    sae_seeds : int
+        Trainings of each, 1 or 2; features of two are matched.
     weights : str
         Checkpoint for the (single) model, or empty.
     weights_config : str
@@ -142,6 +146,7 @@ class AnalysisConfig:
     expansion: int = 8
     sae_k: int = 32
     sae_steps: int = 2_000
+    sae_seeds: int = 1
     weights: str = ""
     weights_config: str = ""
     data_dirs: tuple[str, ...] = ()
@@ -232,6 +237,8 @@ class AnalysisConfig:
                 raise InputError(f"{option} is {value}; expected 0 or more")
             if value > MOST and name != "seed":
                 raise InputError(f"{option} is {value}; expected at most {MOST:,}")
+        if self.sae_seeds not in (1, 2):
+            raise InputError(f"--sae-seeds is {self.sae_seeds}; expected 1 or 2")
         if self.workers < 1:
             raise InputError(f"--workers is {self.workers}; expected 1 or more")
         if self.workers > MOST_WORKERS:
@@ -282,15 +289,16 @@ class AnalysisConfig:
 
     def choices(self) -> list[Choice]:
         """How neurons are chosen; of the default, presets that were not asked for are left out."""
-        default = self.ablate == ABLATE
-        return [
-            Choice.of(text) for text in self.ablate if not (default and text in PRESETS and text not in self.presets)
-        ]
+        if self.ablate != ABLATE:
+            return [Choice.of(text) for text in self.ablate]
+        usual = ABLATE if self.units == (MLP,) else ABLATE_UNITS
+        return [Choice.of(text) for text in usual if text not in PRESETS or text in self.presets]
 
     def operations(self, unit_kind: str = MLP) -> list[Operation]:
         """What is done to the units of each target."""
-        usual = (0.0,) if KINDS[unit_kind].is_positive else ("mean",)
-        return [Operation.of(gain) for gain in (usual if self.gains is None else self.gains)]
+        if self.gains is None:
+            return [usual_operation(unit_kind)]
+        return [Operation.of(gain) for gain in self.gains]
 
     def n_controls(self, families: tuple[str, ...]) -> tuple[int, int]:
         """Random sets matched in layer, and in activity too."""
@@ -318,6 +326,11 @@ def _one_of(option: str, values: tuple[str, ...], known: tuple[str, ...]) -> Non
             raise InputError(f"{option} '{value}' is not known; expected {', '.join(known)}")
     if not values:
         raise InputError(f"{option} is empty; expected {', '.join(known)}")
+
+
+def usual_operation(unit_kind: str) -> Operation:
+    """What is done to units where nothing is asked for: 0 is no natural value of one that has both signs."""
+    return Operation.of(0.0 if KINDS[unit_kind].is_positive else "mean")
 
 
 def ablate_clips_for(device: torch.device, wanted: int | None) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn
 
 from core.ablation.operations import WORDS
 from core.errors import InputError
-from core.run.config import ABLATE, CONTROLS, ENTROPY_RATE, STAGES, AnalysisConfig
+from core.run.config import ABLATE, ABLATE_UNITS, CONTROLS, ENTROPY_RATE, STAGES, AnalysisConfig
 from core.selectivity.presets import PRESETS
 from core.selectivity.selectors import SELECTORS
 from core.units.kinds import KINDS, parse_kinds
@@ -160,6 +160,12 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--sae-steps", type=_whole, metavar="N", help=f"steps of 1,024 tokens they are trained for ({d.sae_steps:,})"
     )
+    what.add_argument(
+        "--sae-seeds",
+        type=_whole,
+        metavar="N",
+        help=f"trainings of each, 1 or 2: of two, the share of features that is found again is told ({d.sae_seeds})",
+    )
     what.add_argument("--weights", metavar="PATH", help="checkpoint of the model, where it needs one")
     what.add_argument(
         "--weights-config",
@@ -303,8 +309,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_commas,
         metavar="A,A",
         help="SCORE:SHARE (highest score for the class), top:SHARE (strongest evidence), pairs:SHARE (of classes), "
-        "file:PATH (columns name, layer, neuron) or a preset's own sets; selectivity scores are "
-        f"{', '.join(SELECTORS)} ({','.join(ABLATE)})",
+        "each with n=COUNT or norm=NORM (of the stream) in place of a share, file:PATH (columns name, layer, neuron), "
+        f"or a preset's own sets; selectivity scores are {', '.join(SELECTORS)} ({','.join(ABLATE)}; with other units "
+        f"than neurons {','.join(ABLATE_UNITS)})",
     )
     ablation.add_argument(
         "--max-pairs", type=_whole, metavar="N", help=f"pairs of classes that pairs:SHARE takes ({d.max_pairs})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from core.units.sae import SparseCode
 from core.units.sae_files import read_sae
 from core.units.sae_train import Recipe, State, begin, finished, quality, scale_of, train
 from core.units.sample import Draw, drawn_clips, sample
+from core.units.twins import Twins, match
 from core.untrusted_text import user_path
 
 MOST_BYTES = 2**30
@@ -41,8 +42,8 @@ Told = dict[str, dict[str, Any]]
 
 def autoencoders(
     encoder: Encoder, scans: Sequence[Scan], files: Path, config: AnalysisConfig, progress: Progress
-) -> tuple[UnitEncoder, Told]:
-    """The features of all layers that the user named, and what is to be told of each layer.
+) -> tuple[UnitEncoder, Told, dict[int, Twins]]:
+    """The features of all layers that the user named, what is to be told of each, and how they match another training.
 
     Raises
     ------
@@ -56,20 +57,26 @@ def autoencoders(
     if not given and not trained:
         raise InputError("--units sae needs --sae LAYER=PATH, or --train-sae with the layers to train, such as all")
     codes = {layer: read_sae(path, encoder, layer) for layer, path in given.items()}
-    told: Told = {str(layer): {"file": str(path)} for layer, path in given.items()}
-    if trained:
-        held, judged = _tokens(encoder, scans, config, progress, len(trained))
-        for layer in trained:
-            recipe = Recipe(config.expansion, config.sae_k, config.sae_steps, config.seed)
-            codes[layer] = _trained(encoder, layer, held[layer], recipe, files, progress)
-            of_layer = quality(codes[layer].to(encoder.device), judged[layer], encoder.device)
-            told[str(layer)] = {**asdict(recipe), **asdict(of_layer)}
-            progress.print(
-                f"  sparse autoencoder of layer {layer}: {of_layer.explained_variance:.1%} of the variance on held-out "
-                f"tokens by {of_layer.n_active:.1f} of {codes[layer].written.shape[1]:,} features, "
-                f"{of_layer.dead_share:.1%} of which never fire"
-            )
-    return sae_encoder(encoder, codes), told
+    told: Told = {str(layer): {"origin": path.name} for layer, path in given.items()}
+    held, judged = _tokens(encoder, scans, config, progress, bool(trained))
+    twins: dict[int, Twins] = {}
+    for layer in trained:
+        recipe = Recipe(config.expansion, config.sae_k, config.sae_steps, config.seed)
+        codes[layer] = _trained(encoder, layer, held[layer], recipe, files, progress)
+        told[str(layer)] = {"origin": "trained", **asdict(recipe)}
+        if config.sae_seeds > 1:
+            next_recipe = replace(recipe, seed=recipe.seed + 1)
+            again = _trained(encoder, layer, held[layer], next_recipe, files, progress)
+            twins[layer] = match(codes[layer].written, again.written, has_sign=True, seed=config.seed + layer)
+    for layer, code in sorted(codes.items()):
+        of_layer = quality(code.to(encoder.device), judged[layer], encoder.device)
+        told[str(layer)] |= {**asdict(of_layer), "architecture": code.design.architecture}
+        progress.print(
+            f"  sparse autoencoder of layer {layer}: {of_layer.explained_variance:.1%} of the variance on held-out "
+            f"tokens by {of_layer.n_active:.1f} of {code.written.shape[1]:,} features, "
+            f"{of_layer.dead_share:.1%} of which never fire"
+        )
+    return sae_encoder(encoder, codes), told, twins
 
 
 def _layer_and_path(text: str, encoder: Encoder) -> tuple[int, Path]:
@@ -91,12 +98,12 @@ def _layers(text: str, encoder: Encoder) -> list[int]:
 
 
 def _tokens(
-    encoder: Encoder, scans: Sequence[Scan], config: AnalysisConfig, progress: Progress, n_layers: int
+    encoder: Encoder, scans: Sequence[Scan], config: AnalysisConfig, progress: Progress, to_train: bool
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Tokens to train on and tokens to judge by, of other clips, layer by layer."""
+    """Tokens to train on, where any are wanted, and tokens to judge by, of other clips, layer by layer."""
     every = [(scan, drawn_clips(scan, config.selection_splits(), config.seed, MOST_CLIPS)) for scan in scans]
-    of_training = [(scan, clips[_is_held(clips)]) for scan, clips in every]
-    of_judging = [(scan, clips[~_is_held(clips)]) for scan, clips in every]
+    of_training = [(scan, clips[_is_held(clips)]) for scan, clips in every] if to_train else []
+    of_judging = [(scan, clips[~_is_held(clips)]) for scan, clips in every] if to_train else every
     if not any(len(clips) for _, clips in of_judging):
         raise InputError(
             "--train-sae: one clip a dataset leaves none to judge an autoencoder by; expected two at least"
@@ -106,11 +113,11 @@ def _tokens(
     precision = "float32" if config.precision == "auto" else config.precision
     passes = Passes(padding=config.padding, precision=precision, workers=config.workers)
     n_clips = sum(len(clips) for _, clips in every)
-    with progress.at(model=encoder.name), progress.stage("tokens to train on", n_clips, "clips") as update:
-        held = sample(encoder, of_training, passes, Draw(config.seed, n_tokens), update)
-        n_held = sum(len(clips) for _, clips in of_training)
+    n_held = sum(len(clips) for _, clips in of_training)
+    with progress.at(model=encoder.name), progress.stage("tokens of autoencoders", n_clips, "clips") as update:
+        held = sample(encoder, of_training, passes, Draw(config.seed, n_tokens), update).stream if to_train else []
         judged = sample(encoder, of_judging, passes, Draw(config.seed, n_tokens), lambda done: update(n_held + done))
-    return held.stream, judged.stream
+    return held, judged.stream
 
 
 def _is_held(clips: np.ndarray) -> np.ndarray:
@@ -124,10 +131,10 @@ def _trained(
     """Train a layer's, going on from where a stopped run left it."""
     scale = scale_of(tokens)
     scaled = tokens / scale
-    path = path_of(files, encoder, SAE).with_name(f"sae-{layer}.part.safetensors")
+    path = path_of(files, encoder, SAE).with_name(f"sae-{layer}-{recipe.seed}.part.safetensors")
     facts = {"encoder": encoder.weights_key, "layer": layer, "tokens": len(tokens), **asdict(recipe)}
     state = _read_state(path, facts) or begin(scaled, recipe)
-    label = f"train the autoencoder of layer {layer}"
+    label = f"train the autoencoder of layer {layer}, seed {recipe.seed}"
     with progress.at(model=encoder.name), progress.stage(label, recipe.n_steps, "steps") as update:
         for reached in train(scaled, recipe, state, update, encoder.device):
             _write_state(path, reached, facts)

@@ -112,9 +112,9 @@ class Study:
         finally:
             self.seconds[part] = self.seconds.get(part, 0.0) + time.monotonic() - started
 
-    def shown(self, label: str, total: int, unit: str) -> AbstractContextManager[Update]:
-        """A stretch of work that shows how far it is."""
-        return self.progress.stage(label, total, unit)
+    def shown(self, label: str, total: int, unit: str, *, is_told: bool = True) -> AbstractContextManager[Update]:
+        """A stretch of work that shows how far it is, and is told in a line at its end."""
+        return self.progress.stage(label, total, unit, is_told=is_told)
 
     def key(self, name: str, content_key: str, *settings: object) -> str:
         """Name of a stage in the store: what its result depends on, hashed."""

@@ -16,9 +16,10 @@ from core.run import sae
 from core.run.config import AnalysisConfig
 from core.units import files as kept
 from core.units.encoder import UnitEncoder
-from core.units.fit import fit
-from core.units.kinds import MLP, SAE
-from core.units.sample import Draw, drawn_clips, sample
+from core.units.fit import all_directions, fit
+from core.units.kinds import KINDS, MLP, SAE
+from core.units.sample import Draw, Sample, drawn_clips, sample
+from core.units.twins import Twins, match
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ def _family(
         elif found[1]["datasets"] != [scan.dataset.name for scan in scans]:
             progress.print(f"{found[0].name}: units as found before, on {', '.join(found[1]['datasets'])}", "dim")
     facts = {"datasets": [scan.dataset.name for scan in scans], "seed": config.seed}
-    for units in _found(encoder, [kind for kind in missing if kind != SAE], scans, config, progress):
-        kept.write(paths[units.unit_kind], units, facts)
+    for units, twins in _found(encoder, [kind for kind in missing if kind != SAE], scans, config, progress):
+        kept.write(paths[units.unit_kind], units, facts, twins)
     if SAE in missing:
-        units, told = sae.autoencoders(encoder, scans, files, config, progress)
-        kept.write(paths[SAE], units, {**facts, "layers": told})
+        units, told, twins = sae.autoencoders(encoder, scans, files, config, progress)
+        kept.write(paths[SAE], units, {**facts, "layers": told}, twins)
     for kind, path in paths.items():
         ranks.do(HoldUnits(encoder.name, kind, path.absolute()))
     views = {one.unit_kind: one for one in ranks.held.values() if _is_view(one, encoder)}
@@ -79,14 +80,29 @@ def _is_view(held: object, encoder: Encoder) -> bool:
 
 def _found(
     encoder: Encoder, kinds: Sequence[str], scans: Sequence[Scan], config: AnalysisConfig, progress: Progress
-) -> list[UnitEncoder]:
-    """Units of some kinds, found on tokens of selection clips of all datasets."""
+) -> list[tuple[UnitEncoder, dict[int, Twins]]]:
+    """Units of some kinds, found on tokens of selection clips of all datasets; matched with those of the next seed."""
     if not kinds:
         return []
-    clips = [(scan, drawn_clips(scan, config.selection_splits(), config.seed)) for scan in scans]
     precision = "float32" if config.precision == "auto" else config.precision
     passes = Passes(padding=config.padding, precision=precision, workers=config.workers)
-    n_clips = sum(len(of_scan) for _, of_scan in clips)
-    with progress.at(model=encoder.name), progress.stage(f"find units {', '.join(kinds)}", n_clips, "clips") as update:
-        seen = sample(encoder, clips, passes, Draw(config.seed, with_heads="head" in kinds), update)
-    return [fit(encoder, kind, seen, config.seed) for kind in kinds]
+
+    def seen(seed: int, what: Sequence[str]) -> Sample:
+        clips = [(scan, drawn_clips(scan, config.selection_splits(), seed)) for scan in scans]
+        n_clips, label = sum(len(of_scan) for _, of_scan in clips), f"find units {', '.join(what)}"
+        with progress.at(model=encoder.name), progress.stage(label, n_clips, "clips") as update:
+            return sample(encoder, clips, passes, Draw(seed, with_heads="head" in what), update)
+
+    first = seen(config.seed, kinds)
+    units = [fit(encoder, kind, first, config.seed) for kind in kinds]
+    of_seed = [kind for kind in kinds if KINDS[kind].is_found]
+    again = seen(config.seed + 1, of_seed) if of_seed else None
+    return [(each, _twins(each, again, config.seed) if again and each.unit_kind in of_seed else {}) for each in units]
+
+
+def _twins(units: UnitEncoder, again: Sample, seed: int) -> dict[int, Twins]:
+    """Each layer's directions beside those that the next seed gives."""
+    others = all_directions(units.unit_kind, again, seed + 1)
+    written = [projection.weight for projection in units.projections]
+    pairs = enumerate(zip(written, others, strict=True))
+    return {layer: match(own, other.to(own), has_sign=False, seed=seed + layer) for layer, (own, other) in pairs}

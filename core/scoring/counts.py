@@ -77,7 +77,9 @@ class TaskCounts:
         return self.members[self.exchange.first]
 
 
-def count(task: Task, activations: Activations, event: str, selection_splits: Sequence[str]) -> TaskCounts:
+def count(
+    task: Task, activations: Activations, event: str, selection_splits: Sequence[str], layer_widths: Sequence[int] = ()
+) -> TaskCounts:
     """Counts by class of one task, and the evidence for each (class, neuron) pair.
 
     Parameters
@@ -86,6 +88,8 @@ def count(task: Task, activations: Activations, event: str, selection_splits: Se
         ``positive``: tokens with activation > 0; ``high``: clips whose mean activation exceeds the
         neuron's mean by one standard deviation, both over the selection clips.
     selection_splits : sequence of str
+    layer_widths : sequence of int
+        Neurons of each layer, in order; empty = all of one.
 
     Raises
     ------
@@ -105,7 +109,7 @@ def count(task: Task, activations: Activations, event: str, selection_splits: Se
     test &= "test" not in selection_splits
     positive, tokens = events(activations, chosen, event)
     exchange = exchange_of(task, chosen)
-    counts = ClipCounts.of(Rows(positive, chosen), tokens[chosen], exchange)
+    counts = ClipCounts.of(Rows(positive, chosen), tokens[chosen], exchange, layer_widths)
     of_units = members[chosen][exchange.first]
     by_class, class_tokens = counts.by_class(of_units)
     z, p = evidence(counts, by_class, of_units)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
+from core.arrays.neurons import layer_starts
 from core.confounds import warnings
 from core.datasets.task import Task
+from core.evidence.curves import band
 from core.evidence.fdr import benjamini_hochberg
-from core.evidence.shuffles import shuffled_null
+from core.evidence.shuffles import of_layers, shuffled_null
 from core.results import FloatArray, IntArray, Mask, Selection, TaskScores
 from core.scoring.counts import TaskCounts
 from core.selectivity.presets import SelectionSettings, activation_probabilities, entropy, lift, select
@@ -39,9 +42,11 @@ def score(
     holds, all_pairs = replication(counts, settings[0].lift_min if settings else 2.0)
     null = shuffled_null(counts.clips, counts.unit_members, settings, n_shuffles, seed, progress)
     selections = []
-    for setting, mask, summary in zip(settings, masks(counts, settings), null.summaries, strict=True):
+    chosen = zip(settings, masks(counts, settings), null.summaries, null.layers, strict=True)
+    for setting, mask, summary, null_layers in chosen:
         pairs = _pairs(mask, probabilities, entropies, counts.p, q_values, holds)
-        selections.append(Selection(setting.preset, setting.in_force(), pairs, summary, all_pairs))
+        layers = _layers(pairs, holds, counts.clips.layer_widths, null_layers)
+        selections.append(Selection(setting.preset, setting.in_force(), pairs, summary, all_pairs, layers))
     return TaskScores(
         dataset=task.dataset.name,
         attribute=task.attribute,
@@ -105,6 +110,30 @@ def _pairs(
             "replicated": holds[mask],
         }
     )
+
+
+def _layers(pairs: pd.DataFrame, holds: FloatArray, layer_widths: Sequence[int], null: FloatArray) -> pd.DataFrame:
+    """What was chosen layer by layer, beside ``null`` (n_shuffles, n_layers, 2); as `core.results.Selection` has it."""
+    class_index, neuron = (pairs[name].to_numpy() for name in ("class_index", "neuron_index"))
+    n_specific, n_covered = of_layers(class_index, neuron, layer_widths).T.astype(np.int64)
+    starts = layer_starts(layer_widths)
+    layer = np.searchsorted(starts, neuron, side="right") - 1
+    tested = holds[~np.isnan(holds).all(axis=1)]
+    replicated = pairs["replicated"].groupby(layer).mean().reindex(range(len(layer_widths)))
+    table = pd.DataFrame({
+        "layer": np.arange(len(layer_widths)),
+        "n_class_specific": n_specific,
+        "n_classes_covered": n_covered,
+        "replicated_share": replicated,
+        "replicated_share_all_pairs": [
+            tested[:, start:end].mean() if tested.size and end > start else np.nan for start, end in pairwise(starts)
+        ],
+    })  # fmt: skip
+    bands = band(null) if len(null) else np.full((3, *null.shape[1:]), np.nan)
+    for of, values in zip(("n_class_specific", "n_classes_covered"), bands.transpose(2, 0, 1), strict=True):
+        names = (f"null_{of}_{name}" for name in ("mean", "low", "high"))
+        table = table.assign(**dict(zip(names, values, strict=True)))
+    return table
 
 
 def _no_better_than_chance(selection: Selection) -> str:

@@ -18,9 +18,10 @@ from core.errors import InputError
 from core.files import is_plain_file, write_whole
 from core.units.encoder import Code, StreamPlace, UnitEncoder, head_places
 from core.units.sae import Design, SparseCode
+from core.units.twins import Twins
 from core.untrusted_text import as_file_name
 
-FORMAT = 1
+FORMAT = 2
 
 
 def path_of(files: Path, encoder: Encoder, kind: str) -> Path:
@@ -28,9 +29,11 @@ def path_of(files: Path, encoder: Encoder, kind: str) -> Path:
     return files / "units" / as_file_name(encoder.name) / f"{kind}.safetensors"
 
 
-def write(path: Path, units: UnitEncoder, facts: Mapping[str, object]) -> None:
-    """Keep units, with what they were found on."""
+def write(path: Path, units: UnitEncoder, facts: Mapping[str, object], twins: Mapping[int, Twins]) -> None:
+    """Keep units, with what they were found on, and how they match those of another seed, by layer."""
     tensors = {f"thresholds.{layer}": one for layer, one in enumerate(units.thresholds or ())}
+    for layer, of_layer in twins.items():
+        tensors |= {f"twin_cosine.{layer}": of_layer.cosine, f"twin_mutual.{layer}": of_layer.is_mutual}
     designs = {}
     for layer, place in enumerate(units.places):
         code = place.code if isinstance(place, StreamPlace) else None
@@ -42,6 +45,7 @@ def write(path: Path, units: UnitEncoder, facts: Mapping[str, object]) -> None:
         "encoder": units.encoder.weights_key,
         "kind": units.unit_kind,
         "designs": designs,
+        "twin_null": {layer: of_layer.null_high for layer, of_layer in twins.items()},
         **facts,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +53,7 @@ def write(path: Path, units: UnitEncoder, facts: Mapping[str, object]) -> None:
 
 
 def read(path: Path, encoder: Encoder, kind: str) -> tuple[UnitEncoder, dict[str, Any]] | None:
-    """Units that were kept, and what they were found on; None where none are.
+    """Units that were kept, and what they were found on, with ``twins`` by layer; None where none are.
 
     Raises
     ------
@@ -64,6 +68,11 @@ def read(path: Path, encoder: Encoder, kind: str) -> tuple[UnitEncoder, dict[str
             told = json.loads((file.metadata() or {})["units"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         belongs = (told["format"], told["encoder"], told["kind"]) == (FORMAT, encoder.weights_key, kind)
+        of_twins = {name: tensors.pop(name) for name in list(tensors) if name.startswith("twin_")}
+        told["twins"] = {
+            int(n): Twins(of_twins[f"twin_cosine.{n}"], of_twins[f"twin_mutual.{n}"], float(null))
+            for n, null in told["twin_null"].items()
+        }
         units = _built(encoder, kind, tensors, told["designs"]) if belongs else None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{path} is not whole ({type(error).__name__}); {anew}") from error

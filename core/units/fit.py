@@ -24,11 +24,16 @@ def fit(encoder: Encoder, kind: str, sample: Sample, seed: int) -> UnitEncoder:
     """
     if kind == "head":
         return UnitEncoder(encoder, kind, head_places(encoder), [_percentile(lengths) for lengths in sample.heads])
-    name, low, _ = kind.partition(LOW)
-    directions = [_directions(name, stream, layer, seed) for layer, stream in enumerate(sample.stream)]
-    directions = [-each if low else each for each in directions]
+    directions = all_directions(kind, sample, seed)
     thresholds = [_percentile(stream @ each) for stream, each in zip(sample.stream, directions, strict=True)]
     return UnitEncoder(encoder, kind, [StreamPlace(Code(each.to(encoder.device))) for each in directions], thresholds)
+
+
+def all_directions(kind: str, sample: Sample, seed: int) -> list[Tensor]:
+    """Directions of every layer, units as columns, each (width, width)."""
+    name, low, _ = kind.partition(LOW)
+    directions = [_directions(name, stream, layer, seed) for layer, stream in enumerate(sample.stream)]
+    return [-each if low else each for each in directions]
 
 
 def _percentile(values: Tensor) -> Tensor:

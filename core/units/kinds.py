@@ -28,12 +28,15 @@ class Kind:
     has_low : bool
         Whether its values have two signs, so that there is a second kind of the name with `LOW`: the same units with
         their sign turned, active where the first are below their percentile ``100 - PERCENT``.
+    is_found : bool
+        Whether another seed gives other units; those of the others are the network's own.
     """
 
     name: str
     meaning: str
     is_positive: bool = False
     has_low: bool = False
+    is_found: bool = False
 
     @property
     def rule(self) -> str:
@@ -44,13 +47,15 @@ class Kind:
 _FIRST = (
     Kind(MLP, "a neuron: what enters a block's MLP output projection", is_positive=True),
     Kind("residual", "a coordinate of a block's output", has_low=True),
-    Kind("random", "a direction of a random rotation of a block's output", has_low=True),
-    Kind("pca", "a principal direction of a block's output", has_low=True),
+    Kind("random", "a direction of a random rotation of a block's output", has_low=True, is_found=True),
+    Kind("pca", "a principal direction of a block's output", has_low=True, is_found=True),
     Kind("head", "the length of what an attention head gives to its projection"),
-    Kind(SAE, "a feature of a sparse autoencoder of a block's output", is_positive=True),
+    Kind(SAE, "a feature of a sparse autoencoder of a block's output", is_positive=True, is_found=True),
 )
 KINDS = {kind.name: kind for kind in _FIRST} | {
-    kind.name + LOW: Kind(kind.name + LOW, f"{kind.meaning}, its sign turned") for kind in _FIRST if kind.has_low
+    kind.name + LOW: Kind(kind.name + LOW, f"{kind.meaning}, its sign turned", is_found=kind.is_found)
+    for kind in _FIRST
+    if kind.has_low
 }
 """By name, in the order they are told."""
 

@@ -42,6 +42,7 @@ OF_PAGES: Mapping[str, Sequence[str]] = {
     "coverage": ("measure",),
     "sharing": ("with", "row", "column", "neuron"),
     "compare": ("other", "over", "sort", "first_run", "second_run"),
+    "units": (),
     "classes": ("class", "by", "cards"),
     "gallery": ("class", "layer", "show", "order", "effect", "entropy"),
     "neuron": ("class", "layer", "neuron", "sort", "part", "clips", "hear", "other_model"),

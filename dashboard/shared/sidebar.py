@@ -14,7 +14,6 @@ from db.reads import study
 
 ALL_DATASETS = "all datasets"
 PARTS = ("model", "dataset", "task", "preset")
-OF_UNITS = "SELECT * FROM unit_coverage ORDER BY model, task, unit_kind, preset"
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ def choose(
     clears: Sequence[str] = (),
     clears_model: Sequence[str] = (),
     opens_on: opening.Telling = opening.by_replication,
+    any_units: bool = False,
 ) -> Scope:
     """Show the sidebar's selectors and return what they say; ends the page where nothing is scored.
 
@@ -58,14 +58,17 @@ def choose(
         Those that another model makes void.
     opens_on : callable
         Of `dashboard.shared.opening`: tasks in the order in which they tell most on this page.
+    any_units : bool
+        Whether the page shows an encoder through units other than its neurons, too.
     """
     store = stores.require()
-    models = [str(name) for name in data.read(store, study.models)["name"]]
-    if not models and data.read(store, study.has_other_units):
-        st.info("This store holds other units than neurons alone, which no page shows yet: ask for them in SQL.")
-        st.page_link("views/sql/sql.py", label="SQL", icon=":material/database:",
-                     query_params={"sql": OF_UNITS})  # fmt: skip
+    every = data.read(store, study.unit_models)
+    shown_models = every if any_units else every[every["unit_kind"] == "mlp"]
+    if shown_models.empty:
+        st.info("This page sets the neurons of models side by side, and this store holds other units alone.")
+        st.page_link("views/units/units.py", label="Units", icon=":material/scatter_plot:")
         st.stop()
+    models = [str(name) for name in shown_models["name"]]
     model = address.choice("model", models, models[0])
     scored = data.read(store, study.tasks, model)
     datasets = list(dict.fromkeys(scored["dataset"]))
@@ -82,6 +85,9 @@ def choose(
     with st.sidebar:
         if "model" in show:
             address.select("Model", "model", models, model, clears=("dataset", "task", *clears, *clears_model))
+            of_model = every[every["name"] == model].iloc[0]
+            if of_model["unit_kind"] != "mlp":
+                st.caption(f"Of {words.plain(of_model['encoder'])}: {of_model['description']}. The page says neuron.")
         if "dataset" in show:
             address.select("Dataset", "dataset", [ALL_DATASETS, *datasets], dataset, clears=("task", *clears))
         if "task" in show:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from db.reads.frames import frame
 from db.schema.evidence import NeuronAttribution
 from db.schema.study import out_of_units
+from db.schema.views.study import of_any_units
 
 _ABLATION = """
         FROM ablation
@@ -76,7 +77,7 @@ def effects(engine: Engine, chosen: Chosen) -> pd.DataFrame:
                beyond_control_high, activity_control_delta_mean, activity_control_delta_low,
                activity_control_delta_high, n_activity_controls, group_ci_low, group_ci_high, n_heads,
                delta_heads_low, delta_heads_high
-        FROM ablation_effects
+        FROM {of_any_units("ablation_effects")}
         WHERE {_CHOSEN}{_of_gain(chosen.gain)}
         ORDER BY ablation_id, affected_class NULLS FIRST
         """,
@@ -109,7 +110,7 @@ def outcomes(engine: Engine, chosen: Chosen, outcome: str) -> pd.DataFrame:
     return frame(
         engine,
         f"""
-        SELECT * FROM ablation_outcomes
+        SELECT * FROM {of_any_units("ablation_outcomes")}
         WHERE {_CHOSEN}{_of_gain(chosen.gain)} AND outcome = :outcome
         ORDER BY target, affected_class NULLS FIRST
         """,
@@ -126,7 +127,7 @@ def own_outcomes(engine: Engine, model: str, task: str, operation: str, gain: fl
         SELECT selection, target, affected_class, n_neurons, outcome, n_clips, n_units, unablated, change, change_low,
                change_high, control_mean, control_low, control_high, n_controls, outside_controls, beyond_control,
                p_value, q_value
-        FROM ablation_outcomes
+        FROM {of_any_units("ablation_outcomes")}
         WHERE {_DONE}{_of_gain(gain)} AND {_own("target", "affected_class")}
         ORDER BY n_neurons, selection, target, affected_class, outcome
         """,
@@ -151,7 +152,7 @@ def cross_outcomes(engine: Engine, chosen: Chosen) -> pd.DataFrame:
         f"""
         SELECT outcome, AVG(change) AS change, COUNT(*) AS n,
                SUM(CASE WHEN q_value < 0.05 AND outside_controls = 1 THEN 1 ELSE 0 END) AS n_hold
-        FROM ablation_outcomes
+        FROM {of_any_units("ablation_outcomes")}
         WHERE {_CHOSEN}{_of_gain(chosen.gain)} AND outcome IN ('total', 'selective') AND affected_class IS NOT NULL
           AND NOT {_own("target", "affected_class")}
         GROUP BY outcome
@@ -189,10 +190,10 @@ def own_effects(engine: Engine, model: str, task: str, selection: str) -> pd.Dat
     """Return, for all operations and gains, what each target did to its own class, and to all test clips (NaN)."""
     return frame(
         engine,
-        """
+        f"""
         SELECT target, affected_class, operation, gain, n_neurons, n_clips, accuracy_unablated, accuracy_ablated,
                delta, ci_low, ci_high, q_value, control_delta_mean, control_delta_low, control_delta_high, n_controls
-        FROM ablation_effects
+        FROM {of_any_units("ablation_effects")}
         WHERE model = :model AND task = :task AND selection = :selection
           AND (affected_class = target OR affected_class IS NULL)
         ORDER BY target, operation, gain NULLS FIRST, affected_class NULLS FIRST
@@ -248,7 +249,7 @@ def clips(engine: Engine, chosen: Chosen, target: str) -> pd.DataFrame:
         engine,
         f"""
         SELECT ablation_clips.*, dataset.root, clip.file_sha256
-        FROM ablation_clips
+        FROM {of_any_units("ablation_clips")}
         JOIN dataset ON dataset.name = ablation_clips.dataset
         JOIN clip ON clip.id = ablation_clips.clip_id
         WHERE {_CHOSEN}{_of_gain(chosen.gain)} AND target = :target
@@ -265,7 +266,7 @@ def flips(engine: Engine, chosen: Chosen, target: str) -> pd.DataFrame:
         engine,
         f"""
         SELECT ablation_flips.*, dataset.root, clip.file_sha256
-        FROM ablation_flips
+        FROM {of_any_units("ablation_flips")}
         JOIN dataset ON dataset.name = ablation_flips.dataset
         JOIN clip ON clip.id = ablation_flips.clip_id
         WHERE {_CHOSEN}{_of_gain(chosen.gain)} AND target = :target
@@ -295,8 +296,8 @@ def specificity(engine: Engine, model: str, task: str) -> pd.DataFrame:
     """Return the view ``ablation_specificity`` of one task."""
     return frame(
         engine,
-        """
-        SELECT * FROM ablation_specificity WHERE model = :model AND task = :task
+        f"""
+        SELECT * FROM {of_any_units("ablation_specificity")} WHERE model = :model AND task = :task
         ORDER BY selection, operation, gain NULLS FIRST
         """,
         model=model,
@@ -326,8 +327,8 @@ def attribution_checks(engine: Engine, model: str, task: str) -> pd.DataFrame:
     """Return ``class_name``, ``layer``, ``neuron``, ``attribution``, ``measured``, ``in_highest``: a row a neuron."""
     return frame(
         engine,
-        """
-        SELECT class_name, layer, neuron, attribution, measured, in_highest FROM attribution_checks
+        f"""
+        SELECT class_name, layer, neuron, attribution, measured, in_highest FROM {of_any_units("attribution_checks")}
         WHERE model = :model AND task = :task
         ORDER BY layer, neuron, class_name
         """,
@@ -391,8 +392,9 @@ def erasure_curves(engine: Engine, model: str, task: str, class_name: str) -> pd
     """Return the view ``erasure_curves`` of one class, order by order and size by size."""
     return frame(
         engine,
-        """
-        SELECT * FROM erasure_curves WHERE model = :model AND task = :task AND class_name = :class_name
+        f"""
+        SELECT * FROM {of_any_units("erasure_curves")}
+        WHERE model = :model AND task = :task AND class_name = :class_name
         ORDER BY "order", n_neurons
         """,
         model=model,
@@ -405,8 +407,8 @@ def erasure_areas(engine: Engine, model: str, task: str, class_name: str) -> pd.
     """Return the view ``erasure_areas`` of one class."""
     return frame(
         engine,
-        """
-        SELECT * FROM erasure_areas WHERE model = :model AND task = :task AND class_name = :class_name
+        f"""
+        SELECT * FROM {of_any_units("erasure_areas")} WHERE model = :model AND task = :task AND class_name = :class_name
         ORDER BY outcome, "order"
         """,
         model=model,

@@ -13,6 +13,7 @@ from db.reads.frames import frame
 from db.reads.keys import ATTRIBUTION_ID, CLASS_ID, MODEL_TASK_ID, SELECTION_ID
 from db.schema.evidence import NeuronAttribution
 from db.schema.study import out_of_units
+from db.schema.views.study import of_any_units
 
 
 def neurons_of(engine: Engine, model: str, task: str, preset: str, class_name: str) -> pd.DataFrame:
@@ -157,13 +158,15 @@ def silenced(engine: Engine, model: str, task: str, class_name: str) -> pd.DataF
     """
     return frame(
         engine,
-        """
+        f"""
         SELECT selection, n_neurons, n_clips, accuracy_unablated, accuracy_ablated, delta, ci_low, ci_high, q_value,
                control_delta_low, control_delta_high, n_controls, delta_log_prob, delta_log_prob_low,
                delta_log_prob_high, control_log_prob_low, control_log_prob_high, log_prob_q_value
-        FROM ablation_effects
+        FROM {of_any_units("ablation_effects")}
         WHERE model = :model AND task = :task AND target = :class_name AND affected_class = :class_name
-          AND operation = 'scale' AND gain = 0
+          AND operation = (SELECT CASE WHEN unit_kind IN ('mlp', 'sae') THEN 'scale' ELSE 'mean' END
+                           FROM model WHERE name = :model)
+          AND (gain = 0 OR gain IS NULL)
         ORDER BY n_neurons, selection
         """,
         model=model,

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, bindparam, text
 
 from db.reads.frames import frame
 from db.schema.patterns import decode
+from db.schema.views.study import of_any_units
 
 _CLIP = "clip.id AS clip_id, dataset.name AS dataset, dataset.root, clip.path, clip.file_sha256"
 _PATTERN_COLUMNS = (
@@ -34,11 +35,11 @@ def neuron_clips(engine: Engine, model: str, dataset: str, layer: int, neuron: i
     """
     rows = frame(
         engine,
-        """
+        f"""
         SELECT neuron_clips.kind, neuron_clips.rank, neuron_clips.clip_id, dataset.root, neuron_clips.path,
                clip.file_sha256, clip.split, clip.duration_seconds, neuron_clips.activation_rate,
                neuron_clips.mean_activation
-        FROM neuron_clips
+        FROM {of_any_units("neuron_clips")}
         JOIN clip ON clip.id = neuron_clips.clip_id
         JOIN dataset ON dataset.id = clip.dataset_id
         WHERE neuron_clips.model = :model AND neuron_clips.dataset = :dataset

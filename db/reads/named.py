@@ -82,19 +82,35 @@ GROUP BY model, preset
 ORDER BY preset, model""",
     ),
     "units compared": (
-        "Kinds of unit under the same evidence: coverage beside its null, units with evidence per 1,000, replicated, "
-        "and what classes lose without their own, by each choice of them, beside random sets",
+        "Kinds of unit under the same evidence: coverage beside its null, units with evidence per 1,000, selective "
+        "ones, replicated, found again by another seed, and what classes lose without their own, beyond random sets, "
+        "by share, number and norm (mean, and the lowest and highest class)",
         """
 SELECT coverage.model, coverage.task, coverage.unit_kind, counted.n_units, coverage.coverage,
        coverage.null_coverage_high, 1000.0 * coverage.n_class_specific / counted.n_units AS per_1000,
-       coverage.replicated_share, coverage.replicated_share_all_pairs, effect.selection, effect.operation,
-       effect.n_classes, effect.n_significant, effect.selective, effect.random
+       1000.0 * coverage.null_n_class_specific_high / counted.n_units AS null_per_1000_high,
+       selective.share AS selective_share, coverage.replicated_share, coverage.replicated_share_all_pairs,
+       found.share AS found_again, effect.selection, effect.operation, effect.n_classes, effect.n_hold,
+       effect.n_neurons, effect.removed, effect.control_removed, effect.selective, effect.random,
+       effect.beyond_random, effect.lowest, effect.highest
 FROM unit_coverage AS coverage
 JOIN (SELECT model, unit_kind, COUNT(*) AS n_units FROM units GROUP BY model, unit_kind) AS counted
     ON counted.model = coverage.model AND counted.unit_kind = coverage.unit_kind
+JOIN (
+    SELECT model, task, unit_kind, AVG(CASE WHEN entropy_q_value < 0.05 THEN 1.0 ELSE 0.0 END) AS share
+    FROM unit_selectivity WHERE preset = 'calibrated' AND entropy IS NOT NULL
+    GROUP BY model, task, unit_kind
+) AS selective ON selective.model = coverage.model AND selective.task = coverage.task
+    AND selective.unit_kind = coverage.unit_kind
 LEFT JOIN (
-    SELECT model, task, unit_kind, selection, operation, COUNT(*) AS n_classes, SUM(holds) AS n_significant,
-           AVG(selective) AS selective, AVG(control_selective_mean) AS random
+    SELECT model, unit_kind, AVG(1.0 * found_again) AS share FROM unit_stability GROUP BY model, unit_kind
+) AS found ON found.model = coverage.model AND found.unit_kind = coverage.unit_kind
+LEFT JOIN (
+    SELECT model, task, unit_kind, selection, operation, COUNT(*) AS n_classes, SUM(holds) AS n_hold,
+           AVG(n_neurons) AS n_neurons, AVG(removed) AS removed, AVG(control_removed) AS control_removed,
+           AVG(selective) AS selective, AVG(control_selective_mean) AS random,
+           AVG(selective - control_selective_mean) AS beyond_random,
+           MIN(selective - control_selective_mean) AS lowest, MAX(selective - control_selective_mean) AS highest
     FROM unit_ablation_effects
     WHERE target = affected_class AND selective IS NOT NULL
     GROUP BY model, task, unit_kind, selection, operation
@@ -111,6 +127,23 @@ SELECT model, unit_kind, partner_model, partner_kind, dataset, n_matched, n_part
        null_share_high, n_beyond, share_beyond
 FROM matched_models
 ORDER BY dataset, model, unit_kind, partner_model, partner_kind""",
+    ),
+    "units compared by layer": (
+        "Kinds of unit layer by layer: units with evidence per 1,000 beside shuffled labels, classes covered, "
+        "replicated, found again by another seed",
+        """
+SELECT layers.model, layers.task, layers.unit_kind, layers.layer, layers.n_units,
+       1000.0 * layers.n_class_specific / layers.n_units AS per_1000,
+       1000.0 * layers.null_n_class_specific_high / layers.n_units AS null_per_1000_high,
+       layers.n_classes, layers.n_classes_covered, layers.null_n_classes_covered_high, layers.replicated_share,
+       layers.replicated_share_all_pairs, found.share AS found_again
+FROM unit_coverage_by_layer AS layers
+LEFT JOIN (
+    SELECT model, unit_kind, layer, AVG(1.0 * found_again) AS share FROM unit_stability
+    GROUP BY model, unit_kind, layer
+) AS found ON found.model = layers.model AND found.unit_kind = layers.unit_kind AND found.layer = layers.layer
+WHERE layers.preset = 'calibrated' AND layers.n_units > 0
+ORDER BY layers.model, layers.task, layers.unit_kind, layers.layer""",
     ),
     "neurons by layer": (
         "Class-specific neurons of each layer, and their share of the layer",

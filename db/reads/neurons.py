@@ -9,6 +9,7 @@ import pandas as pd
 from sqlalchemy import Engine, bindparam, text
 
 from db.reads.frames import frame
+from db.schema.views.study import of_any_units
 
 
 def probabilities(engine: Engine, model: str, task: str, layer: int, neurons: Sequence[int]) -> pd.DataFrame:
@@ -138,10 +139,10 @@ def neuron_classes(engine: Engine, model: str, layer: int, neuron: int) -> pd.Da
     """
     return frame(
         engine,
-        """
+        f"""
         SELECT task, preset, class_name, activation_probability, lift, lift_low, lift_high, p_value, q_value,
                replicated, n_folds_held, n_folds, share_of_draws, explained_by
-        FROM class_specific_neurons
+        FROM {of_any_units("class_specific_neurons")}
         WHERE model = :model AND layer = :layer AND neuron = :neuron
         ORDER BY task, preset, activation_probability DESC NULLS LAST, class_name
         """,
@@ -164,11 +165,11 @@ def neuron_ablations(engine: Engine, model: str, layer: int, neuron: int) -> pd.
     """
     return frame(
         engine,
-        """
+        f"""
         SELECT task, selection, target, operation, gain, n_neurons, affected_class, delta, ci_low, ci_high,
                p_value, q_value, control_delta_mean, control_delta_low, control_delta_high,
                n_controls, selective, holds
-        FROM ablation_effects
+        FROM {of_any_units("ablation_effects")}
         WHERE ablation_id IN (
             SELECT ablation_neuron.ablation_id FROM ablation_neuron
             JOIN neuron ON neuron.id = ablation_neuron.neuron_id

@@ -6,6 +6,7 @@ import pandas as pd
 from sqlalchemy import Engine, bindparam, text
 
 from db.reads.frames import frame, only_if
+from db.schema.views.study import of_any_units
 
 _TUNED = """FROM model_task
         JOIN model ON model.id = model_task.model_id
@@ -240,9 +241,9 @@ def curve(engine: Engine, model: str, tasks: tuple[str, ...], layer: int, neuron
         ``task``, ``class_name``, ``activation_probability``.
     """
     statement = text(
-        """
+        f"""
         SELECT task, class_name, activation_probability
-        FROM activation_probabilities
+        FROM {of_any_units("activation_probabilities")}
         WHERE model = :model AND task IN :tasks AND layer = :layer AND neuron = :neuron
         ORDER BY task, class_name
         """
@@ -268,9 +269,9 @@ def note_neurons(engine: Engine, model: str, task: str, preset: str, class_name:
     """
     return frame(
         engine,
-        """
+        f"""
         SELECT layer, neuron, activation_probability, lift, lift_low, lift_high, q_value, replicated
-        FROM class_specific_neurons
+        FROM {of_any_units("class_specific_neurons")}
         WHERE model = :model AND task = :task AND preset = :preset AND class_name = :class_name
         ORDER BY layer, neuron
         """,

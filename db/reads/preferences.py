@@ -6,6 +6,7 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from db.reads.frames import frame
+from db.schema.views.study import of_any_units
 
 MOST_PROFILE_ROWS = 8_000
 
@@ -150,9 +151,9 @@ def confounds(engine: Engine, model: str, task: str) -> pd.DataFrame:
     """Return the view ``confound_probes`` of one task."""
     return frame(
         engine,
-        """
+        f"""
         SELECT feature, group_name, metric, accuracy, ci_low, ci_high, chance, n_clips, mark, reason
-        FROM confound_probes WHERE model = :model AND task = :task ORDER BY feature, group_name
+        FROM {of_any_units("confound_probes")} WHERE model = :model AND task = :task ORDER BY feature, group_name
         """,
         model=model,
         task=task,
@@ -281,9 +282,9 @@ def overlaps(engine: Engine, model: str, task: str, preset: str) -> pd.DataFrame
     """Return ``class_a``, ``class_b``, ``n_a``, ``n_b``, ``n_shared``, ``expected`` of the classes of one task."""
     return frame(
         engine,
-        """
+        f"""
         SELECT class_a, class_b, n_a, n_b, n_shared, expected
-        FROM shared_neurons
+        FROM {of_any_units("shared_neurons")}
         WHERE model = :model AND preset = :preset AND task_a = :task AND task_b = :task
         ORDER BY class_a, class_b
         """,

@@ -13,16 +13,12 @@ from sqlalchemy import Engine, text
 
 from db.connection.open import schema_version
 from db.reads.frames import frame, only_if, with_intervals
+from db.schema.views.study import of_any_units
 
 
 def is_empty(engine: Engine) -> bool:
     """Return whether the store holds no scores yet."""
     return frame(engine, "SELECT id FROM model_task LIMIT 1").empty
-
-
-def has_other_units(engine: Engine) -> bool:
-    """Return whether the store holds a model seen through other units than neurons."""
-    return not frame(engine, "SELECT id FROM model WHERE unit_kind <> 'mlp' LIMIT 1").empty
 
 
 def store_facts(engine: Engine) -> dict[str, int | str]:
@@ -80,13 +76,24 @@ def models(engine: Engine) -> pd.DataFrame:
     )
 
 
+def unit_models(engine: Engine) -> pd.DataFrame:
+    """Return name, encoder, unit_kind, n_units and description of every model: those of neurons first."""
+    return frame(
+        engine,
+        """
+        SELECT name, encoder, unit_kind, n_neurons AS n_units, description FROM model
+        ORDER BY CASE WHEN unit_kind = 'mlp' THEN 0 ELSE 1 END, id
+        """,
+    )
+
+
 def layers(engine: Engine, model: str) -> pd.DataFrame:
-    """Return layer and width (its number of neurons) of one model."""
+    """Return layer and width (its number of neurons) of one model; layers without any are left out."""
     return frame(
         engine,
         """
         SELECT layer.layer, layer.width FROM layer JOIN model ON model.id = layer.model_id
-        WHERE model.name = :model ORDER BY layer.layer
+        WHERE model.name = :model AND layer.width > 0 ORDER BY layer.layer
         """,
         model=model,
     )
@@ -152,11 +159,25 @@ def coverage(engine: Engine, preset: str) -> pd.DataFrame:
     )
 
 
+def coverage_of(engine: Engine, model: str, preset: str) -> pd.DataFrame:
+    """Return the same of one model, through whatever units."""
+    view = of_any_units("task_coverage")
+    return frame(
+        engine,
+        f"SELECT * FROM {view} WHERE model = :model AND preset = :preset ORDER BY task",
+        model=model,
+        preset=preset,
+    )
+
+
 def selection_settings(engine: Engine, model: str, task: str, preset: str) -> dict[str, object] | None:
     """Return every threshold that was in force for a selection, None if there is none."""
     rows = frame(
         engine,
-        "SELECT settings_json FROM task_coverage WHERE model = :model AND task = :task AND preset = :preset",
+        f"""
+        SELECT settings_json FROM {of_any_units("task_coverage")}
+        WHERE model = :model AND task = :task AND preset = :preset
+        """,
         model=model,
         task=task,
         preset=preset,
@@ -271,7 +292,7 @@ def cell_neurons(
         f"""
         SELECT neuron, class_name, activation_probability, entropy, lift, p_value, q_value,
                replicated
-        FROM class_specific_neurons
+        FROM {of_any_units("class_specific_neurons")}
         WHERE model = :model AND task = :task AND preset = :preset AND layer = :layer{only}
         ORDER BY entropy NULLS FIRST, neuron, class_name
         """,
@@ -288,7 +309,7 @@ def ablation_effects(engine: Engine, model: str, task: str | None = None, select
     return frame(
         engine,
         f"""
-        SELECT * FROM ablation_effects
+        SELECT * FROM {of_any_units("ablation_effects")}
         WHERE model = :model{only_if(task, "task = :task")}
             {only_if(selection, "selection = :selection")}
         ORDER BY task, selection, gain NULLS FIRST, ablation_id, affected_class NULLS FIRST
@@ -307,14 +328,14 @@ def shared(engine: Engine, model: str, preset: str, task_a: str, task_b: str) ->
     """
     return frame(
         engine,
-        """
-        SELECT * FROM shared_neurons
+        f"""
+        SELECT * FROM {of_any_units("shared_neurons")}
         WHERE model = :model AND preset = :preset AND task_a = :task_a AND task_b = :task_b
         UNION ALL
         SELECT model, preset, task_b AS task_a, class_b AS class_a, task_a AS task_b,
                class_a AS class_b, n_b AS n_a, n_a AS n_b, n_shared, expected, p_value, q_value, nested,
                odds_ratio, odds_low, odds_high
-        FROM shared_neurons
+        FROM {of_any_units("shared_neurons")}
         WHERE model = :model AND preset = :preset AND task_a = :task_b AND task_b = :task_a
           AND task_a <> task_b
         ORDER BY class_a, class_b

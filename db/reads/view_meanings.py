@@ -161,6 +161,8 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "target": "The class whose neurons were changed.",
             "affected_class": "The class whose test clips were asked; NULL = all classes.",
+            "removed": "Norm that the set removes, in standard deviations of the blocks' outputs.",
+            "control_removed": "Mean of what its random sets remove.",
             "accuracy_unablated": "Accuracy before.",
             "accuracy_ablated": "Accuracy after.",
             "delta": "Accuracy after minus before.",
@@ -446,6 +448,60 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
     "units": (
         "Every unit of every kind that was studied; the views of neurons show mlp alone.",
         {"model_name": "What the page and --model call the encoder seen through this kind of unit."},
+    ),
+    "unit_coverage_by_layer": (
+        "Class-specific units of any kind in each layer, beside the same rule on shuffled labels.",
+        {
+            "n_class_specific": "Units of the layer that are specific for any class.",
+            "n_classes_covered": "Classes that have such a unit in the layer.",
+            "null_n_classes_covered_mean": "Mean of the same on shuffled labels.",
+            "null_n_classes_covered_low": "2.5th percentile of it.",
+            "null_n_classes_covered_high": "97.5th percentile of it.",
+            "replicated_share": "Share of the layer's chosen pairs that hold on test clips.",
+            "replicated_share_all_pairs": "The same share of all the layer's pairs: what choosing nothing gives.",
+        },
+    ),
+    "autoencoders": (
+        "The sparse autoencoders whose features were studied, judged on tokens they were not trained on.",
+        {
+            "n_features": "Features of the autoencoder.",
+            "origin": "trained = here; else the file it was read from.",
+            "architecture": "standard, topk, jumprelu or gated.",
+            "k": "Features of a token that are kept, where it was trained here.",
+            "n_steps": "Steps it was trained for, where it was trained here.",
+            "seed": "Seed of that training.",
+            "explained_variance": "1 - squared error / variance around the mean token.",
+            "n_active": "Mean number of features that fire in a token.",
+            "dead_share": "Share of features that fire in none of the tokens.",
+            "n_tokens": "Tokens it was judged on.",
+        },
+    ),
+    "reconstructions": (
+        "What a task's linear head loses where a block's output is replaced by its reconstruction, or by its mean.",
+        {
+            "accuracy": "Accuracy with nothing replaced.",
+            "accuracy_reconstructed": "Accuracy with the reconstruction in place of the layer's output.",
+            "accuracy_mean": "Accuracy with the layer's mean output in every token: the floor.",
+            "log_prob": "Mean log probability of the clip's own class with nothing replaced, nats.",
+            "change_reconstructed": "Change of it with the reconstruction, nats.",
+            "change_reconstructed_low": "Lower end of its 95 % interval.",
+            "change_reconstructed_high": "Upper end of it.",
+            "change_mean": "Change of it with the mean output, nats.",
+            "change_mean_low": "Lower end of its 95 % interval.",
+            "change_mean_high": "Upper end of it.",
+            "recovered": "1 - one change over the other: what of the floor's loss the reconstruction spares.",
+            "recovered_low": "Lower end of its 95 % interval.",
+            "recovered_high": "Upper end of it.",
+        },
+    ),
+    "unit_stability": (
+        "Units that were looked for with another seed: the best partner each has there.",
+        {
+            "cosine": "Of what both write to the stream; of directions without a sign its size.",
+            "is_mutual": "1 where the unit is its partner's best, too.",
+            "null_cosine_high": "95th percentile of the best cosine with as many random directions.",
+            "found_again": "1 where partners are each other's best and the cosine is 0.7 or more.",
+        },
     ),
 }
 VIEW_MEANINGS |= {

@@ -12,7 +12,8 @@ class Ablation(OfModelTask, Base):
     """One set of neurons changed in one way.
 
     ``operation`` is ``scale`` (by ``gain``), ``mean`` (set to their mean activation) or ``keep`` (all
-    other neurons of their layers set to theirs); ``gain`` is NULL unless they are scaled.
+    other neurons of their layers set to theirs); ``gain`` is NULL unless they are scaled. ``removed`` is the norm that
+    the set removes (`core.ablation.removed`), ``control_removed`` the mean of its controls'.
     """
 
     __tablename__ = "ablation"
@@ -23,6 +24,8 @@ class Ablation(OfModelTask, Base):
     operation: Mapped[str] = mapped_column(server_default="scale")
     gain: Mapped[float | None]
     n_neurons: Mapped[int]
+    removed: Mapped[float | None]
+    control_removed: Mapped[float | None]
 
 
 class AblationNeuron(Base):

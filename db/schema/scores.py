@@ -94,6 +94,26 @@ class Selection(Base):
     null_n_pairs_high: Mapped[float | None]
 
 
+class SelectionLayer(Base):
+    """What a preset chose in one layer, beside the same on shuffled labels."""
+
+    __tablename__ = "selection_layer"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    selection_id: Mapped[int] = mapped_column(owner("selection.id"), primary_key=True)
+    layer: Mapped[int] = mapped_column(primary_key=True)
+    n_class_specific: Mapped[int]
+    n_classes_covered: Mapped[int]
+    replicated_share: Mapped[float | None]
+    replicated_share_all_pairs: Mapped[float | None]
+    null_n_class_specific_mean: Mapped[float | None]
+    null_n_class_specific_low: Mapped[float | None]
+    null_n_class_specific_high: Mapped[float | None]
+    null_n_classes_covered_mean: Mapped[float | None]
+    null_n_classes_covered_low: Mapped[float | None]
+    null_n_classes_covered_high: Mapped[float | None]
+
+
 class ClassSpecificNeuron(Base):
     """A neuron that a preset chose for a class.
 

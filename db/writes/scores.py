@@ -18,6 +18,7 @@ from db.schema.scores import (
     ModelTask,
     NeuronEntropy,
     Selection,
+    SelectionLayer,
 )
 from db.writes.frames import insert_frame
 from db.writes.rows import class_ids, column_names, insert_row, insert_whole_numbers, to_json
@@ -114,6 +115,8 @@ def insert_selection(
         n_shuffles=null.n_shuffles if null else 0,
         **{name: getattr(null, name.removeprefix("null_"), None) for name in of_null},
     )
+    if len(selection.layers):
+        insert_frame(connection, SelectionLayer, selection.layers, selection_id=owner)
     # What was not asked for (intervals, folds, confounds) has no column.
     whole = pairs.reindex(columns=pairs.columns.union(column_names(ClassSpecificNeuron)))
     insert_frame(connection, ClassSpecificNeuron, whole, first_neuron, keys, selection_id=owner)

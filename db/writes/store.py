@@ -35,6 +35,7 @@ from db.schema.sound import ActivationQuantile, ModelDataset
 from db.schema.stamp import renew_stamp
 from db.schema.study import Run, Stage, Task, TaskClass
 from db.schema.study import RunStep as RunStepRow
+from db.schema.units import Autoencoder, ReconstructedLayer, Reconstruction, UnitsFound, UnitTwin
 from db.writes.ablation import insert_ablations
 from db.writes.frames import insert_frame
 from db.writes.matching import insert_partners
@@ -292,7 +293,8 @@ class Store:
                 how = {name: getattr(ablation, name) for name in ("selection", "target", "operation", "gain")}
                 owner = insert_row(
                     connection, AblationRow, **which, **how, run_id=run_id, stage_id=stage_id,
-                    n_neurons=len(ablation.neuron_index),
+                    n_neurons=len(ablation.neuron_index), removed=ablation.removed,
+                    control_removed=ablation.control_removed,
                 )  # fmt: skip
                 written[owner] = ablation
             insert_ablations(connection, first_neuron, key, clips, written)
@@ -317,6 +319,26 @@ class Store:
                 values = {str(name): value for name, value in row.items()}
                 task = task_id(connection, values.pop("task"))
                 insert_row(connection, Specificity, model_id=model_id, task_id=task, stage_id=stage_id, **values)
+
+    def write_found_units(self, run_id: int, stage_key: str, model_id: int, found: results.FoundUnits) -> None:
+        """Store what is known of a model's units that were found."""
+        with self._stage(run_id, stage_key, "units") as (connection, stage_id):
+            first_neuron, _ = model_shape(connection, model_id)
+            _remove(connection, UnitsFound, stage_id, model_id=model_id)
+            insert_row(connection, UnitsFound, model_id=model_id, stage_id=stage_id)
+            for table, rows in ((Autoencoder, found.autoencoders), (UnitTwin, found.twins)):
+                if len(rows):
+                    insert_frame(connection, table, rows, first_neuron, model_id=model_id)
+
+    def write_reconstructions(
+        self, run_id: int, stage_key: str, model_id: int, record: results.Reconstructions
+    ) -> None:
+        """Store what a task's head loses by a model's autoencoders."""
+        with self._stage(run_id, stage_key, "reconstruction") as (connection, stage_id):
+            which = {"model_id": model_id, "task_id": task_id(connection, record.task)}
+            _remove(connection, Reconstruction, stage_id, **which)
+            owner = insert_row(connection, Reconstruction, **which, run_id=run_id, stage_id=stage_id)
+            insert_frame(connection, ReconstructedLayer, record.rows, reconstruction_id=owner)
 
     def write_shared(self, run_id: int, stage_key: str, model_id: int, shared: results.Sharing) -> None:
         """Store the neurons that classes share, over all tasks of a model, preset by preset."""
@@ -392,5 +414,7 @@ _WRITERS: dict[type, Callable[[Store, int, str, int, Any], None]] = {
     results.ErasureCurves: Store.write_erasure,
     results.Sharing: Store.write_shared,
     results.Specificity: Store.write_specificity,
+    results.FoundUnits: Store.write_found_units,
+    results.Reconstructions: Store.write_reconstructions,
     results.Matching: Store.write_matching,
 }

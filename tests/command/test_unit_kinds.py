@@ -8,10 +8,12 @@ import pytest
 
 from db.connection.open import open_store
 from db.reads.study import models, store_facts
+from db.schema.views.units import ABOUT_UNITS, UNIT_VIEWS
 from tests.support.small_study import clips_passed, make_dataset, query, results, run
 
 KINDS = "mlp,residual-low,pca,head,sae"
-TRAINED = ("--train-sae", "1", "--expansion", "2", "--k", "8", "--sae-steps", "5")
+TRAINED = ("--train-sae", "1", "--expansion", "2", "--k", "8", "--sae-steps", "5", "--sae-seeds", "2")
+ABLATED = ("--ablate", "mad:0.05,mad:n=4,mad:norm=0.1")
 TASK = ("--tasks", "pets-kind", "--shuffles", "10")
 
 
@@ -23,7 +25,7 @@ def pets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def several(pets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     db = tmp_path_factory.mktemp("several") / "atlas.db"
-    assert run("--data-dir", pets, "--db", db, *TASK, "--units", KINDS, *TRAINED) == 0
+    assert run("--data-dir", pets, "--db", db, *TASK, *ABLATED, "--units", KINDS, *TRAINED) == 0
     return db
 
 
@@ -41,8 +43,8 @@ def test_every_kind_has_scores_a_null_and_effects(several: Path) -> None:
 
 def test_views_of_neurons_show_neurons_as_a_run_of_them_alone(several: Path, pets: Path, tmp_path: Path) -> None:
     alone = tmp_path / "atlas.db"
-    assert run("--data-dir", pets, "--db", alone, *TASK) == 0
-    of_units = {"units", "unit_selectivity", "class_specific_units", "unit_coverage", "unit_ablation_effects"}
+    assert run("--data-dir", pets, "--db", alone, *TASK, *ABLATED) == 0
+    of_units = {*UNIT_VIEWS, *ABOUT_UNITS, "units"}
     ours, theirs = results(several), results(alone)
     for view in ours.keys() - of_units:
         assert ours[view] == theirs[view], view
@@ -57,12 +59,45 @@ def test_the_same_command_again_passes_nothing_and_a_new_kind_passes_once(
 ) -> None:
     before = results(several)
     with clips_passed(monkeypatch) as passed:
-        assert run("--data-dir", pets, "--db", several, *TASK, "--units", KINDS, *TRAINED) == 0
+        assert run("--data-dir", pets, "--db", several, *TASK, *ABLATED, "--units", KINDS, *TRAINED) == 0
     assert not passed
     assert results(several) == before
     assert run("--data-dir", pets, "--db", several, *TASK, "--units", "random", "--stages", "extract,score") == 0
     (n_random,) = query(several, "SELECT COUNT(*) FROM units WHERE unit_kind = 'random'")[0]
     assert n_random == query(several, "SELECT COUNT(*) FROM units WHERE unit_kind = 'pca'")[0][0]
+
+
+def test_kinds_can_be_set_side_by_side_by_number_and_by_norm(several: Path) -> None:
+    of_number = "SELECT DISTINCT unit_kind, n_neurons FROM unit_ablation_effects WHERE selection = 'mad n=4' ORDER BY 1"
+    assert query(several, of_number) == [(kind, 4) for kind in sorted(KINDS.split(","))]
+    of_norm = "SELECT unit_kind, removed, control_removed, n_neurons FROM unit_ablation_effects"
+    rows = query(several, f"{of_norm} WHERE selection = 'mad norm=0.1'")
+    assert {kind for kind, *_ in rows} >= {"mlp", "pca", "sae"}
+    for kind, removed, control_removed, n in rows:
+        assert removed >= 0.1, kind
+        # Of one unit more than it takes; a control may hold all of its layers' units and still not reach it.
+        assert n == 1 or control_removed == pytest.approx(0.1, rel=0.6), kind
+
+
+def test_what_was_found_is_judged_and_matched_with_another_seed(several: Path) -> None:
+    (code,) = query(several, "SELECT layer, n_features, origin, architecture, k, n_steps FROM autoencoders")
+    assert code == (1, 96, "trained", "topk", 8, 5)
+    judged = query(several, "SELECT explained_variance, n_active, n_tokens FROM autoencoders")[0]
+    assert judged[0] < 1 and judged[1] == pytest.approx(8, abs=0.5) and judged[2] > 5
+    (lost,) = query(several, "SELECT layer, change_reconstructed, change_mean, accuracy FROM reconstructions")
+    assert lost[0] == 1 and lost[2] < 0 and lost[3] > 0.5
+    found = query(several, "SELECT unit_kind, COUNT(*), MAX(cosine) FROM unit_stability GROUP BY unit_kind ORDER BY 1")
+    assert [(kind, n) for kind, n, _ in found] == [("pca", 96), ("sae", 96)]
+    assert all(0.3 < cosine <= 1 for *_, cosine in found)
+
+
+def test_layers_add_up_to_the_whole(several: Path) -> None:
+    by_layer = query(several, "SELECT unit_kind, preset, SUM(n_class_specific), SUM(null_n_class_specific_mean) "
+                     "FROM unit_coverage_by_layer GROUP BY unit_kind, preset ORDER BY 1, 2")  # fmt: skip
+    whole = query(several, "SELECT unit_kind, preset, n_class_specific, null_n_class_specific_mean FROM unit_coverage "
+                  "ORDER BY 1, 2")  # fmt: skip
+    assert [row[:3] for row in by_layer] == [row[:3] for row in whole]
+    assert [row[3] for row in by_layer] == pytest.approx([row[3] for row in whole])
 
 
 @pytest.mark.parametrize(

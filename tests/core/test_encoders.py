@@ -19,7 +19,7 @@ from core.datasets import InputError
 from core.encoders import Encoder, known_encoders, load_encoder
 from core.encoders.hooks import Counts, keep, record, scale
 from core.encoders.nano import NanoConfig, NanoViT, sincos_positions
-from tests.support import tiny_m2d, tiny_own, tiny_torchaudio
+from tests.support import official, tiny_m2d, tiny_own, tiny_torchaudio
 
 try:
     from tests.support import tiny_hf
@@ -40,13 +40,14 @@ def built() -> dict[str, tuple[str, Path | None]]:
     found: dict[str, tuple[str, Path | None]] = {name: (name, None) for name in EMBEDDED}
     found["m2d"] = tiny_m2d.build(folder)
     found |= {kind: tiny_torchaudio.build(folder, kind) for kind in tiny_torchaudio.KINDS}
+    found |= {family: official.build(folder, family) for family in official.FAMILIES}
     found["own"] = tiny_own.build(folder)
     if HUGGING_FACE:
         found |= {label: (name, None) for label, name in tiny_hf.build(folder).items()}
     return found
 
 
-NAMES = (*EMBEDDED, "m2d", *tiny_torchaudio.KINDS, "own", *HUGGING_FACE)
+NAMES = (*EMBEDDED, "m2d", *official.FAMILIES, *tiny_torchaudio.KINDS, "own", *HUGGING_FACE)
 every_encoder = pytest.mark.parametrize("name", NAMES)
 
 
@@ -215,17 +216,27 @@ def test_padding_excluded_never_counts_more_tokens_than_included(name: str) -> N
     sounds = [noise(s, encoder) for s in (0.01, 0.33, 2.2)]
     excluded, included = (record_all(encoder, sounds, p) for p in ("exclude", "include"))
     assert (excluded.tokens <= included.tokens).all()
-    # Convolutions that do not pad make no token that holds padding.
-    pads = not name.startswith(("TINY_", *WAVEFORM_FAMILIES))
+    # Convolutions that do not pad make no token that holds padding; BEATs and ATST leave out the tail.
+    pads = not name.startswith(("TINY_", "beats", "atst", *WAVEFORM_FAMILIES))
     assert bool((excluded.tokens < included.tokens).any()) == pads
     assert (excluded.positive <= included.positive).all()
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("nano-sssl", "nano-ssl"), ("nano", "nano-s"), ("untrained", "nano-untrained")]
+    ("typed", "meant"),
+    [
+        ("nano-sssl", "nano-ssl"),
+        ("nano", "nano-s"),
+        ("untrained", "nano-untrained"),
+        ("BEATs:x.pt", "beats:<checkpoint>"),
+        ("EAT:x", "eat:<checkpoint or folder>"),
+        ("audio-mae:x.pth", "audiomae:<checkpoint>"),
+        ("atst-frame", "atst:<checkpoint>"),
+        ("wavlm:base", "hf:<folder or id>"),
+    ],
 )
 def test_unknown_name_names_the_nearest(typed: str, meant: str) -> None:
-    with pytest.raises(InputError, match=rf"unknown model '{typed}'; did you mean {meant}"):
+    with pytest.raises(InputError, match=rf"unknown model '{typed}'; did you mean {meant}.*docs/encoders\.md"):
         load_encoder(typed)
 
 

@@ -17,7 +17,7 @@ from core.encoders.untrained import untrained
 from core.errors import InputError
 from core.recording import listen
 from core.results import TokenGrid
-from tests.support import tiny_own
+from tests.support import official, tiny_own
 
 RATE = nano.SAMPLE_RATE
 
@@ -131,6 +131,17 @@ def test_a_twin_is_rebuilt_from_its_seed(encoder: nano.NanoEncoder) -> None:
         listen.rebuild("nano-untrained", untrained(encoder, 3).weights_key, [{"models": ["nano-ssl"], "seed": 4}])
 
 
+def test_a_model_of_a_file_is_rebuilt_from_its_name_that_tells_no_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    official.write(tmp_path, "atst", "as trained")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    measured = load_encoder("atst:~/atst-as-trained.ckpt")
+    runs = [{"models": ["atst:~/atst-as-trained.ckpt"]}]
+    rebuilt = listen.rebuild("atst:atst-as-trained", measured.weights_key, runs)
+    assert (rebuilt.name, rebuilt.weights_key) == (measured.name, measured.weights_key)
+
+
 @pytest.mark.parametrize(
     ("name", "run", "told"),
     [
@@ -138,6 +149,8 @@ def test_a_twin_is_rebuilt_from_its_seed(encoder: nano.NanoEncoder) -> None:
         ("hf:tiny", {"models": ["hf:someone/tiny"]}, "hf:someone/tiny is not on this machine"),
         ("m2d", {"models": ["m2d"], "weights": "/nowhere/m2d.pth"}, "no weights at /nowhere/m2d.pth"),
         ("m2d:x", {"models": ["m2d:/nowhere/x.pth"]}, "no weights at /nowhere/x.pth"),
+        ("beats:x", {"models": ["beats:/nowhere/x.pt"]}, "no weights at /nowhere/x.pt on this machine"),
+        ("eat", {"models": ["eat"], "weights": ""}, "no weights at (none given) on this machine"),
         ("torchaudio:NONE", {"models": ["torchaudio:NONE"]}, "no bundle 'NONE'"),
         ("nothing", {"models": "not a list"}, "no run of this store tells"),
         ("nothing", {}, "no run of this store tells"),

@@ -6,6 +6,7 @@ import io
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -93,7 +94,7 @@ def test_every_layout_and_form_of_file_gives_the_same_tensors(tmp_path: Path, wr
     assert found.norm == DEFAULT_NORM
     if form in ("pth", "folder", "zip"):
         assert found.sha256 == own_hash
-    assert found.notes == (("fine-tuned, its head of 7 classes left out",) if wrap == "evar" else ())
+    assert found.notes == (("its head of 7 classes left out",) if wrap == "evar" else ())
 
 
 def test_half_precision_becomes_float32_and_norm_stats_are_read_under_each_prefix(tmp_path: Path) -> None:
@@ -227,3 +228,33 @@ def test_few_bytes_that_claim_to_be_many_weights_are_refused(tmp_path: Path) -> 
     shapes = encoder_shapes(64_000, 64_000, 2, (16, 16), 66)
     content = {key: torch.zeros(1).expand(shape) for key, shape in shapes.items()}
     assert "too large" in refusal(saved(tmp_path / NAME / "a.pth", content))
+
+
+# Other vision transformers of its shape.
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "model", None])
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "encoder."])
+def test_a_vit_by_the_names_of_timm_loads_and_its_classifier_is_left_out(
+    tmp_path: Path, wrapper: str | None, prefix: str
+) -> None:
+    tensors = {prefix + key: t for key, t in TENSORS.items()}
+    tensors |= {f"{prefix}head.weight": torch.zeros(527, 64), f"{prefix}head.bias": torch.zeros(527)}
+    found = read(saved(tmp_path / NAME / "supervised.pth", {wrapper: tensors, "epoch": 3} if wrapper else tensors))
+    assert all(torch.equal(found.state[key], tensor) for key, tensor in TENSORS.items())
+    assert found.notes == ("its head of 527 classes left out",)
+
+
+def test_a_supervised_vit_is_a_model_like_another(tmp_path: Path) -> None:
+    path = saved(tmp_path / NAME / "a.pth", {**TENSORS, "head.weight": torch.zeros(7, 64), "head.bias": torch.zeros(7)})
+    with_head, without = m2d.load(path), m2d.load(write(tmp_path / "plain"))
+    sound = [np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)]
+    np.testing.assert_array_equal(with_head.embed(sound), without.embed(sound))
+    assert "its head of 7 classes left out" in with_head.description
+
+
+def test_pictures_of_three_colours_are_not_sound(tmp_path: Path) -> None:
+    state = {**TENSORS, "patch_embed.proj.weight": torch.zeros(64, 3, 16, 16)}
+    assert "is float32 (64, 3, 16, 16); the other tensors ask for float (64, 1, 16, 16)" in refusal(
+        write(tmp_path, state=state)
+    )

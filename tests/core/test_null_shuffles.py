@@ -62,9 +62,10 @@ def test_every_shuffle_selects_as_the_real_labels_would_be_selected() -> None:
         SelectionSettings("calibrated", q_max=0.3, lift_min=1.0),
         SelectionSettings("aape", entropy_rate=0.2, probability_bar=0.8),
     ]
-    counts = ClipCounts.of(positive, tokens)
-    nulls = shuffled_null(counts, one_hot(labels), chosen, 30, seed=7).summaries
-    shuffles = np.random.default_rng(7)
+    widths = (16, 20, 84)
+    counts = ClipCounts.of(positive, tokens, layer_widths=widths)
+    null = shuffled_null(counts, one_hot(labels), chosen, 30, seed=7)
+    nulls, shuffles = null.summaries, np.random.default_rng(7)
     found = np.zeros((2, 30, 3))
     for shuffle in range(30):
         dealt = shuffles.permutation(labels)
@@ -74,6 +75,8 @@ def test_every_shuffle_selects_as_the_real_labels_would_be_selected() -> None:
         for i, setting in enumerate(chosen):
             mask = select(p, setting, q_values=q)
             found[i, shuffle] = mask.any(1).mean(), mask.any(0).sum(), mask.sum()
+            of_layers = [(part.any(0).sum(), part.any(1).sum()) for part in np.split(mask, [16, 36], axis=1)]
+            assert null.layers[i][shuffle].tolist() == [list(map(int, of_layer)) for of_layer in of_layers]
     assert (found.sum(axis=(1, 2)) > 0).all()
     for null, rows in zip(nulls, found, strict=True):
         assert null is not None

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.ablation import ablate
+from core.ablation.targets import Choice, Material, choose
 from core.datasets.scan import Scan
 from core.datasets.task import Task
 from core.encoders import Encoder
@@ -79,8 +80,8 @@ def ablated(true: Study) -> dict[tuple[str, str], Ablation]:
     """By selection and target: the neurons that ``calibrated`` chose, and a ladder step of as many."""
     mask = masks(true.counts, SETTINGS[:1])[0]
     names, z, p = true.counts.names, true.counts.z, true.counts.p
-    targets = ablate.choose_targets("calibrated", None, names, z, p, mask)
-    targets += ablate.choose_targets("top 5%", 0.05, names, z, p, None)
+    material = Material(names, z, p, true.encoder.layer_widths, mask)
+    targets = [t for text in ("calibrated", "top:0.05") for t in choose(Choice.of(text), material, names)[0]]
     task, setting = Task(true.scan, "tone"), ablate.Setting(n_controls=20, seed=3)
     found = ablate.Sweep(true.encoder, task, true.head.parts, targets, setting).run()
     return {(a.selection, a.target): a for a in found}

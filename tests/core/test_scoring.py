@@ -191,6 +191,18 @@ def test_scores_hold_counts_pairs_and_their_check() -> None:
     assert scores.selections[0].null.n_shuffles == 3
 
 
+def test_layers_tell_what_was_chosen_in_each_beside_their_own_null() -> None:
+    scan, activations = study()
+    counts = counts_.count(Task(scan, "kind"), activations, "positive", ("train", "valid"), (1, 1))
+    (selection,) = score(Task(scan, "kind"), counts, [SelectionSettings("calibrated", q_max=0.2)], 3, 0).selections
+    layers = selection.layers.set_index("layer")
+    assert layers["n_class_specific"].tolist() == layers["n_classes_covered"].tolist() == [1, 1]
+    assert layers["replicated_share"].tolist() == [1, 0]
+    assert layers["replicated_share_all_pairs"].tolist() == [0.5, 0.5]
+    assert selection.null is not None
+    assert layers["null_n_class_specific_mean"].sum() == pytest.approx(selection.null.n_class_specific_mean)
+
+
 def test_chosen_pairs_that_hold_no_more_often_than_any_are_warned_of() -> None:
     # Forty neurons that follow class a in train; on test clips a and b are alike.
     rng = np.random.default_rng(0)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given as tried
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from core.ablation.targets import (
     Choice,
     Material,
+    by_evidence,
+    by_score,
     choose,
-    choose_targets,
     pairs_of,
     read_targets,
-    top_by_evidence,
-    top_by_score,
+    shortest,
 )
 from core.ablation.targets import Target as T
 from core.errors import InputError
@@ -56,6 +61,8 @@ def test_default_is_a_ladder_by_mad_and_the_papers_own_sets_where_they_are_asked
     ladder = ["mad 0.2%", "mad 1%", "mad 5%"]
     assert [str(choice) for choice in AnalysisConfig().choices()] == [*ladder, "aape"]
     assert [str(choice) for choice in AnalysisConfig(presets=("calibrated",)).choices()] == ladder
+    of_kinds = [str(choice) for choice in AnalysisConfig(units=("mlp", "pca")).choices()]
+    assert of_kinds == ["mad 1%", "mad n=32", "mad norm=0.2"]
     with pytest.raises(InputError, match="--ablate aape needs that preset's neurons; add aape to --preset"):
         AnalysisConfig(presets=("calibrated",), ablate=("aape",))
 
@@ -70,15 +77,53 @@ def test_random_sets_are_matched_in_activity_too_on_every_device() -> None:
 def test_ladder_takes_the_strongest_evidence_by_p_then_z_then_index() -> None:
     p = np.array([[0.5, 0.0, 0.0, 0.1, 0.0, 1.0]])
     z = np.array([[1.0, 5.0, 9.0, 2.0, 5.0, -1.0]])
-    taken = [top_by_evidence(z, p, k / 6)[0].tolist() for k in (1, 2, 3, 4)]
-    assert taken == [[2], [1, 2], [1, 2, 4], [1, 2, 3, 4]]
-    assert [len(s) for s in top_by_evidence(z, p, 0.001)] == [1]
+    assert by_evidence(z, p)[0].tolist() == [2, 1, 4, 3, 0, 5]
+    given = Material(["a"], z, p, (6,))
+    taken = [choose(Choice.of(f"top:{amount}"), given, {"a"})[0] for amount in (0.001, 0.5, "n=4")]
+    assert [targets[0].neurons.tolist() for targets in taken] == [[2], [1, 2, 4], [1, 2, 3, 4]]
+    assert [targets[0].selection for targets in taken] == ["top 0.1%", "top 50%", "top n=4"]
+    assert choose(Choice.of("top:n=7"), given, {"a"}) == ([], "no top n=7: there are 6 units")
 
 
 def test_ladder_by_score_takes_the_highest_known_ones() -> None:
     scores = np.array([[0.1, np.nan, 3.0, 3.0, -2.0, np.inf], [np.nan, np.nan, np.nan, -np.inf, 0.0, np.nan]])
-    assert [s.tolist() for s in top_by_score(scores, 3 / 6)] == [[2, 3, 5], [4]]
-    assert top_by_score(scores, 2 / 6)[0].tolist() == [2, 5], "ties go to the lower index"
+    assert [s.tolist() for s in by_score(scores)] == [[5, 2, 3, 0, 4], [4]], "ties go to the lower index"
+
+
+def test_by_norm_the_first_neurons_are_taken_that_remove_it_together() -> None:
+    scores = np.tile(np.arange(16.0), (3, 1))
+    scores[1] *= -1
+    weight = np.r_[np.full(8, 0.1), np.full(8, 0.4)]
+
+    def size(sets: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+        return np.array([weight[neurons].sum() for neurons in sets])
+
+    given = replace(material(scores={"mad": scores}), size=size)
+    found, told = choose(Choice.of("mad:norm=0.75"), given, {"a", "b"})
+    assert [(t.name, t.norm, t.neurons.tolist()) for t in found] == [
+        ("a", 0.75, [14, 15]), ("b", 0.75, list(range(8))),
+    ]  # fmt: skip
+    assert told == ""
+    found, told = choose(Choice.of("mad:norm=5"), given, {"a", "b"})
+    assert found == []
+    assert told == "no mad norm=5 of a, b: all units together remove less"
+
+
+@tried(st.lists(st.floats(0.01, 1), min_size=1, max_size=30), st.floats(0.01, 12))
+def test_the_shortest_start_of_an_order_is_what_trying_every_length_finds(weights: list[float], norm: float) -> None:
+    order = np.random.default_rng(len(weights)).permutation(len(weights))
+    sums = np.cumsum(np.array(weights)[order])
+    (found,) = shortest([order], norm, lambda sets: np.array([sums[len(s) - 1] for s in sets]))
+    n = int(np.argmax(sums >= norm)) + 1 if sums[-1] >= norm else 0
+    assert found.tolist() == sorted(order[:n].tolist())
+
+
+@pytest.mark.parametrize(
+    "text", ["mad:n=0", "mad:n=1.5", "mad:norm=0", "mad:norm=nan", "mad:norm=inf", "mad:k=3", "mad:2"]
+)
+def test_other_amounts_are_refused_in_one_line(text: str) -> None:
+    with pytest.raises(InputError, match="n=COUNT or norm=NORM in place of a SHARE"):
+        Choice.of(text)
 
 
 def test_selector_ladder_reads_its_own_scores() -> None:
@@ -92,12 +137,11 @@ def test_selector_ladder_reads_its_own_scores() -> None:
 def test_targets_of_a_preset_are_its_own_sets_and_empty_ones_are_left_out() -> None:
     mask = np.array([[True, False, True], [False] * 3, [False, True, False]])
     nothing = np.zeros((3, 3))
-    found = choose_targets("lape", None, ["a", "b", "c"], nothing, nothing, mask)
+    given = Material(["a", "b", "c"], nothing, nothing, (3,), mask)
+    found, _ = choose(Choice.of("lape"), given, {"a", "b", "c"})
     assert [(t.selection, t.name, t.neurons.tolist()) for t in found] == [("lape", "a", [0, 2]), ("lape", "c", [1])]
-    ladder = choose_targets("top 34%", 0.34, ["a", "b", "c"], nothing, nothing, None)
+    ladder, _ = choose(Choice.of("top:0.34"), given, {"a", "b", "c"})
     assert [t.name for t in ladder] == ["a", "b", "c"]
-    own, _ = choose(Choice.of("lape"), material(mask=mask), {"a", "b", "c"})
-    assert [t.name for t in own] == ["a", "c"]
 
 
 def test_pairs_are_the_neurons_of_either_class() -> None:

@@ -27,6 +27,7 @@ from core.units.encoder import Code, StreamPlace, UnitEncoder, head_places
 from core.units.fit import fit
 from core.units.kinds import KINDS, parse_kinds
 from core.units.sample import Draw, Sample, drawn_clips, sample
+from core.units.twins import Twins
 from tests.core.test_hooks import LONG, SHORT, hand_made
 from tests.support.small_study import clips_passed, make_dataset
 
@@ -277,9 +278,13 @@ def test_kept_units_are_the_same_units(nano: Encoder, found: dict[str, UnitEncod
     for kind, units in found.items():
         path = files.path_of(tmp_path, nano, kind)
         assert files.read(path, nano, kind) is None
-        files.write(path, units, {"datasets": ["pets"], "seed": 0})
+        twins = {1: Twins(torch.tensor([0.75, torch.nan]), torch.tensor([True, False]), 0.25)}
+        files.write(path, units, {"datasets": ["pets"], "seed": 0}, twins)
         again = files.read(path, nano, kind)
         assert again is not None and again[1]["datasets"] == ["pets"]
+        (kept,) = again[1]["twins"].values()
+        torch.testing.assert_close(kept.cosine, twins[1].cosine, equal_nan=True)
+        assert (kept.is_mutual.tolist(), kept.null_high) == ([True, False], 0.25)
         assert again[0].weights_key == units.weights_key
         assert again[0].layer_widths == units.layer_widths
 
@@ -288,7 +293,7 @@ def test_units_of_other_weights_and_broken_files_are_refused_in_one_line(
     nano: Encoder, found: dict[str, UnitEncoder], tmp_path: Path
 ) -> None:
     path = files.path_of(tmp_path, nano, "pca")
-    files.write(path, found["pca"], {"datasets": []})
+    files.write(path, found["pca"], {"datasets": []}, {})
     with pytest.raises(InputError, match="holds units of other weights .* move it away"):
         files.read(path, load_encoder("nano-sl"), "pca")
     path.write_bytes(path.read_bytes()[:-100])

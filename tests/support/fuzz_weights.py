@@ -38,11 +38,15 @@ def checkpoint(folder: Path, seed: int) -> Try:
     from core.encoders.nano import WEIGHTS
     from core.encoders.torchaudio_bundle import add_bundle
     from core.untrusted_text import one_line
-    from tests.support import tiny_m2d, tiny_torchaudio
+    from tests.support import official, tiny_m2d, tiny_torchaudio
 
     kind = next(iter(tiny_torchaudio.KINDS))
     add_bundle(kind, tiny_torchaudio.bundle(kind))
     states = {"m2d": tiny_m2d.random_state(), f"torchaudio:{kind}": tiny_torchaudio.network(kind).state_dict()}
+    settings = {}
+    for family in official.FAMILIES:
+        layout = next(iter(official.layouts(family).values()))
+        states[family], settings[family] = layout.state, layout.settings
     nano = (WEIGHTS / "nano-ssl.safetensors").read_bytes()
     mark = folder / "ran"
     traps = [Trap(os.mkdir, str(mark)), Trap(os.system, f"mkdir {mark}"), Trap(eval,
@@ -69,6 +73,15 @@ def checkpoint(folder: Path, seed: int) -> Try:
                 found[key] = made
         return found
 
+    def with_settings(state: Mapping[str, Any], name: str, rng: np.random.Generator) -> Mapping[str, Any]:
+        if not settings.get(name):
+            return state
+        found = dict(settings[name])
+        if rng.random() < 0.5:
+            values = [0, -1, 1, 7, 10**9, 10**400, True, "x", None, 1.5, float("inf"), [1], traps[0]]
+            found[str(rng.choice(list(found)))] = values[int(rng.integers(len(values)))]
+        return {"cfg": found, "model": state}
+
     def once(number: int) -> str:
         rng = np.random.default_rng([seed, number])
         name = str(rng.choice(["nano-ssl", *states]))
@@ -79,7 +92,7 @@ def checkpoint(folder: Path, seed: int) -> Try:
         else:
             state = changed(states[name], rng) if rng.random() < 0.6 else states[name]
             try:
-                content = torch_file(state, rng)
+                content = torch_file(with_settings(state, name, rng), rng)
             except Exception:  # what cannot be written is another's fault
                 content = pickle.dumps({"model": traps[0]})
             how = rng.random()

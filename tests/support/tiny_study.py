@@ -21,11 +21,13 @@ from core.results import (
     ClipTraces,
     DatasetRecord,
     ErasureCurves,
+    FoundUnits,
     ModelRecord,
     NeuronPattern,
     NullSummary,
     ProbeResult,
     Problem,
+    Reconstructions,
     RunStep,
     Selection,
     SharedNeurons,
@@ -82,7 +84,22 @@ CALIBRATED = Selection(
     ),
     NullSummary(200, 0.25, 0.0, 0.5, 0.75, 1.5),
     0.2,
-)
+    pd.DataFrame(
+        {
+            "layer": [0, 1],
+            "n_class_specific": [1, 1],
+            "n_classes_covered": [1, 1],
+            "replicated_share": [1.0, 0.0],
+            "replicated_share_all_pairs": [0.25, NAN],
+            "null_n_class_specific_mean": [0.5, 0.25],
+            "null_n_class_specific_low": [0.0, 0.0],
+            "null_n_class_specific_high": [2.0, 1.0],
+            "null_n_classes_covered_mean": [0.25, 0.125],
+            "null_n_classes_covered_low": [0.0, 0.0],
+            "null_n_classes_covered_high": [1.0, 1.0],
+        }
+    ),
+)  # fmt: skip
 AAPE = Selection(
     "aape",
     {"entropy_rate": np.float64(0.01)},
@@ -329,6 +346,8 @@ ABLATION = Ablation(
             "control_delta_log_prob": [0.0, NAN], "delta_logit": [-0.5, 0.25], "control_delta_logit": [0.125, 0.0],
         }
     ),
+    removed=0.5,
+    control_removed=0.25,
 )  # fmt: skip
 
 _OF_DOG = {"class_index": [1, 1], "order": ["mad", "mad"], "outcome": ["total", "discrimination"]}
@@ -382,14 +401,48 @@ SPECIFICITY = pd.DataFrame(
 )
 
 
+FOUND = FoundUnits(
+    pd.DataFrame(
+        {
+            "layer": [1], "n_features": [1], "origin": ["trained"], "architecture": ["topk"], "k": [1], "n_steps": [20],
+            "seed": [3], "explained_variance": [0.75], "n_active": [0.5], "dead_share": [NAN], "n_tokens": [40],
+        }
+    ),
+    pd.DataFrame(
+        {
+            "neuron_index": [0, 1, 2], "cosine": [0.75, 0.5, NAN], "is_mutual": [1, 1, 0],
+            "null_cosine_high": [0.25, 0.25, NAN],
+        }
+    ),
+)  # fmt: skip
+
+_CHANGES = {
+    "change_reconstructed": -0.25, "change_reconstructed_low": -0.5, "change_reconstructed_high": 0.0,
+    "change_mean": -1.0, "change_mean_low": -1.5, "change_mean_high": -0.5,
+    "recovered": 0.75, "recovered_low": 0.5, "recovered_high": NAN,
+}  # fmt: skip
+RECONSTRUCTIONS = Reconstructions(
+    "pets-animal",
+    pd.DataFrame(
+        [{"layer": 1, "n_clips": 4, "accuracy": 0.75, "accuracy_reconstructed": 0.5, "accuracy_mean": 0.25,
+          "log_prob": -0.5, **_CHANGES}]
+    ),
+)  # fmt: skip
+
+
 STEPS = (RunStep("pets", None, "extract", "done"), RunStep("pets", "pets-animal", "score", "done"))
 
 
-def write_study(engine: Engine, model: str = "tiny") -> int:
-    """Write every record once, under stage keys that begin with the model's name; return its id."""
+def write_study(engine: Engine, model: str = "tiny", kind: str = "mlp") -> int:
+    """Write every record once, under stage keys that begin with the model's name; return its id.
+
+    Units of another kind are those of ``tiny``.
+    """
     store = Store(engine)
     store.register_dataset(DATASET)
-    model_id = store.register_model(replace(MODEL, name=model))
+    model_id = store.register_model(
+        replace(MODEL, name=model, unit_kind=kind, encoder=model if kind == "mlp" else "tiny")
+    )
     run_id = store.start_run(model, {"seed": 3}, 3, "0.1.0", {"numpy": "2"}, "cpu")
     store.plan_steps(run_id, STEPS)
     store.write_scores(run_id, f"{model}/score", model_id, SCORES)
@@ -401,6 +454,8 @@ def write_study(engine: Engine, model: str = "tiny") -> int:
     store.write_erasure(run_id, f"{model}/erasure", model_id, ERASURE)
     store.write_specificity(run_id, f"{model}/specificity", model_id, Specificity(SPECIFICITY))
     store.write_shared(run_id, f"{model}/share", model_id, Sharing([SHARED]))
+    store.write_found_units(run_id, f"{model}/units", model_id, FOUND)
+    store.write_reconstructions(run_id, f"{model}/reconstruction", model_id, RECONSTRUCTIONS)
     store.finish_run(run_id, "done", {"extract": 1.0, "score": 2.0, "ablate": 3.0, "other": 4.0})
     return model_id
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from transformers import ClapAudioConfig, ClapAudioModel, ClapConfig, ClapFeatureExtractor
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
-from core.encoders.hf.base import HuggingFaceEncoder, cut, sound_and_counted
+from core.encoders.frames import cut, sound_and_counted
+from core.encoders.hf.base import HuggingFaceEncoder
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
 from core.encoders.mel import band_edges
 from core.errors import InputError

@@ -8,22 +8,21 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-import torchaudio.compliance.kaldi as kaldi
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import ASTConfig, ASTFeatureExtractor, ASTModel
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
-from core.encoders.hf.base import HuggingFaceEncoder, cut_frames, pad, sound_and_counted
+from core.encoders.frames import cut_frames, pad, sound_and_counted
+from core.encoders.hf.base import HuggingFaceEncoder
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
+from core.encoders.kaldi import F_MIN, FilterBank
 from core.encoders.mel import band_edges
 from core.errors import InputError
 from core.results import TokenGrid
 
 SPECIAL = 2
 """Class and distillation token, before the patches."""
-F_MIN = 20.0
-"""Hz at which the filter bank begins."""
 
 
 class SpectrogramTransformer(HuggingFaceEncoder):
@@ -48,18 +47,10 @@ class SpectrogramTransformer(HuggingFaceEncoder):
         self.patch = int(config.patch_size)
         self.time_stride = int(config.time_stride)
         self.grid = tuple(network.embeddings.get_shape(config))  # patches along (frequency, time)
-        self.hop = int(self.sample_rate * 0.010)
-        self.frame = int(self.sample_rate * 0.025)
-        self.n_fft = 1 << (self.frame - 1).bit_length()
-        # As Kaldi: no vocal tract warping, 20 Hz to the Nyquist frequency, whose bin has no weight.
-        filters, _ = kaldi.get_mel_banks(
-            int(config.num_mel_bins), self.n_fft, float(self.sample_rate), F_MIN, 0.0, 100.0, -500.0, 1.0
-        )
-        self.mel_filters = F.pad(filters, (0, 1)).T.contiguous().to(self.device)
-        self.window = torch.hann_window(self.frame, periodic=False, device=self.device)
+        self.bank = FilterBank(self.sample_rate, int(config.num_mel_bins), "hann", self.device)
 
     def prepare(self, waveforms: Sequence[NDArray[np.float32]], padding: Padding = "exclude") -> Batch:
-        pieces, frames, clip = cut_frames(waveforms, self.frame, self.hop, int(self.extractor.max_length))
+        pieces, frames, clip = cut_frames(waveforms, self.bank.frame, self.bank.hop, int(self.extractor.max_length))
         start = torch.arange(self.grid[1]) * self.time_stride
         clip_of_row, n_frames = torch.tensor(clip), torch.tensor(frames)
         masks = sound_and_counted(n_frames, start, start + self.patch, clip_of_row, len(waveforms), padding)
@@ -72,13 +63,8 @@ class SpectrogramTransformer(HuggingFaceEncoder):
         Kaldi's log filter bank; rows behind a piece's frames are 0 before the normalisation.
         """
         longest = int(n_frames.max())
-        waveform = pad(pieces, longest * self.hop + self.frame - self.hop).to(self.device)
-        frames = waveform.unfold(1, self.frame, self.hop)  # (rows, longest, frame)
-        frames = frames - frames.mean(2, keepdim=True)
-        before = torch.cat([frames[..., :1], frames[..., :-1]], 2)
-        frames = (frames - 0.97 * before) * self.window
-        power = torch.fft.rfft(frames, self.n_fft).abs().square()
-        level = (power @ self.mel_filters).clamp(min=torch.finfo(torch.float32).eps).log()
+        waveform = pad(pieces, longest * self.bank.hop + self.bank.frame - self.bank.hop).to(self.device)
+        level = self.bank(waveform)
         absent = torch.arange(longest) >= n_frames[:, None]
         level = level.masked_fill(absent.to(level.device)[:, :, None], 0.0)
         level = F.pad(level, (0, 0, 0, int(self.extractor.max_length) - longest))
@@ -92,7 +78,7 @@ class SpectrogramTransformer(HuggingFaceEncoder):
         shared = (self.patch - int(config.frequency_stride)) / 2
         inner = [band * int(config.frequency_stride) + shared for band in range(1, n_freq)]
         starts = [0.0, *inner, (n_freq - 1) * int(config.frequency_stride) + self.patch]
-        frame, chunk = self.hop / self.sample_rate, int(self.extractor.max_length)
+        frame, chunk = self.bank.hop / self.sample_rate, int(self.extractor.max_length)
         return TokenGrid(
             band_edges(starts, int(config.num_mel_bins), F_MIN, self.sample_rate / 2, "htk"),
             self.time_stride * frame, self.patch * frame, chunk * frame, n_time,

@@ -30,7 +30,8 @@ from transformers import (
 )
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
-from core.encoders.hf.base import HuggingFaceEncoder, cut_frames, pad
+from core.encoders.frames import cut_frames, pad
+from core.encoders.hf.base import HuggingFaceEncoder
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
 from core.results import TokenGrid
 

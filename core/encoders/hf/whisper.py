@@ -15,7 +15,8 @@ from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as WhisperNetwork
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
-from core.encoders.hf.base import HuggingFaceEncoder, cut, pad, sound_and_counted
+from core.encoders.frames import cut, pad, sound_and_counted
+from core.encoders.hf.base import HuggingFaceEncoder
 from core.encoders.hf.checkpoint import Checkpoint, feature_settings, load_network, network_config
 from core.errors import InputError
 from core.results import TokenGrid

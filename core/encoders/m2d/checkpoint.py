@@ -7,7 +7,6 @@ else (width, depth, MLP) is read from the tensors, and what the name says is che
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +15,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from core.encoders.m2d.files import Source, opened, printable, tensors_of
+from core.encoders.vit.blocks import block_shapes
+from core.encoders.vit.state import (
+    WRAPPERS,
+    check_extras,
+    check_fit,
+    check_width,
+    head_note,
+    in_float32,
+    n_blocks,
+    reading,
+    size,
+)
+from core.encoders.weights_file import Source
 from core.errors import InputError
 
-PREFIXES = ("", "backbone.", "module.ar.runtime.backbone.")
-"""Of the encoder's tensors: as trained; saved by the portable or runtime class; fine-tuned in EVAR."""
-
-DEPTHS = {768: 12, 1024: 24}
-"""Blocks of the base and the large network, so that a file that lost its last block is not a smaller network."""
+PREFIXES = (*WRAPPERS, "backbone.", "module.ar.runtime.backbone.")
+"""Of the encoder's tensors: as trained or wrapped; of the portable or runtime class; fine-tuned in EVAR."""
 
 INPUT_FRAMES = (200, 208, 400, 512, 608, 1001)
 """Frames of a chunk, of the published checkpoints and the paper's smaller one."""
@@ -31,14 +39,11 @@ INPUT_FRAMES = (200, 208, 400, 512, 608, 1001)
 DEFAULT_NORM = (-7.1, 4.2)
 """Mean and standard deviation of the log-mel where the file has no ``norm_stats`` (those of 2022)."""
 
-HEAD_WIDTH = 64
-MOST_WEIGHTS = 2 << 30
-
 # Of the training and of other branches: nothing the encoder needs. The momentum encoder (target_blocks)
 # has the shapes of the encoder, so tensors are told apart by their whole name.
 _KNOWN_EXTRAS = (
     "mask_token", "norm_stats", "decoder_", "target_", "offline_predictor.", "audio_proj.", "text_proj.",
-    "logit_scale", "text_encoder.", "head.", "to_spec.",
+    "logit_scale", "text_encoder.", "head.", "fc_norm.", "to_spec.",
 )  # fmt: skip
 _LAYOUT = re.compile(r"(\d{1,4})x(\d{1,6})p(\d{1,4})x(\d{1,4})(?:p(.*))?")
 _RATES = {"16k": 16_000, "32k": 32_000}
@@ -140,12 +145,8 @@ def read(weights: Path, config: str | None = None) -> Checkpoint:
     InputError
         If there is no such file, more than one, it cannot be read, is no M2D encoder, or does not fit its name.
     """
-    try:
-        with opened(weights) as source, source.file.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            return _checked(tensors_of(source), source, sha256, config)
-    except OSError as error:
-        raise InputError(f"{weights} cannot be read: {error.strerror or error}") from error
+    with reading(weights, "m2d", "an M2D checkpoint") as file:
+        return _checked(file.tensors, file.source, file.sha256, config)
 
 
 def _checked(tensors: dict[str, Tensor], source: Source, sha256: str, config: str | None) -> Checkpoint:
@@ -158,77 +159,48 @@ def _checked(tensors: dict[str, Tensor], source: Source, sha256: str, config: st
     inherent = _inherent_layout((high, wide), n_tokens, rate)
     name, layout, notes = _layout(source, config, inherent)
     _check_layout(layout, (high, wide), n_tokens, rate, f"{source.shown}: {notes[0] if notes else name}")
-    outside = {name: t for name, t in tensors.items() if not name.startswith(prefix) and "head." in name}
-    classes = next((t.shape[0] for n, t in outside.items() if n.endswith("mlp.0.weight") and t.ndim == 2), None)
-    if classes:
-        notes.append(f"fine-tuned, its head of {classes} classes left out")
-    if unknown:
-        notes.append(f"{len(unknown)} unknown tensors left out ({', '.join(map(printable, unknown[:3]))})")
+    notes += _head(tensors, prefix) + unknown
     norm = _norm(inside.get("norm_stats", tensors.get("norm_stats")), source.shown)
-    own = {key: t.to(torch.float32, copy=True, memory_format=torch.contiguous_format) for key, t in state.items()}
-    for key, t in own.items():
-        if not bool(torch.isfinite(t).all()):
-            raise InputError(f"{source.shown}: {key} holds values that are not finite; fetch the file again")
-    return Checkpoint(name, sha256, layout, inherent, own, norm, tuple(notes))
+    return Checkpoint(name, sha256, layout, inherent, in_float32(state, source.shown), norm, tuple(notes))
 
 
 def _encoder_part(inside: dict[str, Tensor], shown: str) -> tuple[dict[str, Tensor], list[str]]:
-    """The encoder's tensors, all there and of shapes that fit; and names that nothing is known of."""
-    blocks = {m[1] for name in inside if (m := re.match(r"blocks\.(\d{1,4})\.", name))}
-    cls, kernel, fc1 = (inside.get(k) for k in ("cls_token", "patch_embed.proj.weight", "blocks.0.mlp.fc1.weight"))
-    width = cls.shape[-1] if cls is not None and cls.ndim else 0
+    """The encoder's tensors, all there and of shapes that fit; and a note on those that nothing is known of."""
+    kernel, width = inside.get("patch_embed.proj.weight"), size(inside.get("cls_token"), 3, 2)
     shapes = encoder_shapes(
         width,
-        fc1.shape[0] if fc1 is not None and fc1.ndim else 0,
-        max(len(blocks), DEPTHS.get(width, 1)),
-        (kernel.shape[2], kernel.shape[3]) if kernel is not None and kernel.ndim == 4 else (0, 0),
-        inside["pos_embed"].shape[1] if "pos_embed" in inside and inside["pos_embed"].ndim == 3 else 0,
+        size(inside.get("blocks.0.mlp.fc1.weight"), 2, 0),
+        n_blocks(list(inside), width),
+        (size(kernel, 4, 2), size(kernel, 4, 3)),
+        size(inside.get("pos_embed"), 3, 1),
     )
-    missing = [name for name in shapes if name not in inside]
-    if missing:
-        raise InputError(
-            f"{shown} lacks {len(missing)} of the {len(shapes)} tensors of an M2D encoder: {', '.join(missing[:3])}"
-            f"{', …' if len(missing) > 3 else ''}; expected a whole M2D checkpoint"
-        )
-    for name, shape in shapes.items():
-        if tuple(inside[name].shape) != shape or not inside[name].is_floating_point():
-            is_now = f"{str(inside[name].dtype).removeprefix('torch.')} {tuple(inside[name].shape)}"
-            raise InputError(f"{shown}: {name} is {is_now}; the other tensors ask for float {shape}")
-    if width % HEAD_WIDTH or sum(inside[name].numel() for name in shapes) > MOST_WEIGHTS:
-        raise InputError(
-            f"{shown}: width {width} is not a multiple of {HEAD_WIDTH} (one head), or the network is too large"
-        )
+    check_fit(inside, shapes, shown, "an M2D encoder")
+    check_width(width, shown)
     extra = [name for name in inside if name not in shapes and not name.startswith(_KNOWN_EXTRAS)]
-    strange = [
-        name for name in extra if name.startswith(("blocks.", "norm.", "patch_embed.", "pos_embed", "cls_token"))
-    ]
-    if strange:  # for instance layer scale: without it every number would be wrong
-        raise InputError(
-            f"{shown} holds {printable(strange[0])}, which M2D's encoder does not have; it is another network"
-        )
-    return {name: inside[name] for name in shapes}, extra
+    within = ("blocks.", "norm.", "patch_embed.", "pos_embed", "cls_token")
+    notes = check_extras(extra, within, shown, "M2D's encoder")
+    return {name: inside[name] for name in shapes}, notes
+
+
+def _head(tensors: dict[str, Tensor], prefix: str) -> list[str]:
+    """A note on a classifier: timm's beside the encoder, EVAR's outside."""
+    evar = next((name for name in tensors if "head." in name and name.endswith("mlp.0.weight")), "")
+    return head_note(tensors, f"{prefix}head.weight") or head_note(tensors, "head.weight") or head_note(tensors, evar)
 
 
 def encoder_shapes(
     width: int, mlp_width: int, n_layers: int, patch: tuple[int, int], n_positions: int
 ) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of an encoder; ``n_positions`` counts the class token."""
-    shapes: dict[str, tuple[int, ...]] = {
+    return {
         "cls_token": (1, 1, width),
         "pos_embed": (1, n_positions, width),
         "patch_embed.proj.weight": (width, 1, *patch),
         "patch_embed.proj.bias": (width,),
         "norm.weight": (width,),
         "norm.bias": (width,),
+        **block_shapes(width, mlp_width, n_layers),
     }
-    linears = {"attn.qkv": (3 * width, width), "attn.proj": (width, width),
-               "mlp.fc1": (mlp_width, width), "mlp.fc2": (width, mlp_width)}  # fmt: skip
-    for i in range(n_layers):
-        for name in ("norm1", "norm2"):
-            shapes |= {f"blocks.{i}.{name}.weight": (width,), f"blocks.{i}.{name}.bias": (width,)}
-        for name, (n_out, n_in) in linears.items():
-            shapes |= {f"blocks.{i}.{name}.weight": (n_out, n_in), f"blocks.{i}.{name}.bias": (n_out,)}
-    return shapes
 
 
 def _layout(source: Source, config: str | None, inherent: Layout | None) -> tuple[str, Layout, list[str]]:

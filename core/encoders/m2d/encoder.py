@@ -17,16 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.encoders.base import Batch, Encoder, Padding, mean_over_clips
 from core.encoders.m2d import download
-from core.encoders.m2d.checkpoint import HEAD_WIDTH, Checkpoint, Layout, read
+from core.encoders.m2d.checkpoint import Checkpoint, Layout, read
 from core.encoders.mel import band_edges, to_hz, to_mel
-from core.encoders.nano import Mlp
 from core.encoders.structure import mlp_projections
+from core.encoders.vit.blocks import Block
 from core.errors import InputError
 from core.results import TokenGrid
 
@@ -108,37 +107,6 @@ class FrontEnd(nn.Module):
             spectrum = torch.stft(samples, self.n_fft, self.hop, window=self.window, center=False, return_complex=True)
             power = spectrum.real.square() + spectrum.imag.square()
             return torch.log(power.T @ self.filters + torch.finfo(torch.float32).eps)
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention, heads of width 64."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.n_heads = width // HEAD_WIDTH
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
-        """``x`` (rows, tokens, width); ``attended`` bool, (rows, 1, 1, tokens), True for keys to attend to."""
-        q, k, v = self.qkv(x).unflatten(2, (3, -1, HEAD_WIDTH)).permute(2, 0, 3, 1, 4)  # (rows, heads, tokens, 64)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attended)
-        return self.proj(mixed.transpose(1, 2).flatten(2))
-
-
-class Block(nn.Module):
-    """Pre-norm transformer block."""
-
-    def __init__(self, width: int, mlp_width: int) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.attn = Attention(width)
-        self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.mlp = Mlp(width, mlp_width)  # exact GELU
-
-    def forward(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
-        x = x + self.attn(self.norm1(x), attended)
-        return x + self.mlp(self.norm2(x))
 
 
 class M2DNetwork(nn.Module):

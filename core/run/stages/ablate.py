@@ -6,15 +6,17 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 from core.ablation import ablate, targets
 from core.ablation.operations import Operation, per_token
 from core.ablation.refitted import N_CONTROLS, Refitting, refitting, train_clips
+from core.encoders.hooks import Change
 from core.errors import InputError
 from core.evidence.exchange_of_task import group_of_clips
 from core.files import size
-from core.results import Ablation, Ablations
+from core.results import Ablation, Ablations, FloatArray
 from core.run.config import ablate_clips_for, control_families_for, refit_clips_for
 from core.run.stages.ask import Asker
 from core.run.stages.score import selection_facts
@@ -66,7 +68,7 @@ class Ablate(TaskStage):
         return self._record(self.of.swept.pop(self.key)())
 
     def _sweep(self, chosen: list[targets.Target]) -> ablate.Sweep:
-        return ablate.Sweep(self.study.encoder, self.of.task, self._parts(), chosen, self._setting(), self._known())
+        return ablate.Sweep(self.study.encoder, self.of.task, self._parts(), chosen, self._setting(), self._known)
 
     def _sweep_with_others(self, sweep: ablate.Sweep) -> None:
         """This and, as far as there is room, the task's other ablations that are not done yet, in one sweep."""
@@ -105,6 +107,12 @@ class Ablate(TaskStage):
             study.note(f"{task.name}: {left_out}")
         return chosen, ablate.why_not(self.of.heads, chosen)
 
+    def _removed(self, changes: Sequence[Change]) -> FloatArray:
+        """The norm that each change removes."""
+        of = self.of.removed
+        with self.study.shown("norm removed", len(changes) * len(of.whole), "changes", is_told=False) as update:
+            return of.norms(changes, update)
+
     def _material(self) -> targets.Material:
         """What targets are chosen from."""
         counts, choice, mask = self.of.counts, self.choice, None
@@ -112,7 +120,9 @@ class Ablate(TaskStage):
             every = self.study.config.selections(self.of.task.dataset.entropy_rate)
             (mask,) = masks(counts, [setting for setting in every if setting.preset == choice.name])
         scores = selectors(self.of.matrices, counts, [choice.name]) if choice.kind == "selector" else {}
-        return targets.Material(counts.names, counts.z, counts.p, self.study.encoder.layer_widths, mask, scores)
+        widths = self.study.encoder.layer_widths
+        size = partial(ablate.removed_by, self.operation, widths, self._known) if choice.norm else None
+        return targets.Material(counts.names, counts.z, counts.p, widths, mask, scores, size)
 
     def _parts(self) -> list[ablate.Part]:
         parts = self.of.test_clips(self.study.config.min_test_clips)
@@ -127,6 +137,7 @@ class Ablate(TaskStage):
         config, passes = self.study.config, self.study.passes(self.of.task.scan)
         return ablate.Setting(self.operation, *n_controls(self.study), config.control_layers, config.seed, passes)
 
+    @cached_property
     def _known(self) -> ablate.Known:
         matrices, chosen = self.of.matrices, self.of.counts.chosen
         return ablate.Known(
@@ -135,6 +146,7 @@ class Ablate(TaskStage):
             self.of.refits,
             group_of_clips(self.of.task),
             self._refitting(),
+            self._removed,
         )
 
     def _refitting(self) -> Refitting | None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from core.ablation.ablate import draw_parts
 from core.ablation.attribution import Attribution
+from core.ablation.removed import N_CLIPS, Removed
 from core.datasets.task import Task
 from core.encoders.device import batch_size_with_graph
 from core.evidence.exchange_of_task import group_of_clips
@@ -18,6 +19,7 @@ from core.probes import fit, refits
 from core.probes.fit import Part
 from core.probes.linear import LinearHead
 from core.recording.activations import Activations
+from core.recording.waveforms import read_ahead
 from core.results import Ablation
 from core.run.config import ablate_clips_for
 from core.run.stages.attributer import Attributer
@@ -44,7 +46,8 @@ class TaskStudy:
     def counts(self) -> TaskCounts:
         """Counts by class, and the evidence for each pair."""
         config = self.study.config
-        return count(self.task, self.matrices, config.event, config.selection_splits())
+        widths = self.study.encoder.layer_widths
+        return count(self.task, self.matrices, config.event, config.selection_splits(), widths)
 
     @cached_property
     def heads(self) -> fit.Probe:
@@ -66,6 +69,16 @@ class TaskStudy:
         config = self.study.config
         limit = ablate_clips_for(self.study.encoder.device, config.ablate_clips)
         return draw_parts(self.heads.parts, self.task.members, limit, least, config.seed)
+
+    @cached_property
+    def removed(self) -> Removed:
+        """What measures the norm that changes remove, on some test clips of all classes."""
+        parts = draw_parts(self.heads.parts, self.task.members, N_CLIPS, 0, self.study.config.seed)
+        clips = np.random.default_rng(self.study.config.seed).permutation(np.concatenate([p.clips for p in parts]))
+        scan, encoder, passes = self.task.scan, self.study.encoder, self.study.passes(self.task.scan)
+        drawn, at_once = np.sort(clips[:N_CLIPS]), passes.batch_size
+        batches = [drawn[i : i + at_once] for i in range(0, len(drawn), at_once)]
+        return Removed.of(encoder, read_ahead(scan, batches, encoder.sample_rate, passes.workers), passes)
 
     @cached_property
     def attribution(self) -> Attribution:

@@ -18,7 +18,7 @@ MOST_CLASSES = 12  # of the chart of necessity and sufficiency
 PAIR_WIDTH = 380  # pixels; narrower charts stand one below the other
 OWN_STATE = ("selection", "gain", "outcome", "target", "beside", "clips", "attributed")
 
-scope = sidebar.choose(show=("model", "dataset", "task"), clears=OWN_STATE, opens_on=opening.by_effect)
+scope = sidebar.choose(show=("model", "dataset", "task"), clears=OWN_STATE, opens_on=opening.by_effect, any_units=True)
 store, model, task = scope.store, scope.model, scope.task
 page.head(
     "Ablation", "ablation",

@@ -74,8 +74,7 @@ def show_doses(contents: sections.Contents, store: data.Store, chosen: Chosen, m
     means = means[means["outcome"].isin(list(_KINDS))]
     if means.empty:
         return
-    models = data.read(store, study.models)
-    n_neurons = int(models.loc[models["name"] == chosen.model, "n_neurons"].iloc[0])
+    n_neurons = int(data.read(store, study.unit_models).set_index("name")["n_units"][chosen.model])
     section = contents.section(
         "What kind of effect", "kinds", folded="Folded: total, shift and selective over the share of neurons taken out."
     )

@@ -24,7 +24,7 @@ from db.reads import clips, gallery, study
 FIRST, MOST = 6, 48  # cards
 N_CLIPS = 6  # of the class, where it has no neuron or the neuron none of its clips
 
-scope = sidebar.choose(show=("model", "task", "preset"), clears=("class", "cards"))
+scope = sidebar.choose(show=("model", "task", "preset"), clears=("class", "cards"), any_units=True)
 store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
 title = st.container()
 counts = data.read(store, study.layer_class_counts, model, task, preset)
@@ -46,7 +46,7 @@ with title:
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
     address.select("Class", "class", names, class_name, clears=("cards",), width=260)
-n_neurons = int(data.read(store, study.models).set_index("name")["n_neurons"][model])
+n_neurons = int(data.read(store, study.unit_models).set_index("name")["n_units"][model])
 expected = float(of_class["expected_null"].sum(skipna=False))
 st.markdown(
     facts.headline(neurons, expected, n_neurons, preset, (task, class_name)),

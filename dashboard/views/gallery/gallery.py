@@ -23,7 +23,7 @@ from db.reads import neuron_evidence as evidence
 ANY, ALL_LAYERS = "any class", "all layers"
 FILTERS = ("class", "layer", "entropy")
 
-scope = sidebar.choose(clears=FILTERS)
+scope = sidebar.choose(clears=FILTERS, any_units=True)
 store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
 page.head(
     "Gallery",
@@ -137,7 +137,7 @@ def open_pair(neurons: Any) -> None:
         st.switch_page("views/pair/pair.py", query_params={"task": task, "preset": preset, **there})
 
 
-of_chance = facts.null_sentence(data.read(store, study.coverage, preset), model, task, preset)
+of_chance = facts.null_sentence(data.read(store, study.coverage_of, model, preset), model, task, preset)
 line = st.container(horizontal=True)
 line.caption(f"**{counted(total, 'neuron')}** like that. {of_chance}", width="stretch")
 share.take_away(f"gallery_{model}_{task}", rows.drop(columns=["n_found", "neuron_id", "class_id"]), line)

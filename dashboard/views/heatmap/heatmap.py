@@ -24,7 +24,7 @@ SHOWN = {"count": "n_neurons", "above null": "above"}
 COLOURS = {"strongest class": "class", "entropy q": "q"}
 MOST_LEGEND = 12
 
-scope = sidebar.choose(clears=("layer", "class", "groups", "block"))
+scope = sidebar.choose(clears=("layer", "class", "groups", "block"), any_units=True)
 store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
 dark = st.context.theme.type == "dark"
 page.head(
@@ -39,8 +39,8 @@ counts = data.read(store, study.layer_class_counts, model, task, preset)
 if counts.empty:
     st.info(f"The rule {preset} was not run for {words.plain(task)} on {words.plain(model)}.")
     st.stop()
-of_task = data.read(store, study.coverage, preset)
-of_task = of_task[(of_task["model"] == model) & (of_task["task"] == task)].iloc[0]
+of_task = data.read(store, study.coverage_of, model, preset)
+of_task = of_task[of_task["task"] == task].iloc[0]
 cells = facts.beside_null(counts, of_task["null_n_pairs_mean"], of_task["null_n_pairs_high"])
 null_known = bool(cells["expected_null"].notna().all())
 names = class_order(counts["class_name"])

@@ -27,7 +27,7 @@ PARTS: dict[str, tuple[str, Callable[..., dict[str, str] | None]]] = {
     "twins": ("In other models", twin.twins),
 }
 
-scope = sidebar.choose(clears=("class", "clips", "hear"), clears_model=("layer", "neuron"))
+scope = sidebar.choose(clears=("class", "clips", "hear"), clears_model=("layer", "neuron"), any_units=True)
 store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
 title = st.container()
 widths = data.read(store, study.layers, model).set_index("layer")["width"]

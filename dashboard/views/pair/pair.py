@@ -16,7 +16,9 @@ from db.reads import gallery, neurons, pair, study
 CELLS_BY_CHANCE = 14_000  # numbers read to say what chance gives
 OTHER = ("other_layer", "other_neuron")
 
-scope = sidebar.choose(show=("model", "dataset", "task", "preset"), clears=(), clears_model=("layer", "neuron"))
+scope = sidebar.choose(
+    show=("model", "dataset", "task", "preset"), clears=(), clears_model=("layer", "neuron"), any_units=True
+)
 store, task, preset = scope.store, scope.task, scope.preset
 title = st.container()
 

@@ -36,7 +36,7 @@ def neuron_table(rows: pd.DataFrame, name: str, title: str) -> None:
     share.take_away(name, rows, head)
 
 
-scope = sidebar.choose(show=("model", "preset"), clears=("note", "first"))
+scope = sidebar.choose(show=("model", "preset"), clears=("note", "first"), any_units=True)
 store, model, preset = scope.store, scope.model, scope.preset
 page.head(
     "Pitch",
@@ -110,8 +110,8 @@ preferred, counted = preferred_notes(task)
 n_tuned = int(preferred["n_neurons"].sum())
 spoken = f"**{n_tuned:,}** {'neuron is' if n_tuned == 1 else 'neurons are'} class-specific for some note of "
 spoken += f"{words.plain(task)} by {preset}"
-coverage = data.read(store, study.coverage, preset)
-of_task = coverage[(coverage["model"] == model) & (coverage["task"] == task)]
+coverage = data.read(store, study.coverage_of, model, preset)
+of_task = coverage[coverage["task"] == task]
 chance = of_task["null_n_class_specific_mean"].dropna()
 dealt = tuned.loc[tuned["task"] == task, "shuffled"].iloc[0]
 spoken += f"; with shuffled labels {chance.iloc[0]:,.1f} on average" if len(chance) else "; no null was computed"

@@ -23,7 +23,10 @@ MOST_NEURONS = 200
 
 is_open = {"task", "with"} & set(st.query_params.to_dict()) == set()
 scope = sidebar.choose(
-    show=("model", "task", "preset"), clears=("with", "row", "column", "neuron"), opens_on=opening.by_sharing
+    show=("model", "task", "preset"),
+    clears=("with", "row", "column", "neuron"),
+    opens_on=opening.by_sharing,
+    any_units=True,
 )
 store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
 dark = st.context.theme.type == "dark"

@@ -23,7 +23,7 @@ LOG_ODDS = (
 )
 
 
-scope = sidebar.choose(show=("model", "preset"), clears=("speech_class", "speech_other"))
+scope = sidebar.choose(show=("model", "preset"), clears=("speech_class", "speech_other"), any_units=True)
 store, model, preset = scope.store, scope.model, scope.preset
 page.head(
     "Speech",

@@ -6,7 +6,7 @@ from sqlalchemy import Column, Double, ForeignKey, Integer, UniqueConstraint
 from db.schema.study import TEXT
 
 revision = "0015"
-down_revision = "0013"
+down_revision = "0014"
 
 _COUNTS = ("n_clips", "n_held_out", "n_sampling_units", "n_deals")
 _FOUND = ("n_matched", "n_partners", "n_beyond")

@@ -60,7 +60,7 @@ SELECT model.name AS model, dataset.name AS dataset, task.name AS task, ablation
             WHEN selective.q_value IS NOT NULL AND selective.outside_controls IS NOT NULL THEN 0 END AS holds,
        auroc.change AS delta_auroc, auroc.change_low AS delta_auroc_low, auroc.change_high AS delta_auroc_high,
        offsets.unablated + offsets.change AS readable_offsets, refit.unablated + refit.change AS readable_refit,
-       selective.n_units{_OF_ABLATION}
+       selective.n_units, ablation.removed, ablation.control_removed{_OF_ABLATION}
 JOIN ablation_effect ON ablation_effect.ablation_id = ablation.id
 LEFT JOIN task_class ON task_class.id = ablation_effect.class_id{_JOINS}""",
     "ablation_outcomes": f"""

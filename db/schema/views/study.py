@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from db.schema.views.ablation import ABLATION_VIEWS
 from db.schema.views.evidence import EVIDENCE_VIEWS
-from db.schema.views.units import PARTNER_VIEWS, UNIT_VIEWS, UNITS, of_neurons, of_units
+from db.schema.views.units import ABOUT_UNITS, PARTNER_VIEWS, UNIT_VIEWS, UNITS, of_neurons, of_units
 
 _MODEL_TASK = """
 FROM model_task
@@ -161,10 +161,16 @@ SELECT model.name AS model, dataset.name AS dataset, neuron.layer, neuron.neuron
 }
 VIEWS: dict[str, str] = {name: of_neurons(select) for name, select in _OF_ALL_UNITS.items()} | {
     "units": UNITS,
+    **ABOUT_UNITS,
     **{name: of_units(_OF_ALL_UNITS[of]) for name, of in UNIT_VIEWS.items()},
     **PARTNER_VIEWS,
 }
 """By name; those of neurons show no other units."""
+
+
+def of_any_units(view: str) -> str:
+    """A view of neurons without its bound on their kind, in place of its name: for reads that name the model."""
+    return f"({_OF_ALL_UNITS[view]}) AS {view}"
 
 
 def drop_views(connection: Connection) -> None:

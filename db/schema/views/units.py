@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from db.schema.matching import UnitPartner
 from db.schema.study import out_of_units
+from db.schema.units import UnitTwin
+
+BAR = 0.7
+"""Cosine from which on a unit counts as found again (`core.units.twins`)."""
 
 UNIT_VIEWS = {
     "unit_selectivity": "neuron_selectivity",
@@ -18,6 +22,52 @@ SELECT model.encoder AS model, model.unit_kind, neuron.layer, neuron.neuron AS u
        model.name AS model_name
 FROM neuron
 JOIN model ON model.id = neuron.model_id"""
+
+ABOUT_UNITS = {
+    "unit_coverage_by_layer": """
+SELECT model.encoder AS model, model.unit_kind, dataset.name AS dataset, task.name AS task, selection.preset,
+       selection_layer.layer, layer.width AS n_units, selection_layer.n_class_specific,
+       selection_layer.null_n_class_specific_mean, selection_layer.null_n_class_specific_low,
+       selection_layer.null_n_class_specific_high, model_task.n_classes, selection_layer.n_classes_covered,
+       selection_layer.null_n_classes_covered_mean, selection_layer.null_n_classes_covered_low,
+       selection_layer.null_n_classes_covered_high, selection_layer.replicated_share,
+       selection_layer.replicated_share_all_pairs, selection.n_shuffles
+FROM model_task
+JOIN model ON model.id = model_task.model_id
+JOIN task ON task.id = model_task.task_id
+JOIN dataset ON dataset.id = task.dataset_id
+JOIN selection ON selection.model_task_id = model_task.id
+JOIN selection_layer ON selection_layer.selection_id = selection.id
+JOIN layer ON layer.model_id = model.id AND layer.layer = selection_layer.layer""",
+    "autoencoders": """
+SELECT model.encoder AS model, model.unit_kind, autoencoder.layer, autoencoder.n_features, autoencoder.origin,
+       autoencoder.architecture, autoencoder.k, autoencoder.n_steps, autoencoder.seed, autoencoder.explained_variance,
+       autoencoder.n_active, autoencoder.dead_share, autoencoder.n_tokens
+FROM autoencoder
+JOIN model ON model.id = autoencoder.model_id""",
+    "reconstructions": """
+SELECT model.encoder AS model, model.unit_kind, dataset.name AS dataset, task.name AS task, layer.layer, layer.n_clips,
+       layer.accuracy, layer.accuracy_reconstructed, layer.accuracy_mean, layer.log_prob,
+       layer.change_reconstructed, layer.change_reconstructed_low, layer.change_reconstructed_high,
+       layer.change_mean, layer.change_mean_low, layer.change_mean_high,
+       layer.recovered, layer.recovered_low, layer.recovered_high
+FROM reconstruction
+JOIN model ON model.id = reconstruction.model_id
+JOIN task ON task.id = reconstruction.task_id
+JOIN dataset ON dataset.id = task.dataset_id
+JOIN reconstructed_layer AS layer ON layer.reconstruction_id = reconstruction.id""",
+    "unit_stability": f"""
+SELECT model, unit_kind, layer, unit, cosine, is_mutual, null_cosine_high,
+       CASE WHEN is_mutual = 1 AND cosine >= {BAR} THEN 1 ELSE 0 END AS found_again
+FROM (
+    SELECT model.encoder AS model, model.unit_kind, neuron.layer, neuron.neuron AS unit, unit_twin.is_mutual,
+           {out_of_units(UnitTwin, "cosine null_cosine_high")}
+    FROM unit_twin
+    JOIN model ON model.id = unit_twin.model_id
+    JOIN neuron ON neuron.id = unit_twin.neuron_id
+) AS twins""",
+}
+"""Views that are of units alone."""
 
 
 def of_neurons(select: str) -> str:

@@ -1,4 +1,4 @@
-"""Files that are no M2D checkpoint, or are meant to do harm: one line each, and nothing of them is run."""
+"""Files that are no checkpoint, or are meant to do harm: one line each, and nothing of them is run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -51,6 +52,12 @@ def test_malicious_pickle_is_refused_with_one_line_and_runs_nothing(tmp_path: Pa
         path = zipped(tmp_path / "r.zip", (f"{NAME}/a.pth", path.read_bytes()))
     assert "is refused: it asks for posix.system" in refusal(path)
     assert not marker.exists()
+
+
+def test_numbers_of_numpy_in_a_training_files_records_are_passed_over(tmp_path: Path) -> None:
+    records = {"best": np.float64(0.486), "kind": np.dtype("float32"), "epoch": np.int64(3)}
+    path = saved(tmp_path / NAME / "a.pth", {"model": TENSORS, "extra_state": records}, pickle_protocol=2)
+    assert read(path).state.keys() == TENSORS.keys()
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".zip"])

@@ -10,7 +10,7 @@ import shutil
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,7 +24,7 @@ from torch import Tensor
 from core.errors import InputError
 from core.files import is_plain_file, is_zip
 
-SUFFIXES = (".pth", ".pt", ".safetensors")
+SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 MOST_BYTES = 8 << 30
 """Of a file in an archive; a full training file of the base model has 1.6 GB."""
 
@@ -59,7 +59,7 @@ def opened(weights: Path) -> Iterator[Source]:
     if not _is_release(path):
         yield Source(path, (path.parent.name, path.stem), str(path))
         return
-    with TemporaryDirectory(prefix="m2d-") as folder:
+    with TemporaryDirectory(prefix="weights-") as folder:
         yield _unpacked(path, Path(folder))
 
 
@@ -67,7 +67,7 @@ def _only_file(folder: Path) -> Path:
     """The one checkpoint in a folder, or in the folders in it."""
     for pattern in ("*", "*/*"):
         files = sorted(p for p in folder.glob(pattern) if p.is_file())
-        for suffixes in (SUFFIXES, (".zip",)):
+        for suffixes in (SUFFIXES, (".bin",), (".zip",)):
             checkpoints = [p for p in files if p.suffix.lower() in suffixes]
             if len(checkpoints) == 1:
                 return checkpoints[0]
@@ -119,15 +119,34 @@ def _unpacked(path: Path, folder: Path) -> Source:
     return Source(target, names, f"{path}/{printable(member.filename)}")
 
 
-def tensors_of(source: Source) -> dict[str, Tensor]:
-    """All named tensors of a file, of the ``model`` in it if there is one; mapped to the file where possible.
+def tensors_of(source: Source, kind: str) -> dict[str, Tensor]:
+    """All named tensors of a file; mapped to it where possible.
+
+    Parameters
+    ----------
+    source : Source
+    kind : str
+        What is expected, for messages: ``an M2D checkpoint``.
 
     Raises
     ------
     InputError
         If the file is broken, is something else, or asks for code.
     """
-    expected = "expected an M2D checkpoint (.pth, .pt or .safetensors); a download that broke off looks like this too"
+    return tensors_in(dictionary_of(source, kind), source)
+
+
+def tensors_in(held: Mapping[Any, Any], source: Source) -> dict[str, Tensor]:
+    """Of what a file holds the named tensors, those of the ``model`` or ``state_dict`` in it if there is one."""
+    inner = next((held[key] for key in ("model", "state_dict") if isinstance(held.get(key), dict)), held)
+    tensors = {name: t for name, t in inner.items() if isinstance(name, str) and isinstance(t, Tensor)}
+    check_claims(tensors.values(), source.file, source.shown)
+    return tensors
+
+
+def dictionary_of(source: Source, kind: str) -> dict[Any, Any]:
+    """What a checkpoint holds by name, ``kind`` being what was expected; raises as `tensors_of`."""
+    expected = f"expected {kind} ({', '.join(SUFFIXES)}); a download that broke off looks like this too"
     try:
         loaded = content(source.file)
     except pickle.UnpicklingError as error:
@@ -142,13 +161,9 @@ def tensors_of(source: Source) -> dict[str, Tensor]:
         raise
     except Exception as error:  # a broken file can fail anywhere in the readers
         raise InputError(f"{source.shown} cannot be read ({_first_line(error)}); {expected}") from error
-    if isinstance(loaded, dict) and isinstance(loaded.get("model"), dict):
-        loaded = loaded["model"]
     if not isinstance(loaded, dict):
         raise InputError(f"{source.shown} holds a {type(loaded).__name__}, not named tensors; {expected}")
-    tensors = {name: t for name, t in loaded.items() if isinstance(name, str) and isinstance(t, Tensor)}
-    check_claims(tensors.values(), source.file, source.shown)
-    return tensors
+    return loaded
 
 
 def check_claims(tensors: Iterable[Tensor], file: Path, shown: str) -> None:
@@ -161,6 +176,17 @@ def check_claims(tensors: Iterable[Tensor], file: Path, shown: str) -> None:
     claimed, there = sum(t.numel() * t.element_size() for t in tensors), file.stat().st_size
     if claimed > max(4 * there, 1 << 30):
         raise InputError(f"{shown} is refused: its tensors of {claimed:,} bytes are too large for a file of {there:,}")
+
+
+NUMPY_NUMBERS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")
+
+
+class _Unread:
+    """Stands for NumPy's numbers in a training file's records (fairseq's best score): nothing of them is needed."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, _: object) -> None: ...
 
 
 def content(file: Path) -> Any:
@@ -185,7 +211,8 @@ def content(file: Path) -> Any:
             if sum(m.file_size for m in archive.infolist()) > file.stat().st_size:
                 raise InputError("its parts are compressed, which PyTorch never does")
     # Training files hold their arguments as a Namespace, which only holds values.
-    with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+    known: list[Any] = [argparse.Namespace, *((_Unread, name) for name in NUMPY_NUMBERS)]
+    with torch.serialization.safe_globals(known), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what PyTorch wonders at in a broken file; the error follows
         # Mapped, so that the optimizer's state in a training file (two thirds of it) is never read.
         return torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)

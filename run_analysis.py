@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from core.datasets.scan import Scan
     from core.datasets.task import Task
     from core.recording.activations import Activations
+    from core.run.partners import Pair
     from core.run.study import Study
     from db.writes.store import Store
 
@@ -81,13 +82,13 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
     from core.datasets import report
     from core.encoders.base import model_record
     from core.progress.time_left import Part
-    from core.run import disk_space, inputs, load, stages, units  # noqa: F401 (all that threads use: loaded before the first)
+    from core.run import disk_space, inputs, load, partners, stages, units  # noqa: F401 (all that threads use: loaded before the first)
     from core.run.side_by_side import models_at_once, side_by_side
     from core.run.steps import Steps
     from core.run.study import Study
     from core.units.kinds import MLP
     from db.connection.open import opened_to_write, store_files_dir
-    from db.reads.pipeline import scored_tasks
+    from db.reads.pipeline import scored_tasks, stored_models
     from db.writes.store import Store
 
     started = time.monotonic()
@@ -111,6 +112,10 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         families = units.families(encoders, [scan for scan, _ in data], files, config, progress, ranks)
         views = [encoder for family in families for encoder in family]
         model_ids = {encoder.name: store.register_model(model_record(encoder)) for encoder in views}
+        matched = partners.pairs(
+            config.match, [model_record(encoder) for encoder in views], stored_models(engine),
+            encoders[0].device.type, progress.warn,
+        )  # fmt: skip
         parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
         at_once = models_at_once(encoders, ranks)
         progress.plan([encoder.name for encoder in views], parts, config.stages, at_once)
@@ -130,6 +135,7 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
             for family in families
         ]  # fmt: skip
         side_by_side(lambda family: study_family(family, store, data), studies, at_once, progress.stop)
+        match_models([study for family in studies for study in family], matched, [scan for scan, _ in data])
         summarise(store, config, progress, files)
     every = [study for family in studies for study in family]
     return outcome.tell_end(progress, config, every, time.monotonic() - started, left_out)
@@ -216,6 +222,30 @@ def study_task(study: Study, task: Task, matrices: Activations) -> None:
         stages.carry_out(head)
     with study.steps.at("ablate", task.dataset.name, task.name):
         stages.carry_out(*others)
+
+
+def match_models(studies: Sequence[Study], pairs: Sequence[Pair], scans: Sequence[Scan]) -> None:
+    """Units of every two models that respond alike, once all are recorded; told of in the run of one of the two."""
+    from core.run import stages
+
+    of_run = {study.encoder.name: study for study in studies}
+    for models in pairs:
+        names = [model.name for model in models]
+        study = next(of_run[name] for name in names if name in of_run)
+        try:
+            with study.progress.at(model=study.encoder.name):
+                for scan in scans:
+                    name = scan.dataset.name
+                    with outcome.keep_going(study, f"{name}, {' and '.join(names)}", dataset=name):
+                        stage = stages.Match(study, models, scan)
+                        stages.carry_out(stage)
+                        if stage.lacks:
+                            study.note(f"{name}: {stage.lacks}")
+        except BaseException as error:
+            with suppress(StoreError):
+                study.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+        study.finish("failed" if study.failures else "done")
 
 
 def summarise(store: Store, config: AnalysisConfig, progress: Progress, files: Path) -> None:

@@ -510,6 +510,51 @@ class Specificity:
 
 
 @dataclass(frozen=True)
+class Partners:
+    """Of each unit of one model the unit of another that responds most alike.
+
+    Attributes
+    ----------
+    units : DataFrame
+        A row for each unit that varies over the clips: ``neuron_index`` and ``partner_index`` (flat, each in its
+        model), ``correlation`` (Pearson, of clip means, on the clips that chose the partner), ``second`` (with the
+        next best), ``mutual`` (whether it is its partner's partner), ``p_value``, ``q_value``, ``null_high`` (97.5th
+        percentile of its best correlation on dealt clips); ``held_out``, ``held_out_low``, ``held_out_high`` (the
+        pair's correlation on other clips, 95 %); ``within``, ``within_low``, ``within_high``, ``within_p``,
+        ``within_q`` (the same with what labels explain taken out of both); ``is_partner`` (mutual, and q < 0.05 of
+        both units), ``is_beyond`` (and ``within_q`` < 0.05 of both).
+    null_share, null_share_high : float
+        Share of units for which ``is_partner`` would hold on dealt clips, mean and 97.5th percentile over deals.
+    """
+
+    units: pd.DataFrame
+    null_share: float
+    null_share_high: float
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Partners of the units of two models over the same clips.
+
+    Attributes
+    ----------
+    dataset : str
+    models : tuple of str
+        Names of the two.
+    partners : tuple of Partners
+        Of the first's units in the second, of the second's in the first.
+    facts : mapping
+        ``n_clips`` (that chose), ``n_held_out``, ``n_sampling_units`` (independent ones among those that chose),
+        ``dealt`` (what was dealt anew, in words), ``n_deals``, ``taken_out`` (attributes, with commas).
+    """
+
+    dataset: str
+    models: tuple[str, str]
+    partners: tuple[Partners, Partners]
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True)
 class FoundUnits:
     """What is known of units that were found.
 
@@ -538,6 +583,6 @@ class Reconstructions:
 
 Record = (
     TopClips | ClipTraces | TaskScores | ProbeResult | Attributions | Ablations | ErasureCurves | Sharing | Specificity
-    | FoundUnits | Reconstructions
+    | FoundUnits | Reconstructions | Matching
 )  # fmt: skip
 """What a stage gives to the store."""

@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -64,7 +64,18 @@ class Activations:
         return bool(self.done.all())
 
 
-def key(encoder: Encoder, scan: Scan, padding: Padding, precision: str) -> str:
+class Recorded(Protocol):
+    """What tells whose matrices they are: an `Encoder`, or what the store keeps of one (`core.results.ModelRecord`)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def weights_key(self) -> str: ...
+    @property
+    def layer_widths(self) -> tuple[int, ...]: ...
+
+
+def key(encoder: Recorded, scan: Scan, padding: Padding, precision: str) -> str:
     """What the matrices depend on, as a hash."""
     facts = [FORMAT, encoder.weights_key, encoder.layer_widths, scan.audio_key, padding, precision]
     if scan.unit_seconds:
@@ -96,7 +107,7 @@ def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: P
     return Activations(folder, **maps, sums=open_map(*of_sums))
 
 
-def folder_of(encoder: Encoder, scan: Scan, store_files: Path, padding: Padding, precision: str) -> Path:
+def folder_of(encoder: Recorded, scan: Scan, store_files: Path, padding: Padding, precision: str) -> Path:
     """Where the matrices lie."""
     name = f"{as_file_name(scan.dataset.name)}-{key(encoder, scan, padding, precision)[:12]}"
     return store_files / "activations" / re.sub(r"[^\w.-]", "_", encoder.name) / name
@@ -131,6 +142,15 @@ def reopen(folder: Path) -> Activations:
             "expected a folder that all machines share: give --db a path on such a file system"
         ) from error
     return Activations(folder, **maps)
+
+
+def recorded(model: Recorded, scan: Scan, store_files: Path, padding: Padding, precision: str) -> Activations | None:
+    """Matrices that lie beside the store; None where they are not there, or not of all clips."""
+    try:
+        found = reopen(folder_of(model, scan, store_files, padding, precision))
+    except (InputError, ValueError):
+        return None
+    return found if found.complete else None
 
 
 def is_whole(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:

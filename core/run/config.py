@@ -24,6 +24,7 @@ ABLATE = ("mad:0.002", "mad:0.01", "mad:0.05", "aape")
 """What is ablated: a ladder by the selector with the strongest effects, and the paper's own sets."""
 ABLATE_UNITS = ("mad:0.01", "mad:n=32", "mad:norm=0.2")
 """In their place where other units than neurons are studied: an equal share, number and norm, to compare kinds by."""
+MATCH = ("auto", "run", "store", "none")
 MOST, MOST_WORKERS = 10**9, 1_000
 """Of any number of things that is asked for, and of threads."""
 ENTROPY_RATE = 0.01
@@ -109,6 +110,10 @@ class AnalysisConfig:
     ablate : tuple of str
         ``SELECTOR:SHARE`` (highest score), ``top:SHARE`` (strongest evidence), ``pairs:SHARE``, ``file:PATH`` or a
         preset's own sets.
+    match : tuple of str
+        Whose units are matched: ``run`` (every two models of the run with units of one kind), ``auto`` (the same, but
+        on a CPU no large ones), ``store`` (those with the models that the store holds, too), ``none``, or names of
+        models, each with each.
     max_pairs : int
         At most so many pairs of classes.
     probe_seeds : int
@@ -183,6 +188,7 @@ class AnalysisConfig:
     replace: bool = False
     classes_are_folders: bool = False
     follow_links: bool = True
+    match: tuple[str, ...] = ("auto",)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -194,6 +200,9 @@ class AnalysisConfig:
         _one_of("--select-on", (self.select_on,), ("train", "all"))
         _one_of("--padding", (self.padding,), ("exclude", "include"))
         _one_of("--length", (self.length,), ("native", "unit"))
+        if not self.match or (len(self.match) == 1 and self.match[0] not in MATCH):
+            given = self.match[0] if self.match else "empty"
+            raise InputError(f"--match is {given}; expected {', '.join(MATCH)}, or two names of models and more")
         for correction in self.remap:
             if not all(part.strip() for part in correction.partition("=")[::2]):
                 raise InputError(f"--remap {correction} is not known; expected WRONG=RIGHT, for instance Norway=France")

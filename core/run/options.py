@@ -275,6 +275,13 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--event", help=f"positive or high ({d.event})")
     how.add_argument("--select-on", help=f"train (train and valid clips) or all ({d.select_on})")
     how.add_argument("--padding", help=f"exclude or include tokens that hold padding ({d.padding})")
+    how.add_argument(
+        "--match",
+        type=_commas,
+        metavar="M,M",
+        help="models whose units are matched by their responses: run (every two of this run, kind by kind), store "
+        "(those with all that the store holds, too), none, or names (auto: run, but no large ones on a CPU)",
+    )
     ablation = p.add_argument_group("null and ablation")
     ablation.add_argument("--shuffles", type=_whole, metavar="N", help=f"label shuffles of the null ({d.shuffles})")
     ablation.add_argument(

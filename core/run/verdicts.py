@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from core.ablation import specificity
-from core.results import Selection, TaskScores
+from core.results import Matching, Selection, TaskScores
 
 
 def verdict(scores: TaskScores, units: str = "neurons") -> str:
@@ -32,6 +32,21 @@ def _counted(selection: Selection, n_classes: int, units: str) -> str:
         return f"{line} (no shuffles: what chance gives is not known)"
     null = selection.null
     return f"{line}; by chance {null.n_class_specific_mean:.3g} and {null.coverage_mean * n_classes:.2g}"
+
+
+def matched(matching: Matching) -> str:
+    """How many units of two models are each other's best partner, beside dealt clips; one line."""
+    one, other = matching.partners
+    n, beyond = (int(one.units[column].sum()) for column in ("is_partner", "is_beyond"))
+    of = " and ".join(
+        f"{len(side.units):,} of {name}" for name, side in zip(matching.models, (one, other), strict=True)
+    )
+    line = f"{n:,} of {of} are each other's most alike; dealt clips {one.null_share * len(one.units):,.0f}"
+    if not matching.facts["n_held_out"]:
+        return f"{line}; no clips are held out"
+    r = one.units.loc[one.units["is_partner"], "held_out"].median()
+    told = f", correlation {r:.2f} in the median on held-out clips" if n else ""
+    return f"{line}{told}; {beyond:,} alike beyond {matching.facts['taken_out'] or 'no label'}"
 
 
 def most_specific(effects: pd.DataFrame, seed: int) -> list[str]:

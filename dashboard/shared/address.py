@@ -45,7 +45,7 @@ OF_PAGES: Mapping[str, Sequence[str]] = {
     "units": (),
     "classes": ("class", "by", "cards"),
     "gallery": ("class", "layer", "show", "order", "effect", "entropy"),
-    "neuron": ("class", "layer", "neuron", "sort", "part", "clips", "hear"),
+    "neuron": ("class", "layer", "neuron", "sort", "part", "clips", "hear", "other_model"),
     "pair": ("layer", "neuron", "other_model", "other_layer", "other_neuron", "measure", "clips"),
     "pitch": ("pitch_task", "pitch_other", "note", "order", "first"),
     "speech": ("speech_task", "speech_class", "speech_other", "sort", "by"),

@@ -29,7 +29,9 @@ _TAKEN_APART = {
     *(f"{name}_{end}_value" for name in ("log_prob", "selective") for end in "pq"),
     "delta_auroc", "readable_offsets", "readable_refit", "holds", "area", "area_low", "area_high",
 }  # fmt: skip
-_COMPUTED = {"activation_probability", "entropy_p_value", "entropy_q_value", "expected_null"} | _TAKEN_APART
+_COMPUTED = {"activation_probability", "entropy_p_value", "entropy_q_value", "expected_null"} | _TAKEN_APART | {
+    "share", "share_of_all", "share_beyond", "share_beyond_of_all"
+}  # fmt: skip
 """Numbers that views and reads work out, or call by a name of their own."""
 
 

@@ -119,6 +119,15 @@ LEFT JOIN (
 WHERE coverage.preset = 'calibrated'
 ORDER BY coverage.model, coverage.task, effect.selection, effect.operation, coverage.unit_kind""",
     ),
+    "units with a partner": (
+        "Units of each model that have a partner in another (each the other's most alike), beside dealt clips; "
+        "untrained models stand among the others",
+        """
+SELECT model, unit_kind, partner_model, partner_kind, dataset, n_matched, n_partners, share, null_share,
+       null_share_high, n_beyond, share_beyond
+FROM matched_models
+ORDER BY dataset, model, unit_kind, partner_model, partner_kind""",
+    ),
     "units compared by layer": (
         "Kinds of unit layer by layer: units with evidence per 1,000 beside shuffled labels, classes covered, "
         "replicated, found again by another seed",

@@ -7,9 +7,9 @@ import os
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import aliased
 
-from core.results import SpecificSet
+from core.results import ModelRecord, SpecificSet
 from db.schema.scores import ClassSpecificNeuron, ClassTotal, ModelTask, Selection
-from db.schema.study import ClipLabel, Dataset, Model, Neuron, Task, TaskClass
+from db.schema.study import ClipLabel, Dataset, Layer, Model, Neuron, Task, TaskClass
 
 
 def dataset_folders(engine: Engine) -> dict[str, str]:
@@ -31,6 +31,20 @@ def scored_tasks(engine: Engine) -> set[tuple[str, str]]:
     pairs = select(Model.name, Task.name).join(ModelTask, ModelTask.model_id == Model.id)
     with engine.connect() as connection:
         return {(model, task) for model, task in connection.execute(pairs.join(Task, Task.id == ModelTask.task_id))}
+
+
+def stored_models(engine: Engine) -> list[ModelRecord]:
+    """Every model of the store, with its weights' key, the widths of its layers and its kind of unit."""
+    wanted = select(Model.id, Model.name, Model.weights_key, Model.sample_rate, Model.unit_kind, Model.encoder)
+    widths = select(Layer.model_id, Layer.width).order_by(Layer.model_id, Layer.layer)
+    of_model: dict[int, list[int]] = {}
+    with engine.connect() as connection:
+        for model_id, width in connection.execute(widths):
+            of_model.setdefault(model_id, []).append(width)
+        return [
+            ModelRecord(name, key, tuple(of_model.get(model_id, ())), rate, unit_kind=kind, encoder=encoder)
+            for model_id, name, key, rate, kind, encoder in connection.execute(wanted.order_by(Model.id))
+        ]
 
 
 def specific_sets(engine: Engine, model: str) -> list[SpecificSet]:

@@ -48,6 +48,13 @@ _ALL = {
     "selection": "How the neurons were chosen, for instance top 1%.",
     "attribution": "Activation times gradient of the margin: what the linear probe would lose without this neuron.",
     "clip_id": "The clip's number in the store.",
+    "partner_model": "Name of the other encoder.",
+    "partner_kind": "Its units' kind, as unit_kind.",
+    "share": "n_partners over all units that were matched, or over those of the class.",
+    "n_partners": "Units that have a partner: each the other's most alike, both with q < 0.05.",
+    "n_beyond": "Units with a partner that are alike beyond the labels, too.",
+    "null_share": "Share of units that have a partner by the same rule on dealt clips, mean over deals.",
+    "null_share_high": "97.5th percentile of it.",
     "path": "File, below the dataset's folder.",
 }
 """Columns that mean the same wherever they stand."""
@@ -498,6 +505,51 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
     ),
 }
 VIEW_MEANINGS |= {
+    "unit_partners": (
+        "One row for each unit, other model and dataset: the unit there that responds most alike.",
+        {
+            "partner_layer": "Layer of the most alike unit.",
+            "partner_unit": "The most alike unit, from 0 in its layer.",
+            "is_partner": "1 where it counts as a partner: mutual, and q < 0.05 of both.",
+            "is_beyond": "1 where such partners are alike beyond the labels, too: within_q < 0.05 of both.",
+            "mutual": "1 where each is the other's most alike.",
+            "correlation": "Pearson's r of clip means over the clips that chose the partner.",
+            "second": "The same with the next best unit of that model.",
+            "null_high": "97.5th percentile of the unit's best correlation with any unit there on dealt clips.",
+            "p_value": "p of so high a best correlation on dealt clips.",
+            "q_value": "p after Benjamini-Hochberg correction over the units.",
+            "held_out": "The pair's correlation on test clips, which did not choose it.",
+            "held_out_low": "Lower end of its 95 % interval.",
+            "held_out_high": "Upper end of it.",
+            "within": "The same with what labels explain taken out of both.",
+            "within_low": "Lower end of its 95 % interval.",
+            "within_high": "Upper end of it.",
+            "within_p": "One-sided p that it is 0.",
+            "within_q": "That p after Benjamini-Hochberg correction over the units.",
+        },
+    ),
+    "matched_models": (
+        "One row for each model, other model and dataset: how many units have a partner, beside dealt clips.",
+        {
+            "n_matched": "Units that vary over the clips.",
+            "share_beyond": "n_beyond over n_matched.",
+            "n_clips": "Clips that chose partners.",
+            "n_held_out": "Clips that told how alike they are.",
+            "n_sampling_units": "Independent ones among those that chose: clips, or groups of clips.",
+            "dealt": "What was dealt anew: clips, or whole groups of clips.",
+            "n_deals": "How often.",
+            "taken_out": "Attributes whose classes' means were taken out for within.",
+        },
+    ),
+    "partner_shares": (
+        "One row for each class, preset and other model: how many of the class's units have a partner there.",
+        {
+            "n_units": "Units that the preset assigned to the class.",
+            "share_of_all": "The same share over all units of the model.",
+            "share_beyond": "n_beyond over n_units.",
+            "share_beyond_of_all": "The same share over all units of the model.",
+        },
+    ),
     "unit_selectivity": (
         "How selective each unit of any kind is in each task; as neuron_selectivity.",
         VIEW_MEANINGS["neuron_selectivity"][1],

@@ -152,6 +152,11 @@ def model_shape(connection: Connection, model_id: int) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
+def model_id_of(connection: Connection, name: str) -> int:
+    """Return a model's id; `StoreError` where it has not been registered."""
+    return _id_of(connection, Model, name, "register it first")
+
+
 def dataset_id(connection: Connection, name: str) -> int:
     """Return a dataset's id; `StoreError` where it has not been registered."""
     return _id_of(connection, Dataset, name, "register it first")
@@ -162,7 +167,7 @@ def task_id(connection: Connection, name: str) -> int:
     return _id_of(connection, Task, name, "write its scores first")
 
 
-def _id_of(connection: Connection, table: type[Dataset | Task], name: str, otherwise: str) -> int:
+def _id_of(connection: Connection, table: type[Dataset | Model | Task], name: str, otherwise: str) -> int:
     row_id = connection.execute(select(table.id).where(table.name == name)).scalar()
     if row_id is None:
         raise StoreError(f"{table.__tablename__} {name} is not in the store; {otherwise}")

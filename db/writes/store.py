@@ -29,6 +29,7 @@ from db.connection.open import StoreError, store_name, translate_errors
 from db.schema.ablation import Ablation as AblationRow
 from db.schema.ablation import ErasureArea, ErasureCurve, ErasurePoint
 from db.schema.evidence import Attribution, AttributionCheck, NeuronAttribution, Specificity
+from db.schema.matching import Matching
 from db.schema.scores import ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
 from db.schema.stamp import renew_stamp
@@ -37,6 +38,7 @@ from db.schema.study import RunStep as RunStepRow
 from db.schema.units import Autoencoder, ReconstructedLayer, Reconstruction, UnitsFound, UnitTwin
 from db.writes.ablation import insert_ablations
 from db.writes.frames import insert_frame
+from db.writes.matching import insert_partners
 from db.writes.registry import forget_stages, write_dataset, write_model
 from db.writes.rows import (
     analyze,
@@ -46,6 +48,7 @@ from db.writes.rows import (
     dataset_id,
     ensure_task,
     insert_row,
+    model_id_of,
     model_shape,
     now,
     task_id,
@@ -355,6 +358,18 @@ class Store:
                 }
                 insert_frame(connection, SharedNeuron, record.pairs.assign(**classes), sharing_id=owner)
 
+    def write_matching(self, run_id: int, stage_key: str, model_id: int, record: results.Matching) -> None:
+        """Store the partners of two models' units over one dataset, in both directions."""
+        with self._stage(run_id, stage_key, "match") as (connection, stage_id):
+            dataset = dataset_id(connection, record.dataset)
+            one, other = (model_id_of(connection, name) for name in record.models)
+            for (own, partner), found in zip(((one, other), (other, one)), record.partners, strict=True):
+                which = {"model_id": own, "partner_model_id": partner, "dataset_id": dataset}
+                _remove(connection, Matching, stage_id, **which)
+                first = model_shape(connection, own)[0], model_shape(connection, partner)[0]
+                ids = {**which, "run_id": run_id, "stage_id": stage_id}
+                insert_partners(connection, ids, first, found, record.facts)
+
     @contextmanager
     def _transaction(self, is_result: bool = True) -> Iterator[Connection]:
         """Begin a transaction; commit it, or on an error leave nothing of it."""
@@ -401,4 +416,5 @@ _WRITERS: dict[type, Callable[[Store, int, str, int, Any], None]] = {
     results.Specificity: Store.write_specificity,
     results.FoundUnits: Store.write_found_units,
     results.Reconstructions: Store.write_reconstructions,
+    results.Matching: Store.write_matching,
 }

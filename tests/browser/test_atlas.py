@@ -185,6 +185,26 @@ def test_from_a_cell_to_a_clip_that_plays(address: str, tab: Page) -> None:
     expect(tab.locator("h1")).to_have_text(title)
 
 
+def test_a_twin_in_another_model_is_heard_beside_it_on_a_phone_in_the_dark(address: str, tab: Page) -> None:
+    tab.emulate_media(color_scheme="dark")
+    tab.set_viewport_size(PHONE)
+    visit(tab, f"{address}/compare?model=nano-ssl&task=rooms-event&other=nano-sl")
+    tab.locator(".st-key-fold_partners button").click()
+    expect(tab.get_by_text("On held-out clips partners correlate by")).to_be_visible()
+    settle(tab)
+    assert too_wide(tab) == [] and faults_of_access(tab) == []
+    visit(tab, f"{address}/neuron?model=nano-ssl&task=rooms-event&layer=2&neuron=8&part=twins")
+    expect(tab.get_by_text("Its twin in nano-sl is")).to_be_visible()
+    both = tab.get_by_role("region", name="Player of both")
+    both.get_by_role("button", name="Play").click()
+    audio = both.locator("audio")
+    wait_until(tab, lambda: audio.evaluate("audio => audio.currentTime") > 0.1, "the sound does not go on")
+    assert too_wide(tab) == [] and faults_of_access(tab) == []
+    visit(tab, f"{address}/{tab.get_by_role('link', name='L2·9').get_attribute('href')}")
+    expect(tab.locator("h1")).to_contain_text("Neuron 9 in layer 2 of nano-sl")
+    expect(tab.get_by_text("Its twin in nano-ssl is")).to_be_visible()
+
+
 @pytest.mark.parametrize("where", STATES)
 def test_a_link_reopens_the_same_view_in_the_dark_on_a_phone(where: str, address: str, tab: Page) -> None:
     given, said = STATES[where]

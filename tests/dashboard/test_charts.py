@@ -13,6 +13,7 @@ from dashboard.shared import theme
 from dashboard.shared.charts import ablation, by_task, common
 from dashboard.shared.text import facts
 from dashboard.views.compare import charts as compare_charts
+from dashboard.views.compare import partner_charts
 from dashboard.views.heatmap import charts as heatmaps
 from dashboard.views.neuron import charts as neuron
 from tests.support.drawn_charts import rows_of
@@ -267,3 +268,23 @@ def test_beyond_chance_names_the_tasks_where_nothing_was_found() -> None:
 )
 def test_what_is_done_to_neurons_in_words(operation: str, gain: float | None, expected: str) -> None:
     assert facts.action({"operation": operation, "gain": gain}) == expected
+
+
+def test_shares_with_a_partner_are_drawn_with_their_interval_and_what_they_are_read_against() -> None:
+    layers = pd.DataFrame(
+        {"beside": ["b", "dealt clips"], "layer": [0, 0], "n_matched": [9, np.nan], "n_partners": [3, np.nan],
+         "share": [1 / 3, 0.01], "low": [0.1, np.nan], "high": [0.6, np.nan]}
+    )  # fmt: skip
+    null, interval, points = partner_charts.layer_chart(layers, {"b": "#123456"}).to_dict()["layer"]
+    assert null["transform"][0]["filter"] == "datum.beside == 'dealt clips'"
+    assert {"y", "y2"} <= set(interval["encoding"]) and points["encoding"]["y"]["field"] == "share"
+    classes = pd.DataFrame(
+        {"class_name": ["a", "b"], "n_units": 9, "n_partners": 3, "n_beyond": 1, "share": 0.3, "low": 0.1, "high": 0.6,
+         "base": 0.05, "clear": [True, False]}
+    )  # fmt: skip
+    of_all, *_ = partner_charts.class_shares(classes, ["a", "b"]).to_dict()["layer"]
+    assert of_all["encoding"]["y"]["field"] == "base" and of_all["mark"]["strokeDash"] == [4, 4]
+    cells = pd.DataFrame({"layer": [0, 1], "partner_layer": [0, 0], "n_partners": [3, 1], "expected": [2.0, 2.0]})
+    (grid,) = partner_charts.layer_grid(cells, "a", "b").to_dict()["layer"]
+    assert grid["encoding"]["y"]["sort"] == "descending"
+    assert any(one["field"] == "expected" for one in grid["encoding"]["tooltip"])

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboard.views.compare import charts, facts
+from dashboard.views.compare import charts, facts, partner_facts
 from db.connection.open import open_store
 from db.reads import coverage
 from db.reads.frames import with_intervals
@@ -330,3 +330,68 @@ def test_ratios_have_one_middle_and_unclear_specificity_is_grey() -> None:
     drawn = [row["specificity"] for part in rows_of(spec) for row in part if "specificity" in row]
     assert drawn == pytest.approx([10, 10])
     assert '"t (m)": "(m)"' in spec["layer"][1]["encoding"]["y"]["axis"]["labelExpr"], "the task is named once"
+
+
+def test_neurons_with_a_partner_are_told_beside_dealt_clips(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(store, monkeypatch, task="rooms-event", other="nano-sl")
+    folded = said(app)
+    assert (
+        "**25.0%** of the 384 neurons of nano\\-ssl have a partner in nano\\-sl (dealt clips 1.0%, up to 2.0%)"
+        in folded
+    )
+    assert "12.5% are alike beyond event, place" in folded
+    n_charts = len(app.get("vega_lite_chart"))
+    unfold(app, "partners")
+    assert not app.exception
+    assert len(app.get("vega_lite_chart")) == n_charts + 3
+    assert "On held-out clips partners correlate by 0.7" in said(app)
+    table = next(frame.value for frame in app.dataframe if "held_out" in frame.value)
+    assert len(table) == 96 and table["held_out"].is_monotonic_decreasing
+    assert (
+        table["link"].iloc[0].startswith("pair?model=nano-ssl&layer=")
+        and "other_model=nano-sl" in table["link"].iloc[0]
+    )
+
+
+def test_models_that_were_not_matched_are_told(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(shutil.copy(store, tmp_path / "atlas.db"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM matching")
+        connection.commit()
+    app = show(path, monkeypatch, task="rooms-event", other="nano-sl")
+    assert "were not matched over rooms; a run with both models does it" in said(app)
+
+
+def test_partners_are_counted_by_layer_and_class() -> None:
+    pairs = pd.DataFrame({"layer": [0, 0, 1, 1], "partner_layer": [0, 0, 1, 0], "held_out": 0.5, "within": 0.25})
+    widths = pd.Series([10, 30], index=[0, 1])
+    cells = partner_facts.grid(pairs, widths, widths).set_index(["layer", "partner_layer"])
+    assert cells["n_partners"].to_dict() == {(0, 0): 2, (0, 1): 0, (1, 0): 1, (1, 1): 1}
+    assert cells["expected"].tolist() == pytest.approx([0.25, 0.75, 0.75, 2.25])
+    told = partner_facts.depth_sentence(cells.reset_index())
+    assert told == "Of 4 pairs 75% lie in the same layer (expected 62%), 100% at most one layer apart (expected 100%)."
+    assert partner_facts.depth_sentence(partner_facts.grid(pairs, widths, widths.iloc[:1])) == ""
+    shares = pd.DataFrame(
+        {"class_name": ["a", "b"], "n_units": [40, 10], "n_partners": [20, 0], "n_beyond": 0, "n_matched": 100,
+         "n_all": 25, "null_share": 0.01, "share": [0.5, 0.0], "low": [0.35, 0.0], "high": [0.65, 0.28]}
+    )  # fmt: skip
+    rows = partner_facts.class_rows(shares)
+    assert rows["clear"].tolist() == [True, False]
+    assert "neurons 40.0% have a partner, of all 25.0%: more often in 1 and less often in 0 of 2" in (
+        partner_facts.class_sentence(rows)
+    )
+    assert "No clips are held out" in partner_facts.how_alike(pairs.assign(held_out=np.nan))
+
+
+def test_layers_stand_beside_the_untrained_twin_and_dealt_clips() -> None:
+    by_layer = pd.DataFrame(
+        {"partner_model": ["b", "b", "b-untrained", "c"], "layer": [0, 1, 0, 0], "n_matched": 10, "n_partners": 5,
+         "n_beyond": 1, "share": 0.5, "low": 0.2, "high": 0.8}
+    )  # fmt: skip
+    rows = partner_facts.layer_shares(by_layer, ["b", "b-untrained"], 0.01)
+    assert rows["beside"].tolist() == ["b", "b", "b-untrained", "dealt clips", "dealt clips"]
+    assert rows["share"].tolist() == [0.5, 0.5, 0.5, 0.01, 0.01]
+    row = {"n_matched": 10, "n_partners": 5, "null_share": 0.01, "null_share_high": 0.02, "n_beyond": 1, "n_alike": 9,
+           "taken_out": "", "dataset": "d", "partner_model": "b-untrained"}  # fmt: skip
+    told = partner_facts.answer(row, "a", "b", row)
+    assert "in b\\-untrained **50.0%** have one" in told and "beyond" not in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sqlite3
 from contextlib import closing
@@ -11,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dashboard.views.neuron import charts, facts
+from dashboard.views.neuron import charts, facts, twin_facts
 from db.connection.open import open_store
 from db.reads import neuron_evidence as evidence
 from db.reads import neurons
@@ -289,3 +290,44 @@ def test_what_explains_its_classes_is_told_in_words(explained_by: list[str], tol
     pairs = pd.DataFrame({"class_name": names, "explained_by": explained_by})
     known = {"n_clips": 50, "rho_level": 0.1, "rho_duration": 0.0, "rho_silence": 0.0}
     assert facts.confound_lines(known, pairs)[1:] == told
+
+
+def test_its_twin_in_another_model_is_told_and_heard(synthetic_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {**HERE, "neuron": "8", "part": "twins"}
+    app = show(synthetic_store, monkeypatch, **here)
+    assert not app.warning
+    told = said(app)
+    assert "Its twin in nano\\-sl is [L2·9](neuron?task=rooms-event&preset=calibrated&part=twins&model=nano-sl" in told
+    assert "on held-out clips; on dealt clips the best of all there reaches +0.35" in told
+    assert "Each is the other’s most alike" in told and "event, place taken out r = " in told
+    assert "alike beyond them." in told and "kept of both neurons" in told
+    assert asked(app, "other_model") == "nano-sl"
+    other = said(show(synthetic_store, monkeypatch, **{**here, "neuron": "9"}))
+    assert "No twin in nano\\-sl: most alike is [L2·10]" in other and "no more alike than dealt clips give" in other
+
+
+def test_a_neuron_that_was_not_matched_names_the_command(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(store, monkeypatch, **HERE, part="twins")
+    assert "matched with no other model" in said(app)
+    assert app.code[-1].value.endswith("--model nano-ssl --untrained")
+
+
+def test_sentences_of_twins() -> None:
+    row = {"partner_model": "b", "partner_layer": 1, "partner_neuron": 2, "is_partner": 1, "is_beyond": 0, "mutual": 1,
+           "q_value": 0.01, "correlation": 0.8, "second": 0.5, "null_high": 0.3, "held_out": 0.75, "held_out_low": 0.5,
+           "held_out_high": 0.875, "within": 0.1, "within_low": -0.1, "within_high": 0.3,
+           "taken_out": "event"}  # fmt: skip
+    assert twin_facts.sentence(row, "x") == (
+        "Its twin in b is [L1·2](x), **r = +0.75 [+0.50, +0.88]** on held-out clips; on dealt clips the best of all "
+        "there reaches +0.30. Each is the other’s most alike; the next best has +0.50. With the means of event taken "
+        "out r = +0.10 [−0.10, +0.30]: not surely alike beyond them."
+    )
+    nothing = {**row, "is_partner": 0, "q_value": 0.5, "held_out": math.nan, "within": math.nan}
+    assert twin_facts.sentence(nothing, "x") == (
+        "No twin in b: most alike is [L1·2](x), r = +0.80 on the clips that chose it (none is held out); on dealt "
+        "clips the best of all there reaches +0.30. Each is the other’s most alike, yet no more than dealt clips give."
+    )
+    rows = pd.DataFrame(
+        {"partner_model": ["a-untrained", "b", "c"], "is_partner": [1, 0, 1], "held_out": [0.9, 0.8, 0.5]}
+    )
+    assert twin_facts.usual(rows) == "c"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dashboard.shared.player import beside
 from dashboard.views.pair import charts, facts
 from tests.support import pages
 from tests.support.pages import asked, said
@@ -69,10 +70,10 @@ def test_clips_kept_of_both_come_first() -> None:
     kinds = ["top", "top", "silent"]
     own = pd.DataFrame({"clip_id": [1, 2, 3], "kind": kinds, "rank": [1, 2, 1], "activation_rate": [0.9, 0.8, 0.0]})
     other = pd.DataFrame({"clip_id": [3, 4, 5], "kind": kinds, "rank": [1, 2, 1], "activation_rate": [0.7, 0.6, 0.0]})
-    assert facts.clip_order(own, other) == [3, 1, 2, 4]
-    told = facts.clip_caption(3, {"A": own, "B": other})
+    assert beside.clip_order(own, other) == [3, 1, 2, 4]
+    told = beside.clip_caption(3, {"A": own, "B": other})
     assert told == "A: silent 1, active at 0%; B: top 1, active at 70%"
-    assert facts.clip_caption(1, {"A": own, "B": other}).endswith("B: not kept")
+    assert beside.clip_caption(1, {"A": own, "B": other}).endswith("B: not kept")
 
 
 def test_charts_draw_every_class() -> None:

@@ -77,6 +77,7 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "neurons": ((6, 2, 0),),
     "neuron_ids": ((2, 7, 400),),
     "own": (("nano-ssl", 0, 6), ("nano-sl", 1, 2)),
+    "partner": ("nano-sl", "nano-ssl"),
     "other": (("nano-sl", 0, 6), ("nano-ssl", 1, 0)),
     "wanted": (
         *(

@@ -19,9 +19,11 @@ from core.results import (
     ClipRecord,
     ClipTraces,
     DatasetRecord,
+    Matching,
     ModelRecord,
     NeuronPattern,
     NullSummary,
+    Partners,
     ProbeResult,
     Problem,
     Selection,
@@ -84,9 +86,38 @@ def build_store(
     for record in datasets.values():
         store.register_dataset(record)
     for number, name in enumerate(models):
-        _write_model(store, name, strength=4.0 - 1.5 * (number % 3), datasets=datasets, rng=rng)
+        run_id = _write_model(store, name, strength=4.0 - 1.5 * (number % 3), datasets=datasets, rng=rng)
+    if len(models) > 1:
+        _write_matching(store, run_id, (models[0], models[1]), datasets)
     engine.dispose()
     return Path(path)
+
+
+def _write_matching(store: Store, run_id: int, models: tuple[str, str], datasets: dict[str, DatasetRecord]) -> None:
+    """Draw partners: every fourth neuron of the first has one, the next in number of the second."""
+    rng = np.random.default_rng(7)
+    neurons = np.arange(N_NEURONS)
+    model_id = store.register_model(_model(models[0]))
+    facts = {
+        "n_clips": 80, "n_held_out": 16, "n_sampling_units": 80, "dealt": "clips", "n_deals": 24,
+        "taken_out": "event, place",
+    }  # fmt: skip
+    for dataset in datasets:
+        is_partner, is_beyond = neurons % 4 == 0, neurons % 8 == 0
+        r = np.where(is_partner, rng.uniform(0.6, 0.9, N_NEURONS), rng.uniform(0.2, 0.5, N_NEURONS))
+        units = pd.DataFrame(
+            {
+                "correlation": r, "second": r - 0.1, "mutual": is_partner, "is_partner": is_partner,
+                "is_beyond": is_beyond, "p_value": np.where(is_partner, 1e-4, 0.5),
+                "q_value": np.where(is_partner, 4e-4, 0.6), "null_high": 0.35, "held_out": r - 0.05,
+                "held_out_low": r - 0.15, "held_out_high": r + 0.05, "within": r - 0.3, "within_low": r - 0.5,
+                "within_high": r - 0.1, "within_p": 0.01, "within_q": np.where(is_beyond, 0.02, 0.2),
+            }
+        )  # fmt: skip
+        there = units.assign(neuron_index=neurons, partner_index=np.roll(neurons, -1))
+        back = units.assign(neuron_index=np.roll(neurons, -1), partner_index=neurons)
+        record = Matching(dataset, models, (Partners(there, 0.01, 0.02), Partners(back, 0.01, 0.02)), facts)
+        store.write_matching(run_id, f"{dataset}/match", model_id, record)
 
 
 def _dataset(name: str, rng: np.random.Generator, audio_root: str | Path | None) -> DatasetRecord:
@@ -127,26 +158,29 @@ def _write_tone(path: Path, seconds: float, frequency: float) -> None:
     soundfile.write(path, wave.astype(np.float32), SAMPLE_RATE)
 
 
+def _model(name: str) -> ModelRecord:
+    """A made-up encoder."""
+    return ModelRecord(
+        name=name,
+        weights_key=f"synthetic-{name}",
+        layer_widths=LAYER_WIDTHS,
+        sample_rate=SAMPLE_RATE,
+        n_parameters=1_234_567,
+        description=f"Made-up encoder {name}",
+        licence="Apache-2.0",
+        grids=(GRID,) * len(LAYER_WIDTHS),
+    )
+
+
 def _write_model(
     store: Store,
     name: str,
     strength: float,
     datasets: dict[str, DatasetRecord],
     rng: np.random.Generator,
-) -> None:
-    """Write one model's results; ``strength`` says how selective its neurons are."""
-    model_id = store.register_model(
-        ModelRecord(
-            name=name,
-            weights_key=f"synthetic-{name}",
-            layer_widths=LAYER_WIDTHS,
-            sample_rate=SAMPLE_RATE,
-            n_parameters=1_234_567,
-            description=f"Made-up encoder {name}",
-            licence="Apache-2.0",
-            grids=(GRID,) * len(LAYER_WIDTHS),
-        )
-    )
+) -> int:
+    """Write one model's results, and return its run; ``strength`` says how selective its neurons are."""
+    model_id = store.register_model(_model(name))
     config = {"preset": ["aape", "lape", "calibrated"], "shuffles": 200}
     run_id = store.start_run(name, config, 0, "0.0.0", {"numpy": np.__version__}, "cpu")
     chosen: dict[str, list[tuple[str, str, set[int]]]] = {}
@@ -168,6 +202,7 @@ def _write_model(
     shared = [SharedNeurons(preset, _shared(sets)) for preset, sets in chosen.items()]
     store.write_shared(run_id, f"{name}/share", model_id, Sharing(shared))
     store.finish_run(run_id, "done", {"extract": 12.5, "score": 3.25, "ablate": 7.0})
+    return run_id
 
 
 def _scores(dataset: DatasetRecord, attribute: str, strength: float, rng: np.random.Generator) -> TaskScores:

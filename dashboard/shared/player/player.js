@@ -86,6 +86,7 @@ class Player {
   // What Python says
 
   update(data) {
+    this.root.setAttribute("aria-label", data.label);
     this.tracks = data.tracks;
     const same = this.tracks.find((track) => track.id === this.current?.id);
     const begins = data.play > begun;

@@ -169,7 +169,7 @@ def stored_track(row: Mapping[Hashable, Any], title: str, caption: str = "", ove
     return Track(title, caption, stored, overlay=overlay)
 
 
-def player(tracks: Sequence[Track], *, key: str, selected: int = 0, play: int = 0) -> None:
+def player(tracks: Sequence[Track], *, key: str, selected: int = 0, play: int = 0, label: str = "Player") -> None:
     """Show tracks to be heard and seen.
 
     Parameters
@@ -181,13 +181,15 @@ def player(tracks: Sequence[Track], *, key: str, selected: int = 0, play: int = 
         Which to show first. A change selects anew; otherwise the listener's own choice stands.
     play : int
         When it was asked for that the sound begins by itself (any clock, later is larger); 0: it does not.
+    label : str
+        What screen readers call it; of two on a page, each its own.
     """
     if tracks:
-        _mount(tuple(tracks), key, min(max(selected, 0), len(tracks) - 1), play)
+        _mount(tuple(tracks), key, min(max(selected, 0), len(tracks) - 1), play, label)
 
 
 @st.fragment
-def _mount(tracks: tuple[Track, ...], key: str, selected: int, play: int) -> None:
+def _mount(tracks: tuple[Track, ...], key: str, selected: int, play: int, label: str) -> None:
     memory = f"{key}_asked"
 
     def remember() -> None:
@@ -203,7 +205,8 @@ def _mount(tracks: tuple[Track, ...], key: str, selected: int, play: int) -> Non
         describe(track, identity, made.get(place), f"{key}-{place}")
         for place, (track, identity) in enumerate(zip(tracks, identities, strict=True))
     ]
-    _component(key=key, data={"tracks": listed, "selected": selected, "play": play}, on_wanted_change=remember)
+    told = {"tracks": listed, "selected": selected, "play": play, "label": label}
+    _component(key=key, data=told, on_wanted_change=remember)
 
 
 def identify(tracks: Sequence[Track]) -> list[str]:

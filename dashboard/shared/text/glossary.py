@@ -62,6 +62,10 @@ TERMS = {
         "span its 2.5th to 97.5th percentile."
     ),
     "p": "Probability of so high a rate, or so large an effect, if the labels meant nothing.",
+    "partner": (
+        "The unit of another model whose responses over the same clips are most alike, if that is mutual and more than "
+        "dealt clips give (q < 0.05 of both); also called its twin."
+    ),
     "probe": "A linear classifier on frozen embeddings: fitted on train, regularised on valid, told on test.",
     "q": "p after Benjamini-Hochberg correction over all that was asked together.",
     "readable": (

@@ -12,7 +12,7 @@ from dashboard.shared.charts import by_task as overview_charts
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import facts, words
 from dashboard.shared.theme import NULL_COLOUR
-from dashboard.views.compare import charts
+from dashboard.views.compare import charts, partners
 from dashboard.views.compare import facts as compare_facts
 from db.reads import coverage as coverage_queries
 from db.reads import study
@@ -261,6 +261,8 @@ section = contents.section(
 if section:
     with section.body:
         by_depth(section.head)
+
+partners.show(contents, store, (model, other), compare_facts.twin(model, others), task, preset)
 
 probe = compare_facts.paired(data.read(store, coverage_queries.probes), model, other)
 told = "No task has a probe of both." if probe.empty else compare_facts.probe_sentence(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
@@ -13,16 +14,17 @@ from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.numbers import counted
-from dashboard.views.neuron import charts, clips, facts, of_class, parts
+from dashboard.views.neuron import charts, clips, facts, of_class, parts, twin
 from db.reads import neuron_evidence as evidence
 from db.reads import neurons, study
 
 ANY_CLASS = "any class"
 HALF_WIDTH = 560  # pixels; the sounds and the classes stand side by side where both have as much
-PARTS = {
+PARTS: dict[str, tuple[str, Callable[..., dict[str, str] | None]]] = {
     "worth": ("What it is worth", parts.worth),
     "cause": ("What it causes", parts.cause),
     "alike": ("Others like it", parts.alike),
+    "twins": ("In other models", twin.twins),
 }
 
 scope = sidebar.choose(clears=("class", "clips", "hear"), clears_model=("layer", "neuron"), any_units=True)
@@ -243,5 +245,5 @@ st.segmented_control(
 )  # fmt: skip
 n_neurons = int(widths.sum())
 one = parts.One(store, model, task, preset, layer, neuron, n_neurons, tuple(classes))
-PARTS[part][1](one, answers[answers["task"] == task], selectivity, pairs[pairs["task"] == task])
-address.write({**state, "sort": order.VALUE if by_value else None, "part": part})
+chosen = PARTS[part][1](one, answers[answers["task"] == task], selectivity, pairs[pairs["task"] == task])
+address.write({**state, **(chosen or {}), "sort": order.VALUE if by_value else None, "part": part})

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from dashboard.shared.charts.common import layered
-from dashboard.shared.theme import MODEL_COLOURS, NULL_COLOUR
+from dashboard.shared.player.beside import COLOURS
+from dashboard.shared.theme import NULL_COLOUR
 
-COLOURS = MODEL_COLOURS[:2]
 _ROW, _LABELS = 26, 150  # pixels
 _LEGEND = alt.Legend(title=None, orient="bottom", columns=1, labelLimit=260, symbolOpacity=1)
 """Below: the rows of two charts side by side are level."""

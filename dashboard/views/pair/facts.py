@@ -16,14 +16,6 @@ MOST_CLASSES = 30
 FEWEST_CLASSES = 4
 """Profiles over fewer classes are alike or opposite whatever the neurons do."""
 MEASURES = {"log_odds": "log odds", "probability": "activation probability"}
-Place = tuple[str, int, int]
-"""Model, layer, neuron."""
-
-
-def name(place: Place, other: Place) -> str:
-    """Name a neuron of two: with its model where that differs."""
-    model, layer, neuron = place
-    return f"L{layer}·{neuron}" + (f" {model}" if model != other[0] else "")
 
 
 def measured(own: pd.DataFrame, other: pd.DataFrame) -> list[str]:
@@ -147,31 +139,3 @@ def in_common(counts: pd.DataFrame) -> pd.DataFrame:
     n = counts["n_clips"].astype("float64")
     p = hypergeom.sf(counts["n_common"] - 1, counts["n_clips"], counts["n_own"], counts["n_other"])
     return counts.assign(expected=counts["n_own"] * counts["n_other"] / n, p_value=np.asarray(p, dtype=np.float64))
-
-
-def clip_order(own: pd.DataFrame, other: pd.DataFrame) -> list[int]:
-    """Clips to hear: those kept of both neurons, then the strongest of each in turn, each once.
-
-    Parameters
-    ----------
-    own, other : DataFrame
-        Of `db.reads.clips.neuron_clips`.
-    """
-    both = [int(one) for one in own["clip_id"] if one in set(other["clip_id"])]
-    tops = [[int(one) for one in side.loc[side["kind"] == "top", "clip_id"]] for side in (own, other)]
-    length = max(map(len, tops), default=0)
-    in_turn = [side[place] for place in range(length) for side in tops if place < len(side)]
-    return list(dict.fromkeys([*both, *in_turn]))
-
-
-def clip_caption(clip_id: int, sides: Mapping[str, pd.DataFrame]) -> str:
-    """Tell what a clip is to each neuron: ``L4·699: top 2, active at 88%; L2·45: not kept``."""
-    parts = []
-    for side, clips in sides.items():
-        rows = clips[clips["clip_id"] == clip_id]
-        if rows.empty:
-            parts.append(f"{side}: not kept")
-        else:
-            row = rows.iloc[0]
-            parts.append(f"{side}: {row['kind']} {int(row['rank'])}, active at {row['activation_rate']:.0%}")
-    return "; ".join(parts)

@@ -7,6 +7,7 @@ import math
 import streamlit as st
 
 from dashboard.shared import address, data, draw, page, sections, share, sidebar
+from dashboard.shared.player import beside
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.views.pair import charts, clips, facts
@@ -22,14 +23,14 @@ store, task, preset = scope.store, scope.task, scope.preset
 title = st.container()
 
 
-def default(model: str, class_name: str | None, but: facts.Place | None) -> tuple[int, int]:
+def default(model: str, class_name: str | None, but: beside.Place | None) -> tuple[int, int]:
     """The neuron of the strongest evidence, for a class where one is named."""
     found = data.read(store, gallery.cards, gallery.Wanted(model, task, preset, class_name), 2)
     places = [(model, int(a), int(b)) for a, b in zip(found["layer"], found["neuron"], strict=True)]
     return next((place[1:] for place in places if place != but), (0, 0))
 
 
-def side(label: str, model: str, names: tuple[str, str], usual: tuple[int, int]) -> facts.Place:
+def side(label: str, model: str, names: tuple[str, str], usual: tuple[int, int]) -> beside.Place:
     """Show the selectors of a neuron; returns what the address says of it."""
     widths = data.read(store, study.layers, model).set_index("layer")["width"]
     last = int(widths.index.max())
@@ -67,7 +68,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     own_class = of_own.loc[of_own["task"] == task, "top_class"].dropna()
     usual = default(other_model, str(own_class.iloc[0]) if len(own_class) else None, own)
     other = side("Second", other_model, OTHER, usual)
-labels = (facts.name(own, other), facts.name(other, own))
+labels = (beside.name(own, other), beside.name(other, own))
 with title:
     page.head(
         f"{words.plain(labels[0])} beside {words.plain(labels[1])}",
@@ -178,7 +179,7 @@ state: dict[str, object | None] = {
     **scope.state, "layer": own[1], "neuron": own[2], "other_model": other[0], "other_layer": other[1],
     "other_neuron": other[2],
 }  # fmt: skip
-state["clips"] = clips.show(store, task, (own, other), labels)
+state["clips"] = clips.show(store, task, (own, other))
 classes()
 common()
 address.write(state)

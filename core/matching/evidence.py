@@ -1,0 +1,85 @@
+"""How alike the best of all partners is by chance: the same search with the clips of one model dealt anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.evidence.fdr import benjamini_hochberg
+from core.results import FloatArray, IntArray, Mask
+
+Q_LIMIT = 0.05
+
+
+def deal(unit: IntArray, rng: np.random.Generator) -> IntArray:
+    """For each clip the clip whose responses it gets: each sampling unit has those of another, clips in random order.
+
+    So what makes the clips of a unit alike stays. A unit that is larger than the one whose responses it gets has some
+    of them several times, a smaller one lacks some; where all are of one size, clips only change places.
+
+    Parameters
+    ----------
+    unit : ndarray of int, shape (n_clips,)
+        Sampling unit of each clip, from 0.
+    """
+    sizes = np.bincount(unit)
+    starts = np.cumsum(sizes) - sizes
+    sources, places = (np.lexsort((rng.random(len(unit)), unit)) for _ in range(2))
+    rank = np.empty(len(unit), dtype=np.int64)
+    rank[places] = np.arange(len(unit)) - starts[unit[places]]
+    given = rng.permutation(len(sizes))[unit]
+    dealt: IntArray = sources[starts[given] + rank % sizes[given]]
+    return dealt
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the best correlation of each unit is worth, with all partners looked at.
+
+    Attributes
+    ----------
+    p, q : ndarray of float, shape (n_units,)
+        Chance of as high a best correlation on dealt clips; Benjamini-Hochberg over the units.
+    high : ndarray of float, shape (n_units,)
+        97.5th percentile of the unit's best correlation on dealt clips.
+    chance : ndarray of bool, shape (n_deals, n_units)
+        Which units a deal gives as much as the least of all with q < 0.05 have.
+    """
+
+    p: FloatArray
+    q: FloatArray
+    high: FloatArray
+    chance: Mask
+
+
+def evidence(best: FloatArray, dealt: FloatArray) -> Evidence:
+    """Compare each unit's best correlation with the best ones of the same unit on dealt clips.
+
+    A few deals know where a unit's null lies and how wide it is, not its tail. So each is standardised by the unit's
+    other deals, and the tail is that of all units' deals together. With nothing to find the true clips are one deal
+    among others, and the largest of all is as likely in any of them: of n deals, about one study in n + 1 has any
+    q < 0.05, whatever units have in common.
+
+    Parameters
+    ----------
+    best : ndarray of float, shape (n_units,)
+    dealt : ndarray of float, shape (n_deals, n_units)
+        The same on dealt clips; more than 20 deals, or no single q can be below 0.05.
+    """
+    n_deals = len(dealt)
+    null = np.arctanh(np.clip(dealt, -1 + 1e-9, 1 - 1e-9))
+    z = (np.arctanh(np.clip(best, -1 + 1e-9, 1 - 1e-9)) - null.mean(axis=0)) / _spread(null.var(axis=0, ddof=1))
+    others = (null.sum(axis=0) - null) / (n_deals - 1)
+    variance = ((null**2).sum(axis=0) - null**2 - (n_deals - 1) * others**2) / (n_deals - 2)
+    z_null = (null - others) / _spread(variance)
+    pooled = np.sort(z_null, axis=None)
+    p = (1 + pooled.size - np.searchsorted(pooled, z)) / (1 + pooled.size)
+    q = benjamini_hochberg(p)
+    bar = z[q < Q_LIMIT].min(initial=np.inf)
+    return Evidence(p, q, np.quantile(dealt, 0.975, axis=0), z_null >= bar)
+
+
+def _spread(variance: FloatArray) -> FloatArray:
+    """Standard deviations, none so small that rounding is taken for distance."""
+    return np.sqrt(np.maximum(variance, 1e-6))

@@ -6,12 +6,13 @@ from core.run.stages.base import carry_out
 from core.run.stages.compare import Compare
 from core.run.stages.erase import Erase
 from core.run.stages.extract import TopClips, record_activations
+from core.run.stages.layers import ProbeLayers
 from core.run.stages.score import Head, Score
 from core.run.stages.share import Share
 from core.run.stages.task import TaskStudy
 from core.run.stages.trace import Trace
 
 __all__ = [
-    "Ablate", "Attribute", "Compare", "Erase", "Head", "Score", "Share", "TaskStudy", "TopClips", "Trace", "carry_out",
-    "record_activations",
+    "Ablate", "Attribute", "Compare", "Erase", "Head", "ProbeLayers", "Score", "Share", "TaskStudy", "TopClips", "Trace",
+    "carry_out", "record_activations",
 ]  # fmt: skip

@@ -352,8 +352,8 @@ class LayerProbes:
         greatest, those of resampled train clips among them). Empty where layers differ in width.
     summary : mapping
         ``best_layer`` (on what ``chosen_on`` says; None where there is nothing to choose on), ``shuffled`` (what was
-        dealt); on test clips ``best``, ``best_low``, ``best_high``, ``best_difference`` (from the last layer) with
-        ``_low`` and ``_high``, and the same of ``sum``, whose difference is from the best.
+        dealt); on test clips ``best_accuracy``, ``best_low``, ``best_high``, ``best_difference`` (from the last layer)
+        with ``_low`` and ``_high``, and the same of ``weighted``, whose difference is from the best.
     settings : mapping
     skipped : str
         The reason where no head could be trained, else empty.

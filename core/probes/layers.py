@@ -48,7 +48,7 @@ def tell(task: Task, probes: Sequence[Probe], summed: Summed | None, seed: int) 
         "chosen_on": probes[-1].result.settings["chosen_on"],
         "shuffled": shuffled,
         **_beside("best", best, probes[-1].told[-1].measure, units[tested], seed),
-        **_beside("sum", summed.probe.told[-1].measure if summed else None, best, units[tested], seed),
+        **_beside("weighted", summed.probe.told[-1].measure if summed else None, best, units[tested], seed),
     }
     settings = {"C": {f"{layer:g}": probe.result.settings["C"] for layer, probe in every}}
     return LayerProbes(task.name, pd.DataFrame(rows), _weights(summed), summary, settings)
@@ -107,7 +107,9 @@ def _beside(
     name: str, measure: Measure | None, other: Measure | None, units: IntArray, seed: int
 ) -> Mapping[str, float]:
     """A measure on test clips with interval, and how it differs from another on the same clips (paired bootstrap)."""
-    names = [f"{name}{end}" for end in ("", "_low", "_high", "_difference", "_difference_low", "_difference_high")]
+    names = [
+        f"{name}{end}" for end in ("_accuracy", "_low", "_high", "_difference", "_difference_low", "_difference_high")
+    ]
     found = [np.nan] * 6
     if measure is not None:
         found[0] = _of_all(measure)

@@ -2,8 +2,9 @@
 
 Each layer's pooled output is standardised on train clips, feature by feature, and counts by its share of a softmax: a
 layer whose numbers are large does not count for more, and with all weight on one layer the head is that layer's own.
-Weights and a head are learned together on train clips (L-BFGS, from equal weights); then the head is fitted anew to the
-sum, as any other head, and the regularisation of both is chosen on valid clips.
+Weights and a head are learned together on train clips (L-BFGS, from equal weights), under one penalty on both: without
+it all weight goes to the layer that fits those clips best, with a strong one layers count alike. Then the head is
+fitted anew to the sum, as any other, and the regularisation is chosen on valid clips.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from core.results import FloatArray, IntArray
 
 MOST_BYTES = 2**30
 """Of the layers of train clips from which weights are learned; where there are more clips, of as many drawn ones."""
-_MOST_STEPS = 100
+_STEPS = {"max_iter": 100, "tolerance_grad": 1e-4, "tolerance_change": 1e-6}
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ class _Joint:
         self._parameters = [torch.zeros(size, device=device, requires_grad=True) for size in sizes]
 
     def fit(self, strength: float) -> FloatArray:
-        """Weights (n_layers,) of least mean log loss with the penalty that `core.probes.linear` has."""
-        optimizer = torch.optim.LBFGS(self._parameters, max_iter=_MOST_STEPS, line_search_fn="strong_wolfe")
+        """Weights (n_layers,) of least mean log loss, with the penalty of `core.probes.linear` on their scores, too."""
+        optimizer = torch.optim.LBFGS(self._parameters, line_search_fn="strong_wolfe", **_STEPS)
 
         def closure() -> torch.Tensor:
             optimizer.zero_grad()
@@ -114,12 +115,15 @@ class _Joint:
         scores, weight, bias = self._parameters
         shape = self._layers.shape[1:]
         summed = (scores.softmax(0) @ self._layers.flatten(1)).unflatten(0, shape)
-        logits = summed @ weight.T + bias
+        # To unit deviation, as the head's own scaler does: a mean of layers that differ varies less than each of them,
+        # and the penalty on the head would drive all weight to one.
+        deviation = summed.std(0, correction=0)
+        logits = (summed / deviation.clamp_min(torch.finfo(summed.dtype).tiny)) @ weight.T + bias
         if self._targets.ndim == 2:
             loss = F.binary_cross_entropy_with_logits(logits, self._targets.float(), reduction="sum") / shape[0]
         else:
             loss = F.cross_entropy(logits, self._targets)
-        return loss + weight.square().sum() / (2 * strength * shape[0])
+        return loss + (weight.square().sum() + scores.square().sum()) / (2 * strength * shape[0])
 
 
 def fit_sum(task: Task, layers: Layers, device: str, n_refits: int, seed: int) -> Summed:

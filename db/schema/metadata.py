@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-from db.schema import ablation, evidence, scores, sound, stamp  # noqa: F401 (to import them declares their tables)
+from db.schema import ablation, evidence, layers, scores, sound, stamp  # noqa: F401 (to import them declares their tables)
 from db.schema.study import Base
 
 METADATA: MetaData = Base.metadata

@@ -13,6 +13,6 @@ from core.run.stages.task import TaskStudy
 from core.run.stages.trace import Trace
 
 __all__ = [
-    "Ablate", "Attribute", "Compare", "Erase", "Head", "ProbeLayers", "Score", "Share", "TaskStudy", "TopClips", "Trace",
-    "carry_out", "record_activations",
+    "Ablate", "Attribute", "Compare", "Erase", "Head", "ProbeLayers", "Score", "Share", "TaskStudy", "TopClips",
+    "Trace", "carry_out", "record_activations",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from db.schema.views.ablation import ABLATION_VIEWS
 from db.schema.views.evidence import EVIDENCE_VIEWS
+from db.schema.views.layers import LAYER_VIEWS
 from db.schema.views.units import UNIT_VIEWS, UNITS, of_neurons, of_units
 
 _MODEL_TASK = """
@@ -162,6 +163,7 @@ SELECT model.name AS model, dataset.name AS dataset, neuron.layer, neuron.neuron
 VIEWS: dict[str, str] = {name: of_neurons(select) for name, select in _OF_ALL_UNITS.items()} | {
     "units": UNITS,
     **{name: of_units(_OF_ALL_UNITS[of]) for name, of in UNIT_VIEWS.items()},
+    **LAYER_VIEWS,
 }
 """By name; those of neurons show no other units."""
 

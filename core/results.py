@@ -458,6 +458,8 @@ class Attributions:
     summary : mapping
         ``n_clips``, ``n_checked``, ``n_clips_checked``, ``spearman_all``, ``spearman_random``,
         ``spearman_highest`` (rank correlation of measured and attributed).
+    layers : DataFrame
+        As ``neurons`` with ``layer`` in place of the neuron: the sum over a layer's neurons.
     """
 
     task: str
@@ -465,6 +467,7 @@ class Attributions:
     neurons: pd.DataFrame
     checks: pd.DataFrame
     summary: Mapping[str, float]
+    layers: pd.DataFrame = field(default_factory=_no_rows)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from core.results import FloatArray, IntArray
 
 MOST_BYTES = 2**30
 """Of the layers of train clips from which weights are learned; where there are more clips, of as many drawn ones."""
-_STEPS = {"max_iter": 100, "tolerance_grad": 1e-4, "tolerance_change": 1e-6}
+_MOST_STEPS, _FLAT, _STILL = 100, 1e-4, 1e-6
+"""Of L-BFGS; what a gradient may have left, and what a step may move, at its end."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,10 @@ class _Joint:
 
     def fit(self, strength: float) -> FloatArray:
         """Weights (n_layers,) of least mean log loss, with the penalty of `core.probes.linear` on their scores, too."""
-        optimizer = torch.optim.LBFGS(self._parameters, line_search_fn="strong_wolfe", **_STEPS)
+        optimizer = torch.optim.LBFGS(
+            self._parameters, max_iter=_MOST_STEPS, tolerance_grad=_FLAT, tolerance_change=_STILL,
+            line_search_fn="strong_wolfe",
+        )  # fmt: skip
 
         def closure() -> torch.Tensor:
             optimizer.zero_grad()

@@ -12,8 +12,8 @@ class LayerProbe(OfModelTask, Base):
     """The heads of one network on the layers of one task; ``skipped`` is the reason where there are none.
 
     ``best_accuracy`` and its like are of the layer that was best on what ``chosen_on`` says, told on test clips;
-    ``best_difference`` is from the last layer, ``weighted_difference`` that of the weighted sum from the best. ``shuffled``
-    says what labels were dealt over. Layer -1 is what enters the first block.
+    ``best_difference`` is from the last layer, ``weighted_difference`` that of the weighted sum from the best.
+    ``shuffled`` says what labels were dealt over. Layer -1 is what enters the first block.
     """
 
     __tablename__ = "layer_probe"

@@ -29,7 +29,7 @@ from core.results import (
 from db.connection.open import StoreError, store_name, translate_errors
 from db.schema.ablation import Ablation as AblationRow
 from db.schema.ablation import ErasureArea, ErasureCurve, ErasurePoint
-from db.schema.evidence import Attribution, AttributionCheck, NeuronAttribution, Specificity
+from db.schema.evidence import Attribution, AttributionCheck, LayerAttribution, NeuronAttribution, Specificity
 from db.schema.layers import LayerProbe, LayerProbeScore, LayerWeight
 from db.schema.scores import ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
@@ -282,8 +282,13 @@ class Store:
             )
             known = class_ids(connection, which["task_id"], attributions.class_names)
             classes = np.array([known[name] for name in attributions.class_names], dtype=np.int64)
-            for table, rows in ((NeuronAttribution, attributions.neurons), (AttributionCheck, attributions.checks)):
-                insert_frame(connection, table, rows, first_neuron, classes, attribution_id=owner)
+            tables = (
+                (NeuronAttribution, attributions.neurons), (LayerAttribution, attributions.layers),
+                (AttributionCheck, attributions.checks),
+            )  # fmt: skip
+            for table, rows in tables:
+                if len(rows):
+                    insert_frame(connection, table, rows, first_neuron, classes, attribution_id=owner)
 
     def write_ablations(self, run_id: int, stage_key: str, model_id: int, record: results.Ablations) -> None:
         """Store ablations of one (model, task), replacing those of the same selection, operation and gain."""

@@ -58,7 +58,7 @@ def attribute(
     passes: Passes | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> pd.DataFrame:
-    return Attribution(encoder, scan, parts, members, passes or Passes()).of_neurons(progress)
+    return Attribution(encoder, scan, parts, members, passes or Passes()).estimates(progress).neurons
 
 
 def one_part(head: LinearHead, n_clips: int) -> list[Part]:

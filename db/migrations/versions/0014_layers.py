@@ -1,4 +1,4 @@
-"""Linear heads on every layer's output, and on a weighted sum of them."""
+"""Linear heads on every layer's output, and on a weighted sum of them; attributions of whole layers."""
 
 from alembic import op
 from sqlalchemy import Column, Double, ForeignKey, Integer, UniqueConstraint
@@ -46,6 +46,17 @@ def upgrade() -> None:
         _owner(),
         Column("layer", Integer, primary_key=True),
         *(Column(name, Double(), nullable=False) for name in ("weight", "weight_low", "weight_high")),
+        sqlite_with_rowid=False,
+    )
+
+    op.create_table(
+        "layer_attribution_value",
+        Column("attribution_id", Integer, ForeignKey("attribution.id", ondelete="CASCADE"), primary_key=True),
+        Column("class_id", Integer, primary_key=True, autoincrement=False),
+        Column("layer", Integer, primary_key=True, autoincrement=False),
+        Column("attribution", Double()),
+        Column("standard_error", Double()),
+        Column("n_clips", Integer, nullable=False),
         sqlite_with_rowid=False,
     )
 

@@ -30,8 +30,9 @@ JOIN task_class ON task_class.id = layer_probe_score.class_id""",
 {_NAMES}, layer_probe_score.n_clips, layer_probe_score.metric, layer_probe_score.chance,
        layer_probe.chosen_on, layer_probe.best_layer, layer_probe.best_accuracy, layer_probe.best_low,
        layer_probe.best_high, layer_probe.best_difference, layer_probe.best_difference_low,
-       layer_probe.best_difference_high, layer_probe.weighted_accuracy, layer_probe.weighted_low, layer_probe.weighted_high,
-       layer_probe.weighted_difference, layer_probe.weighted_difference_low, layer_probe.weighted_difference_high,
+       layer_probe.best_difference_high, layer_probe.weighted_accuracy, layer_probe.weighted_low,
+       layer_probe.weighted_high, layer_probe.weighted_difference, layer_probe.weighted_difference_low,
+       layer_probe.weighted_difference_high,
        layer_probe.shuffled{_SCORES}
     AND layer_probe_score.class_id IS NULL AND layer_probe_score.split = 'test' AND layer_probe_score.layer = -1""",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -14,6 +13,7 @@ from dashboard.views.layers.facts import INPUT, measure_of
 
 SHUFFLED_NAME = "highest of shuffled labels"
 SUM_NAME = "weighted sum"
+DASHES = {CHANCE_NAME: [2, 3], SHUFFLED_NAME: [7, 3], SUM_NAME: [1, 0]}
 EQUAL_NAME = "all layers alike"
 _INK = alt.ExprRef("luminance(background) > 0.5 ? '#1D2529' : '#E6EAF1'")
 
@@ -49,39 +49,46 @@ def accuracy_chart(rows: pd.DataFrame, colour: str, weighted: pd.DataFrame) -> a
         ``weighted_accuracy``, ``weighted_low``, ``weighted_high``; may have no row.
     """
     measure = measure_of(rows)
-    names = [CHANCE_NAME]
+    references = _references(rows, weighted)
+    names = [name for name in DASHES if name in set(references["name"])]
+    scale = alt.Scale(domain=names, range=[HIGHLIGHT if name == SUM_NAME else NULL_COLOUR for name in names])
+    dash = alt.Scale(domain=names, range=[DASHES[name] for name in names])
     base = alt.Chart(rows).encode(x=_layers(rows), tooltip=_scored(measure))
-    y = alt.Y("accuracy:Q", title=f"{measure} on test clips", scale=alt.Scale(domain=[0, 1]),
-              axis=alt.Axis(format="%", tickCount=5))  # fmt: skip
-    dashes: dict[str, list[int]] = {CHANCE_NAME: [2, 3], SHUFFLED_NAME: [6, 3], SUM_NAME: [1, 0]}
-    colours = {CHANCE_NAME: NULL_COLOUR, SHUFFLED_NAME: NULL_COLOUR, SUM_NAME: HIGHLIGHT}
-    if "shuffled_high" in rows and rows["shuffled_high"].notna().any():
-        names.append(SHUFFLED_NAME)
-    if len(weighted):
-        names.append(SUM_NAME)
-    scale = alt.Scale(domain=names, range=[colours[name] for name in names])
-    dash = alt.Scale(domain=names, range=[dashes[name] for name in names])
-
-    def named(name: str) -> dict[str, Any]:
-        return {
-            "color": alt.Color(datum=name, scale=scale, legend=kinds_legend(names)),
-            "strokeDash": alt.StrokeDash(datum=name, scale=dash, legend=None),
-        }
-
+    y = alt.Y(
+        "accuracy:Q", title=f"{measure} on test clips", scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format="%", tickCount=5),
+    )  # fmt: skip
     band = base.mark_area(opacity=0.18, color=colour).encode(y=alt.Y("ci_low:Q"), y2="ci_high:Q")
     line = base.mark_line(strokeWidth=2.5, color=colour, point={"filled": True, "size": 55, "color": colour})
-    parts = [band, base.mark_line(strokeWidth=2).encode(y=alt.Y("chance:Q"), **named(CHANCE_NAME))]
-    if SHUFFLED_NAME in names:
-        parts.append(base.mark_line(strokeWidth=1.5).encode(y=alt.Y("shuffled_high:Q"), **named(SHUFFLED_NAME)))
-    if len(weighted):
-        tooltip = [
-            alt.Tooltip("weighted_accuracy:Q", title="Weighted sum", format=".1%"),
-            alt.Tooltip("weighted_low:Q", title="95 % interval from", format=".1%"),
-            alt.Tooltip("weighted_high:Q", title="to", format=".1%"),
-        ]
-        rule = alt.Chart(weighted).mark_rule(strokeWidth=1.5).encode(tooltip=tooltip)
-        parts.append(rule.encode(y=alt.Y("weighted_accuracy:Q"), **named(SUM_NAME)))
-    return layered(layer=[*parts, line.encode(y=y)], height=330)
+    others = (
+        alt.Chart(references)
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=_layers(rows),
+            y=alt.Y("value:Q"),
+            color=alt.Color("name:N", scale=scale, legend=kinds_legend(names)),
+            strokeDash=alt.StrokeDash("name:N", scale=dash, legend=kinds_legend(names)),
+            tooltip=[
+                alt.Tooltip("name:N", title="Beside"),
+                alt.Tooltip("value:Q", title="Value", format=".1%"),
+                alt.Tooltip("low:Q", title="95 % interval from", format=".1%"),
+                alt.Tooltip("high:Q", title="to", format=".1%"),
+            ],
+        )
+    )
+    return layered(layer=[band, others, line.encode(y=y)], height=330)
+
+
+def _references(rows: pd.DataFrame, weighted: pd.DataFrame) -> pd.DataFrame:
+    """What accuracies are to be read against: ``name``, ``layer``, ``value``, and ``low`` and ``high`` where known."""
+    of_layers = rows[["layer"]].assign(low=float("nan"), high=float("nan"))
+    parts = [of_layers.assign(name=CHANCE_NAME, value=rows["chance"])]
+    if "shuffled_high" in rows and rows["shuffled_high"].notna().any():
+        parts.append(of_layers.assign(name=SHUFFLED_NAME, value=rows["shuffled_high"]))
+    for row in weighted.to_dict("records"):
+        ends = {"low": row["weighted_low"], "high": row["weighted_high"]}
+        parts.append(of_layers.assign(name=SUM_NAME, value=row["weighted_accuracy"], **ends))
+    return pd.concat(parts, ignore_index=True)
 
 
 def class_heatmap(rows: pd.DataFrame, classes: Sequence[str]) -> alt.TopLevelLayerSpec:
@@ -94,7 +101,7 @@ def class_heatmap(rows: pd.DataFrame, classes: Sequence[str]) -> alt.TopLevelLay
     classes : sequence of str
         In order.
     """
-    measure = measure_of(rows, of_class=True)
+    measure = measure_of(rows)
     tooltip = [alt.Tooltip("class_name:N", title="Class"), *_scored(measure)]
     labels = f"datum.value == -1 ? '{INPUT}' : datum.value"
     base = alt.Chart(rows).encode(
@@ -131,12 +138,12 @@ def neuron_chart(rows: pd.DataFrame) -> alt.TopLevelLayerSpec:
     ]
     scale = alt.Scale(domain=["neurons", NULL_NAME], range=[OTHER_COLOUR, NULL_COLOUR])
     legend = kinds_legend(["neurons", NULL_NAME])
-    base = alt.Chart(rows).encode(x=_layers(rows), tooltip=tooltip)
-    y = alt.Y("n_neurons:Q", title="Neurons", axis=alt.Axis(tickCount=4, tickMinStep=1))
-    bars = base.mark_bar().encode(y=y, color=alt.Color(datum="neurons", scale=scale, legend=legend))
-    null = base.mark_tick(thickness=3, opacity=1).encode(
-        y=alt.Y("expected_null:Q"), color=alt.Color(datum=NULL_NAME, scale=scale, legend=legend)
-    )
+    base = alt.Chart(rows.assign(name="neurons")).encode(x=_layers(rows), tooltip=tooltip)
+    most = float(max(1.0, rows["n_neurons"].max(), rows["expected_null"].max()))  # an empty axis has no numbers
+    scale_y = alt.Scale(domain=[0, most], nice=True)
+    y = alt.Y("n_neurons:Q", title="Neurons", axis=alt.Axis(tickCount=4, tickMinStep=1), scale=scale_y)
+    bars = base.mark_bar().encode(y=y, color=alt.Color("name:N", scale=scale, legend=legend))
+    null = base.mark_tick(thickness=3, opacity=1).encode(y=alt.Y("expected_null:Q"), color=alt.Color(datum=NULL_NAME))
     return layered(layer=[bars, null], height=190)
 
 
@@ -181,13 +188,11 @@ def weight_chart(rows: pd.DataFrame, colour: str) -> alt.TopLevelLayerSpec:
     ]
     names = ["weight", EQUAL_NAME]
     scale = alt.Scale(domain=names, range=[colour, NULL_COLOUR])
-    base = alt.Chart(rows).encode(x=_layers(rows), tooltip=tooltip)
+    base = alt.Chart(rows.assign(name="weight")).encode(x=_layers(rows), tooltip=tooltip)
     y = alt.Y("weight:Q", title="Weight", axis=alt.Axis(format="%", tickCount=4), scale=alt.Scale(domainMin=0))
-    bars = base.mark_bar(opacity=0.75).encode(
-        y=y, color=alt.Color(datum="weight", scale=scale, legend=kinds_legend(names))
-    )
+    bars = base.mark_bar(opacity=0.75).encode(y=y, color=alt.Color("name:N", scale=scale, legend=kinds_legend(names)))
     spread = base.mark_rule(strokeWidth=2, color=_INK).encode(y=alt.Y("weight_low:Q"), y2="weight_high:Q")
     equal = base.mark_line(strokeWidth=2, strokeDash=[2, 3]).encode(
-        y=alt.Y("equal:Q"), color=alt.Color(datum=EQUAL_NAME, scale=scale)
+        y=alt.Y("equal:Q"), color=alt.Color(datum=EQUAL_NAME)
     )
     return layered(layer=[bars, equal, spread], height=230)

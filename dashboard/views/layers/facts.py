@@ -17,9 +17,9 @@ MEASURES = {"accuracy": "Accuracy", "average precision": "Mean average precision
 OF_CLASS = {"accuracy": "Recall", "average precision": "Average precision"}
 
 
-def measure_of(rows: pd.DataFrame, of_class: bool = False) -> str:
-    """What is told of heads, in words."""
-    return (OF_CLASS if of_class else MEASURES)[str(rows["metric"].iloc[0])]
+def measure_of(rows: pd.DataFrame) -> str:
+    """What is told of heads, in words; rows with a ``class_name`` are of classes."""
+    return (OF_CLASS if "class_name" in rows else MEASURES)[str(rows["metric"].iloc[0])]
 
 
 def layer_name(layer: float) -> str:
@@ -52,7 +52,7 @@ def beyond(rows: pd.DataFrame) -> pd.Series:
     """Mark layers whose interval lies over chance, and over the highest of shuffled labels where that is known."""
     bar = rows["chance"]
     if "shuffled_high" in rows:
-        bar = np.fmax(bar, rows["shuffled_high"])
+        bar = rows[["chance", "shuffled_high"]].max(axis=1)
     return pd.Series(rows["ci_low"] > bar, index=rows.index)
 
 
@@ -122,15 +122,43 @@ def neurons_sentence(name: str, counts: pd.DataFrame, preset: str) -> str:
     total, null = int(counts["n_neurons"].sum()), counts["expected_null"].sum(min_count=1)
     if not total:
         return f"By {plain(preset)} no neuron is specific for {plain(name)} (shuffled labels {number(null, '.2g')})."
+    own = f"{counted(total, 'neuron')} of its own by {plain(preset)} (shuffled labels {number(null, '.2g')})"
+    return f"It has {own}, {_half(counts)}."
+
+
+def task_sentence(counts: pd.DataFrame, attributed: pd.DataFrame, preset: str) -> str:
+    """Say in which layers a task's neurons lie, and on which layer's the margin of most classes hangs (Markdown).
+
+    Parameters
+    ----------
+    counts : DataFrame
+        ``layer``, ``class_name``, ``n_neurons``, ``expected_null``.
+    attributed : DataFrame
+        Of `db.reads.layers.attribution`; may have no row.
+    """
+    by_layer = counts.groupby("layer", as_index=False)[["n_neurons", "expected_null"]].sum(min_count=1)
+    total, null = int(by_layer["n_neurons"].sum()), by_layer["expected_null"].sum(min_count=1)
+    pairs = f"{total:,} pairs of a class and its neuron by {plain(preset)} (shuffled labels {number(null, '.2g')})"
+    told = [f"{pairs}, {_half(by_layer)}"] if total else [f"no neuron is class-specific by {plain(preset)}"]
+    if len(attributed):
+        tops = attributed.loc[attributed.groupby("class_name")["attribution"].idxmax()]
+        sure = tops[tops["ci_low"] > 0]
+        most = sure["layer"].mode()
+        n = int((sure["layer"] == most.iloc[0]).sum()) if len(sure) else 0
+        hangs = f"most on {layer_name(most.iloc[0])} (in {n} of {len(tops)} classes)" if n else "on no layer for sure"
+        told.append(f"by attribution the margin hangs {hangs}")
+    text = f"{'; '.join(told)}."
+    return text[0].upper() + text[1:]
+
+
+def _half(counts: pd.DataFrame) -> str:
+    """The layers that hold half of what is counted at least, the fewest that do."""
     ranked = counts.sort_values("n_neurons", ascending=False, kind="stable")
+    total = int(ranked["n_neurons"].sum())
     n_needed = int((ranked["n_neurons"].cumsum() < total / 2).sum()) + 1
-    layers = sorted(int(layer) for layer in ranked["layer"].head(n_needed))
     held = int(ranked["n_neurons"].head(n_needed).sum())
-    where = "all" if held == total else f"{held:,} of them"
-    return (
-        f"It has {counted(total, 'neuron')} of its own by {plain(preset)} (shuffled labels {number(null, '.2g')}), "
-        f"{where} in {layer_names(layers)}."
-    )
+    where = layer_names(sorted(int(layer) for layer in ranked["layer"].head(n_needed)))
+    return f"{'all' if held == total else f'{held:,} of them'} in {where}"
 
 
 def attribution_sentence(rows: pd.DataFrame) -> str:

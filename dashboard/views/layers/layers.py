@@ -55,10 +55,12 @@ def without_heads() -> None:
 
 def answer() -> None:
     """The page in a few sentences."""
+    where = layer_facts.task_sentence(counts, attributed, preset) if len(counts) else ""
     if probes.empty:
+        st.markdown(where)
         without_heads()
         return
-    st.markdown(layer_facts.readable_sentence(task, probes))
+    st.markdown(f"{layer_facts.readable_sentence(task, probes)} {where}")
     st.markdown(layer_facts.best_sentence(summary.iloc[0].to_dict(), int(probes["layer"].max())))
 
 
@@ -103,7 +105,7 @@ def by_class(head: DeltaGenerator) -> None:
     draw.chart(
         charts.class_heatmap, rows, names, name="layers_of_classes", data=of_classes, head=head,
         key="layers_classes", on_select=choose_class, selection_mode="point",
-        alt=f"{layer_facts.measure_of(rows, of_class=True)} of each class of {task}, layer by layer of {model}",
+        alt=f"{layer_facts.measure_of(rows)} of each class of {task}, layer by layer of {model}",
     )  # fmt: skip
     st.caption("A dot: the 95 % interval lies over chance. Click a class for its layers below.")
 
@@ -124,7 +126,7 @@ def of_class(name: str) -> None:
             draw.chart(
                 charts.accuracy_chart, heads, colour, summary.iloc[:0], name="layers_of_class",
                 head=sections.subheading("Where it can be read"),
-                alt=f"{layer_facts.measure_of(heads, of_class=True)} of {name} by the head on each layer, over chance",
+                alt=f"{layer_facts.measure_of(heads)} of {name} by the head on each layer, over chance",
             )  # fmt: skip
     if len(own):
         with places.container(gap="xxsmall"):
@@ -155,8 +157,9 @@ if len(of_classes):
     if of_heads:
         with of_heads.body:
             by_class(of_heads.head)
-name = chosen or next(iter(names), None)
-if name is not None:
+if names:
+    by_neurons = counts.groupby("class_name")["n_neurons"].sum()
+    name = chosen or (str(by_neurons.idxmax()) if len(by_neurons) else names[0])
     one = contents.section(
         words.plain(name), "class", asked=chosen, folded="Folded: one class by layer, its neurons and attributions."
     )

@@ -112,7 +112,7 @@ class _Joint:
             return loss
 
         optimizer.step(closure)
-        weights: FloatArray = self._parameters[0].detach().double().softmax(0).cpu().numpy()
+        weights: FloatArray = self._parameters[0].detach().cpu().double().softmax(0).numpy()
         return weights
 
     def _loss(self, strength: float) -> torch.Tensor:

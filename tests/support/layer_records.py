@@ -34,6 +34,20 @@ def write_layers(path: Path) -> Path:
     return path
 
 
+def write_all_layers(path: Path) -> Path:
+    """Add heads on layers for every model and task that has scores."""
+    engine = open_store(path)
+    store = Store(engine)
+    scored = frame(engine, "SELECT model_task.model_id, model_task.run_id, task.name AS task FROM model_task "
+                           "JOIN task ON task.id = model_task.task_id")  # fmt: skip
+    for row in scored.to_dict("records"):
+        dataset, _, attribute = row["task"].partition("-")
+        record = layer_probes(row["task"], DATASETS[dataset][attribute])
+        store.write_layer_probes(row["run_id"], f"layers {row['model_id']} {row['task']}", row["model_id"], record)
+    engine.dispose()
+    return path
+
+
 def layer_probes(task: str, names: Sequence[str]) -> LayerProbes:
     """Chance before `READABLE_FROM`, nine in ten from there on; the last class is read from the layer after it."""
     chance, rows = 1 / len(names), []

@@ -42,8 +42,8 @@ def summary(engine: Engine, model: str, task: str) -> pd.DataFrame:
     return frame(engine, f"SELECT * FROM layer_summaries {_OF}", model=model, task=task)
 
 
-def skipped(engine: Engine, model: str, task: str) -> str | None:
-    """Return why no head could be trained, "" where it could; None where heads on layers were not asked for."""
+def skipped(engine: Engine, model: str, task: str) -> list[str]:
+    """Return why no head could be trained ("": it could); nothing where heads on layers were not asked for."""
     rows = frame(
         engine,
         """
@@ -55,7 +55,7 @@ def skipped(engine: Engine, model: str, task: str) -> str | None:
         model=model,
         task=task,
     )
-    return str(rows["skipped"].iloc[0]) if len(rows) else None
+    return [str(reason) for reason in rows["skipped"]]
 
 
 def attribution(engine: Engine, model: str, task: str) -> pd.DataFrame:

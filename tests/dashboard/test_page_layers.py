@@ -12,8 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core.results import LayerProbes
 from dashboard.shared.charts import common
 from dashboard.views.layers import charts, facts
+from db.connection.open import open_store
+from db.writes.store import Store
 from tests.support import pages
 from tests.support.layer_records import EVENTS, N_LAYERS, layer_probes, write_layers
 from tests.support.pages import asked, said, unfold
@@ -61,6 +64,16 @@ def test_without_heads_the_page_says_how_to_get_them_and_shows_what_is_there(
     assert "--probe-layers" in app.code[0].value and "--model nano-sl" in app.code[0].value
     assert len(app.get("vega_lite_chart")) == 1, "where the neurons of a class are"
     assert "Attributions by layer were not stored" in said(app)
+
+
+def test_a_task_without_heads_says_why(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(shutil.copy(store, tmp_path / "atlas.db"))
+    engine = open_store(path)
+    Store(engine).write_layer_probes(1, "layers of rooms", 1, LayerProbes("rooms-event", skipped="no train clips"))
+    engine.dispose()
+    app = show(path, monkeypatch, **ROOMS)
+    assert "No head could be fitted to the layers for" in said(app) and "no train clips" in said(app)
+    assert not app.code
 
 
 def test_unknown_class_is_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def test_reads_are_of_test_clips_in_the_order_of_layers(tiny_reader: Engine) -> 
     assert layers.classes(tiny_reader, *of)["class_name"].tolist() == ["cat"]
     assert layers.weights(tiny_reader, *of)["weight"].sum() == 1.0
     assert layers.summary(tiny_reader, *of)["best_layer"].tolist() == [0]
-    assert layers.skipped(tiny_reader, *of) == "" and layers.skipped(tiny_reader, "tiny", "other") is None
+    assert layers.skipped(tiny_reader, *of) == [""] and layers.skipped(tiny_reader, "tiny", "other") == []
     margin = layers.attribution(tiny_reader, *of)
     assert margin["attribution"].tolist() == [0.25, 0.5]
     assert margin["ci_low"].tolist()[1] == pytest.approx(0.5 - 0.25 * 1.959964)
@@ -54,4 +54,4 @@ def test_where_no_head_could_be_fitted_the_reason_takes_the_place_of_the_former_
     Store(tiny_engine).write_layer_probes(1, "tiny/layer_probes", MODEL_ID, skipped)
     for view in ("layer_probes", "layer_probe_classes", "layer_weights", "layer_summaries"):
         assert rows(tiny_engine, f"SELECT * FROM {view}") == []
-    assert layers.skipped(tiny_engine, "tiny", "pets-animal") == skipped.skipped
+    assert layers.skipped(tiny_engine, "tiny", "pets-animal") == [skipped.skipped]

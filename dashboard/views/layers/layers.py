@@ -43,8 +43,7 @@ is_summed = len(weights) > 0
 
 def without_heads() -> None:
     """Say why there is nothing to read, or how to get it."""
-    reason = data.read(store, queries.skipped, model, task)
-    if reason:
+    for reason in data.read(store, queries.skipped, model, task):
         st.info(f"No head could be fitted to the layers for {words.plain(task)}: {words.plain(reason)}.")
         return
     st.info(

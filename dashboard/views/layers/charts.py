@@ -16,6 +16,9 @@ SUM_NAME = "weighted sum"
 DASHES = {CHANCE_NAME: [2, 3], SHUFFLED_NAME: [7, 3], SUM_NAME: [1, 0]}
 EQUAL_NAME = "all layers alike"
 _INK = alt.ExprRef("luminance(background) > 0.5 ? '#1D2529' : '#E6EAF1'")
+_PAPER = alt.ExprRef("luminance(background) > 0.5 ? '#FFFFFF' : '#1D2529'")
+"""Of marks on cells that are far from the ground, which high shares are in the light and in the dark."""
+_HEIGHT, _OF_CLASS = 330, 220  # pixels; of charts of a class, which stand side by side
 
 
 def _layers(rows: pd.DataFrame) -> alt.X:
@@ -76,7 +79,7 @@ def accuracy_chart(rows: pd.DataFrame, colour: str, weighted: pd.DataFrame) -> a
             ],
         )
     )
-    return layered(layer=[band, others, line.encode(y=y)], height=330)
+    return layered(layer=[band, others, line.encode(y=y)], height=_OF_CLASS if "class_name" in rows else _HEIGHT)
 
 
 def _references(rows: pd.DataFrame, weighted: pd.DataFrame) -> pd.DataFrame:
@@ -117,9 +120,12 @@ def class_heatmap(rows: pd.DataFrame, classes: Sequence[str]) -> alt.TopLevelLay
         )
     )
     click = alt.selection_point(fields=["class_name"], name="point", empty=False)
-    dots = base.transform_filter("datum.beyond").mark_point(filled=True, size=18, opacity=1, color=_INK)
+    dots = [
+        base.transform_filter(f"datum.beyond && {where}").mark_point(filled=True, size=18, opacity=1, color=colour)
+        for where, colour in (("datum.accuracy < 0.6", _INK), ("datum.accuracy >= 0.6", _PAPER))
+    ]
     return layered(
-        layer=[cells.add_params(click), dots], height=22 * rows["layer"].nunique() + 30 + axis_height(classes)
+        layer=[cells.add_params(click), *dots], height=22 * rows["layer"].nunique() + 30 + axis_height(classes)
     )
 
 
@@ -144,7 +150,7 @@ def neuron_chart(rows: pd.DataFrame) -> alt.TopLevelLayerSpec:
     y = alt.Y("n_neurons:Q", title="Neurons", axis=alt.Axis(tickCount=4, tickMinStep=1), scale=scale_y)
     bars = base.mark_bar().encode(y=y, color=alt.Color("name:N", scale=scale, legend=legend))
     null = base.mark_tick(thickness=3, opacity=1).encode(y=alt.Y("expected_null:Q"), color=alt.Color(datum=NULL_NAME))
-    return layered(layer=[bars, null], height=190)
+    return layered(layer=[bars, null], height=_OF_CLASS)
 
 
 def attribution_chart(rows: pd.DataFrame) -> alt.TopLevelLayerSpec:
@@ -167,7 +173,7 @@ def attribution_chart(rows: pd.DataFrame) -> alt.TopLevelLayerSpec:
     interval = base.mark_rule(strokeWidth=2, color=HIGHLIGHT).encode(y=y, y2="ci_high:Q")
     point = base.mark_point(filled=True, size=65, opacity=1, color=HIGHLIGHT).encode(y=alt.Y("attribution:Q"))
     zero = alt.Chart(pd.DataFrame({"y": [0]})).mark_rule(strokeDash=[3, 3], opacity=0.6).encode(y=alt.Y("y:Q"))
-    return layered(layer=[zero, interval, point], height=190)
+    return layered(layer=[zero, interval, point], height=_OF_CLASS)
 
 
 def weight_chart(rows: pd.DataFrame, colour: str) -> alt.TopLevelLayerSpec:

@@ -95,8 +95,9 @@ def best_sentence(summary: Mapping[Any, Any], last: int) -> str:
     text = f"Best by {chosen}: **{layer_name(best)}**, on test clips {told}"
     if best == last and summary["best_difference"] == 0:
         return f"{text}. It is the last one."
-    gain = _difference(summary, "best")
-    return f"{text}; that is {gain} over the last layer."
+    if summary["best_difference_low"] == summary["best_difference_high"] == 0:
+        return f"{text}; the last layer reads the same clips."
+    return f"{text}; that is {_difference(summary, 'best')} over the last layer."
 
 
 def weighted_sentence(summary: Mapping[Any, Any], weights: pd.DataFrame) -> str:

@@ -9,7 +9,8 @@ fitted anew to the sum, as any other, and the regularisation is chosen on valid 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +29,8 @@ MOST_BYTES = 2**30
 """Of the layers of train clips from which weights are learned; where there are more clips, of as many drawn ones."""
 _MOST_STEPS, _FLAT, _STILL = 100, 1e-4, 1e-6
 """Of L-BFGS; what a gradient may have left, and what a step may move, at its end."""
+_WORTH_THREADS = 2**24
+"""Numbers of all layers of train clips from which threads gain more than they cost."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ class _Joint:
             loss.backward()
             return loss
 
-        optimizer.step(closure)
+        with _threads(1 if self._layers.numel() < _WORTH_THREADS else torch.get_num_threads()):
+            optimizer.step(closure)
         weights: FloatArray = self._parameters[0].detach().cpu().double().softmax(0).numpy()
         return weights
 
@@ -128,6 +132,17 @@ class _Joint:
         else:
             loss = F.cross_entropy(logits, self._targets)
         return loss + (weight.square().sum() + scores.square().sum()) / (2 * strength * shape[0])
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """PyTorch with so many threads for each operation of this one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def fit_sum(task: Task, layers: Layers, device: str, n_refits: int, seed: int) -> Summed:

@@ -17,7 +17,7 @@ from db.reads import classes as class_queries
 from db.reads import layers as queries
 from db.reads import study
 
-CHART_WIDTH = 340  # pixels; narrower charts stand one below the other
+CHART_WIDTH = 250  # pixels; narrower charts stand one below the other
 
 scope = sidebar.choose(clears=("class",))
 store, model, task, preset = scope.store, scope.model, scope.task, scope.preset

@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from dashboard.shared.charts.common import CHANCE_NAME, NULL_NAME, axis_height, class_axis, kinds_legend, layered
-from dashboard.shared.theme import HIGHLIGHT, NULL_COLOUR, OTHER_COLOUR
+from dashboard.shared.theme import HIGHLIGHT, MEAN_COLOUR, NULL_COLOUR, OTHER_COLOUR
 from dashboard.views.layers.facts import INPUT, measure_of
 
 SHUFFLED_NAME = "highest of shuffled labels"
@@ -54,7 +54,7 @@ def accuracy_chart(rows: pd.DataFrame, colour: str, weighted: pd.DataFrame) -> a
     measure = measure_of(rows)
     references = _references(rows, weighted)
     names = [name for name in DASHES if name in set(references["name"])]
-    scale = alt.Scale(domain=names, range=[HIGHLIGHT if name == SUM_NAME else NULL_COLOUR for name in names])
+    scale = alt.Scale(domain=names, range=[MEAN_COLOUR if name == SUM_NAME else NULL_COLOUR for name in names])
     dash = alt.Scale(domain=names, range=[DASHES[name] for name in names])
     base = alt.Chart(rows).encode(x=_layers(rows), tooltip=_scored(measure))
     y = alt.Y(

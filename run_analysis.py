@@ -210,16 +210,16 @@ def study_task(study: Study, task: Task, matrices: Activations) -> None:
     from core.run import stages
 
     config, of = study.config, stages.TaskStudy(study, task, matrices)
-    score, head = stages.Score(of), stages.Head(of)
+    score, heads = stages.Score(of), [stages.Head(of), stages.ProbeLayers(of)]
     ways = config.operations(study.encoder.unit_kind)
     ablations = [stages.Ablate(of, choice, way) for choice in config.choices() for way in ways]
     others = [stages.Attribute(of), *ablations, stages.Erase(of), stages.Reconstruct(of)]
-    is_left = any(stage.wanted and not study.store.is_done(stage.key) for stage in (score, head, *others))
+    is_left = any(stage.wanted and not study.store.is_done(stage.key) for stage in (score, *heads, *others))
     with study.steps.at("score", task.dataset.name, task.name):
         stages.carry_out(score)
         if is_left and not study.store.is_done(score.key):
             raise InputError(f"{task.name} is not scored with these settings yet; add score to --stages")
-        stages.carry_out(head)
+        stages.carry_out(*heads)
     with study.steps.at("ablate", task.dataset.name, task.name):
         stages.carry_out(*others)
 

@@ -54,6 +54,7 @@ class Visitor:
         self.steps: dict[str, list[Callable[[State], State]]] = {
             "overview": [preset, self.one("layer_task", self.tasks)],
             "heatmap": [self.cell, self.task, self.cell, self.one("colour", ["strongest class", "entropy q"])],
+            "layers": [self.task, preset, self.task],
             "coverage": [self.task, self.one("measure", ["coverage", "n_class_specific"]), self.task, preset],
             "sharing": [self.one("with", self.tasks), self.task, self.pair, preset],
             "compare": [self.task, preset],

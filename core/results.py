@@ -341,6 +341,37 @@ class ProbeResult:
     skipped: str = ""
 
 
+@dataclass(frozen=True)
+class LayerProbes:
+    """Linear heads on the pooled output of every layer of a network, and on a weighted sum of them.
+
+    Attributes
+    ----------
+    task : str
+    scores : DataFrame
+        As the rows of `ProbeResult`, for each ``layer`` (-1 = before the first block, NaN = the weighted sum);
+        ``ci_low``, ``ci_high`` (95 %, over sampling units; NaN on train), ``shuffled_high`` (all classes on test: the
+        highest on shuffled labels).
+    weights : DataFrame
+        Of the weighted sum, which add up to 1: ``layer``, ``weight``, ``weight_low``, ``weight_high`` (least and
+        greatest, those of resampled train clips among them). Empty where layers differ in width.
+    summary : mapping
+        ``best_layer`` (on what ``chosen_on`` says; None where there is nothing to choose on), ``shuffled`` (what was
+        dealt); on test clips ``best_accuracy``, ``best_low``, ``best_high``, ``best_difference`` (from the last layer)
+        with ``_low`` and ``_high``, and the same of ``weighted``, whose difference is from the best.
+    settings : mapping
+    skipped : str
+        The reason where no head could be trained, else empty.
+    """
+
+    task: str
+    scores: pd.DataFrame = field(default_factory=_no_rows)
+    weights: pd.DataFrame = field(default_factory=_no_rows)
+    summary: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    skipped: str = ""
+
+
 def wilson(share: Shares, n: Shares) -> tuple[Shares, Shares]:
     """95 % interval of a share of ``n`` such as an accuracy, of one or of a column of them (Wilson 1927).
 
@@ -436,6 +467,8 @@ class Attributions:
     summary : mapping
         ``n_clips``, ``n_checked``, ``n_clips_checked``, ``spearman_all``, ``spearman_random``,
         ``spearman_highest`` (rank correlation of measured and attributed).
+    layers : DataFrame
+        As ``neurons`` with ``layer`` in place of the neuron: the sum over a layer's neurons.
     """
 
     task: str
@@ -443,6 +476,7 @@ class Attributions:
     neurons: pd.DataFrame
     checks: pd.DataFrame
     summary: Mapping[str, float]
+    layers: pd.DataFrame = field(default_factory=_no_rows)
 
 
 @dataclass(frozen=True)
@@ -582,7 +616,7 @@ class Reconstructions:
 
 
 Record = (
-    TopClips | ClipTraces | TaskScores | ProbeResult | Attributions | Ablations | ErasureCurves | Sharing | Specificity
-    | FoundUnits | Reconstructions | Matching
+    TopClips | ClipTraces | TaskScores | ProbeResult | LayerProbes | Attributions | Ablations | ErasureCurves
+    | Sharing | Specificity | FoundUnits | Reconstructions | Matching
 )  # fmt: skip
 """What a stage gives to the store."""

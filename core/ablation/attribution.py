@@ -1,6 +1,6 @@
 """What every neuron does for every class: gradient times activation, and single neurons really taken out to check it.
 
-A clip's *margin* is by how much the linear head prefers its class. `Attribution.of_neurons` estimates, for all
+A clip's *margin* is by how much the linear head prefers its class. `Attribution.estimates` tells, for all
 neurons at once, what the margin loses when a neuron is set to 0, and what the logit of a class loses on its own clips
 beyond what it loses on others; `Attribution.check` sets some to 0, one at a time, and measures both.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -67,6 +68,13 @@ Run = Callable[
 ]
 
 
+class Estimates(NamedTuple):
+    """What `Attribution.estimates` gives."""
+
+    neurons: pd.DataFrame
+    layers: pd.DataFrame
+
+
 @dataclass(frozen=True)
 class Attribution:
     """Gradient times activation of the linear head's margin, for all neurons and classes.
@@ -101,10 +109,10 @@ class Attribution:
     members: Mask
     passes: Passes
 
-    def of_neurons(
+    def estimates(
         self, progress: Callable[[int], None] | None = None, seed: int = 0, run: Run = gradients.attribute
-    ) -> pd.DataFrame:
-        """Every neuron's attribution for every class.
+    ) -> Estimates:
+        """Every neuron's attribution for every class, and every layer's, the sum of its neurons'.
 
         Each clip runs forward once, for all that is asked of it: its margin, the logits of its classes, and those of
         others' classes for which it was drawn. Each then has a backward pass (`core.ablation.gradients`).
@@ -120,9 +128,9 @@ class Attribution:
 
         Returns
         -------
-        DataFrame
-            One row for each class that a clip could be examined for, and neuron, in that order:
-            ``class_index``, ``neuron_index``; ``attribution``, mean over the class's clips, in logits;
+        Estimates
+            One row for each class that a clip could be examined for, and neuron (or layer), in that order:
+            ``class_index``, ``neuron_index`` (``layer``); ``attribution``, mean over the class's clips, in logits;
             ``standard_error`` of that mean over clips (NaN for one clip); ``n_clips``; ``selective``, of the class's
             logit, own clips less others (NaN without others). Clips whose classes are all unknown to their head are
             left out.
@@ -132,17 +140,25 @@ class Attribution:
         InputError
             If there is no memory for one clip.
         """
-        sums = _Sums.empty(self.members.shape[1], self.encoder.n_neurons)
+        starts, n_neurons = layer_starts(self.encoder.layer_widths)[:-1], self.encoder.n_neurons
+        sums = _Sums.empty(self.members.shape[1], n_neurons + len(starts))
         asked = [Questions.of(part, seed) for part in self._every]
         batches = [batch for each in asked for batch in each.batches(self.passes.batch_size)]
         values = run(self.encoder, self.scan, batches, self.passes, progress)
         for batch, of_batch in zip(batches, values, strict=True):
-            sums.add(batch, of_batch.astype(np.float64))
-        return sums.table()
+            of_neurons = of_batch.astype(np.float64)
+            sums.add(batch, np.hstack([of_neurons, np.add.reduceat(of_neurons, starts, axis=1)]))
+        every = sums.table()
+        is_neuron = every["neuron_index"] < n_neurons
+        layers = every[~is_neuron].rename(columns={"neuron_index": "layer"})
+        return Estimates(
+            every[is_neuron].reset_index(drop=True),
+            layers.assign(layer=layers["layer"] - n_neurons).reset_index(drop=True),
+        )
 
     @property
     def n_passes(self) -> int:
-        """Backward passes of `of_neurons`."""
+        """Backward passes of `estimates`."""
         return sum(len(Questions.of(part, 0).clip) for part in self._every)
 
     @cached_property
@@ -152,7 +168,7 @@ class Attribution:
     def check(
         self, attributions: pd.DataFrame, sample: Sample, progress: Callable[[int], None] | None = None
     ) -> tuple[pd.DataFrame, dict[str, float]]:
-        """Set single neurons to 0, one at a time, and see whether the margin loses what `of_neurons` said.
+        """Set single neurons to 0, one at a time, and see whether the margin loses what `estimates` said.
 
         Each neuron is examined for the class for which its attribution is strongest (largest absolute value),
         on some of that class's clips. The highest are the neurons whose strongest attribution is largest, the
@@ -161,7 +177,7 @@ class Attribution:
         Parameters
         ----------
         attributions : DataFrame
-            From `of_neurons`.
+            From `estimates`, of neurons.
         sample : Sample
         progress : callable, optional
             Called with the number of clips times neurons done.
@@ -277,6 +293,8 @@ def _agreement(checked: pd.DataFrame) -> dict[str, float]:
 class _Sums:
     """Attributions, and their squares, summed over clips class by class; float64 (n_classes, n_neurons).
 
+    Layers stand behind the neurons, as if they were further ones.
+
     Attributes
     ----------
     margin, squares, own, others : ndarray
@@ -312,7 +330,7 @@ class _Sums:
         self.n_others[asked.examined.head.class_index] += classes[of_others].sum(axis=0)
 
     def table(self) -> pd.DataFrame:
-        """As `Attribution.of_neurons` gives it."""
+        """As `Attribution.estimates` gives it."""
         examined = np.flatnonzero(self.n_own)
         n, n_neurons = self.n_own[examined][:, None].astype(np.float64), self.margin.shape[1]
         mean = self.margin[examined] / n

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
 from core.evidence.fdr import benjamini_hochberg
+from core.evidence.shares import resampled
 from core.results import Ablation, FloatArray, IntArray, Mask
 
 N_RESAMPLES = 1000
@@ -118,18 +119,8 @@ class Resamples:
         """
         units = np.full(len(members), -1) if groups is None else groups
         units = np.where(units < 0, units.max(initial=0) + 1 + np.arange(len(units)), units)
-        weights = [_weights(units[clips], seed, n) for _, clips in rows_of(members)]
+        weights = [resampled(units[clips], seed, n) for _, clips in rows_of(members)]
         return cls(weights, groups is not None)
-
-
-def _weights(units: IntArray, seed: int, n: int) -> FloatArray | None:
-    """The seed meets the number of units alone: the order of the classes changes nothing."""
-    distinct, of_clip = np.unique(units, return_inverse=True)
-    if len(distinct) < 2:
-        return None
-    shares = np.full(len(distinct), 1 / len(distinct))
-    drawn = np.random.default_rng([seed, len(distinct)]).multinomial(len(distinct), shares, size=n)
-    return drawn[:, of_clip].astype(np.float64)
 
 
 def rows_of(members: Mask) -> list[tuple[int, IntArray]]:

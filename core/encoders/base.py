@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -205,12 +206,55 @@ class Encoder(ABC):
     def device(self) -> torch.device:
         return next(self.module.parameters()).device
 
-    def forward(self, batch: Batch) -> Tensor:
-        """One whole forward pass; returns clip embeddings, shape (n_clips, n_features)."""
+    def forward(self, batch: Batch, then: Callable[[int, Tensor], None] | None = None) -> Tensor:
+        """One whole forward pass; returns clip embeddings, shape (n_clips, n_features).
+
+        Parameters
+        ----------
+        then : callable, optional
+            Called with -1 and the hidden state before the first block, then with each layer and its output.
+        """
         hidden = self.begin(batch)
         for layer in range(self.n_layers):
+            if then:
+                then(layer - 1, hidden)
             hidden = self.block(layer, hidden, batch)
+        if then:
+            then(self.n_layers - 1, hidden)
         return self.finish(hidden, batch)
+
+    def pooled(self, layer: int, hidden: Tensor, batch: Batch) -> Tensor:
+        """Mean of a hidden state over those tokens of each clip that hold sound, in all its rows.
+
+        Tokens without a place (class tokens) are left out.
+
+        Parameters
+        ----------
+        layer : int
+            Whose output it is; -1 = before the first.
+        hidden : Tensor, shape (n_rows, n_tokens, width)
+
+        Returns
+        -------
+        Tensor of float32, shape (n_clips, width)
+        """
+        entered = min(
+            layer + 1, self.n_layers - 1
+        )  # the layer whose tokens these are: some blocks end by merging theirs
+        placed = torch.zeros(hidden.shape[1], device=hidden.device)
+        placed[torch.from_numpy(self.token_places(entered, hidden.shape[1]).ravel())] = 1
+        with torch.autocast(hidden.device.type, enabled=False):
+            tokens = self.counted(entered, replace(batch, counted=batch.present)).float() * placed
+            return mean_over_clips(torch.bmm(tokens[:, None], hidden.float())[:, 0], tokens.sum(1), batch)
+
+    @cached_property
+    def stream_widths(self) -> tuple[int, ...]:
+        """Width of the hidden state before the first block and after each, as a second of silence has it."""
+        widths: list[int] = []
+        with torch.inference_mode():
+            silence = self.prepare([np.zeros(self.sample_rate, dtype=np.float32)])
+            self.forward(silence, lambda _, hidden: widths.append(hidden.shape[-1]))
+        return tuple(widths)
 
     @torch.inference_mode()
     def embed(self, waveforms: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

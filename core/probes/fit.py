@@ -33,11 +33,26 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Told:
+    """How heads did on one split: its clips (positions in the dataset), and the measure of them in their order."""
+
+    split: str
+    clips: IntArray
+    measure: Measure
+
+
+@dataclass(frozen=True)
 class Probe:
-    """Fitted heads and how they did; one part, one a fold, or none where nothing could be trained."""
+    """Fitted heads and how they did; one part, one a fold, or none where nothing could be trained.
+
+    ``told`` are the splits of the result, in its order, and ``on_valid`` how each part's head did on what its
+    regularisation was chosen on (NaN: on nothing).
+    """
 
     parts: tuple[Part, ...]
     result: ProbeResult
+    told: tuple[Told, ...] = ()
+    on_valid: tuple[float, ...] = ()
 
     @property
     def head(self) -> LinearHead | None:
@@ -46,7 +61,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class _Round:
+class Round:
     """Which clips train, choose and test one head; masks of shape (n_clips,)."""
 
     name: str
@@ -57,11 +72,16 @@ class _Round:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A fitted head, its regularisation, and what that was chosen on."""
+    """A fitted head, its regularisation, what that was chosen on, and how well the head does there (NaN: on nothing).
+
+    ``embeddings`` are what this head reads, (n_clips, n_features), where they are made for it alone.
+    """
 
     head: LinearHead
     strength: float
     on: str
+    quality: float
+    embeddings: NDArray[np.float32] | None = None
 
 
 Fitter = Callable[[int], Sequence[Chosen]]
@@ -70,7 +90,7 @@ Fitter = Callable[[int], Sequence[Chosen]]
 
 def fit_task(task: Task, embeddings: NDArray[np.float32], device: str = "cpu", fitter: Fitter | None = None) -> Probe:
     """`fit` or `fit_several`, as the attribute asks for; ``fitter`` fits elsewhere what `fit_rounds` would here."""
-    target = _target(task)
+    target = target_of(task)
     return _fit(task.name, embeddings, task.splits, target, fitter or (lambda n: fit_rounds(task, embeddings, device)))
 
 
@@ -78,10 +98,11 @@ def fit_rounds(
     task: Task, embeddings: NDArray[np.float32], device: str = "cpu", which: slice = slice(None)
 ) -> list[Chosen]:
     """The heads of some rounds (`rounds`) of a task that has what each needs."""
-    return _heads(embeddings, task.splits, _target(task), device, which)
+    return _heads(embeddings, task.splits, target_of(task), device, which)
 
 
-def _target(task: Task) -> _OneLabel | _SeveralLabels:
+def target_of(task: Task) -> Target:
+    """What a task's heads learn."""
     if task.attribute in task.dataset.multilabel:
         return _SeveralLabels(task.members, task.class_names)
     return _OneLabel(task.labels, task.class_names)
@@ -147,7 +168,7 @@ class _OneLabel:
         known = np.unique(self.labels[train])
         return _why_not(len(known), bool(np.isin(self.labels[test], known).any()))
 
-    def learner(self, train: Mask) -> Learner:
+    def learner(self, train: Mask | IntArray) -> Learner:
         return Softmax(self.labels[train])
 
     def can_choose(self, train: Mask, valid: Mask) -> bool:
@@ -156,10 +177,10 @@ class _OneLabel:
     def quality(self, head: LinearHead, embeddings: NDArray[np.float32], where: Mask) -> float:
         return float(np.mean(head.predict(embeddings[where]) == self.labels[where]))
 
-    def measure(self, head: LinearHead, embeddings: NDArray[np.float32], where: Mask, turn: _Round) -> Measure:
+    def measure(self, head: LinearHead, embeddings: NDArray[np.float32], where: Mask, turn: Round) -> Measure:
         labels = self.labels[where]
         majority = np.bincount(self.labels[turn.train]).argmax()
-        return Accuracy(self.class_names, labels, head.predict(embeddings[where]) == labels, labels == majority)
+        return Accuracy(self.class_names, labels, head.predict(embeddings[where]), labels == majority)
 
 
 class _SeveralLabels:
@@ -173,7 +194,7 @@ class _SeveralLabels:
         known = OneVsRest(self.members[train]).known
         return _why_not(len(known), bool(self.members[test][:, known].any()))
 
-    def learner(self, train: Mask) -> Learner:
+    def learner(self, train: Mask | IntArray) -> Learner:
         return OneVsRest(self.members[train])
 
     def can_choose(self, train: Mask, valid: Mask) -> bool:
@@ -182,7 +203,7 @@ class _SeveralLabels:
     def quality(self, head: LinearHead, embeddings: NDArray[np.float32], where: Mask) -> float:
         return float(np.nanmean(average_precisions(self._scores(head, embeddings[where]), self.members[where])))
 
-    def measure(self, head: LinearHead, embeddings: NDArray[np.float32], where: Mask, turn: _Round) -> Measure:
+    def measure(self, head: LinearHead, embeddings: NDArray[np.float32], where: Mask, turn: Round) -> Measure:
         n_shuffles = N_SHUFFLES if where is turn.test else 0
         return Precision.of(self.class_names, self._scores(head, embeddings[where]), self.members[where], n_shuffles)
 
@@ -191,6 +212,9 @@ class _SeveralLabels:
         scores = np.zeros((len(embeddings), len(self.class_names)))
         scores[:, head.class_index] = head.logits(embeddings)
         return scores
+
+
+Target = _OneLabel | _SeveralLabels
 
 
 def _why_not(n_known: int, is_tested: bool) -> str:
@@ -205,21 +229,21 @@ def _fit_here(
     task: str,
     embeddings: NDArray[np.float32],
     splits: NDArray[np.str_],
-    target: _OneLabel | _SeveralLabels,
+    target: Target,
     device: str,
 ) -> Probe:
     return _fit(task, embeddings, splits, target, lambda _: _heads(embeddings, splits, target, device))
 
 
 def _heads(
-    embeddings: NDArray[np.float32], splits: NDArray[np.str_], target: _OneLabel | _SeveralLabels, device: str,
+    embeddings: NDArray[np.float32], splits: NDArray[np.str_], target: Target, device: str,
     which: slice = slice(None),
 ) -> list[Chosen]:  # fmt: skip
     return [_choose(embeddings, turn, target, device) for turn in rounds(splits, target.labelled)[which]]
 
 
 def _fit(
-    task: str, embeddings: NDArray[np.float32], splits: NDArray[np.str_], target: _OneLabel | _SeveralLabels,
+    task: str, embeddings: NDArray[np.float32], splits: NDArray[np.str_], target: Target,
     fitter: Fitter,
 ) -> Probe:  # fmt: skip
     turns = rounds(splits, target.labelled)
@@ -229,24 +253,25 @@ def _fit(
         if reason:
             which = f"{turn.name} as test: " if in_folds else ""
             return Probe((), ProbeResult(task, _rows([]), {}, which + reason))
-    parts, chosen, chosen_on, rows, tests = [], {}, "", [], []
-    for turn, of_turn in zip(turns, fitter(len(turns)), strict=True):
-        head, chosen[turn.name], chosen_on = of_turn.head, of_turn.strength, of_turn.on
-        parts.append(Part(np.flatnonzero(turn.test), head))
-        tests.append(target.measure(head, embeddings, turn.test, turn))
-        for split, where in (("train", turn.train), ("valid", turn.valid)):
-            if where.any() and not in_folds:
-                rows += target.measure(head, embeddings, where, turn).rows(split)
-        rows += tests[-1].rows(turn.name)
-    whole = tests[0].pooled(tests)
+    every, told = fitter(len(turns)), []
+    for turn, chosen in zip(turns, every, strict=True):
+        read = embeddings if chosen.embeddings is None else chosen.embeddings
+        for split, where in (("train", turn.train), ("valid", turn.valid), (turn.name, turn.test)):
+            if split == turn.name or (where.any() and not in_folds):
+                told.append(Told(split, np.flatnonzero(where), target.measure(chosen.head, read, where, turn)))
+    parts = tuple(Part(np.flatnonzero(turn.test), chosen.head) for turn, chosen in zip(turns, every, strict=True))
     if in_folds:
-        rows += whole.rows("test")
-    strengths = chosen if in_folds else chosen["test"]
-    settings = {"C": strengths, "tried": list(STRENGTHS), "chosen_on": chosen_on, **whole.facts()}
-    return Probe(tuple(parts), ProbeResult(task, _rows(rows), settings))
+        clips = np.concatenate([part.clips for part in parts])
+        told.append(Told("test", clips, told[0].measure.pooled([each.measure for each in told])))
+    strengths = {turn.name: chosen.strength for turn, chosen in zip(turns, every, strict=True)}
+    settings = {"C": strengths if in_folds else strengths["test"], "tried": list(STRENGTHS),
+                "chosen_on": every[-1].on, **told[-1].measure.facts()}  # fmt: skip
+    rows = [row for each in told for row in each.measure.rows(each.split)]
+    result = ProbeResult(task, _rows(rows), settings)
+    return Probe(parts, result, tuple(told), tuple(chosen.quality for chosen in every))
 
 
-def _choose(embeddings: NDArray[np.float32], turn: _Round, target: _OneLabel | _SeveralLabels, device: str) -> Chosen:
+def _choose(embeddings: NDArray[np.float32], turn: Round, target: Target, device: str) -> Chosen:
 
     def on_valid(head: LinearHead) -> float:
         return target.quality(head, embeddings, turn.valid)
@@ -254,23 +279,28 @@ def _choose(embeddings: NDArray[np.float32], turn: _Round, target: _OneLabel | _
     has_valid = target.can_choose(turn.train, turn.valid)
     quality, learner = on_valid if has_valid else None, target.learner(turn.train)
     head, strength = choose(embeddings[turn.train], learner, quality, device=device)
+    return Chosen(head, strength, chosen_on(turn, has_valid), quality(head) if quality else np.nan)
+
+
+def chosen_on(turn: Round, has_valid: bool) -> str:
+    """What a round's regularisation is chosen on, in words."""
     if not has_valid:
-        return Chosen(head, strength, "nothing (no valid clip of a known class): middle value")
-    return Chosen(head, strength, "valid" if turn.name == "test" else "the next fold")
+        return "nothing (no valid clip of a known class): middle value"
+    return "valid" if turn.name == "test" else "the next fold"
 
 
-def rounds(splits: NDArray[np.str_], labelled: Mask) -> list[_Round]:
+def rounds(splits: NDArray[np.str_], labelled: Mask) -> list[Round]:
     """One round, or one a fold: it tests, the next one is valid, the others train (of two folds, the other one)."""
     every = folds.names(splits[labelled].tolist())
     if not every:
         train, valid, test = ((splits == s) & labelled for s in ("train", "valid", "test"))
-        return [_Round("test", train, valid, test)]
+        return [Round("test", train, valid, test)]
     rounds = []
     for i, fold in enumerate(every):
         following = every[(i + 1) % len(every)] if len(every) > 2 else ""
         others = [other for other in every if other not in (fold, following)]
         train, valid, test = (np.isin(splits, s) & labelled for s in (others, [following], [fold]))
-        rounds.append(_Round(fold, train, valid, test))
+        rounds.append(Round(fold, train, valid, test))
     return rounds
 
 

@@ -1,15 +1,19 @@
-"""How well a linear head does on some clips: accuracy, or average precision for several labels a clip."""
+"""How well a linear head does on some clips: accuracy, or average precision for several labels a clip.
+
+With an interval, and beside what it gives on shuffled labels.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
+from core.evidence.shares import resampled, share_interval
 from core.results import FloatArray, IntArray, Mask
 
 N_SHUFFLES = 20
@@ -17,7 +21,15 @@ Rows = list[dict[str, object]]
 
 
 class Measure(Protocol):
-    """What is told of one head, or of the heads of several folds."""
+    """What is told of one head, or of the heads of several folds.
+
+    Attributes
+    ----------
+    n_draws : int
+        Bootstrap samples by which it is told how sure it is.
+    """
+
+    n_draws: ClassVar[int]
 
     def rows(self, split: str) -> Rows:
         """One row for all clips and one a class that has clips, as `core.results.ProbeResult` has them."""
@@ -31,6 +43,18 @@ class Measure(Protocol):
         """What else to keep with the head's settings."""
         ...
 
+    def intervals(self, units: IntArray, seed: int) -> dict[str | None, tuple[float, float]]:
+        """95 % interval of each row by its class; ``units`` (n_clips,) are the sampling units of the clips."""
+        ...
+
+    def under(self, weights: FloatArray) -> FloatArray:
+        """What is told of all clips if each counts so often, (n,); ``weights`` (n, n_clips)."""
+        ...
+
+    def dealt(self, order: IntArray) -> float:
+        """What is told of all clips if each has the labels of another one, ``order`` (n_clips,)."""
+        ...
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -39,16 +63,21 @@ class Accuracy:
     Attributes
     ----------
     class_names : sequence of str
-    labels : ndarray of int, shape (n_clips,)
-    correct : ndarray of bool, shape (n_clips,)
+    labels, predicted : ndarray of int, shape (n_clips,)
     by_majority : ndarray of bool, shape (n_clips,)
         Whether always the commonest train class would be right.
     """
 
     class_names: Sequence[str]
+    n_draws: ClassVar[int] = 1000
+
     labels: IntArray
-    correct: NDArray[np.bool_]
+    predicted: IntArray
     by_majority: NDArray[np.bool_]
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        return self.labels == self.predicted
 
     def rows(self, split: str) -> Rows:
         """Chance is always the commonest train class, and 1 / K for a class."""
@@ -69,13 +98,30 @@ class Accuracy:
         return Accuracy(
             self.class_names,
             np.concatenate([t.labels for t in same]),
-            np.concatenate([t.correct for t in same]),
+            np.concatenate([t.predicted for t in same]),
             np.concatenate([t.by_majority for t in same]),
         )
 
     def facts(self) -> dict[str, object]:
         """Nothing."""
         return {}
+
+    def intervals(self, units: IntArray, seed: int) -> dict[str | None, tuple[float, float]]:
+        """Of shares of clips (`core.evidence.shares.share_interval`)."""
+        correct, labels = self.correct, self.labels
+        found: dict[str | None, tuple[float, float]] = {None: share_interval(correct, units)}
+        for index in np.unique(labels).tolist():
+            own = labels == index
+            found[self.class_names[index]] = share_interval(correct[own], units[own])
+        return found
+
+    def under(self, weights: FloatArray) -> FloatArray:
+        """Weighted shares of right answers."""
+        return np.asarray(weights @ self.correct / weights.sum(axis=1))
+
+    def dealt(self, order: IntArray) -> float:
+        """The answers stay."""
+        return float(np.mean(self.predicted == self.labels[order]))
 
 
 @dataclass(frozen=True)
@@ -93,9 +139,13 @@ class Precision:
         Over the classes that have clips.
     shuffled : ndarray, shape (n_shuffles,)
         ``mean`` with the clips' labels dealt anew.
+    answers : tuple of (ndarray, ndarray)
+        Scores and members, both (n_clips, n_classes), of each fold; of one where there are none.
     """
 
     class_names: Sequence[str]
+    n_draws: ClassVar[int] = 200  # average precisions are worked out anew for each
+
     n_clips: int
     n_of: IntArray
     precision: FloatArray
@@ -103,6 +153,7 @@ class Precision:
     mean: float
     mean_chance: float
     shuffled: FloatArray
+    answers: tuple[tuple[FloatArray, Mask], ...]
 
     @classmethod
     def of(cls, class_names: Sequence[str], scores: FloatArray, members: Mask, n_shuffles: int = 0) -> Precision:
@@ -114,7 +165,7 @@ class Precision:
         shuffled = [np.nanmean(average_precisions(scores, rng.permutation(members))) for _ in range(n_shuffles)]
         return cls(
             class_names, len(members), n_of, precision, chance,
-            float(np.nanmean(precision)), float(np.nanmean(chance)), np.array(shuffled),
+            float(np.nanmean(precision)), float(np.nanmean(chance)), np.array(shuffled), ((scores, members),),
         )  # fmt: skip
 
     def rows(self, split: str) -> Rows:
@@ -141,11 +192,42 @@ class Precision:
             float(np.mean([t.mean for t in same])),
             float(np.mean([t.mean_chance for t in same])),
             np.mean([t.shuffled for t in same], axis=0),
+            tuple(answers for t in same for answers in t.answers),
         )
 
     def facts(self) -> dict[str, object]:
         """The highest of the shuffles, over which a head must come to tell anything."""
         return {"highest_of_shuffled": float(self.shuffled.max()), "shuffles": len(self.shuffled)}
+
+    def intervals(self, units: IntArray, seed: int) -> dict[str | None, tuple[float, float]]:
+        """Percentile bootstrap over units; NaN of one unit."""
+        weights = resampled(units, seed, self.n_draws)
+        names = [None, *(name for name, n in zip(self.class_names, self.n_of, strict=True) if n)]
+        if weights is None:
+            return dict.fromkeys(names, (np.nan, np.nan))
+        of_classes = self._of_classes(weights)
+        drawn = np.column_stack([_means(of_classes), _mean_of_known(of_classes)])
+        kept = np.flatnonzero(np.append(True, self.n_of > 0))
+        with np.errstate(invalid="ignore"):
+            low, high = np.nanquantile(drawn[:, kept], [0.025, 0.975], axis=0)
+        return dict(zip(names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+
+    def under(self, weights: FloatArray) -> FloatArray:
+        """Mean average precision of weighted clips."""
+        return _means(self._of_classes(weights))
+
+    def dealt(self, order: IntArray) -> float:
+        """The scores stay."""
+        members = np.concatenate([members for _, members in self.answers])[order]
+        ends = np.cumsum([len(scores) for scores, _ in self.answers])[:-1]
+        of_folds = zip((scores for scores, _ in self.answers), np.split(members, ends), strict=True)
+        return float(np.mean([np.nanmean(average_precisions(scores, own)) for scores, own in of_folds]))
+
+    def _of_classes(self, weights: FloatArray) -> FloatArray:
+        """Average precision of each fold and class under weights (n, n_clips): (n_folds, n, n_classes)."""
+        ends = np.cumsum([len(scores) for scores, _ in self.answers])[:-1]
+        parts = zip(self.answers, np.split(weights, ends, axis=1), strict=True)
+        return np.stack([weighted_precisions(scores, members, own) for (scores, members), own in parts])
 
 
 def average_precisions(scores: FloatArray, members: Mask) -> FloatArray:
@@ -153,6 +235,28 @@ def average_precisions(scores: FloatArray, members: Mask) -> FloatArray:
     precisions = np.full(members.shape[1], np.nan)
     for k in np.flatnonzero(members.any(axis=0)):
         precisions[k] = average_precision_score(members[:, k], scores[:, k])
+    return precisions
+
+
+def weighted_precisions(scores: FloatArray, members: Mask, weights: FloatArray) -> FloatArray:
+    """Average precision of each class, each clip counted so often as each row of weights (n, n_clips) says.
+
+    Returns
+    -------
+    ndarray, shape (n, n_classes)
+        NaN where no clip of the class counts.
+    """
+    precisions = np.full((len(weights), members.shape[1]), np.nan)
+    for k in np.flatnonzero(members.any(axis=0)):
+        order = np.argsort(-scores[:, k], kind="stable")
+        # Clips of one score come together: as precise as where the last of them is taken.
+        last = np.searchsorted(-scores[order, k], -scores[order, k], side="right") - 1
+        counted = weights[:, order]
+        own = counted * members[order, k]
+        found, taken = np.cumsum(own, axis=1)[:, last], np.cumsum(counted, axis=1)[:, last]
+        precise = np.divide(found, taken, out=np.zeros_like(found), where=taken > 0)
+        total = own.sum(axis=1)
+        np.divide((own * precise).sum(axis=1), total, out=precisions[:, k], where=total > 0)
     return precisions
 
 
@@ -173,3 +277,9 @@ def _mean_of_known(values: FloatArray) -> FloatArray:
     n_known = known.sum(axis=0)
     total = np.where(known, values, 0).sum(axis=0)
     return np.where(n_known > 0, total / np.maximum(n_known, 1), np.nan)
+
+
+def _means(of_classes: FloatArray) -> FloatArray:
+    """Mean over classes, then folds, of (n_folds, n, n_classes): (n,)."""
+    means: FloatArray = _mean_of_known(np.moveaxis(of_classes, 2, 0)).mean(axis=0)
+    return means

@@ -7,7 +7,9 @@ weights, the audio and the settings:
 ``total.npy``       float32, sum of activations over the counted tokens, (n_clips, n_neurons)
 ``tokens.npy``      int32, counted tokens, (n_clips,)
 ``embeddings.npy``  float32, (n_clips, n_features)
-``sums.npy``        uint32, checksums of each clip's rows (`core.recording.checksums`), (n_clips, 4)
+``layers.npy``      float32, with ``--probe-layers``: the pooled hidden state before the first block and after each, one
+                    beside the other, (n_clips, sum of `core.encoders.base.Encoder.stream_widths`)
+``sums.npy``        uint32, checksums of each clip's rows (`core.recording.checksums`), (n_clips, n_matrices)
 ``done.npy``        uint8, 1 where the clip's rows are complete, (n_clips,)
 
 A row is marked done only after it was written, so a run that was killed goes on where it stood.
@@ -37,6 +39,7 @@ from core.files import BYTES_AT_ONCE
 from core.untrusted_text import as_file_name
 
 MATRICES = ("positive", "total", "tokens", "embeddings")
+LAYERS = "layers"
 
 FORMAT = 1
 """Raised when what is written here changes meaning, so that old files are not taken for new."""
@@ -57,7 +60,13 @@ class Activations:
     embeddings: NDArray[np.float32]
     done: NDArray[np.uint8]
     sums: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((0, len(MATRICES)), dtype=np.uint32))
+    layers: NDArray[np.float32] | None = None
     of_clips: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @property
+    def matrices(self) -> tuple[str, ...]:
+        """Names of those that have a row a clip and a checksum a row."""
+        return MATRICES if self.layers is None else (*MATRICES, LAYERS)
 
     @property
     def complete(self) -> bool:
@@ -83,8 +92,13 @@ def key(encoder: Recorded, scan: Scan, padding: Padding, precision: str) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: Padding, precision: str) -> Activations:
+def open_activations(
+    encoder: Encoder, scan: Scan, store_files: Path, padding: Padding, precision: str, with_layers: bool = False
+) -> Activations:
     """Open the matrices, making them where they are not there yet.
+
+    With ``with_layers`` the pooled output of every layer is among them; where it was not so far, no row is done. Once
+    there, it stays among them.
 
     Disk space is reserved at once: writing to a map whose disk is full would kill the process.
     If one of the files is gone or damaged, the rows count as not done. Matrices of older code come without
@@ -97,11 +111,14 @@ def open_activations(encoder: Encoder, scan: Scan, store_files: Path, padding: P
     """
     folder = folder_of(encoder, scan, store_files, padding, precision)
     folder.mkdir(parents=True, exist_ok=True)
-    shapes = shapes_of(encoder, scan, padding)
+    has_layers = (folder / f"{LAYERS}.npy").exists()
+    shapes = shapes_of(encoder, scan, padding, with_layers or has_layers)
+    of_sums = folder / "sums.npy", (shapes["done"][0][0], len(shapes) - 1), np.uint32
+    if with_layers and not has_layers and (folder / "sums.npy").exists():
+        os.replace(folder / "sums.npy", folder / "before.npy")  # what comes out otherwise now is told apart by them
     if not all(is_whole(folder / f"{name}.npy", *shape) for name, shape in shapes.items()):
         (folder / "done.npy").unlink(missing_ok=True)
     maps = {name: open_map(folder / f"{name}.npy", *shape) for name, shape in shapes.items()}
-    of_sums = folder / "sums.npy", (len(maps["done"]), len(MATRICES)), np.uint32
     if maps["done"].any() and not is_whole(*of_sums):
         return Activations(folder, **maps)
     return Activations(folder, **maps, sums=open_map(*of_sums))
@@ -113,14 +130,23 @@ def folder_of(encoder: Recorded, scan: Scan, store_files: Path, padding: Padding
     return store_files / "activations" / re.sub(r"[^\w.-]", "_", encoder.name) / name
 
 
-def shapes_of(encoder: Encoder, scan: Scan, padding: Padding) -> dict[str, tuple[tuple[int, ...], DTypeLike]]:
+def lacks_layers(folder: Path) -> bool:
+    """Whether clips were recorded there without the pooled output of every layer."""
+    return (folder / "done.npy").exists() and not (folder / f"{LAYERS}.npy").exists()
+
+
+def shapes_of(
+    encoder: Encoder, scan: Scan, padding: Padding, with_layers: bool = False
+) -> dict[str, tuple[tuple[int, ...], DTypeLike]]:
     """Shape and type of each matrix, by its name; counts in the smallest type that holds the longest clip's."""
     n_clips = len(scan.dataset.clips)
+    layers = {LAYERS: ((n_clips, sum(encoder.stream_widths)), np.float32)} if with_layers else {}
     return {
         "positive": ((n_clips, encoder.n_neurons), np.min_scalar_type(most_tokens(encoder, scan, padding))),
         "total": ((n_clips, encoder.n_neurons), np.float32),
         "tokens": ((n_clips,), np.int32),
         "embeddings": ((n_clips, encoder.n_features), np.float32),
+        **layers,
         "done": ((n_clips,), np.uint8),
     }
 
@@ -135,6 +161,7 @@ def reopen(folder: Path) -> Activations:
     """
     try:
         names = [part.name for part in fields(Activations)[1:] if part.init]
+        names = [name for name in names if name != LAYERS or (folder / f"{LAYERS}.npy").exists()]
         maps = {name: open_memmap(folder / f"{name}.npy", mode="r+") for name in names}
     except OSError as error:
         raise InputError(

@@ -4,7 +4,7 @@ Each row of a matrix has its own (CRC-32, begun with the row's number, so that a
 too). It is written with the row, by whoever writes the row; the row's flag comes last. So a row whose flag reached
 the disk and whose numbers did not, as after a power cut, is found like one that was damaged.
 
-``sums.npy``    uint32, (n_clips, one for each of `MATRICES`)
+``sums.npy``    uint32, (n_clips, one for each of `Activations.matrices`)
 ``before.npy``  the same as it was when damage was found, until what followed from the rows is known to hold
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.recording.activations import MATRICES, Activations, done_rows, open_map
+from core.recording.activations import Activations, done_rows, open_map
 
 Sums = NDArray[np.uint32]
 
@@ -48,8 +48,8 @@ def with_sums(activations: Activations) -> Activations:
     if len(activations.sums) == len(activations.done):
         return activations
     path = activations.folder / "sums.npy"
-    checksums = np.zeros((len(activations.done), len(MATRICES)), dtype=np.uint32)
-    for column, name in enumerate(MATRICES):
+    checksums = np.zeros((len(activations.done), len(activations.matrices)), dtype=np.uint32)
+    for column, name in enumerate(activations.matrices):
         for index, rows in done_rows(activations, name):
             checksums[index, column] = of_rows(index, rows)
     _save(path, checksums)
@@ -59,7 +59,7 @@ def with_sums(activations: Activations) -> Activations:
 def check(activations: Activations, warn: Callable[[str], None]) -> None:
     """Compare all rows that are done with their checksums; those that differ are marked not done, and told of."""
     bad = np.zeros(len(activations.done), dtype=np.bool_)
-    for column, name in enumerate(MATRICES):
+    for column, name in enumerate(activations.matrices):
         differ = [
             index[of_rows(index, rows) != activations.sums[index, column]]
             for index, rows in done_rows(activations, name)
@@ -108,13 +108,15 @@ def _before(activations: Activations) -> Path:
 
 
 def _as_before(before: Path, checksums: Sums) -> bool:
-    """Whether all rows that had a checksum when damage was found have that again."""
+    """Whether all rows that had a checksum when damage was found have that again, in all matrices of then."""
     try:
         was = np.load(before)
     except (OSError, ValueError):
         return False
-    had = was.any(axis=1) if was.shape == checksums.shape else np.zeros(0)
-    return was.shape == checksums.shape and bool((was[had] == checksums[had]).all())
+    if was.ndim != 2 or len(was) != len(checksums) or was.shape[1] > checksums.shape[1]:
+        return False
+    had = was.any(axis=1)
+    return bool((was[had] == checksums[had, : was.shape[1]]).all())
 
 
 def _save(path: Path, checksums: Sums) -> None:

@@ -20,7 +20,7 @@ from core.datasets.scan import Scan
 from core.encoders.base import Encoder, Padding
 from core.encoders.hooks import Counts, record
 from core.recording import checksums
-from core.recording.activations import MATRICES, Activations
+from core.recording.activations import Activations
 from core.recording.candidates import Asked, Candidates
 from core.recording.passes import Passes, autocast, in_halves
 from core.recording.patterns import MOST_BYTES, LayerPart, Taker, appending
@@ -42,12 +42,19 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Result:
-    """What a pass over some clips gave of one encoder."""
+    """What a pass over some clips gave of one encoder; ``layers`` are the pooled outputs, one beside the other."""
 
     index: NDArray[np.int64]
     counts: Counts
     embeddings: torch.Tensor
     parts: list[LayerPart]
+    layers: torch.Tensor | None = None
+
+    def of(self, name: str) -> torch.Tensor:
+        """The rows of a matrix."""
+        found = getattr(self if name in ("embeddings", "layers") else self.counts, name)
+        assert isinstance(found, torch.Tensor)
+        return found
 
 
 def extract(
@@ -116,9 +123,10 @@ def fill(
             return sum(len(result.index) for result, *_ in results)
 
         seen = [(each.encoder, each.kept) for each in recorded]
+        with_layers = any(each.activations.layers is not None for each in recorded)
         try:
             for clips in batches:
-                ready, waiting = waiting, list(passes_over(seen, clips, padding, precision))
+                ready, waiting = waiting, list(passes_over(seen, clips, padding, precision, with_layers))
                 # On a GPU the passes above still run while the results of the batch before them are written.
                 if recorded[0].encoder.device.type == "cpu":
                     ready, waiting = waiting, []
@@ -129,7 +137,7 @@ def fill(
     if n_last:
         yield n_last
     for each in recorded:
-        for name in (*MATRICES, "sums", "done"):
+        for name in (*each.activations.matrices, "sums", "done"):
             cast(np.memmap, getattr(each.activations, name)).flush()
 
 
@@ -138,6 +146,7 @@ def passes_over(
     clips: tuple[NDArray[np.int64], Waveforms],
     padding: Padding,
     precision: str,
+    with_layers: bool = False,
 ) -> Iterator[list[Result]]:
     """Forward passes over a batch of clips, counted, a result for each encoder.
 
@@ -145,20 +154,28 @@ def passes_over(
     ----------
     seen : sequence of (Encoder, Candidates or Asked or None)
         Views of one network, all shown by the same passes, and of which patterns each keeps.
+    with_layers : bool
+        Whether every layer's output is pooled (`core.encoders.base.Encoder.pooled`).
     """
     outer = reduce(lambda inner, encoder: encoder.through(inner), (encoder for encoder, _ in seen))
 
     def once(index: NDArray[np.int64], waveforms: Waveforms) -> list[Result]:
         batch = outer.prepare(waveforms, padding)
         takers = [Taker(batch, kept.of(index), kept.layout) if kept else None for _, kept in seen]
+        pooled: list[torch.Tensor] = []
+
+        def pool(layer: int, hidden: torch.Tensor) -> None:
+            pooled.append(outer.pooled(layer, hidden, batch))
+
         with torch.inference_mode(), autocast(outer, precision), ExitStack() as hooks:
             counts = [hooks.enter_context(record(e, batch, t)) for (e, _), t in zip(seen, takers, strict=True)]
-            embeddings = outer.forward(batch)
+            embeddings = outer.forward(batch, pool) if with_layers else outer.forward(batch)
         for _, kept in seen:
             if kept:
                 kept.passed()
         parts = [taker.parts if taker else [] for taker in takers]
-        return [Result(index, own, embeddings, part) for own, part in zip(counts, parts, strict=True)]
+        layers = torch.cat(pooled, dim=1) if with_layers else None
+        return [Result(index, own, embeddings, part, layers) for own, part in zip(counts, parts, strict=True)]
 
     return in_halves(outer, *clips, once)
 
@@ -171,14 +188,16 @@ def _write(
     """Store what passes gave, unless it is there; returns of how many clips."""
     n_stored = 0
     for result in results:
-        index, counts = result.index, result.counts
+        index = result.index
         at = _as_slice(index)
         if activations.done[at].all():  # of a pass that other units were in want of
             continue
         activations.done[at] = 0  # a row that is written again is not done meanwhile
-        for column, values in enumerate((counts.positive, counts.total, counts.tokens, result.embeddings.float())):
-            matrix = getattr(activations, MATRICES[column])
-            rows = values.cpu().numpy().astype(matrix.dtype, copy=False)
+        for column, name in enumerate(activations.matrices):
+            matrix = getattr(activations, name)
+            values = result.of(name)
+            rows = (values.float() if values.is_floating_point() else values).cpu().numpy()
+            rows = rows.astype(matrix.dtype, copy=False)
             matrix[at] = rows
             activations.sums[at, column] = checksums.of_rows(index, rows)
         append(index, result.parts)

@@ -281,7 +281,9 @@ def appending(activations: Activations, most: float = np.inf) -> Iterator[Callab
                     dir=activations.folder, prefix="patterns-", suffix=".part", delete=False
                 )
             file.writelines(
-                each.data.cast("B") for each in _as_block(index, activations.sums[index], parts) if each.size
+                each.data.cast("B")
+                for each in _as_block(index, activations.sums[index, : len(MATRICES)], parts)
+                if each.size
             )
             file.flush()
 
@@ -439,7 +441,7 @@ class Found:
             if path.stat().st_size and clips.size:
                 found.files.append(np.asarray(np.memmap(path, dtype=np.uint8, mode="r")))
                 for block in _blocks(found.files[-1]):
-                    found._take(block, activations.sums, keys, order)
+                    found._take(block, activations.sums[:, : len(MATRICES)], keys, order)
         return found
 
     def _take(self, block: _Block, sums: NDArray[np.uint32], keys: Index, order: Index) -> None:

@@ -70,6 +70,8 @@ class AnalysisConfig:
         Stop where a dataset is not as published or not whole, before anything is computed.
     db : str
         Store: path or URL.
+    probe_layers : bool
+        Linear heads on the pooled output of every layer, too.
     stages : tuple of str
         Of ``extract``, ``score``, ``ablate``.
     device : str
@@ -158,6 +160,7 @@ class AnalysisConfig:
     length: str = "native"
     strict: bool = False
     db: str = "atlas.db"
+    probe_layers: bool = False
     stages: tuple[str, ...] = STAGES
     device: str = "auto"
     batch_size: int = 0
@@ -302,6 +305,10 @@ class AnalysisConfig:
         if self.gains is None:
             return [usual_operation(unit_kind)]
         return [Operation.of(gain) for gain in self.gains]
+
+    def probes_layers(self, unit_kind: str) -> bool:
+        """Whether a network seen through this kind of unit has heads on its layers: it has them once."""
+        return self.probe_layers and unit_kind == self.units[0]
 
     def n_controls(self, families: tuple[str, ...]) -> tuple[int, int]:
         """Random sets matched in layer, and in activity too."""

@@ -15,7 +15,7 @@ from core.datasets.scan import Scan
 from core.datasets.task import Task
 from core.encoders.base import Encoder
 from core.errors import InputError
-from core.recording.activations import MATRICES, folder_of, is_whole, most_tokens, n_bytes, shapes_of
+from core.recording.activations import folder_of, is_whole, most_tokens, n_bytes, shapes_of
 from core.recording.candidates import most_candidates
 from core.recording.top_clips import N_MIDDLE, N_SILENT, N_TOP_CLIPS
 from core.run.config import AnalysisConfig, ablate_clips_for, control_families_for, refit_clips_for
@@ -44,7 +44,7 @@ class Need:
     Attributes
     ----------
     matrices : int
-        Counts, sums, embeddings and their checksums that are not on the disk yet.
+        Counts, sums, embeddings, layers' outputs and their checksums that are not on the disk yet.
     traces : int
         Where neurons fire in clips that they may keep, until that is stored; about.
     answers : int
@@ -81,7 +81,7 @@ def needed(
     """
     precision = "float32" if config.precision == "auto" else config.precision
     folder = folder_of(encoder, scan, files, config.padding, precision)
-    shapes = shapes_of(encoder, scan, config.padding)
+    shapes = shapes_of(encoder, scan, config.padding, config.probes_layers(encoder.unit_kind))
     missing = [shape for n, shape in shapes.items() if not is_whole(folder / f"{n}.npy", *shape)]
     tasks = [Task(scan, a) for a in attributes if missing or (encoder.name, scan.dataset.task(a)) not in held]
     if not missing and not (tasks and {"score", "ablate"} & set(config.stages)):
@@ -92,7 +92,7 @@ def needed(
     rows = [(NEURON_BYTES * encoder.n_neurons + stored) * extracts, *_rows(config, encoder, tasks)]
     matrices = sum(n_bytes(*shape) for shape in missing)
     return Need(
-        matrices=matrices + n_bytes((n_clips, len(MATRICES)), np.uint32) if missing else 0,
+        matrices=matrices + n_bytes((n_clips, len(shapes) - 1), np.uint32) if missing else 0,
         traces=extracts * encoder.n_neurons * _tokens(encoder, scan, config, most_candidates(n_clips)),
         answers=max((_answers(config, encoder, task) for task in tasks), default=0),
         store=CLIP_BYTES * n_clips + sum(rows) if _is_file(config.db) else 0,  # which keeps the traces, compressed

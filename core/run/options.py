@@ -230,6 +230,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="write the one dataset of --data-dir as a manifest.csv, to be mended or added to, and stop",
     )
+    what.add_argument(
+        "--probe-layers",
+        action="store_true",
+        default=None,
+        help="linear heads on every layer's output, too, and on a weighted sum of all; clips recorded without it are "
+        "recorded again",
+    )
     what.add_argument("--stages", type=_commas, metavar="S,S", help=f"of {','.join(STAGES)} (all)")
     what.add_argument(
         "--report",

@@ -134,6 +134,11 @@ class Study:
         return Passes(n, n, self.config.padding, self.precision, self.config.workers)
 
     @property
+    def probes_layers(self) -> bool:
+        """Whether heads on every layer are asked for, and this is the view of the network that has them."""
+        return self.config.probes_layers(self.encoder.unit_kind)
+
+    @property
     def precision(self) -> str:
         """That of the forward passes; bfloat16 only where it is asked for."""
         return "float32" if self.config.precision == "auto" else self.config.precision

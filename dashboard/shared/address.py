@@ -39,6 +39,7 @@ OF_PAGES: Mapping[str, Sequence[str]] = {
     "overview": ("layer_task",),
     "listen": ("source", "clip", "sound", "layer", "neuron"),
     "heatmap": ("layer", "class", "show", "groups", "colour", "block"),
+    "layers": ("class",),
     "coverage": ("measure",),
     "sharing": ("with", "row", "column", "neuron"),
     "compare": ("other", "over", "sort", "first_run", "second_run"),

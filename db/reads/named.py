@@ -230,6 +230,20 @@ FROM probe_accuracy
 WHERE split = 'test' AND class_name IS NULL
 ORDER BY task, model""",
     ),
+    "accuracy by layer": (
+        "What a linear head reads from each layer on test clips, beside chance and shuffled labels",
+        """
+SELECT probes.model, probes.task, probes.layer, probes.metric, probes.n_clips, probes.accuracy, probes.ci_low,
+       probes.ci_high, probes.chance, probes.shuffled_high, weights.weight, summary.best_layer,
+       summary.best_difference, summary.best_difference_low, summary.best_difference_high
+FROM layer_probes AS probes
+JOIN layer_summaries AS summary ON summary.model = probes.model AND summary.task = probes.task
+    AND summary.unit_kind = probes.unit_kind
+LEFT JOIN layer_weights AS weights ON weights.model = probes.model AND weights.task = probes.task
+    AND weights.unit_kind = probes.unit_kind AND weights.layer = probes.layer
+WHERE probes.split = 'test'
+ORDER BY probes.task, probes.model, probes.unit_kind, probes.layer""",
+    ),
     "coverage by evidence": (
         "Coverage by the rule of evidence alone, beside shuffled labels and what holds on test clips",
         """

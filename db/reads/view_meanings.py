@@ -59,6 +59,10 @@ _ALL = {
 }
 """Columns that mean the same wherever they stand."""
 
+_LAYER = "Block of the encoder, from 0; -1 is what enters the first."
+_OVER_UNITS = "Lower end of the 95 % interval over sampling units; NULL on train."
+_UPPER = "Upper end of it."
+
 VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
     "runs": (
         "One row for each run of a model: its settings, versions, device and times.",
@@ -443,6 +447,64 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
             "outside_controls": "1 where it lies outside of every random order's.",
             "halved_at": "The smallest set that halves p of the class, or what its AUROC is over 0.5.",
             "random_halved_at": "The smallest random set that does.",
+        },
+    ),
+    "layer_attribution": (
+        "How much of each class's margin is attributed to the neurons of each layer, together.",
+        {
+            "attribution": "Sum over the layer's neurons of activation times gradient of the margin, in logits.",
+            "standard_error": "Of that mean over clips; NULL of a single clip.",
+            "n_clips": "Clips of the class.",
+        },
+    ),
+    "layer_probes": (
+        "What a linear head reads from each layer's pooled output, by split; with --probe-layers.",
+        {
+            "layer": _LAYER,
+            "split": "train, valid or test, or a fold; test is told of all.",
+            "ci_low": _OVER_UNITS,
+            "ci_high": _UPPER,
+            "shuffled_high": "On test clips, the highest of 20 deals of the labels; NULL elsewhere.",
+        },
+    ),
+    "layer_probe_classes": (
+        "The same class by class: recall, or average precision.",
+        {
+            "layer": _LAYER,
+            "split": "train, valid or test, or a fold; test is told of all.",
+            "n_clips": "Clips of the class.",
+            "accuracy": "Share of the class's clips that are called by it, or what metric names.",
+            "ci_low": _OVER_UNITS,
+            "ci_high": _UPPER,
+        },
+    ),
+    "layer_weights": (
+        "What each layer counts for in the weighted sum of all (SUPERB): shares that add up to 1.",
+        {
+            "layer": _LAYER,
+            "weight": "Share of the layer; with folds the mean over them.",
+            "weight_low": "Least, over folds and resampled train clips.",
+            "weight_high": "Greatest, over folds and resampled train clips.",
+        },
+    ),
+    "layer_summaries": (
+        "One row for each network and task: the best layer and the weighted sum, on test clips.",
+        {
+            "chosen_on": "What regularisations and the best layer were chosen on.",
+            "best_layer": "Highest on those clips (of ties the first), NULL without any; with folds the one most have.",
+            "best_accuracy": "What it reads on test clips (with folds each fold's own best layer).",
+            "best_low": "Lower end of its 95 % interval.",
+            "best_high": "Upper end of it.",
+            "best_difference": "Best layer less last layer, on the same test clips.",
+            "best_difference_low": "Lower end of its 95 % interval (bootstrap over sampling units).",
+            "best_difference_high": "Upper end of it.",
+            "weighted_accuracy": "A head on the weighted sum of all layers; NULL where layers differ in width.",
+            "weighted_low": "Lower end of its 95 % interval.",
+            "weighted_high": "Upper end of it.",
+            "weighted_difference": "Weighted sum less best layer, on the same test clips.",
+            "weighted_difference_low": "Lower end of its 95 % interval (bootstrap over sampling units).",
+            "weighted_difference_high": "Upper end of it.",
+            "shuffled": "What labels were dealt over: clips, clips within a voice, whole voices.",
         },
     ),
     "units": (

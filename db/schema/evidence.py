@@ -209,6 +209,20 @@ class NeuronAttribution(Base):
     selective: Mapped[int | None] = in_units(1_000_000)
 
 
+class LayerAttribution(Base):
+    """The sum of a layer's neurons' attributions for a class, with its standard error over clips."""
+
+    __tablename__ = "layer_attribution_value"
+    __table_args__ = WITHOUT_ROWID
+
+    attribution_id: Mapped[int] = mapped_column(owner("attribution.id"), primary_key=True)
+    class_id: Mapped[int] = mapped_column(primary_key=True)
+    layer: Mapped[int] = mapped_column(primary_key=True)
+    attribution: Mapped[float | None]
+    standard_error: Mapped[float | None]
+    n_clips: Mapped[int]
+
+
 class AttributionCheck(Base):
     """Margin that a class really lost with one neuron taken out, beside its attribution."""
 

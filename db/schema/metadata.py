@@ -13,7 +13,16 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-from db.schema import ablation, evidence, matching, scores, sound, stamp, units  # noqa: F401 (importing declares tables)
+from db.schema import (  # noqa: F401 (importing declares tables)
+    ablation,
+    evidence,
+    layers,
+    matching,
+    scores,
+    sound,
+    stamp,
+    units,
+)
 from db.schema.study import Base
 
 METADATA: MetaData = Base.metadata

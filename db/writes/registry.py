@@ -13,10 +13,12 @@ from db.connection.open import StoreError
 from db.connection.postgres import one_at_a_time, others_at_work
 from db.schema.ablation import Ablation
 from db.schema.evidence import Attribution, Specificity
+from db.schema.layers import LayerProbe
 from db.schema.matching import Matching
 from db.schema.scores import ModelTask, Probe, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
 from db.schema.study import Attribute, Clip, ClipLabel, Dataset, Layer, Model, Neuron, Problem, Stage, Task
+from db.schema.units import Reconstruction
 from db.writes.rows import bulk_insert, clips_of, column_names, insert_row, next_id
 from db.writes.sound import write_grids
 
@@ -190,7 +192,7 @@ def _forget_dataset(connection: Connection, dataset: int) -> None:
     What classes share was found over all datasets together, so it goes too.
     """
     tasks = select(Task.id).where(Task.dataset_id == dataset)
-    of_tasks = (ModelTask, Probe, Attribution, Ablation, Specificity)
+    of_tasks = (ModelTask, Probe, LayerProbe, Attribution, Ablation, Reconstruction, Specificity)
     former = [select(table.stage_id).where(table.task_id.in_(tasks)) for table in of_tasks]
     former += [select(table.stage_id).where(table.dataset_id == dataset) for table in (ModelDataset, Matching)]
     traced = select(ModelDataset.id).where(ModelDataset.dataset_id == dataset)
@@ -210,7 +212,7 @@ def forget_stages(connection: Connection, model_id: int, dataset: int) -> None:
     tasks = select(Task.id).where(Task.dataset_id == dataset)
     former = [
         select(table.stage_id).where(table.model_id == model_id, table.task_id.in_(tasks))
-        for table in (ModelTask, Probe, Attribution, Ablation)
+        for table in (ModelTask, Probe, LayerProbe, Attribution, Ablation)
     ]
     owners = (ModelDataset.model_id == model_id) & (ModelDataset.dataset_id == dataset)
     traced = ActivationQuantile.model_dataset_id.in_(select(ModelDataset.id).where(owners))

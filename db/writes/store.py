@@ -19,6 +19,7 @@ from core.results import (
     Attributions,
     ClipTraces,
     DatasetRecord,
+    LayerProbes,
     ModelRecord,
     ProbeResult,
     RunStep,
@@ -28,7 +29,8 @@ from core.results import (
 from db.connection.open import StoreError, store_name, translate_errors
 from db.schema.ablation import Ablation as AblationRow
 from db.schema.ablation import ErasureArea, ErasureCurve, ErasurePoint
-from db.schema.evidence import Attribution, AttributionCheck, NeuronAttribution, Specificity
+from db.schema.evidence import Attribution, AttributionCheck, LayerAttribution, NeuronAttribution, Specificity
+from db.schema.layers import LayerProbe, LayerProbeScore, LayerWeight
 from db.schema.matching import Matching
 from db.schema.scores import ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
@@ -261,6 +263,18 @@ class Store:
             scores = of_classes(connection, which["task_id"], probe.rows.reset_index(drop=True))
             insert_frame(connection, ProbeScore, scores, probe_id=owner)
 
+    def write_layer_probes(self, run_id: int, stage_key: str, model_id: int, layers: LayerProbes) -> None:
+        """Store what heads read from each layer of one (model, task), or why there are none."""
+        with self._stage(run_id, stage_key, "layer probes") as (connection, stage_id):
+            which = {"model_id": model_id, "task_id": task_id(connection, layers.task)}
+            _remove(connection, LayerProbe, stage_id, **which)
+            outcome = {"settings_json": to_json(dict(layers.settings)), "skipped": layers.skipped, **layers.summary}
+            owner = insert_row(connection, LayerProbe, **which, run_id=run_id, stage_id=stage_id, **outcome)
+            if not layers.skipped:
+                scores = of_classes(connection, which["task_id"], layers.scores.reset_index(drop=True))
+                insert_frame(connection, LayerProbeScore, scores, layer_probe_id=owner)
+                insert_frame(connection, LayerWeight, layers.weights, layer_probe_id=owner)
+
     def write_attributions(self, run_id: int, stage_key: str, model_id: int, attributions: Attributions) -> None:
         """Store every neuron's attribution of one (model, task), and the check on it."""
         with self._stage(run_id, stage_key, "attribution") as (connection, stage_id):
@@ -272,8 +286,13 @@ class Store:
             )
             known = class_ids(connection, which["task_id"], attributions.class_names)
             classes = np.array([known[name] for name in attributions.class_names], dtype=np.int64)
-            for table, rows in ((NeuronAttribution, attributions.neurons), (AttributionCheck, attributions.checks)):
-                insert_frame(connection, table, rows, first_neuron, classes, attribution_id=owner)
+            tables = (
+                (NeuronAttribution, attributions.neurons), (LayerAttribution, attributions.layers),
+                (AttributionCheck, attributions.checks),
+            )  # fmt: skip
+            for table, rows in tables:
+                if len(rows):
+                    insert_frame(connection, table, rows, first_neuron, classes, attribution_id=owner)
 
     def write_ablations(self, run_id: int, stage_key: str, model_id: int, record: results.Ablations) -> None:
         """Store ablations of one (model, task), replacing those of the same selection, operation and gain."""
@@ -409,6 +428,7 @@ _WRITERS: dict[type, Callable[[Store, int, str, int, Any], None]] = {
     ClipTraces: Store.write_traces,
     TaskScores: Store.write_scores,
     ProbeResult: Store.write_probe,
+    LayerProbes: Store.write_layer_probes,
     Attributions: Store.write_attributions,
     results.Ablations: Store.write_ablations,
     results.ErasureCurves: Store.write_erasure,

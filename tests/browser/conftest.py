@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The made-up study, in a folder of its own; its sounds are those of all."""
-    return Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("store") / "atlas.db"))
+    """The made-up study with heads on its layers, in a folder of its own; its sounds are those of all."""
+    from tests.support.layer_records import write_all_layers
+
+    return write_all_layers(Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("store") / "atlas.db")))
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from tests.support.small_study import QUICK, make_dataset, query, results, small
 from tests.support.warm import Started
 
 ROOT = Path(__file__).parents[2]
-ONE_TASK = (*QUICK, *small_network(), "--tasks", "pets-kind", "--workers", "1")
+ONE_TASK = (*QUICK, *small_network(), "--tasks", "pets-kind", "--workers", "1", "--probe-layers")
 TIMES = {"run": (2, 3, 5, 10, 11, 12), "run_step": tuple(range(6, 14)), "stage": (4,)}
 """Columns that tell when and how fast, and the settings, which name the store."""
 

@@ -58,7 +58,7 @@ def attribute(
     passes: Passes | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> pd.DataFrame:
-    return Attribution(encoder, scan, parts, members, passes or Passes()).of_neurons(progress)
+    return Attribution(encoder, scan, parts, members, passes or Passes()).estimates(progress).neurons
 
 
 def one_part(head: LinearHead, n_clips: int) -> list[Part]:
@@ -113,6 +113,21 @@ def test_attribution_is_the_one_worked_by_hand(sounds: Sounds) -> None:
     # The slope of logit 0 is (1, 0): LONG (1/2, 10/3, 0) and THIRD (2, 0, 0) on average, less SHORT (4, 0, 0). That of
     # logit 1 is (0, 1): SHORT 0, less the mean of LONG (0, 0, 1) and THIRD 0.
     np.testing.assert_allclose(matrix(table, "selective"), [[-2.75, 5 / 3, 0], [0, 0, -0.5]], rtol=1e-6)
+
+
+def test_a_layer_has_the_sum_of_its_neurons_clip_by_clip(sounds: Sounds) -> None:
+    # Of class 0 LONG has 1/4 + 5/3 - 1/4 = 5/3 and THIRD 1: mean 4/3, of two values half their distance is the error.
+    found = Attribution(hand_made(), sounds([LONG, SHORT, THIRD]), one_part(HEAD, 3), LABELS, Passes()).estimates()
+    assert list(found.layers) == ["class_index", "layer", "attribution", "standard_error", "n_clips", "selective"]
+    assert found.layers[["class_index", "layer", "n_clips"]].to_numpy().tolist() == [[0, 0, 2], [1, 0, 1]]
+    np.testing.assert_allclose(found.layers["attribution"], [4 / 3, -4], rtol=1e-6)
+    np.testing.assert_allclose(found.layers["standard_error"], [1 / 3, np.nan], rtol=1e-6)
+    encoder = random_encoder()
+    clips, parts, members = linear_task(encoder)
+    neurons, layers = Attribution(encoder, sounds(clips), parts, members, Passes()).estimates()
+    edges = np.cumsum(encoder.layer_widths)[:-1]
+    sums = neurons.groupby(["class_index", np.searchsorted(edges, neurons["neuron_index"], side="right")])
+    np.testing.assert_allclose(sums["attribution"].sum(), layers["attribution"], rtol=1e-6, atol=1e-9)
 
 
 def test_measured_loss_is_the_one_worked_by_hand(sounds: Sounds) -> None:

@@ -41,12 +41,13 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Scan:
     return scan_tones(tmp_path_factory.mktemp("data"))
 
 
-def test_need_is_what_extraction_then_takes(tones: Scan, tmp_path: Path) -> None:
-    encoder, config = load_encoder("nano-ssl"), AnalysisConfig()
+@pytest.mark.parametrize("with_layers", [False, True])
+def test_need_is_what_extraction_then_takes(tones: Scan, tmp_path: Path, with_layers: bool) -> None:
+    encoder, config = load_encoder("nano-ssl"), AnalysisConfig(probe_layers=with_layers)
     need = disk_space.needed(config, encoder, tones, tones.dataset.attributes, tmp_path)
-    made = activations.open_activations(encoder, tones, tmp_path, config.padding, "float32")
+    made = activations.open_activations(encoder, tones, tmp_path, config.padding, "float32", with_layers)
     on_disk = sum(f.stat().st_size for f in made.folder.iterdir())
-    assert need.matrices <= on_disk <= need.matrices + 6 * 128, "headers of six files"
+    assert need.matrices <= on_disk <= need.matrices + (6 + with_layers) * 128, "headers of six files, or of seven"
     kept = most_candidates(len(tones.files))
     assert 64 < kept < len(tones.files)
     seconds = sorted(tones.files["seconds"])[-kept:]

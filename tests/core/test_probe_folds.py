@@ -112,8 +112,8 @@ def test_test_row_pools_the_clips_of_all_folds() -> None:
 
 
 def test_pooled_accuracy_worked_by_hand() -> None:
-    one = Accuracy(["a", "b"], np.array([0, 0, 1]), np.array([True, False, True]), np.array([True, True, False]))
-    two = Accuracy(["a", "b"], np.array([0]), np.array([True]), np.array([False]))
+    one = Accuracy(["a", "b"], np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([True, True, False]))
+    two = Accuracy(["a", "b"], np.array([0]), np.array([0]), np.array([False]))
     whole, a, b = one.pooled([one, two]).rows("test")
     assert (whole["n_clips"], whole["accuracy"], whole["chance"]) == (4, 0.75, 0.5)
     assert (a["n_clips"], a["accuracy"], b["accuracy"]) == (3, 2 / 3, 1)

@@ -30,6 +30,10 @@ EXPECTED: dict[str, list[tuple[object, ...]]] = {
     "neuron_preferences": [(*OF_TASK, "cat", 1, 0, -0.5, -1.0, 0.0)],
     "ablation_specificity": [(*OF_TASK, "top 1%", "mean", None, 2.0, 2, -0.5, 0.0, 0.5, None, None)],
     "neuron_attribution": [(*OF_TASK, "dog", 1, 0, 0.5, 0.25, 3, 1.0, None, 0.5, 1, 0.125, 0.5, 0.25, None, 0.75)],
+    "layer_attribution": [
+        (*OF_TASK, "dog", 0, 0.25, None, 3),
+        (*OF_TASK, "dog", 1, 0.5, 0.25, 3),
+    ],
     "attribution_checks": [(*OF_TASK, "dog", 1, 0, 0.5, 0.75, 1, 2, 0.125, 0.625, 0.25)],
 }
 

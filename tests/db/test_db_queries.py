@@ -36,6 +36,7 @@ PUBLIC = {
     " n_class_specific null_coverage_mean null_coverage_low null_coverage_high"
     " null_n_class_specific_mean n_shuffles n_pairs replicated_share replicated_share_all_pairs",
     "probe_accuracy": "model dataset task split class_name n_clips accuracy chance metric",
+    "layer_probes": "model dataset task unit_kind layer split n_clips accuracy ci_low ci_high chance metric",
     "ablation_effects": "model dataset task selection target affected_class gain n_neurons n_clips"
     " accuracy_unablated accuracy_ablated delta ci_low ci_high p_value q_value"
     " control_delta_mean control_delta_low control_delta_high n_controls",

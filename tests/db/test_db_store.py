@@ -30,7 +30,7 @@ from tests.support.tiny_study import (
     write_study,
 )
 
-STAGES = ("score", "top_clips", "traces", "probe", "attribution", "ablate", "specificity", "share")
+STAGES = ("score", "top_clips", "traces", "probe", "layer_probes", "attribution", "ablate", "specificity", "share")
 
 
 def counts(engine: Engine) -> dict[str, int]:
@@ -197,6 +197,10 @@ def test_changed_dataset_loses_its_results_and_what_classes_share(tiny_engine: E
         "clip_pattern",
         "activation_quantile",
         "probe",
+        "layer_probe",
+        "layer_probe_score",
+        "layer_weight",
+        "layer_attribution_value",
         "ablation",
         "ablation_neuron",
         "sharing",

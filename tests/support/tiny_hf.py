@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ WAVEFORM: dict[str, Any] = {
 LARGE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
 
 
-def build(folder: Path) -> dict[str, str]:
-    """Write a tiny model of each family into a folder of its own.
+def build(folder: Path, labels: Iterable[str] = ()) -> dict[str, str]:
+    """Write a tiny model of each family, or of those named, into a folder of its own.
 
     Returns
     -------
@@ -38,7 +38,8 @@ def build(folder: Path) -> dict[str, str]:
         What it is -> its name for `load_encoder`.
     """
     made = {}
-    for label, make in MODELS.items():
+    for label in labels or MODELS:
+        make = MODELS[label]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(sum(label.encode()))
             model, extractor = make()

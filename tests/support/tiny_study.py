@@ -22,6 +22,7 @@ from core.results import (
     DatasetRecord,
     ErasureCurves,
     FoundUnits,
+    LayerProbes,
     ModelRecord,
     NeuronPattern,
     NullSummary,
@@ -239,6 +240,10 @@ ATTRIBUTIONS = Attributions(
         "spearman_random": NAN, "spearman_highest": np.float64(0.5), "margin_total": 0.5, "margin_selective": 0.25,
         "selective_total": NAN, "selective_selective": 0.75,
     },
+    pd.DataFrame(
+        {"class_index": [1, 1], "layer": [0, 1], "attribution": [0.25, 0.5], "standard_error": [NAN, 0.25],
+         "n_clips": [3, 3]}
+    ),
 )  # fmt: skip
 
 TOP_CLIPS = TopClips(
@@ -280,6 +285,30 @@ PROBE = ProbeResult(
     ).assign(metric="accuracy"),
     {"learning_rate": 0.01},
 )
+
+LAYER_PROBES = LayerProbes(
+    "pets-animal",
+    pd.DataFrame(
+        [
+            (-1, "train", None, 2, 1.0, NAN, NAN, 0.5, "accuracy", NAN),
+            (-1, "test", None, 4, 0.5, 0.125, 0.875, 0.5, "accuracy", 0.75),
+            (-1, "test", "cat", 2, 0.5, 0.0625, 0.9375, 0.5, "accuracy", NAN),
+            (0, "test", None, 4, 1.0, 0.5, 1.0, 0.5, "accuracy", 0.625),
+            (1, "test", None, 4, 0.75, 0.25, 1.0, 0.5, "accuracy", 0.75),
+            (NAN, "test", None, 4, 0.875, 0.375, 1.0, 0.5, "accuracy", 0.5),
+        ],
+        columns=["layer", "split", "class_name", "n_clips", "accuracy", "ci_low", "ci_high", "chance", "metric",
+                 "shuffled_high"],
+    ),
+    pd.DataFrame({"layer": [-1, 0, 1], "weight": [0.25, 0.5, 0.25], "weight_low": 0.125, "weight_high": [0.5] * 3}),
+    {
+        "best_layer": 0, "chosen_on": "valid", "shuffled": "clips", "best_accuracy": 1.0, "best_low": 0.5,
+        "best_high": 1.0, "best_difference": 0.25, "best_difference_low": 0.0, "best_difference_high": np.float64(0.5),
+        "weighted_accuracy": 0.875, "weighted_low": 0.375, "weighted_high": 1.0, "weighted_difference": -0.125,
+        "weighted_difference_low": NAN, "weighted_difference_high": NAN,
+    },
+    {"C": {"0": 0.01}},
+)  # fmt: skip
 
 ABLATION = Ablation(
     task="pets-animal",
@@ -449,6 +478,7 @@ def write_study(engine: Engine, model: str = "tiny", kind: str = "mlp") -> int:
     store.write_top_clips(run_id, f"{model}/top_clips", model_id, TOP_CLIPS)
     store.write_traces(run_id, f"{model}/traces", model_id, TRACES)
     store.write_probe(run_id, f"{model}/probe", model_id, PROBE)
+    store.write_layer_probes(run_id, f"{model}/layer_probes", model_id, LAYER_PROBES)
     store.write_attributions(run_id, f"{model}/attribution", model_id, ATTRIBUTIONS)
     store.write_ablations(run_id, f"{model}/ablate", model_id, ablations_of("pets-animal", [ABLATION]))
     store.write_erasure(run_id, f"{model}/erasure", model_id, ERASURE)

@@ -28,7 +28,7 @@ class Attribute(TaskStage):
     def key(self) -> str:
         config, task = self.study.config, self.of.task
         return self.study.key(
-            "attribution of both kinds", task.scan.content_key, task.name, config.seed, config.min_test_clips,
+            "attribution of neurons and layers", task.scan.content_key, task.name, config.seed, config.min_test_clips,
             ablate_clips_for(self.study.encoder.device, config.ablate_clips),
         )  # fmt: skip
 
@@ -36,7 +36,7 @@ class Attribute(TaskStage):
         study, task = self.study, self.of.task
         if not self.of.heads.parts:
             return None
-        attribution, neurons = self.of.attribution, self.of.neuron_attributions
+        attribution, (neurons, layers) = self.of.attribution, self.of.attributions
         sample = Sample(N_RANDOM, N_HIGHEST, CHECK_CLIPS, study.config.seed)
         n_steps = 3 * CHECK_CLIPS * min(N_RANDOM + N_HIGHEST, study.encoder.n_neurons)
         with study.shown("check attribution", n_steps, "passes") as update:
@@ -45,4 +45,4 @@ class Attribute(TaskStage):
         n_clips = sum(len(part.clips) for part in attribution.parts)
         facts = {"n_clips": n_clips, "n_checked": len(checks), **summary}
         checks = checks.assign(in_highest=checks["in_highest"].astype(np.int64))
-        return Attributions(task.name, tuple(task.class_names), neurons, checks, facts)
+        return Attributions(task.name, tuple(task.class_names), neurons, checks, facts, layers)

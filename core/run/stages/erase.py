@@ -82,7 +82,7 @@ class Erase(TaskStage):
 
     def _orders(self) -> dict[str, FloatArray]:
         """Scores of every class of the task, (n_classes, n_neurons); NaN for one without selection clips."""
-        counts, matrices, neurons = self.of.counts, self.of.matrices, self.of.neuron_attributions
+        counts, matrices, neurons = self.of.counts, self.of.matrices, self.of.attributions.neurons
         n_classes, n_neurons = len(self.of.task.class_names), self.study.encoder.n_neurons
         places = [self.of.task.class_names.index(name) for name in counts.names]
 

@@ -12,7 +12,7 @@ from core.encoders.base import Encoder
 from core.errors import InputError
 from core.progress.progress import Update
 from core.recording import checksums
-from core.recording.activations import Activations, open_activations, reopen
+from core.recording.activations import Activations, folder_of, lacks_layers, open_activations, reopen
 from core.recording.extract import changed_by_precision, extract, missing_batches
 from core.recording.passes import Passes
 from core.recording.patterns import forget_patterns
@@ -35,7 +35,13 @@ def record_activations(study: Study, scan: Scan) -> Activations:
         If they are not there and ``--stages`` does not have ``extract``.
     """
     config, encoder, name = study.config, study.encoder, scan.dataset.name
-    matrices = checksums.with_sums(open_activations(encoder, scan, study.files, config.padding, study.precision))
+    where, with_layers = (encoder, scan, study.files, config.padding, study.precision), study.probes_layers
+    if with_layers and lacks_layers(folder_of(*where)):
+        told = f"{name} was recorded by {encoder.name} without the outputs of its layers"
+        if "extract" not in config.stages:
+            raise InputError(f"{told}; add extract to --stages, or leave out --probe-layers")
+        study.progress.print(f"  {told}: it is recorded again (--probe-layers)", "dim")
+    matrices = checksums.with_sums(open_activations(*where, with_layers))
     checksums.check(matrices, study.progress.warn)
     if not matrices.complete:
         if "extract" not in config.stages:

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
 from core.ablation.ablate import draw_parts
-from core.ablation.attribution import Attribution
+from core.ablation.attribution import Attribution, Estimates
 from core.ablation.removed import N_CLIPS, Removed
 from core.datasets.task import Task
 from core.encoders.device import batch_size_with_graph
@@ -89,10 +88,10 @@ class TaskStudy:
         return Attribution(encoder, scan, parts, self.task.members, replace(passes, batch_size=at_once))
 
     @cached_property
-    def neuron_attributions(self) -> pd.DataFrame:
-        """Of every neuron and class, as `Attribution.of_neurons` has it."""
+    def attributions(self) -> Estimates:
+        """Of every neuron, layer and class."""
         with self.study.shown("attribute", self.attribution.n_passes, "passes") as update:
-            return self.attribution.of_neurons(update, self.study.config.seed, Attributer(self.study.ranks))
+            return self.attribution.estimates(update, self.study.config.seed, Attributer(self.study.ranks))
 
 
 class TaskStage(Stage):

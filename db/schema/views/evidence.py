@@ -107,6 +107,15 @@ SELECT {_OF_TASK}, task_class.name AS class_name, neuron.layer, neuron.neuron,
        attribution.spearman_random, attribution.spearman_highest, attribution.n_checked,
        {out_of_units(NeuronAttribution, "selective")}, {_columns("attribution", _AGREEMENT)}
 FROM neuron_attribution_value{_ATTRIBUTION.format(table="neuron_attribution_value")}""",
+    "layer_attribution": f"""
+SELECT {_OF_TASK}, task_class.name AS class_name, {_columns("layer_attribution_value", "layer attribution")},
+       {_columns("layer_attribution_value", "standard_error n_clips")}
+FROM layer_attribution_value
+JOIN attribution ON attribution.id = layer_attribution_value.attribution_id
+JOIN model ON model.id = attribution.model_id
+JOIN task ON task.id = attribution.task_id
+JOIN dataset ON dataset.id = task.dataset_id
+JOIN task_class ON task_class.id = layer_attribution_value.class_id""",
     "attribution_checks": f"""
 SELECT {_OF_TASK}, task_class.name AS class_name, neuron.layer, neuron.neuron,
        {_columns("attribution_check_value", "attribution measured in_highest")}, attribution.n_clips_checked AS n_clips,

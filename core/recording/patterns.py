@@ -35,6 +35,8 @@ Wanted = Callable[[int, Counts], Tensor]
 
 _CELLS_AT_ONCE = {True: 2**16, False: 2**22}
 """Tokens of (clip, neuron) pairs that are gathered together, some 24 bytes each; on a CPU (True), and elsewhere."""
+_CELLS_OF_CLIPS = 2**18
+"""Tokens and neurons of whole clips that are taken together, on a CPU: below it calls cost more than copies."""
 WHOLE = 0.25
 """From this share of a layer's neurons on, a clip is taken as a whole: in the order of memory that costs less time."""
 MOST_BYTES = 2**32
@@ -242,6 +244,17 @@ def _of_clips(activation: Tensor, cells: _Cells, places: Index) -> tuple[NDArray
     """The same of every neuron in some clips: peaks (n_clips, n_neurons), and of each clip cells x neurons."""
     by_token = activation.flatten(0, -2)
     peaks, strengths = [np.zeros((0, by_token.shape[1]), dtype=np.float32)], []
+    at_once = _together(activation, cells, places)
+    if at_once > 1:
+        size = int(cells.size[0])
+        for some in (places[i : i + at_once] for i in range(0, len(places), at_once)):
+            first = torch.from_numpy(np.array(cells.first)[some]).to(activation.device)
+            token = (first[:, None] + torch.arange(size, device=activation.device)).flatten()
+            values = by_token.index_select(0, token).float().unflatten(0, (len(some), size))
+            peak, strength = _in_8_bits(values, 1)
+            peaks.append(peak.cpu().numpy())
+            strengths += list(strength.cpu().numpy())
+        return np.concatenate(peaks), strengths
     for place in places.tolist():
         size, first = max(1, int(cells.size[place])), cells.first[place]
         if first < 0:
@@ -253,6 +266,13 @@ def _of_clips(activation: Tensor, cells: _Cells, places: Index) -> tuple[NDArray
         peaks.append(peak[None].cpu().numpy())
         strengths.append(strength[: cells.size[place]].cpu().numpy())
     return np.concatenate(peaks), strengths
+
+
+def _together(activation: Tensor, cells: _Cells, places: Index) -> int:
+    """Whole clips that are taken at a time: several where each is small, as large as the next and in one piece."""
+    alike = len(places) > 1 and (cells.size == cells.size[0]).all() and min(cells.first) >= 0 and cells.size[0] > 0
+    n_cells = max(1, int(cells.size[0]) * activation.shape[-1])
+    return max(1, _CELLS_OF_CLIPS // n_cells) if alike and activation.device.type == "cpu" else 1
 
 
 def _in_8_bits(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:

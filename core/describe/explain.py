@@ -1,0 +1,280 @@
+"""A sparse, monotone model of each unit over time: up to three terms, by forward selection, all units together.
+
+Everything is told from sums of products (of terms with each other, and with activations) fold by fold, so that the
+cost is that of matrix products. Groups of clips are in one fold. The null is a circular shift: clips lie group after
+group, terms are moved along them against activations, and the whole search is done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.describe.acoustics import Floats
+from core.results import FloatArray, IntArray, Mask
+
+MOST_TERMS = 3
+N_FOLDS = 5
+N_SHIFTS = 39
+"""A search must do better than on each of these shifts: by chance 1 unit in 40 does."""
+LEAST = 0.01
+"""Share of the variance that a description explains at least, cross-validated."""
+WORTH = 0.05
+"""Share of what is explained that a further term adds at least."""
+UNITS_AT_ONCE = 2048
+_ONE = 1e-6
+
+
+@dataclass(frozen=True)
+class Table:
+    """Terms at drawn moments.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (n, n_terms)
+    base : ndarray of int, shape (n_terms,)
+        What each is about: a model has one term of each.
+    is_class : ndarray of bool, shape (n_terms,)
+    fold : ndarray of int, shape (n,)
+        From 0.
+    """
+
+    values: Floats
+    base: IntArray
+    is_class: Mask
+    fold: IntArray
+
+
+@dataclass(frozen=True)
+class Model:
+    """Models of units; -1 and 0 where there is no further term.
+
+    Attributes
+    ----------
+    terms : ndarray of int, shape (n_units, MOST_TERMS)
+    weights : ndarray, shape (n_units, MOST_TERMS)
+    explained : ndarray, shape (n_units,)
+        Share of the variance on the folds left out.
+    """
+
+    terms: IntArray
+    weights: FloatArray
+    explained: FloatArray
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over moments: number, of terms, of activations, and of products."""
+
+    n: float
+    x: FloatArray
+    y: FloatArray
+    xx: FloatArray
+    xy: FloatArray
+    yy: FloatArray
+
+    def minus(self, other: _Sums) -> _Sums:
+        return _Sums(*(own - theirs for own, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+    def around(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Products of differences from given means: terms, terms with activations, activations."""
+        xx = self.xx - np.outer(self.x, x) - np.outer(x, self.x) + self.n * np.outer(x, x)
+        xy = self.xy - np.outer(self.x, y) - np.outer(x, self.y) + self.n * np.outer(x, y)
+        return xx, xy, self.yy - 2 * y * self.y + self.n * y**2
+
+    @property
+    def centred(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return self.around(self.x / self.n, self.y / self.n)
+
+
+def _sums(x: Floats, y: Floats) -> _Sums:
+    sums = x.sum(0, dtype=np.float64), y.sum(0, dtype=np.float64)
+    return _Sums(len(x), *sums, (x.T @ x).astype(np.float64), (x.T @ y).astype(np.float64), _squares(y))
+
+
+def _squares(y: Floats) -> FloatArray:
+    total: FloatArray = np.einsum("ij,ij->j", y, y, dtype=np.float64)
+    return total
+
+
+def _by_fold(table: Table, y: Floats, shift: int = 0) -> list[_Sums]:
+    x, fold = (np.roll(of, shift, axis=0) if shift else of for of in (table.values, table.fold))
+    return [_sums(x[fold == f], y[fold == f]) for f in range(int(table.fold.max()) + 1)]
+
+
+def _total(folds: list[_Sums]) -> _Sums:
+    return _Sums(*(sum(of) for of in zip(*(vars(one).values() for one in folds), strict=True)))
+
+
+def _search(sums: _Sums, base: IntArray, allowed: Mask) -> IntArray:
+    """Terms that explain most, one after the other, shape (n_units, MOST_TERMS); each rises with the activation."""
+    xx, rest, _ = sums.centred
+    n_units = rest.shape[1]
+    rest, free = rest.T.copy(), np.tile(allowed & (np.diag(xx) > _ONE * sums.n), (n_units, 1))
+    left = np.tile(np.diag(xx), (n_units, 1))
+    full = np.maximum(np.diag(xx), 1e-12)
+    found, parts, rows = np.full((n_units, MOST_TERMS), -1), [], np.arange(n_units)
+    for k in range(MOST_TERMS):
+        usable = free & (rest > 0) & (left > 0.02 * full)
+        gain = np.where(usable, rest**2 / np.where(usable, left, 1), 0)
+        best = gain.argmax(axis=1)
+        ok = gain[rows, best] > 0
+        found[ok, k] = best[ok]
+        if k == MOST_TERMS - 1:
+            break
+        scale = np.sqrt(np.where(ok, left[rows, best], 1))[:, None]
+        part = xx[best].copy()
+        for earlier in parts:
+            part -= earlier * earlier[rows, best][:, None]
+        part = np.where(ok[:, None], part / scale, 0)
+        parts.append(part)
+        rest -= part * (rest[rows, best][:, None] / scale)
+        left -= part**2
+        free &= (base[None] != base[best][:, None]) & ok[:, None]
+    return found
+
+
+def _weights(sums: _Sums, terms: IntArray) -> FloatArray:
+    """Least squares of some terms of each unit, shape as ``terms``; 0 where there is none."""
+    xx, xy, _ = sums.centred
+    there = terms >= 0
+    own = np.maximum(terms, 0)
+    gram = xx[own[:, :, None], own[:, None, :]] * (there[:, :, None] & there[:, None, :])
+    gram += np.eye(terms.shape[1]) * np.where(there, 1e-9 * sums.n, 1.0)[:, None, :]
+    right = xy[own, np.arange(len(terms))[:, None]] * there
+    solved: FloatArray = np.linalg.solve(gram, right[..., None])[..., 0]
+    return solved
+
+
+def _left_over(
+    trained: _Sums, asked: _Sums, terms: IntArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    """Squares that models leave on moments that were not fitted, and those around the mean of the fitted ones."""
+    xx, xy, yy = asked.around(trained.x / trained.n, trained.y / trained.n)
+    own = np.maximum(terms, 0)
+    mixed = (weights * xy[own, np.arange(len(terms))[:, None]]).sum(1)
+    inner = np.einsum("ui,uij,uj->u", weights, xx[own[:, :, None], own[:, None, :]], weights)
+    return yy - 2 * mixed + inner, yy
+
+
+def _validated(folds: list[_Sums], base: IntArray, allowed: Mask) -> FloatArray:
+    """Share explained on the folds left out with 1 to MOST_TERMS terms, shape (MOST_TERMS, n_units).
+
+    -inf where a weight is not above 0: the term would say the opposite of what it says.
+    """
+    total = _total(folds)
+    n_units = len(total.y)
+    rest, whole = np.zeros((MOST_TERMS, n_units)), np.zeros(n_units)
+    for asked in folds:
+        trained = total.minus(asked)
+        terms = _search(trained, base, allowed)
+        for k in range(MOST_TERMS):
+            first = np.where(np.arange(MOST_TERMS) <= k, terms, -1)
+            left, around = _left_over(trained, asked, first, _weights(trained, first))
+            rest[k] += left
+        whole += around
+    return 1 - rest / np.where(whole > 0, whole, np.inf)
+
+
+def _fit(folds: list[_Sums], base: IntArray, allowed: Mask, most: int = MOST_TERMS) -> Model:
+    explained = _validated(folds, base, allowed)[:most]
+    total = _total(folds)
+    terms = _search(total, base, allowed)
+    ways = [np.where(np.arange(MOST_TERMS) <= k, terms, -1) for k in range(most)]
+    weights = [_weights(total, way) for way in ways]
+    honest = np.stack([((w > 0) | (t < 0)).all(axis=1) & (t[:, 0] >= 0) for w, t in zip(weights, ways, strict=True)])
+    explained = np.where(honest, explained, -np.inf)
+    best = explained.max(axis=0)
+    enough = explained >= np.where(best > 0, (1 - WORTH) * best, best)
+    k = enough.argmax(axis=0)
+    units = np.arange(len(k))
+    return Model(np.stack(ways)[k, units], np.stack(weights)[k, units], explained[k, units])
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What explains units of a block.
+
+    Attributes
+    ----------
+    both, classes, descriptors, level : Model
+        By all terms, by those of classes, by descriptors, and by level alone (one term).
+    null_high : ndarray, shape (n_units,)
+        The most that the search of ``both`` explained, cross-validated, on any shift.
+    centre, size : ndarray, shape (n_units,)
+        Mean and standard deviation of activations, which the models are fitted in.
+    means : ndarray, shape (n_terms,)
+        Of the terms.
+    """
+
+    both: Model
+    classes: Model
+    descriptors: Model
+    level: Model
+    null_high: FloatArray
+    centre: FloatArray
+    size: FloatArray
+    means: FloatArray
+
+    @property
+    def named(self) -> Mask:
+        """Units that have a description: more is explained than on any shift, and `LEAST`."""
+        has: Mask = (self.both.explained > self.null_high) & (self.both.explained >= LEAST)
+        return has
+
+    def held_out(self, x: Floats, y: Floats) -> dict[str, FloatArray]:
+        """Share of the squares around the fitted mean that each model explains at other moments.
+
+        Parameters
+        ----------
+        x : ndarray of float32, shape (n, n_terms)
+        y : ndarray of float32, shape (n, n_units)
+        """
+        fitted = _Sums(1, self.means, np.zeros(y.shape[1]), *np.zeros((3, 1)))
+        asked = _sums(x, _scaled(y, self.centre, self.size))
+        found = {}
+        for name in ("both", "classes", "descriptors", "level"):
+            model = getattr(self, name)
+            left, around = _left_over(fitted, asked, model.terms, model.weights)
+            found[name] = 1 - left / np.where(around > 0, around, np.inf)
+        return found
+
+
+def _scaled(y: Floats, centre: FloatArray, size: FloatArray) -> Floats:
+    return np.asarray(np.where(size > 0, (y - centre) / np.where(size > 0, size, 1), 0), dtype=np.float32)
+
+
+def explain(table: Table, y: Floats, is_level: Mask, shifts: IntArray, on_step: Callable[[], None]) -> Explained:
+    """Explain some units.
+
+    Parameters
+    ----------
+    table : Table
+    y : ndarray of float32, shape (n, n_units)
+        Activations at the same moments.
+    is_level : ndarray of bool, shape (n_terms,)
+    shifts : ndarray of int
+        Moments by which terms are moved for the null.
+    on_step : callable
+        Called after the fit and after each shift.
+    """
+    centre, size = y.mean(axis=0, dtype=np.float64), y.std(axis=0, dtype=np.float64)
+    y = _scaled(y, centre, size)
+    folds = _by_fold(table, y)
+    every = np.ones(len(table.base), dtype=bool)
+    models = [_fit(folds, table.base, mask) for mask in (every, table.is_class, ~table.is_class)]
+    level = _fit(folds, table.base, is_level, most=1)
+    on_step()
+    null = np.full(y.shape[1], -np.inf)
+    for shift in shifts.tolist():
+        null = np.maximum(null, _validated(_by_fold(table, y, shift), table.base, every).max(axis=0))
+        on_step()
+    means = table.values.mean(axis=0, dtype=np.float64)
+    return Explained(*models, level, null, centre, size, means)
+
+
+def drawn_shifts(n: int, seed: int) -> IntArray:
+    """`N_SHIFTS` shifts of n moments, none by less than a tenth of them either way."""
+    return np.random.default_rng([seed, n]).integers(n // 10, n - n // 10 + 1, N_SHIFTS)

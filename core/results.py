@@ -631,7 +631,7 @@ class Descriptions:
         the majority class where that is higher), ``beats_null``.
     explained : DataFrame
         One row a unit that varies, empty where none was explained: ``neuron_index``, ``n_terms``, shares of the variance
-        on held-out clips ``classes``, ``descriptors``, ``both``, ``level``; ``validated`` (cross-validated, on selection
+        on held-out clips ``by_classes``, ``by_descriptors``, ``by_both``, ``by_level``; ``validated`` (cross-validated, on selection
         clips) and ``validated_high`` (the most on shifted activations).
     facts : mapping
         ``n_clips``, ``n_held_out`` (clips), ``n_dealt`` (descriptions of the null), ``n_shifts``.

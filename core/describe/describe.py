@@ -159,7 +159,7 @@ def own(heard: Heard, on_step: Callable[[], None]) -> tuple[pd.DataFrame, pd.Dat
         for i in np.flatnonzero(found.named):
             unit = int(units[i])
             terms[unit] = [heard.terms[t] for t in found.both.terms[i] if t >= 0]
-            share = later["level"][i] / later["both"][i] if later["both"][i] > LEAST else 0.0
+            share = later["by_level"][i] / later["by_both"][i] if later["by_both"][i] > LEAST else 0.0
             words[unit] = (*of_classes.of(i, found.classes.explained[i] >= LEAST), share)
     described = scored(heard, terms, terms)
     text = [

@@ -24,7 +24,8 @@ LEAST = 0.01
 WORTH = 0.05
 """Share of what is explained that a further term adds at least."""
 UNITS_AT_ONCE = 2048
-_ONE = 1e-6
+_ONE, _NEW = 1e-6, 0.02
+"""Share of a term's own variance that others must leave of it."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,25 @@ class _Sums:
     def minus(self, other: _Sums) -> _Sums:
         return _Sums(*(own - theirs for own, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
 
-    def around(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Products of differences from given means: terms, terms with activations, activations."""
-        xx = self.xx - np.outer(self.x, x) - np.outer(x, self.x) + self.n * np.outer(x, x)
-        xy = self.xy - np.outer(self.x, y) - np.outer(x, self.y) + self.n * np.outer(x, y)
-        return xx, xy, self.yy - 2 * y * self.y + self.n * y**2
+    def at(self, terms: IntArray, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Products of differences from given means: of each unit's terms, with its activation, of its activation.
 
-    @property
-    def centred(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        return self.around(self.x / self.n, self.y / self.n)
+        Shapes (n_units, n, n), (n_units, n) and (n_units,).
+        """
+        own = np.maximum(terms, 0)
+        total, mean, n = self.x[own], x[own], self.n
+        xx = self.xx[own[:, :, None], own[:, None, :]] - total[:, :, None] * mean[:, None, :]
+        xx += (n * mean - total)[:, None, :] * mean[:, :, None]
+        xy = self.xy[own, np.arange(len(own))[:, None]] - total * y[:, None]
+        xy += mean * (n * y - self.y)[:, None]
+        return xx, xy, self.yy - 2 * y * self.y + n * y**2
+
+    def centred(self) -> tuple[Floats, Floats]:
+        """Products of differences from the means: terms, shape (n_terms, n_terms), and activations with terms."""
+        x = self.x / self.n
+        xx = self.xx - np.outer(self.x, x)
+        xy = self.xy - np.outer(x, self.y)
+        return xx.astype(np.float32), np.ascontiguousarray(xy.T, dtype=np.float32)
 
 
 def _sums(x: Floats, y: Floats) -> _Sums:
@@ -110,41 +121,40 @@ def _total(folds: list[_Sums]) -> _Sums:
 
 def _search(sums: _Sums, base: IntArray, allowed: Mask) -> IntArray:
     """Terms that explain most, one after the other, shape (n_units, MOST_TERMS); each rises with the activation."""
-    xx, rest, _ = sums.centred
-    n_units = rest.shape[1]
-    rest, free = rest.T.copy(), np.tile(allowed & (np.diag(xx) > _ONE * sums.n), (n_units, 1))
-    left = np.tile(np.diag(xx), (n_units, 1))
-    full = np.maximum(np.diag(xx), 1e-12)
-    found, parts, rows = np.full((n_units, MOST_TERMS), -1), [], np.arange(n_units)
+    xx, rest = sums.centred()
+    size = np.maximum(np.diag(xx), np.float32(_ONE))
+    rows, n_units = np.arange(len(rest)), len(rest)
+    free = np.tile((allowed & (size > _ONE * sums.n)).astype(np.float32), (n_units, 1))
+    left = np.tile(size, (n_units, 1))
+    found, parts = np.full((n_units, MOST_TERMS), -1), []
     for k in range(MOST_TERMS):
-        usable = free & (rest > 0) & (left > 0.02 * full)
-        gain = np.where(usable, rest**2 / np.where(usable, left, 1), 0)
+        gain = np.maximum(rest, 0)
+        gain *= gain
+        gain /= left
+        gain *= free
         best = gain.argmax(axis=1)
         ok = gain[rows, best] > 0
         found[ok, k] = best[ok]
         if k == MOST_TERMS - 1:
             break
-        scale = np.sqrt(np.where(ok, left[rows, best], 1))[:, None]
-        part = xx[best].copy()
+        part = xx[best]
         for earlier in parts:
             part -= earlier * earlier[rows, best][:, None]
-        part = np.where(ok[:, None], part / scale, 0)
+        part *= np.where(ok, 1 / np.sqrt(left[rows, best]), 0)[:, None].astype(np.float32)
         parts.append(part)
-        rest -= part * (rest[rows, best][:, None] / scale)
-        left -= part**2
-        free &= (base[None] != base[best][:, None]) & ok[:, None]
+        rest -= part * (rest[rows, best] / np.sqrt(left[rows, best]))[:, None]
+        left = np.maximum(left - part**2, np.float32(_ONE))
+        free *= (base[None] != base[best][:, None]) & ok[:, None] & (left > _NEW * size)
     return found
 
 
 def _weights(sums: _Sums, terms: IntArray) -> FloatArray:
     """Least squares of some terms of each unit, shape as ``terms``; 0 where there is none."""
-    xx, xy, _ = sums.centred
+    gram, right, _ = sums.at(terms, sums.x / sums.n, sums.y / sums.n)
     there = terms >= 0
-    own = np.maximum(terms, 0)
-    gram = xx[own[:, :, None], own[:, None, :]] * (there[:, :, None] & there[:, None, :])
+    gram *= there[:, :, None] & there[:, None, :]
     gram += np.eye(terms.shape[1]) * np.where(there, 1e-9 * sums.n, 1.0)[:, None, :]
-    right = xy[own, np.arange(len(terms))[:, None]] * there
-    solved: FloatArray = np.linalg.solve(gram, right[..., None])[..., 0]
+    solved: FloatArray = np.linalg.solve(gram, (right * there)[..., None])[..., 0]
     return solved
 
 
@@ -152,18 +162,12 @@ def _left_over(
     trained: _Sums, asked: _Sums, terms: IntArray, weights: FloatArray
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Squares that models leave on moments that were not fitted, and those around the mean of the fitted ones."""
-    xx, xy, yy = asked.around(trained.x / trained.n, trained.y / trained.n)
-    own = np.maximum(terms, 0)
-    mixed = (weights * xy[own, np.arange(len(terms))[:, None]]).sum(1)
-    inner = np.einsum("ui,uij,uj->u", weights, xx[own[:, :, None], own[:, None, :]], weights)
-    return yy - 2 * mixed + inner, yy
+    xx, xy, yy = asked.at(terms, trained.x / trained.n, trained.y / trained.n)
+    return yy - 2 * (weights * xy).sum(1) + np.einsum("ui,uij,uj->u", weights, xx, weights), yy
 
 
 def _validated(folds: list[_Sums], base: IntArray, allowed: Mask) -> FloatArray:
-    """Share explained on the folds left out with 1 to MOST_TERMS terms, shape (MOST_TERMS, n_units).
-
-    -inf where a weight is not above 0: the term would say the opposite of what it says.
-    """
+    """Share explained on the folds left out with 1 to MOST_TERMS terms, shape (MOST_TERMS, n_units)."""
     total = _total(folds)
     n_units = len(total.y)
     rest, whole = np.zeros((MOST_TERMS, n_units)), np.zeros(n_units)
@@ -171,7 +175,7 @@ def _validated(folds: list[_Sums], base: IntArray, allowed: Mask) -> FloatArray:
         trained = total.minus(asked)
         terms = _search(trained, base, allowed)
         for k in range(MOST_TERMS):
-            first = np.where(np.arange(MOST_TERMS) <= k, terms, -1)
+            first = terms[:, : k + 1]
             left, around = _left_over(trained, asked, first, _weights(trained, first))
             rest[k] += left
         whole += around
@@ -179,6 +183,7 @@ def _validated(folds: list[_Sums], base: IntArray, allowed: Mask) -> FloatArray:
 
 
 def _fit(folds: list[_Sums], base: IntArray, allowed: Mask, most: int = MOST_TERMS) -> Model:
+    """Models of as many terms as are worth it; none of a weight below 0: it would say the opposite of its words."""
     explained = _validated(folds, base, allowed)[:most]
     total = _total(folds)
     terms = _search(total, base, allowed)
@@ -225,7 +230,7 @@ class Explained:
         return has
 
     def held_out(self, x: Floats, y: Floats) -> dict[str, FloatArray]:
-        """Share of the squares around the fitted mean that each model explains at other moments.
+        """Share of the squares around the fitted mean that each model explains at other moments, as ``by_both`` and so on.
 
         Parameters
         ----------
@@ -238,7 +243,7 @@ class Explained:
         for name in ("both", "classes", "descriptors", "level"):
             model = getattr(self, name)
             left, around = _left_over(fitted, asked, model.terms, model.weights)
-            found[name] = 1 - left / np.where(around > 0, around, np.inf)
+            found[f"by_{name}"] = 1 - left / np.where(around > 0, around, np.inf)
         return found
 
 

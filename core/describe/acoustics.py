@@ -30,6 +30,10 @@ _NEAR_BEST, _PEAK = 0.9, 1e-3
 _LOOK_BACK, _AM_STEPS = 50, 128
 _AM_HZ = (2.0, 32.0)
 _TEMPO_BPM, _TEMPO_STEPS = (40.0, 240.0), 300
+_AM_WINDOW = np.hanning(_AM_STEPS + 1)[:-1].astype(np.float32)
+_AM_BINS = np.flatnonzero([_AM_HZ[0] <= hertz <= _AM_HZ[1] for hertz in np.fft.rfftfreq(_AM_STEPS, STEP_SECONDS)])
+_HIDDEN = np.array([name not in ("level", "onset") and not name.startswith("band ") for name in NAMES])
+"""What silence does not tell."""
 Floats = NDArray[np.float32]
 
 
@@ -91,10 +95,7 @@ def measure(waveform: Floats, rate: int, spans: FloatArray) -> Floats:
     _tell_envelope(found, waveform, rate, spans)
     _tell_spectrum(found, power.mean(axis=1), scale)
     _tell_pitch(found, power, rate, scale)
-    silent = found[:, PLACE["level"]] < SILENT_DB
-    kept = [PLACE[name] for name in NAMES if name in ("level", "onset") or name.startswith("band ")]
-    hidden = np.setdiff1d(np.arange(len(NAMES)), kept)
-    found[np.ix_(silent, hidden)] = np.nan
+    found[(found[:, PLACE["level"]] < SILENT_DB)[:, None] & _HIDDEN] = np.nan
     return found
 
 
@@ -110,9 +111,11 @@ def _power(waveform: Floats, rate: int, spans: FloatArray, scale: _Scale) -> Flo
     middle, length = spans.mean(axis=1), np.maximum(np.diff(spans, axis=1)[:, 0], 0.08)
     at = middle[:, None] + length[:, None] * ((np.arange(FRAMES) + 0.5) / FRAMES - 0.5)
     start = np.rint(at * rate).astype(np.int64)  # of the padded sound
-    padded = np.pad(waveform, (n // 2, max(n, int(start.max()) + n - len(waveform))))
+    padded = np.zeros(n + max(len(waveform), int(start.max(initial=0))) + n // 2, dtype=np.float32)
+    padded[n // 2 : n // 2 + len(waveform)] = waveform
     frames = np.lib.stride_tricks.sliding_window_view(padded, n)[np.maximum(start, 0)]
-    spectrum = rfft(frames * scale.window, axis=-1)
+    frames *= scale.window
+    spectrum = rfft(frames, axis=-1, overwrite_x=True)
     return np.asarray(spectrum.real**2 + spectrum.imag**2, dtype=np.float32)
 
 
@@ -185,7 +188,10 @@ def _tell_envelope(found: Floats, waveform: Floats, rate: int, spans: FloatArray
     """Level, onset (Bello et al. 2005: rise of log energy), attack, AM and tempo."""
     step = round(STEP_SECONDS * rate)
     n = max(-(-len(waveform) // step), int(np.ceil(spans.max() / STEP_SECONDS)))
-    squares = (np.pad(waveform, (0, n * step - len(waveform))).reshape(n, step) ** 2).mean(axis=1)
+    padded = np.zeros(n * step, dtype=np.float32)
+    padded[: len(waveform)] = waveform
+    steps = padded.reshape(n, step)
+    squares = np.einsum("ij,ij->i", steps, steps) / np.float32(step)
     level, envelope = _db(squares), np.sqrt(squares)
     rise = np.zeros(n, dtype=np.float32)
     floored = np.maximum(level, -80)
@@ -213,19 +219,18 @@ def _attack(envelope: Floats, peak: IntArray) -> FloatArray:
 
 def _modulation(envelope: Floats, middle: IntArray) -> tuple[FloatArray, FloatArray]:
     """Rate (Hz) and depth (share of the mean) of the strongest modulation at 2 to 32 Hz in 1.28 s around."""
+    from scipy.fft import rfft
+
     n = len(envelope)
     first = np.clip(middle - _AM_STEPS // 2, 0, max(n - _AM_STEPS, 0))
     at = first[:, None] + np.arange(_AM_STEPS)
     inside = at < n
     around = np.where(inside, envelope[np.minimum(at, n - 1)], 0)
     mean = around.sum(axis=1, keepdims=True) / inside.sum(axis=1, keepdims=True)
-    window = np.hanning(_AM_STEPS + 1)[:-1]
-    power = np.abs(np.fft.rfft(np.where(inside, around - mean, 0) * window, axis=1))
-    hertz = np.fft.rfftfreq(_AM_STEPS, STEP_SECONDS)
-    asked = np.flatnonzero((hertz >= _AM_HZ[0]) & (hertz <= _AM_HZ[1]))
-    best = asked[power[:, asked].argmax(axis=1)]
-    depth = 2 * power[np.arange(len(best)), best] / (window.sum() * np.maximum(mean[:, 0], 1e-6))
-    return hertz[best], depth
+    power = np.abs(rfft(np.where(inside, around - mean, 0) * _AM_WINDOW, axis=1))
+    best = _AM_BINS[power[:, _AM_BINS].argmax(axis=1)]
+    depth = 2 * power[np.arange(len(best)), best] / (_AM_WINDOW.sum() * np.maximum(mean[:, 0], 1e-6))
+    return best / (_AM_STEPS * STEP_SECONDS), depth
 
 
 def _tempo(rise: Floats) -> float:

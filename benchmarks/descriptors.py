@@ -62,7 +62,7 @@ def main() -> None:
             def deaf() -> None:
                 nothing = lambda _, __, spans: np.zeros((len(spans), len(NAMES)), np.float32)  # noqa: E731
                 with patch.object(tokens, "measure", nothing):
-                    hear()  # noqa: B023
+                    hear()
 
             times: dict[Callable[[], None], list[tuple[float, float]]] = {deaf: [], hear: []}
             deaf()
@@ -71,7 +71,9 @@ def main() -> None:
                     cpu, clock = time.process_time(), time.perf_counter()
                     work()
                     taken.append((time.process_time() - cpu, time.perf_counter() - clock))
-            (a, at), (b, bt) = ([statistics.median(column) for column in zip(*of, strict=True)] for of in times.values())
+            (a, at), (b, bt) = (
+                [statistics.median(column) for column in zip(*of, strict=True)] for of in times.values()
+            )
             print(f"| {seconds:g} | {a:.2f} | {b:.2f} | {b / a - 1:.0%} | {bt / at - 1:.0%} |")
 
 

@@ -27,13 +27,16 @@ def main() -> None:
         described, _ = own(planted, lambda: None)
         vocabulary: Vocabulary = planted.vocabulary
         named = {row.neuron_index: vocabulary.read(row.predicts)[0] for row in described.itertuples()}
-        right = [any((t.kind, t.name) == (truth[i].kind, truth[i].name) for t in named.get(i, ())) for i in range(N_UNITS)]
+        right = [
+            any((t.kind, t.name) == (truth[i].kind, truth[i].name) for t in named.get(i, ())) for i in range(N_UNITS)
+        ]
         alone = [right[i] and len(named[i]) == 1 for i in range(N_UNITS)]
         noise = sum(unit >= N_UNITS for unit in named)
         lost = sorted({str(truth[i]) for i in np.flatnonzero(~np.array(right))})
         print(
-            f"seed {seed}: right term named for {sum(right)} of {N_UNITS} (nothing else for {sum(alone)}), none named for "
-            f"{N_UNITS - noise} of {N_UNITS} units of noise; {time.monotonic() - started:.1f} s; missed: {lost}"
+            f"seed {seed}: right term named for {sum(right)} of {N_UNITS} (nothing else for {sum(alone)}), "
+            f"none named for {N_UNITS - noise} of {N_UNITS} units of noise; "
+            f"{time.monotonic() - started:.1f} s; missed: {lost}"
         )
 
 

@@ -235,7 +235,7 @@ def _modulation(envelope: Floats, middle: IntArray) -> tuple[FloatArray, FloatAr
 
 def _tempo(rise: Floats) -> float:
     """Beats a minute: lag of the highest autocorrelation of onsets, weighted towards 120 (Ellis 2007); NaN without."""
-    rise = rise[:2 * _TEMPO_STEPS] - rise[: 2 * _TEMPO_STEPS].mean()
+    rise = rise[: 2 * _TEMPO_STEPS] - rise[: 2 * _TEMPO_STEPS].mean()
     lags = np.arange(int(6000 / _TEMPO_BPM[1]), min(int(6000 / _TEMPO_BPM[0]), len(rise) // 2))
     total = float((rise**2).sum())
     if not len(lags) or total < 1e-6:

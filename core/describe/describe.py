@@ -148,7 +148,9 @@ def own(heard: Heard, on_step: Callable[[], None]) -> tuple[pd.DataFrame, pd.Dat
     fold = heard.drawn.group[heard.tokens.clip[heard.chosen]]
     table = Table(x, base, is_class, fold * min(N_FOLDS, int(fold.max()) + 1) // (int(fold.max()) + 1))
     shifts = drawn_shifts(len(x), heard.seed)
-    told, terms, words = [], {}, {}
+    told = []
+    terms: dict[int, list[Term]] = {}
+    words: dict[int, tuple[list[str], str, float]] = {}
     for start in range(0, n_units, UNITS_AT_ONCE):
         units = np.arange(start, min(start + UNITS_AT_ONCE, n_units))
         y = np.ascontiguousarray(heard.tokens.values[heard.chosen, units[0] : units[-1] + 1])
@@ -156,16 +158,14 @@ def own(heard: Heard, on_step: Callable[[], None]) -> tuple[pd.DataFrame, pd.Dat
         later = found.held_out(unseen, heard.tokens.values[heard.held_out, units[0] : units[-1] + 1])
         told.append(_told(units, found, later))
         of_classes = _Strongest(heard, y)
-        for i in np.flatnonzero(found.named):
+        for i in np.flatnonzero(found.named).tolist():
             unit = int(units[i])
             terms[unit] = [heard.terms[t] for t in found.both.terms[i] if t >= 0]
             share = later["by_level"][i] / later["by_both"][i] if later["by_both"][i] > LEAST else 0.0
             words[unit] = (*of_classes.of(i, found.classes.explained[i] >= LEAST), share)
     described = scored(heard, terms, terms)
-    text = [
-        sentence(terms[row.neuron_index], Facts(row.correlation, row.shifted_high, *words[row.neuron_index]))
-        for row in described.itertuples()
-    ]
+    columns = (described[name].tolist() for name in ("neuron_index", "correlation", "shifted_high"))
+    text = [sentence(terms[unit], Facts(r, high, *words[unit])) for unit, r, high in zip(*columns, strict=True)]
     return described.assign(description=text, author=OURS), pd.concat(told, ignore_index=True)
 
 
@@ -240,7 +240,6 @@ def scored(heard: Heard, terms: dict[int, list[Term]], dealt: dict[int, list[Ter
             )
         )  # fmt: skip
     return pd.concat(parts[1:], ignore_index=True) if len(parts) > 1 else parts[0]
-
 
 
 def _blocks(units: list[int]) -> Iterator[list[int]]:

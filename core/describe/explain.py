@@ -126,7 +126,7 @@ def _search(sums: _Sums, base: IntArray, allowed: Mask) -> IntArray:
     rows, n_units = np.arange(len(rest)), len(rest)
     free = np.tile((allowed & (size > _ONE * sums.n)).astype(np.float32), (n_units, 1))
     left = np.tile(size, (n_units, 1))
-    found, parts = np.full((n_units, MOST_TERMS), -1), []
+    found, parts = np.full((n_units, MOST_TERMS), -1), list[Floats]()
     for k in range(MOST_TERMS):
         gain = np.maximum(rest, 0)
         gain *= gain
@@ -137,7 +137,7 @@ def _search(sums: _Sums, base: IntArray, allowed: Mask) -> IntArray:
         found[ok, k] = best[ok]
         if k == MOST_TERMS - 1:
             break
-        part = xx[best]
+        part: Floats = xx[best]
         for earlier in parts:
             part -= earlier * earlier[rows, best][:, None]
         part *= np.where(ok, 1 / np.sqrt(left[rows, best]), 0)[:, None].astype(np.float32)
@@ -154,8 +154,7 @@ def _weights(sums: _Sums, terms: IntArray) -> FloatArray:
     there = terms >= 0
     gram *= there[:, :, None] & there[:, None, :]
     gram += np.eye(terms.shape[1]) * np.where(there, 1e-9 * sums.n, 1.0)[:, None, :]
-    solved: FloatArray = np.linalg.solve(gram, (right * there)[..., None])[..., 0]
-    return solved
+    return np.asarray(np.linalg.solve(gram, (right * there)[..., None])[..., 0], dtype=np.float64)
 
 
 def _left_over(
@@ -230,7 +229,7 @@ class Explained:
         return has
 
     def held_out(self, x: Floats, y: Floats) -> dict[str, FloatArray]:
-        """Share of the squares around the fitted mean that each model explains at other moments, as ``by_both`` and so on.
+        """Share of the squares around the fitted mean that each model explains at other moments: ``by_both`` and so on.
 
         Parameters
         ----------
@@ -269,7 +268,7 @@ def explain(table: Table, y: Floats, is_level: Mask, shifts: IntArray, on_step: 
     y = _scaled(y, centre, size)
     folds = _by_fold(table, y)
     every = np.ones(len(table.base), dtype=bool)
-    models = [_fit(folds, table.base, mask) for mask in (every, table.is_class, ~table.is_class)]
+    both, classes, descriptors = (_fit(folds, table.base, of) for of in (every, table.is_class, ~table.is_class))
     level = _fit(folds, table.base, is_level, most=1)
     on_step()
     null = np.full(y.shape[1], -np.inf)
@@ -277,7 +276,7 @@ def explain(table: Table, y: Floats, is_level: Mask, shifts: IntArray, on_step: 
         null = np.maximum(null, _validated(_by_fold(table, y, shift), table.base, every).max(axis=0))
         on_step()
     means = table.values.mean(axis=0, dtype=np.float64)
-    return Explained(*models, level, null, centre, size, means)
+    return Explained(both, classes, descriptors, level, null, centre, size, means)
 
 
 def drawn_shifts(n: int, seed: int) -> IntArray:

@@ -29,8 +29,8 @@ class Given:
 def read(path: str) -> list[Given]:
     """Read a CSV with the columns ``model``, ``layer``, ``unit``, ``description``; or more.
 
-    ``unit_kind`` (mlp), ``author`` (the file's name) and ``predicts`` (the description) may be there. Of two rows on the
-    same unit by the same author the last counts.
+    ``unit_kind`` (mlp), ``author`` (the file's name) and ``predicts`` (the description) may be there. Of two rows on
+    the same unit by the same author the last counts.
 
     Raises
     ------

@@ -101,9 +101,9 @@ def trees(labels: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, str]]
             pairs = {(a, b) for a, b in zip(of_fine, of_coarse, strict=True) if a}
             parents = dict(pairs)
             n_parents = len(set(parents.values()))
-            if fine != coarse and len(pairs) == len(parents) and "" not in parents.values():
-                if 1 < n_parents < len(parents):
-                    found[fine].append((-n_parents, parents))
+            is_within = len(pairs) == len(parents) and "" not in parents.values()
+            if fine != coarse and is_within and 1 < n_parents < len(parents):
+                found[fine].append((-n_parents, parents))
     return {name: [parents for _, parents in sorted(of, key=lambda one: one[0])] for name, of in found.items()}
 
 

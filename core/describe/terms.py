@@ -61,9 +61,9 @@ class Vocabulary:
     @cached_property
     def _by_word(self) -> dict[str, Term]:
         """Every phrase that plain text may hold; classes first, as they are a dataset's own."""
-        found = {}
+        found: dict[str, Term] = {}
         for d in DESCRIPTORS:
-            for how, phrases in (("high", (d.high, *d.words_high)), ("low", (d.low, *d.words_low))):
+            for how, phrases in (("high", (d.high, *d.words_high.split())), ("low", (d.low, *d.words_low.split()))):
                 found |= {phrase.lower(): Term("descriptor", d.name, how) for phrase in phrases}
             found |= {f"{how} {d.name}": Term("descriptor", d.name, how) for how in HOW}
         return found | {plain(name): Term("class", name) for name in self.classes if len(plain(name)) >= _LEAST_WORD}
@@ -73,7 +73,7 @@ class Vocabulary:
         known = self._sorted[place]
         if not len(known):
             return np.full(len(values), 0.5, dtype=np.float32)
-        below, up_to = (np.searchsorted(known, values, side) for side in ("left", "right"))  # type: ignore[call-overload]
+        below, up_to = (np.searchsorted(known, values, side) for side in ("left", "right"))
         rank = (below + up_to) / (2 * len(known))
         return np.where(np.isfinite(values), rank, 0.5).astype(np.float32)
 

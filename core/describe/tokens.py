@@ -53,7 +53,7 @@ class Tokens:
 
 def column_spans(grid: TokenGrid, n_columns: int, seconds: float) -> FloatArray:
     """Where columns of a clip begin and end, shape (n_columns, 2), in seconds."""
-    column = np.arange(n_columns)
+    column = np.arange(n_columns, dtype=np.float64)
     if grid.column_seconds is None:
         starts = column * seconds / max(n_columns, 1)
         return np.column_stack([starts, starts + seconds / max(n_columns, 1)])
@@ -146,9 +146,9 @@ def taken(
             progress(len(sizes))
         file.flush()
         shape = sum(sizes), encoder.n_neurons
-        values = np.memmap(file, np.float32, "r", shape=shape) if shape[0] else np.zeros(shape, np.float32)
-        sound = np.concatenate([np.zeros((0, len(NAMES)), np.float32), *sounds])
-        yield Tokens(np.repeat(np.arange(len(clips)), sizes), values, sound)
+        every = np.memmap(file, np.float32, "r", shape=shape) if shape[0] else np.zeros(shape, np.float32)
+        heard = np.concatenate([np.zeros((0, len(NAMES)), np.float32), *sounds])
+        yield Tokens(np.repeat(np.arange(len(clips)), sizes), every, heard)
 
 
 def _passed(

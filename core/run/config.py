@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from core.ablation.controls import FAMILIES
 from core.ablation.operations import WORDS, Operation
 from core.ablation.targets import MAX_PAIRS, Choice
-from core.describe import given
+from core.describe.given import read as read_descriptions
 from core.errors import InputError
 from core.selectivity.presets import PRESETS, SelectionSettings, parse_activity
 from core.units.kinds import KINDS, MLP
@@ -225,7 +225,7 @@ class AnalysisConfig:
             if not all(place.strip() for place in places):
                 raise InputError(f"{option} is empty; expected a path")
         if self.import_descriptions:
-            given.read(self.import_descriptions)  # told of before anything is computed
+            read_descriptions(self.import_descriptions)  # told of before anything is computed
             object.__setattr__(self, "describe", True)
         self._check_numbers()
         self._check_ablation()

@@ -246,7 +246,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--import-descriptions",
         metavar="CSV",
-        help="score others' descriptions in the same way: model, layer, unit, description, or more (docs/descriptors.md)",
+        help="score others' descriptions in the same way: columns model, layer, unit, description, or more",
     )
     what.add_argument("--stages", type=_commas, metavar="S,S", help=f"of {','.join(STAGES)} (all)")
     what.add_argument(

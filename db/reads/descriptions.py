@@ -21,8 +21,8 @@ def unit_descriptions(engine: Engine, model: str, layer: int, neuron: int) -> pd
         engine,
         """
         SELECT dataset.name AS dataset, said.author, said.description, said.predicts, said.correlation,
-               said.average_precision, said.f1, said.iou, said.shifted_high, said.null_correlation_high, said.beats_null,
-               describing.n_held_out, describing.n_dealt, describing.created_at
+               said.average_precision, said.f1, said.iou, said.shifted_high, said.null_correlation_high,
+               said.beats_null, describing.n_held_out, describing.n_dealt, describing.created_at
         FROM describing
         JOIN model ON model.id = describing.model_id
         JOIN dataset ON dataset.id = describing.dataset_id

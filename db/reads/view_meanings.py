@@ -604,8 +604,8 @@ VIEW_MEANINGS |= {
         },
     ),
     "unit_descriptions": (
-        "One row for each description of a unit, ours or another's, and how well it predicts the unit on held-out clips; "
-        "one for each dataset.",
+        "One row for each description of a unit, ours or another's, and how well it predicts the unit on held-out "
+        "clips; one for each dataset.",
         {
             "description": "What is said to make the unit fire.",
             "author": "atlas (found here), or whoever gave it.",

@@ -12,9 +12,9 @@ from core.untrusted_text import quoted
 from db.connection.open import StoreError
 from db.connection.postgres import one_at_a_time, others_at_work
 from db.schema.ablation import Ablation
+from db.schema.descriptions import Describing
 from db.schema.evidence import Attribution, Specificity
 from db.schema.layers import LayerProbe
-from db.schema.descriptions import Describing
 from db.schema.matching import Matching
 from db.schema.scores import ModelTask, Probe, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset

@@ -29,9 +29,9 @@ from core.results import (
 from db.connection.open import StoreError, store_name, translate_errors
 from db.schema.ablation import Ablation as AblationRow
 from db.schema.ablation import ErasureArea, ErasureCurve, ErasurePoint
+from db.schema.descriptions import Describing, UnitDescription, UnitExplanation
 from db.schema.evidence import Attribution, AttributionCheck, LayerAttribution, NeuronAttribution, Specificity
 from db.schema.layers import LayerProbe, LayerProbeScore, LayerWeight
-from db.schema.descriptions import Describing, UnitDescription, UnitExplanation
 from db.schema.matching import Matching
 from db.schema.scores import ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset

@@ -125,7 +125,11 @@ def test_planted_terms_are_named_and_noise_is_not(moments: Heard) -> None:
 def test_terms_that_add_nothing_are_not_named_and_none_points_down() -> None:
     rng = np.random.default_rng(1)
     x = rng.uniform(size=(400, 6)).astype(np.float32)
-    y = np.column_stack([2 * x[:, 0] + x[:, 3], -x[:, 1], 0 * x[:, 0]]) + 0.3 * rng.standard_normal((400, 3)) * [1, 1, 0]
+    y = np.column_stack([2 * x[:, 0] + x[:, 3], -x[:, 1], 0 * x[:, 0]]) + 0.3 * rng.standard_normal((400, 3)) * [
+        1,
+        1,
+        0,
+    ]
     table = Table(x, np.array([0, 0, 1, 2, 3, 4]), np.zeros(6, bool), np.arange(400) * 5 // 400)
     found = explain(table, y.astype(np.float32), np.eye(6, dtype=bool)[5], drawn_shifts(400, 0), lambda: None)
     assert sorted(found.both.terms[0].tolist()) == [-1, 0, 3] and found.named.tolist() == [True, False, False]
@@ -140,13 +144,15 @@ def test_sentences_are_exact_and_dull() -> None:
     terms = [Term("descriptor", "flatness", "high"), Term("descriptor", "band 7", "very high"), Term("class", "rain")]
     facts = Facts(0.714, 0.03, ("rain", "sea"), "nature", 0.3)
     assert sentence(terms, facts) == (
-        "fires on noise, loud at 4510-6640 Hz (very high) and clips of rain (r = 0.71, shifted 0.03), strongest in rain "
-        "and sea (nature); level alone explains a third"
+        "fires on noise, loud at 4510-6640 Hz (very high) and clips of rain (r = 0.71, shifted 0.03), strongest in "
+        "rain and sea (nature); level alone explains a third"
     )
     assert sentence([Term("descriptor", "level", "low")], Facts(0.5, 0.1, level_share=1.0)) == (
         "fires on quiet sound (r = 0.50, shifted 0.10)"
     )
-    of = trees({"event": ["rain", "sea", "dog", "cat"], "group": ["wet", "wet", "pet", "pet"], "hand": ["l", "r", "l", ""]})
+    of = trees(
+        {"event": ["rain", "sea", "dog", "cat"], "group": ["wet", "wet", "pet", "pet"], "hand": ["l", "r", "l", ""]}
+    )
     assert of == {"event": [{"rain": "wet", "sea": "wet", "dog": "pet", "cat": "pet"}], "group": [], "hand": []}
     assert ancestor(["rain", "sea"], of["event"]) == "wet" and ancestor(["rain", "dog"], of["event"]) == ""
     assert ancestor(["rain"], of["event"]) == ""

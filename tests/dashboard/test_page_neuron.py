@@ -336,7 +336,7 @@ def test_sentences_of_twins() -> None:
 def test_a_description_stands_with_its_scores_and_what_dealt_ones_reach(tiny_store: Path) -> None:
     found = facts.described(descriptions.unit_descriptions(open_store(tiny_store, read_only=True), "tiny", 0, 0))
     assert found == (
-        r"**In words**, by atlas: *fires on noise \(r = 0\.50, shifted 0\.12\)*. On 20 held-out clips of pets it predicts "
-        "the activation with r = 0.5, average precision 0.25, F1 0.375, IoU of top clips 0.125: better than other units’ "
-        "descriptions (r up to 0.25)."
+        r"**In words**, by atlas: *fires on noise \(r = 0\.50, shifted 0\.12\)*. On 20 held-out clips of pets it "
+        "predicts the activation with r = 0.5, average precision 0.25, F1 0.375, IoU of top clips 0.125: better than "
+        "other units’ descriptions (r up to 0.25)."
     )

@@ -54,8 +54,8 @@ class Hearing(Stage):
         enough = min(n, n_held_out) >= FEWEST_CLIPS and int(self.drawn.group.max()) > 0
         if not enough:
             self.study.note(
-                f"{self.scan.dataset.name}: units not described, {n} train and valid clips and {n_held_out} test clips; "
-                f"expected {FEWEST_CLIPS} of each, of two groups and more"
+                f"{self.scan.dataset.name}: units not described, {n} train and valid clips and {n_held_out} test "
+                f"clips; expected {FEWEST_CLIPS} of each, of two groups and more"
             )
         return enough
 
@@ -151,8 +151,8 @@ class Referee(Hearing):
         widths = self.study.encoder.layer_widths
         if one.layer >= len(widths) or one.unit >= widths[one.layer]:
             raise InputError(
-                f"--import-descriptions: unit {one.unit} of layer {one.layer} is not in {self.study.encoder.name}, whose "
-                f"layers have {', '.join(map(str, widths))} units; both count from 0"
+                f"--import-descriptions: unit {one.unit} of layer {one.layer} is not in {self.study.encoder.name}, "
+                f"whose layers have {', '.join(map(str, widths))} units; both count from 0"
             )
         return int(layer_starts(widths)[one.layer]) + one.unit
 

@@ -85,7 +85,8 @@ class Match(Stage):
         facts = {
             "n_clips": len(chosen[0]), "n_held_out": len(held_out[0]),
             "n_sampling_units": int(chosen[2].unit.max()) + 1, "n_deals": N_DEALS,
-            "dealt": "clips" if group is None else "whole groups of clips", "taken_out": ", ".join(telling_attributes(self.scan)),
+            "dealt": "clips" if group is None else "whole groups of clips",
+            "taken_out": ", ".join(telling_attributes(self.scan)),
         }  # fmt: skip
         matching = Matching(self.scan.dataset.name, names, found, facts)
         self.study.progress.print(f"  {self.scan.dataset.name} · {verdicts.matched(matching)}")
@@ -109,7 +110,10 @@ class Match(Stage):
         )
         group = group_of_scan(self.scan)
         labels = np.concatenate(
-            [np.zeros((len(clips), 0), dtype=bool), *(Task(self.scan, n).members[clips] for n in telling_attributes(self.scan))],
+            [
+                np.zeros((len(clips), 0), dtype=bool),
+                *(Task(self.scan, n).members[clips] for n in telling_attributes(self.scan)),
+            ],
             axis=1,
         )
         unit = sampling_units(None if group is None else group[clips], len(clips))

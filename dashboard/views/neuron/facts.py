@@ -71,12 +71,15 @@ def described(rows: pd.DataFrame) -> str:
     best = rows.iloc[0]
     than = "better than" if best["beats_null"] else "no better than"
     dealt = f" (r up to {best['null_correlation_high']:.2f})" if pd.notna(best["null_correlation_high"]) else ""
-    others = f" {counted(len(rows) - 1, 'further description')} in the view `unit_descriptions`." if len(rows) > 1 else ""
+    others = (
+        f" {counted(len(rows) - 1, 'further description')} in the view `unit_descriptions`." if len(rows) > 1 else ""
+    )
     return (
         f"**In words**, by {plain(best['author'])}: *{plain(best['description'])}*. On "
-        f"{counted(int(best['n_held_out']), 'held-out clip')} of {plain(best['dataset'])} it predicts the activation with "
-        f"r = {number(best['correlation'])}, average precision {number(best['average_precision'])}, F1 "
-        f"{number(best['f1'])}, IoU of top clips {number(best['iou'])}: {than} other units’ descriptions{dealt}.{others}"
+        f"{counted(int(best['n_held_out']), 'held-out clip')} of {plain(best['dataset'])} it predicts the activation "
+        f"with r = {number(best['correlation'])}, average precision {number(best['average_precision'])}, F1 "
+        f"{number(best['f1'])}, IoU of top clips {number(best['iou'])}: {than} other units’ "
+        f"descriptions{dealt}.{others}"
     )
 
 

@@ -108,9 +108,9 @@ st.markdown(
 if in_words := facts.described(data.read(store, descriptions.unit_descriptions, model, layer, neuron)):
     st.markdown(
         in_words,
-        help="Up to three terms, classes and acoustic descriptors, found on train and valid clips where more is explained "
-        "than on shifted activations; scored on test clips beside descriptions dealt from other units and the majority "
-        "class. Others’ descriptions are scored in the same way.",
+        help="Up to three terms, classes and acoustic descriptors, found on train and valid clips where more is "
+        "explained than on shifted activations; scored on test clips beside descriptions dealt from other "
+        "units and the majority class. Others’ descriptions are scored in the same way.",
     )
 position = f"number {current_list.index(neuron) + 1} of" if neuron in current_list else "not among"
 st.caption(

@@ -64,7 +64,8 @@ def _in_words(term: Term) -> str:
     if term.how[0] in "<>":
         return f"{term.name} {'over' if term.how[0] == '>' else 'under'} {term.how[1:]} {descriptor.unit}"
     words = descriptor.low if term.how.endswith("low") else descriptor.high
-    return f"{words} ({term.how})" if term.how.startswith("very") else words
+    end = "lowest" if term.how.endswith("low") else "highest"
+    return f"{words} ({end} fifth of {term.name})" if term.how.startswith("very") else words
 
 
 def listed(parts: Sequence[str]) -> str:

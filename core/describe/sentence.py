@@ -52,7 +52,7 @@ def sentence(terms: Sequence[Term], facts: Facts) -> str:
     heard = [_in_words(term) for term in terms if term.kind != "class"]
     heard += [f"clips of {listed(named)}"] if named else []
     text = f"fires on {listed(heard)} (r = {facts.correlation:.2f}, shifted {facts.shifted:.2f})"
-    if facts.strongest:
+    if set(facts.strongest) - set(named) or facts.ancestor:
         text += f", strongest in {listed(facts.strongest)}" + (f" ({facts.ancestor})" if facts.ancestor else "")
     is_level = [term.name for term in terms] == ["level"]
     share = next((words for least, words in _SHARES if facts.level_share >= least), "")

@@ -514,6 +514,7 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
     "unit_coverage_by_layer": (
         "Class-specific units of any kind in each layer, beside the same rule on shuffled labels.",
         {
+            "n_units": "Units of the layer.",
             "n_class_specific": "Units of the layer that are specific for any class.",
             "n_classes_covered": "Classes that have such a unit in the layer.",
             "null_n_classes_covered_mean": "Mean of the same on shuffled labels.",

@@ -32,6 +32,8 @@ N_DEALT = 200
 OURS = "atlas"
 SCORES = ("correlation", "average_precision", "f1", "iou", "shifted_high", "null_correlation_high", "beats_null")
 _AT_ONCE = 256
+_SAME = "harmonicity"
+"""Is voicing in decibels, of the same ranks: a unit is told by the latter."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Heard:
     def terms(self) -> list[Term]:
         """What a unit may be explained by."""
         classes = [Term("class", name) for name in self.vocabulary.classes]
-        return classes + [Term("descriptor", name, how) for name in NAMES for how in HOW]
+        return classes + [Term("descriptor", name, how) for name in NAMES if name != _SAME for how in HOW]
 
     def table(self, terms: Sequence[Term], where: slice) -> Floats:
         """Terms at some moments, shape (n, n_terms)."""

@@ -175,10 +175,10 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
     from core.datasets.task import Task
     from core.run import stages
     from core.units.kinds import MLP
-    from db.reads.pipeline import specific_sets
+    from db.reads.pipeline import described_units, specific_sets
     from db.reads.study import ablation_effects
 
-    encoder, progress = study.encoder, study.progress
+    config, encoder, progress = study.config, study.encoder, study.progress
     units = "neurons" if encoder.unit_kind == MLP else "units"
     progress.print(f"\n{encoder.name}: {encoder.n_neurons:,} {units} in {encoder.n_layers} layers", "bold")
     progress.print(f"  {encoder.description}; licence: {encoder.licence or 'not known'}", "dim")
@@ -195,6 +195,10 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
                     for task in (Task(scan, attribute) for attribute in attributes):
                         with outcome.keep_going(study, task.name, task=task.name):
                             study_task(study, task, matrices)
+                    with outcome.keep_going(study, f"{name}, descriptions", dataset=name):
+                        stages.carry_out(stages.Describe(study, scan, matrices))
+                        ours = described_units(store.engine, encoder.name, name) if config.import_descriptions else {}
+                        stages.carry_out(stages.Referee(study, scan, matrices, ours))
             with outcome.keep_going(study, "shared neurons"):
                 stages.carry_out(stages.Share(study, specific_sets(store.engine, encoder.name)))
                 stages.carry_out(stages.Compare(study, ablation_effects(store.engine, encoder.name)))

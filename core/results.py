@@ -615,8 +615,37 @@ class Reconstructions:
     rows: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class Descriptions:
+    """Descriptions of a model's units by what a dataset's clips show, and how well they predict.
+
+    Attributes
+    ----------
+    dataset : str
+    source : str
+        ``atlas``, or the name of the file that they came in.
+    described : DataFrame
+        One row a description: ``neuron_index``, ``description``, ``author``, ``predicts`` (its terms); on held-out
+        clips ``correlation``, ``average_precision``, ``f1``, ``iou`` (of top clips), ``shifted_high`` (97.5th
+        percentile of the correlation over circular shifts), ``null_correlation_high`` (of dealt descriptions of other
+        units, or of the majority class where that is higher), ``beats_null``.
+    explained : DataFrame
+        One row a unit that varies, empty where none was explained: ``neuron_index``, ``n_terms``, shares of the
+        variance on held-out clips ``by_classes``, ``by_descriptors``, ``by_both``, ``by_level``; ``validated``
+        (cross-validated, on selection clips) and ``validated_high`` (the most on shifted activations).
+    facts : mapping
+        ``n_clips``, ``n_held_out`` (clips), ``n_dealt`` (descriptions of the null), ``n_shifts``.
+    """
+
+    dataset: str
+    source: str
+    described: pd.DataFrame
+    explained: pd.DataFrame
+    facts: Mapping[str, object]
+
+
 Record = (
     TopClips | ClipTraces | TaskScores | ProbeResult | LayerProbes | Attributions | Ablations | ErasureCurves
-    | Sharing | Specificity | FoundUnits | Reconstructions | Matching
+    | Sharing | Specificity | FoundUnits | Reconstructions | Matching | Descriptions
 )  # fmt: skip
 """What a stage gives to the store."""

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.datasets.groups import group_attributes
+from core.datasets.groups import group_attributes, telling_attributes
+from core.datasets.scan import Scan
 from core.datasets.task import Task
 from core.evidence.exchange import Exchange
 from core.results import IntArray, Mask
@@ -58,6 +59,12 @@ def group_of_clips(task: Task, chosen: Mask | None = None) -> IntArray | None:
     every = np.ones(len(task.dataset.clips), dtype=bool)
     grouping = _groups(task, every if chosen is None else chosen)
     return None if grouping is None else grouping[1]
+
+
+def group_of_scan(scan: Scan) -> IntArray | None:
+    """Group of each clip of a dataset, by what says where it comes from; None where nothing does."""
+    attributes = telling_attributes(scan) or scan.dataset.attributes
+    return group_of_clips(Task(scan, attributes[0]))
 
 
 def _restricted(members: Mask, group: IntArray, whole: Mask, name: str, attribute: str) -> Exchange:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from core.ablation.controls import FAMILIES
 from core.ablation.operations import WORDS, Operation
 from core.ablation.targets import MAX_PAIRS, Choice
+from core.describe.given import read as read_descriptions
 from core.errors import InputError
 from core.selectivity.presets import PRESETS, SelectionSettings, parse_activity
 from core.units.kinds import KINDS, MLP
@@ -72,6 +73,10 @@ class AnalysisConfig:
         Store: path or URL.
     probe_layers : bool
         Linear heads on the pooled output of every layer, too.
+    describe : bool
+        Tell every unit in words, and score that.
+    import_descriptions : str
+        CSV of others' descriptions that are scored beside, or empty.
     stages : tuple of str
         Of ``extract``, ``score``, ``ablate``.
     device : str
@@ -161,6 +166,8 @@ class AnalysisConfig:
     strict: bool = False
     db: str = "atlas.db"
     probe_layers: bool = False
+    describe: bool = False
+    import_descriptions: str = ""
     stages: tuple[str, ...] = STAGES
     device: str = "auto"
     batch_size: int = 0
@@ -217,6 +224,9 @@ class AnalysisConfig:
         for option, places in (("--db", (self.db,)), ("--data-dir", self.data_dirs)):
             if not all(place.strip() for place in places):
                 raise InputError(f"{option} is empty; expected a path")
+        if self.import_descriptions:
+            read_descriptions(self.import_descriptions)  # told of before anything is computed
+            object.__setattr__(self, "describe", True)
         self._check_numbers()
         self._check_ablation()
         if self.weights and len(self.models) != 1:

@@ -13,6 +13,8 @@ from core.ablation.ablate import MOST_TOGETHER
 from core.ablation.refitted import NAMES
 from core.datasets.scan import Scan
 from core.datasets.task import Task
+from core.describe.describe import MOST_CLIPS
+from core.describe.tokens import MOST_TOKENS
 from core.encoders.base import Encoder
 from core.errors import InputError
 from core.recording.activations import folder_of, is_whole, most_tokens, n_bytes, shapes_of
@@ -31,6 +33,8 @@ EFFECT_BYTES = 1_400
 """Of an ablation and a class that it affects."""
 CONTROL_BYTES = 50
 """Of one of its random sets."""
+DESCRIPTION_BYTES = 400
+"""Of a unit that is told in words."""
 SCAN_BYTES = 300
 """Of a clip in the cache of the scan."""
 LEAST = 16_000_000
@@ -49,6 +53,8 @@ class Need:
         Where neurons fire in clips that they may keep, until that is stored; about.
     answers : int
         Of the largest task's ablations, while they run together; at most.
+    moments : int
+        Of units that are told in words: their activations at drawn moments, while these are looked at; at most.
     store : int
         What the database grows by; about.
     other : int
@@ -58,13 +64,14 @@ class Need:
     matrices: int = 0
     traces: int = 0
     answers: int = 0
+    moments: int = 0
     store: int = 0
     other: int = 0
 
     @property
     def total(self) -> int:
-        """Traces and answers lie there one after the other."""
-        return self.matrices + self.store + self.other + max(self.traces, self.answers)
+        """Traces, answers and moments lie there one after the other."""
+        return self.matrices + self.store + self.other + max(self.traces, self.answers, self.moments)
 
     def __str__(self) -> str:
         parts = [f"{of.name} {on_disk.size(getattr(self, of.name))}" for of in fields(self) if getattr(self, of.name)]
@@ -89,12 +96,15 @@ def needed(
     n_clips = len(scan.dataset.clips)
     extracts = bool(missing) and "extract" in config.stages
     stored = encoder.n_neurons * _tokens(encoder, scan, config, N_TOP_CLIPS + N_MIDDLE + N_SILENT)
-    rows = [(NEURON_BYTES * encoder.n_neurons + stored) * extracts, *_rows(config, encoder, tasks)]
+    told = encoder.n_neurons * (config.describe and "score" in config.stages)
+    rows = [(NEURON_BYTES * encoder.n_neurons + stored) * extracts, DESCRIPTION_BYTES * told]
+    rows += _rows(config, encoder, tasks)
     matrices = sum(n_bytes(*shape) for shape in missing)
     return Need(
         matrices=matrices + n_bytes((n_clips, len(shapes) - 1), np.uint32) if missing else 0,
         traces=extracts * encoder.n_neurons * _tokens(encoder, scan, config, most_candidates(n_clips)),
         answers=max((_answers(config, encoder, task) for task in tasks), default=0),
+        moments=4 * told * min(n_clips, 2 * MOST_CLIPS) * min(MOST_TOKENS, most_tokens(encoder, scan, config.padding)),
         store=CLIP_BYTES * n_clips + sum(rows) if _is_file(config.db) else 0,  # which keeps the traces, compressed
         other=SCAN_BYTES * n_clips + (max(rows) if _is_file(config.db) else 0),
     )
@@ -171,6 +181,7 @@ def ask(
         sum(n.matrices for n in needs),
         max((n.traces for n in needs), default=0),
         max((n.answers for n in needs), default=0),
+        max((n.moments for n in needs), default=0),
         sum(n.store for n in needs) + STORE_BYTES * (_is_file(config.db) and not is_nothing),
         max(LEAST, sum(n.other for n in needs)),
     )

@@ -237,6 +237,17 @@ def _parser() -> argparse.ArgumentParser:
         help="linear heads on every layer's output, too, and on a weighted sum of all; clips recorded without it are "
         "recorded again",
     )
+    what.add_argument(
+        "--describe",
+        action="store_true",
+        default=None,
+        help="tell every unit in words, by classes and by what its clips sound like, and score that on held-out clips",
+    )
+    what.add_argument(
+        "--import-descriptions",
+        metavar="CSV",
+        help="score others' descriptions in the same way: columns model, layer, unit, description, or more",
+    )
     what.add_argument("--stages", type=_commas, metavar="S,S", help=f"of {','.join(STAGES)} (all)")
     what.add_argument(
         "--report",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from core.ablation import specificity
-from core.results import Matching, Selection, TaskScores
+from core.results import Descriptions, Matching, Selection, TaskScores
 
 
 def verdict(scores: TaskScores, units: str = "neurons") -> str:
@@ -60,3 +60,10 @@ def most_specific(effects: pd.DataFrame, seed: int) -> list[str]:
             f"{row['selection']} ({row['specificity']:.3f}), ahead of {row['runner_up']} by {row['lead']:.3f}{interval}"
         )
     return lines
+
+
+def described(found: Descriptions) -> str:
+    """How many units have a description that predicts better than dealt ones."""
+    n, beats = len(found.described), int(found.described["beats_null"].sum())
+    of = f" of {len(found.explained):,}" if len(found.explained) else ""
+    return f"{n:,}{of} units described by {found.source}, {beats:,} of them better than descriptions of other units are"

@@ -128,6 +128,19 @@ SELECT model, unit_kind, partner_model, partner_kind, dataset, n_matched, n_part
 FROM matched_models
 ORDER BY dataset, model, unit_kind, partner_model, partner_kind""",
     ),
+    "units described": (
+        "Units of each layer that a description tells of better than descriptions of other units do, on held-out clips",
+        """
+SELECT described.model, described.unit_kind, described.author, described.layer, COUNT(*) AS n_described,
+       SUM(described.beats_null) AS n_beat, layer.width AS n_units,
+       CAST(SUM(described.beats_null) AS DOUBLE PRECISION) / layer.width AS share_beat,
+       AVG(described.correlation) AS mean_correlation, AVG(described.null_correlation_high) AS mean_null_high
+FROM unit_descriptions AS described
+JOIN model ON model.encoder = described.model AND model.unit_kind = described.unit_kind
+JOIN layer ON layer.model_id = model.id AND layer.layer = described.layer
+GROUP BY described.model, described.unit_kind, described.author, described.layer, layer.width
+ORDER BY described.model, described.unit_kind, described.author, described.layer""",
+    ),
     "units compared by layer": (
         "Kinds of unit layer by layer: units with evidence per 1,000 beside shuffled labels, classes covered, "
         "replicated, found again by another seed",

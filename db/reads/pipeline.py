@@ -8,6 +8,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import aliased
 
 from core.results import ModelRecord, SpecificSet
+from db.schema.descriptions import Describing, UnitDescription
 from db.schema.scores import ClassSpecificNeuron, ClassTotal, ModelTask, Selection
 from db.schema.study import ClipLabel, Dataset, Layer, Model, Neuron, Task, TaskClass
 
@@ -45,6 +46,20 @@ def stored_models(engine: Engine) -> list[ModelRecord]:
             ModelRecord(name, key, tuple(of_model.get(model_id, ())), rate, unit_kind=kind, encoder=encoder)
             for model_id, name, key, rate, kind, encoder in connection.execute(wanted.order_by(Model.id))
         ]
+
+
+def described_units(engine: Engine, model: str, dataset: str) -> dict[int, str]:
+    """By unit (flat index) the terms of the description that was found over a dataset."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(Neuron.flat_index, UnitDescription.predicts)
+            .join(UnitDescription, UnitDescription.neuron_id == Neuron.id)
+            .join(Describing, Describing.id == UnitDescription.describing_id)
+            .join(Model, Model.id == Describing.model_id)
+            .join(Dataset, Dataset.id == Describing.dataset_id)
+            .where(Model.name == model, Dataset.name == dataset, Describing.source == "atlas")
+        )
+        return {int(flat): str(terms) for flat, terms in rows}
 
 
 def specific_sets(engine: Engine, model: str) -> list[SpecificSet]:

@@ -514,6 +514,7 @@ VIEW_MEANINGS: dict[str, tuple[str, dict[str, str]]] = {
     "unit_coverage_by_layer": (
         "Class-specific units of any kind in each layer, beside the same rule on shuffled labels.",
         {
+            "n_units": "Units of the layer.",
             "n_class_specific": "Units of the layer that are specific for any class.",
             "n_classes_covered": "Classes that have such a unit in the layer.",
             "null_n_classes_covered_mean": "Mean of the same on shuffled labels.",
@@ -601,6 +602,37 @@ VIEW_MEANINGS |= {
             "dealt": "What was dealt anew: clips, or whole groups of clips.",
             "n_deals": "How often.",
             "taken_out": "Attributes whose classes' means were taken out for within.",
+        },
+    ),
+    "unit_descriptions": (
+        "One row for each description of a unit, ours or another's, and how well it predicts the unit on held-out "
+        "clips; one for each dataset.",
+        {
+            "description": "What is said to make the unit fire.",
+            "author": "atlas (found here), or whoever gave it.",
+            "correlation": "Of prediction and activation over held-out tokens (Pearson).",
+            "average_precision": "Of the prediction, for the 5 % of tokens in which the unit is highest.",
+            "f1": "Overlap of the highest 5 % by prediction and by activation.",
+            "iou": "Intersection over union of the top 10 % of clips by prediction and by activation.",
+            "null_correlation_high": "97.5th percentile of the correlation of other units' descriptions, dealt to this "
+            "one; or that of the majority class, if higher.",
+            "beats_null": "1 where correlation is above null_correlation_high.",
+            "created_at": "When it was scored, UTC.",
+        },
+    ),
+    "unit_explanations": (
+        "One row for each unit that varies: share of its variance that classes and descriptors explain.",
+        {
+            "n_terms": "Terms of its description, 0 to 3; 0: no more is explained than on shifted activations.",
+            "by_classes": "Share explained on held-out clips by classes alone; below 0: worse than the mean.",
+            "by_descriptors": "By acoustic descriptors alone.",
+            "by_both": "By both.",
+            "by_level": "By level alone.",
+            "validated": "By both, on selection clips, cross-validated by groups.",
+            "validated_high": "The most that is explained in the same way on circularly shifted activations.",
+            "n_clips": "Selection clips that were heard.",
+            "n_held_out": "Held-out clips.",
+            "n_shifts": "How many shifts.",
         },
     ),
     "partner_shares": (

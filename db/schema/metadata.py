@@ -15,6 +15,7 @@ from sqlalchemy import MetaData
 
 from db.schema import (  # noqa: F401 (importing declares tables)
     ablation,
+    descriptions,
     evidence,
     layers,
     matching,

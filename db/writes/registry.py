@@ -12,6 +12,7 @@ from core.untrusted_text import quoted
 from db.connection.open import StoreError
 from db.connection.postgres import one_at_a_time, others_at_work
 from db.schema.ablation import Ablation
+from db.schema.descriptions import Describing
 from db.schema.evidence import Attribution, Specificity
 from db.schema.layers import LayerProbe
 from db.schema.matching import Matching
@@ -194,7 +195,8 @@ def _forget_dataset(connection: Connection, dataset: int) -> None:
     tasks = select(Task.id).where(Task.dataset_id == dataset)
     of_tasks = (ModelTask, Probe, LayerProbe, Attribution, Ablation, Reconstruction, Specificity)
     former = [select(table.stage_id).where(table.task_id.in_(tasks)) for table in of_tasks]
-    former += [select(table.stage_id).where(table.dataset_id == dataset) for table in (ModelDataset, Matching)]
+    of_dataset = (ModelDataset, Matching, Describing)
+    former += [select(table.stage_id).where(table.dataset_id == dataset) for table in of_dataset]
     traced = select(ModelDataset.id).where(ModelDataset.dataset_id == dataset)
     former.append(select(ActivationQuantile.stage_id).where(ActivationQuantile.model_dataset_id.in_(traced)))
     sharing = select(ModelTask.model_id).where(ModelTask.task_id.in_(tasks))
@@ -218,5 +220,7 @@ def forget_stages(connection: Connection, model_id: int, dataset: int) -> None:
     traced = ActivationQuantile.model_dataset_id.in_(select(ModelDataset.id).where(owners))
     matched = (Matching.model_id == model_id) & (Matching.dataset_id == dataset)
     former.append(select(Matching.stage_id).where(matched))  # both directions have the one mark
+    described = (Describing.model_id == model_id) & (Describing.dataset_id == dataset)
+    former.append(select(Describing.stage_id).where(described))
     former += [select(ModelDataset.stage_id).where(owners), select(ActivationQuantile.stage_id).where(traced)]
     connection.execute(delete(Stage).where(or_(*(Stage.id.in_(ids) for ids in former))))

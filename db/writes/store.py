@@ -29,6 +29,7 @@ from core.results import (
 from db.connection.open import StoreError, store_name, translate_errors
 from db.schema.ablation import Ablation as AblationRow
 from db.schema.ablation import ErasureArea, ErasureCurve, ErasurePoint
+from db.schema.descriptions import Describing, UnitDescription, UnitExplanation
 from db.schema.evidence import Attribution, AttributionCheck, LayerAttribution, NeuronAttribution, Specificity
 from db.schema.layers import LayerProbe, LayerProbeScore, LayerWeight
 from db.schema.matching import Matching
@@ -389,6 +390,20 @@ class Store:
                 ids = {**which, "run_id": run_id, "stage_id": stage_id}
                 insert_partners(connection, ids, first, found, record.facts)
 
+    def write_descriptions(self, run_id: int, stage_key: str, model_id: int, record: results.Descriptions) -> None:
+        """Store what one source says of a model's units over one dataset, and how well that predicts."""
+        with self._stage(run_id, stage_key, "describe") as (connection, stage_id):
+            dataset = dataset_id(connection, record.dataset)
+            which = {"model_id": model_id, "dataset_id": dataset, "source": record.source}
+            _remove(connection, Describing, stage_id, **which)
+            first_neuron, _ = model_shape(connection, model_id)
+            owner = insert_row(
+                connection, Describing, **which, **record.facts, run_id=run_id, stage_id=stage_id, created_at=now()
+            )
+            for table, rows in ((UnitDescription, record.described), (UnitExplanation, record.explained)):
+                if len(rows):
+                    insert_frame(connection, table, rows, first_neuron, describing_id=owner)
+
     @contextmanager
     def _transaction(self, is_result: bool = True) -> Iterator[Connection]:
         """Begin a transaction; commit it, or on an error leave nothing of it."""
@@ -437,4 +452,5 @@ _WRITERS: dict[type, Callable[[Store, int, str, int, Any], None]] = {
     results.FoundUnits: Store.write_found_units,
     results.Reconstructions: Store.write_reconstructions,
     results.Matching: Store.write_matching,
+    results.Descriptions: Store.write_descriptions,
 }

@@ -44,7 +44,10 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Scan:
 @pytest.mark.parametrize("with_layers", [False, True])
 def test_need_is_what_extraction_then_takes(tones: Scan, tmp_path: Path, with_layers: bool) -> None:
     encoder, config = load_encoder("nano-ssl"), AnalysisConfig(probe_layers=with_layers)
-    need = disk_space.needed(config, encoder, tones, tones.dataset.attributes, tmp_path)
+    need, in_words = (
+        disk_space.needed(each, encoder, tones, tones.dataset.attributes, tmp_path)
+        for each in (config, replace(config, describe=True))
+    )
     made = activations.open_activations(encoder, tones, tmp_path, config.padding, "float32", with_layers)
     on_disk = sum(f.stat().st_size for f in made.folder.iterdir())
     assert need.matrices <= on_disk <= need.matrices + (6 + with_layers) * 128, "headers of six files, or of seven"
@@ -55,6 +58,8 @@ def test_need_is_what_extraction_then_takes(tones: Scan, tmp_path: Path, with_la
     assert need.traces == encoder.n_neurons * sum(math.ceil(most * s / seconds[-1]) for s in seconds)
     assert need.answers > 0 and need.store > encoder.n_neurons * 14 * most
     assert need.total == need.matrices + need.store + need.other + max(need.traces, need.answers)
+    assert need.moments == 0 and in_words.moments == 4 * encoder.n_neurons * len(tones.files) * min(32, most)
+    assert in_words.store - need.store == disk_space.DESCRIPTION_BYTES * encoder.n_neurons
 
 
 def test_nothing_is_needed_for_what_is_there(tones: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from dashboard.views.neuron import charts, facts, twin_facts
 from db.connection.open import open_store
+from db.reads import descriptions, neurons
 from db.reads import neuron_evidence as evidence
-from db.reads import neurons
 from tests.support import pages
 from tests.support.drawn_charts import rows_of
 from tests.support.pages import asked, said, unfold
@@ -331,3 +331,12 @@ def test_sentences_of_twins() -> None:
         {"partner_model": ["a-untrained", "b", "c"], "is_partner": [1, 0, 1], "held_out": [0.9, 0.8, 0.5]}
     )
     assert twin_facts.usual(rows) == "c"
+
+
+def test_a_description_stands_with_its_scores_and_what_dealt_ones_reach(tiny_store: Path) -> None:
+    found = facts.described(descriptions.unit_descriptions(open_store(tiny_store, read_only=True), "tiny", 0, 0))
+    assert found == (
+        r"**In words**, by atlas: *fires on noise \(r = 0\.50, shifted 0\.12\)*. On 20 held-out clips of pets it "
+        "predicts the activation with r = 0.5, average precision 0.25, F1 0.375, IoU of top clips 0.125: better than "
+        "other units’ descriptions (r up to 0.25)."
+    )

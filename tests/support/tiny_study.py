@@ -20,6 +20,7 @@ from core.results import (
     ClipRecord,
     ClipTraces,
     DatasetRecord,
+    Descriptions,
     ErasureCurves,
     FoundUnits,
     LayerProbes,
@@ -459,6 +460,25 @@ RECONSTRUCTIONS = Reconstructions(
 )  # fmt: skip
 
 
+DESCRIPTIONS = Descriptions(
+    "pets",
+    "atlas",
+    pd.DataFrame(
+        {
+            "neuron_index": [0], "description": ["fires on noise (r = 0.50, shifted 0.12)"], "author": ["atlas"],
+            "predicts": ["descriptor:flatness high"], "correlation": [0.5], "average_precision": [0.25], "f1": [0.375],
+            "iou": [0.125], "shifted_high": [0.125], "null_correlation_high": [0.25], "beats_null": [1],
+        }
+    ),
+    pd.DataFrame(
+        {
+            "neuron_index": [0, 2], "n_terms": [1, 0], "by_classes": [0.0, -0.25], "by_descriptors": [0.25, NAN],
+            "by_both": [0.25, NAN], "by_level": [0.125, 0.0], "validated": [0.25, NAN], "validated_high": [0.0, 0.125],
+        }
+    ),
+    {"n_clips": 20, "n_held_out": 20, "n_dealt": 1, "n_shifts": 39},
+)  # fmt: skip
+
 STEPS = (RunStep("pets", None, "extract", "done"), RunStep("pets", "pets-animal", "score", "done"))
 
 
@@ -486,6 +506,7 @@ def write_study(engine: Engine, model: str = "tiny", kind: str = "mlp") -> int:
     store.write_shared(run_id, f"{model}/share", model_id, Sharing([SHARED]))
     store.write_found_units(run_id, f"{model}/units", model_id, FOUND)
     store.write_reconstructions(run_id, f"{model}/reconstruction", model_id, RECONSTRUCTIONS)
+    store.write_descriptions(run_id, f"{model}/descriptions", model_id, DESCRIPTIONS)
     store.finish_run(run_id, "done", {"extract": 1.0, "score": 2.0, "ablate": 3.0, "other": 4.0})
     return model_id
 

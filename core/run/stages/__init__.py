@@ -4,6 +4,7 @@ from core.run.stages.ablate import Ablate
 from core.run.stages.attribute import Attribute
 from core.run.stages.base import carry_out
 from core.run.stages.compare import Compare
+from core.run.stages.describe import Describe, Referee
 from core.run.stages.erase import Erase
 from core.run.stages.extract import TopClips, record_activations
 from core.run.stages.found_units import Found
@@ -16,6 +17,6 @@ from core.run.stages.task import TaskStudy
 from core.run.stages.trace import Trace
 
 __all__ = [
-    "Ablate", "Attribute", "Compare", "Erase", "Found", "Head", "Match", "ProbeLayers", "Reconstruct", "Score", "Share",
-    "TaskStudy", "TopClips", "Trace", "carry_out", "record_activations",
+    "Ablate", "Attribute", "Compare", "Describe", "Erase", "Found", "Head", "Match", "ProbeLayers", "Reconstruct",
+    "Referee", "Score", "Share", "TaskStudy", "TopClips", "Trace", "carry_out", "record_activations",
 ]  # fmt: skip

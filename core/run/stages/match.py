@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from core.datasets import folds
-from core.datasets.groups import group_attributes
+from core.datasets.groups import telling_attributes
 from core.datasets.scan import Scan
 from core.datasets.task import Task
-from core.evidence.exchange_of_task import group_of_clips
+from core.evidence.exchange_of_task import group_of_scan
 from core.evidence.intervals import sampling_units
 from core.matching.match import N_DEALS, Clips, match, n_steps
 from core.matching.search import Means
@@ -81,11 +81,12 @@ class Match(Stage):
         total = n_steps(chosen[0].shape[1], chosen[1].shape[1], device)
         with self.study.shown(f"match {names[0]} and {names[1]}", total, "blocks") as update:
             found = match(chosen, held_out, seed, device, update)
-        group = _group(self.scan)
+        group = group_of_scan(self.scan)
         facts = {
             "n_clips": len(chosen[0]), "n_held_out": len(held_out[0]),
             "n_sampling_units": int(chosen[2].unit.max()) + 1, "n_deals": N_DEALS,
-            "dealt": "clips" if group is None else "whole groups of clips", "taken_out": ", ".join(_classes(self.scan)),
+            "dealt": "clips" if group is None else "whole groups of clips",
+            "taken_out": ", ".join(telling_attributes(self.scan)),
         }  # fmt: skip
         matching = Matching(self.scan.dataset.name, names, found, facts)
         self.study.progress.print(f"  {self.scan.dataset.name} · {verdicts.matched(matching)}")
@@ -107,22 +108,13 @@ class Match(Stage):
             np.divide(np.asarray(of.total)[clips], of.tokens[clips, None].astype(np.float32), dtype=np.float32)
             for of in self.matrices
         )
-        group = _group(self.scan)
+        group = group_of_scan(self.scan)
         labels = np.concatenate(
-            [np.zeros((len(clips), 0), dtype=bool), *(Task(self.scan, n).members[clips] for n in _classes(self.scan))],
+            [
+                np.zeros((len(clips), 0), dtype=bool),
+                *(Task(self.scan, n).members[clips] for n in telling_attributes(self.scan)),
+            ],
             axis=1,
         )
         unit = sampling_units(None if group is None else group[clips], len(clips))
         return a, b, Clips(unit, labels[:, labels.any(axis=0)])
-
-
-def _classes(scan: Scan) -> list[str]:
-    """Attributes of a dataset but those that say where a clip comes from."""
-    origins = {name for attribute in scan.dataset.attributes for name, _ in group_attributes(Task(scan, attribute))}
-    return [name for name in scan.dataset.attributes if name not in origins]
-
-
-def _group(scan: Scan) -> IntArray | None:
-    """Group of each clip, by what says where it comes from; None where nothing does."""
-    attributes = _classes(scan) or scan.dataset.attributes
-    return group_of_clips(Task(scan, attributes[0]))

@@ -58,6 +58,31 @@ def headline(pairs: pd.DataFrame, standing: Mapping[Any, Any] | None, task: str,
     return f"{verdict}. {selective_sentence(standing)}"
 
 
+def described(rows: pd.DataFrame) -> str:
+    """Say in Markdown what a unit's best description is, with its scores and what dealt ones reach; empty without one.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of `db.reads.descriptions.unit_descriptions`.
+    """
+    if rows.empty:
+        return ""
+    best = rows.iloc[0]
+    than = "better than" if best["beats_null"] else "no better than"
+    dealt = f" (r up to {best['null_correlation_high']:.2f})" if pd.notna(best["null_correlation_high"]) else ""
+    others = (
+        f" {counted(len(rows) - 1, 'further description')} in the view `unit_descriptions`." if len(rows) > 1 else ""
+    )
+    return (
+        f"**In words**, by {plain(best['author'])}: *{plain(best['description'])}*. On "
+        f"{counted(int(best['n_held_out']), 'held-out clip')} of {plain(best['dataset'])} it predicts the activation "
+        f"with r = {number(best['correlation'])}, average precision {number(best['average_precision'])}, F1 "
+        f"{number(best['f1'])}, IoU of top clips {number(best['iou'])}: {than} other units’ "
+        f"descriptions{dealt}.{others}"
+    )
+
+
 def _lifts(pairs: pd.DataFrame, most: int = 3) -> str:
     lifts = []
     for row in pairs.head(most).to_dict("records"):

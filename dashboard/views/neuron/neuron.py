@@ -15,8 +15,8 @@ from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.numbers import counted
 from dashboard.views.neuron import charts, clips, facts, of_class, parts, twin
+from db.reads import descriptions, neurons, study
 from db.reads import neuron_evidence as evidence
-from db.reads import neurons, study
 
 ANY_CLASS = "any class"
 HALF_WIDTH = 560  # pixels; the sounds and the classes stand side by side where both have as much
@@ -105,6 +105,13 @@ st.markdown(
     help=f"**Class-specific**: {TERMS['class-specific']} **Lift**: {TERMS['lift']} Its 95 % interval "
     f"stands in brackets. **q**: {TERMS['q']} **Entropy**: {TERMS['entropy']}",
 )
+if in_words := facts.described(data.read(store, descriptions.unit_descriptions, model, layer, neuron)):
+    st.markdown(
+        in_words,
+        help="Up to three terms, classes and acoustic descriptors, found on train and valid clips where more is "
+        "explained than on shifted activations; scored on test clips beside descriptions dealt from other "
+        "units and the majority class. Others’ descriptions are scored in the same way.",
+    )
 position = f"number {current_list.index(neuron) + 1} of" if neuron in current_list else "not among"
 st.caption(
     f"{position.capitalize()} the {counted(len(current_list), 'neuron')} of layer {layer} that {preset} finds "

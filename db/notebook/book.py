@@ -171,15 +171,16 @@ class Book:
                 connection.execute(delete(_LIST).where(_LIST.c.unit_id == row.id))
                 connection.execute(delete(_UNIT).where(_UNIT.c.id == row.id))
 
-    def rename_list(self, name: str, other: str) -> None:
-        """Call a list otherwise; where there is one of that name the two become one."""
+    def rename_list(self, name: str, other: str) -> str:
+        """Call a list otherwise, and return how; where there is one of that name the two become one."""
         other = checked_list(other)
         if other == name:
-            return
+            return name
         with self._writing() as connection:
             of_both = select(_LIST.c.unit_id).where(_LIST.c.list == other)
             connection.execute(delete(_LIST).where(_LIST.c.list == name, _LIST.c.unit_id.in_(of_both)))
             connection.execute(update(_LIST).where(_LIST.c.list == name).values(list=other))
+        return other
 
     def drop_list(self, name: str) -> None:
         """Take all units out of a list; they stay starred."""
@@ -211,9 +212,11 @@ class Book:
 
     def _entry(self, row: Row[Any], lists: tuple[str, ...]) -> Entry:
         texts = (row.model, row.name, row.note, row.starred_at, *lists)
-        if not all(isinstance(one, str) for one in texts) or not all(isinstance(one, int) for one in row[2:4]):
+        if not all(isinstance(one, str) for one in texts) or not all(
+            isinstance(one, int) for one in (row.layer, row.unit)
+        ):
             raise NotebookError(f"{self.name}: holds what this program never writes; move it away, a new one is made")
-        return Entry(Unit(*row[1:4]), row.name, row.note, row.starred_at, lists)
+        return Entry(Unit(row.model, row.layer, row.unit), row.name, row.note, row.starred_at, lists)
 
     @contextmanager
     def _connected(self) -> Iterator[Connection | None]:
@@ -227,11 +230,14 @@ class Book:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """One transaction, alone; the notebook is made where there is none."""
-        with self._told(), (self.engine or _file_engine(self.file, "rwc")).connect() as connection:
-            with connection.execution_options(writes=True).begin():
-                _make(connection, self.name)
-                yield connection
-                connection.execute(update(_STAMP).values(changes=_STAMP.c.changes + 1))
+        with (
+            self._told(),
+            (self.engine or _file_engine(self.file, "rwc")).connect() as connection,
+            connection.execution_options(writes=True).begin(),
+        ):
+            _make(connection, self.name)
+            yield connection
+            connection.execute(update(_STAMP).values(changes=_STAMP.c.changes + 1))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -304,7 +310,7 @@ SELECT current_user, CAST(CAST('notebook_' || current_user AS name) AS text) AS 
 
 
 def notes_file(store: Path) -> Path:
-    """Return the notebook's file: ``atlas.db`` -> ``atlas.notes.db`` beside the store's own file, wherever links lie."""
+    """Return the notebook's file: ``atlas.db`` -> ``atlas.notes.db`` beside the store itself, not a link to it."""
     return Path(os.path.realpath(store)).with_suffix(".notes.db")
 
 

@@ -54,31 +54,42 @@ def change(act: Callable[[], object]) -> None:
 
 
 def star(store: data.Store, unit: Unit) -> None:
-    """Show a unit's star, and behind it, once it is starred, its name, note and lists to be changed."""
-    kept = of(store)
-    entry = kept.by_unit.get(unit)
+    """Show a unit's star; once it is starred its name, note and lists, and a way to change them."""
+    entry = of(store).by_unit.get(unit)
+    tell()
     if entry is None:
         st.button(
             "Star", icon=":material/star_border:", key="star", on_click=_star, args=(store.location, unit),
             help=f"Puts it into the notebook, where it can have a name, a note and lists. {_KEPT}",
         )  # fmt: skip
         return
-    with st.popover("Notes", icon=":material/star:", key="notes", help=f"Its name, note and lists. {_KEPT}"):
-        _edit(store, entry, tuple(kept.lists))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.popover("Notes", icon=":material/star:", key="notes", help=f"Its name, note and lists. {_KEPT}"):
+            _edit(store, entry)
+        st.markdown(told_of(entry), width="stretch")
+
+
+def told_of(entry: Entry) -> str:
+    """Tell in Markdown what is noted of a unit, and its lists as links."""
+    lists = " ".join(
+        f"[:material/list: {words.plain(name)}]({address.relative('notebook', list=name)})" for name in entry.lists
+    )
+    shown = (f"**{words.plain(entry.name)}**" if entry.name else "", words.plain(entry.note), lists)
+    return " · ".join(filter(None, shown)) or "Starred, without name or note."
 
 
 def _star(location: str, unit: Unit) -> None:
     change(lambda: book(location).star(unit))
 
 
-def _edit(store: data.Store, entry: Entry, lists: tuple[str, ...]) -> None:
+def _edit(store: data.Store, entry: Entry) -> None:
     # Widgets of their own for each state of the entry: what another has written is shown.
     key = f"notes_{data.key_of(entry)}"
     with st.form(key, border=False):
         st.text_input("Name", entry.name, max_chars=LONGEST_NAME, key=f"{key}_name", placeholder="What you call it")
         st.text_area("Note", entry.note, max_chars=LONGEST_NOTE, key=f"{key}_note", height=120)
         st.multiselect(
-            "Lists", lists, list(entry.lists), accept_new_options=True, max_selections=MOST_LISTS, key=f"{key}_lists",
+            "Lists", list(of(store).lists), list(entry.lists), accept_new_options=True, max_selections=MOST_LISTS, key=f"{key}_lists",
             placeholder="Choose, or type a new one",
         )  # fmt: skip
         st.form_submit_button("Save", type="primary", on_click=_save, args=(store.location, entry, key))
@@ -98,16 +109,3 @@ def _save(location: str, entry: Entry, key: str) -> None:
 
 def _remove(location: str, unit: Unit) -> None:
     change(lambda: book(location).remove(unit))
-
-
-def line(store: data.Store, unit: Unit) -> None:
-    """Show what is noted of a unit, and its lists as links; nothing where it is not starred."""
-    tell()
-    entry = of(store).by_unit.get(unit)
-    if entry is None:
-        return
-    lists = " ".join(
-        f"[:material/list: {words.plain(name)}]({address.relative('notebook', list=name)})" for name in entry.lists
-    )
-    shown = (f"**{words.plain(entry.name)}**" if entry.name else "", words.plain(entry.note), lists)
-    st.markdown(":material/star: " + (" · ".join(filter(None, shown)) or "Starred, without name or note."))

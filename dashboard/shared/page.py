@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -36,7 +35,7 @@ _copy_link = st.components.v2.component(
 )
 
 
-def head(title: str, name: str, intro: str = "", tab: str = "", beside: Callable[[], None] | None = None) -> None:
+def head(title: str, name: str, intro: str = "", tab: str = "") -> None:
     """Write the title with a ``?`` beside it and a button that copies the page's link; name the browser's tab.
 
     Parameters
@@ -49,16 +48,12 @@ def head(title: str, name: str, intro: str = "", tab: str = "", beside: Callable
         A sentence or two for the newcomer.
     tab : str
         What the browser's tab says, as it is; the title where there is none.
-    beside : callable, optional
-        Shows what else stands in the title's line.
     """
     st.set_page_config(page_title=" · ".join(dict.fromkeys([tab or title, NAME])))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title(title, width="content", anchor=False)
         if st.button("", icon=":material/help:", type="tertiary", key="help", help="What this page shows"):
             _explain(name)
-        if beside is not None:
-            beside()
         st.space("stretch")
         _copy_link(key="copy_link", width="content")
     address.tell_unknown(name)

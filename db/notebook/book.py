@@ -245,8 +245,11 @@ class Book:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, OSError) as error:
-            problem = " ".join(str(getattr(error, "orig", None) or error).split())
-            line = next((line for sign, line in _PROBLEMS.items() if sign in problem), problem[:200])
+            # What the system says names the file with its folder, which is the server's own.
+            said = getattr(error, "orig", None) or getattr(error, "strerror", None) or error
+            problem = " ".join(str(said).split())
+            known = (line for sign, line in _PROBLEMS.items() if sign in problem.casefold())
+            line = next(known, problem[:200])
             raise NotebookError(f"the notebook {self.name}: {line}") from error
 
 
@@ -257,7 +260,7 @@ _PROBLEMS = {
     "permission denied": "cannot be written here; give the user of the page permission to write it",
     "is locked": "another is writing it for long; try again",
     "disk is full": "the disk is full; free some space and try again",
-    "disk I/O error": "the disk failed to read or write; check its space and health",
+    "disk i/o error": "the disk failed to read or write; check its space and health",
     "not a database": "is no notebook; move it away, a new one is made",
     "malformed": "is damaged; put a copy in its place, or import what was exported",
     "no such table": "is no notebook of this program; move it away, a new one is made",

@@ -48,9 +48,8 @@ with title:
         "One neuron’s whole life: the sounds it answers to, the classes they belong to, how sure that is, what the "
         "model loses without it, and the neurons most like it.",
         f"L{layer}·{neuron} {model}",
-        beside=lambda: notebook.star(store, Unit(model, layer, neuron)),
     )
-    notebook.line(store, Unit(model, layer, neuron))
+    notebook.star(store, Unit(model, layer, neuron))
     contents = sections.Contents("neuron")
 
 

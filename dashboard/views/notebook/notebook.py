@@ -83,7 +83,8 @@ def export(name: str) -> None:
     for model in facts.models([entry for of in lists.values() for entry in of]):
         targets = f"{share.file_name('targets', name, model)}.csv"
         st.download_button(
-            f"Targets in {words.plain(model)}", partial(targets_csv, lists, model), file_name=targets, key=f"targets_{model}", on_click="ignore",
+            f"Targets in {words.plain(model)}", partial(targets_csv, lists, model), file_name=targets,
+            key=f"targets_{model}", on_click="ignore",
             help="Each list as one target of an ablation.",
         )  # fmt: skip
         if model in units.index:

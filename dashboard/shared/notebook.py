@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dashboard.shared import address, data
+from dashboard.shared import data
 from dashboard.shared.text import words
 from db.connection.open import StoreError
 from db.notebook.book import Book, open_book
 from db.notebook.records import LONGEST_NAME, LONGEST_NOTE, MOST_LISTS, Entry, Notebook, Unit
 
 _TOLD = "notebook_told"
+SHORT = 80
+"""Characters beside which lists find room."""
 _KEPT = "Kept beside the store, not in it."
 
 
@@ -66,16 +68,14 @@ def star(store: data.Store, unit: Unit) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.popover("Notes", icon=":material/star:", key="notes", help=f"Its name, note and lists. {_KEPT}"):
             _edit(store, entry)
-        st.markdown(told_of(entry), width="stretch")
-
-
-def told_of(entry: Entry) -> str:
-    """Tell in Markdown what is noted of a unit, and its lists as links."""
-    lists = " ".join(
-        f"[:material/list: {words.plain(name)}]({address.relative('notebook', list=name)})" for name in entry.lists
-    )
-    shown = (f"**{words.plain(entry.name)}**" if entry.name else "", words.plain(entry.note), lists)
-    return " · ".join(filter(None, shown)) or "Starred, without name or note."
+        shown = (f"**{words.plain(entry.name)}**" if entry.name else "", words.plain(entry.note))
+        told = " · ".join(filter(None, shown)) or "Starred, without name or note."
+        st.markdown(told, width="stretch" if len(told) > SHORT else "content")
+        for name in entry.lists:
+            st.page_link(
+                "views/notebook/notebook.py", label=words.plain(name), icon=":material/list:", width="content",
+                query_params={"list": name},
+            )  # fmt: skip
 
 
 def _star(location: str, unit: Unit) -> None:
@@ -89,7 +89,8 @@ def _edit(store: data.Store, entry: Entry) -> None:
         st.text_input("Name", entry.name, max_chars=LONGEST_NAME, key=f"{key}_name", placeholder="What you call it")
         st.text_area("Note", entry.note, max_chars=LONGEST_NOTE, key=f"{key}_note", height=120)
         st.multiselect(
-            "Lists", list(of(store).lists), list(entry.lists), accept_new_options=True, max_selections=MOST_LISTS, key=f"{key}_lists",
+            "Lists", list(of(store).lists), list(entry.lists), accept_new_options=True,
+            max_selections=MOST_LISTS, key=f"{key}_lists",
             placeholder="Choose, or type a new one",
         )  # fmt: skip
         st.form_submit_button("Save", type="primary", on_click=_save, args=(store.location, entry, key))

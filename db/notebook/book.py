@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,6 +32,7 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    UniqueConstraint,
     create_engine,
     delete,
     event,
@@ -61,7 +62,7 @@ from db.notebook.records import (
 )  # fmt: skip
 
 VERSION = 1
-_BUSY_MS = 5_000
+_BUSY_MS = 10_000
 _METADATA = MetaData()
 _STAMP = Table(
     "notebook_stamp", _METADATA,
@@ -74,6 +75,7 @@ _UNIT = Table(
     Column("layer", Integer, nullable=False), Column("unit", Integer, nullable=False),
     Column("name", String, nullable=False), Column("note", String, nullable=False),
     Column("starred_at", String, nullable=False),
+    UniqueConstraint("model", "layer", "unit"),
 )  # fmt: skip
 _LIST = Table(
     "notebook_list", _METADATA,
@@ -96,12 +98,15 @@ class Book:
     file : Path or None
     engine : Engine or None
         Of a server; None for a file.
+    makes_folder : bool
+        Whether the file's folder is made with it.
     """
 
     name: str
     whose: str
     file: Path | None = None
     engine: Engine | None = None
+    makes_folder: bool = False
 
     def stamp(self) -> tuple[str, int]:
         """Return what is another after every change; ("", 0) before the first star.
@@ -224,7 +229,7 @@ class Book:
         if self.file is not None and not os.path.lexists(self.file):
             yield None
             return
-        with self._told(), (self.engine or _file_engine(self.file, "rw")).connect() as connection:
+        with self._told(), self._engine("rw").connect() as connection:
             yield connection
 
     @contextmanager
@@ -232,12 +237,20 @@ class Book:
         """One transaction, alone; the notebook is made where there is none."""
         with (
             self._told(),
-            (self.engine or _file_engine(self.file, "rwc")).connect() as connection,
+            self._engine("rwc").connect() as connection,
             connection.execution_options(writes=True).begin(),
         ):
             _make(connection, self.name)
             yield connection
             connection.execute(update(_STAMP).values(changes=_STAMP.c.changes + 1))
+
+    def _engine(self, mode: str) -> Engine:
+        if self.engine is not None:
+            return self.engine
+        assert self.file is not None
+        if self.makes_folder and mode == "rwc":
+            self.file.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        return _file_engine(self.file, mode)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -298,7 +311,8 @@ def open_book(location: str | Path) -> Book:
     base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     key = hashlib.sha256(f"{url.host}:{url.port}/{url.database}".encode()).hexdigest()[:8]
     file = base / "audio-neuron-atlas" / f"{re.sub(r'[^A-Za-z0-9-]', '_', str(url.database))[:40]}-{key}.notes.db"
-    return Book(file.name, f"shared by all who open this page, for the user {user} may not write the database", file)
+    whose = f"shared by all who open this page, for the user {user} may not write the database"
+    return Book(file.name, whose, file, makes_folder=True)
 
 
 _MAY_WRITE = """
@@ -317,16 +331,18 @@ def notes_file(store: Path) -> Path:
     return Path(os.path.realpath(store)).with_suffix(".notes.db")
 
 
-def _file_engine(file: Path | None, mode: str) -> Engine:
+@cache
+def _file_engine(file: Path, mode: str) -> Engine:
     """A connection for each question: one that is kept would hold on to a file that another has replaced."""
-    assert file is not None
-    if mode == "rwc" and not file.parent.is_dir() and file.parent.name == "audio-neuron-atlas":
-        file.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-    # A link could lead to any file; of the kernel's some are waited for without end.
-    if os.path.lexists(file) and (os.path.islink(file) or not os.path.isfile(file)):
-        raise OSError("is no file of its own (a link, a folder?); move it away, a new one is made")
     uri = f"file:{quote(str(file))}?mode={mode}"
-    engine = create_engine("sqlite://", poolclass=NullPool, creator=partial(sqlite3.connect, uri, uri=True))
+
+    def connect() -> sqlite3.Connection:
+        # A link could lead to any file; of the kernel's some are waited for without end.
+        if os.path.lexists(file) and (os.path.islink(file) or not os.path.isfile(file)):
+            raise OSError("is no file of its own (a link, a folder?); move it away, a new one is made")
+        return sqlite3.connect(uri, uri=True)
+
+    engine = create_engine("sqlite://", poolclass=NullPool, creator=connect)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: Any) -> None:

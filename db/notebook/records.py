@@ -11,7 +11,7 @@ from db.connection.errors import StoreError
 
 LONGEST_NAME, LONGEST_NOTE = 80, 2000
 """Characters of a unit's or a list's name, and of a note."""
-MOST_UNITS, MOST_LISTS = 5000, 20
+MOST_UNITS, MOST_LISTS = 2000, 20
 """Units of a notebook, and lists that one unit is in."""
 STARRED = "starred"
 """What pages call all units of the notebook; no list has that name."""

@@ -139,7 +139,7 @@ def test_many_faults_are_cut_and_counted() -> None:
 
 def test_the_search_finds_names_and_words_of_notes(one_model_store: Path) -> None:
     engine = open_store(one_model_store, read_only=True)
-    own = (Entry(A, "Siren cell", "answers to alarm bells"), Entry(B, note="odd one"), Entry(Unit("nano-ssl", 0, 0)))
+    own = (Entry(A, "Siren cell", "answers to alarm bells"), Entry(B, note="odd one"))
     made = index.read(engine, own)
     engine.dispose()
     for words in ("siren cell", "alarm", "sirn cell"):

@@ -103,7 +103,7 @@ class Group:
 
 
 def read(engine: Engine, own: tuple[notebook.Entry, ...] = ()) -> Index:
-    """Make the index of a store and of the entries of its notebook that have a name or a note."""
+    """Make the index of a store and of the entries of its notebook."""
     classes = queries.scored_classes(engine)
     widths: dict[str, list[int]] = {}
     for model, width in queries.layer_widths(engine)[["model", "width"]].itertuples(index=False):
@@ -130,7 +130,7 @@ def read(engine: Engine, own: tuple[notebook.Entry, ...] = ()) -> Index:
         Entry("Models", model, f"{sum(of):,} neurons in {len(of)} layers", "heatmap", {"model": model})
         for model, of in widths.items()
     ]
-    entries += [_own(entry) for entry in own if entry.name or entry.note]
+    entries += [_own(entry) for entry in own]
     return Index(tuple(entries), {model: tuple(of) for model, of in widths.items()})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -15,7 +17,7 @@ from db.reads import neuron_evidence as evidence
 from db.reads import neurons, pair
 
 Places = tuple[beside.Place, beside.Place]
-_OF_CHANCE = {
+_OF_CHANCE: dict[str, Any] = {
     "n_common": "In common",
     "expected": st.column_config.NumberColumn("Expected", format="%.2f"),
     "p_value": st.column_config.NumberColumn("p", format="%.2g"),

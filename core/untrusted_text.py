@@ -25,6 +25,7 @@ _KEYWORDS = re.compile(r"\b(?:dbname|password)\s*=", re.IGNORECASE)
 _SIGNS = "=+\\-@\t\uff1d\uff0b\uff0d\uff20"  # wide ones too
 _FORMULA = re.compile(f'(\\A(?=[{_SIGNS}\n])|[;\t\n]"*(?=[{_SIGNS}]))')
 """Where a spreadsheet's formula begins: also behind what parts cells where commas do not (half of Europe: ``;``)."""
+_QUOTED_FORMULA = re.compile(f"(\\A|[;\t\n]\"*)'(?=[{_SIGNS}\n])")
 _LONGEST_NAME, _KEPT_OF_NAME = 100, 40
 """Bytes of a name that becomes part of a path (most systems take 255), characters that a longer one keeps."""
 
@@ -99,6 +100,11 @@ def as_csv(rows: pd.DataFrame) -> str:
     for column in safe.select_dtypes(exclude="number").columns:
         safe[column] = safe[column].map(harmless_cell)
     return str(safe.to_csv(index=False))
+
+
+def from_csv_cell(cell: str) -> str:
+    """Return a cell of `as_csv` as it was: without the apostrophes that keep a spreadsheet from reckoning."""
+    return _QUOTED_FORMULA.sub(r"\1", cell)
 
 
 def is_storable(text: str) -> bool:

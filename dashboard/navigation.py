@@ -44,7 +44,10 @@ PAGES = {
         ("speech", "Speech", "record_voice_over", "Gender, language, emotion and speaker, as log odds."),
         ("ablation", "Ablation", "content_cut", "What is lost without a class's neurons, beside random ones."),
     ],
-    "Ask": [("sql", "SQL", "database", "Ask the store anything; the paper's questions as examples.")],
+    "Ask": [
+        ("sql", "SQL", "database", "Ask the store anything; the paper's questions as examples."),
+        ("notebook", "Notebook", "star", "Starred neurons with names, notes and lists; as CSV, as targets to ablate."),
+    ],
 }  # fmt: skip
 page = st.navigation(
     {

@@ -24,7 +24,8 @@ NAMES: Mapping[str, str] = {
     "other_layer": "second layer", "other_model": "second model", "other_neuron": "second neuron",
     "class": "class", "clip": "clip", "clips": "choice of clips", "colour": "colour", "dataset": "dataset",
     "first": "first neuron", "first_run": "first run", "gain": "operation", "groups": "grouping", "kind": "chart",
-    "layer": "layer", "layer_task": "task", "measure": "measure", "model": "model", "neuron": "neuron", "note": "note",
+    "layer": "layer", "layer_task": "task", "list": "list",
+    "measure": "measure", "model": "model", "neuron": "neuron", "note": "note",
     "order": "order", "other": "second model", "outcome": "measure", "over": "choice of tasks", "part": "part",
     "pitch_other": "second task", "pitch_task": "task", "preset": "selection rule", "row": "class of the row",
     "column": "class of the column", "second_run": "second run", "selection": "choice of neurons", "show": "count",
@@ -45,13 +46,14 @@ OF_PAGES: Mapping[str, Sequence[str]] = {
     "compare": ("other", "over", "sort", "first_run", "second_run"),
     "units": (),
     "classes": ("class", "by", "cards"),
-    "gallery": ("class", "layer", "show", "order", "effect", "entropy"),
+    "gallery": ("class", "layer", "show", "order", "effect", "entropy", "list"),
     "neuron": ("class", "layer", "neuron", "sort", "part", "clips", "hear", "other_model"),
     "pair": ("layer", "neuron", "other_model", "other_layer", "other_neuron", "measure", "clips"),
     "pitch": ("pitch_task", "pitch_other", "note", "order", "first"),
     "speech": ("speech_task", "speech_class", "speech_other", "sort", "by"),
     "ablation": ("selection", "gain", "outcome", "target", "beside", "clips", "attributed"),
     "sql": ("sql", "view", "kind", "x", "y", "colour"),
+    "notebook": ("list",),
 }
 """What each page's own part of an address may say."""
 _STREAMLITS = ("embed", "embed_options")

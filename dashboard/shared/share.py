@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.untrusted_text import as_csv
+from core.untrusted_text import as_csv, as_file_name
 from dashboard.shared import pictures
 
 
@@ -58,6 +58,11 @@ def take_away(
             st.caption("The rows come from this statement:")
             st.code(sql, language="sql", height=min(300, 40 + 21 * len(sql.splitlines())))
             st.page_link("views/sql/sql.py", label="Open in SQL", icon=":material/database:", query_params={"sql": sql})
+
+
+def file_name(*names: str) -> str:
+    """Return names that may hold anything as a file's."""
+    return "-".join(as_file_name(name) for name in names)
 
 
 def csv(rows: pd.DataFrame) -> bytes:

@@ -54,6 +54,8 @@ class Wanted:
         Only those without which the class is estimated to lose margin, with a 95 % interval above 0.
     order : str
         One of `ORDERS`.
+    only : tuple of int or None
+        Flat indices of the neurons among which is looked.
     """
 
     model: str
@@ -65,6 +67,7 @@ class Wanted:
     entropy: tuple[float, float] | None = None
     has_effect: bool = False
     order: str = "evidence"
+    only: tuple[int, ...] | None = None
 
 
 def cards(engine: Engine, wanted: Wanted, limit: int, offset: int = 0) -> pd.DataFrame:
@@ -120,9 +123,10 @@ def cards(engine: Engine, wanted: Wanted, limit: int, offset: int = 0) -> pd.Dat
         ORDER BY found.number
         """
     low, high = wanted.entropy or (None, None)
+    among: list[Any] = [] if wanted.only is None else [bindparam("only", expanding=True)]
     return frame(
         engine,
-        statement,
+        text(statement).bindparams(*among),
         model=wanted.model,
         task=wanted.task,
         preset=wanted.preset,
@@ -132,6 +136,7 @@ def cards(engine: Engine, wanted: Wanted, limit: int, offset: int = 0) -> pd.Dat
         high=high,
         limit=limit,
         offset=offset,
+        only=None if wanted.only is None else list(wanted.only),
     )
 
 
@@ -171,6 +176,7 @@ def _of_neurons(wanted: Wanted) -> str:
         only_if(wanted.class_name, f"{_CLASS} = {CLASS_ID}"),
         only_if(wanted.layer, "neuron.layer = :layer"),
         only_if(wanted.entropy, "neuron_entropy.entropy BETWEEN :low AND :high"),
+        only_if(wanted.only, "neuron.flat_index IN :only"),
         only_if(
             wanted.has_effect or None,
             f"{_EFFECT_OF_SHOWN}\n"

@@ -53,6 +53,7 @@ PAGES = {
     "speech": ("Speech", 1),
     "ablation": ("Ablation", 1),  # only accuracy is stored
     "sql": ("SQL", 0),
+    "notebook": ("Notebook", 1),  # nothing is starred
 }
 VOICES = {"model": "nano-sl", "dataset": "voices", "task": "voices-emotion", "preset": "aape"}
 NO_DATASET = {name: value for name, value in VOICES.items() if name != "dataset"}

@@ -6,11 +6,12 @@ import math
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from dashboard.shared.player import beside
-from dashboard.views.pair import charts, facts
+from dashboard.views.pair import charts, facts, joint
 from tests.support import pages
 from tests.support.pages import asked, said
 
@@ -61,7 +62,7 @@ def test_profiles_are_correlated_beside_chance() -> None:
 
 def test_clips_in_common_stand_beside_what_chance_gives() -> None:
     counts = pd.DataFrame({"dataset": ["a", "b"], "n_clips": [4, 4], "n_own": [2, 2], "n_other": [2, 2]})
-    rows = facts.in_common(counts.assign(n_common=[2, 0]))
+    rows = facts.in_common(counts.assign(n_common=[2, 0]), "n_clips")
     assert rows["expected"].tolist() == [1, 1]
     assert rows["p_value"].tolist() == pytest.approx([1 / 6, 1])  # both of two, of six ways to draw two of four
 
@@ -91,8 +92,10 @@ def test_two_models_are_put_side_by_side(synthetic_store: Path, monkeypatch: pyt
     told = said(app)
     assert "Their profiles over 8 classes correlate by" in told and "Of neurons drawn at random one in 40" in told
     assert "Log odds are stored for class-specific neurons only." in told
-    assert "Not measured: how their activations correlate over all clips" in told
-    assert set(app.dataframe[0].value["dataset"]) == {"notes", "rooms", "voices"}
+    assert "Not measured: how they correlate over all clips" in told
+    (clips,) = [table.value for table in app.dataframe if "dataset" in table.value]
+    assert set(clips["dataset"]) == {"notes", "rooms", "voices"}
+    assert "kept of both their activations over time correlate by" in told or "Too few clips long enough" in told
     swapped = next(button for button in app.button if button.label == "Swap").click().run()
     assert not swapped.exception
     assert (asked(app, "model"), asked(app, "layer"), asked(app, "other_neuron")) == ("nano-sl", "3", "7")
@@ -119,3 +122,64 @@ def test_what_the_address_asks_in_vain_is_told(one_model_store: Path, monkeypatc
 
 def test_an_empty_store_names_the_command(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert show(empty_store, monkeypatch).code[0].value.startswith("python run_analysis.py")
+
+
+def test_classes_in_common_stand_beside_what_chance_gives() -> None:
+    def side(*rows: tuple[str, str, str]) -> pd.DataFrame:
+        return pd.DataFrame(rows, columns=["task", "preset", "class_name"])
+
+    scored = pd.DataFrame({"task": ["t", "u", "v"], "n_classes": [4, 9, 9]})
+    own = side(("t", "aape", "a"), ("t", "aape", "b"), ("t", "lape", "c"), ("u", "aape", "a"))
+    rows = facts.classes_in_common((own, side(("t", "aape", "b"), ("t", "aape", "a"))), (scored, scored), "aape")
+    (row,) = rows.to_dict("records")
+    assert (row["task"], row["n_own"], row["n_other"], row["n_common"], row["classes"]) == ("t", 2, 2, 2, ["a", "b"])
+    assert (row["expected"], row["p_value"]) == (1, pytest.approx(1 / 6))
+    assert facts.classes_in_common((own, own.iloc[:0]), (scored, scored), "aape").empty
+
+
+def course(*strengths: list[list[int]]) -> pd.DataFrame:
+    return pd.DataFrame({"clip_id": range(len(strengths)), "strength": [np.array(one) for one in strengths]})
+
+
+def test_joint_firing_by_hand() -> None:
+    """Of the second neuron's other clips the four that vary give chance."""
+    up, down, early = [0, 0, 0, 0, 9, 9, 9, 9], [9, 9, 9, 9, 0, 0, 0, 0], [9, 9, 0, 0, 9, 9, 0, 0]
+    found = joint.joint(course([up]), course([up, [0] * 8], [down], [early], [down], [early], [[5] * 8]))
+    assert found.clips.to_dict("records") == [{"clip_id": 0, "r": pytest.approx(1), "null_mean": -0.5, "n_columns": 8}]
+    assert found.p_value == 1 / 2000 and found.null_high == pytest.approx(0)
+    assert joint.joint(course([up]), course([up], [down], [early], [down])).clips.empty, "too few others"
+
+
+def test_joint_firing_is_told_beside_other_clips() -> None:
+    rng = np.random.default_rng(0)
+    own, other = ([rng.integers(0, 255, (2, 40)).tolist() for _ in range(8)] for _ in range(2))
+    same = joint.joint(course(*own), course(*own))
+    assert (same.r, same.low, same.high) == pytest.approx((1, 1, 1)) and same.p_value == 1 / 2000
+    assert same.null_high < 0.3 and "that is more (p" in joint.sentence(same)
+    apart = joint.joint(course(*own), course(*other))
+    assert apart.low < 0 < apart.high and apart.p_value > 0.025 and "that is no more" in joint.sentence(apart)
+    opposite = joint.joint(course(*own), course(*((255 - np.array(one).max(axis=0, keepdims=True)) for one in own)))
+    assert opposite.r == pytest.approx(-1) and opposite.p_value == 1
+
+
+def test_joint_firing_across_grids_and_of_what_cannot_be_told() -> None:
+    rng = np.random.default_rng(2)
+    coarse = [rng.integers(0, 255, (1, 10)) for _ in range(5)]
+    at = (np.arange(10) + 0.5) / 10
+    fine = [np.interp((np.arange(20) + 0.5) / 20, at, one[0])[None] for one in coarse]
+    both = joint.joint(course(*coarse), course(*fine))
+    assert both.clips["n_columns"].tolist() == [10] * 5 and both.r > 0.98
+    two = joint.joint(course(*coarse[:2]), course(*fine))
+    assert len(two.clips) == 2 and math.isnan(two.low) and "Too few clips for an interval" in joint.sentence(two)
+    for none in (course(*[[[1, 2, 3]]] * 6), course(*[[[7] * 20]] * 6), course()):
+        assert "Too few clips long enough" in joint.sentence(joint.joint(none, none))
+
+
+def test_what_all_clips_have_alike_is_no_joint_firing() -> None:
+    """Smooth courses that fade at both ends: of 60 pairs three fall below 0.05 by chance, more than 8 once in 130."""
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(60):
+        sides = [course(*(np.convolve(rng.random(60), np.ones(6), "same")[None] for _ in range(8))) for _ in range(2)]
+        found.append(joint.joint(*sides).p_value <= 0.05)
+    assert sum(found) <= 8

@@ -185,10 +185,20 @@ class Grid {
     box.ariaLabel = `Compare ${card.name}`;
     box.checked = this.isChosen(card);
     pick.append(box, "compare");
-    first.append(link, pick);
+    first.append(link, ...(card.star === null ? [] : [this.star(card.star)]), pick);
     words.append(first, element("div", "class", card.title), ...card.lines.map((line) => element("div", "line", line)));
     made.append(thumb, words);
     made.classList.toggle("chosen", box.checked);
+    return made;
+  }
+
+  star(name) {
+    const made = element("span", "star");
+    const mark = element("span", "", "★");
+    mark.ariaLabel = "Starred";
+    mark.setAttribute("role", "img");
+    made.append(mark, ` ${name}`);
+    made.title = name;
     return made;
   }
 

@@ -71,6 +71,8 @@ class Card:
         When the neuron fires in the clip.
     seconds : float
         The clip's length.
+    star : str or None
+        What the notebook calls it; None where it is not starred.
     """
 
     model: str
@@ -83,6 +85,7 @@ class Card:
     stored: Stored | None = None
     overlay: Overlay | None = None
     seconds: float = 0.0
+    star: str | None = None
 
     @property
     def name(self) -> str:
@@ -193,7 +196,7 @@ class Answer:
         self.data["pages"][str(page)] = [
             {
                 "id": f"{page}-{place}", "name": card.name, "neuron": [card.model, card.layer, card.neuron],
-                "href": card.href, "title": card.title, "lines": list(card.lines), "clip": card.clip,
+                "href": card.href, "title": card.title, "lines": list(card.lines), "clip": card.clip, "star": card.star,
                 "problem": "" if card.stored else "no clip of it is stored", "drawn": card.stored is not None,
             }
             for place, card in enumerate(self._pages(page))

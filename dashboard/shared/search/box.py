@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.shared import address, data
+from dashboard.shared import address, data, notebook
 from dashboard.shared.search import index
 from db.connection.open import StoreError
 
@@ -57,7 +57,8 @@ def found(asked: str) -> dict[str, Any]:
     """What the browser is told of a question: groups of links, and what it asked, by which it knows a late answer."""
     store = data.locate()
     try:
-        whole = data.read(store, index.read)
+        own = tuple(entry for entry in notebook.of(store).entries if entry.name or entry.note)
+        whole = data.read(store, index.read, own)
     except StoreError:  # the page tells why
         return {"asked": asked, "groups": []}
     model = address.last("model")

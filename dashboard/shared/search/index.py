@@ -15,12 +15,15 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 
 from dashboard.shared.text.pitch import note_name
+from db.notebook import records as notebook
 from db.reads import search as queries
 
 LONGEST = 80
 """Characters of a question; the rest is not read."""
-MOST = {"Neurons": 6, "Classes": 8, "Tasks": 5, "Datasets": 4, "Models": 4}
+MOST = {"Neurons": 6, "Notebook": 5, "Classes": 8, "Tasks": 5, "Datasets": 4, "Models": 4}
 """How many of each kind are listed; kinds of the same worth stand in this order."""
+OF_NOTE = 200
+"""Characters of a note that are searched."""
 _ALIKE = 0.7
 """Share of letters, in order, that a misspelt word has in common with the right one (`difflib`)."""
 _NEURON = re.compile(
@@ -99,8 +102,8 @@ class Group:
     n_more: int
 
 
-def read(engine: Engine) -> Index:
-    """Make the index of a store."""
+def read(engine: Engine, own: tuple[notebook.Entry, ...] = ()) -> Index:
+    """Make the index of a store and of the entries of its notebook."""
     classes = queries.scored_classes(engine)
     widths: dict[str, list[int]] = {}
     for model, width in queries.layer_widths(engine)[["model", "width"]].itertuples(index=False):
@@ -127,7 +130,16 @@ def read(engine: Engine) -> Index:
         Entry("Models", model, f"{sum(of):,} neurons in {len(of)} layers", "heatmap", {"model": model})
         for model, of in widths.items()
     ]
+    entries += [_own(entry) for entry in own]
     return Index(tuple(entries), {model: tuple(of) for model, of in widths.items()})
+
+
+def _own(entry: notebook.Entry) -> Entry:
+    """A unit of the notebook, found by its name and by the words of its note."""
+    unit = entry.unit
+    state = {"model": unit.model, "layer": str(unit.layer), "neuron": str(unit.unit)}
+    told = " · ".join(filter(None, (entry.name, " ".join(entry.note[:OF_NOTE].split()))))
+    return Entry("Notebook", told, f"{unit.name} of {unit.model}", "neuron", state)
 
 
 def _called(class_name: str, is_note: bool) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import streamlit as st
 
-from dashboard.shared import address, data, page, share, sidebar
+from dashboard.shared import address, data, notebook, page, share, sidebar
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.grid.grid import PAGE, Card, grid, pair_state
 from dashboard.shared.player import clip
@@ -17,10 +18,11 @@ from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.numbers import counted
 from dashboard.views.gallery import facts
+from db.notebook.records import STARRED
 from db.reads import gallery, study
 from db.reads import neuron_evidence as evidence
 
-ANY, ALL_LAYERS = "any class", "all layers"
+ANY, ALL_LAYERS, NOT_OWN = "any class", "all layers", "starred or not"
 FILTERS = ("class", "layer", "entropy")
 
 scope = sidebar.choose(clears=FILTERS, any_units=True)
@@ -31,12 +33,16 @@ page.head(
     "Neurons as cards: the clip each answers to, where in it the neuron fires (turquoise), and what it is selective "
     "for. Point at a picture to hear it, or press space on it.",
 )
+notebook.tell()
+book = notebook.of(store)
 classes = class_order(data.read(store, evidence.task_classes, model, task))
 layers = [str(layer) for layer in data.read(store, study.layers, model)["layer"]]
 most_entropy = math.log(max(len(classes), 2))
 class_name = address.optional("class", classes)
 layer = address.optional("layer", layers)
-show = address.choice("show", list(facts.SHOWN), "specific")
+own = address.optional("list", [STARRED, *book.lists])
+# Who opens a list wants to see all of it.
+show = address.choice("show", list(facts.SHOWN), "specific") if own is None or "show" in st.query_params else "all"
 order = address.choice("order", list(facts.ORDERS), "evidence")
 effect = address.choice("effect", list(facts.EFFECTS), "any")
 entropies = facts.entropy_range(st.query_params.get("entropy"), most_entropy)
@@ -73,7 +79,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.selectbox(
         "Layer", [ALL_LAYERS, *layers], key=key, on_change=choose_optional, args=("layer", ALL_LAYERS), width=130
     )
-    with st.popover("Filters", icon=":material/tune:", help="Range of entropy, estimated effect."):
+    with st.popover("Filters", icon=":material/tune:", help="Range of entropy, estimated effect, notebook."):
         ends = entropies or (0.0, most_entropy)
         top = math.ceil(most_entropy * 100) / 100
         key = address.show("select_entropy", (round(ends[0], 2), min(round(ends[1], 2), top) if entropies else top))
@@ -82,10 +88,22 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
             "Estimated effect", "effect", list(facts.EFFECTS), effect, format_func=facts.EFFECTS.__getitem__,
             help=f"With a 95 % interval above 0. {TERMS['attribution']}",
         )  # fmt: skip
+        key = address.show("select_list_", own or NOT_OWN)
+        st.selectbox(
+            "In the notebook", [NOT_OWN, STARRED, *book.lists], key=key, on_change=choose_optional,
+            args=("list", NOT_OWN), help="All starred neurons, or those of one of your lists.",
+        )  # fmt: skip
 
+starred = {(one.unit.layer, one.unit.unit): one.name for one in book.entries if one.unit.model == model}
+starts = data.read(store, study.layers, model).set_index("layer")["width"].cumsum().shift(fill_value=0)
+among = None
+if own is not None:
+    places = [one.unit for one in book.of(own) if one.unit.model == model and one.unit.layer in starts.index]
+    among = tuple(int(starts[one.layer]) + one.unit for one in places)
 wanted = gallery.Wanted(
-    model, task, preset, class_name, show, None if layer is None else int(layer), entropies, effect == "loses", order
-)
+    model, task, preset, class_name, show, None if layer is None else int(layer), entropies, effect == "loses", order,
+    among,
+)  # fmt: skip
 rows = data.read(store, gallery.cards, wanted, PAGE)
 total = int(rows["n_found"].iloc[0]) if len(rows) else 0
 
@@ -93,7 +111,8 @@ total = int(rows["n_found"].iloc[0]) if len(rows) else 0
 def cards(number: int) -> Sequence[Card]:
     """A page of cards."""
     found = data.read(store, gallery.cards, wanted, PAGE, number * PAGE)
-    return data.derive(made, found, *clips_of(tuple(int(one) for one in found["neuron_id"])), scope.state)
+    shown = data.derive(made, found, *clips_of(tuple(int(one) for one in found["neuron_id"])), scope.state)
+    return [replace(card, star=starred.get((card.layer, card.neuron))) for card in shown]
 
 
 def clips_of(ids: tuple[int, ...]) -> tuple[Any, Any]:
@@ -142,11 +161,14 @@ line = st.container(horizontal=True)
 line.caption(f"**{counted(total, 'neuron')}** like that. {of_chance}", width="stretch")
 share.take_away(f"gallery_{model}_{task}", rows.drop(columns=["n_found", "neuron_id", "class_id"]), line)
 if total:
-    grid(data.key_of(store.stamp, wanted), total, cards, key="gallery_grid", opened=open_neuron, compared=open_pair)
+    query = data.key_of(store.stamp, wanted, book.stamp)
+    grid(query, total, cards, key="gallery_grid", opened=open_neuron, compared=open_pair)
+elif own is not None:
+    st.info(f"No neuron of {words.plain(model)} in {words.plain(own)} is like that; the page Notebook shows all of it.")
 else:
     st.info("No neuron is like that. Choose another class or layer, “all that fire”, or a wider range of entropy.")
 state = {
     **scope.state, "class": class_name, "layer": layer, "show": show, "order": order,
-    "effect": effect, "entropy": st.query_params.get("entropy") if entropies else None,
+    "effect": effect, "entropy": st.query_params.get("entropy") if entropies else None, "list": own,
 }  # fmt: skip
 address.write(state)

@@ -9,12 +9,13 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import address, data, draw, order, page, sections, share, sidebar, tables
+from dashboard.shared import address, data, draw, notebook, order, page, sections, share, sidebar, tables
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.numbers import counted
 from dashboard.views.neuron import charts, clips, facts, of_class, parts, twin
+from db.notebook.records import Unit
 from db.reads import descriptions, neurons, study
 from db.reads import neuron_evidence as evidence
 
@@ -48,6 +49,7 @@ with title:
         "model loses without it, and the neurons most like it.",
         f"L{layer}·{neuron} {model}",
     )
+    notebook.star(store, Unit(model, layer, neuron))
     contents = sections.Contents("neuron")
 
 

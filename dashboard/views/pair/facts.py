@@ -126,16 +126,56 @@ def headline(pairs: pd.DataFrame, standing: Mapping[Hashable, Any] | None, task:
     return f"Class-specific by {preset} for {', '.join(told)}{more}. {entropy}"
 
 
-def in_common(counts: pd.DataFrame) -> pd.DataFrame:
-    """Add to the clips that two neurons have in common what as many drawn at random have.
+def in_common(counts: pd.DataFrame, of: str) -> pd.DataFrame:
+    """Add to what two neurons have in common what as many drawn at random have.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        ``n_own``, ``n_other``, ``n_common``.
+    of : str
+        The column that counts all that there are.
 
     Returns
     -------
     DataFrame
-        The rows of `db.reads.pair.top_clips_in_common`, ``expected`` and ``p_value`` (so many or more, hypergeometric).
+        The same rows, ``expected`` and ``p_value`` (so many or more, hypergeometric).
     """
     from scipy.stats import hypergeom
 
-    n = counts["n_clips"].astype("float64")
-    p = hypergeom.sf(counts["n_common"] - 1, counts["n_clips"], counts["n_own"], counts["n_other"])
+    n = counts[of].astype("float64")
+    p = hypergeom.sf(counts["n_common"] - 1, counts[of], counts["n_own"], counts["n_other"])
     return counts.assign(expected=counts["n_own"] * counts["n_other"] / n, p_value=np.asarray(p, dtype=np.float64))
+
+
+def classes_in_common(
+    specific: tuple[pd.DataFrame, pd.DataFrame], scored: tuple[pd.DataFrame, pd.DataFrame], preset: str
+) -> pd.DataFrame:
+    """Count, task by task, the classes that two neurons are specific for.
+
+    Parameters
+    ----------
+    specific : (DataFrame, DataFrame)
+        Of `db.reads.neurons.neuron_classes`.
+    scored : (DataFrame, DataFrame)
+        Of `db.reads.neurons.neuron_selectivity`: tasks of both are looked at.
+    preset : str
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``n_classes``, ``n_own``, ``n_other``, ``n_common``, ``classes`` (those in common) and what
+        `in_common` adds; tasks in which one of them is specific for nothing are left out.
+    """
+    sets = [
+        {str(task): set(rows["class_name"]) for task, rows in side[side["preset"] == preset].groupby("task")}
+        for side in specific
+    ]
+    n_classes = scored[0].set_index("task")["n_classes"].to_dict()
+    rows = [
+        (task, int(n_classes[task]), len(sets[0][task]), len(sets[1][task]), len(both), sorted(both))
+        for task in sorted(sets[0].keys() & sets[1].keys() & set(scored[1]["task"]) & n_classes.keys())
+        for both in [sets[0][task] & sets[1][task]]
+    ]
+    table = pd.DataFrame(rows, columns=["task", "n_classes", "n_own", "n_other", "n_common", "classes"])
+    return in_common(table.astype(dict.fromkeys(table.columns[1:5], "int64")), "n_classes")

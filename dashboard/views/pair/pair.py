@@ -1,4 +1,4 @@
-"""Pair: two neurons side by side, of one model or of two: profiles, difference, clips in common, one player."""
+"""Pair: two neurons side by side, of one model or of two: profiles, difference, what they share, one player."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 
 import streamlit as st
 
-from dashboard.shared import address, data, draw, page, sections, share, sidebar
+from dashboard.shared import address, data, draw, page, sections, sidebar
 from dashboard.shared.player import beside
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
-from dashboard.views.pair import charts, clips, facts
+from dashboard.views.pair import charts, clips, facts, together
 from db.reads import gallery, neurons, pair, study
 
 CELLS_BY_CHANCE = 14_000  # numbers read to say what chance gives
@@ -147,39 +147,14 @@ def classes() -> None:
     )
 
 
-def common() -> None:
-    """How many of their strongest clips are the same."""
-    head = sections.heading(
-        "Clips in common",
-        help="Of each neuron the strongest clips of each dataset are kept. Expected: what as many clips drawn at "
-        "random have in common; p: so many or more. Two neurons that answer to loud clips have many in common too.",
-    )
-    counts = data.read(store, pair.top_clips_in_common, own, other)
-    if counts.empty:
-        st.caption("No dataset's clips were ranked for both.")
-        return
-    rows = data.derive(facts.in_common, counts)
-    st.dataframe(
-        rows, hide_index=True, height=38 + 35 * len(rows), alt="Strongest clips in common, by dataset",
-        column_config={
-            "dataset": "Dataset", "n_clips": st.column_config.NumberColumn("Clips", format="localized"),
-            "n_own": f"Kept of {labels[0]}", "n_other": f"Kept of {labels[1]}", "n_common": "In common",
-            "expected": st.column_config.NumberColumn("Expected", format="%.2f"),
-            "p_value": st.column_config.NumberColumn("p", format="%.2g"),
-        },
-    )  # fmt: skip
-    share.take_away("clips_in_common", rows, head)
-    st.caption(
-        "Not measured: how their activations correlate over all clips. The store keeps each neuron’s strongest, some "
-        "middle and some silent clips; counts of every clip lie beside it, for runs."
-    )
-
-
 state: dict[str, object | None] = {
     **scope.state, "layer": own[1], "neuron": own[2], "other_model": other[0], "other_layer": other[1],
     "other_neuron": other[2],
 }  # fmt: skip
 state["clips"] = clips.show(store, task, (own, other))
 classes()
-common()
+together.tuning(store, (own, other), labels)
+together.classes(store, (own, other), labels, preset)
+together.clips(store, (own, other), labels)
+together.firing(store, str(state["clips"]) if state["clips"] else None, (own, other), labels)
 address.write(state)

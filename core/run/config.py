@@ -72,6 +72,8 @@ class AnalysisConfig:
         Store: path or URL.
     probe_layers : bool
         Linear heads on the pooled output of every layer, too.
+    map_units : bool
+        Place each model's units on a map, by how alike they respond.
     stages : tuple of str
         Of ``extract``, ``score``, ``ablate``.
     device : str
@@ -161,6 +163,7 @@ class AnalysisConfig:
     strict: bool = False
     db: str = "atlas.db"
     probe_layers: bool = False
+    map_units: bool = False
     stages: tuple[str, ...] = STAGES
     device: str = "auto"
     batch_size: int = 0

@@ -237,6 +237,14 @@ def _parser() -> argparse.ArgumentParser:
         help="linear heads on every layer's output, too, and on a weighted sum of all; clips recorded without it are "
         "recorded again",
     )
+    what.add_argument(
+        "--map",
+        dest="map_units",
+        action="store_true",
+        default=None,
+        help="a map of all units of each model, those that respond alike near one another: some 20 s for 5,000 units, "
+        "minutes for 40,000",
+    )
     what.add_argument("--stages", type=_commas, metavar="S,S", help=f"of {','.join(STAGES)} (all)")
     what.add_argument(
         "--report",

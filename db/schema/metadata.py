@@ -17,6 +17,7 @@ from db.schema import (  # noqa: F401 (importing declares tables)
     ablation,
     evidence,
     layers,
+    mapping,
     matching,
     scores,
     sound,

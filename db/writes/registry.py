@@ -14,6 +14,7 @@ from db.connection.postgres import one_at_a_time, others_at_work
 from db.schema.ablation import Ablation
 from db.schema.evidence import Attribution, Specificity
 from db.schema.layers import LayerProbe
+from db.schema.mapping import UnitMap
 from db.schema.matching import Matching
 from db.schema.scores import ModelTask, Probe, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
@@ -189,7 +190,7 @@ def _values(label: str | tuple[str, ...]) -> tuple[str, ...]:
 def _forget_dataset(connection: Connection, dataset: int) -> None:
     """Delete a dataset, its results and the marks of its stages.
 
-    What classes share was found over all datasets together, so it goes too.
+    What classes share and maps of units were found over all datasets together, so they go too.
     """
     tasks = select(Task.id).where(Task.dataset_id == dataset)
     of_tasks = (ModelTask, Probe, LayerProbe, Attribution, Ablation, Reconstruction, Specificity)
@@ -199,7 +200,10 @@ def _forget_dataset(connection: Connection, dataset: int) -> None:
     former.append(select(ActivationQuantile.stage_id).where(ActivationQuantile.model_dataset_id.in_(traced)))
     sharing = select(ModelTask.model_id).where(ModelTask.task_id.in_(tasks))
     former.append(select(Sharing.stage_id).where(Sharing.model_id.in_(sharing)))
+    recorded = select(ModelDataset.model_id).where(ModelDataset.dataset_id == dataset)
+    former.append(select(UnitMap.stage_id).where(UnitMap.model_id.in_(recorded)))
     connection.execute(delete(Stage).where(or_(*(Stage.id.in_(ids) for ids in former))))
+    connection.execute(delete(UnitMap).where(UnitMap.model_id.in_(recorded)))
     connection.execute(delete(Sharing).where(Sharing.model_id.in_(sharing)))
     connection.execute(delete(Dataset).where(Dataset.id == dataset))
 
@@ -218,5 +222,6 @@ def forget_stages(connection: Connection, model_id: int, dataset: int) -> None:
     traced = ActivationQuantile.model_dataset_id.in_(select(ModelDataset.id).where(owners))
     matched = (Matching.model_id == model_id) & (Matching.dataset_id == dataset)
     former.append(select(Matching.stage_id).where(matched))  # both directions have the one mark
+    former.append(select(UnitMap.stage_id).where(UnitMap.model_id == model_id))
     former += [select(ModelDataset.stage_id).where(owners), select(ActivationQuantile.stage_id).where(traced)]
     connection.execute(delete(Stage).where(or_(*(Stage.id.in_(ids) for ids in former))))

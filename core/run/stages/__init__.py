@@ -9,6 +9,7 @@ from core.run.stages.extract import TopClips, record_activations
 from core.run.stages.found_units import Found
 from core.run.stages.layers import ProbeLayers
 from core.run.stages.match import Match
+from core.run.stages.place import Place
 from core.run.stages.reconstruct import Reconstruct
 from core.run.stages.score import Head, Score
 from core.run.stages.share import Share
@@ -16,6 +17,6 @@ from core.run.stages.task import TaskStudy
 from core.run.stages.trace import Trace
 
 __all__ = [
-    "Ablate", "Attribute", "Compare", "Erase", "Found", "Head", "Match", "ProbeLayers", "Reconstruct", "Score", "Share",
-    "TaskStudy", "TopClips", "Trace", "carry_out", "record_activations",
+    "Ablate", "Attribute", "Compare", "Erase", "Found", "Head", "Match", "Place", "ProbeLayers", "Reconstruct", "Score",
+    "Share", "TaskStudy", "TopClips", "Trace", "carry_out", "record_activations",
 ]  # fmt: skip

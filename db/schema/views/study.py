@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from db.schema.views.ablation import ABLATION_VIEWS
 from db.schema.views.evidence import EVIDENCE_VIEWS
 from db.schema.views.layers import LAYER_VIEWS
+from db.schema.views.mapping import MAP_VIEWS
 from db.schema.views.units import ABOUT_UNITS, PARTNER_VIEWS, UNIT_VIEWS, UNITS, of_neurons, of_units
 
 _MODEL_TASK = """
@@ -166,6 +167,7 @@ VIEWS: dict[str, str] = {name: of_neurons(select) for name, select in _OF_ALL_UN
     **{name: of_units(_OF_ALL_UNITS[of]) for name, of in UNIT_VIEWS.items()},
     **PARTNER_VIEWS,
     **LAYER_VIEWS,
+    **MAP_VIEWS,
 }
 """By name; those of neurons show no other units."""
 

@@ -98,6 +98,7 @@ def of_task(engine: Engine, model: str, task: str, preset: str) -> pd.DataFrame:
         fires), ``entropy`` (nats), ``entropy_q_value``; ``attribution`` and ``standard_error`` (logits) of the unit in
         ``class_name``, or else in ``top_class``; NaN where none was computed.
     """
+    # In two halves: a left join with the pairs would look through all of them for each unit.
     return frame(
         engine,
         f"""
@@ -108,19 +109,26 @@ def of_task(engine: Engine, model: str, task: str, preset: str) -> pd.DataFrame:
                        PARTITION BY neuron_id ORDER BY p_value NULLS LAST, lift DESC NULLS LAST, class_id
                    ) AS place
             FROM class_specific_neuron WHERE selection_id = {SELECTION_ID}
+        ), unit AS (
+            SELECT neuron_id, class_id, lift, lift_low, lift_high, q_value, replicated, n_specific
+            FROM pair WHERE place = 1
+            UNION ALL
+            SELECT neuron_id, NULL, NULL, NULL, NULL, NULL, NULL, 0
+            FROM neuron_entropy
+            WHERE model_task_id = {MODEL_TASK_ID} AND neuron_id NOT IN (SELECT neuron_id FROM pair)
         )
-        SELECT neuron_entropy.neuron_id, COALESCE(pair.n_specific, 0) AS n_specific, chosen.name AS class_name,
-               pair.lift, pair.lift_low, pair.lift_high, pair.q_value, pair.replicated, top.name AS top_class,
-               neuron_entropy.entropy, neuron_entropy.q_value AS entropy_q_value, {_ATTRIBUTION}, {_ERROR}
-        FROM neuron_entropy
-        LEFT JOIN pair ON pair.neuron_id = neuron_entropy.neuron_id AND pair.place = 1
-        LEFT JOIN task_class AS chosen ON chosen.id = pair.class_id
+        SELECT unit.neuron_id, unit.n_specific, chosen.name AS class_name, unit.lift, unit.lift_low, unit.lift_high,
+               unit.q_value, unit.replicated, top.name AS top_class, neuron_entropy.entropy,
+               neuron_entropy.q_value AS entropy_q_value, {_ATTRIBUTION}, {_ERROR}
+        FROM unit
+        JOIN neuron_entropy ON neuron_entropy.model_task_id = {MODEL_TASK_ID}
+            AND neuron_entropy.neuron_id = unit.neuron_id
+        LEFT JOIN task_class AS chosen ON chosen.id = unit.class_id
         LEFT JOIN task_class AS top ON top.id = neuron_entropy.top_class_id
         LEFT JOIN neuron_attribution_value ON neuron_attribution_value.attribution_id = {ATTRIBUTION_ID}
-            AND neuron_attribution_value.neuron_id = neuron_entropy.neuron_id
-            AND neuron_attribution_value.class_id = COALESCE(pair.class_id, neuron_entropy.top_class_id)
-        WHERE neuron_entropy.model_task_id = {MODEL_TASK_ID}
-        ORDER BY neuron_entropy.neuron_id
+            AND neuron_attribution_value.neuron_id = unit.neuron_id
+            AND neuron_attribution_value.class_id = COALESCE(unit.class_id, neuron_entropy.top_class_id)
+        ORDER BY unit.neuron_id
         """,
         model=model,
         task=task,

@@ -61,7 +61,7 @@ def task_sentence(n_specific: int, coverage: pd.DataFrame, preset: str) -> str:
     if null.isna().any():
         return f"{text}; how many shuffled labels give was not computed for all tasks."
     return (
-        f"{text}; shuffled labels give {number(float(null.sum()), ',.0f')} or fewer, the sum over "
+        f"{text}; shuffled labels give at most {number(float(null.sum()), ',.1f')}, summed over "
         f"{counted(len(coverage), 'task')}. The colour is the task of the lowest p."
     )
 

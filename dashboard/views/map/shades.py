@@ -18,7 +18,10 @@ from dashboard.shared.theme import HIGHLIGHT, MODEL_COLOURS, NULL_COLOUR, OTHER_
 
 BY = {"layer": "Layer", "task": "Task", "class": "Class", "selectivity": "Selectivity", "effect": "Effect"}
 N_STEPS = 4
-"""Of selectivity, and of an effect on either side of 0."""
+"""Of selectivity."""
+N_SIZES = 3
+"""Of effects, on either side of 0."""
+_GAINS, _LOSES = ("#A5C6DF", MODEL_COLOURS[0]), ("#E9BE98", HIGHLIGHT)
 _LAYER_STOPS = ("#C98E12", "#D5651B", "#C26B9D", "#6C6FB5", "#3A78B8")
 _Z = 1.959963984540054  # of a 95 % interval
 
@@ -129,14 +132,15 @@ def _by_effect(units: pd.DataFrame) -> Shading:
     half = _Z * units["standard_error"].to_numpy(float)
     stands = np.abs(effect) > half
     size = np.abs(effect)
-    bounds = np.quantile(size[stands], np.arange(1, N_STEPS) / N_STEPS) if stands.any() else np.zeros(N_STEPS - 1)
+    bounds = np.quantile(size[stands], np.arange(1, N_SIZES) / N_SIZES) if stands.any() else np.zeros(N_SIZES - 1)
     step = np.searchsorted(bounds, size, side="right")
-    shade = np.where(stands, np.where(effect > 0, 1 + N_STEPS + step, 1 + step), 0)
-    quarters = ("least quarter", "second quarter", "third quarter", "greatest quarter")
+    shade = np.where(stands, np.where(effect > 0, 1 + N_SIZES + step, 1 + step), 0)
+    low, high = (f"{bound:.2g}" for bound in bounds)
+    sizes = (f"up to {low}", f"to {high}", f"over {high}")
     entries = (
         ("interval holds 0", NULL_COLOUR),
-        *((f"gains, {of}", colour) for of, colour in zip(quarters, _side(MODEL_COLOURS[0]), strict=True)),
-        *((f"loses, {of}", colour) for of, colour in zip(quarters, _side(HIGHLIGHT), strict=True)),
+        *((f"gains {of}", colour) for of, colour in zip(sizes, ramp(N_SIZES, _GAINS), strict=True)),
+        *((f"loses {of}", colour) for of, colour in zip(sizes, ramp(N_SIZES, _LOSES), strict=True)),
     )
     of_class = units["class_name"].fillna(units["top_class"])
     told = [
@@ -146,10 +150,6 @@ def _by_effect(units: pd.DataFrame) -> Shading:
         for name, value, error in zip(of_class, units["attribution"], units["standard_error"], strict=True)
     ]  # fmt: skip
     return Shading(shade, entries, _labels(units, told))
-
-
-def _side(colour: str) -> list[str]:
-    return ramp(N_STEPS, (OTHER_COLOUR, colour))
 
 
 def _signed(value: float) -> str:

@@ -52,7 +52,7 @@ def place(means: Means, datasets: Sequence[str], seed: int) -> UnitMap | None:
     responses, units = alike(means)
     if len(units) < FEWEST_UNITS or len(means) < FEWEST_CLIPS:
         return None
-    with threadpool_limits(1, user_api="openmp"):
+    with threadpool_limits(1):
         places = _plane(responses, seed)
     rng = np.random.default_rng(seed)
     some = np.sort(rng.choice(len(units), min(len(units), MOST_CHECKED), replace=False))

@@ -242,8 +242,8 @@ def _parser() -> argparse.ArgumentParser:
         dest="map_units",
         action="store_true",
         default=None,
-        help="a map of all units of each model, those that respond alike near one another: some 20 s for 5,000 units, "
-        "minutes for 40,000",
+        help="a map of all units of each model, those that respond alike near one another: half a minute for "
+        "4,600 units, five minutes for 37,000",
     )
     what.add_argument("--stages", type=_commas, metavar="S,S", help=f"of {','.join(STAGES)} (all)")
     what.add_argument(

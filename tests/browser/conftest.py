@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The made-up study with heads on its layers and a map of its units, in a folder of its own; its sounds are those of all."""
+    """The made-up study with heads on its layers and maps, in a folder of its own; its sounds are those of all."""
     from tests.support.layer_records import write_all_layers
     from tests.support.map_records import write_maps
 

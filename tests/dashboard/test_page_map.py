@@ -1,4 +1,4 @@
-"""The page of the map: what it says of nearness, what units are coloured by, which are listed, what an address brings."""
+"""The page of the map: what it says of nearness, what units are coloured by, which are listed."""
 
 from __future__ import annotations
 

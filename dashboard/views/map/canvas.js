@@ -148,6 +148,11 @@ class UnitMap {
     return [(across - left) / scale, (down - top) / scale];
   }
 
+  inStage(unit) {
+    const { scale, left, top } = this.fit();
+    return [left + this.xs[unit] * scale, top + this.ys[unit] * scale];
+  }
+
   nearest(spot) {
     const [x, y] = this.onMap(spot);
     const reach = REACH / this.fit().scale;
@@ -213,7 +218,7 @@ class UnitMap {
     const ink = getComputedStyle(this.stage).color;
     const ring = (i, wide) => {
       pen.beginPath();
-      pen.arc(fit.left + this.xs[i] * fit.scale, fit.top + this.ys[i] * fit.scale, this.radius + wide, 0, 2 * Math.PI);
+      pen.arc(...this.inStage(i), this.radius + wide, 0, 2 * Math.PI);
       pen.stroke();
     };
     pen.strokeStyle = ink;
@@ -250,7 +255,7 @@ class UnitMap {
     if (unit < 0) return;
     this.tip.textContent = this.labels[unit] ?? "";
     const fit = this.fit();
-    const [x, y] = [fit.left + this.xs[unit] * fit.scale, fit.top + this.ys[unit] * fit.scale];
+    const [x, y] = this.inStage(unit);
     const { offsetWidth: wide, offsetHeight: tall } = this.tip;
     this.tip.style.left = `${Math.max(2, Math.min(fit.width - wide - 2, x - wide / 2))}px`;
     this.tip.style.top = `${y - tall - 12 > 2 ? y - tall - 12 : Math.min(y + 14, fit.height - tall - 2)}px`;
@@ -298,6 +303,12 @@ class UnitMap {
     this.view.x += before[0] - after[0];
     this.view.y += before[1] - after[1];
     this.moved();
+  }
+
+  zoomHere(times) {
+    const { at } = this; // stays where it is, and pointed at
+    this.zoom(times, at < 0 ? undefined : this.inStage(at));
+    this.point(at);
   }
 
   whole() {
@@ -389,7 +400,8 @@ class UnitMap {
     if (event.altKey || event.metaKey || event.ctrlKey || !this.shades) return;
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     const act = {
-      "+": () => this.zoom(STEP), "=": () => this.zoom(STEP), "-": () => this.zoom(1 / STEP), 0: () => this.whole(),
+      "+": () => this.zoomHere(STEP), "=": () => this.zoomHere(STEP), "-": () => this.zoomHere(1 / STEP),
+      0: () => this.whole(),
       Enter: () => this.at >= 0 && this.pick(this.at), " ": () => this.at >= 0 && this.pick(this.at),
       Escape: () => (this.lasso ? this.setLasso(false) : this.data.area && this.ask({ area: "" })),
     }[event.key];
@@ -411,8 +423,8 @@ class UnitMap {
       if (along > 0 && aside <= along && along + 2 * aside < least) [best, least] = [i, along + 2 * aside];
     }
     if (best < 0) return;
-    const { width, height, scale, left, top } = this.fit();
-    const [x, y] = [left + this.xs[best] * scale, top + this.ys[best] * scale];
+    const { width, height } = this.fit();
+    const [x, y] = this.inStage(best);
     if (x < 0 || y < 0 || x > width || y > height) {
       Object.assign(this.view, { x: this.xs[best], y: this.ys[best] });
       this.draw();

@@ -86,22 +86,7 @@ def tasks(engine: Engine, model: str, preset: str) -> pd.DataFrame:
     )
 
 
-def of_task(engine: Engine, model: str, task: str, preset: str) -> pd.DataFrame:
-    """Return what each unit is to one task.
-
-    Returns
-    -------
-    DataFrame
-        In the order of the units: ``neuron_id``, ``n_specific`` (classes that the preset finds it specific for),
-        ``class_name`` (of them the one of the strongest evidence; NaN where there is none) with ``lift``, ``lift_low``,
-        ``lift_high``, ``q_value`` and ``replicated``, ``top_class`` (of the highest probability; NaN where it never
-        fires), ``entropy`` (nats), ``entropy_q_value``; ``attribution`` and ``standard_error`` (logits) of the unit in
-        ``class_name``, or else in ``top_class``; NaN where none was computed.
-    """
-    # In two halves: a left join with the pairs would look through all of them for each unit.
-    return frame(
-        engine,
-        f"""
+_UNIT = f"""
         WITH pair AS MATERIALIZED (
             SELECT neuron_id, class_id, lift, lift_low, lift_high, q_value, replicated,
                    COUNT(*) OVER (PARTITION BY neuron_id) AS n_specific,
@@ -116,18 +101,60 @@ def of_task(engine: Engine, model: str, task: str, preset: str) -> pd.DataFrame:
             SELECT neuron_id, NULL, NULL, NULL, NULL, NULL, NULL, 0
             FROM neuron_entropy
             WHERE model_task_id = {MODEL_TASK_ID} AND neuron_id NOT IN (SELECT neuron_id FROM pair)
-        )
+        )"""
+# In two halves: a left join with the pairs would look through all of them for each unit.
+
+
+def of_task(engine: Engine, model: str, task: str, preset: str) -> pd.DataFrame:
+    """Return what each unit is to one task.
+
+    Returns
+    -------
+    DataFrame
+        In the order of the units: ``neuron_id``, ``n_specific`` (classes that the preset finds it specific for),
+        ``class_name`` (of them the one of the strongest evidence; NaN where there is none) with ``lift``, ``lift_low``,
+        ``lift_high``, ``q_value`` and ``replicated``, ``top_class`` (of the highest probability; NaN where it never
+        fires), ``entropy`` (nats), ``entropy_q_value``.
+    """
+    return frame(
+        engine,
+        f"""{_UNIT}
         SELECT unit.neuron_id, unit.n_specific, chosen.name AS class_name, unit.lift, unit.lift_low, unit.lift_high,
                unit.q_value, unit.replicated, top.name AS top_class, neuron_entropy.entropy,
-               neuron_entropy.q_value AS entropy_q_value, {_ATTRIBUTION}, {_ERROR}
+               neuron_entropy.q_value AS entropy_q_value
         FROM unit
         JOIN neuron_entropy ON neuron_entropy.model_task_id = {MODEL_TASK_ID}
             AND neuron_entropy.neuron_id = unit.neuron_id
         LEFT JOIN task_class AS chosen ON chosen.id = unit.class_id
         LEFT JOIN task_class AS top ON top.id = neuron_entropy.top_class_id
-        LEFT JOIN neuron_attribution_value ON neuron_attribution_value.attribution_id = {ATTRIBUTION_ID}
+        ORDER BY unit.neuron_id
+        """,
+        model=model,
+        task=task,
+        preset=preset,
+    )
+
+
+def effects(engine: Engine, model: str, task: str, preset: str) -> pd.DataFrame:
+    """Return each unit's estimated effect on the class that it is specific for, or else on the one it fires most for.
+
+    Returns
+    -------
+    DataFrame
+        In the order of the units that have one: ``neuron_id``, ``effect_class``, ``attribution`` and
+        ``standard_error`` (logits).
+    """
+    return frame(
+        engine,
+        f"""{_UNIT}
+        SELECT unit.neuron_id, task_class.name AS effect_class, {_ATTRIBUTION}, {_ERROR}
+        FROM unit
+        JOIN neuron_entropy ON neuron_entropy.model_task_id = {MODEL_TASK_ID}
+            AND neuron_entropy.neuron_id = unit.neuron_id
+        JOIN neuron_attribution_value ON neuron_attribution_value.attribution_id = {ATTRIBUTION_ID}
             AND neuron_attribution_value.neuron_id = unit.neuron_id
             AND neuron_attribution_value.class_id = COALESCE(unit.class_id, neuron_entropy.top_class_id)
+        JOIN task_class ON task_class.id = neuron_attribution_value.class_id
         ORDER BY unit.neuron_id
         """,
         model=model,

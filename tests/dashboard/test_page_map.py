@@ -84,8 +84,8 @@ def test_without_a_map_the_page_says_how_to_get_one(store: Path, monkeypatch: py
 UNITS = pd.DataFrame(
     {
         "layer": [0, 0, 2, 2], "neuron": [0, 1, 0, 1], "x": [0.0, 1.0, 0.0, 1.0], "y": [0.0, 0.0, 1.0, 1.0],
-        "task": ["b", None, "a", "b"], "task_class": ["y", None, "x", "z"], "task_q": [0.01, NAN, 1e-9, 0.04],
-        "n_tasks": [1, NAN, 3, 1],
+        "task": ["b", None, "a", None], "n_tasks": [1, NAN, 3, NAN],
+        "effect_class": ["dog", "cat", "cat", None],
         "n_specific": [2, 0, 1, 0], "class_name": ["dog", None, "cat", None], "top_class": ["dog", "cat", "cat", None],
         "lift": [3.0, NAN, 2.5, NAN], "q_value": [0.01, NAN, 1e-9, NAN],
         "entropy": [0.0, np.log(2), 0.5 * np.log(2), NAN], "entropy_q_value": [0.001, 0.5, 0.01, NAN],
@@ -107,8 +107,8 @@ def told(by: str) -> tuple[list[str], tuple[str, ...]]:
 def test_colours_and_labels_say_what_they_are_of() -> None:
     assert told("layer") == (["layer 0", "layer 0", "layer 2", "layer 2"], ("L0·0", "L0·1", "L2·0", "L2·1"))
     names, labels = told("task")
-    assert names == ["b", "specific for none", "a", "b"]
-    assert labels[0] == "L0·0 b: y, q = 0.01" and labels[2] == "L2·0 a: x, q < 0.0001 (in 3 tasks)"
+    assert names == ["b", "specific for none", "a", "specific for none"]
+    assert labels[0] == "L0·0 b: dog, q = 0.01" and labels[2] == "L2·0 a: cat, q < 0.0001 (in 3 tasks)"
     names, labels = told("class")
     assert names == ["dog", "specific for none", "cat", "specific for none"]
     assert labels[0] == "L0·0 dog and 1 more, lift 3.0×, q = 0.01"
@@ -124,6 +124,11 @@ def test_an_effect_counts_where_its_interval_leaves_0_out() -> None:
     assert names[2:] == ["interval holds 0", "interval holds 0"]
     assert labels[1] == "L0·1 cat: −0.25 logits [−0.35, −0.15]" and labels[3] == "L2·1 no estimated effect"
     assert "Of 3 units 2 have a 95 % interval without 0; some 0 would" in facts.effect_sentence(UNITS, "t")
+
+
+def test_units_are_listed_by_what_they_are_coloured_by() -> None:
+    orders = {by: facts.strongest(UNITS, by).index.tolist() for by in ("class", "selectivity", "effect")}
+    assert orders == {"class": [2, 0, 1, 3], "selectivity": [0, 2, 1, 3], "effect": [0, 1, 2, 3]}
 
 
 def test_entropies_without_shuffled_labels_have_their_colour_and_are_told() -> None:

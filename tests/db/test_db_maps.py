@@ -45,10 +45,12 @@ def test_reads_tell_every_unit_with_its_place_its_task_and_its_class(tiny_engine
     assert maps.facts(tiny_engine, "tiny").loc[0, ["n_units", "n_placed"]].tolist() == [3, 2]
     assert len(maps.facts(tiny_engine, "another")) == len(maps.places(tiny_engine, "another")) == 0
     of_task = maps.of_task(tiny_engine, "tiny", "pets-animal", "calibrated").set_index("neuron_id")
-    told = ["class_name", "lift", "q_value", "n_specific", "entropy", "entropy_q_value", "attribution"]
+    told = ["class_name", "lift", "q_value", "n_specific", "entropy", "entropy_q_value"]
     assert of_task.loc[first, told].tolist()[:4] == ["cat", 9.0, 0.01, 1]
-    assert of_task.loc[last, told].tolist()[3:] == [1, SCORES.entropy[2], 0.5, 0.5]
-    assert of_task.loc[last, "standard_error"] == 0.25
+    assert of_task.loc[last, told].tolist()[3:] == [1, SCORES.entropy[2], 0.5]
+    effects = maps.effects(tiny_engine, "tiny", "pets-animal", "calibrated")
+    assert effects.to_numpy().tolist() == [[last, "dog", 0.5, 0.25]]
+    assert maps.effects(tiny_engine, "tiny", "pets-animal", "lape").empty, "most active for cat, of which there is none"
     nothing = maps.of_task(tiny_engine, "tiny", "pets-animal", "lape").set_index("neuron_id")
     assert nothing.loc[first, "n_specific"] == 0 and nothing["class_name"].isna().all()
     assert nothing.loc[first, "top_class"] == "cat"

@@ -136,9 +136,15 @@ def around(units: pd.DataFrame, row: int) -> pd.DataFrame:
     return units.iloc[np.argsort((from_it**2).sum(axis=1), kind="stable")[: NEAREST + 1]]
 
 
-def strongest(units: pd.DataFrame) -> pd.DataFrame:
-    """Units in the order of their evidence: lowest q and highest lift first, then the lowest entropy."""
-    return units.sort_values(["q_value", "lift", "entropy"], ascending=[True, False, True], kind="stable")
+def strongest(units: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Units in the order of what they are coloured by: of effects the greatest first, of entropies the lowest, else of
+    q the lowest and then of lift the highest; those of which nothing is known come last.
+    """
+    if by == "effect":
+        return units.sort_values("attribution", key=pd.Series.abs, ascending=False, kind="stable")
+    if by == "selectivity":
+        return units.sort_values(["entropy_q_value", "entropy"], kind="stable")
+    return units.sort_values(["q_value", "lift"], ascending=[True, False], kind="stable")
 
 
 def row_of(units: pd.DataFrame, layer: str | None, neuron: str | None) -> int | None:

@@ -25,6 +25,14 @@ from db.reads import heatmap, maps, study
 from db.reads import neuron_evidence as evidence
 
 MOST_CLIPS = 8
+TOLD = {
+    "layer": ("class_name", "q_value", "entropy"),
+    "task": ("task", "class_name", "q_value", "lift"),
+    "class": ("class_name", "q_value", "lift", "top_class"),
+    "selectivity": ("top_class", "entropy", "entropy_q_value"),
+    "effect": ("effect_class", "attribution", "standard_error"),
+}
+"""What the table tells of each unit, by what it is coloured by."""
 
 scope = sidebar.choose(clears_model=("layer", "neuron", "area"), any_units=True)
 store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
@@ -43,14 +51,16 @@ if told.empty:
     st.stop()
 
 
-def map_units(engine: Engine, model: str, task: str, preset: str) -> pd.DataFrame:
-    """All that is known of the units that have a place."""
-    of_tasks = maps.tasks(engine, model, preset)[["neuron_id", "task", "class_name", "q_value", "n_tasks"]]
-    of_tasks = of_tasks.rename(columns={"class_name": "task_class", "q_value": "task_q"})
-    units = maps.places(engine, model)
-    for more in (of_tasks, maps.of_task(engine, model, task, preset)):
-        units = units.merge(more, on="neuron_id", how="left")
-    return units
+def map_units(engine: Engine, model: str, task: str, preset: str, of: str) -> pd.DataFrame:
+    """The units that have a place, and what is known of them: their ``task``, their ``effect``, else what they are to
+    the sidebar's task.
+    """
+    units = data.read(store, maps.places, model)
+    of_task = maps.effects if of == "effect" else maps.of_task
+    return units.merge(
+        data.read(store, maps.tasks, model, preset) if of == "task" else of_task(engine, model, task, preset),
+        on="neuron_id", how="left",
+    )  # fmt: skip
 
 
 def map_shading(engine: Engine, model: str, task: str, preset: str, by: str) -> shades.Shading:
@@ -63,9 +73,9 @@ def map_shading(engine: Engine, model: str, task: str, preset: str, by: str) -> 
     return shades.shaded(by, units, len(names), order)
 
 
-units = data.read(store, map_units, model, task, preset)
-classes = data.read(store, evidence.task_classes, model, task)
 by = address.choice("colour", list(shades.BY), "task") if "colour" in st.query_params else "task"
+units = data.read(store, map_units, model, task, preset, by if by in ("task", "effect") else "class")
+classes = data.read(store, evidence.task_classes, model, task)
 chosen = facts.row_of(units, st.query_params.get("layer"), st.query_params.get("neuron"))
 if chosen is None and "neuron" in st.query_params:
     st.warning("The address asks for a unit that has no place on this map; none is chosen.")
@@ -112,7 +122,7 @@ def hear(row: int) -> None:
     one = units.iloc[row]
     layer, neuron = int(one["layer"]), int(one["neuron"])
     of_tasks = data.read(store, study.tasks, model).set_index("task")["dataset"]
-    own = str(one["task"]) if by == "task" and one["task"] in of_tasks.index else task
+    own = str(one["task"]) if by == "task" and one["task"] in of_tasks.index else task  # where it is strongest
     dataset = str(of_tasks[own])
     clips = data.read(store, clip_queries.neuron_clips, model, dataset, layer, neuron)
     clips = clips[clips["kind"] == "top"].head(MOST_CLIPS)
@@ -143,11 +153,11 @@ def hear(row: int) -> None:
 def list_units() -> None:
     """The units of the area, or those around the chosen one, or those of the strongest evidence."""
     if area is not None:
-        found, title = facts.strongest(units[facts.inside(units, area)]), "In the area"
+        found, title = facts.strongest(units[facts.inside(units, area)], by), "In the area"
     elif chosen is not None:
         found, title = facts.around(units, chosen), "Nearest in the picture"
     else:
-        found, title = facts.strongest(units), "All units"
+        found, title = facts.strongest(units, by), "All units"
     head = sections.heading(title, anchor="list")
     shown = found.head(facts.MOST_LISTED)
     cut = f"; the {len(shown):,} of the strongest evidence are shown" if len(shown) < len(found) else ""
@@ -170,10 +180,7 @@ def list_units() -> None:
         key=key,
         on_select=mark,
         selection_mode="single-row",
-        column_order=[
-            "layer", "link", "class_name", "lift", "q_value", "entropy", "entropy_q_value", "attribution",
-            "standard_error", "task", "task_class", "task_q",
-        ],
+        column_order=["layer", "link", *TOLD[by]],
         column_config={
             **tables.COLUMNS,
             "layer": st.column_config.NumberColumn("Layer", format="%d"),
@@ -183,11 +190,11 @@ def list_units() -> None:
             ),
             "attribution": st.column_config.NumberColumn("Effect", format="%.2g", help=TERMS["attribution"]),
             "standard_error": st.column_config.NumberColumn(
-                "± SE", format="%.2g", help="Standard error of the effect over clips; 1.96 of them to a 95 % interval."
+                "± SE", format="%.2g", help="Its standard error over clips; 1.96 of them to an end of a 95 % interval."
             ),
-            "task": st.column_config.TextColumn("Strongest task", help="Where its evidence has the lowest p."),
-            "task_class": st.column_config.TextColumn("Class there"),
-            "task_q": st.column_config.NumberColumn("q there", format="%.2g"),
+            "top_class": st.column_config.TextColumn("Strongest class", help="Where its probability is highest."),
+            "effect_class": st.column_config.TextColumn("Class"),
+            "task": st.column_config.TextColumn("Task", help="Where its evidence has the lowest p."),
         },
         height=min(37 + 35 * max(len(shown), 1), 390),
         placeholder="–",

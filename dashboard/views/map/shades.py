@@ -56,7 +56,8 @@ def shaded(by: str, units: pd.DataFrame, n_classes: int, order: class_groups.Ord
     by : str
         One of `BY`.
     units : DataFrame
-        ``layer``, ``neuron``, and what `db.reads.maps.of_task` tells; by ``task`` what `db.reads.maps.tasks` does.
+        ``layer``, ``neuron``, and what `db.reads.maps.of_task` tells, by ``task`` `db.reads.maps.tasks`, by ``effect``
+        `db.reads.maps.effects`.
     n_classes : int
         Of the task.
     order : Order
@@ -91,7 +92,7 @@ def _by_task(units: pd.DataFrame) -> Shading:
     told = [
         "specific for no class of any task" if pd.isna(task)
         else f"{task}: {of_class}, q {p_value(q)}" + (f" (in {int(n)} tasks)" if n > 1 else "")
-        for task, of_class, q, n in _columns(units, "task", "task_class", "task_q", "n_tasks")
+        for task, of_class, q, n in _columns(units, "task", "class_name", "q_value", "n_tasks")
     ]  # fmt: skip
     return Shading(_places(units["task"], names), entries, _labels(units, told))
 
@@ -142,12 +143,11 @@ def _by_effect(units: pd.DataFrame) -> Shading:
         *((f"gains {of}", colour) for of, colour in zip(sizes, ramp(N_SIZES, _GAINS), strict=True)),
         *((f"loses {of}", colour) for of, colour in zip(sizes, ramp(N_SIZES, _LOSES), strict=True)),
     )
-    of_class = units["class_name"].fillna(units["top_class"])
     told = [
         "no estimated effect" if pd.isna(value)
         else f"{name}: {_signed(value)} logits"
         + ("" if pd.isna(error) else f" [{_signed(value - _Z * error)}, {_signed(value + _Z * error)}]")
-        for name, value, error in zip(of_class, units["attribution"], units["standard_error"], strict=True)
+        for name, value, error in _columns(units, "effect_class", "attribution", "standard_error")
     ]  # fmt: skip
     return Shading(shade, entries, _labels(units, told))
 
@@ -167,4 +167,4 @@ def _columns(units: pd.DataFrame, *names: str) -> zip[tuple[Any, ...]]:
 
 def _labels(units: pd.DataFrame, told: Sequence[str]) -> tuple[str, ...]:
     places = zip(units["layer"], units["neuron"], told, strict=True)
-    return tuple(" ".join(f"L{layer}·{neuron} {text}".split()) for layer, neuron, text in places)
+    return tuple(f"L{layer}·{neuron} {text}".replace("\n", " ").rstrip() for layer, neuron, text in places)

@@ -174,10 +174,11 @@ class UnitMap {
 
   pen(canvas, { width, height }) {
     const dense = window.devicePixelRatio || 1;
-    canvas.width = Math.round(width * dense);
-    canvas.height = Math.round(height * dense);
+    const [wide, tall] = [Math.round(width * dense), Math.round(height * dense)];
+    if (canvas.width !== wide || canvas.height !== tall) Object.assign(canvas, { width: wide, height: tall });
     const pen = canvas.getContext("2d");
     pen.setTransform(dense, 0, 0, dense, 0, 0);
+    pen.clearRect(0, 0, width, height);
     return pen;
   }
 

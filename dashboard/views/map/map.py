@@ -31,8 +31,7 @@ TOLD = {
     "class": ("class_name", "q_value", "lift", "top_class"),
     "selectivity": ("top_class", "entropy", "entropy_q_value"),
     "effect": ("effect_class", "attribution", "standard_error"),
-}
-"""What the table tells of each unit, by what it is coloured by."""
+}  # what the table tells of each unit, by what it is coloured by
 
 scope = sidebar.choose(clears_model=("layer", "neuron", "area"), any_units=True)
 store, model, task, preset = scope.store, scope.model, scope.task, scope.preset

@@ -84,7 +84,9 @@ def alike(means: Means) -> tuple[Means, IntArray]:
     length = np.linalg.norm(centred, axis=1)
     # Rounding alone leaves some of the mean in what does not vary.
     varies = np.isfinite(length) & (length > 1e-6 * size * np.sqrt(max(len(means), 1)))
-    return centred[varies] / length[varies, None], np.flatnonzero(varies)
+    responses = centred[varies]
+    responses /= length[varies, None]
+    return responses, np.flatnonzero(varies)
 
 
 def _plane(responses: Means, seed: int) -> NDArray[np.float64]:

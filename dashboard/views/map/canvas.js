@@ -8,6 +8,9 @@ const MARGIN = 14; // pixels
 const MOST_CORNERS = 32; // of an area
 const AREA = 1000; // units of an area's corners: the whole side
 const MOST_KEPT = 24;
+const ROUND_BITS = 4;
+const ROUNDS = 1 << ROUND_BITS;
+const SPREAD = 0x9e3779b1; // numbers in a row times this are spread evenly (Knuth)
 const maps = new WeakMap(); // by the element they fill
 const kept = new Map(); // by address: what was fetched
 
@@ -120,14 +123,20 @@ class UnitMap {
   }
 
   order() {
-    // Colour by colour, those that say nothing first, so that they lie below.
-    this.counts = new Uint32Array(this.data.entries.length);
-    for (const shade of this.shades) this.counts[shade] += 1;
-    const next = new Uint32Array(this.counts.length);
-    for (let i = 1; i < next.length; i += 1) next[i] = next[i - 1] + this.counts[i - 1];
-    this.ends = Array.from(next, (start, i) => start + this.counts[i]);
+    // Those that say nothing lie below; the others are drawn in rounds of all colours, so that none hides the rest.
+    const n = this.data.entries.length;
+    this.counts = new Uint32Array(n);
+    const sizes = new Uint32Array(n * ROUNDS);
+    const turn = (shade, i) => (this.data.quiet && !shade ? 0 : shade + n * (Math.imul(i, SPREAD) >>> (32 - ROUND_BITS)));
+    this.shades.forEach((shade, i) => {
+      this.counts[shade] += 1;
+      sizes[turn(shade, i)] += 1;
+    });
+    const next = new Uint32Array(sizes.length);
+    for (let i = 1; i < next.length; i += 1) next[i] = next[i - 1] + sizes[i - 1];
+    this.turns = Array.from(next, (start, i) => ({ shade: i % n, start, end: start + sizes[i] }));
     this.drawn = new Uint32Array(this.n);
-    this.shades.forEach((shade, i) => (this.drawn[next[shade]++] = i));
+    this.shades.forEach((shade, i) => (this.drawn[next[turn(shade, i)]++] = i));
   }
 
   // Where things are
@@ -187,14 +196,14 @@ class UnitMap {
     const fit = this.fit();
     const pen = this.pen(this.dots, fit);
     const radius = Math.min(6, Math.max(1.1, (0.24 * fit.scale) / Math.sqrt(this.n)));
-    const dark = this.only >= 0 ? 0.12 : 0.35; // of those that are not asked for
-    let start = 0;
-    this.data.entries.forEach(({ colour }, shade) => {
+    const faint = this.only >= 0 ? 0.12 : 0.35;
+    this.turns.forEach(({ shade, start, end }) => {
+      if (start === end) return;
       const isQuiet = this.only >= 0 ? shade !== this.only : shade === 0 && this.data.quiet;
-      pen.globalAlpha = isQuiet ? dark : 0.85;
-      pen.fillStyle = colour;
+      pen.globalAlpha = isQuiet ? faint : 0.85;
+      pen.fillStyle = this.data.entries[shade].colour;
       pen.beginPath();
-      for (let place = start; place < this.ends[shade]; place += 1) {
+      for (let place = start; place < end; place += 1) {
         const i = this.drawn[place];
         const x = fit.left + this.xs[i] * fit.scale;
         const y = fit.top + this.ys[i] * fit.scale;
@@ -206,7 +215,6 @@ class UnitMap {
         }
       }
       pen.fill();
-      start = this.ends[shade];
     });
     this.radius = radius;
     this.mark();

@@ -87,7 +87,7 @@ def choose(row: int) -> None:
     """Write a unit to the address; its sound begins by itself."""
     one = units.iloc[row]
     address.go(layer=int(one["layer"]), neuron=int(one["neuron"]))
-    st.session_state["map_pressed"] = time.time()
+    st.session_state["map_pressed"] = time.time_ns() // 1_000_000
 
 
 def asked(what: Mapping[str, Any]) -> None:
@@ -145,7 +145,7 @@ def hear(row: int) -> None:
         )
         for clip in clips.to_dict("records")
     ]  # fmt: skip
-    pressed = int(st.session_state.get("map_pressed", 0.0) * 1000)
+    pressed = st.session_state.get("map_pressed", 0)
     player(tracks, key="map_player", play=pressed, label=f"Player of layer {layer}, neuron {neuron}")
 
 

@@ -186,12 +186,14 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
         with progress.at(model=encoder.name):
             progress.listen(encoder.name, study.steps.tell)
             stages.carry_out(stages.Found(study))
+            recordings: list[tuple[Scan, Activations]] = []
             for scan, attributes in data:
                 name = scan.dataset.name
                 with study.steps.of(name), outcome.keep_going(study, name, dataset=name):
                     with study.steps.at("extract", name):
                         matrices = stages.record_activations(study, scan)
                         stages.carry_out(stages.TopClips(study, scan, matrices), stages.Trace(study, scan, matrices))
+                    recordings.append((scan, matrices))
                     for task in (Task(scan, attribute) for attribute in attributes):
                         with outcome.keep_going(study, task.name, task=task.name):
                             study_task(study, task, matrices)
@@ -202,6 +204,8 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
             with outcome.keep_going(study, "shared neurons"):
                 stages.carry_out(stages.Share(study, specific_sets(store.engine, encoder.name)))
                 stages.carry_out(stages.Compare(study, ablation_effects(store.engine, encoder.name)))
+            with outcome.keep_going(study, "map of units"):
+                stages.carry_out(stages.Place(study, recordings))
     except BaseException as error:
         with suppress(StoreError):  # a full disk takes no last word either
             study.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed")

@@ -31,6 +31,7 @@ from streamlit.testing.v1 import AppTest, app_test, local_script_runner
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dashboard.shared import warm
+from dashboard.views.map import shades
 from dashboard.views.sql import facts
 from db.connection.open import open_store
 from db.reads import ablation, gallery, pitch, preferences, study
@@ -41,6 +42,7 @@ APP = Path(__file__).resolve().parents[1] / "dashboard" / "navigation.py"
 LIMIT_MS = 300
 STANDS = "[data-testid=stApp][data-test-script-state=notRunning]:has(h1)"
 PRESETS = ("calibrated", "aape", "lape")
+AREAS = ("0.0-500.0-500.500-0.500", "300.300-900.300-900.900")
 State = dict[str, str]
 
 
@@ -54,6 +56,7 @@ class Visitor:
         self.steps: dict[str, list[Callable[[State], State]]] = {
             "overview": [preset, self.one("layer_task", self.tasks)],
             "heatmap": [self.cell, self.task, self.cell, self.one("colour", ["strongest class", "entropy q"])],
+            "map": [self.one("colour", list(shades.BY)), self.neuron, self.task, self.one("area", AREAS)],
             "layers": [self.task, preset, self.task],
             "coverage": [self.task, self.one("measure", ["coverage", "n_class_specific"]), self.task, preset],
             "sharing": [self.one("with", self.tasks), self.task, self.pair, preset],

@@ -37,6 +37,7 @@ from core.results import (
     TaskScores,
     TokenGrid,
     TopClips,
+    UnitMap,
 )
 from core.scoring.sharing import share_all
 from db.connection.open import open_store
@@ -130,6 +131,7 @@ def write_model(
     store.write_shared(run_id, f"{name}/share", model_id, Sharing(shared))
     effects = study.ablation_effects(store.engine, name)
     store.write_specificity(run_id, f"{name}/specificity", model_id, Specificity(specificity(effects, 0)))
+    store.write_map(run_id, f"{name}/map", model_id, unit_map(n_neurons, rng))
     store.finish_run(run_id, "done", {"extract": 1.0, "score": 1.0, "ablate": 1.0})
 
 
@@ -204,6 +206,16 @@ def curve(n_classes: int, rng: np.random.Generator) -> pd.DataFrame:
         **dict.fromkeys([name for name in CURVE if name not in points], 0.0),
     ).assign(coverage=coverage, n_classes_covered=(coverage * n_classes).astype(int), n_class_specific=300,
              null_coverage_high=0.2, null_n_class_specific_high=20.0, n_shuffles=50)  # fmt: skip
+
+
+def unit_map(n_neurons: int, rng: np.random.Generator) -> UnitMap:
+    """Units in 60 heaps."""
+    places = rng.random((60, 2))[rng.integers(60, size=n_neurons)] + rng.normal(0, 0.03, (n_neurons, 2))
+    places -= places.min(axis=0)
+    places /= places.max()
+    facts = {"method": "made up", "version": 1, "seed": 0, "datasets": ", ".join(TASKS), "n_clips": 2000,
+             "trustworthiness": 0.9, "trustworthiness_chance": 0.5, "n_neighbours": 10, "n_checked": 2000}  # fmt: skip
+    return UnitMap(pd.DataFrame({"neuron_index": np.arange(n_neurons), "x": places[:, 0], "y": places[:, 1]}), facts)
 
 
 def grid_of(n_neurons: int, n_classes: int) -> pd.DataFrame:

@@ -589,6 +589,24 @@ class Matching:
 
 
 @dataclass(frozen=True)
+class UnitMap:
+    """Units of a model in a plane, near one another where they respond alike to the same clips.
+
+    Attributes
+    ----------
+    places : DataFrame
+        A row for each unit that varies over the clips: ``neuron_index`` (flat), ``x``, ``y``, in [0, 1].
+    facts : mapping
+        ``method``, ``version``, ``seed``, ``datasets`` (with commas), ``n_clips``; ``trustworthiness`` (share of the
+        ``n_neighbours`` nearest in the plane that are so by response, ranks counted, among ``n_checked`` units) and
+        ``trustworthiness_chance`` (the same with places dealt anew).
+    """
+
+    places: pd.DataFrame
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True)
 class FoundUnits:
     """What is known of units that were found.
 
@@ -646,6 +664,6 @@ class Descriptions:
 
 Record = (
     TopClips | ClipTraces | TaskScores | ProbeResult | LayerProbes | Attributions | Ablations | ErasureCurves
-    | Sharing | Specificity | FoundUnits | Reconstructions | Matching | Descriptions
+    | Sharing | Specificity | FoundUnits | Reconstructions | Matching | Descriptions | UnitMap
 )  # fmt: skip
 """What a stage gives to the store."""

@@ -29,6 +29,7 @@ PAGES = {
     ],
     "Where and how many": [
         ("heatmap", "Heatmap", "grid_on", "Where in a model the neurons for each class lie."),
+        ("map", "Map", "bubble_chart", "All units in one picture, those that respond alike near one another."),
         ("layers", "Layers", "layers", "Where in a model a class becomes readable, layer by layer."),
         ("coverage", "Coverage", "stacked_bar_chart", "How many classes have neurons of their own, beside chance."),
         ("sharing", "Sharing", "hub", "Which classes share neurons, within and across tasks."),

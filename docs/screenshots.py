@@ -44,6 +44,7 @@ PAGES: dict[str, tuple[str, dict[str, str], int]] = {
     "overview": ("", {}, 1500),
     "listen": ("listen", {"model": "nano-sl", "dataset": "demo-events", "source": "store", "clip": "2665"}, 1300),
     "heatmap": ("heatmap", {"model": "nano-sl", "task": "demo-events-event", "layer": "5", "class": "siren"}, 1300),
+    "map": ("map", {"model": "nano-ssl", "task": "demo-events-event", "colour": "class"}, 1250),
     "layers": ("layers", {"model": "nano-ssl", "task": "demo-speech-language"}, 1500),
     "coverage": ("coverage", {"model": "nano-sl", "task": "demo-notes-pitch", "preset": "aape"}, 1300),
     "sharing": ("sharing", {"model": "nano-sl", "task": "demo-events-event"}, 1400),

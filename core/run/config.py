@@ -77,6 +77,8 @@ class AnalysisConfig:
         Tell every unit in words, and score that.
     import_descriptions : str
         CSV of others' descriptions that are scored beside, or empty.
+    map_units : bool
+        Place each model's units on a map, by how alike they respond.
     stages : tuple of str
         Of ``extract``, ``score``, ``ablate``.
     device : str
@@ -168,6 +170,7 @@ class AnalysisConfig:
     probe_layers: bool = False
     describe: bool = False
     import_descriptions: str = ""
+    map_units: bool = False
     stages: tuple[str, ...] = STAGES
     device: str = "auto"
     batch_size: int = 0

@@ -248,6 +248,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CSV",
         help="score others' descriptions in the same way: columns model, layer, unit, description, or more",
     )
+    what.add_argument(
+        "--map",
+        dest="map_units",
+        action="store_true",
+        default=None,
+        help="a map of all units of each model, those that respond alike near one another: half a minute for "
+        "4,600 units, five minutes for 37,000",
+    )
     what.add_argument("--stages", type=_commas, metavar="S,S", help=f"of {','.join(STAGES)} (all)")
     what.add_argument(
         "--report",

@@ -19,7 +19,8 @@ OPENS = {"classes": "Class", "neuron": "Neuron", "heatmap": "Heatmap", "coverage
 # What the next page takes over when its own address does not say.
 _REMEMBERED = "remembered"
 NAMES: Mapping[str, str] = {
-    "attributed": "class", "beside": "choice of effects", "block": "block of neurons", "by": "kind of resemblance",
+    "area": "area of the map", "attributed": "class", "beside": "choice of effects", "block": "block of neurons",
+    "by": "kind of resemblance",
     "cards": "number of cards", "effect": "estimated effect", "entropy": "range of entropy", "hear": "kind of clips",
     "other_layer": "second layer", "other_model": "second model", "other_neuron": "second neuron",
     "class": "class", "clip": "clip", "clips": "choice of clips", "colour": "colour", "dataset": "dataset",
@@ -40,6 +41,7 @@ OF_PAGES: Mapping[str, Sequence[str]] = {
     "overview": ("layer_task",),
     "listen": ("source", "clip", "sound", "layer", "neuron"),
     "heatmap": ("layer", "class", "show", "groups", "colour", "block"),
+    "map": ("colour", "layer", "neuron", "area"),
     "layers": ("class",),
     "coverage": ("measure",),
     "sharing": ("with", "row", "column", "neuron"),

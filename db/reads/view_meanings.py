@@ -644,6 +644,29 @@ VIEW_MEANINGS |= {
             "share_beyond_of_all": "The same share over all units of the model.",
         },
     ),
+    "unit_map": (
+        "One row for each unit that has a place on its model's map: near one another where they respond alike.",
+        {
+            "x": "Place across, in [0, 1]; far apart says little.",
+            "y": "Place up, in the same scale.",
+        },
+    ),
+    "unit_maps": (
+        "One row for each model that has a map of its units: how it was made, and how far it is to be trusted.",
+        {
+            "method": "How places were found.",
+            "version": "Of the method here.",
+            "seed": "Seed of every random draw.",
+            "datasets": "Whose clips it is of, with commas.",
+            "n_clips": "Clips that responses were compared over.",
+            "n_units": "Units of the model.",
+            "n_placed": "Those that vary over the clips and so have a place.",
+            "trustworthiness": "How far neighbours on the map are so by response: 1 = all (Venna & Kaski 2001).",
+            "trustworthiness_chance": "The same with places dealt anew over units.",
+            "n_neighbours": "Neighbours of each unit that were looked at.",
+            "n_checked": "Units among which they were looked for.",
+        },
+    ),
     "unit_selectivity": (
         "How selective each unit of any kind is in each task; as neuron_selectivity.",
         VIEW_MEANINGS["neuron_selectivity"][1],

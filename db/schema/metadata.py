@@ -18,6 +18,7 @@ from db.schema import (  # noqa: F401 (importing declares tables)
     descriptions,
     evidence,
     layers,
+    mapping,
     matching,
     scores,
     sound,

@@ -15,6 +15,7 @@ from db.schema.ablation import Ablation
 from db.schema.descriptions import Describing
 from db.schema.evidence import Attribution, Specificity
 from db.schema.layers import LayerProbe
+from db.schema.mapping import UnitMap
 from db.schema.matching import Matching
 from db.schema.scores import ModelTask, Probe, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
@@ -190,7 +191,7 @@ def _values(label: str | tuple[str, ...]) -> tuple[str, ...]:
 def _forget_dataset(connection: Connection, dataset: int) -> None:
     """Delete a dataset, its results and the marks of its stages.
 
-    What classes share was found over all datasets together, so it goes too.
+    What classes share and maps of units were found over all datasets together, so they go too.
     """
     tasks = select(Task.id).where(Task.dataset_id == dataset)
     of_tasks = (ModelTask, Probe, LayerProbe, Attribution, Ablation, Reconstruction, Specificity)
@@ -201,7 +202,10 @@ def _forget_dataset(connection: Connection, dataset: int) -> None:
     former.append(select(ActivationQuantile.stage_id).where(ActivationQuantile.model_dataset_id.in_(traced)))
     sharing = select(ModelTask.model_id).where(ModelTask.task_id.in_(tasks))
     former.append(select(Sharing.stage_id).where(Sharing.model_id.in_(sharing)))
+    recorded = select(ModelDataset.model_id).where(ModelDataset.dataset_id == dataset)
+    former.append(select(UnitMap.stage_id).where(UnitMap.model_id.in_(recorded)))
     connection.execute(delete(Stage).where(or_(*(Stage.id.in_(ids) for ids in former))))
+    connection.execute(delete(UnitMap).where(UnitMap.model_id.in_(recorded)))
     connection.execute(delete(Sharing).where(Sharing.model_id.in_(sharing)))
     connection.execute(delete(Dataset).where(Dataset.id == dataset))
 
@@ -222,5 +226,6 @@ def forget_stages(connection: Connection, model_id: int, dataset: int) -> None:
     former.append(select(Matching.stage_id).where(matched))  # both directions have the one mark
     described = (Describing.model_id == model_id) & (Describing.dataset_id == dataset)
     former.append(select(Describing.stage_id).where(described))
+    former.append(select(UnitMap.stage_id).where(UnitMap.model_id == model_id))
     former += [select(ModelDataset.stage_id).where(owners), select(ActivationQuantile.stage_id).where(traced)]
     connection.execute(delete(Stage).where(or_(*(Stage.id.in_(ids) for ids in former))))

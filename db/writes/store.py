@@ -32,6 +32,7 @@ from db.schema.ablation import ErasureArea, ErasureCurve, ErasurePoint
 from db.schema.descriptions import Describing, UnitDescription, UnitExplanation
 from db.schema.evidence import Attribution, AttributionCheck, LayerAttribution, NeuronAttribution, Specificity
 from db.schema.layers import LayerProbe, LayerProbeScore, LayerWeight
+from db.schema.mapping import UnitMap, UnitPlace
 from db.schema.matching import Matching
 from db.schema.scores import ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
 from db.schema.sound import ActivationQuantile, ModelDataset
@@ -404,6 +405,15 @@ class Store:
                 if len(rows):
                     insert_frame(connection, table, rows, first_neuron, describing_id=owner)
 
+    def write_map(self, run_id: int, stage_key: str, model_id: int, record: results.UnitMap) -> None:
+        """Store where a model's units lie on its map, in place of the former map."""
+        with self._stage(run_id, stage_key, "map") as (connection, stage_id):
+            first_neuron, _ = model_shape(connection, model_id)
+            _remove(connection, UnitMap, stage_id, model_id=model_id)
+            insert_row(connection, UnitMap, model_id=model_id, run_id=run_id, stage_id=stage_id, **record.facts)
+            places = record.places.rename(columns={"x": "map_x", "y": "map_y"})
+            insert_frame(connection, UnitPlace, places, first_neuron, model_id=model_id)
+
     @contextmanager
     def _transaction(self, is_result: bool = True) -> Iterator[Connection]:
         """Begin a transaction; commit it, or on an error leave nothing of it."""
@@ -453,4 +463,5 @@ _WRITERS: dict[type, Callable[[Store, int, str, int, Any], None]] = {
     results.Reconstructions: Store.write_reconstructions,
     results.Matching: Store.write_matching,
     results.Descriptions: Store.write_descriptions,
+    results.UnitMap: Store.write_map,
 }

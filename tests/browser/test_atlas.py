@@ -40,6 +40,7 @@ PAGES = {
     "": ("Audio neuron atlas", 0),
     "listen": ("Listen", 1),
     "heatmap": ("Where the neurons lie", 0),
+    "map": ("Map", 0),
     "layers": ("Layers", 0),
     "coverage": ("Coverage", 0),
     "sharing": ("Shared neurons", 0),
@@ -63,6 +64,7 @@ STATES = {
     "": ({"preset": "lape", "layer_task": "voices-emotion"}, "voices-emotion"),
     "listen": ({"model": "nano-sl", "dataset": "rooms", "preset": "aape", "source": "upload"}, "Upload a sound"),
     "heatmap": ({**VOICES, "layer": "5", "class": "fear", "show": "above null"}, "Neurons of layer 5 for class fear"),
+    "map": ({**VOICES, "colour": "class", "layer": "4", "neuron": "7"}, "Layer 4, neuron 7"),
     "layers": ({**VOICES, "class": "fear"}, "fear is readable from layer 2 on"),
     "coverage": ({**VOICES}, "aape is a quota"),
     "sharing": (

@@ -30,7 +30,18 @@ from tests.support.tiny_study import (
     write_study,
 )
 
-STAGES = ("score", "top_clips", "traces", "probe", "layer_probes", "attribution", "ablate", "specificity", "share")
+STAGES = (
+    "score",
+    "top_clips",
+    "traces",
+    "probe",
+    "layer_probes",
+    "attribution",
+    "ablate",
+    "specificity",
+    "share",
+    "map",
+)
 
 
 def counts(engine: Engine) -> dict[str, int]:
@@ -206,6 +217,8 @@ def test_changed_dataset_loses_its_results_and_what_classes_share(tiny_engine: E
         "ablation",
         "ablation_neuron",
         "sharing",
+        "unit_map_facts",
+        "unit_place",
     ):
         assert left[table] == 0, table
 

@@ -38,6 +38,7 @@ from core.results import (
     TaskScores,
     TokenGrid,
     TopClips,
+    UnitMap,
 )
 from db.writes.store import Store
 from tests.support.records import ablations_of
@@ -479,6 +480,15 @@ DESCRIPTIONS = Descriptions(
     {"n_clips": 20, "n_held_out": 20, "n_dealt": 1, "n_shifts": 39},
 )  # fmt: skip
 
+UNIT_MAP = UnitMap(
+    pd.DataFrame({"neuron_index": [0, 2], "x": [0.25, 1.0], "y": [0.0, 0.5]}),
+    {
+        "method": "t-SNE", "version": 1, "seed": 3, "datasets": "pets", "n_clips": 3, "trustworthiness": 0.75,
+        "trustworthiness_chance": 0.5, "n_neighbours": 1, "n_checked": 2,
+    },
+)  # fmt: skip
+
+
 STEPS = (RunStep("pets", None, "extract", "done"), RunStep("pets", "pets-animal", "score", "done"))
 
 
@@ -507,6 +517,7 @@ def write_study(engine: Engine, model: str = "tiny", kind: str = "mlp") -> int:
     store.write_found_units(run_id, f"{model}/units", model_id, FOUND)
     store.write_reconstructions(run_id, f"{model}/reconstruction", model_id, RECONSTRUCTIONS)
     store.write_descriptions(run_id, f"{model}/descriptions", model_id, DESCRIPTIONS)
+    store.write_map(run_id, f"{model}/map", model_id, UNIT_MAP)
     store.finish_run(run_id, "done", {"extract": 1.0, "score": 2.0, "ablate": 3.0, "other": 4.0})
     return model_id
 

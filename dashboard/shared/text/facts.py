@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.shared.text.numbers import counted, number, p_value
+from dashboard.shared.text.numbers import BRACKETS, between, counted, number, p_value
 from dashboard.shared.text.words import listed, plain
 
 Q_LIMIT = 0.05
@@ -50,6 +50,20 @@ def beyond_chance(coverage: pd.DataFrame) -> list[str]:
             tasks_beyond = f"{len(rows) - len(without)} of {len(rows)} tasks"
             lines.append(f"**{name}**: above the permutation null in {tasks_beyond}; not in {listed(without)}.")
     return lines
+
+
+def null_sentence(coverage: pd.DataFrame, model: str, task: str, preset: str) -> str:
+    """Tell how many neurons the preset finds in the task, beside the same on shuffled labels; ends in a full stop."""
+    rows = coverage[(coverage["model"] == model) & (coverage["task"] == task)]
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    text = f"In this task {preset} finds {counted(int(row['n_class_specific']), 'class-specific neuron')}"
+    if pd.isna(row["null_n_class_specific_mean"]):
+        return f"{text}; how many shuffled labels give was not computed."
+    ends = between(row["null_n_class_specific_low"], row["null_n_class_specific_high"], ",.0f", BRACKETS)
+    interval = "" if ends == "–" else f" {ends}"
+    return f"{text}; shuffled labels give {number(row['null_n_class_specific_mean'], ',.1f')}{interval}."
 
 
 def action(row: Mapping[Any, Any]) -> str:

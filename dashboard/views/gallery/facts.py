@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard.shared.text.facts import Q_LIMIT
-from dashboard.shared.text.numbers import BRACKETS, between, counted, number, p_value, with_interval
+from dashboard.shared.text.numbers import number, p_value, with_interval
 from db.reads.gallery import Z
 
 SHOWN = {
@@ -95,20 +95,6 @@ def heard(clips: pd.DataFrame, class_name: str) -> Mapping[Hashable, Any] | None
     """
     rows = clips.to_dict("records")
     return next((row for row in rows if class_name in row["classes"]), rows[0] if rows else None)
-
-
-def null_sentence(coverage: pd.DataFrame, model: str, task: str, preset: str) -> str:
-    """Tell how many neurons the preset finds in the task, beside the same on shuffled labels; ends in a full stop."""
-    rows = coverage[(coverage["model"] == model) & (coverage["task"] == task)]
-    if rows.empty:
-        return ""
-    row = rows.iloc[0]
-    text = f"In this task {preset} finds {counted(int(row['n_class_specific']), 'class-specific neuron')}"
-    if pd.isna(row["null_n_class_specific_mean"]):
-        return f"{text}; how many shuffled labels give was not computed."
-    ends = between(row["null_n_class_specific_low"], row["null_n_class_specific_high"], ",.0f", BRACKETS)
-    interval = "" if ends == "–" else f" {ends}"
-    return f"{text}; shuffled labels give {number(row['null_n_class_specific_mean'], ',.1f')}{interval}."
 
 
 def entropy_range(asked: str | None, most: float) -> tuple[float, float] | None:

@@ -15,6 +15,7 @@ from dashboard.shared.grid.grid import PAGE, Card, grid, pair_state
 from dashboard.shared.player import clip
 from dashboard.shared.player.of_class import overlay_of
 from dashboard.shared.text import words
+from dashboard.shared.text.facts import null_sentence
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.numbers import counted
 from dashboard.views.gallery import facts
@@ -156,7 +157,7 @@ def open_pair(neurons: Any) -> None:
         st.switch_page("views/pair/pair.py", query_params={"task": task, "preset": preset, **there})
 
 
-of_chance = facts.null_sentence(data.read(store, study.coverage_of, model, preset), model, task, preset)
+of_chance = null_sentence(data.read(store, study.coverage_of, model, preset), model, task, preset)
 line = st.container(horizontal=True)
 line.caption(f"**{counted(total, 'neuron')}** like that. {of_chance}", width="stretch")
 share.take_away(f"gallery_{model}_{task}", rows.drop(columns=["n_found", "neuron_id", "class_id"]), line)

@@ -13,6 +13,7 @@ from db.schema.views.ablation import ABLATION_VIEWS
 from db.schema.views.descriptions import DESCRIPTION_VIEWS
 from db.schema.views.evidence import EVIDENCE_VIEWS
 from db.schema.views.layers import LAYER_VIEWS
+from db.schema.views.mapping import MAP_VIEWS
 from db.schema.views.units import ABOUT_UNITS, PARTNER_VIEWS, UNIT_VIEWS, UNITS, of_neurons, of_units
 
 _MODEL_TASK = """
@@ -168,6 +169,7 @@ VIEWS: dict[str, str] = {name: of_neurons(select) for name, select in _OF_ALL_UN
     **PARTNER_VIEWS,
     **LAYER_VIEWS,
     **DESCRIPTION_VIEWS,
+    **MAP_VIEWS,
 }
 """By name; those of neurons show no other units."""
 

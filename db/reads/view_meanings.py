@@ -647,8 +647,8 @@ VIEW_MEANINGS |= {
     "unit_map": (
         "One row for each unit that has a place on its model's map: near one another where they respond alike.",
         {
-            "x": "Place across, in [0, 1]; far apart says little.",
-            "y": "Place up, in the same scale.",
+            "map_x": "Place across, in [0, 1]; far apart says little.",
+            "map_y": "Place up, in the same scale.",
         },
     ),
     "unit_maps": (

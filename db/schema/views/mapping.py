@@ -4,8 +4,8 @@ from __future__ import annotations
 
 MAP_VIEWS: dict[str, str] = {
     "unit_map": """
-SELECT model.encoder AS model, model.unit_kind, neuron.layer, neuron.neuron AS unit, unit_place.map_x AS x,
-       unit_place.map_y AS y
+SELECT model.encoder AS model, model.unit_kind, neuron.layer, neuron.neuron AS unit, unit_place.map_x,
+       unit_place.map_y
 FROM unit_place
 JOIN model ON model.id = unit_place.model_id
 JOIN neuron ON neuron.id = unit_place.neuron_id""",

@@ -20,10 +20,12 @@ from torch import Tensor
 
 from core.ablation.conditions import Pass, whole_pass
 from core.encoders.base import Encoder
+from core.encoders.device import out_of_memory
 from core.encoders.hooks import Change, change_conditions
-from core.recording.passes import Passes, autocast
+from core.errors import InputError
+from core.recording.passes import Passes, autocast, in_halves
 from core.recording.waveforms import Waveforms
-from core.results import FloatArray
+from core.results import FloatArray, IntArray
 
 N_CLIPS = 8
 """On which norms are measured: tokens are what is averaged over, and there are hundreds."""
@@ -52,10 +54,12 @@ class Removed:
     @torch.inference_mode()
     def of(cls, encoder: Encoder, batches: Iterable[Waveforms], passes: Passes) -> Removed:
         """Pass clips unchanged, batch by batch."""
-        whole = []
-        for sounds in batches:
+
+        def once(_: IntArray, some: Waveforms) -> Pass:
             with autocast(encoder, passes.precision):
-                whole.append(whole_pass(encoder, encoder.prepare(sounds, passes.padding), set()))
+                return whole_pass(encoder, encoder.prepare(some, passes.padding), set())
+
+        whole = [one for sounds in batches for one in in_halves(encoder, np.arange(len(sounds)), sounds, once)]
         variance = [_variance([_tokens(encoder, one, layer) for one in whole]) for layer in range(encoder.n_layers)]
         return cls(encoder, passes, whole, np.array(variance))
 
@@ -71,16 +75,40 @@ class Removed:
         squares = np.zeros((len(changes), self.encoder.n_layers))
         n_tokens, done = np.zeros(self.encoder.n_layers), 0
         for whole in self.whole:
-            at_once = max(1, self.passes.rows_per_pass // whole.batch.clip.shape[0])
             n_tokens += [_weights(self.encoder, whole, layer).sum().item() for layer in range(self.encoder.n_layers)]
-            for start in range(0, len(changes), at_once):
+            at_once, start = max(1, self.passes.rows_per_pass // whole.batch.clip.shape[0]), 0
+            while start < len(changes):
                 some = changes[start : start + at_once]
-                squares[start : start + len(some)] += self._squares(whole, some)
+                found = self._fitting(whole, some)
+                if found is None:
+                    at_once = len(some) // 2
+                    continue
+                squares[start : start + len(some)] += found
+                start += len(some)
                 done += len(some)
                 if progress:
                     progress(done)
         held = self.variance > 0
         return np.sqrt((squares[:, held] / n_tokens[held] / self.variance[held]).sum(axis=1))
+
+    def _fitting(self, whole: Pass, changes: Sequence[Change]) -> FloatArray | None:
+        """As `_squares`, half the clips at a time where there is no memory; None where fewer changes may fit."""
+        try:
+            return self._squares(whole, changes)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            if len(changes) > 1:
+                return None
+            n_clips = whole.batch.n_clips
+            if n_clips == 1:
+                raise InputError(
+                    f"{self.encoder.name} on {self.encoder.device} has no memory to ablate one clip; cut long files, "
+                    "or use --device cpu"
+                ) from error
+        halves = [_only(whole, some) for some in (range(n_clips // 2), range(n_clips // 2, n_clips))]
+        found = [self._fitting(half, changes) for half in halves]
+        return sum((each for each in found if each is not None), start=np.zeros((1, self.encoder.n_layers)))
 
     def means(self) -> list[Tensor]:
         """Mean output of each block, (width,), over the clips' counted tokens."""
@@ -100,6 +128,12 @@ class Removed:
                 weighted = differs.flatten(1) * _weights(encoder, whole, layer)
                 squares[:, layer] = weighted.sum(1, dtype=torch.float64).cpu().numpy()
         return squares
+
+
+def _only(whole: Pass, clips: range) -> Pass:
+    """Some of the clips of a pass."""
+    batch, rows = whole.batch.take(torch.tensor(list(clips), device=whole.batch.clip.device))
+    return Pass(batch, [hidden[rows] for hidden in whole.hidden], {})
 
 
 def _weights(encoder: Encoder, whole: Pass, layer: int) -> Tensor:

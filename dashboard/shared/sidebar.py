@@ -64,7 +64,7 @@ def choose(
     store = stores.require()
     every = data.read(store, study.unit_models)
     shown_models = every if any_units else every[every["unit_kind"] == "mlp"]
-    if shown_models.empty:
+    if shown_models.empty and len(every):
         st.info("This page sets the neurons of models side by side, and this store holds other units alone.")
         st.page_link("views/units/units.py", label="Units", icon=":material/scatter_plot:")
         st.stop()

@@ -45,7 +45,7 @@ PAGES = {
     "coverage": ("Coverage", 0),
     "sharing": ("Shared neurons", 0),
     "compare": ("Compare", 0),
-    "units": ("Units of", 2),  # one kind alone, ablated by shares
+    "units": ("Units of", 0),
     "classes": ("", 0),  # the class's own name
     "gallery": ("Gallery", 0),
     "neuron": ("Neuron", 0),

@@ -87,6 +87,7 @@ def test_what_was_found_is_judged_and_matched_with_another_seed(several: Path) -
     (lost,) = query(several, "SELECT layer, change_reconstructed, change_mean, accuracy FROM reconstructions")
     assert lost[0] == 1 and lost[2] < 0 and lost[3] > 0.5
     found = query(several, "SELECT unit_kind, COUNT(*), MAX(cosine) FROM unit_stability GROUP BY unit_kind ORDER BY 1")
+    found = [row for row in found if row[0] != "random"]  # another test's
     assert [(kind, n) for kind, n, _ in found] == [("pca", 96), ("sae", 96)]
     assert all(0.3 < cosine <= 1 for *_, cosine in found)
 

@@ -130,7 +130,7 @@ STATES: list[tuple[str, dict[str, str], int]] = [
     ("coverage", {"task": "rooms-event"}, 3),
     ("sharing", {"task": "notes-pitch", "with": "rooms-event"}, 1),
     ("sharing", {"task": "rooms-event", "with": "rooms-event"}, 1),
-    ("compare", {"task": "rooms-event", "other": "nano-sl"}, 7),
+    ("compare", {"task": "rooms-event", "other": "nano-sl"}, 10),
     ("neuron", {"task": "rooms-event", "layer": "2", "neuron": "7"}, 4),
     ("neuron", {"task": "rooms-event", "layer": "2", "neuron": "7", "part": "worth"}, 4),
     ("neuron", {"task": "rooms-event", "layer": "2", "neuron": "7", "part": "cause"}, 4),

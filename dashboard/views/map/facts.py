@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from core.results import Mask
 from dashboard.shared.text.facts import Q_LIMIT
 from dashboard.shared.text.numbers import counted, number
 from dashboard.shared.text.words import listed, plain
@@ -112,7 +112,7 @@ def corners(area: str | None) -> Corners | None:
     return found if all(max(corner) <= AREA for corner in found) else None
 
 
-def inside(units: pd.DataFrame, area: Corners) -> Mask:
+def inside(units: pd.DataFrame, area: Corners) -> NDArray[np.bool_]:
     """Which units lie in an area, by the even-odd rule.
 
     Parameters

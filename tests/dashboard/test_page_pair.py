@@ -146,7 +146,7 @@ def test_joint_firing_by_hand() -> None:
     up, down, early = [0, 0, 0, 0, 9, 9, 9, 9], [9, 9, 9, 9, 0, 0, 0, 0], [9, 9, 0, 0, 9, 9, 0, 0]
     found = joint.joint(course([up]), course([up, [0] * 8], [down], [early], [down], [early], [[5] * 8]))
     assert found.clips.to_dict("records") == [{"clip_id": 0, "r": pytest.approx(1), "null_mean": -0.5, "n_columns": 8}]
-    assert found.p_value == 1 / 2000 and found.null_high == pytest.approx(0)
+    assert found.p_value == pytest.approx(1 / 5, abs=0.03) and found.null_high == pytest.approx(1)
     assert joint.joint(course([up]), course([up], [down], [early], [down])).clips.empty, "too few others"
 
 
@@ -155,7 +155,7 @@ def test_joint_firing_is_told_beside_other_clips() -> None:
     own, other = ([rng.integers(0, 255, (2, 40)).tolist() for _ in range(8)] for _ in range(2))
     same = joint.joint(course(*own), course(*own))
     assert (same.r, same.low, same.high) == pytest.approx((1, 1, 1)) and same.p_value == 1 / 2000
-    assert same.null_high < 0.3 and "that is more (p" in joint.sentence(same)
+    assert same.null_high < 0.5 and "that is more (p" in joint.sentence(same)
     apart = joint.joint(course(*own), course(*other))
     assert apart.low < 0 < apart.high and apart.p_value > 0.025 and "that is no more" in joint.sentence(apart)
     opposite = joint.joint(course(*own), course(*((255 - np.array(one).max(axis=0, keepdims=True)) for one in own)))

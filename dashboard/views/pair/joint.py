@@ -32,8 +32,8 @@ class Joint:
     r, low, high : float
         Mean over clips; its 95 % interval takes clips for independent (Student's t), NaN for fewer than `FEWEST_CLIPS`.
     null_high, p_value : float
-        97.5th percentile of that mean where to each clip one neuron's course in another of its clips is taken; share of
-        such means that are as high, the measured one among them.
+        97.5th percentile of that mean where beside each clip the second neuron's course in any of its clips is taken,
+        this one among them; share of such means that are as high.
     """
 
     clips: pd.DataFrame
@@ -67,7 +67,7 @@ def joint(own: pd.DataFrame, other: pd.DataFrame, seed: int = 0) -> Joint:
         r = _correlation(first[clip], second[clip])
         if len(known) >= FEWEST_OTHERS and not math.isnan(r):
             rows.append((clip, r, float(known.mean()), min(len(first[clip]), len(second[clip]))))
-            null.append(known)
+            null.append(np.append(known, r))  # as in a permutation test: one clip alone is no less likely than 1 in n
     clips = pd.DataFrame(rows, columns=["clip_id", "r", "null_mean", "n_columns"])
     if clips.empty:
         return Joint(clips)

@@ -43,7 +43,7 @@ def beside_chance(frame: pd.DataFrame, field: str, chance: str, title: str, form
     Parameters
     ----------
     frame : DataFrame
-        ``kind``, the number and what chance gives.
+        ``kind``, ``n_units``, the number, known for each, and what chance gives.
     field, chance : str
         Their columns.
     form : str
@@ -58,13 +58,15 @@ def beside_chance(frame: pd.DataFrame, field: str, chance: str, title: str, form
         alt.Tooltip(f"{field}:Q", title=title, format=form),
         alt.Tooltip(f"{chance}:Q", title="By chance", format=form),
     ]
-    base = alt.Chart(frame).encode(y=_rows(kinds), tooltip=tooltip)
-    stem = base.mark_rule(strokeWidth=1, opacity=0.6).encode(x=x, x2=alt.X2(f"{chance}:Q"))
-    tick = base.mark_tick(thickness=3, size=14, color=NULL_COLOUR, opacity=1).encode(x=alt.X(f"{chance}:Q"))
-    point = base.mark_point(filled=True, size=90, opacity=1).encode(
+    known = frame[frame[chance].notna()]
+    beside = alt.Chart(known).encode(y=_rows(kinds), tooltip=tooltip)
+    stem = beside.mark_rule(strokeWidth=1, opacity=0.6).encode(x=x, x2=alt.X2(f"{chance}:Q"))
+    tick = beside.mark_tick(thickness=3, size=14, color=NULL_COLOUR, opacity=1).encode(x=alt.X(f"{chance}:Q"))
+    point = alt.Chart(frame).encode(y=_rows(kinds), tooltip=tooltip)
+    point = point.mark_point(filled=True, size=90, opacity=1).encode(
         x=x, color=alt.Color("kind:N", scale=kind_scale(kinds), legend=None)
     )
-    return layered(layer=[stem, tick, point], height=_ROW * len(kinds) + 50)
+    return layered(layer=[*([stem, tick] if len(known) else []), point], height=_ROW * len(kinds) + 50)
 
 
 def by_layer(frame: pd.DataFrame, n_layers: int) -> alt.TopLevelLayerSpec:
@@ -87,7 +89,8 @@ def by_layer(frame: pd.DataFrame, n_layers: int) -> alt.TopLevelLayerSpec:
     base = alt.Chart(frame).encode(x=x, color=color, tooltip=tooltip)
     chance = base.mark_line(strokeDash=[4, 4], strokeWidth=1.5).encode(y=alt.Y("null_per_1000_high:Q"))
     line = base.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(filled=True, size=55)).encode(y=y)
-    return layered(layer=[chance, line], height=280 + LEGEND_ENTRY * len(kinds))
+    has_null = bool(frame["null_per_1000_high"].notna().any())
+    return layered(layer=[*([chance] if has_null else []), line], height=280 + LEGEND_ENTRY * len(kinds))
 
 
 def effects(classes: pd.DataFrame, means: pd.DataFrame) -> alt.TopLevelLayerSpec:
@@ -123,12 +126,11 @@ def effects(classes: pd.DataFrame, means: pd.DataFrame) -> alt.TopLevelLayerSpec
         alt.Tooltip("removed:Q", title="Norm removed, mean", format=".3f"),
         alt.Tooltip("control_removed:Q", title="by random sets", format=".3f"),
     ]
-    base = alt.Chart(means).encode(
-        y=_rows(kinds), color=alt.Color("kind:N", scale=kind_scale(kinds), legend=None), tooltip=tooltip
-    )
-    spread = base.mark_rule(strokeWidth=3).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
-    point = base.mark_point(filled=True, size=120, opacity=1).encode(x=alt.X("beyond:Q"))
-    return layered(layer=[zero, dots, spread, point], height=_ROW * len(kinds) + 50)
+    how = {"y": _rows(kinds), "color": alt.Color("kind:N", scale=kind_scale(kinds), legend=None), "tooltip": tooltip}
+    known = means[means["low"].notna()]
+    spread = alt.Chart(known).mark_rule(strokeWidth=3).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"), **how)
+    point = alt.Chart(means).mark_point(filled=True, size=120, opacity=1).encode(x=alt.X("beyond:Q"), **how)
+    return layered(layer=[zero, dots, *([spread] if len(known) else []), point], height=_ROW * len(kinds) + 50)
 
 
 def _of_class() -> list[Any]:

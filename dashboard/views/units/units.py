@@ -48,10 +48,16 @@ def with_evidence() -> None:
         ("selective_share", "chance_share", "Selective, of the active", ".0%", "Entropy below chance"),
     )
     for field, chance, title, form, head in told:
+        rows = here.assign(chance_share=0.05)
+        rows = rows[rows[field].notna()]
         with trio.container(gap="xxsmall"):
+            line = sections.subheading(head)
+            if rows.empty:
+                st.caption("Not known: no test clips of the classes, or no pair was chosen.")
+                continue
             draw.chart(
-                charts.beside_chance, here.assign(chance_share=0.05), field, chance, title, form, name=field,
-                head=sections.subheading(head), alt=f"{title} of each kind of unit, beside chance",
+                charts.beside_chance, rows, field, chance, title, form, name=field, head=line,
+                alt=f"{title} of each kind of unit, beside chance",
             )  # fmt: skip
     st.caption(
         "Grey ticks: left, the 97.5th percentile on shuffled labels; middle, the share of all pairs that replicate by "

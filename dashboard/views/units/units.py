@@ -89,7 +89,7 @@ selections = facts.fairest_first(list(dict.fromkeys(effects["selection"])))
 def taken_out() -> None:
     """What classes lose without their own units, for each way to choose as many, or as much."""
     if means.empty:
-        st.caption("Nothing was ablated here: `--stages` without `ablate`, or no class with units and enough clips.")
+        st.caption("Nothing was ablated here: the stage was left out, or no class has both units and enough clips.")
         return
     pair = st.grid(2, min_column_width=PAIR_WIDTH, gap="medium")
     for selection in selections:
@@ -138,7 +138,7 @@ def seeds() -> None:
         )  # fmt: skip
     st.caption(
         "Found again: each other's best, cosine 0.7 or more. Neurons, coordinates and heads are the network's own: "
-        "no seed chooses them. Features are matched where two autoencoders were trained (`--sae-seeds 2`)."
+        "no seed chooses them. Features are matched where two autoencoders were trained: --sae-seeds 2."
     )
 
 

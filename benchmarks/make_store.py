@@ -213,7 +213,7 @@ def unit_map(n_neurons: int, rng: np.random.Generator) -> UnitMap:
     places = rng.random((60, 2))[rng.integers(60, size=n_neurons)] + rng.normal(0, 0.03, (n_neurons, 2))
     places -= places.min(axis=0)
     places /= places.max()
-    facts = {"method": "made up", "version": 1, "seed": 0, "datasets": ", ".join(TASKS), "n_clips": 2000,
+    facts = {"method": "made up", "method_version": 1, "seed": 0, "datasets": ", ".join(TASKS), "n_clips": 2000,
              "trustworthiness": 0.9, "trustworthiness_chance": 0.5, "n_neighbours": 10, "n_checked": 2000}  # fmt: skip
     return UnitMap(pd.DataFrame({"neuron_index": np.arange(n_neurons), "x": places[:, 0], "y": places[:, 1]}), facts)
 

@@ -62,7 +62,8 @@ def place(means: Means, datasets: Sequence[str], seed: int) -> UnitMap | None:
         for at in (places[some], places[rng.permutation(some)])
     )
     facts = {
-        "method": METHOD, "version": VERSION, "seed": seed, "datasets": ", ".join(datasets), "n_clips": len(means),
+        "method": METHOD, "method_version": VERSION, "seed": seed, "datasets": ", ".join(datasets),
+        "n_clips": len(means),
         "trustworthiness": held, "trustworthiness_chance": by_chance, "n_neighbours": n_neighbours,
         "n_checked": len(some),
     }  # fmt: skip

@@ -655,7 +655,7 @@ VIEW_MEANINGS |= {
         "One row for each model that has a map of its units: how it was made, and how far it is to be trusted.",
         {
             "method": "How places were found.",
-            "version": "Of the method here.",
+            "method_version": "Of the method here.",
             "seed": "Seed of every random draw.",
             "datasets": "Whose clips it is of, with commas.",
             "n_clips": "Clips that responses were compared over.",

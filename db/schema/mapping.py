@@ -17,7 +17,7 @@ class UnitMap(Base):
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"))
     stage_id: Mapped[int | None] = mapped_column(stage_mark(), index=True)
     method: Mapped[str]
-    version: Mapped[int]
+    method_version: Mapped[int]
     seed: Mapped[int] = mapped_column(BigInteger)
     datasets: Mapped[str]
     n_clips: Mapped[int]

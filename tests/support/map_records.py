@@ -36,5 +36,12 @@ def unit_map() -> UnitMap:
     places = pd.DataFrame({
         "neuron_index": neuron, "x": neuron % WIDTH / (WIDTH - 1), "y": neuron // WIDTH / (len(LAYER_WIDTHS) - 1),
     })  # fmt: skip
-    facts = {"method": "t-SNE", "version": 1, "seed": 0, "datasets": "notes, rooms, voices", "n_clips": 288, **TRUST}
+    facts = {
+        "method": "t-SNE",
+        "method_version": 1,
+        "seed": 0,
+        "datasets": "notes, rooms, voices",
+        "n_clips": 288,
+        **TRUST,
+    }
     return UnitMap(places, facts)

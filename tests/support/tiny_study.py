@@ -483,7 +483,7 @@ DESCRIPTIONS = Descriptions(
 UNIT_MAP = UnitMap(
     pd.DataFrame({"neuron_index": [0, 2], "x": [0.25, 1.0], "y": [0.0, 0.5]}),
     {
-        "method": "t-SNE", "version": 1, "seed": 3, "datasets": "pets", "n_clips": 3, "trustworthiness": 0.75,
+        "method": "t-SNE", "method_version": 1, "seed": 3, "datasets": "pets", "n_clips": 3, "trustworthiness": 0.75,
         "trustworthiness_chance": 0.5, "n_neighbours": 1, "n_checked": 2,
     },
 )  # fmt: skip

@@ -17,7 +17,7 @@ def upgrade() -> None:
         Column("run_id", Integer, ForeignKey("run.id"), nullable=False),
         Column("stage_id", Integer, ForeignKey("stage.id", ondelete="SET NULL"), index=True),
         Column("method", TEXT, nullable=False),
-        Column("version", Integer, nullable=False),
+        Column("method_version", Integer, nullable=False),
         Column("seed", BigInteger, nullable=False),
         Column("datasets", TEXT, nullable=False),
         Column("n_clips", Integer, nullable=False),

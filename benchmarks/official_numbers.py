@@ -33,23 +33,36 @@ Run = Callable[[float], Tensor]
 Embed = Callable[[Tensor], Tensor]
 
 
-def layout(
-    settings: Mapping[str, Any], network: nn.Module, last: nn.Linear, run: Run, seconds: list[float],
-    embed: Embed = lambda mean: mean, renamed: Callable[[str], str] = str,
-) -> Any:  # fmt: skip
-    """Fill a network, run it: ``run`` gives a sound's patch tokens, (tokens, width), ``embed`` follows their mean."""
+@dataclass(frozen=True)
+class Official:
+    """A network of the authors' code.
+
+    ``last`` is the last MLP's output projection. ``run`` gives a sound's patch tokens, (tokens, width), ``embed``
+    follows their mean. ``renamed`` is the name that a published file has for a tensor.
+    """
+
+    network: nn.Module
+    last: nn.Linear
+    run: Run
+    embed: Embed = lambda mean: mean
+    renamed: Callable[[str], str] = str
+
+
+def layout(settings: Mapping[str, Any], official: Official, seconds: list[float]) -> Any:
+    """Fill a network and run it on sounds of so many seconds."""
+    network, renamed = official.network, official.renamed
     shapes = {renamed(name): list(t.shape) for name, t in network.state_dict().items()}
     state = filled(shapes)
     network.load_state_dict({name: state[renamed(name)] for name in network.state_dict()})
     network.eval()
     fired: list[Tensor] = []
-    last.register_forward_pre_hook(lambda _, inputs: fired.append(inputs[0].flatten(0, -2) > 0))
+    official.last.register_forward_pre_hook(lambda _, inputs: fired.append(inputs[0].flatten(0, -2) > 0))
     mean, positive = {}, {}
     for each in seconds:
         fired.clear()
         with torch.no_grad():
-            tokens = run(each)
-            mean[str(each)] = [round(v, 6) for v in embed(tokens.mean(0)).tolist()]
+            tokens = official.run(each)
+            mean[str(each)] = [round(v, 6) for v in official.embed(tokens.mean(0)).tolist()]
         positive[str(each)] = fired[-1][-len(tokens) :].sum(0).tolist()  # class tokens come first
     return {"settings": dict(settings), "shapes": shapes, "mean": mean, "positive": positive}
 
@@ -77,7 +90,7 @@ def beats(folder: Path) -> dict[str, Any]:
     def one(settings: dict[str, Any]) -> Any:
         network = BEATs(BEATsConfig(settings))
         run = layout_run(network)
-        return layout(settings, network, network.encoder.layers[-1].fc2, run, [3.0, 10.0])
+        return layout(settings, Official(network, network.encoder.layers[-1].fc2, run), [3.0, 10.0])
 
     def layout_run(network: Any) -> Run:
         def run(seconds: float) -> Tensor:
@@ -155,12 +168,12 @@ def eat(folder: Path) -> dict[str, Any]:
     tuned.model, tuned.fc_norm, tuned.head = made(), nn.LayerNorm(128), nn.Linear(128, 7)
     tuned.model.remove_pretraining_modules("image")
     found = {
-        "fairseq": layout({}, pretrained, pretrained.blocks[-1].mlp.fc2, run_of(pretrained), [3.0, WHOLE]),
-        "fairseq, fine-tuned": layout({}, tuned, tuned.model.blocks[-1].mlp.fc2, run_of(tuned.model), [3.0]),
+        "fairseq": layout({}, Official(pretrained, pretrained.blocks[-1].mlp.fc2, run_of(pretrained)), [3.0, WHOLE]),
+        "fairseq, fine-tuned": layout({}, Official(tuned, tuned.model.blocks[-1].mlp.fc2, run_of(tuned.model)), [3.0]),
     }
     hub = made()
     hub.remove_pretraining_modules("image")
-    found["Hugging Face"] = layout({}, hub, hub.blocks[-1].mlp.fc2, run_of(hub), [3.0], renamed=hugging_face)
+    found["Hugging Face"] = layout({}, Official(hub, hub.blocks[-1].mlp.fc2, run_of(hub), renamed=hugging_face), [3.0])
     return found
 
 
@@ -202,15 +215,15 @@ def audiomae(folder: Path) -> dict[str, Any]:
         return seen[0][0, 1:]
 
     return {
-        "self-supervised": layout(
-            {}, pretrained, pretrained.blocks[-1].mlp.fc2,
-            lambda seconds: pretrained.forward_encoder(features(seconds), 0.0)[0][0, 1:], [WHOLE],
-        ),
-        "fine-tuned": layout({}, tuned, tuned.blocks[-1].mlp.fc2, tokens_of_tuned, [WHOLE], tuned.fc_norm),
-        "timm": layout(
-            {}, port, port.blocks[-1].mlp.fc2, lambda seconds: port.forward_features(features(seconds))[0, 1:], [WHOLE],
+        "self-supervised": layout({}, Official(
+            pretrained, pretrained.blocks[-1].mlp.fc2,
+            lambda seconds: pretrained.forward_encoder(features(seconds), 0.0)[0][0, 1:],
+        ), [WHOLE]),
+        "fine-tuned": layout({}, Official(tuned, tuned.blocks[-1].mlp.fc2, tokens_of_tuned, tuned.fc_norm), [WHOLE]),
+        "timm": layout({}, Official(
+            port, port.blocks[-1].mlp.fc2, lambda seconds: port.forward_features(features(seconds))[0, 1:],
             port.fc_norm,
-        ),
+        ), [WHOLE]),
     }  # fmt: skip
 
 
@@ -237,7 +250,7 @@ def atst(folder: Path) -> dict[str, Any]:
             return network.get_intermediate_layers(features, torch.tensor([features.shape[-1]]), 1, scene=False)[0]
 
         last = network.blocks[-1].mlp.fc2
-        return layout({}, network, last, run, [3.0, 10.0], renamed=lambda name: prefix + name)
+        return layout({}, Official(network, last, run, renamed=lambda name: prefix + name), [3.0, 10.0])
 
     return {"as trained": one("model.teacher.encoder."), "fine-tuned": one("encoder.encoder.")}
 

@@ -423,6 +423,11 @@ class Sweep:
         """The norm that each of the sets removes; NaN where that is not measured."""
         return np.full(len(self.changes), np.nan) if self.known.removed is None else self.known.removed(self.changes)
 
+    def _removed_by_controls(self, target: int) -> float:
+        """Mean of what a target's controls remove; NaN without any."""
+        controls = self.plan.every_control(target)
+        return float(self._removed[controls].mean()) if len(controls) else float("nan")
+
     @cached_property
     def _asked_about(self) -> Clips:
         several = self.task.attribute in self.task.dataset.multilabel
@@ -441,7 +446,7 @@ class Sweep:
             self.task.name, target.selection, target.name, operation.gain, target.neurons, effects, control_deltas,
             operation.name, flips(before[0], after[0], self.clips, members, names),
             told.rows(i), told.of_controls(i), told.clips(i, self.clips, self._class_of(target)),
-            float(self._removed[i]), float(self._removed[self.plan.every_control(i)].mean()),
+            float(self._removed[i]), self._removed_by_controls(i),
         )  # fmt: skip
 
     def _class_of(self, target: Target) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ MOST_CLIPS = 4_096
 HELD_OUT = 0.1
 """Share of the drawn clips on whose tokens an autoencoder is judged."""
 
+TRAINED = "trained"
+"""Origin of an autoencoder that is of no file."""
 Told = dict[str, dict[str, Any]]
 
 
@@ -61,9 +63,9 @@ def autoencoders(
     held, judged = _tokens(encoder, scans, config, progress, bool(trained))
     twins: dict[int, Twins] = {}
     for layer in trained:
-        recipe = Recipe(config.expansion, config.sae_k, config.sae_steps, config.seed)
+        recipe = _recipe(config)
         codes[layer] = _trained(encoder, layer, held[layer], recipe, files, progress)
-        told[str(layer)] = {"origin": "trained", **asdict(recipe)}
+        told[str(layer)] = {"origin": TRAINED, **asdict(recipe)}
         if config.sae_seeds > 1:
             next_recipe = replace(recipe, seed=recipe.seed + 1)
             again = _trained(encoder, layer, held[layer], next_recipe, files, progress)
@@ -77,6 +79,37 @@ def autoencoders(
             f"{of_layer.dead_share:.1%} of which never fire"
         )
     return sae_encoder(encoder, codes), told, twins
+
+
+def refuse_others(config: AnalysisConfig, encoder: Encoder, kept: Mapping[str, Any], path: Path) -> None:
+    """Of autoencoders that are there already others cannot be asked for: the store knows features by their numbers.
+
+    Raises
+    ------
+    InputError
+        If layers, files or a training are named that are not those of ``kept``, what was told of them.
+    """
+    of_layers: Told = kept["layers"]
+    asked = {layer: path.name for layer, path in (_layer_and_path(text, encoder) for text in config.sae)}
+    asked |= dict.fromkeys(_layers(config.train_sae, encoder), TRAINED)
+    there = {int(layer): str(told["origin"]) for layer, told in of_layers.items()}
+    recipe = asdict(_recipe(config))
+    others = any({name: told[name] for name in recipe} != recipe for told in of_layers.values() if "n_steps" in told)
+    is_other = bool(asked) and (asked != there or (bool(config.train_sae) and others))
+    if not is_other and not (config.sae_seeds > 1 and config.train_sae and not kept["twins"]):
+        return
+    told_there = ", ".join(f"{layer} ({origin})" for layer, origin in sorted(there.items()))
+    first = next((told for told in of_layers.values() if "n_steps" in told), None)
+    how = f", --expansion {first['expansion']} --k {first['k']} --sae-steps {first['n_steps']}" if first else ""
+    raise InputError(
+        f"{encoder.name} has other autoencoders already: layers {told_there}{how}, "
+        f"{'two trainings' if kept['twins'] else 'one training'} each; leave --sae and --train-sae out to study those, "
+        f"or name this one anew (--model NAME={encoder.name}) for others ({path} holds them)"
+    )
+
+
+def _recipe(config: AnalysisConfig) -> Recipe:
+    return Recipe(config.expansion, config.sae_k, config.sae_steps, config.seed)
 
 
 def _layer_and_path(text: str, encoder: Encoder) -> tuple[int, Path]:

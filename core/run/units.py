@@ -60,8 +60,12 @@ def _family(
         found = kept.read(path, encoder, kind)
         if found is None:
             missing.append(kind)
-        elif found[1]["datasets"] != [scan.dataset.name for scan in scans]:
-            progress.print(f"{found[0].name}: units as found before, on {', '.join(found[1]['datasets'])}", "dim")
+            continue
+        if kind == SAE:
+            sae.refuse_others(config, encoder, found[1], path)
+        on, seed = found[1]["datasets"], found[1]["seed"]
+        if (on, seed) != ([scan.dataset.name for scan in scans], config.seed):
+            progress.print(f"{found[0].name}: units as found before, on {', '.join(on)} with seed {seed}", "dim")
     facts = {"datasets": [scan.dataset.name for scan in scans], "seed": config.seed}
     for units, twins in _found(encoder, [kind for kind in missing if kind != SAE], scans, config, progress):
         kept.write(paths[units.unit_kind], units, facts, twins)

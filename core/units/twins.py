@@ -1,9 +1,8 @@
 """Units found again with another seed: is a direction a fact of the network, or of how it was looked for?
 
-Two sets of directions are matched by the cosine of what they write to the stream. A unit is *found again* where it and
-its partner are each other's best and the cosine is at least `BAR`, the bar that is usual for features of two
-autoencoders (Paulo and Belrose 2025, arXiv 2501.16615). Beside it stands the best cosine with as many random
-directions.
+Two sets of directions are matched by the cosine of what they write to the stream (as features of two autoencoders:
+Paulo and Belrose 2025, arXiv 2501.16615). Beside it stands the best cosine with as many random directions. From which
+cosine on a unit counts as found again, the view `unit_stability` says.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-BAR = 0.7
 _AT_ONCE = 2**25
 """Cosines that are held at a time."""
 

@@ -102,6 +102,22 @@ def test_layers_add_up_to_the_whole(several: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("others", "is_other"),
+    [((), False), (("--train-sae", "0"), True), ((*TRAINED[:-2], "--k", "4"), True), (TRAINED, False)],
+)
+def test_others_than_the_autoencoders_that_are_there_are_refused_in_one_line(
+    others: tuple[str, ...], is_other: bool, several: Path, pets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("--units", "sae", "--stages", "extract,score", *others)
+    assert run("--data-dir", pets, "--db", several, *TASK, *asked) == (2 if is_other else 0)
+    told = " ".join(capsys.readouterr().err.split())
+    what = (
+        "nano-ssl has other autoencoders already: layers 1 (trained), --expansion 2 --k 8 --sae-steps 5, two trainings"
+    )
+    assert (what in told) == is_other
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--units", "neurons"), "--units neurons: neurons is no kind; expected mlp,residual"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.units.twins import BAR, match
+from core.units.twins import match
+from db.schema.views.units import BAR
 
 
 def test_partners_and_cosines_are_those_worked_by_hand() -> None:

@@ -45,7 +45,7 @@ class Ablate(TaskStage):
         config, task, selection = self.study.config, self.of.task, selection_facts(self.of)
         how = [config.controls, n_controls(self.study), config.control_layers, config.max_pairs, config.probe_seeds,
                config.seed, config.min_test_clips, ablate_clips_for(self.study.encoder.device, config.ablate_clips),
-               refit_clips_for(self.study.encoder.device, config.refit_clips), "outcomes"]  # fmt: skip
+               refit_clips_for(self.study.encoder.device, config.refit_clips), "outcomes, norms"]  # fmt: skip
         of_choice = selection if self.choice.kind == "preset" else selection[:2]
         return self.study.key(
             "ablate", task.scan.content_key, task.name, of_choice, self.choice.key, self.operation.name,

@@ -38,7 +38,7 @@ class Score(TaskStage):
     def key(self) -> str:
         config, task = self.study.config, self.of.task
         return self.study.key(
-            "score", task.scan.content_key, task.name, selection_facts(self.of), config.shuffles, config.seed,
+            "score by layer", task.scan.content_key, task.name, selection_facts(self.of), config.shuffles, config.seed,
             config.min_test_clips,
         )  # fmt: skip
 

@@ -50,6 +50,11 @@ TERMS = {
         "How evenly a neuron's activation probability spreads over the classes, in nats: 0 = one class only, "
         "ln(number of classes) = all alike."
     ),
+    "feature": "A unit of a sparse autoencoder of a block's output; active above 0.",
+    "found again": (
+        "A direction or feature whose best partner among those of another seed has it for its best, too, with a cosine "
+        "of 0.7 or more."
+    ),
     "gain": "Factor on the activations of the neurons that are ablated; 0 silences them, 1 leaves them.",
     "lape": (
         "The selection rule of LAPE's published code, a quota: always 1 % of the neurons, on permuted labels as well."
@@ -57,6 +62,10 @@ TERMS = {
     "layer": "A block of the encoder, counted from 0.",
     "lift": "Activation probability in the class over the mean of the other classes.",
     "neuron": ("One unit of what enters a block's MLP output projection, addressed by layer and index, both from 0."),
+    "norm removed": (
+        "What an ablation alters in the output of each block, everything before the block as it was, in standard "
+        "deviations of that output, over all layers together."
+    ),
     "null": (
         "The same selection after the labels were permuted, many times, within what may be exchanged; bars "
         "span its 2.5th to 97.5th percentile."
@@ -94,4 +103,8 @@ TERMS = {
     "token": "A patch of time and frequency, the unit in which the encoder computes.",
     "total": "Change of the log probability of a class on its own clips by the frozen probe, in nats.",
     "unablated": "Under no change, gain 1.",
+    "unit": (
+        "Whatever gives one number a token at a named place: a neuron, or, by its kind, a coordinate, a random or "
+        "principal direction, an attention head, a feature."
+    ),
 }

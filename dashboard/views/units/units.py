@@ -18,7 +18,6 @@ scope = sidebar.choose(any_units=True)
 store, preset, task = scope.store, scope.preset, scope.task
 every = data.read(store, study.unit_models).set_index("name")
 encoder = str(every["encoder"][scope.model])
-n_layers = int(data.read(store, study.layers, scope.model)["layer"].max()) + 1
 page.head(
     f"Units of {words.plain(encoder)}",
     "units",
@@ -71,6 +70,7 @@ if of_evidence:
         with_evidence()
 
 layers = facts.layers_with_rates(data.read(store, queries.by_layer, encoder, task, preset))
+n_layers = max((int(data.read(store, study.layers, name)["layer"].max()) for name in here["name"]), default=0) + 1
 of_layers = contents.section("Layer by layer", "layers", folded="Folded: units with evidence in each layer.")
 if of_layers:
     with of_layers.body:

@@ -7,7 +7,7 @@ from db.schema.study import out_of_units
 from db.schema.units import UnitTwin
 
 BAR = 0.7
-"""Cosine from which on a unit counts as found again (`core.units.twins`)."""
+"""Cosine from which on a unit counts as found again, as usual (Paulo and Belrose 2025, arXiv 2501.16615)."""
 
 UNIT_VIEWS = {
     "unit_selectivity": "neuron_selectivity",

@@ -54,7 +54,10 @@ def read_sae(path: Path, encoder: Encoder, layer: int) -> SparseCode:
         _check(weights, design, encoder.projections[layer].out_features)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         told = " ".join(str(error).split())[:200]
-        raise InputError(f"--sae {layer}={quoted(str(path))}: {told or type(error).__name__}") from error
+        raise InputError(
+            f"--sae {layer}={quoted(str(path))}: {told or type(error).__name__}; expected "
+            "SAELens' folder or a .safetensors file with encoder and decoder weights"
+        ) from error
     return SparseCode(weights, design).to(encoder.device)
 
 

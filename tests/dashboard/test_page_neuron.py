@@ -333,6 +333,12 @@ def test_sentences_of_twins() -> None:
     assert twin_facts.usual(rows) == "c"
 
 
+def test_of_several_descriptions_that_over_the_tasks_dataset_is_told(tiny_store: Path) -> None:
+    rows = descriptions.unit_descriptions(open_store(tiny_store, read_only=True), "tiny", 0, 0)
+    both = pd.concat([rows.assign(dataset="rooms", correlation=0.9), rows.head(1)], ignore_index=True)
+    assert "clips of rooms" in facts.described(both) and "clips of pets" in facts.described(both, "pets")
+
+
 def test_a_description_stands_with_its_scores_and_what_dealt_ones_reach(tiny_store: Path) -> None:
     found = facts.described(descriptions.unit_descriptions(open_store(tiny_store, read_only=True), "tiny", 0, 0))
     assert found == (

@@ -58,17 +58,20 @@ def headline(pairs: pd.DataFrame, standing: Mapping[Any, Any] | None, task: str,
     return f"{verdict}. {selective_sentence(standing)}"
 
 
-def described(rows: pd.DataFrame) -> str:
+def described(rows: pd.DataFrame, dataset: str = "") -> str:
     """Say in Markdown what a unit's best description is, with its scores and what dealt ones reach; empty without one.
 
     Parameters
     ----------
     rows : DataFrame
         Of `db.reads.descriptions.unit_descriptions`.
+    dataset : str
+        Over which the unit is rather told, where it is.
     """
     if rows.empty:
         return ""
-    best = rows.iloc[0]
+    here = rows[rows["dataset"] == dataset]
+    best = (here if len(here) else rows).iloc[0]
     than = "better than" if best["beats_null"] else "no better than"
     dealt = f" (r up to {best['null_correlation_high']:.2f})" if pd.notna(best["null_correlation_high"]) else ""
     others = (

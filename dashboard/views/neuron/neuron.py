@@ -107,7 +107,8 @@ st.markdown(
     help=f"**Class-specific**: {TERMS['class-specific']} **Lift**: {TERMS['lift']} Its 95 % interval "
     f"stands in brackets. **q**: {TERMS['q']} **Entropy**: {TERMS['entropy']}",
 )
-if in_words := facts.described(data.read(store, descriptions.unit_descriptions, model, layer, neuron)):
+dataset = next(map(str, answers.loc[answers["task"] == task, "dataset"]), "")
+if in_words := facts.described(data.read(store, descriptions.unit_descriptions, model, layer, neuron), dataset):
     st.markdown(
         in_words,
         help="Up to three terms, classes and acoustic descriptors, found on train and valid clips where more is "
@@ -220,7 +221,6 @@ def pairs_table() -> None:
     share.take_away(f"classes_{model}_{layer}_{neuron}", pairs, head)
 
 
-of_task = answers.loc[answers["task"] == task, "dataset"]
 halves = st.grid(2, min_column_width=HALF_WIDTH, gap="large")
 with halves.container():
     contents.lead_to("Hear it", "hear")
@@ -228,9 +228,7 @@ with halves.container():
     if class_name and state["hear"] == of_class.CLASS:
         of_class.show(store, model, (task, class_name), layer, neuron)
     else:
-        state["clips"] = clips.show(
-            store, model, task, layer, neuron, scope.dataset, str(of_task.iloc[0]) if len(of_task) else ""
-        )
+        state["clips"] = clips.show(store, model, task, layer, neuron, scope.dataset, dataset)
 with halves.container():
     contents.lead_to("Which classes it answers to", "classes")
     head = sections.heading(

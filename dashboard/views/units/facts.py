@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from dashboard.shared.text.numbers import number
+from dashboard.shared.text.numbers import number, with_interval
 from dashboard.shared.text.words import listed, plain
 
 NAMES = {
@@ -150,7 +150,7 @@ def answers(evidence: pd.DataFrame, means: pd.DataFrame) -> list[str]:
     for selection in fairest_first(list(dict.fromkeys(means["selection"])))[:2] if len(means) else []:
         of = means[means["selection"] == selection].sort_values("beyond")
         parts = [
-            f"{plain(row['kind'])} {row['beyond']:+.2f} [{number(row['low'], '+.2f')}, {number(row['high'], '+.2f')}]"
+            f"{plain(row['kind'])} {with_interval(row['beyond'], row['low'], row['high'], '+.2f')}"
             for row in of.to_dict("records")
         ]
         lines.append(
@@ -168,7 +168,7 @@ def warnings(means: pd.DataFrame, kinds: Sequence[str]) -> list[str]:
             "Only one kind of unit was studied. `--units mlp,residual,random,pca,sae --train-sae all` sets others "
             "beside it."
         )
-    if len(means) and not means["selection"].str.contains(" n=| norm=").any():
+    elif len(means) and not means["selection"].str.contains(" n=| norm=").any():
         lines.append(
             "Kinds were ablated by shares of their units alone, which is neither as many nor as much of the stream: "
             "`--ablate mad:n=32,mad:norm=0.2` asks for both."

@@ -44,7 +44,7 @@ def with_evidence() -> None:
     told = (
         ("per_1000", "null_per_1000_high", "With evidence, of 1,000", ",.0f", "Class-specific units"),
         ("replicated_share", "replicated_share_all_pairs", "Pairs replicated", ".0%", "Held on test clips"),
-        ("selective_share", "chance_share", "Selective, of the active", ".0%", "Entropy below chance"),
+        ("selective_share", "chance_share", "Selective, of the active", ".0%", "By entropy"),
     )
     for field, chance, title, form, head in told:
         rows = here.assign(chance_share=0.05)

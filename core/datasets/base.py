@@ -24,15 +24,36 @@ SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a clip with a label: a phone, a note, an event.
+
+    Attributes
+    ----------
+    attribute : str
+        What kind of label it is; all segments of one attribute over a dataset make one task.
+    label : str
+        Its class.
+    onset, offset : float
+        Seconds from the clip's start, ``onset < offset``.
+    """
+
+    attribute: str
+    label: str
+    onset: float
+    offset: float
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One piece of audio with labels; ``path`` is relative to the dataset's root (posix).
 
-    ``split`` is ``train``, ``valid``, ``test``, or ``fold 1`` to ``fold K``.
+    ``split`` is ``train``, ``valid``, ``test``, or ``fold 1`` to ``fold K``; ``segments`` are in order of onset.
     """
 
     path: str
     split: str
     labels: Mapping[str, str]
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +81,8 @@ class Dataset:
         Attributes with a split of their own, a value a clip, in place of the clips'.
     multilabel : tuple of str
         Attributes of which a clip may have several values, held with commas between them.
+    segment_attributes : tuple of str
+        Attributes of clips' segments, each a task too; none is among ``attributes``.
     entropy_rate : float or None
         Share of neurons that entropy keeps, where the paper has one of its own for the dataset.
     unit_seconds : float or None
@@ -90,6 +113,7 @@ class Dataset:
     groups: tuple[str, ...] = ()
     split_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     multilabel: tuple[str, ...] = ()
+    segment_attributes: tuple[str, ...] = ()
     entropy_rate: float | None = None
     unit_seconds: float | None = None
     notes: tuple[str, ...] = ()
@@ -163,7 +187,7 @@ class Dataset:
         splits = self.redraw(self.drawn[1]) if self.drawn else None
         if splits is None:
             return self
-        return replace(self, clips=tuple(Clip(c.path, s, c.labels) for c, s in zip(self.clips, splits, strict=True)))
+        return replace(self, clips=tuple(replace(c, split=s) for c, s in zip(self.clips, splits, strict=True)))
 
 
 def storable(dataset: Dataset) -> Dataset:
@@ -200,7 +224,7 @@ def shuffled_labels(dataset: Dataset, seed: int) -> Dataset:
     clips, together = list(dataset.clips), list(dataset.kept_together)
     for _, own in sorted(of_split.items()):
         for i, source in zip(own, rng.permutation(own), strict=True):
-            clips[i] = Clip(clips[i].path, clips[i].split, labels[source])
+            clips[i] = replace(clips[i], labels=labels[source])
             if together:
                 together[i] = dataset.kept_together[source]
     return replace(

@@ -144,7 +144,7 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
 def seconds_a_task(scanned: tuple[Scan, Sequence[str]]) -> float:
     """Seconds of sound to be recorded for each task: datasets go in this order, those first that show most soonest."""
     scan, attributes = scanned
-    return float(scan.files["seconds"].sum()) / len(attributes)
+    return float(scan.files["seconds"].sum()) / max(1, len(attributes) + len(scan.dataset.segment_attributes))
 
 
 def known_folders(location: str) -> dict[str, str]:

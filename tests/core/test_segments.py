@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.datasets import InputError, choose_tasks, find
+from core.datasets import InputError, choose_tasks, find, report
 from core.datasets.base import Clip, Dataset, Segment, draw_evenly, shuffled_labels
 from core.datasets.scan import Scan
 from core.datasets.segments import formats
@@ -301,6 +301,18 @@ def test_times_in_another_unit_are_told_and_left_out(factor: int, unit: str) -> 
     assert [clip.segments for clip in checked.clips] == [(right,), (right,)]
     (line,) = checked.unexpected
     assert line.startswith("segments: birds-call is left out") and f"its times look like {unit}" in line
+
+
+def test_a_list_tells_of_times_by_the_headers_of_some_clips(tmp_path: Path) -> None:
+    root = corpus(tmp_path / "x")
+    (root / "a.txt").write_text(made.audacity((*WORDS, (0.8, 2.0, "long"))))
+    assert report.judged(found(root)) == [
+        "segments: of 2 clips looked at 1 have some that go beyond their end (a.wav lasts 1.00 s: 1 segment goes "
+        "beyond it, cut there (first long at 0.8 s))"
+    ]
+    (root / "a.txt").write_text(made.audacity(tuple((1000 * on, 1000 * off, label) for on, off, label in WORDS)))
+    (line,) = report.judged(found(root))
+    assert "x-label is left out" in line and "milliseconds" in line
 
 
 def test_times_in_seconds_are_not_taken_for_another_unit() -> None:

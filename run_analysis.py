@@ -200,7 +200,9 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
                     with outcome.keep_going(study, f"{name}, descriptions", dataset=name):
                         stages.carry_out(stages.Describe(study, scan, matrices))
                         ours = described_units(store.engine, encoder.name, name) if config.import_descriptions else {}
-                        stages.carry_out(stages.Referee(study, scan, matrices, ours))
+                        stages.carry_out(
+                            stages.Referee(study, scan, matrices, ours), stages.Propose(study, scan, matrices)
+                        )
             with outcome.keep_going(study, "shared neurons"):
                 stages.carry_out(stages.Share(study, specific_sets(store.engine, encoder.name)))
                 stages.carry_out(stages.Compare(study, ablation_effects(store.engine, encoder.name)))

@@ -72,7 +72,7 @@ def _scale(rate: int) -> _Scale:
     )  # fmt: skip
 
 
-def measure(waveform: Floats, rate: int, spans: FloatArray, voice: bool = False) -> Floats:
+def measure(waveform: Floats, rate: int, spans: FloatArray) -> Floats:
     """Describe stretches of one clip.
 
     Parameters
@@ -82,8 +82,6 @@ def measure(waveform: Floats, rate: int, spans: FloatArray, voice: bool = False)
         Hz.
     spans : ndarray, shape (n, 2)
         Where each begins and ends, in seconds; they may reach past the end, which is silent.
-    voice : bool
-        Whether what Praat tells of voices is told too (`core.describe.voice`).
 
     Returns
     -------
@@ -98,10 +96,6 @@ def measure(waveform: Floats, rate: int, spans: FloatArray, voice: bool = False)
     _tell_spectrum(found, power.mean(axis=1), scale)
     _tell_pitch(found, power, rate, scale)
     found[(found[:, PLACE["level"]] < SILENT_DB)[:, None] & _HIDDEN] = np.nan
-    if voice:
-        from core.describe.voice import tell_voice
-
-        tell_voice(found, waveform, rate, spans)
     return found
 
 

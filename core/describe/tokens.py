@@ -21,6 +21,7 @@ from core.datasets.scan import Scan
 from core.describe.acoustics import Floats, measure
 from core.describe.descriptors import NAMES
 from core.describe.kept import Kept
+from core.describe.voice import measure_voice
 from core.encoders.base import Batch, Encoder
 from core.encoders.hooks import Counts, record
 from core.files import naming
@@ -131,7 +132,7 @@ class _Listener:
         known = self.kept.get(clip, spans)
         if known is not None:
             return lambda: known
-        measured = self.pool.submit(measure, sound, self.rate, spans, self.kept.voice)
+        measured = self.pool.submit(measure_voice if self.kept.voice else measure, sound, self.rate, spans)
 
         def wait() -> Floats:
             heard = measured.result()

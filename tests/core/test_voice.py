@@ -31,7 +31,7 @@ def vowel(formants: tuple[float, ...], jitter: float = 0.0, shimmer: float = 0.0
 
 
 def middle(sound: np.ndarray) -> dict[str, float]:
-    return dict(zip(NAMES, measure(sound, RATE, SPANS, voice=True)[5].tolist(), strict=True))
+    return dict(zip(NAMES, voice.measure_voice(sound, RATE, SPANS)[5].tolist(), strict=True))
 
 
 @pytest.mark.parametrize("formants", [(730, 1090, 2440), (270, 2290, 3010)])
@@ -51,10 +51,10 @@ def test_irregular_periods_have_jitter_and_uneven_ones_shimmer() -> None:
 def test_nothing_is_told_of_what_has_no_pitch_nor_unasked() -> None:
     rng, columns = np.random.default_rng(0), [PLACE[name] for name in VOICE]
     noise = (0.1 * rng.standard_normal(2 * RATE)).astype(np.float32)
-    assert np.isnan(measure(noise, RATE, SPANS, voice=True)[:, columns]).all()
-    assert np.isnan(measure(np.zeros(40, np.float32), RATE, SPANS[:1], voice=True)[:, columns]).all()
+    assert np.isnan(voice.measure_voice(noise, RATE, SPANS)[:, columns]).all()
+    assert np.isnan(voice.measure_voice(np.zeros(40, np.float32), RATE, SPANS[:1])[:, columns]).all()
     voiced = vowel((730, 1090, 2440))
-    plain, asked = measure(voiced, RATE, SPANS), measure(voiced, RATE, SPANS, voice=True)
+    plain, asked = measure(voiced, RATE, SPANS), voice.measure_voice(voiced, RATE, SPANS)
     assert np.isnan(plain[:, columns]).all() and np.isfinite(asked[:, columns]).all()
     others = [i for i in range(len(NAMES)) if i not in columns]
     assert np.array_equal(plain[:, others], asked[:, others], equal_nan=True)

@@ -12,7 +12,7 @@ import pytest
 from core.datasets import InputError, choose_tasks, find, report
 from core.datasets.base import Clip, Dataset, Segment, draw_evenly, shuffled_labels
 from core.datasets.scan import Scan
-from core.datasets.segments import formats
+from core.datasets.segments import formats, phonology
 from core.datasets.segments.key import segments_key
 from core.datasets.segments.midi import chords
 from core.datasets.segments.turned import turned
@@ -301,6 +301,21 @@ def test_times_in_another_unit_are_told_and_left_out(factor: int, unit: str) -> 
     assert [clip.segments for clip in checked.clips] == [(right,), (right,)]
     (line,) = checked.unexpected
     assert line.startswith("segments: birds-call is left out") and f"its times look like {unit}" in line
+
+
+def test_what_follows_from_phones_goes_with_them() -> None:
+    labels = tuple("ptkaeiousm")
+    wrong = phonology.derived(timed(*((1000.0 * i, 1000.0 * i + 900, label) for i, label in enumerate(labels))))
+    assert wrong.segment_attributes[:2] == ("call", "call-voicing")
+    checked, problems = within(wrong, [10.0, 10.0])
+    assert checked.segment_attributes == () and not any(clip.segments for clip in checked.clips)
+    assert len(checked.unexpected) == 1 and not problems
+    late = phonology.derived(timed(*((i / 10, i / 10 + 0.1, label) for i, label in enumerate(labels))))
+    _, (told, _) = within(late, [0.85, 0.85])
+    assert told.reason == (
+        "lasts 0.85 s: 1 segment goes beyond it, cut there (first s at 0.8 s); "
+        "1 segment goes from behind its end on, left out (first m at 0.9 s)"
+    )
 
 
 def test_a_list_tells_of_times_by_the_headers_of_some_clips(tmp_path: Path) -> None:

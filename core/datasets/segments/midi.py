@@ -12,9 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from core.datasets.derive import PITCH_CLASSES, pitch_class
-from core.datasets.segments.gathered import MOST_BYTES, Gathered, NotRead
+from core.datasets.segments.gathered import MOST_BYTES, Gathered, NotRead, why
 from core.files import refuse_no_file
-from core.untrusted_text import one_line
 
 CHORD_SIZE, CHORD_SECONDS = 3, 0.05
 """Pitch classes of a chord at least, and how long it lasts: less is where one note runs into the next."""
@@ -53,7 +52,7 @@ def read(path: Path, attribute: str, sound: Path) -> Gathered:
                     gathered.add("pitch_class", pitch_class(str(pitch)), onset, offset)
                     notes.append((onset, offset, pitch))
     except Exception as error:  # its reader finds out by what fails, in any way
-        raise NotRead(f"cannot be read as MIDI ({one_line(str(error))[:100] or type(error).__name__})") from error
+        raise NotRead(f"cannot be read as MIDI ({why(error)})") from error
     for onset, offset, label in chords(notes):
         gathered.add("chord", label, onset, offset)
     if not gathered.segments:

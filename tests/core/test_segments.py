@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.datasets import InputError, choose_tasks, find, report
+from core.datasets import InputError, NothingFound, choose_tasks, find, report
 from core.datasets.base import Clip, Dataset, Segment, draw_evenly, shuffled_labels
 from core.datasets.scan import Scan
 from core.datasets.segments import formats, phonology
@@ -212,6 +212,10 @@ def test_sound_with_segments_alone_is_a_dataset(tmp_path: Path) -> None:
     (tmp_path / "talks" / "manifest.csv").write_text("file,split\na.wav,train\nb.wav,test\n")
     listed = found(tmp_path / "talks")
     assert (listed.attributes, listed.segment_attributes, len(listed.clips)) == ((), ("caption",), 2)
+    (tmp_path / "silent").mkdir()
+    (tmp_path / "silent" / "a.vtt").write_text(made.vtt(WORDS))
+    with pytest.raises(NothingFound, match="no dataset found .no sound file"):
+        find([tmp_path / "silent"])
     for name in "abcd":
         (tmp_path / "talks" / f"{name}.vtt").write_text("no captions")
     with pytest.raises(InputError, match="no labels of clips, and no segments .a.vtt: cannot be read as VTT captions"):

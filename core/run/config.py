@@ -12,6 +12,7 @@ from core.ablation.targets import MAX_PAIRS, Choice
 from core.describe.given import read as read_descriptions
 from core.errors import InputError
 from core.selectivity.presets import PRESETS, SelectionSettings, parse_activity
+from core.stimuli.names import NAMES
 from core.units.kinds import KINDS, MLP
 from core.untrusted_text import user_path, without_password
 
@@ -79,6 +80,8 @@ class AnalysisConfig:
         CSV of others' descriptions that are scored beside, or empty.
     map_units : bool
         Place each model's units on a map, by how alike they respond.
+    stimuli : tuple of str
+        Sets of made sounds (`core.stimuli.names.NAMES`) that units are asked with; none by default.
     stages : tuple of str
         Of ``extract``, ``score``, ``ablate``.
     device : str
@@ -171,6 +174,7 @@ class AnalysisConfig:
     describe: bool = False
     import_descriptions: str = ""
     map_units: bool = False
+    stimuli: tuple[str, ...] = ()
     stages: tuple[str, ...] = STAGES
     device: str = "auto"
     batch_size: int = 0
@@ -213,6 +217,8 @@ class AnalysisConfig:
         _one_of("--select-on", (self.select_on,), ("train", "all"))
         _one_of("--padding", (self.padding,), ("exclude", "include"))
         _one_of("--length", (self.length,), ("native", "unit"))
+        if self.stimuli:
+            _one_of("--stimuli", self.stimuli, tuple(NAMES))
         if not self.match or (len(self.match) == 1 and self.match[0] not in MATCH):
             given = self.match[0] if self.match else "empty"
             raise InputError(f"--match is {given}; expected {', '.join(MATCH)}, or two names of models and more")

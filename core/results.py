@@ -679,7 +679,8 @@ class StimulusStudy:
         One row a unit that varies and factor: ``neuron_index``, ``factor``; shares of its variance ``alone``,
         ``joint``, ``shapley`` (`core.stimuli.shares.Shares`), ``null_mean`` and ``null_high`` of the last;
         ``p_value``, ``q_value``; ``best_level``; ``trend`` (NaN without order); ``is_leading`` (explains most of all
-        factors, and q < 0.05).
+        factors, and q < 0.05); ``kept`` (`core.stimuli.tuning.Invariance`, the least over other factors; NaN where q is
+        not < 0.05).
     points : DataFrame
         Tuning of units with q < 0.05, of each factor those that it explains most: ``neuron_index``, ``factor``,
         ``level``, ``rate``, ``rate_low``, ``rate_high``, ``mean_activation``.

@@ -35,7 +35,7 @@ CONTROL_BYTES = 50
 """Of one of its random sets."""
 DESCRIPTION_BYTES = 400
 """Of a unit that is told in words."""
-STIMULUS_BYTES = 350
+STIMULUS_BYTES = 450
 """Of a unit that is asked with a set of made sounds."""
 SCAN_BYTES = 300
 """Of a clip in the cache of the scan."""

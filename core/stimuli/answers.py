@@ -44,7 +44,8 @@ class Units:
     follows : ndarray of bool, shape (n,)
         q < 0.05 and a Shapley value of `FOLLOWS` or more.
     trend, best, kept : ndarray of float, shape (n,)
-        Trend over the levels, value of the best level, and the least share of another factor's levels that keep it.
+        Trend over the levels, value of the best level, and the least share of another factor's levels that keep it
+        (NaN where q is not < 0.05).
     """
 
     neuron: IntArray

@@ -50,16 +50,19 @@ def tell(
     for factor, of in enumerate(shares):
         table = _units(of, rate, design, factor)
         table["is_leading"] = ((leading == factor) & (table["q_value"] < Q_LIMIT)).astype(np.int64)
-        units.append(table.assign(neuron_index=varying))
-        kept = _most_explained(table)
-        at = varying[kept]
-        of_factor = curves(rate[:, kept], mean[:, kept], design, factor, seed)
+        shown, others = _found(table)
+        at = varying[shown]
+        of_factor = curves(rate[:, shown], mean[:, shown], design, factor, seed)
         points.append(_points(of_factor, factor).assign(neuron_index=np.tile(at, len(of_factor.rate))))
         dealt = permutations(design, factor, min(N_PERMUTED, n_permutations), seed)
-        for other in range(len(design.factors)):
-            if other != factor and len(kept):
-                of_pair = invariance(rate[:, kept], design, factor, other, dealt)
-                pairs.append(pd.DataFrame({"neuron_index": at, "factor": factor, "other": other, **vars(of_pair)}))
+        kept = np.full(len(varying), np.inf)
+        for other in (place for place in range(len(design.factors)) if place != factor):
+            for some, ways in ((shown, dealt), (others, dealt[:0])):
+                of_pair = invariance(rate[:, some], design, factor, other, ways)
+                kept[some] = np.minimum(kept[some], of_pair.kept)
+                if some is shown and len(some):
+                    pairs.append(pd.DataFrame({"neuron_index": at, "factor": factor, "other": other, **vars(of_pair)}))
+        units.append(table.assign(neuron_index=varying, kept=np.where(np.isfinite(kept), kept, np.nan)))
         step()
     facts = {
         "n_stimuli": design.n_stimuli, "n_repetitions": design.repetitions, "n_varying": len(varying), "seed": seed,
@@ -89,11 +92,11 @@ def _units(of: Shares, rate: np.ndarray, design: Design, factor: int) -> pd.Data
     })  # fmt: skip
 
 
-def _most_explained(table: pd.DataFrame) -> IntArray:
-    """Units whose curves are kept, in their order."""
+def _found(table: pd.DataFrame) -> tuple[IntArray, IntArray]:
+    """Units with q < 0.05 in their order: those whose curves are kept, and the others."""
     found = np.flatnonzero(table["q_value"].to_numpy() < Q_LIMIT)
-    most = np.argsort(-table["shapley"].to_numpy()[found], kind="stable")[:MOST_CURVES]
-    return np.sort(found[most])
+    most = np.argsort(-table["shapley"].to_numpy()[found], kind="stable")
+    return np.sort(found[most[:MOST_CURVES]]), np.sort(found[most[MOST_CURVES:]])
 
 
 def _points(of: Curves, factor: int) -> pd.DataFrame:

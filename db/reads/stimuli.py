@@ -6,18 +6,13 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from db.reads.frames import frame
-from db.schema.stimuli import TIMES, UnitFactor, UnitInvariance, UnitTuning
+from db.schema.stimuli import UnitFactor, UnitInvariance, UnitTuning
 from db.schema.study import out_of_units
 
 _MODEL_ID = "(SELECT id FROM model WHERE name = :model)"
 _SET_ID = f"(SELECT id FROM stimulus_set WHERE model_id = {_MODEL_ID} AND name = :stimulus_set)"
 _NEURON_ID = f"(SELECT id FROM neuron WHERE model_id = {_MODEL_ID} AND layer = :layer AND neuron = :neuron)"
-_SHARES = out_of_units(UnitFactor, "alone joint shapley null_mean null_high trend")
-_KEPT = f"""(
-    SELECT CAST(MIN(same.kept) AS DOUBLE PRECISION) / {TIMES} FROM unit_invariance_of AS same
-    WHERE same.stimulus_set_id = unit_factor.stimulus_set_id AND same.neuron_id = unit_factor.neuron_id
-        AND same.factor = unit_factor.factor
-) AS kept"""
+_SHARES = out_of_units(UnitFactor, "alone joint shapley null_mean null_high trend kept")
 _NAMED = """
         JOIN stimulus_factor ON stimulus_factor.stimulus_set_id = {table}.stimulus_set_id
             AND stimulus_factor.factor = {table}.factor"""
@@ -103,7 +98,7 @@ def ranked(engine: Engine, model: str, stimulus_set: str, factor: str, limit: in
         engine,
         f"""
         SELECT neuron.layer, neuron.neuron, {_SHARES}, unit_factor.p_value, unit_factor.q_value,
-               stimulus_level.label AS best_level, unit_factor.is_leading, {_KEPT}
+               stimulus_level.label AS best_level, unit_factor.is_leading
         FROM unit_factor{_NAMED.format(table="unit_factor")}
         JOIN neuron ON neuron.id = unit_factor.neuron_id{_BEST}
         WHERE unit_factor.stimulus_set_id = {_SET_ID} AND stimulus_factor.name = :factor AND unit_factor.q_value < 0.05
@@ -130,8 +125,8 @@ def of_all_units(engine: Engine, model: str) -> pd.DataFrame:
         engine,
         f"""
         SELECT stimulus_set.name AS stimulus_set, stimulus_factor.name AS factor, neuron.flat_index AS neuron_index,
-               {out_of_units(UnitFactor, "shapley")}, unit_factor.q_value, {out_of_units(UnitFactor, "trend")},
-               stimulus_level.value AS best_value, {_KEPT}
+               {out_of_units(UnitFactor, "shapley")}, unit_factor.q_value, {out_of_units(UnitFactor, "trend kept")},
+               stimulus_level.value AS best_value
         FROM stimulus_set
         JOIN unit_factor ON unit_factor.stimulus_set_id = stimulus_set.id{_NAMED.format(table="unit_factor")}
         JOIN neuron ON neuron.id = unit_factor.neuron_id{_BEST}

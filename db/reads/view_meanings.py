@@ -718,6 +718,7 @@ VIEW_MEANINGS |= {
             "best_value": "Its number, in the factor's unit.",
             "trend": "Correlation of the answers with the order of the levels, -1 to 1; NULL without order.",
             "is_leading": "1 where q < 0.05 and no factor of the set explains more.",
+            "kept": "Least share of another factor's levels at which the best level stays; NULL where q is not < 0.05.",
         },
     ),
     "stimulus_tuning": (

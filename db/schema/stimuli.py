@@ -92,6 +92,7 @@ class UnitFactor(Base):
     best_level: Mapped[int]
     trend: Mapped[int | None] = in_units(TIMES)
     is_leading: Mapped[int]
+    kept: Mapped[int | None] = in_units(TIMES)
 
 
 class UnitTuning(Base):

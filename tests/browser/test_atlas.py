@@ -51,6 +51,7 @@ PAGES = {
     "neuron": ("Neuron", 0),
     "pair": ("beside", 0),
     "pitch": ("Pitch", 1),
+    "stimuli": ("Stimuli", 1),  # no unit was asked
     "speech": ("Speech", 1),
     "ablation": ("Ablation", 1),  # only accuracy is stored
     "sql": ("SQL", 0),

@@ -304,7 +304,7 @@ def test_the_missing_fundamental_tells_a_unit_of_pitch_from_one_of_a_band() -> N
     assert len(found) <= 0.05 * 120
 
 
-def test_a_study_tells_layers_beside_permutations_and_keeps_curves_of_what_is_found() -> None:
+def test_a_study_tells_layers_and_keeps_curves_of_what_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     answers, _ = planted(np.random.default_rng(1))
     stimuli = StimulusSet("toy", TRIO, lambda values, rng: framed(noise(rng), rng))
     steps: list[int] = []
@@ -319,6 +319,12 @@ def test_a_study_tells_layers_beside_permutations_and_keeps_curves_of_what_is_fo
     kept = study.points[study.points["factor"] == 1]
     assert set(kept["neuron_index"]) >= set(range(11, 21)) and set(kept["level"]) == {0, 1}
     assert (kept["rate_low"] <= kept["rate"]).all() and (kept["rate"] <= kept["rate_high"]).all()
+    of_units = study.units.set_index(["factor", "neuron_index"])["kept"]
+    assert of_units[0][1:11].min() >= 0.5 and of_units[0].isna().any(), "of units that follow pitch alone"
+    monkeypatch.setattr("core.stimuli.study.MOST_CURVES", 3)
+    fewer = tell(stimuli, Responses(rate, rate), layers, 60, 0)
+    assert fewer.points.groupby("factor")["neuron_index"].nunique().max() == 3
+    assert fewer.units.equals(study.units), "whose curves are kept changes nothing of what is told of all"
     without = tell(stimuli, Responses(rate, rate), layers, 20, 0)
     assert without.facts["n_permutations"] == 0 and without.units["q_value"].isna().all() and without.points.empty
     assert by_layer([], np.zeros(0, dtype=np.int64)).empty

@@ -29,10 +29,10 @@ def test_views_hold_what_was_written(tiny_reader: Engine) -> None:
         (*OF, "tones", "F0", 0, 1, 1, 1, 0.25, 1.0), (*OF, "tones", "F0", 1, 1, 0, 0, 0.0, 0.0),
     ]  # fmt: skip
     assert rows(tiny_reader, "SELECT * FROM unit_factors ORDER BY layer, unit, factor") == [
-        (*OF, 0, 0, "tones", "F0", 0.75, 0.25, 0.875, 0.0, 0.0625, 0.0001, 0.0002, "E3, 165 Hz", 52.0, 1.0, 1),
-        (*OF, 0, 0, "tones", "timbre", -0.0625, 0.0, 0.0625, 0.0, 0.125, 0.5, 0.5, "pure", 0.0, None, 0),
-        (*OF, 1, 0, "tones", "F0", 0.125, 0.0, 0.125, 0.0, 0.25, 0.25, 0.5, "C3, 131 Hz", 48.0, -1.0, 0),
-        (*OF, 1, 0, "tones", "timbre", None, 0.0, 0.0, None, None, None, None, "dark", 1.0, None, 0),
+        (*OF, 0, 0, "tones", "F0", 0.75, 0.25, 0.875, 0.0, 0.0625, 0.0001, 0.0002, "E3, 165 Hz", 52.0, 1.0, 1, 1.0),
+        (*OF, 0, 0, "tones", "timbre", -0.0625, 0.0, 0.0625, 0.0, 0.125, 0.5, 0.5, "pure", 0.0, None, 0, None),
+        (*OF, 1, 0, "tones", "F0", 0.125, 0.0, 0.125, 0.0, 0.25, 0.25, 0.5, "C3, 131 Hz", 48.0, -1.0, 0, None),
+        (*OF, 1, 0, "tones", "timbre", None, 0.0, 0.0, None, None, None, None, "dark", 1.0, None, 0, None),
     ]
     assert rows(tiny_reader, "SELECT * FROM stimulus_tuning ORDER BY level") == [
         (*OF, 0, 0, "tones", "F0", 0, "C3, 131 Hz", 48.0, 0.25, 0.125, 0.375, -0.5),

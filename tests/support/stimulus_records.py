@@ -45,6 +45,7 @@ def study() -> StimulusStudy:
                 "null_mean": 0.0,
             "null_high": 0.03, "p_value": np.where(strong, 1e-5, 0.5), "q_value": np.where(strong, 1e-4, 0.9),
             "best_level": 2, "trend": [0.9, 0.1, np.nan][factor], "is_leading": strong.astype(int),
+            "kept": np.where(strong, 1 / 3, np.nan),
         }))  # fmt: skip
     curve = np.linspace(0.1, 0.9, 9)
     points = pd.concat(

@@ -510,6 +510,7 @@ STIMULI = StimulusStudy(
         "null_high": [0.0625, 0.125, 0.25, NAN],
         "p_value": [0.0001, 0.5, 0.25, NAN], "q_value": [0.0002, 0.5, 0.5, NAN], "best_level": [1, 0, 0, 1],
         "trend": [1.0, NAN, -1.0, NAN], "is_leading": [1, 0, 0, 0],
+        "kept": [1.0, NAN, NAN, NAN],
     }),
     pd.DataFrame({
         "neuron_index": [0, 0], "factor": [0, 0], "level": [0, 1], "rate": [0.25, 0.75], "rate_low": [0.125, 0.5],

@@ -38,7 +38,7 @@ def upgrade() -> None:
     _of_set(
         "unit_factor", ("neuron_id", "factor"), *_shares("alone", "joint", "shapley", "null_mean", "null_high"),
         *(Column(name, Double()) for name in ("p_value", "q_value")), *_counts("best_level"), *_shares("trend"),
-        *_counts("is_leading"),
+        *_counts("is_leading"), *_shares("kept"),
     )  # fmt: skip
     _of_set(
         "unit_tuning", ("neuron_id", "factor", "level"), *_shares("rate", "rate_low", "rate_high"),

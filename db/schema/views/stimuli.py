@@ -38,7 +38,8 @@ JOIN stimulus_layer ON stimulus_layer.stimulus_set_id = stimulus_set.id
 SELECT {_MODEL}, neuron.layer, neuron.neuron AS unit, {_FACTOR},
        {out_of_units(UnitFactor, "alone joint shapley null_mean null_high")}, unit_factor.p_value, unit_factor.q_value,
        stimulus_level.label AS best_level, stimulus_level.value AS best_value,
-       {out_of_units(UnitFactor, "trend")}, unit_factor.is_leading{_OF_UNIT.format(table="unit_factor")}{_LEVEL}
+       {out_of_units(UnitFactor, "trend")}, unit_factor.is_leading,
+       {out_of_units(UnitFactor, "kept")}{_OF_UNIT.format(table="unit_factor")}{_LEVEL}
     AND stimulus_level.level = unit_factor.best_level""",
     "stimulus_tuning": f"""
 SELECT {_MODEL}, neuron.layer, neuron.neuron AS unit, {_FACTOR}, stimulus_level.level, stimulus_level.label,

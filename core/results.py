@@ -674,7 +674,7 @@ class StimulusStudy:
     factors : DataFrame
         ``factor``, ``name``, ``unit_of_values`` (empty: no order), ``is_ordered``, ``n_levels``.
     levels : DataFrame
-        ``factor``, ``level``, ``label``, ``value``.
+        ``factor``, ``level``, ``label``, ``level_value``.
     units : DataFrame
         One row a unit that varies and factor: ``neuron_index``, ``factor``; shares of its variance ``alone``,
         ``joint``, ``shapley`` (`core.stimuli.shares.Shares`), ``null_mean`` and ``null_high`` of the last;

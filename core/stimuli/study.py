@@ -141,7 +141,7 @@ def of_design(design: Design) -> tuple[pd.DataFrame, pd.DataFrame]:
         for f, of in enumerate(design.factors)
     ])  # fmt: skip
     levels = pd.DataFrame([
-        {"factor": f, "level": place, "label": label, "value": value}
+        {"factor": f, "level": place, "label": label, "level_value": value}
         for f, of in enumerate(design.factors)
         for place, (label, value) in enumerate(zip(of.levels, of.values, strict=True))
     ])  # fmt: skip

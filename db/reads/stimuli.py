@@ -47,11 +47,11 @@ def sets(engine: Engine, model: str) -> pd.DataFrame:
 
 
 def levels(engine: Engine, model: str, stimulus_set: str) -> pd.DataFrame:
-    """Return the levels of a set's factors: ``factor`` (name), ``level`` (place), ``label``, ``value``."""
+    """Return the levels of a set's factors: ``factor`` (name), ``level`` (place), ``label``, ``level_value``."""
     return frame(
         engine,
         f"""
-        SELECT stimulus_factor.name AS factor, stimulus_level.level, stimulus_level.label, stimulus_level.value
+        SELECT stimulus_factor.name AS factor, stimulus_level.level, stimulus_level.label, stimulus_level.level_value
         FROM stimulus_level{_NAMED.format(table="stimulus_level")}
         WHERE stimulus_level.stimulus_set_id = {_SET_ID}
         ORDER BY stimulus_level.factor, stimulus_level.level
@@ -126,7 +126,7 @@ def of_all_units(engine: Engine, model: str) -> pd.DataFrame:
         f"""
         SELECT stimulus_set.name AS stimulus_set, stimulus_factor.name AS factor, neuron.flat_index AS neuron_index,
                {out_of_units(UnitFactor, "shapley")}, unit_factor.q_value, {out_of_units(UnitFactor, "trend kept")},
-               stimulus_level.value AS best_value
+               stimulus_level.level_value AS best_value
         FROM stimulus_set
         JOIN unit_factor ON unit_factor.stimulus_set_id = stimulus_set.id{_NAMED.format(table="unit_factor")}
         JOIN neuron ON neuron.id = unit_factor.neuron_id{_BEST}
@@ -198,14 +198,14 @@ def tuning(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``stimulus_set``, ``factor`` (name), ``is_ordered``, ``level`` (place), ``label``, ``value``, ``rate``,
+        ``stimulus_set``, ``factor`` (name), ``is_ordered``, ``level`` (place), ``label``, ``level_value``, ``rate``,
         ``rate_low``, ``rate_high``, ``mean_activation``.
     """
     return frame(
         engine,
         f"""
         SELECT stimulus_set.name AS stimulus_set, stimulus_factor.name AS factor, stimulus_factor.is_ordered,
-               unit_tuning.level, stimulus_level.label, stimulus_level.value,
+               unit_tuning.level, stimulus_level.label, stimulus_level.level_value,
                {out_of_units(UnitTuning, "rate rate_low rate_high")}, unit_tuning.mean_activation
         FROM stimulus_set
         JOIN unit_tuning ON unit_tuning.stimulus_set_id = stimulus_set.id

@@ -690,7 +690,7 @@ VIEW_MEANINGS |= {
             **_STIMULUS,
             "level": "Place of the level, from 0.",
             "label": "The level, as pages write it.",
-            "value": "Its number, in the factor's unit; its place where levels have no order.",
+            "level_value": "Its number, in the factor's unit; its place where levels have no order.",
         },
     ),
     "stimulus_layers": (
@@ -727,7 +727,7 @@ VIEW_MEANINGS |= {
             **_STIMULUS,
             "level": "Place of the level, from 0.",
             "label": "The level, as pages write it.",
-            "value": "Its number, in the factor's unit; its place where levels have no order.",
+            "level_value": "Its number, in the factor's unit; its place where levels have no order.",
             "rate": "Activation probability at the level, the other factors' levels in equal parts.",
             "rate_low": "Lower end of its 95 % band over repetitions.",
             "rate_high": "Upper end of it.",

@@ -54,7 +54,7 @@ class StimulusLevel(Base):
     factor: Mapped[int] = mapped_column(primary_key=True)
     level: Mapped[int] = mapped_column(primary_key=True)
     label: Mapped[str]
-    value: Mapped[float]
+    level_value: Mapped[float]
 
 
 class StimulusLayer(Base):

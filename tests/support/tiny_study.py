@@ -502,7 +502,7 @@ STIMULI = StimulusStudy(
     }),
     pd.DataFrame({
         "factor": [0, 0, 1, 1], "level": [0, 1, 0, 1], "label": ["C3, 131 Hz", "E3, 165 Hz", "pure", "dark"],
-        "value": [48.0, 52.0, 0.0, 1.0],
+        "level_value": [48.0, 52.0, 0.0, 1.0],
     }),
     pd.DataFrame({
         "neuron_index": [0, 0, 2, 2], "factor": [0, 1, 0, 1], "alone": [0.75, -0.0625, 0.125, NAN],

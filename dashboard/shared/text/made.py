@@ -71,10 +71,10 @@ def unit_summary(factors: pd.DataFrame, invariance: pd.DataFrame) -> str:
 
 def _sentence(row: Mapping[Any, Any], of_set: pd.DataFrame, invariance: pd.DataFrame) -> str:
     factor = str(row["factor"])
-    near = "near" if row["unit_of_values"] else "most at"
+    near = " near" if row["unit_of_values"] else ", most to"
     level, name = words.plain(row["best_level"]), words.plain(row["stimulus_set"])
     told = (
-        f"Answers to {words.plain(factor)} {near} {level} ({name}: explains {share(row['shapley'])} of its variance, "
+        f"Answers to {words.plain(factor)}{near} {level} ({name}: explains {share(row['shapley'])} of its variance, "
         f"permuted {share(max(row['null_high'], 0))})"
     )
     pairs = invariance[(invariance["stimulus_set"] == row["stimulus_set"]) & (invariance["factor"] == factor)]

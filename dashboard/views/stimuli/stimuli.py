@@ -70,8 +70,9 @@ def by_layer(head: DeltaGenerator) -> None:
         alt=f"Share of each layer's units that each factor of {name} explains most, beside permuted labels",
     )  # fmt: skip
     st.caption(
-        "Bars: units with q < 0.05 for the factor, which no other factor of the set explains more. Grey: as many as "
-        f"{int(of_set['n_permutations'].iloc[0])} permutations of its labels give, 97.5th percentile."
+        "Bars: units with q < 0.05 for the factor, which no other factor of the set explains more. Grey: units for "
+        "which permuted labels of the factor give as much as q < 0.05 asks for, 97.5th percentile of "
+        f"{int(of_set['n_permutations'].iloc[0])} permutations."
     )
 
 
@@ -158,7 +159,7 @@ def hear() -> None:
                 st.caption(str(error))
                 return
     n = int(of_set["n_repetitions"].iloc[0])
-    st.caption(f"Made here as you listen, bit for bit what the model heard: the first of {n} repetitions.")
+    st.caption(f"Made here as you listen, the same as the model heard: the first of {n} repetitions.")
 
 
 section = contents.section("Which factor explains most", "layers")

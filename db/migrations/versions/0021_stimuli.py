@@ -29,7 +29,7 @@ def upgrade() -> None:
     )  # fmt: skip
     _of_set(
         "stimulus_level", ("factor", "level"), Column("label", TEXT, nullable=False),
-        Column("value", Double(), nullable=False),
+        Column("level_value", Double(), nullable=False),
     )  # fmt: skip
     _of_set(
         "stimulus_layer", ("factor", "layer"), *_counts("n_varying", "n_found", "n_leading"),

@@ -28,7 +28,7 @@ SELECT {_MODEL}, {_FACTOR}, stimulus_factor.unit_of_values, stimulus_factor.is_o
        stimulus_set.n_stimuli, stimulus_set.n_repetitions, stimulus_set.n_varying, stimulus_set.n_permutations,
        stimulus_set.seed, stimulus_set.seconds_each{_OF_SET}""",
     "stimulus_levels": f"""
-SELECT {_MODEL}, {_FACTOR}, stimulus_level.level, stimulus_level.label, stimulus_level.value{_OF_SET}{_LEVEL}""",
+SELECT {_MODEL}, {_FACTOR}, stimulus_level.level, stimulus_level.label, stimulus_level.level_value{_OF_SET}{_LEVEL}""",
     "stimulus_layers": f"""
 SELECT {_MODEL}, {_FACTOR}, stimulus_layer.layer, stimulus_layer.n_varying, stimulus_layer.n_found,
        stimulus_layer.n_leading, stimulus_layer.null_mean, stimulus_layer.null_high{_OF_SET}
@@ -37,13 +37,13 @@ JOIN stimulus_layer ON stimulus_layer.stimulus_set_id = stimulus_set.id
     "unit_factors": f"""
 SELECT {_MODEL}, neuron.layer, neuron.neuron AS unit, {_FACTOR},
        {out_of_units(UnitFactor, "alone joint shapley null_mean null_high")}, unit_factor.p_value, unit_factor.q_value,
-       stimulus_level.label AS best_level, stimulus_level.value AS best_value,
+       stimulus_level.label AS best_level, stimulus_level.level_value AS best_value,
        {out_of_units(UnitFactor, "trend")}, unit_factor.is_leading,
        {out_of_units(UnitFactor, "kept")}{_OF_UNIT.format(table="unit_factor")}{_LEVEL}
     AND stimulus_level.level = unit_factor.best_level""",
     "stimulus_tuning": f"""
 SELECT {_MODEL}, neuron.layer, neuron.neuron AS unit, {_FACTOR}, stimulus_level.level, stimulus_level.label,
-       stimulus_level.value, {out_of_units(UnitTuning, "rate rate_low rate_high")},
+       stimulus_level.level_value, {out_of_units(UnitTuning, "rate rate_low rate_high")},
        unit_tuning.mean_activation{_OF_UNIT.format(table="unit_tuning")}{_LEVEL}
     AND stimulus_level.level = unit_tuning.level""",
     "unit_invariance": f"""

@@ -21,7 +21,8 @@ def test_views_hold_what_was_written(tiny_reader: Engine) -> None:
         (*OF, "tones", "F0", "MIDI note", 1, 2, 8, 2, 2, 200, 3, 2.08),
         (*OF, "tones", "timbre", "", 0, 2, 8, 2, 2, 200, 3, 2.08),
     ]
-    assert rows(tiny_reader, "SELECT factor, level, label, level_value FROM stimulus_levels ORDER BY factor, level") == [
+    told = "factor, level, label, level_value"
+    assert rows(tiny_reader, f"SELECT {told} FROM stimulus_levels ORDER BY factor, level") == [
         ("F0", 0, "C3, 131 Hz", 48.0), ("F0", 1, "E3, 165 Hz", 52.0), ("timbre", 0, "pure", 0.0),
         ("timbre", 1, "dark", 1.0),
     ]  # fmt: skip

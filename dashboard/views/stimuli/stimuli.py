@@ -43,10 +43,10 @@ factors = [str(one) for one in of_set["factor"]]
 factor = address.choice("factor", factors, factors[0])
 levels = data.read(store, stimuli.levels, model, name)
 shape = [int(n) for n in of_set["n_levels"]]
-at = facts.places(st.query_params.get("at"), shape)
-if at is None:
+asked = facts.places(st.query_params.get("at"), shape)
+at = asked or [n // 2 for n in shape]
+if asked is None:
     st.warning("The address asks for levels that these sounds do not have; the middle ones are chosen.")
-    at = [n // 2 for n in shape]
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
     address.select("Sounds", "stimuli", names, name, clears=("factor", "at"), width=330, format_func=text.of_set)
@@ -121,9 +121,8 @@ def strongest(head: DeltaGenerator) -> None:
     share.take_away(f"made_units_{model}_{name}_{factor}", ranked, head)
 
 
-def choose_levels() -> list[int]:
+def choose_levels() -> None:
     """Select boxes for the levels of the other factors."""
-    chosen = list(at)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for place, other in enumerate(factors):
             if other == factor:
@@ -137,18 +136,17 @@ def choose_levels() -> list[int]:
                 address.go(at=".".join(map(str, moved)))
 
             st.selectbox(words.plain(other), labels, key=key, on_change=to_address, width=190)
-    return chosen
 
 
 def hear() -> None:
     """The sounds of all levels of the factor, the others held."""
-    held = choose_levels()
+    choose_levels()
     place = factors.index(factor)
     by_factor = [levels.loc[levels["factor"] == one, "label"].tolist() for one in factors]
     grid = st.grid(4, min_column_width=SOUND_WIDTH, gap="small")
     seed = int(of_set["seed"].iloc[0])
     for level, label in enumerate(by_factor[place]):
-        here = tuple(level if one == place else held[one] for one in range(len(factors)))
+        here = tuple(level if one == place else at[one] for one in range(len(factors)))
         with grid.container(gap="xxsmall"):
             st.caption(words.plain(label))
             try:

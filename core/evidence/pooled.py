@@ -33,9 +33,9 @@ def pooled(value: FloatArray, null: FloatArray) -> Pooled:
     """Compare each unit's value with the same under a few draws of the null.
 
     A few draws know where a unit's null lies and how wide it is, not its tail. So each is standardised by the unit's
-    other draws, and the tail is that of all units' draws together. With nothing to find the true value is one draw
-    among others, and the largest of all is as likely in any of them: of n draws, about one study in n + 1 has any
-    q < 0.05, whatever units have in common.
+    other draws, and the tail is that of all units' draws together. With nothing to find the true values are one draw
+    among others, and the largest of all are as likely in any of them: about one study in 20 has any q < 0.05 (of n
+    draws, where they are few, one in n + 1), whatever units have in common.
 
     Parameters
     ----------

@@ -80,3 +80,13 @@ def stimulated(found: StimulusStudy) -> str:
         n_found, n_leading, null = (of[c].sum() if len(of) else 0 for c in ("n_found", "n_leading", "null_mean"))
         told.append(f"{name} {n_found:,} (most in {n_leading:,}; permuted {null:.3g})")
     return f"of {n:,} units that vary, q < 0.05 for {', '.join(told)}"
+
+
+def proposed(found: Descriptions) -> str:
+    """Whether proposed phrases beat dealt ones more often than chance would have it, units taken as independent."""
+    from scipy.stats import binom
+
+    n, beats = len(found.described), int(found.described["beats_null"].sum())
+    by_chance = int(binom.ppf(0.975, n, 0.025))
+    verdict = f"more than chance gives (up to {by_chance:,})" if beats > by_chance else "no better than chance"
+    return f"{found.source}: phrases of {beats:,} of {n:,} units beat other units' phrases, {verdict}"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.encoders.base import Encoder
 from core.run.stages import stimuli as stage
 from core.stimuli.design import Design
-from core.stimuli.sets import SETS
+from core.stimuli.respond import Responses
+from core.stimuli.sets import SETS, StimulusSet
 from tests.support.small_study import NEURONS, make_dataset, query, run, tables
 
 RECORD = ("--stages", "extract,score", "--match", "none", "--shuffles", "30")
@@ -55,6 +58,30 @@ def test_sets_are_asked_once_on_top_of_a_study(
     assert run(*command, "--stimuli", "gaps") == 0
     again = tables(db)
     assert again["unit_factor"] != after["unit_factor"] and set(after["unit_factor"]) <= set(again["unit_factor"])
+
+
+def test_a_set_that_fails_stops_no_other_and_is_asked_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], small_sets: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db, respond = tmp_path / "atlas.db", stage.respond
+
+    def broken(encoder: Encoder, stimuli: StimulusSet, *rest: Any) -> Responses:
+        if stimuli.name == "noise":
+            raise RuntimeError("no such luck")
+        return respond(encoder, stimuli, *rest)
+
+    pets = make_dataset(tmp_path / "pets", 12)
+    command = ("--db", db, *RECORD, "--data-dir", pets, "--tasks", "pets-kind", "--units", "residual")
+    command += ("--stimuli", "fundamental,noise,gaps")
+    monkeypatch.setattr(stage, "respond", broken)
+    assert run(*command) == 1
+    assert "made sounds noise: RuntimeError: no such luck" in " ".join(capsys.readouterr().err.split())
+    there = "SELECT DISTINCT unit_kind, stimulus_set FROM unit_factors ORDER BY 2"
+    assert query(db, there) == [("residual", "fundamental"), ("residual", "gaps")]
+    monkeypatch.setattr(stage, "respond", respond)
+    assert run(*command) == 0
+    assert "made sounds gaps" not in capsys.readouterr().out, "what is there is not asked again"
+    assert [name for _, name in query(db, there)] == ["fundamental", "gaps", "noise"]
 
 
 def test_the_same_command_gives_the_same_numbers_and_another_seed_others(tmp_path: Path, small_sets: None) -> None:

@@ -113,6 +113,22 @@ def test_sentences_of_a_unit_without_anything() -> None:
     )
 
 
+def test_a_unit_of_a_gender_or_note_is_told_what_its_class_is_made_of() -> None:
+    factors = pd.DataFrame({
+        "stimulus_set": ["vowels", "vowels", "vowels", "tones"], "factor": ["F0", "vocal tract", "vowel", "F0"],
+        "shapley": [0.61, -0.01, 0.2, 0.9], "null_high": [0.03, 0.02, 0.02, 0.05],
+        "best_level": ["285 Hz", "13 cm", "i", "C5, 523 Hz"],
+    })  # fmt: skip
+    pairs = pd.DataFrame({
+        "task": ["demo-speech-gender", "demo-notes-octave", "rooms-event"], "class_name": ["female", "5", "dog"],
+    })  # fmt: skip
+    gender, octave = text.class_lines(factors, pairs)
+    assert "female of demo" in gender.replace("\\", "") and "vowel explains" not in gender
+    assert "F0 explains 61 % (permuted 3 %), most at 285 Hz; vocal tract explains 0 % (permuted 2 %)" in gender
+    assert "by tones, F0 explains 90 % (permuted 5 %), most at C5, 523 Hz" in octave
+    assert text.class_lines(factors.iloc[:0], pairs) == []
+
+
 def test_words_and_bars_are_those_of_the_study() -> None:
     assert (text.FOLLOWS, text.KEPT) == (study.FOLLOWS, answers.KEPT)
     assert set(text.SETS) == set(NAMES)

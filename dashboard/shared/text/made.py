@@ -23,6 +23,10 @@ QUESTIONS: Mapping[str, str] = {
 FOLLOWS, KEPT, Q_LIMIT = 0.1, 0.6, 0.05
 """As `core.stimuli.study` and `core.stimuli.answers` have them; a test holds them equal."""
 MOST_SENTENCES = 3
+_ASKED: Mapping[tuple[str, ...], tuple[str, tuple[str, ...]]] = {
+    ("gender", "sex"): ("vowels", ("F0", "vocal tract")), ("pitch", "octave", "pitch_class"): ("tones", ("F0",)),
+}  # fmt: skip
+"""Attributes, and the set and factors that ask what their classes are."""
 
 
 def of_set(name: str) -> str:
@@ -96,6 +100,33 @@ def _kept(pair: Mapping[Any, Any]) -> str:
     return (
         f"moving with the {words.plain(pair['other_factor'])} ({pair['kept']:.1f} of its levels keep it, {by_chance})"
     )
+
+
+def class_lines(factors: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+    """What made sounds say of a unit's own classes of gender, pitch and octave, a line a task.
+
+    Parameters
+    ----------
+    factors : DataFrame
+        Of `db.reads.stimuli.of_unit`.
+    pairs : DataFrame
+        Classes that the unit is specific for: ``task``, ``class_name``.
+    """
+    lines = []
+    for task, names in pairs.groupby("task", sort=False)["class_name"]:
+        attribute = str(task).rpartition("-")[2].lower()
+        name, asked = next((of for which, of in _ASKED.items() if attribute in which), ("", ()))
+        of = factors[(factors["stimulus_set"] == name) & factors["factor"].isin(asked)]
+        if len(of):
+            told = [
+                f"{words.plain(row['factor'])} explains {share(max(row['shapley'], 0))} (permuted "
+                f"{share(max(row['null_high'], 0))}), most at {words.plain(row['best_level'])}"
+                for row in of.to_dict("records")
+            ]
+            lines.append(
+                f"Specific for {words.listed(list(names))} of {words.plain(task)}: by {name}, {'; '.join(told)}."
+            )
+    return lines
 
 
 def set_sentence(layers: pd.DataFrame, facts: Mapping[Any, Any]) -> str:

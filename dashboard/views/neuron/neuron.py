@@ -258,6 +258,8 @@ if len(asked_with):
                 made_text.unit_summary(to_factors, to_others)
             ]:
                 st.markdown(line)
+            for line in made_text.class_lines(to_factors, pairs):
+                st.markdown(f"- {line}")
             made.curves(store, model, layer, neuron, to_factors, N_CURVES)
             share.take_away(f"made_{model}_{layer}_{neuron}", to_factors, of_made.head)
 contents.lead_to("More about it", "more")

@@ -23,6 +23,7 @@ from db.schema import (  # noqa: F401 (importing declares tables)
     scores,
     sound,
     stamp,
+    stimuli,
     units,
 )
 from db.schema.study import Base

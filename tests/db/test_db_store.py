@@ -41,6 +41,7 @@ STAGES = (
     "specificity",
     "share",
     "map",
+    "confound answers",
 )
 
 
@@ -219,6 +220,8 @@ def test_changed_dataset_loses_its_results_and_what_classes_share(tiny_engine: E
         "sharing",
         "unit_map_facts",
         "unit_place",
+        "confound_answers_of",
+        "confound_answer",
     ):
         assert left[table] == 0, table
 

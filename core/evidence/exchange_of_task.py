@@ -64,7 +64,7 @@ def group_of_clips(task: Task, chosen: Mask | None = None) -> IntArray | None:
 def group_of_scan(scan: Scan) -> IntArray | None:
     """Group of each clip of a dataset, by what says where it comes from; None where nothing does."""
     attributes = telling_attributes(scan) or scan.dataset.attributes
-    return group_of_clips(Task(scan, attributes[0]))
+    return group_of_clips(Task(scan, attributes[0])) if attributes else None
 
 
 def _restricted(members: Mask, group: IntArray, whole: Mask, name: str, attribute: str) -> Exchange:

@@ -116,7 +116,14 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
             config.match, [model_record(encoder) for encoder in views], stored_models(engine),
             encoders[0].device.type, progress.warn,
         )  # fmt: skip
-        parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
+        parts = [
+            Part(
+                s.dataset.name,
+                len(s.dataset.clips),
+                *(tuple(map(s.dataset.task, each)) for each in (of, s.dataset.segment_attributes)),
+            )
+            for s, of in data
+        ]
         at_once = models_at_once(encoders, ranks)
         progress.plan([encoder.name for encoder in views], parts, config.stages, at_once)
         message, is_short = disk_space.ask(config, views, data, files, scored_tasks(engine))
@@ -144,7 +151,7 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
 def seconds_a_task(scanned: tuple[Scan, Sequence[str]]) -> float:
     """Seconds of sound to be recorded for each task: datasets go in this order, those first that show most soonest."""
     scan, attributes = scanned
-    return float(scan.files["seconds"].sum()) / len(attributes)
+    return float(scan.files["seconds"].sum()) / max(1, len(attributes) + len(scan.dataset.segment_attributes))
 
 
 def known_folders(location: str) -> dict[str, str]:
@@ -197,6 +204,12 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
                     for task in (Task(scan, attribute) for attribute in attributes):
                         with outcome.keep_going(study, task.name, task=task.name):
                             study_task(study, task, matrices)
+                    for attribute in scan.dataset.segment_attributes:
+                        in_segments = stages.Segments(study, scan, matrices, attribute)
+                        task_name = in_segments.task.name
+                        going = outcome.keep_going(study, task_name, dataset=name)
+                        with going, study.steps.at("score", name, task_name):
+                            stages.carry_out(in_segments)
                     with outcome.keep_going(study, f"{name}, descriptions", dataset=name):
                         stages.carry_out(stages.Describe(study, scan, matrices))
                         ours = described_units(store.engine, encoder.name, name) if config.import_descriptions else {}

@@ -18,9 +18,10 @@ def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """The made-up study with heads on its layers and maps, in a folder of its own; its sounds are those of all."""
     from tests.support.layer_records import write_all_layers
     from tests.support.map_records import write_maps
+    from tests.support.segment_records import write_segments
 
     path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("store") / "atlas.db"))
-    return write_maps(write_all_layers(path))
+    return write_segments(write_maps(write_all_layers(path)))
 
 
 @pytest.fixture(scope="module")

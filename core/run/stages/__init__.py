@@ -13,11 +13,13 @@ from core.run.stages.match import Match
 from core.run.stages.place import Place
 from core.run.stages.reconstruct import Reconstruct
 from core.run.stages.score import Head, Score
+from core.run.stages.segments import Segments
 from core.run.stages.share import Share
 from core.run.stages.task import TaskStudy
 from core.run.stages.trace import Trace
 
 __all__ = [
     "Ablate", "Attribute", "Compare", "Describe", "Erase", "Found", "Head", "Match", "Place", "ProbeLayers",
-    "Reconstruct", "Referee", "Score", "Share", "TaskStudy", "TopClips", "Trace", "carry_out", "record_activations",
+    "Reconstruct", "Referee", "Score", "Segments", "Share", "TaskStudy", "TopClips", "Trace", "carry_out",
+    "record_activations",
 ]  # fmt: skip

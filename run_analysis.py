@@ -10,12 +10,10 @@ neurons out and measures what a linear head loses, and keeps it all in an SQLite
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     from core.datasets.scan import Scan
     from core.datasets.task import Task
     from core.recording.activations import Activations
-    from core.run.partners import Pair
     from core.run.study import Study
     from db.writes.store import Store
 
@@ -54,6 +51,7 @@ def command(argv: Sequence[str] | None, ranks: Ranks) -> int:
         try:
             config, show_list, report_path, log_path, manifest_path = options.parse(argv)
             from core.run import inputs, listing
+            from db.reads.folders import known_folders
 
             if show_list:
                 listing.show_list(config, progress.console, known_folders(config.db))
@@ -82,12 +80,13 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
     from core.datasets import report
     from core.encoders.base import model_record
     from core.progress.time_left import Part
-    from core.run import disk_space, inputs, load, partners, stages, units  # noqa: F401 (all that threads use: loaded before the first)
+    from core.run import disk_space, inputs, load, partners, stages, units
     from core.run.side_by_side import models_at_once, side_by_side
     from core.run.steps import Steps
     from core.run.study import Study
     from core.units.kinds import MLP
     from db.connection.open import opened_to_write, store_files_dir
+    from db.reads.folders import known_folders
     from db.reads.pipeline import scored_tasks, stored_models
     from db.writes.store import Store
 
@@ -103,7 +102,7 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
         store, files = Store(engine), store_files_dir(config.db)
         for encoder in encoders if MLP in config.units else ():  # other weights of its name are told of before the scan
             store.register_model(model_record(encoder))
-        data = sorted(inputs.scan_all(tasks, files, config, progress), key=seconds_a_task)
+        data = inputs.scan_all(tasks, files, config, progress)
         left_out = tuple(progress.failures)
         for scan, _ in data:
             if replaced := store.register_dataset(scan.record(), config.replace):
@@ -142,33 +141,10 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
             for family in families
         ]  # fmt: skip
         side_by_side(lambda family: study_family(family, store, data), studies, at_once, progress.stop)
-        match_models([study for family in studies for study in family], matched, [scan for scan, _ in data])
+        stages.match_models([study for family in studies for study in family], matched, [scan for scan, _ in data])
         summarise(store, config, progress, files)
     every = [study for family in studies for study in family]
     return outcome.tell_end(progress, config, every, time.monotonic() - started, left_out)
-
-
-def seconds_a_task(scanned: tuple[Scan, Sequence[str]]) -> float:
-    """Seconds of sound to be recorded for each task: datasets go in this order, those first that show most soonest."""
-    scan, attributes = scanned
-    return float(scan.files["seconds"].sum()) / max(1, len(attributes) + len(scan.dataset.segment_attributes))
-
-
-def known_folders(location: str) -> dict[str, str]:
-    """Folders of the datasets that a store knows, with their names there; none of a store that cannot be read yet."""
-    if "://" not in location and not os.path.exists(os.path.expanduser(location)):
-        return {}
-    from db.connection.open import open_store
-    from db.reads.pipeline import dataset_folders
-
-    try:
-        engine = open_store(location, read_only=True)
-    except (StoreError, OSError):
-        return {}
-    try:
-        return dataset_folders(engine)
-    finally:
-        engine.dispose()
 
 
 def study_family(studies: Sequence[Study], store: Store, data: Sequence[tuple[Scan, Sequence[str]]]) -> None:
@@ -189,41 +165,34 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
     units = "neurons" if encoder.unit_kind == MLP else "units"
     progress.print(f"\n{encoder.name}: {encoder.n_neurons:,} {units} in {encoder.n_layers} layers", "bold")
     progress.print(f"  {encoder.description}; licence: {encoder.licence or 'not known'}", "dim")
-    try:
-        with progress.at(model=encoder.name):
-            progress.listen(encoder.name, study.steps.tell)
-            stages.carry_out(stages.Found(study))
-            recordings: list[tuple[Scan, Activations]] = []
-            for scan, attributes in data:
-                name = scan.dataset.name
-                with study.steps.of(name), outcome.keep_going(study, name, dataset=name):
-                    with study.steps.at("extract", name):
-                        matrices = stages.record_activations(study, scan)
-                        stages.carry_out(stages.TopClips(study, scan, matrices), stages.Trace(study, scan, matrices))
-                    recordings.append((scan, matrices))
-                    for task in (Task(scan, attribute) for attribute in attributes):
-                        with outcome.keep_going(study, task.name, task=task.name):
-                            study_task(study, task, matrices)
-                    for attribute in scan.dataset.segment_attributes:
-                        in_segments = stages.Segments(study, scan, matrices, attribute)
-                        task_name = in_segments.task.name
-                        going = outcome.keep_going(study, task_name, dataset=name)
-                        with going, study.steps.at("score", name, task_name):
-                            stages.carry_out(in_segments)
-                    with outcome.keep_going(study, f"{name}, descriptions", dataset=name):
-                        stages.carry_out(stages.Describe(study, scan, matrices))
-                        ours = described_units(store.engine, encoder.name, name) if config.import_descriptions else {}
-                        stages.carry_out(stages.Referee(study, scan, matrices, ours))
-            with outcome.keep_going(study, "shared neurons"):
-                stages.carry_out(stages.Share(study, specific_sets(store.engine, encoder.name)))
-                stages.carry_out(stages.Compare(study, ablation_effects(store.engine, encoder.name)))
-            with outcome.keep_going(study, "map of units"):
-                stages.carry_out(stages.Place(study, recordings))
-    except BaseException as error:
-        with suppress(StoreError):  # a full disk takes no last word either
-            study.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
-        raise
-    study.finish("failed" if study.failures else "done")
+    with outcome.ending(study), progress.at(model=encoder.name):
+        progress.listen(encoder.name, study.steps.tell)
+        stages.carry_out(stages.Found(study))
+        recordings: list[tuple[Scan, Activations]] = []
+        for scan, attributes in data:
+            name = scan.dataset.name
+            with study.steps.of(name), outcome.keep_going(study, name, dataset=name):
+                with study.steps.at("extract", name):
+                    matrices = stages.record_activations(study, scan)
+                    stages.carry_out(stages.TopClips(study, scan, matrices), stages.Trace(study, scan, matrices))
+                recordings.append((scan, matrices))
+                for task in (Task(scan, attribute) for attribute in attributes):
+                    with outcome.keep_going(study, task.name, task=task.name):
+                        study_task(study, task, matrices)
+                for attribute in scan.dataset.segment_attributes:
+                    in_time = stages.Segments(study, scan, matrices, attribute)
+                    going = outcome.keep_going(study, in_time.task.name, dataset=name)
+                    with going, study.steps.at("score", name, in_time.task.name):
+                        stages.carry_out(in_time)
+                with outcome.keep_going(study, f"{name}, descriptions", dataset=name):
+                    stages.carry_out(stages.Describe(study, scan, matrices))
+                    ours = described_units(store.engine, encoder.name, name) if config.import_descriptions else {}
+                    stages.carry_out(stages.Referee(study, scan, matrices, ours), stages.Propose(study, scan, matrices))
+        with outcome.keep_going(study, "shared neurons"):
+            stages.carry_out(stages.Share(study, specific_sets(store.engine, encoder.name)))
+            stages.carry_out(stages.Compare(study, ablation_effects(store.engine, encoder.name)))
+        with outcome.keep_going(study, "map of units"):
+            stages.carry_out(stages.Place(study, recordings))
 
 
 def study_task(study: Study, task: Task, matrices: Activations) -> None:
@@ -243,30 +212,6 @@ def study_task(study: Study, task: Task, matrices: Activations) -> None:
         stages.carry_out(*heads)
     with study.steps.at("ablate", task.dataset.name, task.name):
         stages.carry_out(*others)
-
-
-def match_models(studies: Sequence[Study], pairs: Sequence[Pair], scans: Sequence[Scan]) -> None:
-    """Units of every two models that respond alike, once all are recorded; told of in the run of one of the two."""
-    from core.run import stages
-
-    of_run = {study.encoder.name: study for study in studies}
-    for models in pairs:
-        names = [model.name for model in models]
-        study = next(of_run[name] for name in names if name in of_run)
-        try:
-            with study.progress.at(model=study.encoder.name):
-                for scan in scans:
-                    name = scan.dataset.name
-                    with outcome.keep_going(study, f"{name}, {' and '.join(names)}", dataset=name):
-                        stage = stages.Match(study, models, scan)
-                        stages.carry_out(stage)
-                        if stage.lacks:
-                            study.note(f"{name}: {stage.lacks}")
-        except BaseException as error:
-            with suppress(StoreError):
-                study.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
-            raise
-        study.finish("failed" if study.failures else "done")
 
 
 def summarise(store: Store, config: AnalysisConfig, progress: Progress, files: Path) -> None:

@@ -41,6 +41,10 @@ EXPLAINED = {
     "psycopg": ("LGPL-3.0", "the driver of PostgreSQL, for who asks for it; a library, used as it is and replaceable"),
     "psycopg-binary": ("LGPL-3.0", "as psycopg"),
     "espeakng-loader": ("GPL-3.0", "speech of the demo, installed by the user, never shipped (pyproject.toml)"),
+    "praat-parselmouth": (
+        "GPL-3.0",
+        "what Praat tells of voices, installed by the user, never shipped (pyproject.toml)",
+    ),
     "pretty_midi": ("MIT", "its SoundFont is GPL-2: for the demo, installed by the user, never shipped"),
     "greenlet": ("MIT AND PSF-2.0", "both permissive"),
     "numpy": ("BSD-3-Clause AND GPL-3.0-with-GCC-exception", "the exception frees what links to the GCC runtime"),

@@ -23,6 +23,7 @@ from core.datasets.base import Clip, Dataset
 from core.datasets.scan import scan
 from core.describe import tokens
 from core.describe.descriptors import NAMES
+from core.describe.kept import Kept
 from core.encoders import load_encoder
 from core.recording.passes import Passes
 
@@ -56,7 +57,11 @@ def main() -> None:
             clips = np.arange(args.clips)
 
             def hear() -> None:
-                with tokens.taken(encoder, found, clips, Passes(), Path(place), lambda _: None):  # noqa: B023
+                unknown = Kept(Path(place) / "none.npz")
+                with (
+                    patch.object(Kept, "save", lambda _: None),
+                    tokens.taken(encoder, found, clips, Passes(), unknown, lambda _: None),  # noqa: B023
+                ):
                     pass
 
             def deaf() -> None:

@@ -25,7 +25,9 @@ from core.recording.waveforms import Waveforms
 from core.units.fit import fit
 from core.units.sample import Sample
 
-SETS = (("mlp",), ("mlp", "residual", "random", "pca"), ("mlp", "residual", "random", "pca", "head"))
+SETS = (
+    ("mlp",), ("mlp", "residual"), ("mlp", "residual", "random", "pca"), ("mlp", "residual", "random", "pca", "head"),
+)  # fmt: skip
 Recorded = list[tuple[Encoder, Activations]]
 
 

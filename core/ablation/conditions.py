@@ -349,17 +349,25 @@ def _after_first(encoder: Encoder, whole: Pass, changes: Sequence[Change], layer
     All that comes before the MLP output projection is as it was, so the stream differs only by what
     the changed neurons write to it: new minus old, through their columns of the projection.
     """
+    return torch.cat([whole.hidden[layer + 1] + written(encoder, whole, change, layer) for change in changes])
+
+
+def written(encoder: Encoder, whole: Pass, change: Change, layer: int) -> torch.Tensor:
+    """What a change alters in a block's output, everything before the block's MLP output projection as it was.
+
+    Parameters
+    ----------
+    whole : Pass
+        With the layer's activations.
+    """
     weight, activation = encoder.projections[layer].weight, whole.activations[layer]
     start, end = layer_starts(encoder.layer_widths)[layer : layer + 2]
-    states = []
-    for change in changes:
-        own = (change.neurons >= start) & (change.neurons < end)
-        neurons = torch.from_numpy(change.neurons[own] - start).to(weight.device)
-        differs = activation[..., neurons] * (change.factor - 1.0)
-        if change.shift is not None:
-            differs += torch.from_numpy(change.shift[own]).to(differs)
-        states.append(whole.hidden[layer + 1] + differs @ weight[:, neurons].T.to(differs.dtype))
-    return torch.cat(states)
+    own = (change.neurons >= start) & (change.neurons < end)
+    neurons = torch.from_numpy(change.neurons[own] - start).to(weight.device)
+    differs = activation[..., neurons] * (change.factor - 1.0)
+    if change.shift is not None:
+        differs += torch.from_numpy(change.shift[own]).to(differs)
+    return differs @ weight[:, neurons].T.to(differs.dtype)
 
 
 def _array(embeddings: torch.Tensor) -> NDArray[np.float32]:

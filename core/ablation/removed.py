@@ -18,17 +18,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.ablation.conditions import Pass, whole_pass
+from core.ablation.conditions import Pass, whole_pass, written
+from core.arrays.neurons import layer_starts
 from core.encoders.base import Encoder
 from core.encoders.device import out_of_memory
 from core.encoders.hooks import Change, change_conditions
 from core.errors import InputError
 from core.recording.passes import Passes, autocast, in_halves
 from core.recording.waveforms import Waveforms
-from core.results import FloatArray, IntArray
+from core.results import FloatArray, IntArray, Mask
 
 N_CLIPS = 8
 """On which norms are measured: tokens are what is averaged over, and there are hundreds."""
+MOST_KEPT = 2**26
+"""Bytes of activations of a clip that are held; where they are more, blocks run again for each change."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,10 @@ class Removed:
 
         def once(_: IntArray, some: Waveforms) -> Pass:
             with autocast(encoder, passes.precision):
-                return whole_pass(encoder, encoder.prepare(some, passes.padding), set())
+                batch = encoder.prepare(some, passes.padding)
+                n_bytes = 4 * batch.counted.numel() * encoder.n_neurons
+                is_small = n_bytes <= MOST_KEPT * batch.n_clips
+                return whole_pass(encoder, batch, set(range(encoder.n_layers)) if is_small else set())
 
         whole = [one for sounds in batches for one in in_halves(encoder, np.arange(len(sounds)), sounds, once)]
         variance = [_variance([_tokens(encoder, one, layer) for one in whole]) for layer in range(encoder.n_layers)]
@@ -118,22 +124,40 @@ class Removed:
 
     def _squares(self, whole: Pass, changes: Sequence[Change]) -> FloatArray:
         """Squared length of what each change alters in each block's output, over counted tokens."""
-        encoder, copies = self.encoder, whole.batch.repeat(len(changes))
+        encoder = self.encoder
         squares = np.zeros((len(changes), encoder.n_layers))
+        if whole.activations:  # what it writes is all that it alters: no block need run
+            touched = _touched(encoder, changes)
+            for i, layer in zip(*np.nonzero(touched), strict=True):
+                squares[i, layer] = _length(encoder, whole, layer, written(encoder, whole, changes[i], layer)[None])[0]
+            return squares
+        copies = whole.batch.repeat(len(changes))
         with autocast(encoder, self.passes.precision), change_conditions(encoder, changes):
             for layer in range(encoder.n_layers):
                 before = torch.cat([whole.hidden[layer]] * len(changes))
-                differs = encoder.block(layer, before, copies).unflatten(0, (len(changes), -1))
-                differs = (differs - whole.hidden[layer + 1]).float().square().sum(-1)
-                weighted = differs.flatten(1) * _weights(encoder, whole, layer)
-                squares[:, layer] = weighted.sum(1, dtype=torch.float64).cpu().numpy()
+                after = encoder.block(layer, before, copies).unflatten(0, (len(changes), -1))
+                squares[:, layer] = _length(encoder, whole, layer, after - whole.hidden[layer + 1])
         return squares
+
+
+def _touched(encoder: Encoder, changes: Sequence[Change]) -> Mask:
+    """Which layers each change has units in, (n_changes, n_layers)."""
+    starts = layer_starts(encoder.layer_widths)
+    return np.stack([np.histogram(change.neurons, bins=starts)[0] > 0 for change in changes])
+
+
+def _length(encoder: Encoder, whole: Pass, layer: int, differs: Tensor) -> FloatArray:
+    """Squared length over counted tokens of changes of a block's output, (n_changes, rows, tokens, width)."""
+    of_tokens = differs.float().square().sum(-1).flatten(1) * _weights(encoder, whole, layer)
+    found: FloatArray = of_tokens.sum(1, dtype=torch.float64).cpu().numpy()
+    return found
 
 
 def _only(whole: Pass, clips: range) -> Pass:
     """Some of the clips of a pass."""
     batch, rows = whole.batch.take(torch.tensor(list(clips), device=whole.batch.clip.device))
-    return Pass(batch, [hidden[rows] for hidden in whole.hidden], {})
+    kept = {layer: activation[rows] for layer, activation in whole.activations.items()}
+    return Pass(batch, [hidden[rows] for hidden in whole.hidden], kept)
 
 
 def _weights(encoder: Encoder, whole: Pass, layer: int) -> Tensor:

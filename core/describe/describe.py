@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -17,7 +17,7 @@ from core.datasets.task import Task
 from core.describe.acoustics import Floats
 from core.describe.descriptors import NAMES
 from core.describe.explain import LEAST, N_FOLDS, UNITS_AT_ONCE, Explained, Table, drawn_shifts, explain
-from core.describe.scores import score, shifted_high, standard
+from core.describe.referee import N_DEALT, Beside, blocks, referee, together
 from core.describe.sentence import Facts, ancestor, sentence, strongest, trees
 from core.describe.terms import HOW, Term, Vocabulary
 from core.describe.tokens import Tokens
@@ -27,11 +27,7 @@ from core.results import FloatArray, IntArray, Mask
 MOST_CLIPS = 400
 """That explain, and that are held out, at most."""
 FEWEST_CLIPS = 20
-N_DEALT = 200
-"""Descriptions of other units that are dealt to each, at most."""
 OURS = "atlas"
-SCORES = ("correlation", "average_precision", "f1", "iou", "shifted_high", "null_correlation_high", "beats_null")
-_AT_ONCE = 256
 _SAME = "harmonicity"
 """Is voicing in decibels, of the same ranks: a unit is told by the latter."""
 
@@ -112,7 +108,8 @@ class Heard:
     def terms(self) -> list[Term]:
         """What a unit may be explained by."""
         classes = [Term("class", name) for name in self.vocabulary.classes]
-        return classes + [Term("descriptor", name, how) for name in NAMES if name != _SAME for how in HOW]
+        told = [name for name in NAMES if name != _SAME and self.vocabulary.tells(name)]
+        return classes + [Term("descriptor", name, how) for name in told for how in HOW]
 
     def table(self, terms: Sequence[Term], where: slice) -> Floats:
         """Terms at some moments, shape (n, n_terms)."""
@@ -220,42 +217,19 @@ def scored(heard: Heard, terms: dict[int, list[Term]], dealt: dict[int, list[Ter
     clip, sound = heard.tokens.clip[heard.held_out], heard.tokens.sound[heard.held_out]
     vocabulary, rng = heard.vocabulary, np.random.default_rng(heard.seed)
     others = [dealt[unit] for unit in rng.permutation(sorted(dealt))[:N_DEALT].tolist()]
+
+    def predict(several: Sequence[list[Term]]) -> Floats:
+        columns = [vocabulary.predict(of, clip, sound) for of in several]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(clip), 0), np.float32)
+
     guess = [[heard.majority]] if heard.majority else []
-    null = np.stack([vocabulary.predict(of, clip, sound) for of in others + guess], axis=1) if others + guess else None
-    keys = np.array([in_words(of) for of in others], dtype=object)
-    parts = [pd.DataFrame(columns=["neuron_index", "predicts", *SCORES])]
-    for units in _blocks(sorted(terms)):
+    beside = Beside(predict(others), np.array([in_words(of) for of in others], dtype=np.str_), predict(guess))
+    parts = []
+    for units in blocks(sorted(terms)):
         y = np.asarray(heard.tokens.values[heard.held_out][:, units], dtype=np.float32)
-        predicted = np.stack([vocabulary.predict(terms[unit], clip, sound) for unit in units], axis=1)
-        found = score(predicted, y, clip)
-        words = [in_words(terms[unit]) for unit in units]
-        high = np.full(len(units), np.nan)
-        if null is not None:
-            r = (standard(null).T @ standard(y)).astype(np.float64)
-            r[: len(others)][keys[:, None] == np.array(words, dtype=object)[None]] = np.nan
-            high = _high(r[: len(others)], r[len(others) :])
-        parts.append(
-            pd.DataFrame({"neuron_index": units, "predicts": words}).assign(
-                correlation=found.correlation, average_precision=found.average_precision, f1=found.f1, iou=found.iou,
-                shifted_high=shifted_high(predicted, y), null_correlation_high=high,
-                beats_null=(found.correlation > high).astype(int),
-            )
-        )  # fmt: skip
-    return pd.concat(parts[1:], ignore_index=True) if len(parts) > 1 else parts[0]
-
-
-def _blocks(units: list[int]) -> Iterator[list[int]]:
-    return (units[i : i + _AT_ONCE] for i in range(0, len(units), _AT_ONCE))
-
-
-def _high(dealt: FloatArray, guess: FloatArray) -> FloatArray:
-    """97.5th percentile of dealt descriptions' correlations, or the majority class's where that is higher; per unit."""
-    known = np.isfinite(dealt).any(axis=0)
-    high = np.full(dealt.shape[1], -np.inf)
-    if known.any():
-        high[known] = np.nanquantile(dealt[:, known], 0.975, axis=0)
-    high = np.maximum(high, guess.max(axis=0, initial=-np.inf))
-    return np.where(np.isfinite(high), high, np.nan)
+        own = [terms[unit] for unit in units]
+        parts.append(referee(units, [in_words(of) for of in own], predict(own), y, clip, beside))
+    return together(parts)
 
 
 def in_words(terms: Sequence[Term]) -> str:

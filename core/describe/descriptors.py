@@ -68,6 +68,13 @@ DESCRIPTORS = (
         Descriptor(f"chroma {name}", "share of the power", f"pitch class {name}", f"sound without {name}")
         for name in PITCH_CLASSES
     ),
+    Descriptor("formant 1", "Hz", "open vowels", "close vowels"),
+    Descriptor("formant 2", "Hz", "front vowels", "back vowels"),
+    Descriptor("formant 3", "Hz", "high third formants", "low third formants"),
+    Descriptor("jitter", "share of the period", "irregular periods", "regular periods", "hoarse creaky"),
+    Descriptor("shimmer", "share of the amplitude", "periods of uneven height", "periods of even height"),
 )  # fmt: skip
+VOICE = ("formant 1", "formant 2", "formant 3", "jitter", "shimmer")
+"""Told only where it was asked for (`core.describe.voice`), else of no moment."""
 NAMES = tuple(d.name for d in DESCRIPTORS)
 PLACE = {name: i for i, name in enumerate(NAMES)}

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.describe.acoustics import Floats
-from core.describe.descriptors import DESCRIPTORS, PLACE
+from core.describe.descriptors import DESCRIPTORS, PLACE, VOICE
 from core.results import IntArray, Mask
 
 HOW = ("high", "very high", "low", "very low")
@@ -58,11 +58,15 @@ class Vocabulary:
     def _sorted(self) -> list[Floats]:
         return [np.sort(column[np.isfinite(column)]) for column in self.reference.T]
 
+    def tells(self, name: str) -> bool:
+        """Whether a descriptor was asked for: those of voices are told of no moment where they were not."""
+        return name not in VOICE or bool(len(self._sorted[PLACE[name]]))
+
     @cached_property
     def _by_word(self) -> dict[str, Term]:
         """Every phrase that plain text may hold; classes first, as they are a dataset's own."""
         found: dict[str, Term] = {}
-        for d in DESCRIPTORS:
+        for d in (one for one in DESCRIPTORS if self.tells(one.name)):
             for how, phrases in (("high", (d.high, *d.words_high.split())), ("low", (d.low, *d.words_low.split()))):
                 found |= {phrase.lower(): Term("descriptor", d.name, how) for phrase in phrases}
             found |= {f"{how} {d.name}": Term("descriptor", d.name, how) for how in HOW}

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +20,8 @@ from core.arrays.neurons import layer_starts
 from core.datasets.scan import Scan
 from core.describe.acoustics import Floats, measure
 from core.describe.descriptors import NAMES
+from core.describe.kept import Kept
+from core.describe.voice import measure_voice
 from core.encoders.base import Batch, Encoder
 from core.encoders.hooks import Counts, record
 from core.files import naming
@@ -118,9 +119,32 @@ def _nearest(spans: FloatArray, asked: FloatArray) -> IntArray:
     return np.clip(found, 0, max(len(spans) - 1, 0))
 
 
+@dataclass(frozen=True)
+class _Listener:
+    """Measures what is not known yet, beside the passes."""
+
+    kept: Kept
+    rate: int
+    pool: ThreadPoolExecutor
+
+    def hear(self, clip: int, sound: Floats, spans: FloatArray) -> Callable[[], Floats]:
+        """What gives the descriptors of stretches of a clip, at once or when they are measured."""
+        known = self.kept.get(clip, spans)
+        if known is not None:
+            return lambda: known
+        measured = self.pool.submit(measure_voice if self.kept.voice else measure, sound, self.rate, spans)
+
+        def wait() -> Floats:
+            heard = measured.result()
+            self.kept.put(clip, spans, heard)
+            return heard
+
+        return wait
+
+
 @contextmanager
 def taken(
-    encoder: Encoder, scan: Scan, clips: IntArray, passes: Passes, folder: Path, progress: Callable[[int], None]
+    encoder: Encoder, scan: Scan, clips: IntArray, passes: Passes, kept: Kept, progress: Callable[[int], None]
 ) -> Iterator[Tokens]:
     """Pass clips, and keep drawn moments as long as the block lasts.
 
@@ -128,22 +152,26 @@ def taken(
     ----------
     clips : ndarray of int
         Positions in the dataset, in the order in which they are to lie.
-    folder : Path
-        Where a file holds the activations meanwhile.
+    kept : Kept
+        Descriptors that are known, which grow; beside its file another holds the activations meanwhile.
     progress : callable
         Told the clips that are done.
     """
     batches = [clips[i : i + passes.batch_size] for i in range(0, len(clips), passes.batch_size)]
     sounds: list[Floats] = []
     sizes: list[int] = []
+    folder = kept.path.parent
+    folder.mkdir(parents=True, exist_ok=True)
     with naming(folder), tempfile.TemporaryFile(dir=folder) as file, ThreadPoolExecutor(passes.workers) as pool:
+        listener = _Listener(kept, encoder.sample_rate, pool)
         for waveforms in read_ahead(scan, batches, encoder.sample_rate, passes.workers):
             batch = clips[len(sizes) : len(sizes) + len(waveforms)]
-            for values, sound in _passed(encoder, batch, waveforms, passes, pool):
+            for values, sound in _passed(encoder, batch, waveforms, passes, listener):
                 values.tofile(file)
                 sounds += sound
                 sizes += map(len, sound)
             progress(len(sizes))
+        kept.save()
         file.flush()
         shape = sum(sizes), encoder.n_neurons
         every = np.memmap(file, np.float32, "r", shape=shape) if shape[0] else np.zeros(shape, np.float32)
@@ -152,21 +180,20 @@ def taken(
 
 
 def _passed(
-    encoder: Encoder, clips: NDArray[np.int64], waveforms: Waveforms, passes: Passes, pool: ThreadPoolExecutor
+    encoder: Encoder, clips: NDArray[np.int64], waveforms: Waveforms, passes: Passes, listener: _Listener
 ) -> Iterator[tuple[Floats, list[Floats]]]:
     """Activations (n_moments, n_units) and descriptors clip by clip, of a batch or its halves."""
 
-    def once(_: NDArray[np.int64], sounds: Waveforms) -> tuple[Floats, list[Floats]]:
-        rate = encoder.sample_rate
+    def once(index: NDArray[np.int64], sounds: Waveforms) -> tuple[Floats, list[Floats]]:
         batch = encoder.prepare(sounds, passes.padding)
-        drawn = _Drawn.of(encoder, batch, [len(sound) / rate for sound in sounds])
-        heard = [pool.submit(measure, *of) for of in zip(sounds, [rate] * len(sounds), drawn.spans, strict=True)]
+        drawn = _Drawn.of(encoder, batch, [len(sound) / encoder.sample_rate for sound in sounds])
+        heard = [listener.hear(*of) for of in zip(index.tolist(), sounds, drawn.spans, strict=True)]
         with torch.inference_mode(), autocast(encoder, passes.precision), record(encoder, batch, drawn.take):
             encoder.forward(batch)
         values = np.zeros((sum(map(len, drawn.spans)), encoder.n_neurons), dtype=np.float32)
         starts = layer_starts(encoder.layer_widths)
         for layer, of_layer in drawn.taken.items():
             values[:, starts[layer] : starts[layer + 1]] = of_layer
-        return values, [each.result() for each in heard]
+        return values, [result() for result in heard]
 
     yield from in_halves(encoder, clips, waveforms, once)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from core.ablation.controls import FAMILIES
 from core.ablation.operations import WORDS, Operation
 from core.ablation.targets import MAX_PAIRS, Choice
+from core.describe import voice
 from core.describe.given import read as read_descriptions
 from core.errors import InputError
 from core.selectivity.presets import PRESETS, SelectionSettings, parse_activity
@@ -75,8 +76,14 @@ class AnalysisConfig:
         Linear heads on the pooled output of every layer, too.
     describe : bool
         Tell every unit in words, and score that.
+    voice : bool
+        With what Praat tells of voices among the descriptors (`core.describe.voice`).
     import_descriptions : str
         CSV of others' descriptions that are scored beside, or empty.
+    propose : str
+        ``clap:FOLDER``, a model that proposes phrases for units, or empty.
+    phrases : str
+        Text file of the phrases that it chooses from, or empty: the classes' and descriptors' names.
     map_units : bool
         Place each model's units on a map, by how alike they respond.
     stages : tuple of str
@@ -169,7 +176,10 @@ class AnalysisConfig:
     db: str = "atlas.db"
     probe_layers: bool = False
     describe: bool = False
+    voice: bool = False
     import_descriptions: str = ""
+    propose: str = ""
+    phrases: str = ""
     map_units: bool = False
     stages: tuple[str, ...] = STAGES
     device: str = "auto"
@@ -230,10 +240,22 @@ class AnalysisConfig:
         if self.import_descriptions:
             read_descriptions(self.import_descriptions)  # told of before anything is computed
             object.__setattr__(self, "describe", True)
+        if self.voice:
+            voice.check()
+            object.__setattr__(self, "describe", True)
+        if self.phrases and not self.propose:
+            raise InputError(f"--phrases {self.phrases}: nobody chooses from them; name a model, --propose clap:FOLDER")
+        if self.propose and not self.clap.strip():
+            raise InputError(f"--propose {self.propose} is not known; expected clap:FOLDER")
         self._check_numbers()
         self._check_ablation()
         if self.weights and len(self.models) != 1:
             raise InputError("--weights needs exactly one --model to go with it")
+
+    @property
+    def clap(self) -> str:
+        """Folder or hub id of the model that proposes phrases; empty where none does."""
+        return self.propose.removeprefix("clap:") if self.propose.startswith("clap:") else ""
 
     def _check_numbers(self) -> None:
         for name in (

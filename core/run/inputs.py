@@ -60,7 +60,7 @@ def datasets(
 def scan_all(
     tasks: Sequence[tuple[Dataset, Sequence[str]]], files: Path, config: AnalysisConfig, progress: Progress
 ) -> list[tuple[Scan, Sequence[str]]]:
-    """Look at every dataset's files; one without a usable clip is left out.
+    """Look at every dataset's files; one without a usable clip is left out. Those come first that show most soonest.
 
     Raises
     ------
@@ -80,7 +80,13 @@ def scan_all(
         raise errors[0]
     for unusable in errors:
         leave_out(config, progress, unusable)
-    return scans
+    return sorted(scans, key=_seconds_a_task)
+
+
+def _seconds_a_task(scanned: tuple[Scan, Sequence[str]]) -> float:
+    """Seconds of sound to be recorded for each task."""
+    scan, attributes = scanned
+    return float(scan.files["seconds"].sum()) / max(1, len(attributes) + len(scan.dataset.segment_attributes))
 
 
 def scan_dataset(

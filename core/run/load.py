@@ -15,6 +15,8 @@ import torch
 
 from core.datasets.naming import with_folders_above
 from core.datasets.scan import Scan
+from core.describe import clap
+from core.describe.propose import read_phrases
 from core.distributed.ranks import Ranks
 from core.encoders import load_encoder
 from core.encoders.base import Encoder
@@ -142,8 +144,12 @@ def load(ranks: Ranks, config: AnalysisConfig) -> list[Encoder]:
     Raises
     ------
     InputError
-        If an encoder cannot be loaded, or a rank's differs from rank 0's.
+        If an encoder, or the model that proposes, cannot be loaded, or a rank's differs from rank 0's.
     """
+    if config.propose:
+        clap.load(config.clap, choose_device(config.device))
+        if config.phrases:
+            read_phrases(config.phrases)
     job = Load(config)
     job.run(ranks, lambda: None)
     ours, *others = ranks.do(job)

@@ -244,9 +244,25 @@ def _parser() -> argparse.ArgumentParser:
         help="tell every unit in words, by classes and by what its clips sound like, and score that on held-out clips",
     )
     what.add_argument(
+        "--voice",
+        action="store_true",
+        default=None,
+        help="--describe with formants, jitter and shimmer by Praat among what is heard (needs the extra voice)",
+    )
+    what.add_argument(
         "--import-descriptions",
         metavar="CSV",
         help="score others' descriptions in the same way: columns model, layer, unit, description, or more",
+    )
+    what.add_argument(
+        "--propose",
+        metavar="clap:FOLDER",
+        help="a CLAP model, by its folder or hub id, that proposes a phrase for each unit; scored in the same way",
+    )
+    what.add_argument(
+        "--phrases",
+        metavar="PATH",
+        help="text file with the phrases that it chooses from, one a line (names of classes and of what is heard)",
     )
     what.add_argument(
         "--map",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from core.errors import InputError
@@ -46,10 +46,26 @@ class Tally(Protocol):
         """Tell something at the end, once."""
         ...
 
+    def finish(self, status: str) -> None:
+        """Tell the store how it ended."""
+        ...
+
     @property
     def did_anything(self) -> bool:
         """Whether any stage had something to do."""
         ...
+
+
+@contextmanager
+def ending(study: Tally) -> Iterator[None]:
+    """The study of one model: however it ends, the store is told."""
+    try:
+        yield
+    except BaseException as error:
+        with suppress(Exception):  # a full disk takes no last word either
+            study.finish("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+    study.finish("failed" if study.failures else "done")
 
 
 @contextmanager

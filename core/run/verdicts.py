@@ -83,3 +83,13 @@ def described(found: Descriptions) -> str:
     n, beats = len(found.described), int(found.described["beats_null"].sum())
     of = f" of {len(found.explained):,}" if len(found.explained) else ""
     return f"{n:,}{of} units described by {found.source}, {beats:,} of them better than descriptions of other units are"
+
+
+def proposed(found: Descriptions) -> str:
+    """Whether proposed phrases beat dealt ones more often than chance would have it, units taken as independent."""
+    from scipy.stats import binom
+
+    n, beats = len(found.described), int(found.described["beats_null"].sum())
+    by_chance = int(binom.ppf(0.975, n, 0.025))
+    verdict = f"more than chance gives (up to {by_chance:,})" if beats > by_chance else "no better than chance"
+    return f"{found.source}: phrases of {beats:,} of {n:,} units beat other units' phrases, {verdict}"

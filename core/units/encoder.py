@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from core.encoders.base import Batch, Encoder, Padding
 from core.results import TokenGrid
-from core.units.kinds import KINDS, unit_model
+from core.units.kinds import KINDS, LOW, unit_model
 
 
 class Values(nn.Linear):
@@ -49,6 +49,18 @@ class Code(nn.Module):
     def forward(self, stream: Tensor) -> Tensor:
         """(..., width) to (..., n_units)."""
         return stream @ self.directions.to(stream.dtype)
+
+
+class Coordinates(Code):
+    """The stream's own coordinates, all with one sign: what the product with that matrix gives, without it."""
+
+    def forward(self, stream: Tensor) -> Tensor:
+        return stream if self.directions[0, 0] > 0 else -stream
+
+
+def linear_code(kind: str, directions: Tensor) -> Code:
+    """Units of a kind along directions, (width, n_units)."""
+    return (Coordinates if kind.partition(LOW)[0] == "residual" else Code)(directions)
 
 
 class StreamPlace(nn.Module):

@@ -16,7 +16,7 @@ from torch import Tensor
 from core.encoders.base import Encoder
 from core.errors import InputError
 from core.files import is_plain_file, write_whole
-from core.units.encoder import Code, StreamPlace, UnitEncoder, head_places
+from core.units.encoder import Code, StreamPlace, UnitEncoder, head_places, linear_code
 from core.units.sae import Design, SparseCode
 from core.units.twins import Twins
 from core.untrusted_text import as_file_name
@@ -92,7 +92,9 @@ def _built(encoder: Encoder, kind: str, tensors: Mapping[str, Tensor], designs: 
     if kind == "sae":
         return sae_encoder(encoder, {int(n): SparseCode(of_layer[int(n)], Design(**one)) for n, one in designs.items()})
     thresholds = [own.pop("thresholds") for own in of_layer]
-    return UnitEncoder(encoder, kind, [StreamPlace(Code(own["directions"])) for own in of_layer], thresholds)
+    return UnitEncoder(
+        encoder, kind, [StreamPlace(linear_code(kind, own["directions"])) for own in of_layer], thresholds
+    )
 
 
 def sae_encoder(encoder: Encoder, codes: Mapping[int, SparseCode]) -> UnitEncoder:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from core.encoders.base import Encoder
-from core.units.encoder import Code, StreamPlace, UnitEncoder, head_places
+from core.units.encoder import StreamPlace, UnitEncoder, head_places, linear_code
 from core.units.kinds import LOW, PERCENT
 from core.units.sample import Sample
 
@@ -26,7 +26,8 @@ def fit(encoder: Encoder, kind: str, sample: Sample, seed: int) -> UnitEncoder:
         return UnitEncoder(encoder, kind, head_places(encoder), [_percentile(lengths) for lengths in sample.heads])
     directions = all_directions(kind, sample, seed)
     thresholds = [_percentile(stream @ each) for stream, each in zip(sample.stream, directions, strict=True)]
-    return UnitEncoder(encoder, kind, [StreamPlace(Code(each.to(encoder.device))) for each in directions], thresholds)
+    places = [StreamPlace(linear_code(kind, each.to(encoder.device))) for each in directions]
+    return UnitEncoder(encoder, kind, places, thresholds)
 
 
 def all_directions(kind: str, sample: Sample, seed: int) -> list[Tensor]:

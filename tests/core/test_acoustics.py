@@ -95,4 +95,4 @@ def test_clips_shorter_than_a_frame_and_spans_past_the_end(n_samples: int) -> No
 
 
 def test_names_are_one_each() -> None:
-    assert len(set(NAMES)) == len(DESCRIPTORS) == 35
+    assert len(set(NAMES)) == len(DESCRIPTORS) == 40

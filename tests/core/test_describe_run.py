@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from core.datasets import audio
 from core.datasets.base import Clip, Dataset
 from core.datasets.scan import Scan, scan
 from core.describe.describe import draw
+from core.describe.kept import Kept
 from core.describe.tokens import MOST_TOKENS, taken
 from core.encoders import load_encoder
 from core.encoders.hooks import keep
@@ -33,9 +35,16 @@ def test_moments_are_means_over_the_bands_of_columns(folder: Path, tmp_path: Pat
     found = scan(Dataset("pets", folder, ("kind",), clips), tmp_path / "scan.csv")
     encoder = load_encoder("nano-ssl", small_network()[1], "cpu")
     done: list[int] = []
-    with taken(encoder, found, np.array([2, 0]), Passes(batch_size=8), tmp_path, done.append) as tokens:
-        values, clip = np.array(tokens.values), tokens.clip
+    asked = encoder, found, np.array([2, 0]), Passes(batch_size=8)
+    with taken(*asked, Kept(tmp_path / "heard.npz"), done.append) as tokens:
+        values, clip, sound = np.array(tokens.values), tokens.clip, tokens.sound
     assert done == [2] and not list(tmp_path.glob("tmp*")), "the file is gone"
+    kept = Kept(tmp_path / "heard.npz")
+    with (
+        patch("core.describe.tokens.measure", side_effect=AssertionError("measured again")),
+        taken(*asked, kept, done.append) as again,
+    ):
+        assert np.array_equal(again.sound, sound, equal_nan=True) and np.array_equal(again.values, values)
     for place, position in enumerate((2, 0)):
         sound = audio.load(folder / clips[position].path, encoder.sample_rate)
         batch = encoder.prepare([sound])

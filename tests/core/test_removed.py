@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -19,11 +20,15 @@ from tests.core.test_units import units_of
 COORDINATES = units_of(hand_made(), np.eye(2), None)
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="module", params=[(1, True), (2, True), (2, False)], ids=str)
 def removed(request: pytest.FixtureRequest) -> Removed:
-    """Of two clips, each alone or in one batch."""
-    batches = [[LONG], [SHORT]] if request.param == 1 else [[LONG, SHORT]]
-    return Removed.of(COORDINATES, batches, Passes(request.param))
+    """Of two clips, each alone or in one batch; told from what units write, or by the blocks."""
+    n, is_kept = request.param
+    batches = [[LONG], [SHORT]] if n == 1 else [[LONG, SHORT]]
+    with patch("core.ablation.removed.MOST_KEPT", 2**26 if is_kept else 0):
+        found = Removed.of(COORDINATES, batches, Passes(n))
+    assert all(bool(whole.activations) == is_kept for whole in found.whole)
+    return found
 
 
 def test_norm_is_what_the_blocks_outputs_lose_in_their_standard_deviations(removed: Removed) -> None:

@@ -9,8 +9,9 @@ from core.run.stages.erase import Erase
 from core.run.stages.extract import TopClips, record_activations
 from core.run.stages.found_units import Found
 from core.run.stages.layers import ProbeLayers
-from core.run.stages.match import Match
+from core.run.stages.match import Match, match_models
 from core.run.stages.place import Place
+from core.run.stages.propose import Propose
 from core.run.stages.reconstruct import Reconstruct
 from core.run.stages.score import Head, Score
 from core.run.stages.segments import Segments
@@ -20,6 +21,6 @@ from core.run.stages.trace import Trace
 
 __all__ = [
     "Ablate", "Attribute", "Compare", "Describe", "Erase", "Found", "Head", "Match", "Place", "ProbeLayers",
-    "Reconstruct", "Referee", "Score", "Segments", "Share", "TaskStudy", "TopClips", "Trace", "carry_out",
-    "record_activations",
+    "Propose", "Reconstruct", "Referee", "Score", "Segments", "Share", "TaskStudy", "TopClips", "Trace", "carry_out",
+    "match_models", "record_activations",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,8 @@ from core.describe import describe, given
 from core.describe.describe import FEWEST_CLIPS, OURS, Drawn, Heard
 from core.describe.explain import N_SHIFTS
 from core.describe.given import Given
+from core.describe.kept import Kept
+from core.describe.referee import N_DEALT
 from core.describe.terms import Term
 from core.describe.tokens import taken
 from core.errors import InputError
@@ -32,8 +35,8 @@ _MOST_TOLD = 5
 
 
 @dataclass(frozen=True)
-class Hearing(Stage):
-    """A stage that passes drawn clips again."""
+class OfDrawn(Stage):
+    """A stage that looks at drawn clips of a dataset: some explain, others are held out."""
 
     part = "score"
     study: Study
@@ -46,9 +49,14 @@ class Hearing(Stage):
         return describe.draw(self.scan, np.asarray(self.matrices.tokens) > 0, self.study.config.seed)
 
     @property
+    def asked(self) -> bool:
+        """Whether the user asked for it."""
+        return self.study.config.describe
+
+    @property
     def wanted(self) -> bool:
         """Where it was asked for and there are clips enough, which is told where not."""
-        if self.part not in self.study.config.stages or not self.study.config.describe:
+        if self.part not in self.study.config.stages or not self.asked:
             return False
         n, n_held_out = self.drawn.n_chosen, len(self.drawn.clips) - self.drawn.n_chosen
         enough = min(n, n_held_out) >= FEWEST_CLIPS and int(self.drawn.group.max()) > 0
@@ -59,22 +67,11 @@ class Hearing(Stage):
             )
         return enough
 
-    @contextmanager
-    def heard(self) -> Iterator[Heard]:
-        """The drawn clips' moments, in a file that is gone afterwards."""
-        study, clips = self.study, self.drawn.clips
-        passes = study.passes(self.scan)
-        with ExitStack() as file:
-            with study.shown("hear again", len(clips), "clips") as update:
-                where = study.encoder, self.scan, clips, passes, self.matrices.folder
-                tokens = file.enter_context(taken(*where, update))
-            yield Heard(self.scan, self.drawn, tokens, study.config.seed)
-
     def record(self, source: str, described: pd.DataFrame, explained: pd.DataFrame, n_dealt: int) -> Descriptions:
         """With the facts that both kinds share."""
         n = self.drawn.n_chosen
         facts = {
-            "n_clips": n, "n_held_out": len(self.drawn.clips) - n, "n_dealt": min(n_dealt, describe.N_DEALT),
+            "n_clips": n, "n_held_out": len(self.drawn.clips) - n, "n_dealt": min(n_dealt, N_DEALT),
             "n_shifts": N_SHIFTS,
         }  # fmt: skip
         found = Descriptions(self.scan.dataset.name, source, described, explained, facts)
@@ -83,13 +80,42 @@ class Hearing(Stage):
 
 
 @dataclass(frozen=True)
+class Hearing(OfDrawn):
+    """A stage that passes the drawn clips again."""
+
+    @contextmanager
+    def heard(self) -> Iterator[Heard]:
+        """The drawn clips' moments, in a file that is gone afterwards."""
+        study, clips = self.study, self.drawn.clips
+        passes = study.passes(self.scan)
+        with ExitStack() as file:
+            with study.shown("hear again", len(clips), "clips") as update:
+                kept = Kept(self._descriptors, study.config.voice)
+                tokens = file.enter_context(taken(study.encoder, self.scan, clips, passes, kept, update))
+            yield Heard(self.scan, self.drawn, tokens, study.config.seed)
+
+    @property
+    def _descriptors(self) -> Path:
+        """Where descriptors of this sound lie, as models of one sampling rate hear it; what is cropped is by split."""
+        study, scan = self.study, self.scan
+        facts = [
+            scan.content_key if scan.unit_seconds else scan.audio_key,
+            study.encoder.sample_rate,
+            scan.unit_seconds,
+            study.config.voice,
+        ]
+        name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        return study.files / "descriptors" / f"{name}.npz"
+
+
+@dataclass(frozen=True)
 class Describe(Hearing):
     """What explains every unit, in a sentence each, scored on held-out clips."""
 
     @property
     def key(self) -> str:
-        limits = describe.MOST_CLIPS, describe.N_DEALT, N_SHIFTS
-        return self.study.key("descriptions", self.scan.content_key, *limits, self.study.config.seed)
+        limits, voice = (describe.MOST_CLIPS, N_DEALT, N_SHIFTS), ("voice",) * self.study.config.voice
+        return self.study.key("descriptions", self.scan.content_key, *limits, self.study.config.seed, *voice)
 
     def run(self) -> Descriptions:
         steps = describe.n_steps(self.study.encoder.n_neurons, N_SHIFTS)

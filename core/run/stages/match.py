@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,9 +19,9 @@ from core.matching.search import Means
 from core.recording import checksums
 from core.recording.activations import Activations, recorded
 from core.results import IntArray, Matching
-from core.run import verdicts
+from core.run import outcome, verdicts
 from core.run.partners import Pair
-from core.run.stages.base import Stage
+from core.run.stages.base import Stage, carry_out
 from core.run.study import Study
 
 MOST_CLIPS = 2_000
@@ -118,3 +119,19 @@ class Match(Stage):
         )
         unit = sampling_units(None if group is None else group[clips], len(clips))
         return a, b, Clips(unit, labels[:, labels.any(axis=0)])
+
+
+def match_models(studies: Sequence[Study], pairs: Sequence[Pair], scans: Sequence[Scan]) -> None:
+    """Units of every two models that respond alike, once all are recorded; told of in the run of one of the two."""
+    of_run = {study.encoder.name: study for study in studies}
+    for models in pairs:
+        names = [model.name for model in models]
+        study = next(of_run[name] for name in names if name in of_run)
+        with outcome.ending(study), study.progress.at(model=study.encoder.name):
+            for scan in scans:
+                name = scan.dataset.name
+                with outcome.keep_going(study, f"{name}, {' and '.join(names)}", dataset=name):
+                    stage = Match(study, models, scan)
+                    carry_out(stage)
+                    if stage.lacks:
+                        study.note(f"{name}: {stage.lacks}")

@@ -35,7 +35,8 @@ GIVEN_UP = 60.0
 STARTS = 240.0
 A_BATCH = 500
 OTHERS = {
-    "clips on the page": 1_000, "uploads": 200, "manifests": 2_000, "metadata of datasets": 2_000, "checkpoints": 1_000,
+    "clips on the page": 1_000, "uploads": 200, "manifests": 2_000, "metadata of datasets": 2_000,
+    "labels in time": 2_000, "checkpoints": 1_000,
     "Hugging Face folders": 500, "command lines": 1_000, "SQL statements": 300,
 }  # fmt: skip
 

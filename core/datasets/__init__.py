@@ -29,6 +29,8 @@ from core.datasets.published.urbansound8k import UrbanSound8K
 from core.datasets.published.vocalsound import VocalSound
 from core.datasets.published.voxceleb1 import VoxCeleb1
 from core.datasets.published.voxforge import VoxForge
+from core.datasets.segments import folder as segments_folder
+from core.datasets.segments.attach import attach, may_have_segments
 from core.errors import InputError
 from core.files import OF_THE_KERNEL, is_of_the_kernel
 from core.results import Problem
@@ -41,7 +43,9 @@ PUBLISHED: tuple[Published, ...] = (
 """The paper's eight first."""
 
 CLIPS_PER_CLASS = 4
-"""Mean clips a class below which ``--tasks all`` takes an attribute for a name."""
+"""Mean clips (or segments) a class below which ``--tasks all`` takes an attribute for a name."""
+MOST_SEGMENT_CLASSES = 200
+"""Classes of segments above which ``--tasks all`` leaves an attribute to who asks for it."""
 
 __all__ = ["PUBLISHED", "Clip", "Dataset", "InputError", "NothingFound", "Options", "choose_tasks", "find", "passed_on"]
 
@@ -63,7 +67,8 @@ def find(
 ) -> list[Dataset]:
     """Datasets in some folders: the folder itself, else its sub-folders, else theirs.
 
-    A ``manifest.csv`` goes first, then the published layouts, then a folder of class folders.
+    A ``manifest.csv`` goes first, then the published layouts, then a folder of class folders; last sound that has
+    segments alone.
 
     Parameters
     ----------
@@ -112,6 +117,8 @@ def _in_folder(given: str | Path, name: str, folder: Path, reader: _Reader) -> l
     n_errors = len(reader.all_errors())
     with links.treated(reader.options.follow_links):
         here = _looked_into(folder, reader, depth=2)
+        if not here and len(reader.all_errors()) == n_errors and may_have_segments(folder):
+            here = reader.with_segments(folder)
         if not here and len(reader.all_errors()) == n_errors:
             raise NothingFound(f"--data-dir {given}: {_why_nothing(folder)}")
     if name and len(here) > 1:
@@ -164,7 +171,10 @@ class _Reader:
         """The dataset in a folder; none where it cannot be read."""
         try:
             with unreadable_folders() as unreadable, links.treated(self.options.follow_links) as met:
-                dataset = read(root := folder.resolve())
+                dataset = attach(read(root := folder.resolve()))
+            if not (dataset.attributes or dataset.segment_attributes):
+                told = "; ".join([*(f"{p.path}: {p.reason}" for p in dataset.problems[:1]), *dataset.notes[:1]])
+                raise InputError(f"{root} has no labels of clips, and no segments{f' ({told})' if told else ''}")
             self.told.update(map(os.path.realpath, unreadable))  # a link may lead to what cannot be read
             closed = [
                 Problem(os.path.relpath(path, root), f"cannot be read ({why}), nor what lies in it")
@@ -197,6 +207,9 @@ class _Reader:
         if not found or (found.may_be_folds and not self.options.classes_are_folders):
             return []
         return self.read(folder, lambda root: audiofolder.read(root, found, self.options.seed, telling_name(folder)))
+
+    def with_segments(self, folder: Path) -> list[_Found]:
+        return self.read(folder, lambda root: segments_folder.read(root, self.options.seed, telling_name(folder)))
 
     def published(self, folder: Path) -> list[_Found]:
         options = self.options
@@ -310,12 +323,14 @@ def choose_tasks(datasets: Sequence[Dataset], wanted: str) -> tuple[list[tuple[D
     ----------
     datasets : sequence of Dataset
     wanted : str
-        Task names with commas, or ``all``: every attribute but those that name single clips
-        rather than classes (fewer than `CLIPS_PER_CLASS` clips a class) or have one value.
+        Task names with commas, or ``all``: every attribute of clips or segments but those that name single ones
+        rather than classes (fewer than `CLIPS_PER_CLASS` a class) or have one value.
 
     Returns
     -------
     chosen : list of (Dataset, attributes)
+        Attributes of clips; those of segments that were chosen are the dataset's ``segment_attributes``, and its clips
+        have segments of these alone. A dataset of which only such were chosen has no attributes here.
     left_out : list of str
         What ``all`` left out, and why, a line each.
 
@@ -330,10 +345,11 @@ def choose_tasks(datasets: Sequence[Dataset], wanted: str) -> tuple[list[tuple[D
         for dataset in datasets:
             asked = [a for a in dataset.attributes if a in dataset.task_names or a not in dataset.groups]
             reasons = {a: _not_a_task(dataset, a) for a in asked}
-            left_out += [f"{dataset.task(a)}: {reasons[a]}" for a in asked if reasons[a]]
-            chosen.append((dataset, tuple(a for a in asked if not reasons[a])))
-        return [(d, attributes) for d, attributes in chosen if attributes], left_out
-    known = [task for dataset in datasets for task in dataset.tasks()]
+            reasons |= {a: _no_segment_task(dataset, a) for a in dataset.segment_attributes}
+            left_out += [f"{dataset.task(a)}: {reason}" for a, reason in reasons.items() if reason]
+            chosen.append((dataset, {a for a, reason in reasons.items() if not reason}))
+        return [_of_dataset(d, names) for d, names in chosen if names], left_out
+    known = [task for dataset in datasets for task in (*dataset.tasks(), *dataset.segment_tasks())]
     names = _names(wanted, known)
     if not names:
         raise InputError(f"--tasks is empty; expected 'all' or some of {', '.join(known)}")
@@ -342,12 +358,17 @@ def choose_tasks(datasets: Sequence[Dataset], wanted: str) -> tuple[list[tuple[D
             near = get_close_matches(name, known, n=3, cutoff=0.4)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
             raise InputError(f"unknown task '{name}'; {hint} (--list shows all)")
-    chosen = [(d, tuple(a for a in d.attributes if d.task(a) in names)) for d in datasets]
+    chosen = [(d, {a for a in (*d.attributes, *d.segment_attributes) if d.task(a) in names}) for d in datasets]
     for dataset, attributes in chosen:
-        for attribute in attributes:
+        for attribute in sorted(attributes):
             if reason := _nothing_to_tell(dataset, attribute):
                 raise InputError(f"{dataset.task(attribute)}: {reason}; leave it out of --tasks")
-    return [(d, attributes) for d, attributes in chosen if attributes], []
+    return [_of_dataset(d, attributes) for d, attributes in chosen if attributes], []
+
+
+def _of_dataset(dataset: Dataset, names: Collection[str]) -> tuple[Dataset, tuple[str, ...]]:
+    """A dataset with some of its attributes of segments, and those of clips."""
+    return dataset.with_segments_of(names), tuple(a for a in dataset.attributes if a in names)
 
 
 def _names(wanted: str, known: Collection[str]) -> list[str]:
@@ -366,7 +387,10 @@ def _parts(text: str) -> tuple[str, ...]:
 
 
 def _nothing_to_tell(dataset: Dataset, attribute: str) -> str:
-    n_classes = len(dataset.classes(attribute))
+    if attribute in dataset.segment_attributes:
+        n_classes = len(dataset.segment_sizes(attribute)) or 2  # none: the sound is still to be made
+    else:
+        n_classes = len(dataset.classes(attribute))
     return f"{n_classes} class, nothing to tell apart" if n_classes < 2 else ""
 
 
@@ -380,4 +404,16 @@ def _not_a_task(dataset: Dataset, attribute: str) -> str:
             f"{n_classes} values over {n_labelled} clips look like names of single clips; "
             f"--tasks {quoted(dataset.task(attribute))} runs it all the same"
         )
+    return ""
+
+
+def _no_segment_task(dataset: Dataset, attribute: str) -> str:
+    if reason := _nothing_to_tell(dataset, attribute):
+        return reason
+    sizes = dataset.segment_sizes(attribute)
+    step = f"--tasks {quoted(dataset.task(attribute))} runs it all the same"
+    if sizes.total() < CLIPS_PER_CLASS * len(sizes):
+        return f"{len(sizes):,} labels of {sizes.total():,} segments look like words or sentences, not classes; {step}"
+    if len(sizes) > MOST_SEGMENT_CLASSES:
+        return f"{len(sizes):,} classes; 'all' takes up to {MOST_SEGMENT_CLASSES} of segments; {step}"
     return ""

@@ -260,13 +260,30 @@ def seconds(path: Path) -> float:
     BadAudio
         As `load`, as far as the header tells.
     """
+    frames, rate = _header(path)
+    if frames == 0:
+        raise BadAudio(_no_samples(path))
+    return frames / rate
+
+
+def rate_of(path: Path) -> int:
+    """Hz, from the header alone.
+
+    Raises
+    ------
+    BadAudio
+        As `load`, as far as the header tells.
+    """
+    return _header(path)[1]
+
+
+def _header(path: Path) -> tuple[int, int]:
+    """Samples of a channel, and Hz."""
     _check_is_file(path)
     with _reasons(path), _without_fork(path) as name:
         info = soundfile.info(name)
         _check_header(path, info.frames, info.channels, info.samplerate)
-    if info.frames == 0:
-        raise BadAudio(_no_samples(path))
-    return info.frames / info.samplerate
+    return int(info.frames), int(info.samplerate)
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from heapq import heappop, heappush
 from pathlib import Path
 
@@ -82,7 +83,11 @@ class Dataset:
     multilabel : tuple of str
         Attributes of which a clip may have several values, held with commas between them.
     segment_attributes : tuple of str
-        Attributes of clips' segments, each a task too; none is among ``attributes``.
+        Attributes of clips' segments, each a task too; none is among ``attributes``. Of a demo whose sound is not made
+        yet they are told before there is any segment.
+    segment_files : mapping of str to (mapping of str to str)
+        Files of segments that a table names: column to path of the clip to path of the file, both below the root;
+        several files have ``|`` between them. `core.datasets.segments.attach` reads them.
     entropy_rate : float or None
         Share of neurons that entropy keeps, where the paper has one of its own for the dataset.
     unit_seconds : float or None
@@ -114,6 +119,7 @@ class Dataset:
     split_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     multilabel: tuple[str, ...] = ()
     segment_attributes: tuple[str, ...] = ()
+    segment_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     entropy_rate: float | None = None
     unit_seconds: float | None = None
     notes: tuple[str, ...] = ()
@@ -129,6 +135,40 @@ class Dataset:
     def tasks(self) -> dict[str, str]:
         """Task name to attribute, for all attributes."""
         return {self.task(attribute): attribute for attribute in self.attributes}
+
+    def segment_tasks(self) -> dict[str, str]:
+        """Task name to attribute, for all attributes of segments."""
+        return {self.task(attribute): attribute for attribute in self.segment_attributes}
+
+    def segments_of(self, attribute: str) -> Iterator[tuple[Clip, Segment]]:
+        """All segments of one attribute, with their clips, in order."""
+        return ((clip, segment) for clip in self.clips for segment in clip.segments if segment.attribute == attribute)
+
+    def segment_sizes(self, attribute: str) -> Counter[str]:
+        """How many segments each of the attribute's labels has."""
+        return self._segment_sizes.get(attribute, Counter())
+
+    @cached_property
+    def _segment_sizes(self) -> Mapping[str, Counter[str]]:
+        """Of every attribute: a dataset may have millions of segments."""
+        pairs = Counter((segment.attribute, segment.label) for clip in self.clips for segment in clip.segments)
+        sizes: dict[str, Counter[str]] = {}
+        for (attribute, label), n in pairs.items():
+            sizes.setdefault(attribute, Counter())[label] = n
+        return sizes
+
+    def with_segments_of(self, attributes: Collection[str]) -> Dataset:
+        """The dataset with the segments of some attributes alone."""
+        if set(attributes) >= set(self.segment_attributes):
+            return self
+        clips = tuple(
+            replace(clip, segments=tuple(s for s in clip.segments if s.attribute in attributes)) if clip.segments
+            else clip
+            for clip in self.clips
+        )  # fmt: skip
+        return replace(
+            self, clips=clips, segment_attributes=tuple(a for a in self.segment_attributes if a in attributes)
+        )
 
     def values(self, clip: Clip, attribute: str) -> tuple[str, ...]:
         """A clip's classes: none, one, or several of a ``multilabel`` attribute."""
@@ -214,7 +254,8 @@ def shuffled_labels(dataset: Dataset, seed: int) -> Dataset:
     """The dataset under another name, with each clip's labels dealt to another clip of its split.
 
     A clip's labels stay together, so that classes and groups are as large as they were and as entangled; so does the
-    name that its part follows from, as groups are to be in one part in every redraw.
+    name that its part follows from, as groups are to be in one part in every redraw. Segments stay where they are:
+    `core.datasets.segments.turned` shifts them within their clips.
     """
     rng = np.random.default_rng([seed, len(dataset.clips)])
     labels = [clip.labels for clip in dataset.clips]
@@ -231,7 +272,10 @@ def shuffled_labels(dataset: Dataset, seed: int) -> Dataset:
         dataset,
         name=f"shuffled-{dataset.name}",
         clips=tuple(clips),
-        task_names={attribute: f"shuffled-{dataset.task(attribute)}" for attribute in dataset.attributes},
+        task_names={
+            attribute: f"shuffled-{dataset.task(attribute)}"
+            for attribute in (*dataset.attributes, *dataset.segment_attributes)
+        },
         split_of={},
         kept_together=tuple(together),
         notes=(*dataset.notes, f"{dataset.name}: labels are shuffled (seed {seed}); whatever is found is chance"),
@@ -252,9 +296,9 @@ def draw_evenly(dataset: Dataset, attributes: Sequence[str], limit: int, seed: i
     """At most ``limit`` clips, drawn in turn from each class and within it over the splits.
 
     The first attribute has the say, with its own split where it has one; a clip of several classes counts for each
-    of them. Clips that have none of the attributes come last. Order on disk is kept.
+    of them. Clips that have none of the attributes and no segment come last. Order on disk is kept.
     """
-    clips, first = dataset.clips, attributes[0]
+    clips, first = dataset.clips, attributes[0] if attributes else ""
     if len(clips) <= limit:
         return list(clips)
     splits = dataset.split_of.get(first) or [clip.split for clip in clips]
@@ -263,7 +307,8 @@ def draw_evenly(dataset: Dataset, attributes: Sequence[str], limit: int, seed: i
     strata: dict[tuple[str, str], list[int]] = {}
     spare = []
     for i in rng.permutation(len(clips)).tolist():
-        if classes[i] == ("",) and not any(dataset.values(clips[i], attribute) for attribute in attributes):
+        is_of_none = classes[i] == ("",) and not any(dataset.values(clips[i], attribute) for attribute in attributes)
+        if is_of_none and not clips[i].segments:
             spare.append(i)
             continue
         for value in classes[i]:

@@ -1,17 +1,20 @@
 """A task of the HEAR benchmark as its kit writes it: ``task_metadata.json``, a list a part, sound at several rates.
 
 Parts are train, valid and test, or folds. The sound of the highest rate is taken. Where labels have times (events), a
-clip has those of all its events.
+clip has those of all its events, and they are its segments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
-from core.datasets.base import Clip, Dataset
+from core.datasets.base import Clip, Dataset, Segment
 from core.datasets.files import read_json, walk
+from core.datasets.segments.gathered import Gathered
+from core.datasets.segments.table import EVENT
 from core.datasets.splits import SPLIT_WORDS
 from core.errors import InputError
 from core.results import Problem
@@ -58,10 +61,11 @@ def read(folder: Path, name: str = "") -> Dataset:
             elif not values:
                 problems.append(Problem(path, f"has no label in {part}.json"))
             else:
-                clips.append(Clip(path, splits[part], {"label": ",".join(values)}))
+                clips.append(Clip(path, splits[part], {"label": ",".join(values)}, _events(labels)))
         problems += [Problem(f"{rate}/{part}/{f}", f"is not listed in {part}.json") for f in sorted(here - set(listed))]
     has_several = about.get("prediction_type") == "multilabel" or any("," in clip.labels["label"] for clip in clips)
-    if about.get("embedding_type") == "event":
+    has_times = any(clip.segments for clip in clips)
+    if has_times or about.get("embedding_type") == "event":
         notes.append("its labels have times: each clip has those of all its events")
     called = name or folder.resolve().name
     return Dataset(
@@ -74,6 +78,7 @@ def read(folder: Path, name: str = "") -> Dataset:
         task_names={"label": called},
         description=f"the HEAR task {about.get('task_name', '')}",
         multilabel=("label",) if has_several else (),
+        segment_attributes=(EVENT,) if has_times else (),
         notes=tuple(f"{called}: {note}" for note in notes),
     )
 
@@ -89,6 +94,17 @@ def _splits(parts: Sequence[str]) -> dict[str, str]:
     """Part to split: folds are counted from 1, as everywhere here."""
     known = {part: SPLIT_WORDS.get(part.lower(), "") for part in parts}
     return known if all(known.values()) else {part: f"fold {i}" for i, part in enumerate(sorted(parts), start=1)}
+
+
+def _events(labels: Any) -> tuple[Segment, ...]:
+    """A clip's events, whose times are told in milliseconds."""
+    gathered = Gathered()
+    for event in labels if isinstance(labels, list) else []:
+        if isinstance(event, Mapping):
+            times = (event.get(key) for key in ("start", "end"))
+            onset, offset = (t / 1000 if isinstance(t, int | float) and abs(t) < 1e12 else nan for t in times)
+            gathered.add(EVENT, str(event.get("label") or ""), onset, offset)
+    return tuple(gathered.segments)
 
 
 def _labels(labels: Any) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,31 @@ def summary(dataset: Dataset, hours: str = "") -> list[str]:
         sizes = dataset.sizes(attribute)
         if sizes:
             lines.append(f"  {dataset.task(attribute)}: {len(sizes):,} classes, {_sizes(sizes)}")
-    return [one_line(line) for line in lines]
+    return [one_line(line) for line in (*lines, *_in_time(dataset))]
+
+
+def _in_time(dataset: Dataset) -> Iterator[str]:
+    """Each attribute of segments: how many there are, in how many clips, how long, of which classes."""
+    lengths = {attribute: list[float]() for attribute in dataset.segment_attributes}
+    n_clips: Counter[str] = Counter()
+    for clip in dataset.clips:
+        n_clips.update({segment.attribute for segment in clip.segments})
+        for segment in clip.segments:
+            lengths[segment.attribute].append(segment.offset - segment.onset)
+    for attribute, seconds in lengths.items():
+        sizes, task = dataset.segment_sizes(attribute), dataset.task(attribute)
+        if not sizes:
+            yield f"  {task}: classes in time, made with the sound"
+            continue
+        classes = f"{len(sizes):,} {'class' if len(sizes) == 1 else 'classes'} in time"
+        yield (
+            f"  {task}: {classes}, {len(seconds):,} segments in {n_clips[attribute]:,} clips, "
+            f"{_duration(float(np.median(seconds)))} long (median), {_sizes(sizes, 'segments')}"
+        )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _split_order(name: str) -> tuple[int, int, str]:
@@ -45,14 +69,14 @@ def _split_order(name: str) -> tuple[int, int, str]:
     return kind, int(number) if number.isdecimal() else 0, name
 
 
-def _sizes(sizes: Counter[str]) -> str:
+def _sizes(sizes: Counter[str], of: str = "clips") -> str:
     ordered = sizes.most_common()
     (most, n_most), (least, n_least) = ordered[0], ordered[-1]
     if len(ordered) <= SHOWN:
         return ", ".join(f"{name} {n:,}" for name, n in ordered)
     if n_most == n_least:
-        return f"{n_most:,} clips each"
-    return f"{n_least:,} ({least}) to {n_most:,} ({most}) clips"
+        return f"{n_most:,} {of} each"
+    return f"{n_least:,} ({least}) to {n_most:,} ({most}) {of}"
 
 
 def estimated_hours(dataset: Dataset) -> str:

@@ -26,6 +26,7 @@ from core.datasets import audio
 from core.datasets.base import Clip, Dataset
 from core.datasets.levels import BAND_FEATURES, LEVEL_FEATURES, SAMPLE_RATE, _levels, spectrum
 from core.datasets.readers import SECONDS, Readers, seconds_for, too_long
+from core.datasets.segments.within import within
 from core.errors import InputError
 from core.files import is_file_as_written, naming, replace_file
 from core.results import ClipRecord, DatasetRecord, Problem
@@ -84,7 +85,7 @@ class Scan:
 
     @cached_property
     def content_key(self) -> str:
-        """sha256 over audio, splits and labels: what results depend on."""
+        """sha256 over audio, splits and labels: what results depend on; segments have a key of their own."""
         dataset, digest = self.dataset, hashlib.sha256(self.audio_key.encode())
         for i, clip in enumerate(dataset.clips):  # as one list in JSON, clip by clip
             before = ", " if i else "["
@@ -270,7 +271,8 @@ def _split_good_and_bad(dataset: Dataset, by_path: pd.DataFrame) -> Scan:
             good.append(clip)
         seen.add(clip.path)
     files = by_path.loc[[c.path for c in good]].reset_index()
-    return Scan(dataset.only(good).drawn_again(), files, tuple(problems))
+    kept, beyond = within(dataset.only(good).drawn_again(), files["seconds"].tolist())
+    return Scan(kept, files, (*problems, *beyond))
 
 
 def _with_rows(known: pd.DataFrame, rows: Mapping[str, Row]) -> pd.DataFrame:

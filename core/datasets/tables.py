@@ -13,13 +13,14 @@ import io
 import os
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from core.datasets.audiofolder import not_taken
 from core.datasets.base import SPLITS, Clip, Dataset
 from core.datasets.files import SOUND, refuse_nul, walk
+from core.datasets.segments.attach import may_have_segments, named_columns
 from core.datasets.splits import split_named
 from core.errors import InputError
 from core.files import refuse_no_file
@@ -80,13 +81,17 @@ def dataset(folder: Path, table: Table, seed: int, name: str, is_packed: bool = 
     InputError
         If no row can be used, or splits are mixed.
     """
-    attributes, has_split = table.attributes, "split" in table.rows.columns
+    has_split = "split" in table.rows.columns
+    columns = {name: table.rows[name].tolist() for name in table.attributes}
+    of_segments = () if is_packed else named_columns(columns, folder)
+    attributes = tuple(name for name in table.attributes if name not in of_segments)
     rows = _Rows.of(table, None if is_packed else _Names(folder))
     if not rows.clips:
         raise InputError(
             f"{table.path} lists no usable clip{rows.first_reason}; expected one row a clip with its file name"
         )
     _check_not_mixed(table.path, {clip.split for clip in rows.clips})
+    segment_files = {name: rows.taken_out(name) for name in of_segments}
     multilabel = rows.multilabel(table)
     found = Dataset(
         name=name,
@@ -96,9 +101,10 @@ def dataset(folder: Path, table: Table, seed: int, name: str, is_packed: bool = 
         problems=tuple(rows.problems),
         split_origin="manifest" if has_split else "ours",
         multilabel=multilabel,
+        segment_files=segment_files,
         notes=(*table.notes, *rows.notes),
         unexpected=() if is_packed else _not_listed(folder, rows),
-        drawn=None if has_split else (attributes[0], seed),
+        drawn=None if has_split else (attributes[0] if attributes else "", seed),
     )
     return found.drawn_again()
 
@@ -159,6 +165,15 @@ class _Rows:
         first = self.problems[0] if self.problems else None
         return f": of {len(self.problems)} rows the first ({first.path}) {first.reason}" if first else ""
 
+    def taken_out(self, column: str) -> dict[str, str]:
+        """A column that names files and is no label: by clip; the clips are without it from here on."""
+        files = {clip.path: clip.labels[column] for clip in self.clips if column in clip.labels}
+        self.clips = [
+            replace(clip, labels={k: v for k, v in clip.labels.items() if k != column}) if clip.path in files else clip
+            for clip in self.clips
+        ]
+        return files
+
     def multilabel(self, table: Table) -> tuple[str, ...]:
         """Attributes of which clips have several labels, which are held with commas between them from here on."""
         asked = table.attributes if table.several is None else table.several
@@ -180,7 +195,7 @@ def _joined(clip: Clip, other: Clip) -> Clip:
     for attribute, value in other.labels.items():
         if value not in labels.get(attribute, "").split(BETWEEN_LABELS):
             labels[attribute] = BETWEEN_LABELS.join(filter(None, [labels.get(attribute, ""), value]))
-    return Clip(clip.path, clip.split, labels)
+    return replace(clip, labels=labels)
 
 
 def _with_commas(clip: Clip, several: Sequence[str]) -> Clip:
@@ -189,7 +204,7 @@ def _with_commas(clip: Clip, several: Sequence[str]) -> Clip:
         if attribute in labels:
             parts = (part.strip() for part in labels[attribute].split(BETWEEN_LABELS))
             labels[attribute] = ",".join(dict.fromkeys(part for part in parts if part))
-    return Clip(clip.path, clip.split, labels)
+    return replace(clip, labels=labels)
 
 
 class _Names:
@@ -276,7 +291,7 @@ def read(path: Path, file: str = "file") -> Table:
             f"{path} has no column '{file}' (found: {', '.join(table.columns):.300}); "
             "add one with each clip's path relative to the folder"
         )
-    if set(table.columns) <= set(_RESERVED):
+    if set(table.columns) <= set(_RESERVED) and not may_have_segments(path.parent):
         raise InputError(f"{path} has no attribute column; add one column for each thing to ask about")
     as_written = cells.loc[:, used].iloc[1:].set_axis(names, axis="columns")["file"]
     return Table(path, table.assign(file=as_written.where(table["file"] != "", "")), tuple(notes))

@@ -12,6 +12,8 @@ from core.datasets.base import draw_evenly, shuffled_labels
 from core.datasets.demo import corpora
 from core.datasets.published.base import Options
 from core.datasets.scan import Scan, scan
+from core.datasets.segments.turned import turned
+from core.datasets.segments.within import cut_to
 from core.progress.progress import Progress
 from core.run.config import AnalysisConfig
 from core.untrusted_text import as_file_name, user_path
@@ -22,6 +24,7 @@ def tasks(
 ) -> list[tuple[Dataset, tuple[str, ...]]]:
     """Datasets with the attributes to run; the embedded demo, still to be made, where no folder is given.
 
+    The attributes are those of clips; those of segments that are to run are in the dataset (``segment_attributes``).
     ``stored`` are folders of datasets that the store knows, with their names there.
     """
     chosen, left_out = choose_tasks(datasets(config, stored, partial(leave_out, config, progress)), config.tasks)
@@ -94,17 +97,20 @@ def scan_dataset(
 ) -> Scan:
     """Look at every file once, making the demo's first; tell what is left out by name."""
     if not config.data_dirs:
-        dataset = corpora.datasets(progress, {dataset.name})[0]
+        dataset = corpora.datasets(progress, {dataset.name})[0].with_segments_of(dataset.segment_attributes)
     if config.limit:
         dataset = dataset.only(draw_evenly(dataset, attributes, config.limit, config.seed))
     if dataset.make:
         dataset = made(dataset, progress)
     with progress.at(dataset=dataset.name), progress.stage("files", len(dataset.clips)) as update:
         scanned = scan(dataset, files / "scans" / f"{as_file_name(dataset.name)}.csv", config.workers, update)
-    if config.length == "unit":
-        scanned = replace(scanned, unit_seconds=dataset.unit_seconds)
+    seconds = scanned.files["seconds"].tolist()
+    if config.length == "unit" and dataset.unit_seconds:
+        cropped = cut_to(scanned.dataset, seconds, dataset.unit_seconds)
+        scanned = replace(scanned, unit_seconds=dataset.unit_seconds, dataset=cropped)
     if config.shuffle_labels:
-        scanned = replace(scanned, dataset=shuffled_labels(scanned.dataset, config.seed))
+        shuffled = turned(shuffled_labels(scanned.dataset, config.seed), seconds, config.seed)
+        scanned = replace(scanned, dataset=shuffled)
     with progress.at(dataset=dataset.name):
         tell_of(scanned, files / "reports" / f"{as_file_name(dataset.name)}.csv", config, progress)
     if not scanned.dataset.clips:

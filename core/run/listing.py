@@ -11,7 +11,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from core.datasets import PUBLISHED, NothingFound, report
+from core.datasets import PUBLISHED, Dataset, NothingFound, report
+from core.datasets.segments import table
+from core.datasets.segments.phonology import base_attributes
 from core.encoders import known_encoders
 from core.encoders.m2d import download
 from core.errors import InputError
@@ -61,7 +63,9 @@ def show_list(config: AnalysisConfig, console: Console, stored: Mapping[str, str
 
 
 def write_manifest(config: AnalysisConfig, path: Path, stored: Mapping[str, str]) -> str:
-    """Write a dataset as the table that `core.datasets.manifest` reads; returns what to do with it.
+    """Write a dataset as the table that `core.datasets.manifest` reads, and its segments beside it, if it has any.
+
+    Returns what to do with it.
 
     Raises
     ------
@@ -75,19 +79,34 @@ def write_manifest(config: AnalysisConfig, path: Path, stored: Mapping[str, str]
         names = ", ".join(dataset.name for dataset in found)
         raise InputError(f"--write-manifest writes one dataset, {len(found)} were found ({names}); give one --data-dir")
     (dataset,) = found
+    written = _tables(dataset, path)
+    for file in written:
+        if os.path.lexists(file):
+            which = "" if file == path else f" ({file.name})"
+            raise InputError(f"--write-manifest {path}: there is such a file{which}; give another path")
+    for file, content in reversed(written.items()):
+        try:
+            write_whole(file, content.encode())  # half a table would be read as a smaller dataset
+        except OSError as error:
+            raise InputError(f"--write-manifest {file}: cannot be written ({error.strerror or error})") from error
+    beside = f", their segments in {table.NAMES[0]} beside it" if len(written) > 1 else ""
+    told = f"{path} written: {len(dataset.clips):,} clips of {dataset.name}{beside}"
+    in_place = path.absolute() == dataset.root / "manifest.csv"
+    return told if in_place else f"{told}; it is read where it lies as {dataset.root / 'manifest.csv'}"
+
+
+def _tables(dataset: Dataset, path: Path) -> dict[Path, str]:
+    """The manifest, and the table of segments that goes beside it unless the dataset has one there."""
     header = ["file", "split", *dataset.attributes]
     rows = (
         [clip.path, clip.split, *("|".join(dataset.values(clip, a)) for a in dataset.attributes)]
         for clip in dataset.clips
     )
-    if os.path.lexists(path):
-        raise InputError(f"--write-manifest {path}: there is such a file; give another path")
-    table = io.StringIO(newline="")
-    csv.writer(table).writerows([header, *rows])
-    try:
-        write_whole(path, table.getvalue().encode())  # half a table would be read as a smaller dataset
-    except OSError as error:
-        raise InputError(f"--write-manifest {path}: cannot be written ({error.strerror or error})") from error
-    told = f"{path} written: {len(dataset.clips):,} clips of {dataset.name}"
-    in_place = path.absolute() == dataset.root / "manifest.csv"
-    return told if in_place else f"{told}; it is read where it lies as {dataset.root / 'manifest.csv'}"
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([header, *rows])
+    written = {path: text.getvalue()}
+    base = base_attributes(dataset)
+    is_there = path.absolute().parent == dataset.root and table.own(dataset.root)
+    if base and not is_there:
+        written[path.with_name(table.NAMES[0])] = table.written(dataset.clips, base)
+    return written

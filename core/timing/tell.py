@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from core.datasets.segments.key import segments_key
 from core.evidence.curves import band
 from core.evidence.exchange_of_task import group_of_clips
 from core.results import IntArray, SegmentLabels, SegmentScores
@@ -19,14 +18,6 @@ from core.timing.tracks import SegmentTask, Tracks
 
 FEWEST_CLIPS = 2
 """Selection clips with segments that are needed."""
-
-
-def labels_key(task: SegmentTask) -> str:
-    """What results depend on besides the sound: a hash of the segments."""
-    facts = [[c.path, [[s.label, s.onset, s.offset] for s in of]] for c, of in zip(
-        task.dataset.clips, task.segments, strict=True
-    )]  # fmt: skip
-    return hashlib.sha256(json.dumps([task.name, task.attribute, facts]).encode()).hexdigest()
 
 
 def labels_of(task: SegmentTask) -> SegmentLabels:
@@ -39,7 +30,14 @@ def labels_of(task: SegmentTask) -> SegmentLabels:
     ]
     columns = ["clip_index", "number", "class_index", "onset_seconds", "offset_seconds"]
     frame = pd.DataFrame(rows, columns=columns)
-    return SegmentLabels(task.dataset.name, task.attribute, task.name, labels_key(task), tuple(task.class_names), frame)
+    return SegmentLabels(
+        task.dataset.name,
+        task.attribute,
+        task.name,
+        segments_key(task.scan, task.attribute),
+        tuple(task.class_names),
+        frame,
+    )
 
 
 @dataclass(frozen=True)

@@ -78,3 +78,22 @@ def test_a_full_disk_leaves_no_half_table(folder: Path) -> None:
 def full_disk() -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+
+def test_segments_are_written_beside_it(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "rain" / "0.txt").write_text("0.25\t0.5\tdrop\n0.5\t0.75\tsplash, loud\n")
+    (folder / "wind" / "1.PHN").write_text("")
+    (before,) = find([folder])
+    assert run("--data-dir", folder, "--write-manifest", folder / "manifest.csv") == 0
+    assert "12 clips of weather, their segments in segments.tsv beside it" in capsys.readouterr().out
+    (after,) = find([folder])
+    assert after.segment_attributes == before.segment_attributes == ("label",)
+    assert {clip.path: clip.segments for clip in after.clips} == {clip.path: clip.segments for clip in before.clips}
+    assert clips(after) == clips(before)
+    # Elsewhere none is written over; where they were read from, they stay as they are.
+    (tmp_path / "segments.tsv").touch()
+    assert run("--data-dir", folder, "--write-manifest", tmp_path / "other.csv") == 2
+    assert "there is such a file (segments.tsv)" in capsys.readouterr().err
+    (folder / "manifest.csv").unlink()
+    assert run("--data-dir", folder, "--write-manifest", folder / "manifest.csv") == 0
+    assert find([folder])[0].clips == after.clips

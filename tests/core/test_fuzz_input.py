@@ -15,7 +15,7 @@ from tests.support import fuzz_outcome, fuzz_targets, fuzz_weights
 from tests.support.fuzz_outcome import Try
 from tests.support.fuzz_targets import TARGETS
 
-KINDS = ("manifests", "metadata of datasets", "checkpoints", "command lines")
+KINDS = ("manifests", "metadata of datasets", "labels in time", "checkpoints", "command lines")
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from core.datasets.base import Segment
 from core.datasets.demo.synthesis import notes, speech
 from core.datasets.demo.synthesis.clip import N_SAMPLES, SAMPLE_RATE, ClipSpec, Waveform, place
 from core.datasets.demo.synthesis.corpus import Corpus, MissingDemoPackage, corpora, write
@@ -23,6 +24,7 @@ class Hiss:
     name = "hiss"
     description = source = licence = "test"
     attributes = ("side", "colour")
+    segment_attributes = ("half",)
 
     def __init__(self) -> None:
         self.rendered = 0
@@ -37,9 +39,12 @@ class Hiss:
         return self.specs(int(rng.integers(100)))[0]
 
     def render(self, spec: ClipSpec) -> Waveform:
+        return self.timed(spec)[0]
+
+    def timed(self, spec: ClipSpec) -> tuple[Waveform, tuple[Segment, ...]]:
         self.rendered += 1
         rng = spec.rng()
-        return place(rng.standard_normal(N_SAMPLES), rng)
+        return place(rng.standard_normal(N_SAMPLES), rng), (Segment("half", "first", 0.0, 1.04),)
 
 
 def test_write_is_whole_and_done_once(tmp_path: Path) -> None:
@@ -51,6 +56,9 @@ def test_write_is_whole_and_done_once(tmp_path: Path) -> None:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["file", "split", "side", "colour"]
     assert [row["split"] for row in rows] == ["train", "valid", "test"]
+    segments = (tmp_path / "segments.tsv").read_text(encoding="utf-8").splitlines()
+    assert segments[0] == "file\tattribute\tonset\toffset\tlabel" and len(segments) == 4
+    assert segments[1] == "audio/clip-0.flac\thalf\t0.0\t1.04\tfirst"
     wave, rate = soundfile.read(tmp_path / rows[1]["file"], dtype="float32")
     assert rate == SAMPLE_RATE and wave.shape == (N_SAMPLES,)
     np.testing.assert_allclose(wave, hiss.render(hiss.specs(5)[1]), atol=1 / 32768)

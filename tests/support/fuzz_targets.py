@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support import mutants_sound
+from tests.support import mutants_sound, segment_files
 from tests.support.fuzz_outcome import TAKEN, NotOneLine, Try, refused
 from tests.support.fuzz_weights import checkpoint, model_folder
 from tests.support.mutants_text import SQL_WORDS, WORDS, damaged_json, damaged_table
@@ -122,6 +122,31 @@ def manifest(folder: Path, seed: int) -> Try:
     return once
 
 
+def segments(folder: Path, seed: int) -> Try:
+    """A file of segments beside its sound, and a table of them."""
+    _listed(folder)  # all is imported now
+    root = folder / "x"
+    files = segment_files.every_format(root)
+    unchanged = len(segment_files.found(root).clips)
+
+    def once(number: int) -> str:
+        rng = np.random.default_rng([seed, number])
+        path, before = files[int(rng.integers(len(files)))]
+        damaged = damaged_table(before, rng) if rng.random() < 0.8 else rng.bytes(int(rng.integers(300)))
+        path.write_bytes(damaged[: int(rng.integers(len(damaged) + 1))] if rng.random() < 0.2 else damaged)
+        try:
+            dataset = segment_files.found(root)
+            assert len(dataset.clips) == unchanged, "a clip was lost"
+            assert all(s.onset < s.offset < np.inf and s.label for clip in dataset.clips for s in clip.segments)
+            for line in (*(f"{p.path}: {p.reason}" for p in dataset.problems), *dataset.notes):
+                refused(line)
+            return _listed(root)
+        finally:
+            path.write_bytes(before)
+
+    return once
+
+
 def _listed(root: Path, evar: Path | None = None) -> str:
     """Find, list and describe what lies in a folder, as ``--list`` and the beginning of a run do."""
     from core.datasets import InputError, Options, choose_tasks, find, report
@@ -147,6 +172,7 @@ def _listed(root: Path, evar: Path | None = None) -> str:
                 console.print(line)
             for clip in dataset.clips:
                 "".join([clip.path, clip.split, *clip.labels, *clip.labels.values()]).encode()
+                "".join(text for s in clip.segments for text in (s.attribute, s.label)).encode()
             for problem in dataset.problems:
                 f"{problem.path}{problem.reason}".encode()
             for attribute in dataset.attributes:
@@ -287,6 +313,7 @@ TARGETS: dict[str, Callable[[Path, int], Try]] = {
     "uploads": upload,
     "manifests": manifest,
     "metadata of datasets": tables,
+    "labels in time": segments,
     "checkpoints": checkpoint,
     "Hugging Face folders": model_folder,
     "command lines": arguments,

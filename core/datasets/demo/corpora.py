@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.datasets import manifest
 from core.datasets.base import Clip, Dataset
-from core.datasets.demo.synthesis.corpus import MissingDemoPackage, corpora, is_written, write
+from core.datasets.demo.synthesis.corpus import Corpus, MissingDemoPackage, corpora, is_written, write
 from core.datasets.files import cache_folder
+from core.datasets.segments import phonology
+from core.datasets.segments.attach import attach
 from core.errors import InputError
 from core.files import free_space
 
@@ -55,15 +59,14 @@ def datasets(progress: Progress, wanted: Collection[str] | None = None) -> list[
                 f"cannot write the demo's sound to {root} ({error.strerror}); "
                 "set ATLAS_CACHE to a folder that can be written"
             ) from error
-        demo_datasets.append(
-            manifest.read(
-                root,
-                name=corpus.name,
-                description=corpus.description,
-                source=corpus.source,
-                licence=corpus.licence,
-            )
+        made = manifest.read(
+            root,
+            name=corpus.name,
+            description=corpus.description,
+            source=corpus.source,
+            licence=corpus.licence,
         )
+        demo_datasets.append(replace(attach(made), notes=()))  # of its phones, which --list tells
     return demo_datasets
 
 
@@ -83,16 +86,24 @@ def _ask_for_disk(name: str, root: Path, n_clips: int) -> None:
 
 
 def planned() -> list[Dataset]:
-    """The demo's datasets as they will be, without making any sound."""
-    return [
-        Dataset(
-            name=corpus.name,
-            root=cache_folder() / corpus.name,
-            attributes=corpus.attributes,
-            clips=tuple(Clip(f"audio/{s.name}.flac", s.split, s.labels) for s in corpus.specs(SOUND_SEED)),
-            description=corpus.description,
-            source=corpus.source,
-            licence=corpus.licence,
-        )
-        for corpus in corpora()
-    ]
+    """The demo's datasets as they will be, without making any sound.
+
+    Segments are made with the sound: where it is not there yet, their attributes alone are told.
+    """
+    return [_planned(corpus) for corpus in corpora()]
+
+
+def _planned(corpus: Corpus) -> Dataset:
+    dataset = Dataset(
+        name=corpus.name,
+        root=cache_folder() / corpus.name,
+        attributes=corpus.attributes,
+        clips=tuple(Clip(f"audio/{s.name}.flac", s.split, s.labels) for s in corpus.specs(SOUND_SEED)),
+        description=corpus.description,
+        source=corpus.source,
+        licence=corpus.licence,
+    )
+    if is_written(corpus, dataset.root, SOUND_SEED):
+        return attach(dataset)
+    derived = ((name, *(phonology.names(name) if name == "phone" else ())) for name in corpus.segment_attributes)
+    return replace(dataset, segment_attributes=tuple(chain.from_iterable(derived)))

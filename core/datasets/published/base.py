@@ -156,7 +156,7 @@ class Published(ABC):
         """The dataset as the rest of the project knows it, derived attributes added."""
         listing = self.listing(root, options)
         rules = [(name, origin, cache(DERIVATIONS[rule])) for name, (origin, rule) in self.derived.items()]
-        clips = tuple(Clip(c.path, c.split, _with_derived(c.labels, rules)) for c in listing.clips)
+        clips = tuple(replace(c, labels=_with_derived(c.labels, rules)) for c in listing.clips)
         dataset = Dataset(
             name=self.name,
             root=root.resolve(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from core.datasets.base import Clip
@@ -70,7 +71,7 @@ class CommonVoice(Published):
             return Listing(clips, problems, notes=notes)
         speakers = [clip.labels["speaker"] for clip in clips]
         parts = own_splits(speakers, options.seed)
-        drawn = [Clip(c.path, parts[s], c.labels) for c, s in zip(clips, speakers, strict=True)]
+        drawn = [replace(c, split=parts[s]) for c, s in zip(clips, speakers, strict=True)]
         notes.append(f"commonvoice: only {ALL}.tsv is there; split by speaker")
         return Listing(drawn, problems, "ours", notes=notes, kept_together=speakers)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.arrays.threads import one_thread
 from core.datasets.scan import Scan
+from core.datasets.segments.key import segments_key
 from core.distributed.ranks import Ranks
 from core.errors import InputError
 from core.recording.activations import Activations, reopen
@@ -49,7 +50,12 @@ class Segments(Stage):
         config = self.study.config
         how = HALF, evidence.N_DRAWN, curves.AROUND_SECONDS, curves.N_SHIFTS, curves.MOST_OF_CLASS
         return self.study.key(
-            "segments", self.scan.content_key, tell.labels_key(self.task), config.selection_splits(), how, config.seed
+            "segments",
+            self.scan.content_key,
+            segments_key(self.scan, self.attribute),
+            config.selection_splits(),
+            how,
+            config.seed,
         )
 
     def run(self) -> SegmentScores | None:

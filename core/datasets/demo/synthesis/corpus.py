@@ -14,7 +14,9 @@ from typing import Protocol
 import numpy as np
 import soundfile
 
+from core.datasets.base import Clip, Segment
 from core.datasets.demo.synthesis.clip import SAMPLE_RATE, ClipSpec, Waveform
+from core.datasets.segments import table
 
 SPLITS = ("train", "valid", "test")
 
@@ -55,6 +57,8 @@ class Corpus(Protocol):
         One line each, for the registry.
     attributes : tuple of str
         The label columns of the manifest.
+    segment_attributes : tuple of str
+        What the clips' segments are labelled with.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Corpus(Protocol):
     source: str
     licence: str
     attributes: tuple[str, ...]
+    segment_attributes: tuple[str, ...]
 
     def specs(self, seed: int) -> list[ClipSpec]:
         """All clips of the corpus in order; the same for the same seed."""
@@ -73,6 +78,10 @@ class Corpus(Protocol):
 
     def render(self, spec: ClipSpec) -> Waveform:
         """The clip, shape (33280,), 16 kHz; depends on ``spec`` only."""
+        ...
+
+    def timed(self, spec: ClipSpec) -> tuple[Waveform, tuple[Segment, ...]]:
+        """The same clip, and its segments."""
         ...
 
 
@@ -106,7 +115,7 @@ def write(
     seed: int,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
-    """Write a corpus as FLAC files and a manifest, unless it is already there.
+    """Write a corpus as FLAC files, a manifest and a table of segments, unless it is already there.
 
     A folder that a broken-off call has left is written anew: the stamp comes last.
 
@@ -114,8 +123,8 @@ def write(
     ----------
     corpus : Corpus
     root : Path
-        Folder of this corpus; gets ``audio/<name>.flac`` and ``manifest.csv``, whose ``file``
-        column is relative to ``root``.
+        Folder of this corpus; gets ``audio/<name>.flac``, and ``manifest.csv`` and ``segments.tsv``, whose ``file``
+        columns are relative to ``root``.
     seed : int
     progress : callable, optional
         Called with the number of clips done, after each clip.
@@ -138,11 +147,16 @@ def write(
     for stale in audio.iterdir():
         if stale.is_file() and stale.name not in kept:
             stale.unlink()
+    clips = []
     for done, spec in enumerate(specs, start=1):
-        wave = corpus.render(spec)
+        wave, segments = corpus.timed(spec)
+        clips.append(Clip(f"audio/{spec.name}.flac", spec.split, spec.labels, segments))
         soundfile.write(audio / f"{spec.name}.flac", wave, SAMPLE_RATE, subtype="PCM_16")
         if progress is not None:
             progress(done)
+    part = root / f"{table.NAMES[0]}.part"
+    part.write_text(table.written(clips, corpus.segment_attributes), encoding="utf-8")
+    os.replace(part, root / table.NAMES[0])
     part = manifest.with_suffix(".part")
     with part.open("w", newline="", encoding="utf-8") as stream:
         rows = csv.writer(stream, lineterminator="\n")

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import firwin, resample_poly
 
-from core.datasets.demo.synthesis.clip import SAMPLE_RATE, ClipSpec, Waveform, place
+from core.datasets.base import Segment
+from core.datasets.demo.synthesis.clip import SAMPLE_RATE, ClipSpec, Waveform, placed
 from core.datasets.demo.synthesis.corpus import SPLITS, MissingDemoPackage
 from core.datasets.demo.synthesis.room import even_out, reverberate
 
@@ -102,6 +103,7 @@ class Notes:
     source = "Generated here: TimGM6mb SoundFont (pretty_midi) played by TinySoundFont."
     licence = "SoundFont GPL-2.0; the clips are made on your machine and not distributed"
     attributes = ("pitch", "octave", "pitch_class", "family", "instrument")
+    segment_attributes = ("note_part",)
 
     def specs(self, seed: int) -> list[ClipSpec]:
         """All clips: per (pitch, family) two for training, one for test, one half for validation.
@@ -163,6 +165,10 @@ class Notes:
         MissingDemoPackage
             If the sampler or the SoundFont is not installed.
         """
+        return self.timed(spec)[0]
+
+    def timed(self, spec: ClipSpec) -> tuple[Waveform, tuple[Segment, ...]]:
+        """The clip and the parts of its note."""
         parameters = spec.parameters
         sound = play(
             int(str(parameters["program"])),
@@ -174,7 +180,8 @@ class Notes:
         evened = level(sound)
         # A slope drawn for all instruments alike, in place of the decay that would tell them.
         evened *= 10 ** (np.linspace(0, rng.uniform(-_SLOPE_DB, _SLOPE_DB), evened.size) / 20)
-        return place(reverberate(evened, rng, _ECHO_DB, _DECAY_SECONDS), rng)
+        note = placed(reverberate(evened, rng, _ECHO_DB, _DECAY_SECONDS), rng)
+        return note.clip, note.note_parts()
 
 
 NOTES = Notes()

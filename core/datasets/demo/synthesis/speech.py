@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import firwin, resample, resample_poly
 
-from core.datasets.demo.synthesis.clip import SAMPLE_RATE, ClipSpec, Waveform, place, trim
+from core.datasets.base import Segment
+from core.datasets.demo.synthesis.clip import SAMPLE_RATE, ClipSpec, Placed, Waveform, audible, placed
 from core.datasets.demo.synthesis.corpus import SPLITS
-from core.datasets.demo.synthesis.espeak import RATE, speak
+from core.datasets.demo.synthesis.espeak import RATE, Phones, said
 from core.datasets.demo.synthesis.room import even_out, reverberate
 from core.datasets.demo.synthesis.voices import VOICES, Voice, training_voice
 from core.datasets.demo.synthesis.words import DEMO_LANGUAGES, FAMILY_OF, words
@@ -41,6 +42,7 @@ _ACTIVE = (1.2, 1.9)
 _GAP = (0.04, 0.08)
 _ECHO_DB = (-6.0, 0.0)
 _SPEECH_ECHO_DB = (-9.0, -3.0)
+_STRESS = "ˈˌ"
 _LETTERS = 45  # enough for 2 s at the fastest rate; slower speech is cut
 
 
@@ -52,6 +54,7 @@ class Speech:
     source = "Generated here: espeak-ng (espeakng-loader)."
     licence = "espeak-ng GPL-3.0; the clips are made on your machine and not distributed"
     attributes = ("language", "language_family", "gender", "voice")
+    segment_attributes = ("phone",)
 
     def specs(self, seed: int) -> list[ClipSpec]:
         """All 816 clips: every voice of a split says equally many sentences in every language.
@@ -108,19 +111,24 @@ class Speech:
         -------
         ndarray of float32, shape (33280,)
         """
+        return self.timed(spec)[0]
+
+    def timed(self, spec: ClipSpec) -> tuple[Waveform, tuple[Segment, ...]]:
+        """The clip and its phones, each from where the synthesiser begins it; echoes of the room go on behind them."""
         parameters = spec.parameters
         text, voice = str(parameters["text"]), str(parameters["voice_file"])
         rate, pitch = int(str(parameters["rate"])), int(str(parameters["pitch"]))
         tract = float(str(parameters["tract"]))
         # Only what place() can keep is worth making; a sentence starts with some silence.
         needed = round(tract * _ACTIVE[1] * RATE) + RATE // 50
-        spoken = trim(speak(text, voice, rate, pitch, needed + RATE // 5))
+        spoken, phones = _trimmed(text, voice, rate, pitch, needed + RATE // 5)
         if spoken.shape[0] < needed:
-            spoken = trim(speak(f"{text} {text}", voice, rate, pitch, needed + RATE // 5))
+            spoken, phones = _trimmed(f"{text} {text}", voice, rate, pitch, needed + RATE // 5)
         up, down, window = _resampling(tract)
         sound = resample_poly(spoken[:needed], up, down, window=window)
         rng = spec.rng()
-        return place(reverberate(sound, rng, _SPEECH_ECHO_DB), rng, _ACTIVE)
+        placed_speech = placed(reverberate(sound, rng, _SPEECH_ECHO_DB), rng, _ACTIVE)
+        return placed_speech.clip, _segments(placed_speech, phones, up / down)
 
 
 class Digits:
@@ -131,6 +139,7 @@ class Digits:
     source = Speech.source
     licence = Speech.licence
     attributes = ("digit", "gender", "voice")
+    segment_attributes = ("phone",)
 
     def specs(self, seed: int) -> list[ClipSpec]:
         """All 880 clips: every voice of a split says every digit equally often.
@@ -183,17 +192,23 @@ class Digits:
         -------
         ndarray of float32, shape (33280,)
         """
+        return self.timed(spec)[0]
+
+    def timed(self, spec: ClipSpec) -> tuple[Waveform, tuple[Segment, ...]]:
+        """The clip and its phones, as those of `Speech`."""
         rng = spec.rng()
         total = round(rng.uniform(*_ACTIVE) * SAMPLE_RATE)
         gap = round(rng.uniform(*_GAP) * SAMPLE_RATE)
         # So that a word takes 0.3 to 0.5 s, which every digit can at a natural rate.
         repeats = 3 if total < 1.55 * SAMPLE_RATE else 4
         n_word = (total - (repeats - 1) * gap) // repeats
-        word = _word(spec, n_word)
+        word, phones = _word(spec, n_word)
         silence = np.zeros(gap)
         sound = np.concatenate([part for _ in range(repeats) for part in (word, silence)])
         seconds = (repeats * n_word + (repeats - 1) * gap) / SAMPLE_RATE
-        return place(reverberate(sound, rng, _ECHO_DB), rng, (seconds, seconds))
+        placed_words = placed(reverberate(sound, rng, _ECHO_DB), rng, (seconds, seconds))
+        turns = (i * (n_word + gap) for i in range(repeats))
+        return placed_words.clip, tuple(s for turn in turns for s in _segments(placed_words, phones, 1.0, turn))
 
 
 SPEECH = Speech()
@@ -261,24 +276,44 @@ def _digit_spec(name: str, split: str, digit: int, voice: Voice, pitch: int, ent
     return ClipSpec(name, split, labels, parameters, entropy)
 
 
-def _word(spec: ClipSpec, n_samples: int) -> NDArray[np.float64]:
-    """The digit at the rate that comes nearest to a length before it is resampled to it exactly."""
+def _trimmed(text: str, voice: str, rate: int, pitch: int, n_samples: int = 0) -> tuple[NDArray[np.float64], Phones]:
+    """A text without the silence before and after it, and its phones in samples from there."""
+    spoken, phones = said(text, voice, rate, pitch, n_samples)
+    first, stop = audible(spoken)
+    return spoken[first:stop], [*((min(at, stop) - first, name) for at, name in phones), (stop - first, "")]
+
+
+def _segments(place: Placed, phones: Phones, scale: float, after: int = 0) -> tuple[Segment, ...]:
+    """Phones as segments: each until the next begins; times ``scale`` times theirs, and ``after`` samples later."""
+    ends = [at for at, _ in phones[1:]]
+    made = (
+        place.segment("phone", name.strip(_STRESS), after + scale * at, after + scale * end)
+        for (at, name), end in zip(phones, ends, strict=False)
+        if name.strip(_STRESS)
+    )
+    return tuple(segment for segment in made if segment is not None)
+
+
+def _word(spec: ClipSpec, n_samples: int) -> tuple[NDArray[np.float64], Phones]:
+    """The digit at the rate that comes nearest to a length before it is resampled to it exactly, and its phones."""
     parameters = spec.parameters
     text, voice = str(parameters["text"]), str(parameters["voice_file"])
     pitch = int(str(parameters["pitch"]))
     wanted = float(str(parameters["tract"])) * n_samples * RATE / SAMPLE_RATE
     first = 170 * _DIGIT_SECONDS[int(spec.labels["digit"])] * RATE / wanted
     rate = float(np.clip(first, 80, 300))
-    best = trim(speak(text, voice, round(rate), pitch))
+    best, phones = _trimmed(text, voice, round(rate), pitch)
     spoken = best
     for _ in range(3):
         if abs(best.shape[0] / wanted - 1) < 0.03:
             break
         rate = float(np.clip(rate * spoken.shape[0] / wanted, 80, 300))
-        spoken = trim(speak(text, voice, round(rate), pitch))
+        spoken, its_phones = _trimmed(text, voice, round(rate), pitch)
         if abs(spoken.shape[0] - wanted) < abs(best.shape[0] - wanted):
-            best = spoken
+            best, phones = spoken, its_phones
     ramp = np.minimum(1.0, np.arange(best.shape[0]) / (0.005 * RATE))
     fitted: NDArray[np.float64] = resample(best * ramp * ramp[::-1], n_samples)
     # Stressed vowels and stops differ between the words; their level must not tell them.
-    return even_out(fitted, strength=0.5, max_gain_db=15.0, seconds=0.06)
+    stretch = n_samples / best.shape[0]
+    timed = [(round(at * stretch), name) for at, name in phones]
+    return even_out(fitted, strength=0.5, max_gain_db=15.0, seconds=0.06), timed

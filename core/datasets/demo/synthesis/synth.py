@@ -12,7 +12,8 @@ from typing import cast
 
 import numpy as np
 
-from core.datasets.demo.synthesis.clip import SAMPLE_RATE, ClipSpec, Waveform, place
+from core.datasets.base import Segment
+from core.datasets.demo.synthesis.clip import SAMPLE_RATE, ClipSpec, Waveform, placed
 from core.datasets.demo.synthesis.dsp import (
     CONTROL,
     Signal,
@@ -194,6 +195,7 @@ class SynthCorpus:
     source = "made by this project's own code"
     licence = "Apache-2.0"
     attributes = ("pitch", "octave", "pitch_class", "timbre")
+    segment_attributes = ("note_part",)
 
     def specs(self, seed: int) -> list[ClipSpec]:
         """All clips in order: 432 to train, 216 to validate, 288 to test.
@@ -261,11 +263,16 @@ class SynthCorpus:
         -------
         ndarray of float32, shape (33280,)
         """
+        return self.timed(spec)[0]
+
+    def timed(self, spec: ClipSpec) -> tuple[Waveform, tuple[Segment, ...]]:
+        """The clip and the parts of its note."""
         rng = spec.rng()
         frequency = 440.0 * 2 ** ((int(spec.labels["pitch"]) - 69) / 12)
         knobs = cast("Sequence[float]", spec.parameters["knobs"])
         sound = TIMBRES[spec.labels["timbre"]](frequency, knobs, rng)
-        return place(even_level(sound, rng), rng)
+        note = placed(even_level(sound, rng), rng)
+        return note.clip, note.note_parts()
 
 
 SYNTH = SynthCorpus()

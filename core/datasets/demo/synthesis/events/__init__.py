@@ -11,7 +11,8 @@ from typing import cast
 
 import numpy as np
 
-from core.datasets.demo.synthesis.clip import ClipSpec, Waveform, place
+from core.datasets.base import Segment
+from core.datasets.demo.synthesis.clip import ClipSpec, Waveform, placed
 from core.datasets.demo.synthesis.dsp import Signal, even_level, log_uniform, lowpass
 from core.datasets.demo.synthesis.events import animals, exterior, human, interior, nature
 from core.datasets.demo.synthesis.events.tools import Kind, noise, unit_power
@@ -55,6 +56,7 @@ class EventsCorpus:
     source = "made by this project's own code"
     licence = "Apache-2.0"
     attributes = ("event", "group")
+    segment_attributes = ("event_span",)
 
     def specs(self, seed: int) -> list[ClipSpec]:
         """All clips in order: 400 to train, 120 to validate, 420 to test.
@@ -102,10 +104,16 @@ class EventsCorpus:
         -------
         ndarray of float32, shape (33280,)
         """
+        return self.timed(spec)[0]
+
+    def timed(self, spec: ClipSpec) -> tuple[Waveform, tuple[Segment, ...]]:
+        """The clip and where in it its event lies."""
         rng = spec.rng()
         sound = KINDS[spec.labels["event"]](rng)
         sound = at_speed(sound, cast("float", spec.parameters.get("speed", 1.0)))
-        return place(even_level(recorded(sound, rng), rng), rng)
+        event = placed(even_level(recorded(sound, rng), rng), rng)
+        span = event.segment("event_span", spec.labels["event"], 0, event.n_active)
+        return event.clip, (span,) if span else ()
 
 
 EVENTS = EventsCorpus()

@@ -1,0 +1,251 @@
+"""The segments of a dataset's clips, wherever in its folder they are written.
+
+In this order: ``segments.tsv`` (or ``.csv``) in the folder is all there is, where it is there. Else files beside the
+clips that have their name, files that a manifest's column names, and other tables with the columns of one. None is read
+outside the folder. What cannot be read is told in a line; its clips stay.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from core.datasets import links
+from core.datasets.base import Clip, Dataset, Segment
+from core.datasets.files import SOUND, walk
+from core.datasets.segments import phonology, table
+from core.datasets.segments.formats import ENDINGS, INSTALL, Format, format_of
+from core.datasets.segments.gathered import POINT_SECONDS, Gathered, NotRead
+from core.results import Problem
+from core.untrusted_text import one_line
+
+_SPAN = "_span"
+"""Behind the name of a segment attribute that the clips have one of, too."""
+
+
+def attach(dataset: Dataset) -> Dataset:
+    """The dataset with its clips' segments; as it is where it has none.
+
+    Audio is not opened but for TIMIT's lists, which count in samples. What lies beyond a clip's end is seen when the
+    sound is read (`core.datasets.segments.within`).
+    """
+    if dataset.make is not None or not dataset.clips:  # packed: there are no files yet
+        return dataset
+    found = _Found(dataset, {clip.path: list(clip.segments) for clip in dataset.clips if clip.segments})
+    own = table.own(dataset.root)
+    if own:
+        found.take_table(own)
+    else:
+        for path, file in _beside(dataset, found):
+            found.take_file(path, file, "")
+        for column, files in dataset.segment_files.items():
+            for path, several in files.items():
+                for file in several.split("|"):
+                    found.take_file(path, file.strip(), column)
+        for name in table.others(dataset.root):
+            found.take_table(name)
+    return found.dataset()
+
+
+def may_have_segments(folder: Path) -> bool:
+    """Whether there is any file or table of segments in a folder or below it."""
+    some = (file for file in walk(folder, ENDINGS) if (kind := format_of(file)) and kind.is_one(folder / file))
+    return bool(table.own(folder) or next(some, "") or table.others(folder))
+
+
+def named_columns(columns: Mapping[str, Sequence[str]], root: Path) -> tuple[str, ...]:
+    """Columns of a table whose cells all name files of segments.
+
+    Parameters
+    ----------
+    columns : mapping of str to sequence of str
+        Their cells; empty ones do not count.
+    root : Path
+        The dataset's folder: a column of ``.txt`` is one of segments only where the first of them is a label track.
+    """
+    return tuple(name for name, cells in columns.items() if _names_files([c for c in cells if c], root))
+
+
+def _names_files(cells: Sequence[str], root: Path) -> bool:
+    if not cells or not all(cell.lower().endswith(ENDINGS) for cell in cells):
+        return False
+    first = cells[0].partition("|")[0].strip()
+    kind = format_of(first)
+    return kind is not None and (kind.is_one(root / first) if not _leads_out(first) else True)
+
+
+def _leads_out(name: str) -> bool:
+    pure = PurePosixPath(name.replace("\\", "/"))
+    return pure.is_absolute() or ".." in pure.parts or "://" in name
+
+
+@dataclass
+class _Found:
+    """What is found for a dataset's clips."""
+
+    source: Dataset
+    of_clip: dict[str, list[Segment]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    empty: dict[str, list[str]] = field(default_factory=dict)
+    points: dict[str, None] = field(default_factory=dict)
+    missing: Counter[str] = field(default_factory=Counter)
+
+    def take_file(self, path: str, file: str, column: str) -> None:
+        """Read the file of a clip."""
+        kind = format_of(file)
+        if kind is None:
+            self._tell(file, f"is of no format of segments that is read ({', '.join(ENDINGS)})")
+        elif kind.is_missing:
+            self.missing[f"{kind.name}\t{kind.package_name}"] += 1
+        elif reason := self._refused(file):
+            self._tell(file, reason)
+        else:
+            self._read(kind, path, file, column)
+
+    def _read(self, kind: Format, path: str, file: str, column: str) -> None:
+        root = self.source.root
+        try:
+            gathered = kind.read(root / file, column or kind.attribute, root / path)
+        except NotRead as error:
+            self._tell(file, str(error))
+        except (OSError, ValueError) as error:
+            self._tell(file, f"cannot be read ({getattr(error, 'strerror', '') or error})")
+        else:
+            self._take(path, file, gathered)
+
+    def take_table(self, name: str) -> None:
+        """Read a table of all clips."""
+        try:
+            rows = table.read(self.source.root / name, self.source.clips, name.rpartition("/")[0])
+        except NotRead as error:
+            self._tell(name, str(error))
+            return
+        except (OSError, ValueError) as error:
+            self._tell(name, f"cannot be read ({getattr(error, 'strerror', '') or error})")
+            return
+        self.notes += [f"{name}: {note}" for note in rows.notes]
+        for path, gathered in rows.of_clip.items():
+            self._take(path, f"{name}, {path}", gathered)
+        if rows.unknown:
+            n, first = sum(rows.unknown.values()), one_line(next(iter(rows.unknown)))[:100]
+            self.notes.append(
+                f"{name}: {n:,} rows are of {len(rows.unknown):,} files that are no clip here, or may be several "
+                f"(first {first}): left out"
+            )
+
+    def _take(self, path: str, name: str, gathered: Gathered) -> None:
+        if gathered.segments:
+            self.of_clip.setdefault(path, []).extend(gathered.segments)
+        for attribute in gathered.empty:
+            self.empty.setdefault(attribute, []).append(name)
+        self.points.update(gathered.points)
+        for told in (*gathered.notes, *gathered.told()):
+            self._tell(name, told)
+
+    def _refused(self, file: str) -> str:
+        """Why a file is not to be opened; empty where it may be."""
+        if _leads_out(file):
+            return "leaves the dataset's folder; segments are read inside it alone"
+        if not links.current().are_followed:
+            root = os.path.realpath(self.source.root)
+            if not os.path.realpath(os.path.join(root, file)).startswith(root.rstrip("/") + "/"):
+                return links.OUT
+        return ""
+
+    def _tell(self, name: str, reason: str) -> None:
+        self.problems.append(Problem(name, reason, left_out=False))
+
+    def dataset(self) -> Dataset:
+        """The dataset with all that was found."""
+        source, names = self.source, self._names()
+        if not (self.of_clip or self.problems or self.notes or self.missing or self.empty):
+            return source
+        clips = tuple(
+            replace(clip, segments=_in_order(self.of_clip[clip.path], names)) if clip.path in self.of_clip else clip
+            for clip in source.clips
+        )
+        found = replace(
+            source,
+            clips=clips,
+            problems=(*source.problems, *self.problems),
+            segment_attributes=tuple(dict.fromkeys(names.values())),
+            segment_files={},
+            notes=(*source.notes, *self.notes, *self._told(clips)),
+        )
+        return phonology.derived(found)
+
+    def _names(self) -> dict[str, str]:
+        """Attributes in order, and what they are called where clips have one of that name."""
+        every = dict.fromkeys(segment.attribute for segments in self.of_clip.values() for segment in segments)
+        return {name: name + _SPAN if name in self.source.attributes else name for name in every}
+
+    def _told(self, clips: Sequence[Clip]) -> Iterator[str]:
+        """What is told of the whole, a line each."""
+        for kind, n in self.missing.items():
+            name, package = kind.split("\t")
+            yield f"segments: {n:,} files ({name}) are not read: that needs {package}, {INSTALL}"
+        for attribute, files in self.empty.items():
+            where = f"{len(files):,} files" if len(files) > 1 else "one file"
+            yield f"segments: {attribute} is empty in {where} (first {files[0]})"
+        for attribute in self.points:
+            yield f"segments: {attribute} has points in time; each counts for {POINT_SECONDS * 1000:.0f} ms from there"
+        without = [clip.path for clip in clips if not clip.segments]
+        if self.of_clip and without:
+            yield f"segments: {len(without):,} of {len(clips):,} clips have none (first {without[0]})"
+
+
+def _in_order(segments: Sequence[Segment], names: Mapping[str, str]) -> tuple[Segment, ...]:
+    """By onset; what is written twice counts once."""
+    called = (s if names[s.attribute] == s.attribute else replace(s, attribute=names[s.attribute]) for s in segments)
+    return tuple(sorted(dict.fromkeys(called), key=lambda s: (s.onset, s.offset, s.attribute, s.label)))
+
+
+def _beside(dataset: Dataset, found: _Found) -> Iterator[tuple[str, str]]:
+    """Clips and the files of segments that lie beside them under their name."""
+    files = [file for folder in _folders(dataset.clips) for file in _files(dataset.root, folder)]
+    if not files:
+        return
+    clips = {_stem(clip.path): clip.path for clip in dataset.clips}
+    alone = []
+    for file in files:
+        if path := clips.get(_stem(file)):
+            kind = format_of(file)
+            if kind is not None and kind.is_one(dataset.root / file):
+                yield path, file
+        elif not file.lower().endswith(".txt"):  # which may be anything
+            alone.append(file)
+    cells = (cell for files in dataset.segment_files.values() for cell in files.values())
+    named = {file.strip() for cell in cells for file in cell.split("|")}
+    if alone := [file for file in alone if file not in named]:
+        found.notes.append(
+            f"segments: {len(alone):,} files lie beside no clip of their name (first {alone[0]}): left out; a column "
+            "of a manifest.csv can name them"
+        )
+
+
+def _folders(clips: Sequence[Clip]) -> dict[str, None]:
+    return dict.fromkeys(clip.path.rpartition("/")[0] for clip in clips)
+
+
+def _files(root: Path, folder: str) -> list[str]:
+    """Files with the ending of a format in a folder, relative to the root."""
+    try:
+        with os.scandir(root / folder) as entries:
+            names = sorted(
+                entry.name
+                for entry in entries
+                if entry.name.lower().endswith(ENDINGS) and not entry.name.startswith(".")
+            )
+    except (OSError, ValueError):
+        return []
+    return [f"{folder}/{name}" if folder else name for name in names]
+
+
+def _stem(path: str) -> str:
+    """A path without its ending, or the two of a sound that was converted (``SA1.WAV.wav``)."""
+    stem, ending = os.path.splitext(path)
+    return _stem(stem) if ending.lower() in SOUND and os.path.splitext(stem)[1].lower() in SOUND else stem

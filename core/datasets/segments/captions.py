@@ -1,0 +1,38 @@
+"""Captions, WebVTT and SubRip (SRT): each caption is a segment, its text without marks the label.
+
+By `webvtt-py <https://github.com/glut23/webvtt-py>`_.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from core.datasets.segments.gathered import Gathered, NotRead, text_of
+from core.untrusted_text import one_line
+
+
+def read(path: Path, attribute: str, sound: Path) -> Gathered:
+    """Read captions.
+
+    Raises
+    ------
+    NotRead
+        If there are none.
+    """
+    import webvtt
+
+    gathered, kind = Gathered(), path.suffix.lower().lstrip(".")
+    text = text_of(path, gathered).lstrip()
+    try:
+        captions = webvtt.from_buffer(io.StringIO(text), format=kind).captions if text else []
+        for caption in captions:
+            begin, end = (t.in_seconds() + t.milliseconds / 1000 for t in (caption.start_time, caption.end_time))
+            gathered.add(attribute, caption.text, begin, end)
+    except Exception as error:  # what a text may hold fails in more ways than it names
+        raise NotRead(
+            f"cannot be read as {kind.upper()} captions ({one_line(str(error))[:100] or type(error).__name__})"
+        ) from error
+    if not captions:
+        gathered.empty[attribute] = None
+    return gathered

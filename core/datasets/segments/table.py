@@ -1,0 +1,174 @@
+"""One table of segments for a whole dataset, as DCASE, DESED and AudioSet write them: ``file, onset, offset, label``.
+
+Tabs, commas or semicolons between cells, a header, times in seconds. Without a column ``attribute`` all rows are of the
+attribute ``event``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from core.datasets.base import Clip
+from core.datasets.files import some_names, walk
+from core.datasets.segments.gathered import Gathered, NotRead, text_of
+from core.files import is_plain_file
+from core.untrusted_text import one_line
+
+NAMES = ("segments.tsv", "segments.csv")
+"""A table of this name in the dataset's folder is all that counts there."""
+EVENT = "event"
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "file": ("file", "filename", "segment_id"),
+    "onset": ("onset", "start_time_seconds"),
+    "offset": ("offset", "end_time_seconds"),
+    "label": ("label", "event_label"),
+}
+"""What each column is called, in any case."""
+HEADER = ("file", "attribute", "onset", "offset", "label")
+_ENDINGS = (".tsv", ".csv")
+_METADATA = "metadata"
+_MOST_BYTES = 1 << 29
+_LOOKED_AT = 4_096
+
+
+@dataclass
+class Rows:
+    """What a table's rows come to.
+
+    Attributes
+    ----------
+    of_clip : dict of str to Gathered
+        By the clip's path.
+    unknown : dict of str to int
+        Files that are no clip of the dataset, and their rows.
+    notes : list of str
+    """
+
+    of_clip: dict[str, Gathered] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def own(folder: Path) -> str:
+    """The table of segments that a dataset's folder has for all of it; empty where there is none."""
+    return next((name for name in NAMES if is_plain_file(folder / name)), "")
+
+
+def others(folder: Path) -> list[str]:
+    """Further tables in a dataset's folder, or below its ``metadata``, by their header; relative."""
+    names = [name for name in sorted(some_names(folder, limit=10_000)) if name.lower().endswith(_ENDINGS)]
+    if os.path.isdir(folder / _METADATA):
+        names += [f"{_METADATA}/{name}" for name in walk(folder / _METADATA, _ENDINGS)]
+    return [name for name in names if name not in NAMES and not lacking(_header(folder / name))]
+
+
+def _header(path: Path) -> list[str]:
+    if not is_plain_file(path):
+        return []
+    try:
+        with path.open("rb") as file:
+            start = file.read(_LOOKED_AT)
+    except OSError:
+        return []
+    text = start.replace(b"\0", b"").lstrip(b"\xff\xfe\xef\xbb\xbf").decode("latin-1")
+    return _cells(text.splitlines()[0]) if text.strip() else []
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip(' "').lower() for cell in line.split(_between(line))]
+
+
+def _between(header: str) -> str:
+    return max("\t;,", key=header.count)
+
+
+def lacking(header: Sequence[str]) -> list[str]:
+    """Columns that a table of segments has and this one lacks."""
+    return [column for column, names in COLUMNS.items() if not set(names) & set(header)]
+
+
+def read(path: Path, clips: Iterable[Clip], folder: str = "") -> Rows:
+    """Read a table.
+
+    Parameters
+    ----------
+    path : Path
+    clips : iterable of Clip
+        Rows name them by their path, by their path below the table's folder, or by a file name that one clip alone has,
+        with or without its ending.
+    folder : str
+        The table's, below the dataset's root.
+
+    Raises
+    ------
+    NotRead
+        If it lacks a column, or is no table.
+    OSError
+    """
+    about = Gathered()
+    text = text_of(path, about, _MOST_BYTES)
+    first, _, _ = text.partition("\n")
+    header = _cells(first.strip("\r"))
+    if lacks := lacking(header):
+        raise NotRead(f"has no column '{lacks[0]}' (found: {', '.join(header)[:200]})")
+    place = {column: next(header.index(n) for n in names if n in header) for column, names in COLUMNS.items()}
+    kind = header.index("attribute") if "attribute" in header else None
+    names, rows = _Names(clips, folder), Rows(notes=about.notes)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_between(first))
+    try:
+        next(lines)
+        for row in lines:
+            cells = [cell.strip() for cell in row] + [""] * (len(header) - len(row))
+            file, onset, offset, label = (cells[place[column]] for column in COLUMNS)
+            if not file:
+                continue
+            clip = names.clip(file)
+            if not clip:
+                rows.unknown[file] = rows.unknown.get(file, 0) + 1
+                continue
+            gathered = rows.of_clip.setdefault(clip, Gathered())
+            attribute = one_line(cells[kind]).strip() if kind is not None else ""
+            gathered.add(attribute or EVENT, label, onset, offset)
+    except csv.Error as error:
+        raise NotRead(f"cannot be read as a table ({str(error).strip()})") from error
+    return rows
+
+
+class _Names:
+    """Clips by what a table may call them."""
+
+    def __init__(self, clips: Iterable[Clip], folder: str) -> None:
+        self._paths = {clip.path: clip.path for clip in clips}
+        self._folder = folder
+        self._short: dict[str, set[str]] = {}
+        for path in self._paths:
+            pure = PurePosixPath(path)
+            for name in {pure.name, pure.stem}:
+                self._short.setdefault(name, set()).add(path)
+
+    def clip(self, written: str) -> str:
+        """A clip's path; empty where it is none, or may be several."""
+        name = written.replace("\\", "/")
+        here = f"{self._folder}/{name}" if self._folder else name
+        found = self._paths.get(name) or self._paths.get(here)
+        if found:
+            return found
+        same = self._short.get(name.rpartition("/")[2], set())
+        return next(iter(same)) if len(same) == 1 else ""
+
+
+def written(clips: Iterable[Clip], attributes: Sequence[str]) -> str:
+    """The table of some attributes' segments, as `read` takes it."""
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, delimiter="\t", lineterminator="\n")
+    rows.writerow(HEADER)
+    for clip in clips:
+        for s in clip.segments:
+            if s.attribute in attributes:
+                rows.writerow([clip.path, s.attribute, repr(s.onset), repr(s.offset), s.label])
+    return text.getvalue()

@@ -1,0 +1,53 @@
+"""Praat's TextGrid, long and short: each tier is an attribute, and what stands in an interval or at a point a label.
+
+By `praatio <https://github.com/timmahrt/praatIO>`_, which takes tiers as they are: intervals may overlap.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from core.datasets.segments.gathered import Gathered, NotRead, text_of
+from core.untrusted_text import one_line
+
+_SMALL = re.compile(r"(?<== )\d(?:\.\d+)?e-\d{1,3}(?=\s*$)", re.MULTILINE)
+"""Times that Praat writes with an exponent, which praatio does not take."""
+
+
+def read(path: Path, attribute: str, sound: Path) -> Gathered:
+    """Read a TextGrid; ``attribute`` is the name of a tier that has none.
+
+    Raises
+    ------
+    NotRead
+        If it is none.
+    """
+    from praatio.utilities.textgrid_io import parseTextgridStr
+
+    gathered = Gathered()
+    text = text_of(path, gathered).replace("\r\n", "\n").replace("\r", "\n")
+    text = _SMALL.sub(lambda number: f"{float(number[0]):.12f}", text)
+    try:
+        tiers = parseTextgridStr(text, includeEmptyIntervals=True)["tiers"]
+        for tier in tiers:
+            _take(tier, attribute, gathered)
+    except Exception as error:  # its reader finds out by what fails, in any way
+        why = one_line(str(error))[:100] or type(error).__name__
+        raise NotRead(f"cannot be read as a TextGrid ({why}); open it in Praat and save it again") from error
+    return gathered
+
+
+def _take(tier: dict[str, Any], attribute: str, gathered: Gathered) -> None:
+    name = one_line(str(tier["name"])).strip() or attribute
+    entries = [entry for entry in tier["entries"] if str(entry[-1]).strip()]
+    if not entries:
+        gathered.empty[name] = None
+    for entry in entries:
+        if tier["class"] == "IntervalTier":
+            onset, offset, label = entry
+            gathered.add(name, label, onset, offset)
+        else:
+            at, label = entry
+            gathered.add_point(name, label, at)

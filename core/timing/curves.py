@@ -140,20 +140,16 @@ class _Around:
         mean = np.zeros((len(lags), len(units)))
         drawn = np.zeros((N_SHIFTS, len(lags), len(units)), dtype=np.float32)
         parts, part_tokens = np.zeros((4, len(units))), np.zeros(4)
-        for clip in design.chosen.tolist():
-            track = tracks.of(clip, layer)
-            at = np.flatnonzero(track.classes == class_index)
-            if not len(at):
-                continue
+        for track, at in tracks.with_class(design.chosen, class_index, layer):
             fires = np.ascontiguousarray(tracks.fires(track, layer)[:, units])
-            masks = in_parts(track.masks[at[0]], max(1, int(EDGE_SECONDS / step + 1e-9)))
+            masks = in_parts(track.masks[at], max(1, int(EDGE_SECONDS / step + 1e-9)))
             parts += masks @ fires
             part_tokens += masks @ track.cells
-            onsets = track.onsets[at[0]]
+            onsets = track.onsets[at]
             if not len(onsets):
                 continue
             near = around(onsets, lags, track.n)
-            clips.append(clip)
+            clips.append(track.clip)
             positive.append(near @ fires)
             tokens.append(near @ track.cells)
             n_onsets += len(onsets)
@@ -217,7 +213,8 @@ class _Around:
         resampled = (weights @ self.positive[:, kept].reshape(len(unit), -1)).reshape(shape) / total[:, :, None]
         mean = self.mean[kept] / self.tokens.sum(axis=0)[kept][:, None]
         seconds = self.lags[kept] * self.step
-        found = np.stack([latencies(of_draw, mean, seconds)[0] for of_draw in resampled])
+        side_by_side = np.moveaxis(resampled, 0, 1).reshape(shape[1], -1)
+        found = latencies(side_by_side, np.tile(mean, (1, N_RESAMPLED)), seconds)[0].reshape(N_RESAMPLED, n_units)
         known = ~np.isnan(found).any(axis=0)
         ends = np.full((2, n_units), np.nan)
         ends[:, known] = np.quantile(found[:, known], [0.025, 0.975], axis=0)

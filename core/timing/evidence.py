@@ -36,6 +36,8 @@ NEAR = 10.0
 MOST_EXACT = 256
 """Pairs of a class and layer, those nearest to that line."""
 _TO_CONVOLVE = 0.1
+_NOT_SMALL = 0.5
+"""Standard deviations above the mean up to which no p is looked at under drawn shifts."""
 
 
 @dataclass
@@ -107,7 +109,7 @@ class _Draws:
         told = []
         has = np.flatnonzero((self.tokens[:, :-1] > 0).any(axis=0))
         for positive, tokens in zip(self.positive.astype(np.float64), self.tokens, strict=True):
-            p = sums.upper_tail(positive[:-1])[has]
+            p = sums.upper_tail(positive[:-1], _NOT_SMALL)[has]
             rate, lifts = _rates(positive[has], tokens[has], (positive[-1], float(tokens[-1])))
             row, unit = np.nonzero(p < rule.q_max)
             can_pass = (rate >= rule.rate_min) & (lifts >= rule.lift_min)
@@ -329,12 +331,9 @@ def _to_convolve(
 def _by_convolution(tracks: Tracks, design: Design, layer: int, class_index: int, units: IntArray) -> Convolution:
     """The distribution of the count of one class in some units of a layer."""
     by_clip = []
-    for clip in design.chosen.tolist():
-        track = tracks.of(clip, layer)
-        at = np.flatnonzero(track.classes == class_index)
-        if len(at):
-            fires = np.ascontiguousarray(tracks.fires(track, layer)[:, units])
-            by_clip.append(counts_by_shift(fires, track.masks[at])[0])
+    for track, at in tracks.with_class(design.chosen, class_index, layer):
+        fires = np.ascontiguousarray(tracks.fires(track, layer)[:, units])
+        by_clip.append(counts_by_shift(fires, track.masks[at : at + 1])[0])
     convolution = Convolution(len(units), int(sum(by_shift.max(initial=0) for by_shift in by_clip)))
     for by_shift in by_clip:
         convolution.add(by_shift)

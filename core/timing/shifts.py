@@ -38,13 +38,18 @@ class Moments:
         """Of no clip."""
         return cls(*(np.zeros((n_classes, n_units)) for _ in range(4)))
 
-    def upper_tail(self, positive: FloatArray) -> FloatArray:
-        """P(count >= ``positive``) by the three moments; 1 where shifts change nothing."""
-        sd = np.sqrt(self.variance)
+    def upper_tail(self, positive: FloatArray, least_z: float = -np.inf) -> FloatArray:
+        """P(count >= ``positive``) by the three moments; 1 where shifts change nothing.
+
+        With ``least_z``, 1 also for counts that are not so many standard deviations above their mean.
+        """
         varies = self.variance > 1e-9
-        per_sd = np.where(varies, 1 / np.where(varies, sd, 1), 0)
-        p = pearson3_upper_tail((positive - self.mean) * per_sd, self.third * per_sd**3)
-        return np.where(varies, p, 1.0)
+        per_sd = np.where(varies, 1 / np.sqrt(np.where(varies, self.variance, 1)), 0)
+        z = (positive - self.mean) * per_sd
+        asked = varies & (z > least_z)
+        p = np.ones(z.shape)
+        p[asked] = pearson3_upper_tail(z[asked], self.third[asked] * per_sd[asked] ** 3)
+        return p
 
 
 def counts_by_shift(fires: Columns, masks: Mask | NDArray[np.floating]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ padding; the others follow each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -182,6 +182,7 @@ class Tracks:
             self._of_class.append(of_class)
         own = task.scan.files["seconds"].to_numpy(dtype=np.float64)
         self._seconds = np.full(len(own), task.scan.unit_seconds) if task.scan.unit_seconds else own
+        self._known: dict[tuple[int, int], Track] = {}
         self._latest: dict[int, tuple[TokenGrid, Mask, Track]] = {}
 
     @property
@@ -192,6 +193,12 @@ class Tracks:
 
     def of(self, clip: int, layer: int) -> Track:
         """The track of one clip in one layer."""
+        at = self._known.get((clip, layer))
+        if at is None:
+            at = self._known[clip, layer] = self._made(clip, layer)
+        return at
+
+    def _made(self, clip: int, layer: int) -> Track:
         grid, counted = self._grid(layer), self.firing.counted(clip, layer)
         known = self._latest.get(clip)
         if known and known[0] == grid and np.array_equal(known[1], counted):
@@ -200,6 +207,14 @@ class Tracks:
         made = track(clip, self._of_class[clip], spans, counted.sum(axis=0))
         self._latest[clip] = grid, counted, made
         return made
+
+    def with_class(self, clips: IntArray, class_index: int, layer: int) -> Iterator[tuple[Track, int]]:
+        """Tracks of some clips that have columns of a class, and where among the classes of each that is."""
+        for clip in clips[self.task.members[clips, class_index]].tolist():
+            track = self.of(clip, layer)
+            at = np.flatnonzero(track.classes == class_index)
+            if len(at):
+                yield track, int(at[0])
 
     def fires(self, track: Track, layer: int) -> NDArray[np.float32]:
         """In how many bands each unit fires in the columns of a track, (n, n_units of the layer)."""

@@ -108,8 +108,8 @@ class _Around:
         Those with an onset.
     positive : ndarray, shape (n_clips, n_lags, n_units)
     tokens : ndarray, shape (n_clips, n_lags)
-    mean : ndarray, shape (n_lags, n_units)
-        Of the count, over all shifts.
+    expected : ndarray, shape (n_clips, n_lags, n_units)
+        Mean of the count, over all shifts.
     drawn : ndarray, shape (N_SHIFTS, n_lags, n_units)
         Counts under drawn shifts.
     n_onsets : int
@@ -122,7 +122,7 @@ class _Around:
     clips: IntArray
     positive: FloatArray
     tokens: FloatArray
-    mean: FloatArray
+    expected: FloatArray
     drawn: NDArray[np.float32]
     n_onsets: int
     parts: FloatArray
@@ -136,8 +136,7 @@ class _Around:
         reach = max(1, int(AROUND_SECONDS / step + 1e-9))
         lags = np.arange(-reach, reach + 1)
         rng = np.random.default_rng([seed, layer, class_index])
-        clips, positive, tokens, n_onsets = [], [], [], 0
-        mean = np.zeros((len(lags), len(units)))
+        clips, positive, tokens, expected, n_onsets = [], [], [], [], 0
         drawn = np.zeros((N_SHIFTS, len(lags), len(units)), dtype=np.float32)
         parts, part_tokens = np.zeros((4, len(units))), np.zeros(4)
         for track, at in tracks.with_class(design.chosen, class_index, layer):
@@ -153,23 +152,24 @@ class _Around:
             positive.append(near @ fires)
             tokens.append(near @ track.cells)
             n_onsets += len(onsets)
-            mean += near.sum(axis=1)[:, None] * fires.mean(axis=0, dtype=np.float64)
+            expected.append(near.sum(axis=1)[:, None] * fires.mean(axis=0, dtype=np.float64))
             by = rng.integers(track.n, size=N_SHIFTS)
             moved = fires[(np.arange(track.n) + by[:, None]) % track.n]  # (N_SHIFTS, n_columns, n_units)
             drawn += near @ moved
         shape = len(clips), len(lags)
+        counts = [np.array(of, np.float64).reshape(*shape, len(units)) for of in (positive, expected)]
         return cls(
-            step, lags, np.array(clips, dtype=np.int64), np.array(positive, np.float64).reshape(*shape, len(units)),
-            np.array(tokens, np.float64).reshape(shape), mean, drawn, n_onsets, parts, part_tokens,
+            step, lags, np.array(clips, dtype=np.int64), counts[0], np.array(tokens, np.float64).reshape(shape),
+            counts[1], drawn, n_onsets, parts, part_tokens,
         )  # fmt: skip
 
     def told(self, groups: IntArray | None, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Points and shapes, units by their position (``unit``)."""
-        n_units = self.mean.shape[1]
+        n_units = self.expected.shape[2]
         total = self.tokens.sum(axis=0)
         kept = total > 0
         per_token = 1 / np.where(kept, total, 1)[:, None]
-        curve, mean = self.positive.sum(axis=0) * per_token, self.mean * per_token
+        curve, mean = (of.sum(axis=0) * per_token for of in (self.positive, self.expected))
         half = band(self.drawn[:, kept] * per_token[kept], mean[kept])
         curve, mean, lags = curve[kept], mean[kept], self.lags[kept]
         latency, peak = latencies(curve, mean, lags * self.step)
@@ -201,7 +201,7 @@ class _Around:
 
     def _interval(self, kept: Mask, groups: IntArray | None, seed: int) -> tuple[FloatArray, FloatArray]:
         """Percentiles of the latency over resampled clips, or groups; NaN with fewer than two."""
-        n_units = self.mean.shape[1]
+        n_units = self.expected.shape[2]
         unit = sampling_units(None if groups is None else groups[self.clips], len(self.clips))
         n = int(unit.max(initial=-1)) + 1
         if n < 2:
@@ -209,12 +209,15 @@ class _Around:
         draws = np.random.default_rng([seed, 1]).multinomial(n, np.full(n, 1 / n), size=N_RESAMPLED)
         weights = draws[:, unit].astype(np.float64)  # (N_RESAMPLED, n_clips)
         total = np.maximum(weights @ self.tokens[:, kept], 1e-9)
-        shape = N_RESAMPLED, int(kept.sum()), n_units
-        resampled = (weights @ self.positive[:, kept].reshape(len(unit), -1)).reshape(shape) / total[:, :, None]
-        mean = self.mean[kept] / self.tokens.sum(axis=0)[kept][:, None]
-        seconds = self.lags[kept] * self.step
-        side_by_side = np.moveaxis(resampled, 0, 1).reshape(shape[1], -1)
-        found = latencies(side_by_side, np.tile(mean, (1, N_RESAMPLED)), seconds)[0].reshape(N_RESAMPLED, n_units)
+        n_lags, seconds = int(kept.sum()), self.lags[kept] * self.step
+
+        def resampled(counts: FloatArray) -> FloatArray:
+            """Rates of all samples side by side, (n_lags, N_RESAMPLED * n_units)."""
+            summed = (weights @ counts[:, kept].reshape(len(unit), -1)).reshape(N_RESAMPLED, n_lags, n_units)
+            return np.moveaxis(summed / total[:, :, None], 0, 1).reshape(n_lags, -1)
+
+        found, _ = latencies(resampled(self.positive), resampled(self.expected), seconds)
+        found = found.reshape(N_RESAMPLED, n_units)
         known = ~np.isnan(found).any(axis=0)
         ends = np.full((2, n_units), np.nan)
         ends[:, known] = np.quantile(found[:, known], [0.025, 0.975], axis=0)

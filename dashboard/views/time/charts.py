@@ -68,7 +68,7 @@ def latency_chart(rows: pd.DataFrame) -> alt.TopLevelLayerSpec:
         alt.Tooltip("latency_low:Q", title="95 % interval from", format="+.3f"),
         alt.Tooltip("latency_high:Q", title="to", format="+.3f"),
     ]
-    x = alt.X("latency_seconds:Q", title="Latency from the onset (s)", scale=alt.Scale(zero=True))
+    x = alt.X("latency_seconds:Q", title="Latency from the onset (s)", axis=alt.Axis(tickCount=6))
     order = named.sort_values(["layer", "latency_seconds"])["unit"].tolist()
     base = alt.Chart(named).encode(
         y=alt.Y("unit:N", title=None, sort=order),
@@ -77,4 +77,4 @@ def latency_chart(rows: pd.DataFrame) -> alt.TopLevelLayerSpec:
     )
     interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("latency_low:Q"), x2="latency_high:Q")
     point = base.mark_point(filled=True, size=55, opacity=1).encode(x=x)
-    return layered(layer=[interval, point], height=18 * len(named) + 50)
+    return layered(layer=[interval, point], height=15 * len(named) + 50)

@@ -22,7 +22,7 @@ from dashboard.views.time import charts, facts
 from db.reads import clips as clip_queries
 from db.reads import segments, study
 
-MOST_UNITS, MOST_CURVES, MOST_CLIPS = 200, 6, 8
+MOST_UNITS, MOST_CURVES, MOST_LATENCIES, MOST_CLIPS = 200, 6, 24, 8
 CURVE_WIDTH = 250  # pixels; narrower charts stand one below the other
 INTRO = (
     "When, not only whether: which units fire in segments of clips (phones, notes, events), how soon after their "
@@ -107,15 +107,15 @@ def of_classes(head: DeltaGenerator) -> None:
             )  # fmt: skip
 
 
-def chosen_unit(units: pd.DataFrame) -> pd.Series:
+def chosen_unit(units: pd.DataFrame) -> dict[Any, Any]:
     """The unit of the address, or that of the strongest evidence."""
     layer, neuron = (st.query_params.get(name, "") for name in ("layer", "neuron"))
     if layer.isdecimal() and neuron.isdecimal():
         at = units[(units["layer"] == int(layer)) & (units["neuron"] == int(neuron))]
         if len(at):
-            return at.iloc[0]
+            return at.to_dict("records")[0]
         st.warning("The address asks for a unit that is not among the strongest of this class; showing the strongest.")
-    return units.iloc[0]
+    return units.to_dict("records")[0]
 
 
 def list_units(units: pd.DataFrame, head: DeltaGenerator) -> None:
@@ -152,7 +152,7 @@ def list_units(units: pd.DataFrame, head: DeltaGenerator) -> None:
     share.take_away(f"time_{model}_{task}_{class_name}", units, head)
 
 
-def show_curves(units: pd.DataFrame, one: pd.Series) -> None:
+def show_curves(units: pd.DataFrame, one: dict[Any, Any]) -> None:
     """Curves of the chosen unit and the strongest others."""
     curves = data.read(store, segments.curves, model, task, class_name)
     if curves.empty:
@@ -182,7 +182,7 @@ def show_curves(units: pd.DataFrame, one: pd.Series) -> None:
 
 def show_latencies(units: pd.DataFrame) -> None:
     """Latencies of the class's units by layer."""
-    rows = units[(units["is_beyond"] == 1) & units["latency_seconds"].notna()].head(40)
+    rows = units[(units["is_beyond"] == 1) & units["latency_seconds"].notna()].head(MOST_LATENCIES)
     if len(rows) < 2:
         return
     draw.chart(
@@ -197,7 +197,7 @@ def show_latencies(units: pd.DataFrame) -> None:
     )
 
 
-def hear(one: pd.Series) -> None:
+def hear(one: dict[Any, Any]) -> None:
     """Clips with their labels below the picture: the unit's top ones that have segments, then others of the class."""
     layer, neuron = int(one["layer"]), int(one["neuron"])
     dataset = str(found["dataset"])
@@ -246,7 +246,7 @@ if class_name:
         with of_units.body:
             address.select("Class", "time_class", class_names, class_name, clears=("layer", "neuron"), width=260)
             st.markdown(
-                f"**{facts.title(one['layer'], one['neuron'])}** {told.unit_sentence(one.to_dict(), class_name)}"
+                f"**{facts.title(one['layer'], one['neuron'])}** {told.unit_sentence(one, class_name)}"
             )
             list_units(units, of_units.head)
     of_curves = contents.section("Around onsets", "curves", folded="Folded: curves with the band of shifted activity.")

@@ -76,10 +76,13 @@ def _of_segments(in_time: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """Units and classes found in time, beside labels shifted in time."""
     for row in in_time.to_dict("records"):
         null = row["null_coverage_mean"] * row["n_classes"]
-        yield "in time", (
-            f"{row['task']}, {row['model']}: {row['n_class_specific']:,} units for {row['n_classes_covered']:,} of "
-            f"{row['n_classes']:,} classes; shifted labels {number(row['null_n_class_specific_mean'], ',.1f')} and "
-            f"{number(null, '.1f')}{'; too coarse' if row['is_coarse'] else ''}"
+        yield (
+            "in time",
+            (
+                f"{row['task']}, {row['model']}: {row['n_class_specific']:,} units for {row['n_classes_covered']:,} of "
+                f"{row['n_classes']:,} classes; shifted labels {number(row['null_n_class_specific_mean'], ',.1f')} and "
+                f"{number(null, '.1f')}{'; too coarse' if row['is_coarse'] else ''}"
+            ),
         )
 
 

@@ -165,14 +165,14 @@ def of_unit(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        ``dataset``, ``task``, ``class_name``, then as `units` has it, task after task, the class of the strongest
-        evidence first.
+        ``dataset``, ``task``, ``class_name``, ``column_seconds``, then as `units` has it, task after task, the class of
+        the strongest evidence first.
     """
     return frame(
         engine,
         f"""
         SELECT dataset.name AS dataset, segment_attribute.task, segment_class.name AS class_name,
-               score.positive_count, score.token_count,
+               study.column_seconds, score.positive_count, score.token_count,
                CAST(score.positive_count AS DOUBLE PRECISION) / score.token_count AS activation_probability,
                score.lift, score.p_value, score.q_value, score.replicated, score.is_class_specific, unit.entropy,
                {_SHAPE}

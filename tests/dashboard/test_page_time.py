@@ -72,7 +72,9 @@ def test_what_is_not_there_is_told(store: Path, monkeypatch: pytest.MonkeyPatch)
 def test_the_part_of_neuron_tells_its_best_class(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layer, neuron = map(str, LAYER)
     app = pages.show("neuron", store, monkeypatch, model="nano-ssl", layer=layer, neuron=neuron, part="time")
-    assert f"[{TASK}]" in said(app).replace("\\", "") and "Latency 50 ms [20 ms, 80 ms]" in said(app)
+    assert f"[{TASK}]" in said(app).replace("\\", "") and "Latency 50 ms [20 ms, 80 ms], on columns of 160 ms" in said(
+        app
+    )
     other = pages.show("neuron", store, monkeypatch, model="nano-sl", layer="0", neuron="0", part="time")
     assert "No segments were counted for this model" in said(other)
 

@@ -51,8 +51,8 @@ def shape(row: Facts) -> str:
     return ", ".join(f"{name} {share(part)}" for name, part in zip(PARTS, parts, strict=True))
 
 
-def unit_sentence(row: Facts, class_name: str) -> str:
-    """Say what a unit does in the segments of a class: rate, lift, q, check, latency, shape."""
+def unit_sentence(row: Facts, class_name: str, column_seconds: float) -> str:
+    """Say what a unit does in the segments of a class: rate, lift, q, check, latency on columns of a length, shape."""
     lift = "only there" if row["lift"] == float("inf") else f"{number(row['lift'], '.1f')}× the others"
     held = {1: "holds on test clips", 0: "does not hold on test clips"}.get(
         int(row["replicated"]) if pd.notna(row["replicated"]) else -1, "not tested on test clips"
@@ -65,7 +65,10 @@ def unit_sentence(row: Facts, class_name: str) -> str:
     if pd.isna(row["is_beyond"]):
         return text
     if row["is_beyond"]:
-        text += f" Latency {latency(row)}: half of its peak after {counted(int(row['n_onsets']), 'onset')}."
+        text += (
+            f" Latency {latency(row)}, on columns of {seconds(column_seconds)}: half of its peak after "
+            f"{counted(int(row['n_onsets']), 'onset')}."
+        )
     else:
         text += f" Around {counted(int(row['n_onsets']), 'onset')} its curve stays within the band of shifted activity."
     told = shape(row)

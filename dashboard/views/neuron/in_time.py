@@ -36,10 +36,11 @@ def in_time(one: One, answers: pd.DataFrame, selectivity: pd.DataFrame, pairs: p
             "time", model=one.model, time_task=task, time_class=best["class_name"], layer=one.layer, neuron=one.neuron
         )
         with grid.container(gap="xxsmall"):
-            st.markdown(f"**[{words.plain(task)}]({link})**: {told.unit_sentence(best, str(best['class_name']))}")
+            sentence = told.unit_sentence(best, str(best["class_name"]), best["column_seconds"])
+            st.markdown(f"**[{words.plain(task)}]({link})**: {sentence}")
             own = curves[(curves["task"] == task) & (curves["class_name"] == best["class_name"])]
             if own.empty:
-                st.caption("Its curve is not kept: it is neither found specific nor among the class’s strongest.")
+                st.caption("Its curve is not kept: it is not among the strongest of the class.")
                 continue
             around = f"Around onsets of {words.plain(best['class_name'])}"
             draw.chart(

@@ -71,7 +71,7 @@ def latency_chart(rows: pd.DataFrame) -> alt.TopLevelLayerSpec:
     x = alt.X("latency_seconds:Q", title="Latency from the onset (s)", axis=alt.Axis(tickCount=6))
     order = named.sort_values(["layer", "latency_seconds"])["unit"].tolist()
     base = alt.Chart(named).encode(
-        y=alt.Y("unit:N", title=None, sort=order),
+        y=alt.Y("unit:N", title=None, sort=order, axis=alt.Axis(labelOverlap=False)),
         color=alt.Color("kind:N", scale=scale, legend=None),
         tooltip=tooltip,
     )

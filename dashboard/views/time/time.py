@@ -245,9 +245,8 @@ if class_name:
     if of_units:
         with of_units.body:
             address.select("Class", "time_class", class_names, class_name, clears=("layer", "neuron"), width=260)
-            st.markdown(
-                f"**{facts.title(one['layer'], one['neuron'])}** {told.unit_sentence(one, class_name)}"
-            )
+            sentence = told.unit_sentence(one, class_name, found["column_seconds"])
+            st.markdown(f"**{facts.title(one['layer'], one['neuron'])}** {sentence}")
             list_units(units, of_units.head)
     of_curves = contents.section("Around onsets", "curves", folded="Folded: curves with the band of shifted activity.")
     if of_curves:

@@ -72,24 +72,37 @@ class FiringTaker:
     def __init__(self, batch: Batch, places: Sequence[int], layout: Layout) -> None:
         self.parts: list[FiringPart] = []
         self._batch, self._places, self._layout = batch, list(places), layout
+        self._cells: object = None
+        self._of_clips: list[tuple[slice | Index, Mask]] = []
+        self._counted: list[Bits] = []
+        self._shape = np.zeros((0, 2), dtype=np.int32)
 
     def __call__(self, layer: int, activation: Tensor, counts: Counts) -> None:
+        self._look(layer)
+        packed = _packed(activation.flatten(0, -2) > 0)
+        fires = []
+        for token, is_none in self._of_clips:
+            own = packed[token]
+            if not isinstance(token, slice):
+                own[is_none] = 0
+            fires.append(own)
+        self.parts.append(FiringPart(self._places, self._shape, self._counted, fires))
+
+    def _look(self, layer: int) -> None:
+        """Which tokens of the batch each clip's are, anew where they are others than in the layer before."""
         cells = self._layout.of(layer, self._batch)
-        tokens = activation.flatten(0, -2)
-        counted, fires = [], []
+        if cells is self._cells:
+            return
+        self._cells, token, is_none = cells, cells.token.cpu().numpy(), cells.is_none.cpu().numpy()
+        self._of_clips = []
         for place in self._places:
             size, first = int(cells.size[place]), cells.first[place]
-            is_none = cells.is_none[place, :size]
-            own = tokens[first : first + size] if first >= 0 else tokens.index_select(0, cells.token[place, :size])
-            above = own > 0
-            if first < 0:
-                above &= ~is_none[:, None]
-            counted.append(np.packbits(~is_none.cpu().numpy()))
-            fires.append(_packed(above))
+            at = slice(first, first + size) if first >= 0 else token[place, :size]
+            self._of_clips.append((at, is_none[place, :size]))
+        self._counted = [np.packbits(~none) for _, none in self._of_clips]
         columns = cells.columns[self._places]
         bands = cells.size[self._places] // np.maximum(columns, 1)
-        shape = np.stack([bands, columns], axis=1).astype(np.int32)
-        self.parts.append(FiringPart(self._places, shape, counted, fires))
+        self._shape = np.stack([bands, columns], axis=1).astype(np.int32)
 
 
 def _packed(above: Tensor) -> Bits:

@@ -93,14 +93,18 @@ def test_coverage_stands_beside_that_of_shifted_labels(scores: SegmentScores) ->
 
 
 def test_noise_that_lasts_is_found_in_at_most_a_twentieth_of_runs() -> None:
-    """As `benchmarks/segments.py --noise`, which draws many more."""
-    n_found = 0
+    """As `benchmarks/segments.py --noise`, which draws many more; and p are as uniform as they should be."""
+    n_found, p = 0, []
     for seed in range(20):
         rng = np.random.default_rng(seed)
         dataset = dataset_of(phones(rng, 16))
         tracks = tracks_of(dataset, slow_noise(rng, (16, N_COLUMNS, 24), memory=0.95))
-        n_found += bool(find(tracks, Design.of(tracks, ("train", "valid"), seed)).is_specific.any())
+        found = find(tracks, Design.of(tracks, ("train", "valid"), seed))
+        n_found += bool(found.is_specific.any())
+        p.append(found.p.ravel())
     assert n_found <= 1
+    every = np.concatenate(p)
+    assert 0.03 < (every < 0.05).mean() < 0.075 and 0.45 < (every < 0.5).mean() < 0.55
 
 
 def one_event_a_clip(n_clips: int, labels: tuple[str, ...]) -> Dataset:

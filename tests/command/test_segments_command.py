@@ -73,3 +73,14 @@ def test_without_bits_clips_are_passed_again_or_the_next_step_is_told(
         assert run(*told, *SCORE) == 0
         assert sum(sizes) == 15
     assert query(db, "SELECT COUNT(*) FROM segment_tasks") == [(1,)]
+
+
+def test_other_kinds_of_unit_are_counted_in_the_same_pass(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = tmp_path / "atlas.db"
+    with clips_passed(monkeypatch) as sizes:
+        assert run("--data-dir", data, "--db", db, *SCORE, "--units", "mlp,residual", "--match", "none") == 0
+        assert sum(sizes) == 9 + 15, "train and valid clips, of which coordinates have their scale, and the one pass"
+    kinds = query(db, "SELECT unit_kind, COUNT(DISTINCT unit), COUNT(DISTINCT layer) FROM segment_scores GROUP BY 1")
+    assert kinds == [("mlp", 128, 2), ("residual", 48, 2)]

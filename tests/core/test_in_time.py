@@ -64,7 +64,8 @@ def test_counts_are_those_of_the_selection_clips_by_hand(spoken: Dataset, scores
     row = scores.classes.set_index("class_index").loc[0]
     assert row["n_segments"] == len(own) and row["n_too_short"] == 0
     assert row["n_clips"] == sum(any(s.label == "a" for s in c.segments) for c in spoken.clips[: N_CLIPS - N_TEST])
-    assert scores.units.set_index("neuron_index").loc[DURING, ["entropy", "top_class_index"]].tolist() == [0.0, 0.0]
+    of_unit = scores.units[scores.units["neuron_index"] == DURING]
+    assert of_unit[["entropy", "top_class_index"]].to_numpy().tolist() == [[0.0, 0.0]]
 
 
 def test_a_unit_that_follows_onsets_shows_in_its_curve(scores: SegmentScores) -> None:

@@ -62,11 +62,16 @@ def cost(name: str, n_classes: int, n_clips: int, rounds: int) -> None:
 
 def noise(n_runs: int) -> None:
     """Print in how many runs on noise anything is found, with its 95 % interval."""
-    n_found = 0
+    n_found, p = 0, []
     for seed in range(n_runs):
         rng = np.random.default_rng(seed)
         tracks = tracks_of(dataset_of(phones(rng, 30)), slow_noise(rng, (30, N_COLUMNS, 200), memory=0.95))
-        n_found += bool(find(tracks, Design.of(tracks, ("train", "valid"), seed)).is_specific.any())
+        found = find(tracks, Design.of(tracks, ("train", "valid"), seed))
+        n_found += bool(found.is_specific.any())
+        p.append(found.p.ravel())
+    every = np.concatenate(p)
+    for bound in (0.05, 0.01, 0.001):
+        print(f"p below {bound}: {(every < bound).mean():.4f} of {len(every):,}")
     low, high = wilson(n_found / n_runs, n_runs)
     print(f"anything found in {n_found} of {n_runs} runs: {n_found / n_runs:.3f} [{low:.3f}, {high:.3f}]")
 

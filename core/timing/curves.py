@@ -30,6 +30,7 @@ from core.arrays.neurons import layer_starts
 from core.evidence.intervals import sampling_units
 from core.results import FloatArray, IntArray, Mask
 from core.timing.evidence import Design, Found
+from core.timing.shifts import product
 from core.timing.tracks import Tracks
 
 AROUND_SECONDS = 0.5
@@ -142,20 +143,20 @@ class _Around:
         for track, at in tracks.with_class(design.chosen, class_index, layer):
             fires = np.ascontiguousarray(tracks.fires(track, layer)[:, units])
             masks = in_parts(track.masks[at], max(1, int(EDGE_SECONDS / step + 1e-9)))
-            parts += masks @ fires
+            parts += product(masks, fires)
             part_tokens += masks @ track.cells
             onsets = track.onsets[at]
             if not len(onsets):
                 continue
             near = around(onsets, lags, track.n)
             clips.append(track.clip)
-            positive.append(near @ fires)
+            positive.append(product(near, fires))
             tokens.append(near @ track.cells)
             n_onsets += len(onsets)
             expected.append(near.sum(axis=1)[:, None] * fires.mean(axis=0, dtype=np.float64))
             by = rng.integers(track.n, size=N_SHIFTS)
             moved = fires[(np.arange(track.n) + by[:, None]) % track.n]  # (N_SHIFTS, n_columns, n_units)
-            drawn += near @ moved
+            drawn += product(near, moved)
         shape = len(clips), len(lags)
         counts = [np.array(of, np.float64).reshape(*shape, len(units)) for of in (positive, expected)]
         return cls(

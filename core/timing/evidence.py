@@ -23,7 +23,7 @@ from core.evidence.fdr import benjamini_hochberg, significant
 from core.evidence.permutation import ClipCounts, evidence
 from core.results import FloatArray, IntArray, Mask
 from core.selectivity.presets import SelectionSettings, entropy, lift
-from core.timing.shifts import Convolution, Moments, add_clip, counts_by_shift, shifted
+from core.timing.shifts import Convolution, Moments, add_clip, counts_by_shift, product, shifted
 from core.timing.tracks import Track, Tracks
 
 RULE = SelectionSettings("calibrated")
@@ -101,7 +101,7 @@ class _Draws:
         rest = ~track.masks.any(axis=0, keepdims=True)
         moved = shifted(np.concatenate([track.masks, rest]), by).astype(np.float32)
         rows = np.append(track.classes, self.tokens.shape[1] - 1)
-        self.positive[:, rows] += (moved.reshape(-1, track.n) @ fires).reshape(len(by), len(rows), -1)
+        self.positive[:, rows] += product(moved.reshape(-1, track.n), fires).reshape(len(by), len(rows), -1)
         self.tokens[:, rows] += moved @ track.cells
 
     def found(self, sums: Moments, rule: SelectionSettings) -> list[Drawn]:
@@ -182,14 +182,14 @@ def count_layer(tracks: Tracks, design: Design, layer: int, step: Callable[[], N
         counts.tokens[track.classes] += track.masks @ track.cells
         counts.outside = _outside(counts.outside, track, fires)
         draws.add(track, fires, design.shifts[number])
-        labelled = track.masks.any(axis=0).astype(np.float32)
-        inside[0][number], inside[1][number] = labelled @ fires, labelled @ track.cells
+        labelled = np.asarray(track.masks.any(axis=0), dtype=np.float32)
+        inside[0][number], inside[1][number] = product(labelled, fires), labelled @ track.cells
         if step:
             step()
     for clip in design.tested.tolist():
         track = tracks.of(clip, layer)
         fires = tracks.fires(track, layer)
-        counts.test_positive[track.classes] += track.masks.astype(np.float32) @ fires
+        counts.test_positive[track.classes] += product(track.masks.astype(np.float32), fires)
         counts.test_tokens[track.classes] += track.masks @ track.cells
         counts.test_outside = _outside(counts.test_outside, track, fires)
     counts.p = np.maximum(counts.sums.upper_tail(counts.sums.positive), np.exp(design.log_least)[:, None])
@@ -200,8 +200,8 @@ def count_layer(tracks: Tracks, design: Design, layer: int, step: Callable[[], N
 
 
 def _outside(before: tuple[FloatArray, float], track: Track, fires: NDArray[np.float32]) -> tuple[FloatArray, float]:
-    rest = (~track.masks.any(axis=0)).astype(np.float32)
-    return before[0] + rest @ fires, before[1] + float(rest @ track.cells)
+    rest = np.asarray(~track.masks.any(axis=0), dtype=np.float32)
+    return before[0] + product(rest, fires), before[1] + float(rest @ track.cells)
 
 
 def _dealt(members: Mask, exchange: Exchange, positive: IntArray, tokens: IntArray) -> FloatArray:

@@ -20,6 +20,8 @@ from core.evidence.tails import pearson3_upper_tail
 from core.results import FloatArray, Mask
 
 Columns = NDArray[np.float32]
+_NUMBERS = 2**22
+"""Counts of shifts that are held at once."""
 _LEAST_P = 1e-12
 """Below, a convolution by Fourier transforms tells nothing."""
 
@@ -50,6 +52,16 @@ class Moments:
         p = np.ones(z.shape)
         p[asked] = pearson3_upper_tail(z[asked], self.third[asked] * per_sd[asked] ** 3)
         return p
+
+
+def product(masks: NDArray[np.floating], fires: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Counts inside masks, whole numbers: ``masks @ fires``.
+
+    BLAS computes with whatever lies behind small matrices in memory and leaves it out; what it meets there is no
+    reason to warn.
+    """
+    with np.errstate(all="ignore"):
+        return np.asarray(masks @ fires)
 
 
 def counts_by_shift(fires: Columns, masks: Mask | NDArray[np.floating]) -> NDArray[np.float32]:
@@ -88,16 +100,18 @@ def add_clip(sums: Moments, fires: Columns, classes: NDArray[np.int64], masks: M
     """Add what one clip counts and what its shifts give."""
     n = len(fires)
     total = fires.sum(axis=0, dtype=np.float64)
-    sums.positive[classes] += masks.astype(np.float32) @ fires
-    for k, mask in zip(classes.tolist(), masks, strict=True):
-        mean = mask.sum() * total / n
-        sums.mean[k] += mean
-        away = counts_by_shift(fires, mask[None])[0]
-        away -= mean.astype(np.float32)
+    sums.positive[classes] += product(masks.astype(np.float32), fires)
+    at_once = max(1, _NUMBERS // max(fires.size, 1))
+    for start in range(0, len(masks), at_once):
+        some, of = masks[start : start + at_once], classes[start : start + at_once]
+        mean = some.sum(axis=1)[:, None] * total / max(n, 1)
+        sums.mean[of] += mean
+        away = counts_by_shift(fires, some)
+        away -= mean.astype(np.float32)[:, None]
         squared = away * away
-        sums.variance[k] += squared.mean(axis=0, dtype=np.float64)
+        sums.variance[of] += squared.mean(axis=1, dtype=np.float64)
         squared *= away
-        sums.third[k] += squared.mean(axis=0, dtype=np.float64)
+        sums.third[of] += squared.mean(axis=1, dtype=np.float64)
 
 
 def shifted(masks: NDArray, by: NDArray[np.int64]) -> NDArray:

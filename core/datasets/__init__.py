@@ -117,7 +117,8 @@ def _in_folder(given: str | Path, name: str, folder: Path, reader: _Reader) -> l
     n_errors = len(reader.all_errors())
     with links.treated(reader.options.follow_links):
         here = _looked_into(folder, reader, depth=2)
-        if not here and len(reader.all_errors()) == n_errors and may_have_segments(folder):
+        is_nothing = not here and len(reader.all_errors()) == n_errors
+        if is_nothing and next(walk(folder, EXTENSIONS), "") and may_have_segments(folder):
             here = reader.with_segments(folder)
         if not here and len(reader.all_errors()) == n_errors:
             raise NothingFound(f"--data-dir {given}: {_why_nothing(folder)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from core.datasets.base import Dataset
 from core.datasets.files import cache_folder
 from core.datasets.levels import SAMPLE_RATE
 from core.datasets.scan import Scan
+from core.datasets.segments.within import within
 from core.files import write_whole
 from core.results import Problem
 from core.untrusted_text import as_csv, as_file_name, one_line
@@ -105,20 +106,42 @@ def _some_of(dataset: Dataset, most: int) -> list[str]:
 
 
 def judged(dataset: Dataset) -> list[str]:
-    """What a run would say of some clips, read as it reads all of them; a line, or none if they are usable."""
+    """What a run would say of some clips, read as it reads all of them; none if they are usable, else a line or two."""
     n, some = len(dataset.clips), _some_of(dataset, JUDGED)
     reasons: dict[str, str] = {}
+    lengths: dict[str, float] = {}
     for path in some:
         try:
-            if audio.seconds(dataset.root / path) <= LONGEST_JUDGED:
+            lengths[path] = audio.seconds(dataset.root / path)
+            if lengths[path] <= LONGEST_JUDGED:
                 audio.check(dataset.root / path, SAMPLE_RATE)
         except (audio.BadAudio, OSError) as error:
             reasons[path] = str(error)
+    in_time = _beyond(dataset, lengths)
     if not reasons:
-        return []
+        return in_time
     first, reason = next(iter(reasons.items()))
     end = "; a run would leave the dataset out" if len(reasons) == n else ""
-    return [f"of {len(some):,} clips read as a run reads them {len(reasons):,} cannot be used ({first}: {reason}){end}"]
+    return [
+        f"of {len(some):,} clips read as a run reads them {len(reasons):,} cannot be used ({first}: {reason}){end}",
+        *in_time,
+    ]
+
+
+def _beyond(dataset: Dataset, lengths: Mapping[str, float]) -> list[str]:
+    """What a run would say of segments beside the lengths of some clips."""
+    if not dataset.segment_attributes:
+        return []
+    some = dataset.only([clip for clip in dataset.clips if clip.path in lengths])
+    checked, beyond = within(some, [lengths[clip.path] for clip in some.clips])
+    lines = list(checked.unexpected[len(dataset.unexpected) :])
+    if beyond:
+        first = beyond[0]
+        lines.append(
+            f"segments: of {len(some.clips):,} clips looked at {len(beyond):,} have some that go beyond their end "
+            f"({first.path} {first.reason})"
+        )
+    return lines
 
 
 def problems(all_problems: Sequence[Problem], where: Path | None) -> list[str]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.datasets import InputError, choose_tasks, find
+from core.datasets import InputError, NothingFound, choose_tasks, find, report
 from core.datasets.base import Clip, Dataset, Segment, draw_evenly, shuffled_labels
 from core.datasets.scan import Scan
-from core.datasets.segments import formats
+from core.datasets.segments import formats, phonology
 from core.datasets.segments.key import segments_key
 from core.datasets.segments.midi import chords
 from core.datasets.segments.turned import turned
@@ -212,6 +212,10 @@ def test_sound_with_segments_alone_is_a_dataset(tmp_path: Path) -> None:
     (tmp_path / "talks" / "manifest.csv").write_text("file,split\na.wav,train\nb.wav,test\n")
     listed = found(tmp_path / "talks")
     assert (listed.attributes, listed.segment_attributes, len(listed.clips)) == ((), ("caption",), 2)
+    (tmp_path / "silent").mkdir()
+    (tmp_path / "silent" / "a.vtt").write_text(made.vtt(WORDS))
+    with pytest.raises(NothingFound, match="no dataset found .no sound file"):
+        find([tmp_path / "silent"])
     for name in "abcd":
         (tmp_path / "talks" / f"{name}.vtt").write_text("no captions")
     with pytest.raises(InputError, match="no labels of clips, and no segments .a.vtt: cannot be read as VTT captions"):
@@ -301,6 +305,33 @@ def test_times_in_another_unit_are_told_and_left_out(factor: int, unit: str) -> 
     assert [clip.segments for clip in checked.clips] == [(right,), (right,)]
     (line,) = checked.unexpected
     assert line.startswith("segments: birds-call is left out") and f"its times look like {unit}" in line
+
+
+def test_what_follows_from_phones_goes_with_them() -> None:
+    labels = tuple("ptkaeiousm")
+    wrong = phonology.derived(timed(*((1000.0 * i, 1000.0 * i + 900, label) for i, label in enumerate(labels))))
+    assert wrong.segment_attributes[:2] == ("call", "call-voicing")
+    checked, problems = within(wrong, [10.0, 10.0])
+    assert checked.segment_attributes == () and not any(clip.segments for clip in checked.clips)
+    assert len(checked.unexpected) == 1 and not problems
+    late = phonology.derived(timed(*((i / 10, i / 10 + 0.1, label) for i, label in enumerate(labels))))
+    _, (told, _) = within(late, [0.85, 0.85])
+    assert told.reason == (
+        "lasts 0.85 s: 1 segment goes beyond it, cut there (first s at 0.8 s); "
+        "1 segment goes from behind its end on, left out (first m at 0.9 s)"
+    )
+
+
+def test_a_list_tells_of_times_by_the_headers_of_some_clips(tmp_path: Path) -> None:
+    root = corpus(tmp_path / "x")
+    (root / "a.txt").write_text(made.audacity((*WORDS, (0.8, 2.0, "long"))))
+    assert report.judged(found(root)) == [
+        "segments: of 2 clips looked at 1 have some that go beyond their end (a.wav lasts 1.00 s: 1 segment goes "
+        "beyond it, cut there (first long at 0.8 s))"
+    ]
+    (root / "a.txt").write_text(made.audacity(tuple((1000 * on, 1000 * off, label) for on, off, label in WORDS)))
+    (line,) = report.judged(found(root))
+    assert "x-label is left out" in line and "milliseconds" in line
 
 
 def test_times_in_seconds_are_not_taken_for_another_unit() -> None:

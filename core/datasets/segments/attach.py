@@ -18,9 +18,8 @@ from core.datasets.base import Clip, Dataset, Segment
 from core.datasets.files import SOUND, walk
 from core.datasets.segments import phonology, table
 from core.datasets.segments.formats import ENDINGS, INSTALL, Format, format_of
-from core.datasets.segments.gathered import POINT_SECONDS, Gathered, NotRead
+from core.datasets.segments.gathered import POINT_SECONDS, Gathered, NotRead, as_label
 from core.results import Problem
-from core.untrusted_text import one_line
 
 _SPAN = "_span"
 """Behind the name of a segment attribute that the clips have one of, too."""
@@ -131,7 +130,7 @@ class _Found:
         for path, gathered in rows.of_clip.items():
             self._take(path, f"{name}, {path}", gathered)
         if rows.unknown:
-            n, first = sum(rows.unknown.values()), one_line(next(iter(rows.unknown)))[:100]
+            n, first = sum(rows.unknown.values()), as_label(next(iter(rows.unknown)))[:100]
             self.notes.append(
                 f"{name}: {n:,} rows are of {len(rows.unknown):,} files that are no clip here, or may be several "
                 f"(first {first}): left out"

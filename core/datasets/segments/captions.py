@@ -8,8 +8,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from core.datasets.segments.gathered import Gathered, NotRead, text_of
-from core.untrusted_text import one_line
+from core.datasets.segments.gathered import Gathered, NotRead, text_of, why
 
 
 def read(path: Path, attribute: str, sound: Path) -> Gathered:
@@ -30,9 +29,7 @@ def read(path: Path, attribute: str, sound: Path) -> Gathered:
             begin, end = (t.in_seconds() + t.milliseconds / 1000 for t in (caption.start_time, caption.end_time))
             gathered.add(attribute, caption.text, begin, end)
     except Exception as error:  # what a text may hold fails in more ways than it names
-        raise NotRead(
-            f"cannot be read as {kind.upper()} captions ({one_line(str(error))[:100] or type(error).__name__})"
-        ) from error
+        raise NotRead(f"cannot be read as {kind.upper()} captions ({why(error)})") from error
     if not captions:
         gathered.empty[attribute] = None
     return gathered

@@ -48,7 +48,7 @@ class Gathered:
 
     def add(self, attribute: str, label: str, onset: str | float, offset: str | float) -> None:
         """Take a segment, times in seconds; one without a label is none, one whose times cannot be is counted."""
-        label = one_line(str(label)).strip()[:LONGEST_LABEL]
+        label = as_label(label)
         if not label:
             return
         begin, end = seconds(onset), seconds(offset)
@@ -67,17 +67,27 @@ class Gathered:
         begin = seconds(at)
         self.add(attribute, label, at, math.nan if begin is None else begin + POINT_SECONDS)
 
-    def drop(self, why: str, what: str) -> None:
+    def drop(self, reason: str, what: str) -> None:
         """Count something that is no segment."""
-        self._amiss[why] += 1
-        self._first.setdefault(why, what)
+        self._amiss[reason] += 1
+        self._first.setdefault(reason, as_label(what)[:60])
 
     def told(self) -> list[str]:
         """What was dropped, a reason each."""
         return [
-            f"{n:,} {'segment' if n == 1 else 'segments'} left out that {why} (first {self._first[why]})"
-            for why, n in self._amiss.items()
+            f"{n:,} {'segment' if n == 1 else 'segments'} left out that {reason} (first {self._first[reason]})"
+            for reason, n in self._amiss.items()
         ]
+
+
+def as_label(text: object) -> str:
+    """A name or label as it is kept: in one line, and not without end."""
+    return one_line(str(text)[: 4 * LONGEST_LABEL]).strip()[:LONGEST_LABEL]
+
+
+def why(error: Exception) -> str:
+    """What a library says of a file that it cannot read."""
+    return as_label(error)[:100] or type(error).__name__
 
 
 def seconds(written: str | float) -> float | None:

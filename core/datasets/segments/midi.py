@@ -12,10 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from core.datasets.derive import PITCH_CLASSES, pitch_class
-from core.datasets.segments.gathered import MOST_BYTES, Gathered, NotRead
+from core.datasets.segments.gathered import Gathered, NotRead, why
 from core.files import refuse_no_file
-from core.untrusted_text import one_line
 
+MOST_BYTES = 1 << 20
+"""Hours of music; its reader takes 1.6 s for them."""
 CHORD_SIZE, CHORD_SECONDS = 3, 0.05
 """Pitch classes of a chord at least, and how long it lasts: less is where one note runs into the next."""
 Note = tuple[float, float, int]
@@ -35,7 +36,7 @@ def read(path: Path, attribute: str, sound: Path) -> Gathered:
     gathered = Gathered()
     refuse_no_file(path)
     if (size := path.stat().st_size) > MOST_BYTES:
-        raise NotRead(f"has {size:,} bytes; at most {MOST_BYTES:,} are read")
+        raise NotRead(f"has {size:,} bytes; at most {MOST_BYTES:,} of MIDI are read")
     notes: list[Note] = []
     try:
         with warnings.catch_warnings():
@@ -53,7 +54,7 @@ def read(path: Path, attribute: str, sound: Path) -> Gathered:
                     gathered.add("pitch_class", pitch_class(str(pitch)), onset, offset)
                     notes.append((onset, offset, pitch))
     except Exception as error:  # its reader finds out by what fails, in any way
-        raise NotRead(f"cannot be read as MIDI ({one_line(str(error))[:100] or type(error).__name__})") from error
+        raise NotRead(f"cannot be read as MIDI ({why(error)})") from error
     for onset, offset, label in chords(notes):
         gathered.add("chord", label, onset, offset)
     if not gathered.segments:

@@ -113,7 +113,7 @@ def phone(label: str, notation: str = "IPA") -> Phone | None:
     if notation == "ARPABET":
         symbol = _ARPABET.get(label.strip().lower().rstrip(_STRESS), "")
         return _of_symbols(symbol) if symbol else None
-    plain = unicodedata.normalize("NFC", label.strip())
+    plain = unicodedata.normalize("NFC", label.strip(" -"))
     apart = "".join(c if c in PHONES else unicodedata.normalize("NFD", c) for c in plain)  # ç is one, ã is two
     symbols = "".join(_SAME.get(c, c) for c in apart if not _makes_no_difference(c))
     found = _of_symbols(symbols or _ALONE.get(plain, ""))

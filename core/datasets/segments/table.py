@@ -15,9 +15,8 @@ from pathlib import Path, PurePosixPath
 
 from core.datasets.base import Clip
 from core.datasets.files import some_names, walk
-from core.datasets.segments.gathered import Gathered, NotRead, text_of
+from core.datasets.segments.gathered import Gathered, NotRead, as_label, text_of, why
 from core.files import is_plain_file
-from core.untrusted_text import one_line
 
 NAMES = ("segments.tsv", "segments.csv")
 """A table of this name in the dataset's folder is all that counts there."""
@@ -115,7 +114,7 @@ def read(path: Path, clips: Iterable[Clip], folder: str = "") -> Rows:
     first, _, _ = text.partition("\n")
     header = _cells(first.strip("\r"))
     if lacks := lacking(header):
-        raise NotRead(f"has no column '{lacks[0]}' (found: {', '.join(header)[:200]})")
+        raise NotRead(f"has no column '{lacks[0]}' (found: {as_label(', '.join(header))})")
     place = {column: next(header.index(n) for n in names if n in header) for column, names in COLUMNS.items()}
     kind = header.index("attribute") if "attribute" in header else None
     names, rows = _Names(clips, folder), Rows(notes=about.notes)
@@ -132,10 +131,10 @@ def read(path: Path, clips: Iterable[Clip], folder: str = "") -> Rows:
                 rows.unknown[file] = rows.unknown.get(file, 0) + 1
                 continue
             gathered = rows.of_clip.setdefault(clip, Gathered())
-            attribute = one_line(cells[kind]).strip() if kind is not None else ""
+            attribute = as_label(cells[kind]) if kind is not None else ""
             gathered.add(attribute or EVENT, label, onset, offset)
     except csv.Error as error:
-        raise NotRead(f"cannot be read as a table ({str(error).strip()})") from error
+        raise NotRead(f"cannot be read as a table ({why(error)})") from error
     return rows
 
 

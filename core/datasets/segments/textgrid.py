@@ -9,8 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from core.datasets.segments.gathered import Gathered, NotRead, text_of
-from core.untrusted_text import one_line
+from core.datasets.segments.gathered import Gathered, NotRead, as_label, text_of, why
 
 _SMALL = re.compile(r"(?<== )\d(?:\.\d+)?e-\d{1,3}(?=\s*$)", re.MULTILINE)
 """Times that Praat writes with an exponent, which praatio does not take."""
@@ -34,13 +33,12 @@ def read(path: Path, attribute: str, sound: Path) -> Gathered:
         for tier in tiers:
             _take(tier, attribute, gathered)
     except Exception as error:  # its reader finds out by what fails, in any way
-        why = one_line(str(error))[:100] or type(error).__name__
-        raise NotRead(f"cannot be read as a TextGrid ({why}); open it in Praat and save it again") from error
+        raise NotRead(f"cannot be read as a TextGrid ({why(error)}); open it in Praat and save it again") from error
     return gathered
 
 
 def _take(tier: dict[str, Any], attribute: str, gathered: Gathered) -> None:
-    name = one_line(str(tier["name"])).strip() or attribute
+    name = as_label(tier["name"]) or attribute
     entries = [entry for entry in tier["entries"] if str(entry[-1]).strip()]
     if not entries:
         gathered.empty[name] = None

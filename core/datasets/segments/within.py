@@ -38,12 +38,12 @@ def within(dataset: Dataset, seconds: Sequence[float]) -> tuple[Dataset, tuple[P
     """
     if not dataset.segment_attributes:
         return dataset, ()
-    units = {attribute: _unit(dataset, attribute, seconds) for attribute in dataset.segment_attributes}
-    wrong = {attribute: told for attribute, told in units.items() if told}
     base = frozenset(phonology.base_attributes(dataset))  # what follows from others is told of with them
+    wrong = _of_another_unit(dataset, base, seconds)
+    gone = {name for attribute in wrong for name in (attribute, *phonology.names(attribute))}
     clips, problems = [], []
     for clip, length in zip(dataset.clips, seconds, strict=True):
-        kept = tuple(s for s in clip.segments if s.attribute not in wrong)
+        kept = tuple(s for s in clip.segments if s.attribute not in gone) if gone else clip.segments
         inside, told = _cut(kept, length, base)
         problems += [Problem(clip.path, told, left_out=False)] if told else []
         clips.append(clip if inside == clip.segments else replace(clip, segments=inside))
@@ -52,7 +52,7 @@ def within(dataset: Dataset, seconds: Sequence[float]) -> tuple[Dataset, tuple[P
         dataset,
         clips=tuple(clips),
         segment_attributes=tuple(a for a in dataset.segment_attributes if a in left),
-        unexpected=(*dataset.unexpected, *(told for attribute, told in wrong.items() if attribute in base)),
+        unexpected=(*dataset.unexpected, *wrong.values()),
     )
     return checked, tuple(problems)
 
@@ -108,19 +108,26 @@ def _counted(segments: Sequence[Segment]) -> str:
     return f"{len(segments):,} {'segment goes' if len(segments) == 1 else 'segments go'}"
 
 
-def _unit(dataset: Dataset, attribute: str, seconds: Sequence[float]) -> str:
-    """What is told of an attribute whose times are no seconds; empty where they may be."""
-    ends = [
-        max((s.offset for s in clip.segments if s.attribute == attribute), default=0.0) / length
-        for clip, length in zip(dataset.clips, seconds, strict=True)
-        if length > 0
-    ]
-    times = float(np.median([end for end in ends if end] or [0.0]))
-    if times < _FAR:
-        return ""
-    unit = "samples" if times >= _SAMPLES else "milliseconds"
-    step = "divide them by the sample rate" if unit == "samples" else "divide them by 1,000"
+def _of_another_unit(dataset: Dataset, attributes: Collection[str], seconds: Sequence[float]) -> dict[str, str]:
+    """Attributes whose times are no seconds, and what is told of each."""
+    ends: dict[str, list[float]] = {
+        attribute: [] for attribute in dataset.segment_attributes if attribute in attributes
+    }
+    for clip, length in zip(dataset.clips, seconds, strict=True):
+        last: dict[str, float] = {}
+        for s in clip.segments:
+            last[s.attribute] = max(s.offset, last.get(s.attribute, 0.0))
+        for attribute, end in last.items():
+            if attribute in ends:
+                ends[attribute].append(end / length)
+    times = {attribute: float(np.median(of)) for attribute, of in ends.items() if of}
+    return {attribute: _unit(dataset.task(attribute), n) for attribute, n in times.items() if n >= _FAR}
+
+
+def _unit(task: str, times: float) -> str:
+    """What is told of a task whose last segments end at so many times the clips' lengths."""
+    unit, step = ("samples", "the sample rate") if times >= _SAMPLES else ("milliseconds", "1,000")
     return (
-        f"segments: {dataset.task(attribute)} is left out: in half of its clips the last segment ends at {times:,.0f} "
-        f"times the clip's length or later, so that its times look like {unit}; they are to be seconds ({step})"
+        f"segments: {task} is left out: in half of its clips the last segment ends at {times:,.0f} times the clip's "
+        f"length or later, so that its times look like {unit}; they are to be seconds (divide them by {step})"
     )

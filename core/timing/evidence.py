@@ -216,7 +216,7 @@ def _rates(
 ) -> tuple[FloatArray, FloatArray]:
     """Rate and lift of each class, (n_classes, n_units); of a single one against what is outside it."""
     rates = positive / np.maximum(tokens, 1)[:, None]
-    if len(rates) > 1:
+    if len(rates) != 1:
         return rates, lift(rates)
     return rates, lift(np.stack([rates[0], outside[0] / max(outside[1], 1)]))[:1]
 

@@ -151,6 +151,15 @@ def test_a_class_of_columns_longer_than_its_segments_is_told() -> None:
     assert scores.facts["is_coarse"] == 1 and scores.warnings[0].startswith("too coarse: a column of the model is 0.05")
 
 
+def test_segments_that_no_column_lies_in_leave_nothing_to_tell() -> None:
+    tiny = [[Segment("phone", kind, at, at + 0.01) for at, kind in ((0.5, "a"), (0.6, "b"))] for _ in range(4)]
+    rng = np.random.default_rng(8)
+    scores = Study.of(tracks_of(dataset_of(tiny), slow_noise(rng, (4, 40, 3))), ("train",), 0).run(lambda: None)
+    assert scores.scores.empty and scores.curves.empty and scores.facts["n_classes"] == 0
+    assert scores.classes["token_count"].tolist() == [0, 0] and scores.classes["n_too_short"].tolist() == [4, 4]
+    assert "classes without a token among the selection clips are left out: a, b" in scores.warnings
+
+
 def test_curves_end_where_labels_are_no_longer_shifted() -> None:
     near = curves.around(np.array([1]), np.arange(-2, 3), 3)
     assert near.sum(axis=1).tolist() == [0, 1, 1, 1, 0]

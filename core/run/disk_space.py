@@ -35,7 +35,7 @@ EFFECT_BYTES = 1_400
 """Of an ablation and a class that it affects."""
 CONTROL_BYTES = 50
 """Of one of its random sets."""
-SEGMENT_BYTES = 60
+SEGMENT_BYTES = 45
 """Of a unit in the segments of a class, curves of some of them among it."""
 DESCRIPTION_BYTES = 400
 """Of a unit that is told in words."""

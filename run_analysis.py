@@ -116,7 +116,14 @@ def run(config: AnalysisConfig, progress: Progress, ranks: Ranks) -> int:
             config.match, [model_record(encoder) for encoder in views], stored_models(engine),
             encoders[0].device.type, progress.warn,
         )  # fmt: skip
-        parts = [Part(s.dataset.name, len(s.dataset.clips), tuple(map(s.dataset.task, of))) for s, of in data]
+        parts = [
+            Part(
+                s.dataset.name,
+                len(s.dataset.clips),
+                *(tuple(map(s.dataset.task, each)) for each in (of, s.dataset.segment_attributes)),
+            )
+            for s, of in data
+        ]
         at_once = models_at_once(encoders, ranks)
         progress.plan([encoder.name for encoder in views], parts, config.stages, at_once)
         message, is_short = disk_space.ask(config, views, data, files, scored_tasks(engine))
@@ -173,6 +180,11 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
                 for task in (Task(scan, attribute) for attribute in attributes):
                     with outcome.keep_going(study, task.name, task=task.name):
                         study_task(study, task, matrices)
+                for attribute in scan.dataset.segment_attributes:
+                    in_time = stages.Segments(study, scan, matrices, attribute)
+                    going = outcome.keep_going(study, in_time.task.name, dataset=name)
+                    with going, study.steps.at("score", name, in_time.task.name):
+                        stages.carry_out(in_time)
                 with outcome.keep_going(study, f"{name}, descriptions", dataset=name):
                     stages.carry_out(stages.Describe(study, scan, matrices))
                     ours = described_units(store.engine, encoder.name, name) if config.import_descriptions else {}

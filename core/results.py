@@ -708,9 +708,69 @@ class ConfoundAnswers:
     rows: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class SegmentLabels:
+    """Segments of one attribute of a dataset.
+
+    Attributes
+    ----------
+    dataset, attribute, task : str
+    key : str
+        sha256 over the segments: results of others are not of these.
+    class_names : tuple of str
+    segments : DataFrame
+        ``clip_index`` (position in ``DatasetRecord.clips``), ``number`` (from 0 in each clip), ``class_index``,
+        ``onset_seconds``, ``offset_seconds``; clip after clip, in order of onset.
+    """
+
+    dataset: str
+    attribute: str
+    task: str
+    key: str
+    class_names: tuple[str, ...]
+    segments: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class SegmentScores:
+    """What the units of one model do in the segments of one attribute, and around their onsets (`core.timing`).
+
+    Attributes
+    ----------
+    labels : SegmentLabels
+    classes : DataFrame
+        One row a class: ``class_index``, ``n_clips``, ``n_test_clips``, ``n_segments`` (of selection clips),
+        ``n_too_short`` (of all segments: those that no column belongs to), ``seconds`` (median length), ``token_count``
+        (in the layer of the finest columns; 0 = nothing is known of the class), ``n_class_specific``.
+    scores : DataFrame
+        One row a class with tokens and unit: ``class_index``, ``neuron_index`` (flat), ``positive_count``,
+        ``token_count``, ``lift``, ``p_value``, ``q_value``, ``replicated`` (1, 0, NaN), ``is_class_specific``.
+    units : DataFrame
+        One row a unit: ``neuron_index``, ``entropy`` (AAPE, nats), ``top_class_index``; NaN where it never fires.
+    curves, shapes : DataFrame
+        As `core.timing.curves.Curves` has them.
+    facts : mapping
+        ``n_clips``, ``n_test_clips``, ``n_classes`` (with tokens), ``n_classes_covered``, ``n_class_specific``,
+        ``n_pairs``, ``null_coverage_mean``, ``null_coverage_low``, ``null_coverage_high``, the same of
+        ``null_n_class_specific``, ``n_shuffles``, ``replicated_share``, ``replicated_share_all_pairs``,
+        ``column_seconds`` (of the finest layer), ``median_seconds`` (of a segment), ``is_coarse`` (columns are longer),
+        ``n_within`` (clips whose labels are shifted between the first and the last of them), ``shuffled`` (in words).
+    warnings : tuple of str
+    """
+
+    labels: SegmentLabels
+    classes: pd.DataFrame
+    scores: pd.DataFrame
+    units: pd.DataFrame
+    curves: pd.DataFrame
+    shapes: pd.DataFrame
+    facts: Mapping[str, object]
+    warnings: tuple[str, ...] = ()
+
+
 Record = (
     TopClips | ClipTraces | TaskScores | ProbeResult | LayerProbes | Attributions | Ablations | ErasureCurves
     | Sharing | Specificity | FoundUnits | Reconstructions | Matching | Descriptions | UnitMap
-    | StimulusStudy | ConfoundAnswers
+    | StimulusStudy | ConfoundAnswers | SegmentScores
 )  # fmt: skip
 """What a stage gives to the store."""

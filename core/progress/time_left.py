@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Part:
-    """A dataset of the run: its clips, and the tasks that are asked of it."""
+    """A dataset of the run: its clips, and the tasks that are asked of it; ``in_time`` those of clips' segments."""
 
     dataset: str
     n_clips: int
     tasks: tuple[str, ...]
+    in_time: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from core.encoders.base import Encoder
 from core.recording.activations import Activations
 from core.recording.candidates import Asked
 from core.recording.extract import all_batches, passes_over
+from core.recording.firing import appending_firing
 from core.recording.passes import Passes
 from core.recording.patterns import Found, Index, appending
 from core.recording.top_clips import LEVELS, Chosen, choose
@@ -84,3 +85,32 @@ def find_patterns(
             n_done += len(batch[0])
             if progress:
                 progress(n_done)
+
+
+def take_firing(
+    encoder: Encoder,
+    scan: Scan,
+    activations: Activations,
+    asked: tuple[Index, Sequence[Index]],
+    passes: Passes,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Take in which tokens of some clips units fire into a file beside the matrices (`core.recording.firing`).
+
+    Parameters
+    ----------
+    asked : ndarray of int, sequence of ndarray of int
+        The clips, and batches that are passed for them.
+    progress : callable, optional
+        Called with the number of clips of each batch.
+    """
+    clips, batches = asked
+    timed = np.zeros(len(activations.done), dtype=np.bool_)
+    timed[clips] = True
+    waveforms_of = read_ahead(scan, batches, encoder.sample_rate, passes.workers)
+    with appending_firing(activations) as append:
+        for batch in zip(batches, waveforms_of, strict=True):
+            for (result,) in passes_over([(encoder, None)], batch, passes.padding, passes.precision, timed=timed):
+                append(result.index, result.firing)
+            if progress:
+                progress(len(batch[0]))

@@ -19,8 +19,10 @@ from core.encoders.base import Encoder
 from core.errors import InputError
 from core.recording.activations import folder_of, is_whole, most_tokens, n_bytes, shapes_of
 from core.recording.candidates import most_candidates
+from core.recording.firing import with_segments
 from core.recording.top_clips import N_MIDDLE, N_SILENT, N_TOP_CLIPS
 from core.run.config import AnalysisConfig, ablate_clips_for, control_families_for, refit_clips_for
+from core.timing.tracks import SegmentTask
 
 STORE_BYTES = 1_000_000
 """Of the store with nothing in it. These are of the demo's store of two models and two datasets: 64 MB, told as 67."""
@@ -33,6 +35,8 @@ EFFECT_BYTES = 1_400
 """Of an ablation and a class that it affects."""
 CONTROL_BYTES = 50
 """Of one of its random sets."""
+SEGMENT_BYTES = 45
+"""Of a unit in the segments of a class, curves of some of them among it."""
 DESCRIPTION_BYTES = 400
 """Of a unit that is told in words."""
 STIMULUS_BYTES = 450
@@ -51,6 +55,8 @@ class Need:
     ----------
     matrices : int
         Counts, sums, embeddings, layers' outputs and their checksums that are not on the disk yet.
+    firing : int
+        In which tokens of clips with segments units fire; about, if clips are as long as the longest.
     traces : int
         Where neurons fire in clips that they may keep, until that is stored; about.
     answers : int
@@ -64,6 +70,7 @@ class Need:
     """
 
     matrices: int = 0
+    firing: int = 0
     traces: int = 0
     answers: int = 0
     moments: int = 0
@@ -73,7 +80,7 @@ class Need:
     @property
     def total(self) -> int:
         """Traces, answers and moments lie there one after the other."""
-        return self.matrices + self.store + self.other + max(self.traces, self.answers, self.moments)
+        return self.matrices + self.firing + self.store + self.other + max(self.traces, self.answers, self.moments)
 
     def __str__(self) -> str:
         parts = [f"{of.name} {on_disk.size(getattr(self, of.name))}" for of in fields(self) if getattr(self, of.name)]
@@ -92,6 +99,7 @@ def needed(
     folder = folder_of(encoder, scan, files, config.padding, precision)
     shapes = shapes_of(encoder, scan, config.padding, config.probes_layers(encoder.unit_kind))
     missing = [shape for n, shape in shapes.items() if not is_whole(folder / f"{n}.npy", *shape)]
+    in_time = scan.dataset.segment_attributes
     tasks = [Task(scan, a) for a in attributes if missing or (encoder.name, scan.dataset.task(a)) not in held]
     if not missing and not (tasks and {"score", "ablate"} & set(config.stages)):
         return Need()
@@ -101,9 +109,15 @@ def needed(
     told = encoder.n_neurons * (config.describe and "score" in config.stages)
     rows = [(NEURON_BYTES * encoder.n_neurons + stored) * extracts, DESCRIPTION_BYTES * told]
     rows += _rows(config, encoder, tasks)
+    for task in (SegmentTask(scan, a) for a in in_time if missing and "score" in config.stages):
+        rows.append(SEGMENT_BYTES * encoder.n_neurons * len(task.class_names))
+    timed = int(with_segments(scan, in_time).sum()) if extracts and in_time else 0
     matrices = sum(n_bytes(*shape) for shape in missing)
     return Need(
         matrices=matrices + n_bytes((n_clips, len(shapes) - 1), np.uint32) if missing else 0,
+        firing=timed * most_tokens(encoder, scan, config.padding) * sum(-(-w // 8) for w in encoder.layer_widths)
+        if timed
+        else 0,
         traces=extracts * encoder.n_neurons * _tokens(encoder, scan, config, most_candidates(n_clips)),
         answers=max((_answers(config, encoder, task) for task in tasks), default=0),
         moments=4 * told * min(n_clips, 2 * MOST_CLIPS) * min(MOST_TOKENS, most_tokens(encoder, scan, config.padding)),
@@ -182,6 +196,7 @@ def ask(
     asked = sum(encoder.n_neurons for encoder in encoders) * len(config.stimuli) * ("score" in config.stages)
     need = Need(
         sum(n.matrices for n in needs),
+        sum(n.firing for n in needs),
         max((n.traces for n in needs), default=0),
         max((n.answers for n in needs), default=0),
         max((n.moments for n in needs), default=0),

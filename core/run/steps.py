@@ -45,6 +45,7 @@ class Steps:
         for part in parts:
             self.all += [RunStep(part.dataset, None, "extract")] if "extract" in stages else []
             self.all += [RunStep(part.dataset, task, of) for task in part.tasks for of in TASK_PARTS if of in stages]
+            self.all += [RunStep(part.dataset, task, "score") for task in part.in_time if "score" in stages]
 
     def begin(self, run_id: int) -> None:
         """The store knows the run, and hears of its steps from now on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from core.ablation import specificity
-from core.results import Descriptions, Matching, Selection, StimulusStudy, TaskScores
+from core.results import Descriptions, Matching, SegmentScores, Selection, StimulusStudy, TaskScores
 
 
 def verdict(scores: TaskScores, units: str = "neurons") -> str:
@@ -32,6 +32,22 @@ def _counted(selection: Selection, n_classes: int, units: str) -> str:
         return f"{line} (no shuffles: what chance gives is not known)"
     null = selection.null
     return f"{line}; by chance {null.n_class_specific_mean:.3g} and {null.coverage_mean * n_classes:.2g}"
+
+
+def in_time(scores: SegmentScores) -> str:
+    """What answers to segments, beside shifted labels and test clips; one line."""
+    facts = scores.facts
+    n, n_covered, n_classes = (facts[name] for name in ("n_class_specific", "n_classes_covered", "n_classes"))
+    line = (
+        f"in time: {n:,} units, {n_covered} of {n_classes} classes; shifted labels "
+        f"{facts['null_n_class_specific_mean']:.3g} and {facts['null_coverage_mean'] * n_classes:.2g}"  # type: ignore[operator]
+    )
+    if not n:
+        return f"{line}: nothing beyond chance (q < 0.05, {facts['shuffled']})"
+    held = facts["replicated_share"]
+    if held == held:
+        line += f"; {held:.0%} hold on test clips, {facts['replicated_share_all_pairs']:.0%} of all pairs"
+    return f"{line} ({facts['shuffled']})"
 
 
 def matched(matching: Matching) -> str:

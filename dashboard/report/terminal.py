@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from dashboard.report import tables
 from dashboard.shared.text import kinds
 from dashboard.shared.text.numbers import between, number
-from db.reads import report, study
+from db.reads import report, segments, study
 
 _LACKS = 5
 _WHERE = ("db", "data_dirs", "evar_dir", "weights", "model", "models", "tasks")
@@ -33,10 +33,14 @@ def in_short(engine: Engine, models: Collection[str], tasks: Collection[str]) ->
     """
     coverage, runs = report.all_coverage(engine), study.runs(engine)
     lacks = tables.lacks(engine, coverage, runs)
+    in_time = segments.tasks(engine)
+    in_time = in_time[in_time["model"].isin(models)]
+    lacks = lacks[lacks["model"].isin(models) & lacks["task"].isin([*tasks, ""])]
     lines = [
         *_of_models_and_datasets(engine, models, tasks),
         *_of_runs(runs[runs["model"].isin(models)]),
-        *_of_lacks(lacks[lacks["model"].isin(models) & lacks["task"].isin([*tasks, ""])]),
+        *_of_segments(in_time),
+        *_of_lacks(lacks[(lacks["task"] != "") | ~lacks["model"].isin(in_time["model"])]),
     ]
     selected = coverage[coverage["model"].isin(models) & coverage["task"].isin(tasks)]
     return pd.DataFrame(lines, columns=["what", "told"]), _results(engine, tables.one_preset(selected))
@@ -66,6 +70,20 @@ def _of_runs(runs: pd.DataFrame) -> Iterator[tuple[str, str]]:
         spent = ", ".join(f"{name.removeprefix('seconds_')} {_seconds(of[name].sum())}" for name in tables.SECONDS)
         device = ", ".join(dict.fromkeys(of["device"].astype(str)))
         yield "time", f"{model}: {spent} ({len(of)} {'run' if len(of) == 1 else 'runs'}, {device})"
+
+
+def _of_segments(in_time: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Units and classes found in time, beside labels shifted in time."""
+    for row in in_time.to_dict("records"):
+        null = row["null_coverage_mean"] * row["n_classes"]
+        yield (
+            "in time",
+            (
+                f"{row['task']}, {row['model']}: {row['n_class_specific']:,} units for {row['n_classes_covered']:,} of "
+                f"{row['n_classes']:,} classes; shifted labels {number(row['null_n_class_specific_mean'], ',.1f')} and "
+                f"{number(null, '.1f')}{'; too coarse' if row['is_coarse'] else ''}"
+            ),
+        )
 
 
 def _of_lacks(lacks: pd.DataFrame) -> Iterator[tuple[str, str]]:

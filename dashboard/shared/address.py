@@ -33,8 +33,8 @@ NAMES: Mapping[str, str] = {
     "column": "class of the column", "second_run": "second run", "selection": "choice of neurons", "show": "count",
     "sound": "ready sound", "sort": "order of classes", "source": "source",
     "speech_class": "class", "speech_other": "second task", "speech_task": "task",
-    "sql": "statement", "stimuli": "set of made sounds", "target": "target", "task": "task", "view": "view",
-    "with": "second task", "x": "column across", "y": "column up",
+    "sql": "statement", "stimuli": "set of made sounds", "target": "target", "task": "task", "time_class": "class",
+    "time_task": "task", "view": "view", "with": "second task", "x": "column across", "y": "column up",
 }  # fmt: skip
 """What an address may say, and how readers call it."""
 _OF_SIDEBAR = ("model", "dataset", "task", "preset")  # remembered from page to page
@@ -54,6 +54,7 @@ OF_PAGES: Mapping[str, Sequence[str]] = {
     "pair": ("layer", "neuron", "other_model", "other_layer", "other_neuron", "measure", "clips"),
     "pitch": ("pitch_task", "pitch_other", "note", "order", "first"),
     "stimuli": ("stimuli", "factor", "at"),
+    "time": ("time_task", "time_class", "layer", "neuron"),
     "speech": ("speech_task", "speech_class", "speech_other", "sort", "by"),
     "ablation": ("selection", "gain", "outcome", "target", "beside", "clips", "attributed"),
     "sql": ("sql", "view", "kind", "x", "y", "colour"),

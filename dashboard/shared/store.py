@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.shared import command, data, running
 from dashboard.shared.text import words
 from db.connection.open import StoreError
-from db.reads import misfits, study
+from db.reads import misfits, segments, study
 
 _SEEN = "store_seen"
 
@@ -25,7 +25,7 @@ def require() -> data.Store:
             store,
         )
     try:
-        empty = data.read(store, study.is_empty)
+        empty = data.read(store, study.is_empty) and data.read(store, segments.tasks).empty
     except StoreError as error:
         if not running.begins(store):  # who makes a store makes an empty file first
             show_error(error)

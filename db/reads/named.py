@@ -91,6 +91,26 @@ FROM task_coverage
 GROUP BY model, preset
 ORDER BY preset, model""",
     ),
+    "in time": (
+        "Classes of segments that have units, by model and task, beside the same rule on labels shifted in time",
+        """
+SELECT model, unit_kind, task, n_clips, n_classes, n_classes_covered, coverage, null_coverage_mean, null_coverage_low,
+       null_coverage_high, n_class_specific, null_n_class_specific_mean, replicated_share, replicated_share_all_pairs,
+       column_seconds, median_seconds, is_coarse
+FROM segment_tasks
+ORDER BY task, model, unit_kind""",
+    ),
+    "latencies by layer": (
+        "How soon units answer to onsets, layer by layer: those whose curve leaves the band of shifted activity",
+        """
+SELECT model, unit_kind, task, layer, COUNT(*) AS n_curves, AVG(latency_seconds) AS latency_mean,
+       MIN(latency_seconds) AS latency_lowest, MAX(latency_seconds) AS latency_highest,
+       AVG(onset_index) AS onset_index, AVG(sustain_index) AS sustain_index, AVG(offset_index) AS offset_index
+FROM segment_shapes
+WHERE is_beyond = 1
+GROUP BY model, unit_kind, task, layer
+ORDER BY task, model, unit_kind, layer""",
+    ),
     "units compared": (
         "Kinds of unit under the same evidence: coverage beside its null, units with evidence per 1,000, selective "
         "ones, replicated, found again by another seed, and what classes lose without their own, beyond random sets, "

@@ -21,6 +21,7 @@ from db.schema import (  # noqa: F401 (importing declares tables)
     mapping,
     matching,
     scores,
+    segments,
     sound,
     stamp,
     stimuli,

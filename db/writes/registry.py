@@ -18,6 +18,7 @@ from db.schema.layers import LayerProbe
 from db.schema.mapping import UnitMap
 from db.schema.matching import Matching
 from db.schema.scores import ModelTask, Probe, Sharing
+from db.schema.segments import SegmentAttribute, SegmentStudy
 from db.schema.sound import ActivationQuantile, ModelDataset
 from db.schema.stimuli import ConfoundAnswers
 from db.schema.study import Attribute, Clip, ClipLabel, Dataset, Layer, Model, Neuron, Problem, Stage, Task
@@ -202,6 +203,8 @@ def _forget_dataset(connection: Connection, dataset: int) -> None:
     former += [select(table.stage_id).where(table.dataset_id == dataset) for table in of_dataset]
     traced = select(ModelDataset.id).where(ModelDataset.dataset_id == dataset)
     former.append(select(ActivationQuantile.stage_id).where(ActivationQuantile.model_dataset_id.in_(traced)))
+    in_time = select(SegmentAttribute.id).where(SegmentAttribute.dataset_id == dataset)
+    former.append(select(SegmentStudy.stage_id).where(SegmentStudy.segment_attribute_id.in_(in_time)))
     sharing = select(ModelTask.model_id).where(ModelTask.task_id.in_(tasks))
     former += [select(table.stage_id).where(table.model_id.in_(sharing)) for table in (Sharing, ConfoundAnswers)]
     recorded = select(ModelDataset.model_id).where(ModelDataset.dataset_id == dataset)
@@ -231,5 +234,8 @@ def forget_stages(connection: Connection, model_id: int, dataset: int) -> None:
     described = (Describing.model_id == model_id) & (Describing.dataset_id == dataset)
     former.append(select(Describing.stage_id).where(described))
     former.append(select(UnitMap.stage_id).where(UnitMap.model_id == model_id))
+    in_time = select(SegmentAttribute.id).where(SegmentAttribute.dataset_id == dataset)
+    counted = (SegmentStudy.model_id == model_id) & SegmentStudy.segment_attribute_id.in_(in_time)
+    former.append(select(SegmentStudy.stage_id).where(counted))
     former += [select(ModelDataset.stage_id).where(owners), select(ActivationQuantile.stage_id).where(traced)]
     connection.execute(delete(Stage).where(or_(*(Stage.id.in_(ids) for ids in former))))

@@ -35,6 +35,7 @@ from db.schema.layers import LayerProbe, LayerProbeScore, LayerWeight
 from db.schema.mapping import UnitMap, UnitPlace
 from db.schema.matching import Matching
 from db.schema.scores import ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
+from db.schema.segments import SegmentStudy
 from db.schema.sound import ActivationQuantile, ModelDataset
 from db.schema.stamp import renew_stamp
 from db.schema.stimuli import ConfoundAnswers, StimulusSet
@@ -60,6 +61,7 @@ from db.writes.rows import (
     to_json,
 )
 from db.writes.scores import insert_scores, of_classes
+from db.writes.segments import ensure_segments, insert_segment_scores
 from db.writes.sound import insert_top_clips, insert_traces
 from db.writes.stimuli import insert_answers, insert_study
 
@@ -433,6 +435,14 @@ class Store:
             _remove(connection, ConfoundAnswers, stage_id, model_id=model_id)
             insert_answers(connection, {"model_id": model_id, "run_id": run_id, "stage_id": stage_id}, record)
 
+    def write_segments(self, run_id: int, stage_key: str, model_id: int, record: results.SegmentScores) -> None:
+        """Store what a model's units do in segments of one attribute, with the segments where they are not there."""
+        with self._stage(run_id, stage_key, "segments") as (connection, stage_id):
+            which = {"model_id": model_id, "segment_attribute_id": ensure_segments(connection, record.labels)}
+            _remove(connection, SegmentStudy, stage_id, **which)
+            first_neuron, _ = model_shape(connection, model_id)
+            insert_segment_scores(connection, {**which, "run_id": run_id, "stage_id": stage_id}, first_neuron, record)
+
     @contextmanager
     def _transaction(self, is_result: bool = True) -> Iterator[Connection]:
         """Begin a transaction; commit it, or on an error leave nothing of it."""
@@ -485,4 +495,5 @@ _WRITERS: dict[type, Callable[[Store, int, str, int, Any], None]] = {
     results.UnitMap: Store.write_map,
     results.StimulusStudy: Store.write_stimuli,
     results.ConfoundAnswers: Store.write_confound_answers,
+    results.SegmentScores: Store.write_segments,
 }

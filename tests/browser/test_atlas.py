@@ -52,6 +52,7 @@ PAGES = {
     "pair": ("beside", 0),
     "pitch": ("Pitch", 1),
     "stimuli": ("Stimuli", 0),
+    "time": ("Time", 0),
     "speech": ("Speech", 1),
     "ablation": ("Ablation", 1),  # only accuracy is stored
     "sql": ("SQL", 0),
@@ -79,6 +80,10 @@ STATES = {
     "neuron": (
         {**VOICES, "class": "fear", "layer": "4", "neuron": "7", "part": "alike"},
         "Neuron 7 in layer 4 of nano-sl",
+    ),
+    "time": (
+        {"model": "nano-sl", "time_task": "voices-phone", "time_class": "e", "layer": "1", "neuron": "7"},
+        "Units of e",
     ),
     "classes": ({**NO_DATASET, "preset": "calibrated", "class": "fear", "by": "evidence", "cards": "3"}, "Fear"),
     "gallery": ({**VOICES, "class": "fear", "show": "all", "order": "entropy"}, "Gallery"),

@@ -144,6 +144,7 @@ def test_second_model_adds(tiny_engine: Engine) -> None:
     write_study(tiny_engine, "second")
     two = counts(tiny_engine)
     shared = {"store_stamp", "dataset", "attribute", "clip", "clip_label", "problem", "task", "task_class"}
+    shared |= {"segment_attribute", "segment_class", "clip_segment"}
     written = {name for name, n in one.items() if n}
     assert set(one) - written == {"matching", "unit_partner"}, "these are of two models"
     assert {name: two[name] // one[name] for name in written} == {name: 1 if name in shared else 2 for name in written}
@@ -222,6 +223,10 @@ def test_changed_dataset_loses_its_results_and_what_classes_share(tiny_engine: E
         "unit_place",
         "confound_answers_of",
         "confound_answer",
+        "segment_attribute",
+        "segment_study",
+        "segment_score",
+        "clip_segment",
     ):
         assert left[table] == 0, table
 

@@ -32,6 +32,8 @@ from core.results import (
     Problem,
     Reconstructions,
     RunStep,
+    SegmentLabels,
+    SegmentScores,
     Selection,
     SharedNeurons,
     Sharing,
@@ -534,6 +536,51 @@ CONFOUND_ANSWERS = ConfoundAnswers(
         "p_value": [0.5], "q_value": [0.5],
     })
 )  # fmt: skip
+SEGMENTS = SegmentScores(
+    SegmentLabels(
+        "pets", "call", "pets-call", "segments-1", ("meow", "bark"),
+        pd.DataFrame(
+            [(0, 0, 0, 0.25, 0.5), (0, 1, 1, 0.5, 1.25), (1, 0, 1, 0.0, 0.5)],
+            columns=["clip_index", "number", "class_index", "onset_seconds", "offset_seconds"],
+        ),
+    ),
+    pd.DataFrame(
+        [(0, 1, 0, 1, 0, 0.25, 4, 1), (1, 2, 0, 2, 0, 0.625, 20, 0)],
+        columns=["class_index", "n_clips", "n_test_clips", "n_segments", "n_too_short", "seconds", "token_count",
+                 "n_class_specific"],
+    ),
+    pd.DataFrame(
+        [
+            (0, 0, 4, 4, np.inf, 0.001, 0.006, NAN, 1), (0, 1, 0, 4, NAN, 1.0, 1.0, NAN, 0),
+            (0, 2, 1, 4, 1.25, 0.5, 1.0, 0.0, 0), (1, 0, 0, 20, 0.0, 1.0, 1.0, NAN, 0),
+            (1, 1, 0, 20, NAN, 1.0, 1.0, NAN, 0), (1, 2, 4, 20, 0.8, 0.75, 1.0, 1.0, 0),
+        ],
+        columns=["class_index", "neuron_index", "positive_count", "token_count", "lift", "p_value", "q_value",
+                 "replicated", "is_class_specific"],
+    ),
+    pd.DataFrame(
+        {"neuron_index": [0, 1, 2], "entropy": [0.0, NAN, 0.5], "top_class_index": [0.0, NAN, 0.0]}
+    ),
+    pd.DataFrame(
+        [(0, 0, -1, -0.25, 0.0, 0.25, 0.0, 0.5, 4), (0, 0, 0, 0.0, 1.0, 0.25, 0.0, 0.5, 4)],
+        columns=["class_index", "neuron_index", "lag_columns", "lag_seconds", "activation_probability", "null_mean",
+                 "null_low", "null_high", "token_count"],
+    ),
+    pd.DataFrame(
+        [(0, 0, 1, 0.0, 1.0, True, -0.125, -0.25, 0.0, 0.75, 0.25, 0.0)],
+        columns=["class_index", "neuron_index", "n_onsets", "peak_seconds", "peak_probability", "is_beyond",
+                 "latency_seconds", "latency_low", "latency_high", "onset_index", "sustain_index", "offset_index"],
+    ),
+    {
+        "n_clips": 2, "n_test_clips": 0, "n_within": 1, "n_classes": 2, "n_classes_covered": 1, "n_class_specific": 1,
+        "n_pairs": 1, "null_coverage_mean": 0.25, "null_coverage_low": 0.0, "null_coverage_high": 0.5,
+        "null_n_class_specific_mean": 0.5, "null_n_class_specific_low": 0.0, "null_n_class_specific_high": 1.0,
+        "n_shuffles": 40, "shuffled": "labels shifted in time within each clip", "replicated_share": NAN,
+        "replicated_share_all_pairs": 0.5, "column_seconds": 0.25, "median_seconds": 0.5, "is_coarse": 0,
+    },
+    ("1 of 3 segments is short",),
+)  # fmt: skip
+
 
 STEPS = (RunStep("pets", None, "extract", "done"), RunStep("pets", "pets-animal", "score", "done"))
 
@@ -566,6 +613,7 @@ def write_study(engine: Engine, model: str = "tiny", kind: str = "mlp") -> int:
     store.write_map(run_id, f"{model}/map", model_id, UNIT_MAP)
     store.write_stimuli(run_id, f"{model}/stimuli", model_id, STIMULI)
     store.write_confound_answers(run_id, f"{model}/confound answers", model_id, CONFOUND_ANSWERS)
+    store.write_segments(run_id, f"{model}/segments", model_id, SEGMENTS)
     store.finish_run(run_id, "done", {"extract": 1.0, "score": 2.0, "ablate": 3.0, "other": 4.0})
     return model_id
 

@@ -14,6 +14,7 @@ from core.progress.progress import Update
 from core.recording import checksums
 from core.recording.activations import Activations, folder_of, lacks_layers, open_activations, reopen
 from core.recording.extract import changed_by_precision, extract, missing_batches
+from core.recording.firing import with_segments
 from core.recording.passes import Passes
 from core.recording.patterns import forget_patterns
 from core.recording.top_clips import Index, top_clips
@@ -28,6 +29,8 @@ _NOT_SHARED_SAFELY = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs")
 
 def record_activations(study: Study, scan: Scan) -> Activations:
     """Counts of positive tokens per clip and neuron, and embeddings, beside the store; what is there is not run again.
+
+    Of clips with segments, also in which tokens each unit fires.
 
     Raises
     ------
@@ -101,7 +104,8 @@ class ExtractJob:
     def run(self, ranks: Ranks, on_step: Callable[[], None]) -> None:
         recorded = [(ranks.held["encoder", name], reopen(folder)) for name, folder in self.recorded]
         scan = ranks.held["scan", self.dataset]
-        extract(recorded, scan, self.passes, lambda _: on_step(), ranks.mine(self.batches))
+        timed = with_segments(scan, scan.dataset.segment_attributes) if scan.dataset.segment_attributes else None
+        extract(recorded, scan, self.passes, lambda _: on_step(), ranks.mine(self.batches), timed)
 
 
 def extract_on_ranks(

@@ -3,6 +3,7 @@
 const TIME = "atlas-player-time"; // seconds, told to whatever goes along with the sound
 const MOST_OPAQUE = 0.7; // what it answers to stays visible below
 const LANE_PIXELS = 34;
+const LABEL_PIXELS = 22;
 let begun = 0; // when the sound that last began unasked was asked for in Python
 const players = new WeakMap(); // by the element they fill
 const decoded = new WeakMap(); // strengths, by overlay
@@ -307,9 +308,31 @@ class Player {
 
   draw() {
     this.drawAxes();
+    this.drawLabels();
     this.drawLanes();
     this.showTime();
     this.drawOverlay();
+  }
+
+  drawLabels() {
+    const { labels = [], seconds } = this.current;
+    const box = this.part(".labels");
+    box.hidden = !labels.length || !seconds;
+    if (box.hidden) return;
+    box.style.height = `${LABEL_PIXELS * (1 + Math.max(...labels.map(({ row }) => row)))}px`;
+    box.ariaLabel = `Labels: ${labels.map(({ text, start }) => `${text} at ${start.toFixed(2)} s`).join(", ")}`;
+    box.replaceChildren(
+      ...labels
+        .filter(({ start }) => start < seconds)
+        .map(({ text, start, end, row, own }) => {
+          const label = element("span", own ? "own" : "", text);
+          label.title = `${text}, ${start.toFixed(2)} to ${end.toFixed(2)} s`;
+          label.style.left = `${(start / seconds) * 100}%`;
+          label.style.width = `${((Math.min(end, seconds) - start) / seconds) * 100}%`;
+          label.style.top = `${row * LABEL_PIXELS}px`;
+          return label;
+        }),
+    );
   }
 
   drawLanes() {

@@ -38,6 +38,7 @@ _HTML = """
       </div>
       <div class="time" aria-hidden="true"></div>
     </div>
+    <div class="labels" role="img" hidden></div>
     <div class="lanes"></div>
     <div class="controls">
       <button type="button" class="previous" aria-label="Previous clip" title="Previous (p)"></button>
@@ -121,6 +122,16 @@ class Lane:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A stretch of a clip with a name, below the picture; ``is_own`` makes it stand out."""
+
+    text: str
+    start_seconds: float
+    end_seconds: float
+    is_own: bool = False
+
+
+@dataclass(frozen=True)
 class Track:
     """One clip of a player.
 
@@ -134,6 +145,8 @@ class Track:
         The sound itself, where it is no file.
     overlay : Overlay, optional
     lanes : tuple of Lane
+    labels : tuple of Label
+        In order of their start; those that overlap lie below each other.
     problem : str
         Why it cannot be played; then it is listed, greyed, with this reason.
     """
@@ -145,6 +158,7 @@ class Track:
     overlay: Overlay | None = None
     problem: str = ""
     lanes: tuple[Lane, ...] = ()
+    labels: tuple[Label, ...] = ()
 
 
 def stored_track(row: Mapping[Hashable, Any], title: str, caption: str = "", overlay: Overlay | None = None) -> Track:
@@ -273,6 +287,7 @@ def describe(track: Track, identity: str, made: clip.Rendered | str | None, plac
             "marks": marks(made.top_hz),
             "overlay": None if track.overlay is None else laid(track.overlay, made.top_hz),
             "lanes": [_lane(lane, made.top_hz) for lane in track.lanes],
+            "labels": placed(track.labels),
         }
     return payload
 
@@ -311,6 +326,25 @@ def _lane(lane: Lane, top_hz: float) -> dict[str, Any]:
         return {"label": lane.label, "colour": lane.colour, "overlay": None}
     over_time = replace(overlay, strength=overlay.strength.max(axis=0, keepdims=True), band_edges_hz=(0.0, top_hz))
     return {"label": lane.label, "colour": lane.colour, "overlay": laid(over_time, top_hz)}
+
+
+def placed(labels: Sequence[Label]) -> list[dict[str, Any]]:
+    """Give each label the first row in which it overlaps none before it.
+
+    Examples
+    --------
+    >>> [one["row"] for one in placed([Label("a", 0, 2), Label("b", 1, 3), Label("c", 2, 4)])]
+    [0, 1, 0]
+    """
+    ends: list[float] = []
+    told = []
+    for label in labels:
+        row = next((i for i, end in enumerate(ends) if end <= label.start_seconds + 1e-9), len(ends))
+        ends[row : row + 1] = [label.end_seconds]
+        told.append({
+            "text": label.text, "start": label.start_seconds, "end": label.end_seconds, "row": row, "own": label.is_own,
+        })  # fmt: skip
+    return told
 
 
 def serve(content: bytes, mimetype: str, place: str) -> str:

@@ -67,6 +67,10 @@ TERMS = {
     "lape": (
         "The selection rule of LAPE's published code, a quota: always 1 % of the neurons, on permuted labels as well."
     ),
+    "latency": (
+        "Lag from an onset at which a unit's rate reaches half of its peak over the mean of shifted activity; "
+        "told where the peak leaves the band of that."
+    ),
     "layer": "A block of the encoder, counted from 0.",
     "lift": "Activation probability in the class over the mean of the other classes.",
     "made sound": (
@@ -82,6 +86,10 @@ TERMS = {
         "The same selection after the labels were permuted, many times, within what may be exchanged; bars "
         "span its 2.5th to 97.5th percentile."
     ),
+    "onset index": (
+        "Share of the onset of segments in what a unit's rate is above that outside them; with the sustain and "
+        "offset index it adds up to 1."
+    ),
     "p": "Probability of so high a rate, or so large an effect, if the labels meant nothing.",
     "partner": (
         "The unit of another model whose responses over the same clips are most alike, if that is mutual and more than "
@@ -94,6 +102,10 @@ TERMS = {
         "train clips."
     ),
     "replicated": "Whether the rate is at least twice the other classes' mean on held-out test clips too.",
+    "segment": (
+        "A stretch of a clip with a label, an onset and an offset: a phone, a note, an event; each attribute of "
+        "segments is a task in time."
+    ),
     "selection rule": (
         "What calls neurons class-specific: calibrated, aape or lape (`preset` in SQL and on the command line); or the "
         "highest of a selectivity score."
@@ -106,6 +118,10 @@ TERMS = {
         "selectivity index, ln K − entropy (`selector` in SQL and on the command line)."
     ),
     "shift": "Change of a class's logit on all clips that are not of the class, in logits; new offsets undo it.",
+    "shifted labels": (
+        "The null in time: each clip's labels moved circularly by a random number of columns, so that lengths, "
+        "order and autocorrelation stay."
+    ),
     "significant": (
         "Of an effect: q < 0.05 and beyond all random controls; of accuracy also an interval that excludes 0; of an "
         "ablation without further word, that its selective part is."

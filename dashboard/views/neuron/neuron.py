@@ -15,7 +15,7 @@ from dashboard.shared.text import made as made_text
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.numbers import counted
-from dashboard.views.neuron import charts, clips, facts, of_class, parts, twin
+from dashboard.views.neuron import charts, clips, facts, in_time, of_class, parts, twin
 from db.notebook.records import Unit
 from db.reads import descriptions, neurons, stimuli, study
 from db.reads import neuron_evidence as evidence
@@ -25,6 +25,7 @@ N_CURVES = 6  # of tuning to made sounds
 HALF_WIDTH = 560  # pixels; the sounds and the classes stand side by side where both have as much
 PARTS: dict[str, tuple[str, Callable[..., dict[str, str] | None]]] = {
     "worth": ("What it is worth", parts.worth),
+    "time": ("In time", in_time.in_time),
     "cause": ("What it causes", parts.cause),
     "alike": ("Others like it", parts.alike),
     "twins": ("In other models", twin.twins),

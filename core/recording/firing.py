@@ -1,0 +1,258 @@
+"""In which tokens of a clip each unit fires, one bit a token and unit: what labels in time are counted on.
+
+Taken in the pass that counts, of clips that have segments only, into files beside the matrices (``firing-*.part``),
+which stay: other labels, nulls and curves need no further pass. A process appends a block a pass. As those of
+`core.recording.patterns`, a block names its clips with the checksums of the rows that the same pass gave, so that it
+counts only as long as those are the rows, and has a checksum itself.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.datasets.scan import Scan
+from core.encoders.base import Batch
+from core.encoders.hooks import Counts
+from core.files import naming
+from core.recording.activations import MATRICES, Activations
+from core.recording.patterns import Index, Layout
+from core.results import Mask
+
+Bits = NDArray[np.uint8]
+
+_MAGIC = int.from_bytes(b"FIRING-1", "little")
+_HEAD = 5
+_WEIGHTS = (128, 64, 32, 16, 8, 4, 2, 1)
+"""Of the bits of a byte, as `numpy.packbits` has them."""
+
+
+@dataclass(frozen=True)
+class FiringPart:
+    """What one pass took of one layer.
+
+    Attributes
+    ----------
+    place : list of int
+        Of each clip that was taken, in the batch.
+    shape : ndarray of int32, shape (n_clips, 2)
+        Bands and columns of each.
+    counted : list of ndarray of uint8
+        Which of a clip's tokens count, band after band, eight in a byte.
+    fires : list of ndarray of uint8, shape (n_bands * n_columns, n_bytes)
+        In which each unit fires, eight units in a byte; 0 where a token does not count.
+    """
+
+    place: list[int]
+    shape: NDArray[np.int32]
+    counted: list[Bits]
+    fires: list[Bits]
+
+
+class FiringTaker:
+    """Takes the bits of some clips of one pass, layer by layer; called as `core.encoders.hooks.record` calls.
+
+    Parameters
+    ----------
+    batch : Batch
+    places : sequence of int
+        Which of its clips.
+    layout : Layout
+    """
+
+    def __init__(self, batch: Batch, places: Sequence[int], layout: Layout) -> None:
+        self.parts: list[FiringPart] = []
+        self._batch, self._places, self._layout = batch, list(places), layout
+        self._cells: object = None
+        self._of_clips: list[tuple[slice | Index, Mask]] = []
+        self._counted: list[Bits] = []
+        self._shape = np.zeros((0, 2), dtype=np.int32)
+
+    def __call__(self, layer: int, activation: Tensor, counts: Counts) -> None:
+        self._look(layer)
+        packed = _packed(activation.flatten(0, -2) > 0)
+        fires = []
+        for token, is_none in self._of_clips:
+            own = packed[token]
+            if not isinstance(token, slice):
+                own[is_none] = 0
+            fires.append(own)
+        self.parts.append(FiringPart(self._places, self._shape, self._counted, fires))
+
+    def _look(self, layer: int) -> None:
+        """Which tokens of the batch each clip's are, anew where they are others than in the layer before."""
+        cells = self._layout.of(layer, self._batch)
+        if cells is self._cells:
+            return
+        self._cells, token, is_none = cells, cells.token.cpu().numpy(), cells.is_none.cpu().numpy()
+        self._of_clips = []
+        for place in self._places:
+            size, first = int(cells.size[place]), cells.first[place]
+            at = slice(first, first + size) if first >= 0 else token[place, :size]
+            self._of_clips.append((at, is_none[place, :size]))
+        self._counted = [np.packbits(~none) for _, none in self._of_clips]
+        columns = cells.columns[self._places]
+        bands = cells.size[self._places] // np.maximum(columns, 1)
+        self._shape = np.stack([bands, columns], axis=1).astype(np.int32)
+
+
+def _packed(above: Tensor) -> Bits:
+    """Eight units in a byte, (n_tokens, n_bytes); packed where they lie, so that a GPU sends an eighth."""
+    if above.device.type == "cpu":
+        return np.packbits(above.numpy(), axis=1)
+    whole = torch.nn.functional.pad(above, (0, -above.shape[1] % 8)).unflatten(1, (-1, 8))
+    weights = torch.tensor(_WEIGHTS, dtype=torch.uint8, device=above.device)
+    packed: Bits = (whole * weights).sum(-1, dtype=torch.uint8).cpu().numpy()
+    return packed
+
+
+@contextmanager
+def appending_firing(activations: Activations) -> Iterator[Callable[[Index, Sequence[FiringPart]], None]]:
+    """A new file beside the matrices to which blocks are appended: clips of a pass, and what it took of each layer.
+
+    The clips' rows and checksums are written before. The file is there when the first block is.
+    """
+    file: IO[bytes] | None = None
+
+    def append(index: Index, parts: Sequence[FiringPart]) -> None:
+        nonlocal file
+        if not parts or not parts[0].place:
+            return
+        with naming(activations.folder):
+            if file is None:
+                file = tempfile.NamedTemporaryFile(  # noqa: SIM115
+                    dir=activations.folder, prefix="firing-", suffix=".part", delete=False
+                )
+            clips = index[parts[0].place]
+            written = _as_block(clips, activations.sums[clips, : len(MATRICES)], parts)
+            file.writelines(each.data.cast("B") for each in written if each.size)
+            file.flush()
+
+    try:
+        yield append
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _as_block(clips: Index, sums: NDArray[np.uint32], parts: Sequence[FiringPart]) -> list[NDArray[np.generic]]:
+    """What is written of one pass: sizes and a checksum, facts, and clip after clip the bits of each layer."""
+    shape = np.stack([part.shape for part in parts], axis=1)  # (n_clips, n_layers, 2)
+    of_clips = zip(*(zip(part.counted, part.fires, strict=True) for part in parts), strict=True)
+    bits = [each for of_clip in of_clips for layer in of_clip for each in layer]
+    written: list[NDArray[np.generic]] = [
+        np.ascontiguousarray(each) for each in (clips.astype("<i8"), sums.astype("<u4"), shape.astype("<i4"), *bits)
+    ]
+    crc = 0
+    for each in written:
+        crc = zlib.crc32(each.data.cast("B") if each.size else b"", crc)
+    head = [_MAGIC, len(clips), len(parts), sum(each.size for each in bits), crc]
+    return [np.array(head, dtype="<i8"), *written]
+
+
+@dataclass(frozen=True)
+class Firing:
+    """Where the bits of clips lie.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Units of each layer.
+    file_of, offset : ndarray of int, shape (n_clips,)
+        The file is -1 where no pass of the clip is known.
+    shape : ndarray of int32, shape (n_clips, n_layers, 2)
+        Bands and columns.
+    files : list of ndarray of uint8
+        Mapped.
+    """
+
+    widths: tuple[int, ...]
+    file_of: Index
+    offset: Index
+    shape: NDArray[np.int32]
+    files: list[Bits]
+
+    @classmethod
+    def look(cls, widths: Sequence[int], activations: Activations) -> Firing:
+        """What the files beside the matrices have of each clip."""
+        n_clips = len(activations.done)
+        found = cls(
+            tuple(widths), np.full(n_clips, -1), np.zeros(n_clips, dtype=np.int64),
+            np.zeros((n_clips, len(widths), 2), dtype=np.int32), [],
+        )  # fmt: skip
+        for path in sorted(activations.folder.glob("firing-*.part")):
+            if path.stat().st_size:
+                found.files.append(np.asarray(np.memmap(path, dtype=np.uint8, mode="r")))
+                found._take(found.files[-1], activations.sums[:, : len(MATRICES)])
+        return found
+
+    def _take(self, data: Bits, sums: NDArray[np.uint32]) -> None:
+        """Note where the clips of a file's blocks lie, up to the first that is not whole or not as it was written."""
+        at, n_layers = 0, len(self.widths)
+        while at + 8 * _HEAD <= len(data):
+            magic, n_clips, layers, n_bytes, crc = data[at : at + 8 * _HEAD].view("<i8").tolist()
+            at += 8 * _HEAD
+            sizes = 8 * n_clips, 4 * n_clips * len(MATRICES), 8 * n_clips * n_layers
+            end = at + sum(sizes) + n_bytes
+            if magic != _MAGIC or layers != n_layers or n_clips < 0 or n_bytes < 0 or end > len(data):
+                return
+            if zlib.crc32(data[at:end].data) != crc:
+                return
+            starts = np.cumsum([at, *sizes])
+            clips = np.frombuffer(data[starts[0] : starts[1]].tobytes(), "<i8")
+            was = np.frombuffer(data[starts[1] : starts[2]].tobytes(), "<u4").reshape(n_clips, -1)
+            shape = np.frombuffer(data[starts[2] : starts[3]].tobytes(), "<i4").reshape(n_clips, n_layers, 2)
+            first = starts[3] + np.concatenate([[0], np.cumsum(self._sizes(shape).sum(axis=1))])
+            known = (clips >= 0) & (clips < len(sums))
+            same = known & (sums[np.where(known, clips, 0)] == was).all(axis=1)
+            self.file_of[clips[same]], self.offset[clips[same]] = len(self.files) - 1, first[:-1][same]
+            self.shape[clips[same]] = shape[same]
+            at = end
+
+    def _sizes(self, shape: NDArray[np.int32]) -> Index:
+        """Bytes of each clip and layer: what counts, and what fires."""
+        tokens = shape.astype(np.int64).prod(axis=2)
+        return -(-tokens // 8) + tokens * -(-np.array(self.widths) // 8)
+
+    def missing(self, clips: Mask) -> Index:
+        """Which of some clips no file has."""
+        return np.flatnonzero(clips & (self.file_of < 0))
+
+    def counted(self, clip: int, layer: int) -> Mask:
+        """Which tokens of a clip count in a layer, (n_bands, n_columns)."""
+        bands, columns = self.shape[clip, layer].tolist()
+        start, n = self._start(clip, layer), bands * columns
+        bits = self.files[self.file_of[clip]][start : start + -(-n // 8)]
+        return np.unpackbits(bits, count=n).reshape(bands, columns).astype(np.bool_)
+
+    def columns(self, clip: int, layer: int) -> NDArray[np.float32]:
+        """In how many bands each unit fires, column by column of a clip: (n_columns, n_units of the layer)."""
+        bands, columns = self.shape[clip, layer].tolist()
+        width, n = self.widths[layer], bands * columns
+        start, row = self._start(clip, layer) + -(-n // 8), -(-width // 8)
+        bits = self.files[self.file_of[clip]][start : start + n * row].reshape(bands, columns, row)
+        if bands == 1:
+            return np.unpackbits(bits[0], axis=1, count=width).astype(np.float32)
+        fires = np.zeros((columns, width), dtype=np.uint8)  # a clip's column has no more than 255 bands
+        for band in bits:
+            fires += np.unpackbits(band, axis=1, count=width)
+        return fires.astype(np.float32)
+
+    def _start(self, clip: int, layer: int) -> int:
+        return int(self.offset[clip] + self._sizes(self.shape[clip : clip + 1])[0, :layer].sum())
+
+
+def with_segments(scan: Scan, attributes: Sequence[str]) -> Mask:
+    """Clips that have a segment of any of the attributes, shape (n_clips,)."""
+    wanted = set(attributes)
+    clips = scan.dataset.clips
+    return np.array([any(s.attribute in wanted for s in clip.segments) for clip in clips], dtype=np.bool_)

@@ -1,0 +1,240 @@
+"""Segments on the columns of an encoder's tokens: which class is on when.
+
+A column belongs to a class when at least half of its span lies in segments of that class (`HALF`). Columns may belong
+to several classes, where labels overlap, or to none. Columns without a counted token are left out: those that hold
+padding; the others follow each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.datasets.base import Segment, natural_order
+from core.datasets.task import Task
+from core.describe.tokens import column_spans
+from core.recording.firing import Firing
+from core.results import FloatArray, IntArray, Mask, TokenGrid
+
+HALF = 0.5
+"""Share of a column's span that lies in segments of a class it belongs to, at least."""
+_ROUNDING = 1e-9
+"""Seconds by which sums of times may be off."""
+
+
+@dataclass(frozen=True)
+class SegmentTask(Task):
+    """One attribute of clips' segments; a clip is a member of each class of which it has a segment."""
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """In the order of class indices."""
+        return natural_order({s.label for clip in self.dataset.clips for s in clip.segments if self._has(s)})
+
+    @cached_property
+    def members(self) -> Mask:
+        """Which classes each clip has, shape (n_clips, n_classes)."""
+        index = {name: i for i, name in enumerate(self.class_names)}
+        members = np.zeros((len(self.dataset.clips), len(index)), dtype=np.bool_)
+        for i, segments in enumerate(self.segments):
+            members[i, [index[s.label] for s in segments]] = True
+        return members
+
+    @cached_property
+    def segments(self) -> list[list[Segment]]:
+        """Of each clip those of this attribute, in order of onset."""
+        return [[s for s in clip.segments if self._has(s)] for clip in self.dataset.clips]
+
+    @property
+    def lengths(self) -> FloatArray:
+        """Seconds of every segment."""
+        return np.array([s.offset - s.onset for of_clip in self.segments for s in of_clip], dtype=np.float64)
+
+    def _has(self, segment: Segment) -> bool:
+        return segment.attribute == self.attribute
+
+
+@dataclass(frozen=True)
+class Track:
+    """A clip's labels on the columns of a layer, within the stretch over which they are shifted.
+
+    Attributes
+    ----------
+    clip : int
+    columns : ndarray of int, shape (n,)
+        Which columns of the clip: from the first to the last labelled one where the clip has two classes and more,
+        else all that count.
+    cells : ndarray of float32, shape (n,)
+        Counted tokens of each.
+    classes : ndarray of int, shape (n_present,)
+        Those that have a column.
+    masks : ndarray of bool, shape (n_present, n)
+        Which columns belong to each.
+    onsets : tuple of ndarray of int
+        Of each class present: the columns of the stretch in which its segments begin.
+    is_within : bool
+        Whether the stretch ends with the labels.
+    """
+
+    clip: int
+    columns: IntArray
+    cells: NDArray[np.float32]
+    classes: IntArray
+    masks: Mask
+    onsets: tuple[IntArray, ...]
+    is_within: bool
+
+    @property
+    def n(self) -> int:
+        """Columns, so many shifts."""
+        return len(self.columns)
+
+
+def union(segments: Iterable[Segment]) -> FloatArray:
+    """Stretches that some segments cover together, shape (n, 2), in order, none touching the next.
+
+    Examples
+    --------
+    >>> union([Segment("a", "x", 0.0, 1.0), Segment("a", "x", 0.5, 2.0), Segment("a", "x", 3.0, 4.0)]).tolist()
+    [[0.0, 2.0], [3.0, 4.0]]
+    """
+    joined: list[list[float]] = []
+    for segment in sorted(segments, key=lambda s: (s.onset, s.offset)):
+        if joined and segment.onset <= joined[-1][1]:
+            joined[-1][1] = max(joined[-1][1], segment.offset)
+        else:
+            joined.append([segment.onset, segment.offset])
+    return np.array(joined, dtype=np.float64).reshape(-1, 2)
+
+
+def belongs(spans: FloatArray, stretches: FloatArray) -> Mask:
+    """Which columns lie in some stretches by at least `HALF`.
+
+    Parameters
+    ----------
+    spans : ndarray, shape (n_columns, 2)
+    stretches : ndarray, shape (n, 2)
+        None of them overlaps another.
+    """
+    ends = np.minimum(spans[:, None, 1], stretches[None, :, 1])
+    covered = np.clip(ends - np.maximum(spans[:, None, 0], stretches[None, :, 0]), 0, None).sum(axis=1)
+    return np.asarray(covered >= HALF * (spans[:, 1] - spans[:, 0]) - _ROUNDING)
+
+
+def track(clip: int, of_class: Mapping[int, Sequence[Segment]], spans: FloatArray, cells: IntArray) -> Track:
+    """A clip's labels on its columns.
+
+    Parameters
+    ----------
+    clip : int
+    of_class : mapping of int to sequence of Segment
+        By class index, in order of onset.
+    spans : ndarray, shape (n_columns, 2)
+        Seconds, from `core.describe.tokens.column_spans`.
+    cells : ndarray of int, shape (n_columns,)
+        Counted tokens of each column.
+    """
+    counted = np.flatnonzero(cells > 0)
+    masks = {k: belongs(spans[counted], union(segments)) for k, segments in sorted(of_class.items())}
+    present = [k for k, mask in masks.items() if mask.any()]
+    every = np.array([masks[k] for k in present], dtype=np.bool_).reshape(len(present), len(counted))
+    is_within = len(present) > 1
+    labelled = np.flatnonzero(every.any(axis=0))
+    first, stop = (int(labelled[0]), int(labelled[-1]) + 1) if is_within else (0, len(counted))
+    columns = counted[first:stop]
+    starts = spans[columns, 0]
+    last = float(spans[columns[-1], 1]) if len(columns) else 0.0
+
+    def places(times: Sequence[float]) -> IntArray:
+        """Columns in which some times lie, of those within the stretch."""
+        inside = np.array([t for t in times if len(starts) and starts[0] - _ROUNDING <= t < last], dtype=np.float64)
+        return np.searchsorted(starts, inside + _ROUNDING, side="right") - 1
+
+    return Track(
+        clip, columns, cells[columns].astype(np.float32), np.array(present, dtype=np.int64), every[:, first:stop],
+        tuple(places([s.onset for s in of_class[k]]) for k in present), is_within,
+    )  # fmt: skip
+
+
+class Tracks:
+    """Tracks of a task's clips in each layer; worked out anew where a layer's columns are others than those before.
+
+    Parameters
+    ----------
+    task : SegmentTask
+    firing : Firing
+    grid : callable
+        The `TokenGrid` of a layer.
+    """
+
+    def __init__(self, task: SegmentTask, firing: Firing, grid: Callable[[int], TokenGrid]) -> None:
+        self.task, self.firing, self._grid = task, firing, grid
+        index = {name: i for i, name in enumerate(task.class_names)}
+        self._of_class: list[dict[int, list[Segment]]] = []
+        for segments in task.segments:
+            of_class: dict[int, list[Segment]] = {}
+            for segment in segments:
+                of_class.setdefault(index[segment.label], []).append(segment)
+            self._of_class.append(of_class)
+        own = task.scan.files["seconds"].to_numpy(dtype=np.float64)
+        self._seconds = np.full(len(own), task.scan.unit_seconds) if task.scan.unit_seconds else own
+        self._known: dict[tuple[int, int], Track] = {}
+        self._latest: dict[int, tuple[TokenGrid, Mask, Track]] = {}
+
+    @property
+    def clips(self) -> IntArray:
+        """Clips that have segments and bits."""
+        has = np.array([bool(of_class) for of_class in self._of_class], dtype=np.bool_)
+        return np.flatnonzero(has & (self.firing.file_of >= 0))
+
+    def of(self, clip: int, layer: int) -> Track:
+        """The track of one clip in one layer."""
+        at = self._known.get((clip, layer))
+        if at is None:
+            at = self._known[clip, layer] = self._made(clip, layer)
+        return at
+
+    def _made(self, clip: int, layer: int) -> Track:
+        grid, counted = self._grid(layer), self.firing.counted(clip, layer)
+        known = self._latest.get(clip)
+        if known and known[0] == grid and np.array_equal(known[1], counted):
+            return known[2]
+        spans = column_spans(grid, counted.shape[1], float(self._seconds[clip]))
+        made = track(clip, self._of_class[clip], spans, counted.sum(axis=0))
+        self._latest[clip] = grid, counted, made
+        return made
+
+    def with_class(self, clips: IntArray, class_index: int, layer: int) -> Iterator[tuple[Track, int]]:
+        """Tracks of some clips that have columns of a class, and where among the classes of each that is."""
+        for clip in clips[self.task.members[clips, class_index]].tolist():
+            track = self.of(clip, layer)
+            at = np.flatnonzero(track.classes == class_index)
+            if len(at):
+                yield track, int(at[0])
+
+    def fires(self, track: Track, layer: int) -> NDArray[np.float32]:
+        """In how many bands each unit fires in the columns of a track, (n, n_units of the layer)."""
+        return self.firing.columns(track.clip, layer)[track.columns]
+
+    def n_without(self, layer: int) -> IntArray:
+        """Segments of each class that no column belongs to by itself, (n_classes,): too short for the columns."""
+        missed = np.zeros(len(self.task.class_names), dtype=np.int64)
+        for clip in self.clips.tolist():
+            counted = self.firing.counted(clip, layer)
+            spans = column_spans(self._grid(layer), counted.shape[1], float(self._seconds[clip]))
+            spans = spans[counted.any(axis=0)]
+            for k, segments in self._of_class[clip].items():
+                missed[k] += sum(not belongs(spans, union([segment])).any() for segment in segments)
+        return missed
+
+    def seconds_of(self, layer: int) -> float:
+        """From column to column of a layer; the median over clips where its grid does not say."""
+        grid = self._grid(layer)
+        if grid.column_seconds is not None:
+            return grid.column_seconds
+        n = [max(1, int(self.firing.shape[clip, layer, 1])) for clip in self.clips.tolist()]
+        return float(np.median(self._seconds[self.clips] / np.array(n))) if n else float("nan")

@@ -127,7 +127,8 @@ FROM unit_coverage AS coverage
 JOIN (SELECT model, unit_kind, COUNT(*) AS n_units FROM units GROUP BY model, unit_kind) AS counted
     ON counted.model = coverage.model AND counted.unit_kind = coverage.unit_kind
 JOIN (
-    SELECT model, task, unit_kind, AVG(CASE WHEN entropy_q_value < 0.05 THEN 1.0 ELSE 0.0 END) AS share
+    SELECT model, task, unit_kind,
+           AVG(CASE WHEN entropy_q_value < 0.05 THEN 1.0 WHEN entropy_q_value >= 0.05 THEN 0.0 END) AS share
     FROM unit_selectivity WHERE preset = 'calibrated' AND entropy IS NOT NULL
     GROUP BY model, task, unit_kind
 ) AS selective ON selective.model = coverage.model AND selective.task = coverage.task

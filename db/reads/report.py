@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from db.reads.frames import frame
 from db.reads.named import NAMED
+from db.schema.views.study import of_clips
 
 
 def named(engine: Engine, name: str) -> pd.DataFrame:
@@ -15,8 +16,8 @@ def named(engine: Engine, name: str) -> pd.DataFrame:
 
 
 def all_coverage(engine: Engine) -> pd.DataFrame:
-    """Return the view ``task_coverage``, every preset."""
-    return frame(engine, "SELECT * FROM task_coverage ORDER BY preset, task, model")
+    """Return the view ``task_coverage``, every preset, of tasks of clips."""
+    return frame(engine, f"SELECT * FROM {of_clips('task_coverage')} ORDER BY preset, task, model")
 
 
 def feature_probes(engine: Engine) -> pd.DataFrame:

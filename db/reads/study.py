@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 from db.connection.open import schema_version
 from db.reads.frames import frame, only_if, with_intervals
-from db.schema.views.study import of_any_units
+from db.schema.views.study import of_any_units, of_clips
 
 
 def is_empty(engine: Engine) -> bool:
@@ -151,10 +151,10 @@ def runs(engine: Engine) -> pd.DataFrame:
 
 
 def coverage(engine: Engine, preset: str) -> pd.DataFrame:
-    """Return the view ``task_coverage`` for one preset, all models."""
+    """Return the view ``task_coverage`` for one preset, all models, of tasks of clips."""
     return frame(
         engine,
-        "SELECT * FROM task_coverage WHERE preset = :preset ORDER BY task, model",
+        f"SELECT * FROM {of_clips('task_coverage')} WHERE preset = :preset ORDER BY task, model",
         preset=preset,
     )
 

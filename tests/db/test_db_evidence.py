@@ -58,7 +58,9 @@ def test_nulls_and_intervals_stand_beside_their_numbers(tiny_reader: Engine) -> 
         "SELECT layer, neuron, entropy_p_value, entropy_q_value FROM neuron_selectivity WHERE preset = 'aape'"
         " ORDER BY layer, neuron",
     ) == [(0, 0, 0.01, 0.02), (0, 1, None, None), (1, 0, 0.5, 0.5)]
-    assert rows(tiny_reader, "SELECT DISTINCT shuffled FROM task_coverage") == [("clips within place",)]
+    assert rows(tiny_reader, "SELECT DISTINCT shuffled FROM task_coverage WHERE task = 'pets-animal'") == [
+        ("clips within place",)
+    ]
     assert rows(tiny_reader, "SELECT odds_ratio, odds_low, odds_high FROM shared_neurons") == [(0.5, 0.25, None)]
     assert rows(
         tiny_reader,

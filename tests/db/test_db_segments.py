@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from core.results import ModelRecord
 from db.connection.open import StoreError
-from db.reads import segments
+from db.reads import report, segments, study
 from db.writes.store import Store
 from tests.support.tiny_study import DATASET, MODEL, MODEL_ID, SEGMENTS, rows
 
@@ -42,6 +42,38 @@ def test_views_hold_what_was_written(tiny_reader: Engine) -> None:
     assert rows(tiny_reader, "SELECT * FROM segment_shapes") == [
         (*told, "meow", 0, 0, 1, 0.0, 1.0, 1, -0.125, -0.25, 0.0, 0.75, 0.25, 0.0)
     ]
+
+
+def test_a_task_in_time_is_a_task_in_the_views_of_all(tiny_reader: Engine) -> None:
+    def told(what: str, view: str) -> list[tuple[object, ...]]:
+        return rows(tiny_reader, f"SELECT {what} FROM {view} WHERE task = 'pets-call'")
+
+    coverage = "dataset, preset, n_clips, n_classes, coverage, n_class_specific, null_coverage_high, n_pairs, shuffled"
+    assert told(f"model, {coverage}", "task_coverage") == [
+        ("tiny", "pets", "calibrated", 2, 2, 0.5, 1, 0.5, 1, SHIFTED)
+    ]
+    assert told(f"model, unit_kind, {coverage}", "unit_coverage") == [
+        ("tiny", "mlp", "pets", "calibrated", 2, 2, 0.5, 1, 0.5, 1, SHIFTED)
+    ]
+    probabilities = told("class_name, layer, neuron, positive_count, token_count, activation_probability",
+                         "activation_probabilities")  # fmt: skip
+    assert sorted(probabilities)[3:] == [
+        ("meow", 0, 0, 4, 4, 1.0), ("meow", 0, 1, 0, 4, 0.0), ("meow", 1, 0, 1, 4, 0.25)
+    ]  # fmt: skip
+    selectivity = told("preset, layer, neuron, entropy, max_probability, top_class, is_class_specific, n_classes",
+                       "neuron_selectivity ")  # fmt: skip
+    assert sorted(selectivity, key=lambda row: row[1:3]) == [
+        ("calibrated", 0, 0, 0.0, 1.0, "meow", 1, 2), ("calibrated", 0, 1, None, None, None, 0, 2),
+        ("calibrated", 1, 0, 0.5, 0.25, "meow", 0, 2),
+    ]  # fmt: skip
+    assert told("class_name, layer, unit, activation_probability, entropy, lift, p_value, q_value, replicated",
+                "class_specific_units") == [("meow", 0, 0, 1.0, 0.0, math.inf, 0.001, 0.006, None)]  # fmt: skip
+
+
+def test_pages_of_clips_show_no_task_in_time(tiny_reader: Engine) -> None:
+    shown = [study.coverage(tiny_reader, "calibrated"), study.coverage_of(tiny_reader, "tiny", "calibrated"),
+             report.coverage(tiny_reader)]  # fmt: skip
+    assert [set(frame["task"]) for frame in shown] == [{"pets-animal"}] * 3
 
 
 def test_tasks_in_time_are_none_of_the_clips(tiny_reader: Engine) -> None:

@@ -320,8 +320,12 @@ def test_class_that_lost_its_clips_stays_out_of_the_task(tiny_engine: Engine) ->
         tables={},
     )
     Store(tiny_engine).write_scores(1, "tiny/score", MODEL_ID, one)
-    assert rows(tiny_engine, "SELECT n_classes, n_clips, coverage FROM task_coverage") == [(1, 1, 0.0)]
-    assert rows(tiny_engine, "SELECT DISTINCT class_name FROM activation_probabilities") == [("dog",)]
+    assert rows(tiny_engine, "SELECT n_classes, n_clips, coverage FROM task_coverage WHERE task = 'pets-animal'") == [
+        (1, 1, 0.0)
+    ]
+    assert rows(tiny_engine, "SELECT DISTINCT class_name FROM activation_probabilities WHERE task = 'pets-animal'") == [
+        ("dog",)
+    ]
 
 
 def test_many_rows_in_several_packs(engine: Engine) -> None:

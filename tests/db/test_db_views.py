@@ -40,7 +40,8 @@ def test_activation_probabilities(tiny_reader: Engine) -> None:
     found = rows(
         tiny_reader,
         "SELECT dataset, task, class_name, layer, neuron, positive_count, token_count,"
-        " activation_probability FROM activation_probabilities ORDER BY layer, neuron, class_name",
+        " activation_probability FROM activation_probabilities WHERE task = 'pets-animal'"
+        " ORDER BY layer, neuron, class_name",
     )
     assert found == [
         ("pets", "pets-animal", "cat", 0, 0, 10, 20, 0.5),
@@ -55,7 +56,7 @@ def test_activation_probabilities(tiny_reader: Engine) -> None:
 def test_neuron_selectivity(tiny_reader: Engine) -> None:
     sql = (
         "SELECT layer, neuron, entropy, max_probability, top_class, is_class_specific, n_classes,"
-        " entropy_rank FROM neuron_selectivity WHERE preset = '{}' ORDER BY layer, neuron"
+        " entropy_rank FROM neuron_selectivity WHERE preset = '{}' AND task = 'pets-animal' ORDER BY layer, neuron"
     )
     assert rows(tiny_reader, sql.format("calibrated")) == [
         (0, 0, 0.0, 0.5, "cat", 1, 2, 1),
@@ -70,7 +71,7 @@ def test_class_specific_neurons(tiny_reader: Engine) -> None:
     found = rows(
         tiny_reader,
         "SELECT preset, class_name, layer, neuron, activation_probability, entropy, lift, p_value,"
-        " q_value, replicated FROM class_specific_neurons ORDER BY preset, class_name",
+        " q_value, replicated FROM class_specific_neurons WHERE task = 'pets-animal' ORDER BY preset, class_name",
     )
     assert found == [
         ("aape", "cat", 0, 0, 0.5, 0.0, 9.0, None, None, None),
@@ -85,7 +86,7 @@ def test_task_coverage(tiny_reader: Engine) -> None:
         "SELECT preset, n_clips, n_classes, n_classes_covered, coverage, n_class_specific, n_pairs,"
         " null_coverage_mean, null_coverage_low, null_coverage_high, null_n_class_specific_mean,"
         " n_shuffles, replicated_share, replicated_share_all_pairs FROM task_coverage"
-        " ORDER BY preset",
+        " WHERE task = 'pets-animal' ORDER BY preset",
     )
     assert found == [
         ("aape", 3, 2, 1, 0.5, 1, 1, None, None, None, None, 0, None, None),

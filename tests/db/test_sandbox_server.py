@@ -34,7 +34,7 @@ def store(postgres: URL, made_tiny_store: str) -> Iterator[str]:
         ("VALUES (2)", 2),
         ("WITH a AS (SELECT 3 AS x) SELECT x FROM a;", 3),
         ("SELECT task FROM task_coverage LIMIT 1", "pets-animal"),
-        ("SELECT SUM(token_count) FROM activation_probabilities", 90),
+        ("SELECT SUM(token_count) FROM activation_probabilities", 162),
         ("SELECT AVG(layer) FROM neuron", 1 / 3),
         ("SELECT NULL", None),
         ("TABLE run LIMIT 0", []),

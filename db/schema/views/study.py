@@ -7,6 +7,8 @@ the common ground of SQLite and PostgreSQL: no functions of one dialect, and rat
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection
 
 from db.schema.views.ablation import ABLATION_VIEWS
@@ -14,7 +16,7 @@ from db.schema.views.descriptions import DESCRIPTION_VIEWS
 from db.schema.views.evidence import EVIDENCE_VIEWS
 from db.schema.views.layers import LAYER_VIEWS
 from db.schema.views.mapping import MAP_VIEWS
-from db.schema.views.segments import SEGMENT_VIEWS
+from db.schema.views.segments import OF_TASKS_IN_TIME, SEGMENT_VIEWS
 from db.schema.views.stimuli import STIMULUS_VIEWS
 from db.schema.views.units import ABOUT_UNITS, PARTNER_VIEWS, UNIT_VIEWS, UNITS, of_neurons, of_units
 
@@ -164,10 +166,18 @@ SELECT model.name AS model, dataset.name AS dataset, neuron.layer, neuron.neuron
     + _clips_of_neuron("contrast_clip", "contrast_clip.kind"),
     **EVIDENCE_VIEWS,
 }
-VIEWS: dict[str, str] = {name: of_neurons(select) for name, select in _OF_ALL_UNITS.items()} | {
+
+
+def _with_time(view: str, told: Callable[[str], str]) -> str:
+    """A view of tasks of clips, and of segments where these are told alike."""
+    parts = [_OF_ALL_UNITS[view], *([OF_TASKS_IN_TIME[view]] if view in OF_TASKS_IN_TIME else [])]
+    return "\nUNION ALL".join(map(told, parts))
+
+
+VIEWS: dict[str, str] = {name: _with_time(name, of_neurons) for name in _OF_ALL_UNITS} | {
     "units": UNITS,
     **ABOUT_UNITS,
-    **{name: of_units(_OF_ALL_UNITS[of]) for name, of in UNIT_VIEWS.items()},
+    **{name: _with_time(of, of_units) for name, of in UNIT_VIEWS.items()},
     **PARTNER_VIEWS,
     **LAYER_VIEWS,
     **DESCRIPTION_VIEWS,
@@ -179,8 +189,16 @@ VIEWS: dict[str, str] = {name: of_neurons(select) for name, select in _OF_ALL_UN
 
 
 def of_any_units(view: str) -> str:
-    """A view of neurons without its bound on their kind, in place of its name: for reads that name the model."""
+    """A view of neurons without its bound on their kind, in place of its name: for reads that name the model.
+
+    Of tasks of clips: those of segments have pages of their own.
+    """
     return f"({_OF_ALL_UNITS[view]}) AS {view}"
+
+
+def of_clips(view: str) -> str:
+    """A view of neurons in place of its name, without tasks of segments."""
+    return f"({of_neurons(_OF_ALL_UNITS[view])}) AS {view}"
 
 
 def drop_views(connection: Connection) -> None:

@@ -141,7 +141,7 @@ class _Around:
         drawn = np.zeros((N_SHIFTS, len(lags), len(units)), dtype=np.float32)
         parts, part_tokens = np.zeros((4, len(units))), np.zeros(4)
         for track, at in tracks.with_class(design.chosen, class_index, layer):
-            fires = np.ascontiguousarray(tracks.fires(track, layer)[:, units])
+            fires = tracks.fires(track, layer, units)
             masks = in_parts(track.masks[at], max(1, int(EDGE_SECONDS / step + 1e-9)))
             parts += product(masks, fires)
             part_tokens += masks @ track.cells

@@ -332,8 +332,7 @@ def _by_convolution(tracks: Tracks, design: Design, layer: int, class_index: int
     """The distribution of the count of one class in some units of a layer."""
     by_clip = []
     for track, at in tracks.with_class(design.chosen, class_index, layer):
-        fires = np.ascontiguousarray(tracks.fires(track, layer)[:, units])
-        by_clip.append(counts_by_shift(fires, track.masks[at : at + 1])[0])
+        by_clip.append(counts_by_shift(tracks.fires(track, layer, units), track.masks[at : at + 1])[0])
     convolution = Convolution(len(units), int(sum(by_shift.max(initial=0) for by_shift in by_clip)))
     for by_shift in by_clip:
         convolution.add(by_shift)

@@ -216,9 +216,10 @@ class Tracks:
             if len(at):
                 yield track, int(at[0])
 
-    def fires(self, track: Track, layer: int) -> NDArray[np.float32]:
-        """In how many bands each unit fires in the columns of a track, (n, n_units of the layer)."""
-        return self.firing.columns(track.clip, layer)[track.columns]
+    def fires(self, track: Track, layer: int, units: IntArray | None = None) -> NDArray[np.float32]:
+        """In how many bands each unit of a layer fires in the columns of a track, or some of them, (n, n_units)."""
+        fires = self.firing.columns(track.clip, layer)[track.columns]
+        return (fires if units is None else fires[:, units]).astype(np.float32)
 
     def n_without(self, layer: int) -> IntArray:
         """Segments of each class that no column belongs to by itself, (n_classes,): too short for the columns."""

@@ -80,7 +80,8 @@ def of_classes(head: DeltaGenerator) -> None:
         key="time_classes", on_select=choose_class, selection_mode="point",
         alt=f"Units of {model} that are specific for each class of {task}, layer by layer",
     )  # fmt: skip
-    st.caption("Click a class for its units. Units of all layers are held to one line of q < 0.05.")
+    null = told.by_chance(found)
+    st.caption(f"Click a class for its units. All layers and classes have one line of q < 0.05; {null}.")
     folded = st.expander("How much there is of each class, as a table", on_change="rerun", key="time_class_table")
     if folded.open:
         with folded:

@@ -185,11 +185,12 @@ class Tracks:
         self._known: dict[tuple[int, int], Track] = {}
         self._latest: dict[int, tuple[TokenGrid, Mask, Track]] = {}
 
-    @property
+    @cached_property
     def clips(self) -> IntArray:
-        """Clips that have segments and bits."""
+        """Clips that have segments, bits, and a token that counts."""
         has = np.array([bool(of_class) for of_class in self._of_class], dtype=np.bool_)
-        return np.flatnonzero(has & (self.firing.file_of >= 0))
+        there = np.flatnonzero(has & (self.firing.file_of >= 0)).tolist()
+        return np.array([clip for clip in there if self.firing.counted(clip, 0).any()], dtype=np.int64)
 
     def of(self, clip: int, layer: int) -> Track:
         """The track of one clip in one layer."""

@@ -150,7 +150,7 @@ def list_units(units: pd.DataFrame, head: DeltaGenerator) -> None:
         },
         alt=f"Units of {class_name} by their evidence",
     )  # fmt: skip
-    share.take_away(f"time_{model}_{task}_{class_name}", units, head)
+    share.take_away(share.file_name("time", model, task, class_name), units, head)
 
 
 def show_curves(units: pd.DataFrame, one: dict[Any, Any]) -> None:
@@ -189,7 +189,7 @@ def show_latencies(units: pd.DataFrame) -> None:
     draw.chart(
         charts.latency_chart, rows[["layer", "neuron", "latency_seconds", "latency_low", "latency_high",
                                     "is_class_specific"]],
-        name=f"latency_{model}_{task}_{class_name}", head=sections.subheading("Latencies, layer by layer"),
+        name=share.file_name("latency", model, task, class_name), head=sections.subheading("Latencies, layer by layer"),
         alt=f"Latency of units after onsets of {class_name} with 95 % intervals, layer by layer",
     )  # fmt: skip
     st.caption(

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -193,6 +194,7 @@ def study_model(study: Study, store: Store, data: Sequence[tuple[Scan, Sequence[
             stages.carry_out(stages.Compare(study, ablation_effects(store.engine, encoder.name)))
         with outcome.keep_going(study, "map of units"):
             stages.carry_out(stages.Place(study, recordings))
+        study_stimuli(study, store)
 
 
 def study_task(study: Study, task: Task, matrices: Activations) -> None:
@@ -212,6 +214,23 @@ def study_task(study: Study, task: Task, matrices: Activations) -> None:
         stages.carry_out(*heads)
     with study.steps.at("ablate", task.dataset.name, task.name):
         stages.carry_out(*others)
+
+
+def study_stimuli(study: Study, store: Store) -> None:
+    """Made sounds through a model, set after set, and what they say of its class-specific units."""
+    from core.run import stages
+    from db.reads import stimuli
+    from db.reads.pipeline import specific_sets, stimulus_stamps, task_attributes
+
+    for name in study.config.stimuli:
+        with outcome.keep_going(study, f"made sounds {name}"):
+            stages.carry_out(stages.Stimulate(study, name))
+    if study.config.stimuli:
+        with outcome.keep_going(study, "what made sounds say of classes"):
+            model = study.encoder.name
+            stamps, sets = stimulus_stamps(store.engine, model), specific_sets(store.engine, model)
+            units = partial(stimuli.of_all_units, store.engine, model)
+            stages.carry_out(stages.Answer(study, sets, task_attributes(store.engine), stamps, units))
 
 
 def summarise(store: Store, config: AnalysisConfig, progress: Progress, files: Path) -> None:

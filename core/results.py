@@ -663,6 +663,52 @@ class Descriptions:
 
 
 @dataclass(frozen=True)
+class StimulusStudy:
+    """What a model's units answer to one set of made sounds; factors and levels by their places, from 0.
+
+    Attributes
+    ----------
+    stimulus_set : str
+    facts : mapping
+        ``n_stimuli``, ``n_repetitions``, ``n_varying`` (units), ``seed``, ``n_permutations``, ``seconds_each``.
+    factors : DataFrame
+        ``factor``, ``name``, ``unit_of_values`` (empty: no order), ``is_ordered``, ``n_levels``.
+    levels : DataFrame
+        ``factor``, ``level``, ``label``, ``level_value``.
+    units : DataFrame
+        One row a unit that varies and factor: ``neuron_index``, ``factor``; shares of its variance ``alone``,
+        ``joint``, ``shapley`` (`core.stimuli.shares.Shares`), ``null_mean`` and ``null_high`` of the last;
+        ``p_value``, ``q_value``; ``best_level``; ``trend`` (NaN without order); ``is_leading`` (explains most of all
+        factors, and q < 0.05); ``kept`` (`core.stimuli.tuning.Invariance`, the least over other factors; NaN where q is
+        not < 0.05).
+    points : DataFrame
+        Tuning of units with q < 0.05, of each factor those that it explains most: ``neuron_index``, ``factor``,
+        ``level``, ``rate``, ``rate_low``, ``rate_high``, ``mean_activation``.
+    pairs : DataFrame
+        Of the same units, whether tuning over ``factor`` is the same at each level of ``other``: ``neuron_index``,
+        ``kept``, ``correlation``, ``null_kept``, ``null_correlation_high`` (`core.stimuli.tuning.Invariance`).
+    layers : DataFrame
+        `core.stimuli.study.by_layer`.
+    """
+
+    stimulus_set: str
+    facts: Mapping[str, object]
+    factors: pd.DataFrame
+    levels: pd.DataFrame
+    units: pd.DataFrame
+    points: pd.DataFrame
+    pairs: pd.DataFrame
+    layers: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class ConfoundAnswers:
+    """What made sounds say of a model's class-specific units; rows of `core.stimuli.answers.answers`."""
+
+    rows: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class SegmentLabels:
     """Segments of one attribute of a dataset.
 
@@ -724,6 +770,7 @@ class SegmentScores:
 
 Record = (
     TopClips | ClipTraces | TaskScores | ProbeResult | LayerProbes | Attributions | Ablations | ErasureCurves
-    | Sharing | Specificity | FoundUnits | Reconstructions | Matching | Descriptions | UnitMap | SegmentScores
+    | Sharing | Specificity | FoundUnits | Reconstructions | Matching | Descriptions | UnitMap
+    | StimulusStudy | ConfoundAnswers | SegmentScores
 )  # fmt: skip
 """What a stage gives to the store."""

@@ -42,6 +42,7 @@ PAGES = {
         ("neuron", "Neuron", "hearing", "One neuron's whole life: classes, clips, neighbours, ablations."),
         ("pair", "Pair", "compare", "Two neurons side by side: profiles, difference, clips in common."),
         ("pitch", "Pitch", "piano", "Tuning curves over notes, octaves, two instruments side by side."),
+        ("stimuli", "Stimuli", "graphic_eq", "Made sounds that change one thing: which factor each unit answers to."),
         ("time", "Time", "timeline", "Phones, onsets, events: which units fire when, and how soon."),
         ("speech", "Speech", "record_voice_over", "Gender, language, emotion and speaker, as log odds."),
         ("ablation", "Ablation", "content_cut", "What is lost without a class's neurons, beside random ones."),

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.evidence.fdr import benjamini_hochberg
+from core.evidence.pooled import Q_LIMIT, pooled
 from core.results import FloatArray, IntArray, Mask
 
-Q_LIMIT = 0.05
+__all__ = ["Q_LIMIT", "Evidence", "deal", "evidence"]
 
 
 def deal(unit: IntArray, rng: np.random.Generator) -> IntArray:
@@ -56,10 +56,8 @@ class Evidence:
 def evidence(best: FloatArray, dealt: FloatArray) -> Evidence:
     """Compare each unit's best correlation with the best ones of the same unit on dealt clips.
 
-    A few deals know where a unit's null lies and how wide it is, not its tail. So each is standardised by the unit's
-    other deals, and the tail is that of all units' deals together. With nothing to find the true clips are one deal
-    among others, and the largest of all is as likely in any of them: of n deals, about one study in n + 1 has any
-    q < 0.05, whatever units have in common.
+    Each is standardised by the unit's other deals, and the tail is that of all units' deals together
+    (`core.evidence.pooled`).
 
     Parameters
     ----------
@@ -67,19 +65,10 @@ def evidence(best: FloatArray, dealt: FloatArray) -> Evidence:
     dealt : ndarray of float, shape (n_deals, n_units)
         The same on dealt clips; more than 20 deals, or no single q can be below 0.05.
     """
-    n_deals = len(dealt)
-    null = np.arctanh(np.clip(dealt, -1 + 1e-9, 1 - 1e-9))
-    z = (np.arctanh(np.clip(best, -1 + 1e-9, 1 - 1e-9)) - null.mean(axis=0)) / _spread(null.var(axis=0, ddof=1))
-    others = (null.sum(axis=0) - null) / (n_deals - 1)
-    variance = ((null**2).sum(axis=0) - null**2 - (n_deals - 1) * others**2) / (n_deals - 2)
-    z_null = (null - others) / _spread(variance)
-    pooled = np.sort(z_null, axis=None)
-    p = (1 + pooled.size - np.searchsorted(pooled, z)) / (1 + pooled.size)
-    q = benjamini_hochberg(p)
-    bar = z[q < Q_LIMIT].min(initial=np.inf)
-    return Evidence(p, q, np.quantile(dealt, 0.975, axis=0), z_null >= bar)
+    of = pooled(_straight(best), _straight(dealt))
+    return Evidence(of.p, of.q, np.quantile(dealt, 0.975, axis=0), of.chance)
 
 
-def _spread(variance: FloatArray) -> FloatArray:
-    """Standard deviations, none so small that rounding is taken for distance."""
-    return np.sqrt(np.maximum(variance, 1e-6))
+def _straight(correlation: FloatArray) -> FloatArray:
+    """Fisher's transform."""
+    return np.arctanh(np.clip(correlation, -1 + 1e-9, 1 - 1e-9))

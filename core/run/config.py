@@ -13,6 +13,7 @@ from core.describe import voice
 from core.describe.given import read as read_descriptions
 from core.errors import InputError
 from core.selectivity.presets import PRESETS, SelectionSettings, parse_activity
+from core.stimuli.names import NAMES
 from core.units.kinds import KINDS, MLP
 from core.untrusted_text import user_path, without_password
 
@@ -86,6 +87,8 @@ class AnalysisConfig:
         Text file of the phrases that it chooses from, or empty: the classes' and descriptors' names.
     map_units : bool
         Place each model's units on a map, by how alike they respond.
+    stimuli : tuple of str
+        Sets of made sounds (`core.stimuli.names.NAMES`) that units are asked with; none by default.
     stages : tuple of str
         Of ``extract``, ``score``, ``ablate``.
     device : str
@@ -181,6 +184,7 @@ class AnalysisConfig:
     propose: str = ""
     phrases: str = ""
     map_units: bool = False
+    stimuli: tuple[str, ...] = ()
     stages: tuple[str, ...] = STAGES
     device: str = "auto"
     batch_size: int = 0
@@ -223,6 +227,8 @@ class AnalysisConfig:
         _one_of("--select-on", (self.select_on,), ("train", "all"))
         _one_of("--padding", (self.padding,), ("exclude", "include"))
         _one_of("--length", (self.length,), ("native", "unit"))
+        if self.stimuli:
+            _one_of("--stimuli", self.stimuli, tuple(NAMES))
         if not self.match or (len(self.match) == 1 and self.match[0] not in MATCH):
             given = self.match[0] if self.match else "empty"
             raise InputError(f"--match is {given}; expected {', '.join(MATCH)}, or two names of models and more")

@@ -39,6 +39,8 @@ SEGMENT_BYTES = 45
 """Of a unit in the segments of a class, curves of some of them among it."""
 DESCRIPTION_BYTES = 400
 """Of a unit that is told in words."""
+STIMULUS_BYTES = 450
+"""Of a unit that is asked with a set of made sounds."""
 SCAN_BYTES = 300
 """Of a clip in the cache of the scan."""
 LEAST = 16_000_000
@@ -191,13 +193,14 @@ def ask(
     """
     needs = [needed(config, encoder, *of, files, held) for encoder in encoders for of in data]
     is_nothing = all(need == Need() for need in needs)
+    asked = sum(encoder.n_neurons for encoder in encoders) * len(config.stimuli) * ("score" in config.stages)
     need = Need(
         sum(n.matrices for n in needs),
         sum(n.firing for n in needs),
         max((n.traces for n in needs), default=0),
         max((n.answers for n in needs), default=0),
         max((n.moments for n in needs), default=0),
-        sum(n.store for n in needs) + STORE_BYTES * (_is_file(config.db) and not is_nothing),
+        sum(n.store for n in needs) + (STORE_BYTES + STIMULUS_BYTES * asked) * (_is_file(config.db) and not is_nothing),
         max(LEAST, sum(n.other for n in needs)),
     )
     free, place = on_disk.free_space(files)

@@ -12,6 +12,7 @@ from core.errors import InputError
 from core.run.config import ABLATE, ABLATE_UNITS, CONTROLS, ENTROPY_RATE, STAGES, AnalysisConfig
 from core.selectivity.presets import PRESETS
 from core.selectivity.selectors import SELECTORS
+from core.stimuli.names import NAMES, parse_stimuli
 from core.units.kinds import KINDS, parse_kinds
 
 
@@ -50,6 +51,8 @@ def parse(argv: Sequence[str] | None) -> Command:
     assert set(given) <= known
     if given["units"] is not None:
         given["units"] = parse_kinds(given["units"])
+    if given["stimuli"] is not None:
+        given["stimuli"] = parse_stimuli(given["stimuli"])
     if given["sae"]:
         given["sae"] = tuple(given["sae"])
     if given["models"]:
@@ -271,6 +274,12 @@ def _parser() -> argparse.ArgumentParser:
         default=None,
         help="a map of all units of each model, those that respond alike near one another: half a minute for "
         "4,600 units, five minutes for 37,000",
+    )
+    what.add_argument(
+        "--stimuli",
+        metavar="all|S,S",
+        help=f"made sounds through each model, with everything but named factors held, of {','.join(NAMES)}: which "
+        "factor each unit answers to, beside permuted labels",
     )
     what.add_argument("--stages", type=_commas, metavar="S,S", help=f"of {','.join(STAGES)} (all)")
     what.add_argument(

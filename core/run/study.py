@@ -84,7 +84,7 @@ class Study:
     failures: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     _run_id: int | None = None
-    _batch_sizes: dict[str, int] = field(default_factory=dict)
+    _batch_sizes: dict[float, int] = field(default_factory=dict)
 
     @property
     def run_id(self) -> int:
@@ -126,11 +126,14 @@ class Study:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def passes(self, scan: Scan) -> Passes:
-        """How a dataset's clips go through the model; the batch size is found by trying, so once a dataset."""
-        name = scan.dataset.name
-        if name not in self._batch_sizes:
-            self._batch_sizes[name] = load.batch_size(self.ranks, self.encoder, self.config.batch_size, scan.longest)
-        n = self._batch_sizes[name]
+        """How a dataset's clips go through the model."""
+        return self.passes_of(scan.longest)
+
+    def passes_of(self, seconds: float) -> Passes:
+        """How clips of at most this length go through the model; batch sizes are found by trying, once a length."""
+        if seconds not in self._batch_sizes:
+            self._batch_sizes[seconds] = load.batch_size(self.ranks, self.encoder, self.config.batch_size, seconds)
+        n = self._batch_sizes[seconds]
         return Passes(n, n, self.config.padding, self.precision, self.config.workers)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from core.ablation import specificity
-from core.results import Descriptions, Matching, SegmentScores, Selection, TaskScores
+from core.results import Descriptions, Matching, SegmentScores, Selection, StimulusStudy, TaskScores
 
 
 def verdict(scores: TaskScores, units: str = "neurons") -> str:
@@ -83,6 +83,19 @@ def described(found: Descriptions) -> str:
     n, beats = len(found.described), int(found.described["beats_null"].sum())
     of = f" of {len(found.explained):,}" if len(found.explained) else ""
     return f"{n:,}{of} units described by {found.source}, {beats:,} of them better than descriptions of other units are"
+
+
+def stimulated(found: StimulusStudy) -> str:
+    """Which factors of a set of made sounds explain most in how many units, beside permuted labels; one line."""
+    n = found.facts["n_varying"]
+    if not found.facts["n_permutations"]:
+        return f"{n:,} units vary; fewer than 21 shuffles, so what chance gives is not known"
+    told = []
+    for factor, name in zip(found.factors["factor"], found.factors["name"], strict=True):
+        of = found.layers[found.layers["factor"] == factor] if len(found.layers) else found.layers
+        n_found, n_leading, null = (of[c].sum() if len(of) else 0 for c in ("n_found", "n_leading", "null_mean"))
+        told.append(f"{name} {n_found:,} (most in {n_leading:,}; permuted {null:.3g})")
+    return f"of {n:,} units that vary, q < 0.05 for {', '.join(told)}"
 
 
 def proposed(found: Descriptions) -> str:

@@ -19,9 +19,10 @@ OPENS = {"classes": "Class", "neuron": "Neuron", "heatmap": "Heatmap", "coverage
 # What the next page takes over when its own address does not say.
 _REMEMBERED = "remembered"
 NAMES: Mapping[str, str] = {
-    "area": "area of the map", "attributed": "class", "beside": "choice of effects", "block": "block of neurons",
-    "by": "kind of resemblance",
-    "cards": "number of cards", "effect": "estimated effect", "entropy": "range of entropy", "hear": "kind of clips",
+    "area": "area of the map", "at": "choice of levels", "attributed": "class", "beside": "choice of effects",
+    "block": "block of neurons", "by": "kind of resemblance",
+    "cards": "number of cards", "effect": "estimated effect", "entropy": "range of entropy", "factor": "factor",
+    "hear": "kind of clips",
     "other_layer": "second layer", "other_model": "second model", "other_neuron": "second neuron",
     "class": "class", "clip": "clip", "clips": "choice of clips", "colour": "colour", "dataset": "dataset",
     "first": "first neuron", "first_run": "first run", "gain": "operation", "groups": "grouping", "kind": "chart",
@@ -32,9 +33,8 @@ NAMES: Mapping[str, str] = {
     "column": "class of the column", "second_run": "second run", "selection": "choice of neurons", "show": "count",
     "sound": "ready sound", "sort": "order of classes", "source": "source",
     "speech_class": "class", "speech_other": "second task", "speech_task": "task",
-    "sql": "statement", "target": "target", "task": "task", "time_class": "class", "time_task": "task",
-    "view": "view", "with": "second task", "x": "column across",
-    "y": "column up",
+    "sql": "statement", "stimuli": "set of made sounds", "target": "target", "task": "task", "time_class": "class",
+    "time_task": "task", "view": "view", "with": "second task", "x": "column across", "y": "column up",
 }  # fmt: skip
 """What an address may say, and how readers call it."""
 _OF_SIDEBAR = ("model", "dataset", "task", "preset")  # remembered from page to page
@@ -53,6 +53,7 @@ OF_PAGES: Mapping[str, Sequence[str]] = {
     "neuron": ("class", "layer", "neuron", "sort", "part", "clips", "hear", "other_model"),
     "pair": ("layer", "neuron", "other_model", "other_layer", "other_neuron", "measure", "clips"),
     "pitch": ("pitch_task", "pitch_other", "note", "order", "first"),
+    "stimuli": ("stimuli", "factor", "at"),
     "time": ("time_task", "time_class", "layer", "neuron"),
     "speech": ("speech_task", "speech_class", "speech_other", "sort", "by"),
     "ablation": ("selection", "gain", "outcome", "target", "beside", "clips", "attributed"),

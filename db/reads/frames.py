@@ -30,7 +30,7 @@ _TAKEN_APART = {
     "delta_auroc", "readable_offsets", "readable_refit", "holds", "area", "area_low", "area_high",
 }  # fmt: skip
 _COMPUTED = {"activation_probability", "entropy_p_value", "entropy_q_value", "expected_null"} | _TAKEN_APART | {
-    "share", "share_of_all", "share_beyond", "share_beyond_of_all"
+    "share", "share_of_all", "share_beyond", "share_beyond_of_all", "best_value"
 }  # fmt: skip
 """Numbers that views and reads work out, or call by a name of their own."""
 

@@ -51,6 +51,16 @@ WHERE task_a = task_b AND task_a IN ({tasks})
 ORDER BY model, preset, task_a, n_shared DESC, class_a, class_b"""
 
 
+def _answers(question: str, where: str = "") -> str:
+    """What made sounds say of class-specific units, beside all units."""
+    return f"""
+SELECT model, unit_kind, task, preset, class_name, stimulus_set, answer, n_units, n_answer, share, share_low,
+       share_high, share_all, p_value, q_value
+FROM confound_answers
+WHERE question = '{question}' {where}
+ORDER BY model, unit_kind, task, preset, class_name, stimulus_set, answer"""
+
+
 def _listed(*tasks: str) -> str:
     return ", ".join(f"'{task}'" for task in tasks)
 
@@ -448,6 +458,27 @@ JOIN model ON model.id = model_task.model_id AND model.unit_kind = 'mlp'
 JOIN task ON task.id = model_task.task_id
 JOIN task_class ON task_class.id = counted.class_id
 ORDER BY model.name, task.name, task_class.name""",
+    ),
+    "factors of made sounds": (
+        "Of each set of made sounds and factor the units that it explains, beside permuted labels",
+        """
+SELECT model, unit_kind, stimulus_set, factor, SUM(n_varying) AS n_varying, SUM(n_found) AS n_found,
+       SUM(null_mean) AS null_n_found_mean, SUM(n_leading) AS n_leading
+FROM stimulus_layers
+GROUP BY model, unit_kind, stimulus_set, factor
+ORDER BY model, unit_kind, stimulus_set, n_leading DESC, factor""",
+    ),
+    "gender by made vowels": (
+        "Do units that are specific for a gender follow pitch, the length of the vocal tract, both or neither?",
+        _answers("gender"),
+    ),
+    "notes kept": (
+        "Which units that are specific for a pitch or octave keep their note over timbres and levels of made tones?",
+        _answers("note"),
+    ),
+    "classes by made sounds": (
+        "Factors of made sounds that a class's specific units follow more often than other units do",
+        _answers("follows", "AND q_value < 0.05"),
     ),
     "clips by class": (
         "Clips of each class and split",

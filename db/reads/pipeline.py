@@ -10,7 +10,8 @@ from sqlalchemy.orm import aliased
 from core.results import ModelRecord, SpecificSet
 from db.schema.descriptions import Describing, UnitDescription
 from db.schema.scores import ClassSpecificNeuron, ClassTotal, ModelTask, Selection
-from db.schema.study import ClipLabel, Dataset, Layer, Model, Neuron, Task, TaskClass
+from db.schema.stimuli import StimulusSet
+from db.schema.study import Attribute, ClipLabel, Dataset, Layer, Model, Neuron, Stage, Task, TaskClass
 
 
 def dataset_folders(engine: Engine) -> dict[str, str]:
@@ -60,6 +61,26 @@ def described_units(engine: Engine, model: str, dataset: str) -> dict[int, str]:
             .where(Model.name == model, Dataset.name == dataset, Describing.source == "atlas")
         )
         return {int(flat): str(terms) for flat, terms in rows}
+
+
+def task_attributes(engine: Engine) -> dict[str, str]:
+    """Every task, and the attribute that it reads."""
+    statement = select(Task.name, Attribute.name).join(Attribute, Attribute.id == Task.attribute_id)
+    with engine.connect() as connection:
+        return {row[0]: row[1] for row in connection.execute(statement.order_by(Task.name))}
+
+
+def stimulus_stamps(engine: Engine, model: str) -> list[str]:
+    """Of each set of made sounds that a model's units were asked with, its name and the key of the stage."""
+    statement = (
+        select(StimulusSet.name, Stage.key)
+        .join(Model, Model.id == StimulusSet.model_id)
+        .join(Stage, Stage.id == StimulusSet.stage_id)
+        .where(Model.name == model)
+        .order_by(StimulusSet.name)
+    )
+    with engine.connect() as connection:
+        return [f"{name} {key}" for name, key in connection.execute(statement)]
 
 
 def specific_sets(engine: Engine, model: str) -> list[SpecificSet]:

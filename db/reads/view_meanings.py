@@ -59,6 +59,8 @@ _ALL = {
 }
 """Columns that mean the same wherever they stand."""
 
+_STIMULUS = {"stimulus_set": "Name of the set of made sounds.", "factor": "What is varied, the rest held."}
+
 _LAYER = "Block of the encoder, from 0; -1 is what enters the first."
 _OVER_UNITS = "Lower end of the 95 % interval over sampling units; NULL on train."
 _UPPER = "Upper end of it."
@@ -665,6 +667,100 @@ VIEW_MEANINGS |= {
             "trustworthiness_chance": "The same with places dealt anew over units.",
             "n_neighbours": "Neighbours of each unit that were looked at.",
             "n_checked": "Units among which they were looked for.",
+        },
+    ),
+    "stimulus_sets": (
+        "One row for each factor of each set of made sounds that a model's units were asked with.",
+        {
+            **_STIMULUS,
+            "unit_of_values": "Unit of its levels' values; empty where they have no order.",
+            "is_ordered": "1 where its levels rise.",
+            "n_levels": "Its levels.",
+            "n_stimuli": "Sounds of the set: every combination of levels, several times.",
+            "n_repetitions": "How often each combination is made, with other phases, onsets and noise.",
+            "n_varying": "Units that do not answer to all sounds of the set alike.",
+            "n_permutations": "Permutations of each factor's labels; 0 = none.",
+            "seed": "Seed of every random draw.",
+            "seconds_each": "Length of a sound.",
+        },
+    ),
+    "stimulus_levels": (
+        "One row for each level of each factor of made sounds.",
+        {
+            **_STIMULUS,
+            "level": "Place of the level, from 0.",
+            "label": "The level, as pages write it.",
+            "level_value": "Its number, in the factor's unit; its place where levels have no order.",
+        },
+    ),
+    "stimulus_layers": (
+        "One row for each factor of made sounds and layer: how many units it explains, beside permuted labels.",
+        {
+            **_STIMULUS,
+            "n_varying": "Units of the layer that do not answer to all sounds alike.",
+            "n_found": "Of them those for which the factor has q < 0.05.",
+            "n_leading": "Of these those of which it explains more than any other factor of the set.",
+            "null_mean": "Units that a permutation of the factor's labels gives as much, mean over permutations.",
+            "null_high": "97.5th percentile of it.",
+        },
+    ),
+    "unit_factors": (
+        "One row for each unit that varies over a set of made sounds and each factor: what the factor is to it.",
+        {
+            **_STIMULUS,
+            "alone": "Share of the unit's variance that the factor explains by itself (epsilon squared; may be < 0).",
+            "joint": "Share that it explains only together with one other factor: its interactions.",
+            "shapley": "alone and half of joint: the mean over all orders of factors of what it adds.",
+            "null_mean": "Mean of shapley with the factor's labels permuted.",
+            "null_high": "97.5th percentile of shapley with the factor's labels permuted.",
+            "q_value": "p after Benjamini-Hochberg correction over the units that vary over the set.",
+            "best_level": "Level to which the unit answers most.",
+            "best_value": "Its number, in the factor's unit.",
+            "trend": "Correlation of the answers with the order of the levels, -1 to 1; NULL without order.",
+            "is_leading": "1 where q < 0.05 and no factor of the set explains more.",
+            "kept": "Least share of another factor's levels at which the best level stays; NULL where q is not < 0.05.",
+        },
+    ),
+    "stimulus_tuning": (
+        "One row for each level of a factor and each unit that answers to the factor: its tuning.",
+        {
+            **_STIMULUS,
+            "level": "Place of the level, from 0.",
+            "label": "The level, as pages write it.",
+            "level_value": "Its number, in the factor's unit; its place where levels have no order.",
+            "rate": "Activation probability at the level, the other factors' levels in equal parts.",
+            "rate_low": "Lower end of its 95 % band over repetitions.",
+            "rate_high": "Upper end of it.",
+            "mean_activation": "Mean activation at the level.",
+        },
+    ),
+    "unit_invariance": (
+        "One row for each unit that answers to a factor and each other factor of the set: whether its tuning stays.",
+        {
+            **_STIMULUS,
+            "other_factor": "Factor at whose levels the tuning is compared.",
+            "kept": "Share of these levels at which the best level stays where it is at all others together.",
+            "null_kept": "The same with the factor's labels permuted, mean over permutations.",
+            "correlation": "Correlation of the two tuning curves, mean over the levels; NULL where all are flat.",
+            "null_correlation_high": "97.5th percentile of it with the factor's labels permuted.",
+        },
+    ),
+    "confound_answers": (
+        "One row for each class with specific units and each answer that made sounds give about them.",
+        {
+            "question": "follows (which factors?), gender (pitch or vocal tract?) or note (is it kept?).",
+            "stimulus_set": "Set of made sounds that answers.",
+            "answer": "The factor, or what holds of a unit.",
+            "n_units": "Class-specific units that vary over the set.",
+            "n_answer": "Those of whom the answer holds.",
+            "share": "n_answer over n_units.",
+            "share_low": "Lower end of its 95 % interval (Wilson).",
+            "share_high": "Upper end of it.",
+            "n_all": "All units of the model that vary over the set.",
+            "n_all_answer": "Those of them of whom the answer holds.",
+            "share_all": "n_all_answer over n_all: what is to be expected of any units.",
+            "p_value": "Hypergeometric chance of as many or more among units drawn from all.",
+            "q_value": "p after Benjamini-Hochberg correction over the preset's answers to the question.",
         },
     ),
     "segment_labels": (

@@ -24,6 +24,7 @@ from db.schema import (  # noqa: F401 (importing declares tables)
     segments,
     sound,
     stamp,
+    stimuli,
     units,
 )
 from db.schema.study import Base

@@ -20,6 +20,7 @@ from db.schema.matching import Matching
 from db.schema.scores import ModelTask, Probe, Sharing
 from db.schema.segments import SegmentAttribute, SegmentStudy
 from db.schema.sound import ActivationQuantile, ModelDataset
+from db.schema.stimuli import ConfoundAnswers
 from db.schema.study import Attribute, Clip, ClipLabel, Dataset, Layer, Model, Neuron, Problem, Stage, Task
 from db.schema.units import Reconstruction
 from db.writes.rows import bulk_insert, clips_of, column_names, insert_row, next_id
@@ -192,7 +193,8 @@ def _values(label: str | tuple[str, ...]) -> tuple[str, ...]:
 def _forget_dataset(connection: Connection, dataset: int) -> None:
     """Delete a dataset, its results and the marks of its stages.
 
-    What classes share and maps of units were found over all datasets together, so they go too.
+    What classes share, what made sounds say of them and maps of units were found over all datasets together, so they
+    go too.
     """
     tasks = select(Task.id).where(Task.dataset_id == dataset)
     of_tasks = (ModelTask, Probe, LayerProbe, Attribution, Ablation, Reconstruction, Specificity)
@@ -204,19 +206,21 @@ def _forget_dataset(connection: Connection, dataset: int) -> None:
     in_time = select(SegmentAttribute.id).where(SegmentAttribute.dataset_id == dataset)
     former.append(select(SegmentStudy.stage_id).where(SegmentStudy.segment_attribute_id.in_(in_time)))
     sharing = select(ModelTask.model_id).where(ModelTask.task_id.in_(tasks))
-    former.append(select(Sharing.stage_id).where(Sharing.model_id.in_(sharing)))
+    former += [select(table.stage_id).where(table.model_id.in_(sharing)) for table in (Sharing, ConfoundAnswers)]
     recorded = select(ModelDataset.model_id).where(ModelDataset.dataset_id == dataset)
     former.append(select(UnitMap.stage_id).where(UnitMap.model_id.in_(recorded)))
     connection.execute(delete(Stage).where(or_(*(Stage.id.in_(ids) for ids in former))))
     connection.execute(delete(UnitMap).where(UnitMap.model_id.in_(recorded)))
-    connection.execute(delete(Sharing).where(Sharing.model_id.in_(sharing)))
+    for table in (Sharing, ConfoundAnswers):
+        connection.execute(delete(table).where(table.model_id.in_(sharing)))
     connection.execute(delete(Dataset).where(Dataset.id == dataset))
 
 
 def forget_stages(connection: Connection, model_id: int, dataset: int) -> None:
     """Delete the marks of what was worked out from a model's matrices of a dataset; the results stay until then.
 
-    What classes share and how specific selections are have marks that depend on the results themselves.
+    What classes share, how specific selections are and what made sounds say of them have marks that depend on the
+    results themselves.
     """
     tasks = select(Task.id).where(Task.dataset_id == dataset)
     former = [

@@ -38,6 +38,7 @@ from db.schema.scores import ModelTask, Probe, ProbeScore, SharedNeuron, Sharing
 from db.schema.segments import SegmentStudy
 from db.schema.sound import ActivationQuantile, ModelDataset
 from db.schema.stamp import renew_stamp
+from db.schema.stimuli import ConfoundAnswers, StimulusSet
 from db.schema.study import Run, Stage, Task, TaskClass
 from db.schema.study import RunStep as RunStepRow
 from db.schema.units import Autoencoder, ReconstructedLayer, Reconstruction, UnitsFound, UnitTwin
@@ -62,6 +63,7 @@ from db.writes.rows import (
 from db.writes.scores import insert_scores, of_classes
 from db.writes.segments import ensure_segments, insert_segment_scores
 from db.writes.sound import insert_top_clips, insert_traces
+from db.writes.stimuli import insert_answers, insert_study
 
 
 class Store:
@@ -416,6 +418,23 @@ class Store:
             places = record.places.rename(columns={"x": "map_x", "y": "map_y"})
             insert_frame(connection, UnitPlace, places, first_neuron, model_id=model_id)
 
+    def write_stimuli(self, run_id: int, stage_key: str, model_id: int, record: results.StimulusStudy) -> None:
+        """Store what a model's units answer to one set of made sounds."""
+        with self._stage(run_id, stage_key, "stimuli") as (connection, stage_id):
+            first_neuron, _ = model_shape(connection, model_id)
+            _remove(connection, StimulusSet, stage_id, model_id=model_id, name=record.stimulus_set)
+            insert_study(
+                connection, {"model_id": model_id, "run_id": run_id, "stage_id": stage_id}, first_neuron, record
+            )
+
+    def write_confound_answers(
+        self, run_id: int, stage_key: str, model_id: int, record: results.ConfoundAnswers
+    ) -> None:
+        """Store what made sounds say of a model's class-specific units, in place of what they said before."""
+        with self._stage(run_id, stage_key, "confound answers") as (connection, stage_id):
+            _remove(connection, ConfoundAnswers, stage_id, model_id=model_id)
+            insert_answers(connection, {"model_id": model_id, "run_id": run_id, "stage_id": stage_id}, record)
+
     def write_segments(self, run_id: int, stage_key: str, model_id: int, record: results.SegmentScores) -> None:
         """Store what a model's units do in segments of one attribute, with the segments where they are not there."""
         with self._stage(run_id, stage_key, "segments") as (connection, stage_id):
@@ -474,5 +493,7 @@ _WRITERS: dict[type, Callable[[Store, int, str, int, Any], None]] = {
     results.Matching: Store.write_matching,
     results.Descriptions: Store.write_descriptions,
     results.UnitMap: Store.write_map,
+    results.StimulusStudy: Store.write_stimuli,
+    results.ConfoundAnswers: Store.write_confound_answers,
     results.SegmentScores: Store.write_segments,
 }

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The made-up study with heads on its layers and maps, in a folder of its own; its sounds are those of all."""
+    """The made-up study with heads on its layers, maps and made sounds, in a folder of its own; its clips are all's."""
     from tests.support.layer_records import write_all_layers
     from tests.support.map_records import write_maps
     from tests.support.segment_records import write_segments
+    from tests.support.stimulus_records import write_stimuli
 
     path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("store") / "atlas.db"))
-    return write_segments(write_maps(write_all_layers(path)))
+    return write_segments(write_stimuli(write_maps(write_all_layers(path)), "nano-ssl", "nano-sl"))
 
 
 @pytest.fixture(scope="module")

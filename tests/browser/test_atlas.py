@@ -51,6 +51,7 @@ PAGES = {
     "neuron": ("Neuron", 0),
     "pair": ("beside", 0),
     "pitch": ("Pitch", 1),
+    "stimuli": ("Stimuli", 0),
     "time": ("Time", 0),
     "speech": ("Speech", 1),
     "ablation": ("Ablation", 1),  # only accuracy is stored
@@ -66,6 +67,9 @@ STATES = {
     "listen": ({"model": "nano-sl", "dataset": "rooms", "preset": "aape", "source": "upload"}, "Upload a sound"),
     "heatmap": ({**VOICES, "layer": "5", "class": "fear", "show": "above null"}, "Neurons of layer 5 for class fear"),
     "map": ({**VOICES, "colour": "class", "layer": "4", "neuron": "7"}, "Layer 4, neuron 7"),
+    "stimuli": (
+        {"model": "nano-ssl", "stimuli": "tones", "factor": "timbre", "at": "2.0.1"}, "Units that answer to timbre"
+    ),
     "layers": ({**VOICES, "class": "fear"}, "fear is readable from layer 2 on"),
     "coverage": ({**VOICES}, "aape is a quota"),
     "sharing": (

@@ -67,6 +67,8 @@ def test_every_view_answers(studied: Path) -> None:
     of_two_models = {"unit_partners", "matched_models", "partner_shares"}
     asked_for = {name for name in VIEWS if name.startswith(("layer_probe", "layer_weights", "layer_summaries"))}
     asked_for |= {"unit_descriptions", "unit_explanations", "unit_map", "unit_maps"}
+    asked_for |= {"stimulus_sets", "stimulus_levels", "stimulus_layers", "stimulus_tuning"}
+    asked_for |= {"unit_factors", "unit_invariance", "confound_answers"}
     asked_for |= {name for name in VIEWS if name.startswith("segment_")}  # no clip has any
     of_other_units = {"autoencoders", "reconstructions", "unit_stability"}
     missing = {"neuron_tuning", "erasure_curves", "erasure_areas"} | of_two_models | asked_for | of_other_units

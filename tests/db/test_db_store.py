@@ -41,6 +41,7 @@ STAGES = (
     "specificity",
     "share",
     "map",
+    "confound answers",
 )
 
 
@@ -220,6 +221,8 @@ def test_changed_dataset_loses_its_results_and_what_classes_share(tiny_engine: E
         "sharing",
         "unit_map_facts",
         "unit_place",
+        "confound_answers_of",
+        "confound_answer",
         "segment_attribute",
         "segment_study",
         "segment_score",

@@ -103,6 +103,8 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "most": (9,),
     "q_limit": (0.05,),
     "n_rows": (100, 20_000),
+    "stimulus_set": ("tones",),
+    "factor": ("F0",),
 }
 CLASSES = {"notes-pitch": {"A3"}, "rooms-event": {"dog", "bell"}, "pets-animal": {"dog", "cat"}}
 IN_NO_ORDER = {"listen.class_specific_pairs": ["flat_index", "class_id"]}

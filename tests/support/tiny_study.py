@@ -19,6 +19,7 @@ from core.results import (
     Attributions,
     ClipRecord,
     ClipTraces,
+    ConfoundAnswers,
     DatasetRecord,
     Descriptions,
     ErasureCurves,
@@ -37,6 +38,7 @@ from core.results import (
     SharedNeurons,
     Sharing,
     Specificity,
+    StimulusStudy,
     TaskScores,
     TokenGrid,
     TopClips,
@@ -491,6 +493,49 @@ UNIT_MAP = UnitMap(
 )  # fmt: skip
 
 
+STIMULI = StimulusStudy(
+    "tones",
+    {
+        "n_stimuli": 8, "n_repetitions": 2, "n_varying": 2, "seed": 3, "n_permutations": 200, "seconds_each": 2.08,
+    },
+    pd.DataFrame({
+        "factor": [0, 1], "name": ["F0", "timbre"], "unit_of_values": ["MIDI note", ""], "is_ordered": [1, 0],
+        "n_levels": [2, 2],
+    }),
+    pd.DataFrame({
+        "factor": [0, 0, 1, 1], "level": [0, 1, 0, 1], "label": ["C3, 131 Hz", "E3, 165 Hz", "pure", "dark"],
+        "level_value": [48.0, 52.0, 0.0, 1.0],
+    }),
+    pd.DataFrame({
+        "neuron_index": [0, 0, 2, 2], "factor": [0, 1, 0, 1], "alone": [0.75, -0.0625, 0.125, NAN],
+        "joint": [0.25, 0, 0, 0], "shapley": [0.875, 0.0625, 0.125, 0.0], "null_mean": [0.0, 0.0, 0.0, NAN],
+        "null_high": [0.0625, 0.125, 0.25, NAN],
+        "p_value": [0.0001, 0.5, 0.25, NAN], "q_value": [0.0002, 0.5, 0.5, NAN], "best_level": [1, 0, 0, 1],
+        "trend": [1.0, NAN, -1.0, NAN], "is_leading": [1, 0, 0, 0],
+        "kept": [1.0, NAN, NAN, NAN],
+    }),
+    pd.DataFrame({
+        "neuron_index": [0, 0], "factor": [0, 0], "level": [0, 1], "rate": [0.25, 0.75], "rate_low": [0.125, 0.5],
+        "rate_high": [0.375, 1.0], "mean_activation": [-0.5, 1.5],
+    }),
+    pd.DataFrame({
+        "neuron_index": [0], "factor": [0], "other": [1], "kept": [1.0], "correlation": [0.5], "null_kept": [0.5],
+        "null_correlation_high": [0.875],
+    }),
+    pd.DataFrame({
+        "factor": [0, 0, 1], "layer": [0, 1, 0], "n_varying": [1, 1, 1], "n_found": [1, 0, 0], "n_leading": [1, 0, 0],
+        "null_mean": [0.25, 0.0, NAN], "null_high": [1.0, 0.0, NAN],
+    }),
+)  # fmt: skip
+
+CONFOUND_ANSWERS = ConfoundAnswers(
+    pd.DataFrame({
+        "question": ["note"], "task": ["pets-animal"], "preset": ["calibrated"], "class_name": ["cat"],
+        "stimulus_set": ["tones"], "answer": ["keeps its note"], "n_units": [1], "n_answer": [1], "share": [1.0],
+        "share_low": [0.25], "share_high": [1.0], "n_all": [2], "n_all_answer": [1], "share_all": [0.5],
+        "p_value": [0.5], "q_value": [0.5],
+    })
+)  # fmt: skip
 SEGMENTS = SegmentScores(
     SegmentLabels(
         "pets", "call", "pets-call", "segments-1", ("meow", "bark"),
@@ -566,6 +611,8 @@ def write_study(engine: Engine, model: str = "tiny", kind: str = "mlp") -> int:
     store.write_reconstructions(run_id, f"{model}/reconstruction", model_id, RECONSTRUCTIONS)
     store.write_descriptions(run_id, f"{model}/descriptions", model_id, DESCRIPTIONS)
     store.write_map(run_id, f"{model}/map", model_id, UNIT_MAP)
+    store.write_stimuli(run_id, f"{model}/stimuli", model_id, STIMULI)
+    store.write_confound_answers(run_id, f"{model}/confound answers", model_id, CONFOUND_ANSWERS)
     store.write_segments(run_id, f"{model}/segments", model_id, SEGMENTS)
     store.finish_run(run_id, "done", {"extract": 1.0, "score": 2.0, "ablate": 3.0, "other": 4.0})
     return model_id

@@ -16,11 +16,12 @@ from core.run.stages.reconstruct import Reconstruct
 from core.run.stages.score import Head, Score
 from core.run.stages.segments import Segments
 from core.run.stages.share import Share
+from core.run.stages.stimuli import Answer, Stimulate
 from core.run.stages.task import TaskStudy
 from core.run.stages.trace import Trace
 
 __all__ = [
-    "Ablate", "Attribute", "Compare", "Describe", "Erase", "Found", "Head", "Match", "Place", "ProbeLayers",
-    "Propose", "Reconstruct", "Referee", "Score", "Segments", "Share", "TaskStudy", "TopClips", "Trace", "carry_out",
-    "match_models", "record_activations",
+    "Ablate", "Answer", "Attribute", "Compare", "Describe", "Erase", "Found", "Head", "Match", "Place", "ProbeLayers",
+    "Propose", "Reconstruct", "Referee", "Score", "Segments", "Share", "Stimulate", "TaskStudy", "TopClips", "Trace",
+    "carry_out", "match_models", "record_activations",
 ]  # fmt: skip

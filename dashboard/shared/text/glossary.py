@@ -50,12 +50,20 @@ TERMS = {
         "How evenly a neuron's activation probability spreads over the classes, in nats: 0 = one class only, "
         "ln(number of classes) = all alike."
     ),
+    "explained share": (
+        "Share of the variance of a unit's answers to made sounds that a factor explains: by itself, and half of what "
+        "it explains only together with one other factor (its Shapley value). 0 in the mean where there is nothing."
+    ),
     "feature": "A unit of a sparse autoencoder of a block's output; active above 0.",
     "found again": (
         "A direction or feature whose best partner among those of another seed has it for its best, too, with a cosine "
         "of 0.7 or more."
     ),
     "gain": "Factor on the activations of the neurons that are ablated; 0 silences them, 1 leaves them.",
+    "kept": (
+        "Share of the levels of another factor at which a unit's best level stays where it is at all the others "
+        "together (or next to it, where a factor has five levels and more)."
+    ),
     "lape": (
         "The selection rule of LAPE's published code, a quota: always 1 % of the neurons, on permuted labels as well."
     ),
@@ -65,6 +73,10 @@ TERMS = {
     ),
     "layer": "A block of the encoder, counted from 0.",
     "lift": "Activation probability in the class over the mean of the other classes.",
+    "made sound": (
+        "Sound made by rule in which named factors are varied, every level as often with every other, and all else is "
+        "held; also called a stimulus."
+    ),
     "neuron": ("One unit of what enters a block's MLP output projection, addressed by layer and index, both from 0."),
     "norm removed": (
         "What an ablation alters in the output of each block, everything before the block as it was, in standard "

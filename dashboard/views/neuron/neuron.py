@@ -9,17 +9,19 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import address, data, draw, notebook, order, page, sections, share, sidebar, tables
+from dashboard.shared import address, data, draw, made, notebook, order, page, sections, share, sidebar, tables
 from dashboard.shared.charts.common import class_order
+from dashboard.shared.text import made as made_text
 from dashboard.shared.text import words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.numbers import counted
 from dashboard.views.neuron import charts, clips, facts, in_time, of_class, parts, twin
 from db.notebook.records import Unit
-from db.reads import descriptions, neurons, study
+from db.reads import descriptions, neurons, stimuli, study
 from db.reads import neuron_evidence as evidence
 
 ANY_CLASS = "any class"
+N_CURVES = 6  # of tuning to made sounds
 HALF_WIDTH = 560  # pixels; the sounds and the classes stand side by side where both have as much
 PARTS: dict[str, tuple[str, Callable[..., dict[str, str] | None]]] = {
     "worth": ("What it is worth", parts.worth),
@@ -243,6 +245,24 @@ if len(first) + len(rest) > 1:
     if of_others:
         with of_others.body:
             other_tasks()
+asked_with = data.read(store, stimuli.sets, model)
+if len(asked_with):
+    to_factors = data.read(store, stimuli.of_unit, model, layer, neuron)
+    to_others = data.read(store, stimuli.invariance, model, layer, neuron)
+    of_made = contents.section(
+        "To made sounds", "made", is_open=False, folded=made_text.unit_summary(to_factors, to_others),
+        help=f"**Made sound**: {TERMS['made sound']} **Explains**: {TERMS['explained share']}",
+    )  # fmt: skip
+    if of_made:
+        with of_made.body:
+            for line in made_text.unit_sentences(to_factors, to_others) or [
+                made_text.unit_summary(to_factors, to_others)
+            ]:
+                st.markdown(line)
+            for line in made_text.class_lines(to_factors, pairs):
+                st.markdown(f"- {line}")
+            made.curves(store, model, layer, neuron, to_factors, N_CURVES)
+            share.take_away(f"made_{model}_{layer}_{neuron}", to_factors, of_made.head)
 contents.lead_to("More about it", "more")
 st.subheader("More about it", anchor="more")
 part = address.choice("part", list(PARTS), next(iter(PARTS)))

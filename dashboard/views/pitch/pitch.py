@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import address, command, data, draw, opening, page, sections, share, sidebar
+from dashboard.shared import address, command, data, draw, made, opening, page, sections, share, sidebar
 from dashboard.shared.player import player
 from dashboard.shared.text import numbers, words
 from dashboard.shared.text.glossary import TERMS
@@ -329,6 +329,24 @@ if section:
             name=f"layers_{model}_{task}_{preset}",
             alt=f"Share of each layer's tuned neurons that prefer each note of {task}",
         )  # fmt: skip
+
+dataset = task.rpartition("-")[0]
+of_notes = pd.concat(
+    [
+        made.answers(store, model, name, preset).assign(task=name)
+        for name in dict.fromkeys([task, *scope.tasks]) if name.rpartition("-")[0] == dataset
+    ],
+    ignore_index=True,
+)  # fmt: skip
+of_notes = of_notes[of_notes["question"] == "note"]
+if len(of_notes):
+    section = contents.section(
+        "Made tones: is the note kept?", "made", is_open=False, help=made.HELP,
+        folded="Folded: whether units keep their note when timbre and level of made tones change.",
+    )  # fmt: skip
+    if section:
+        with section.body:
+            made.show_notes(of_notes, section.head)
 
 if other != NO_OTHER:
     section = contents.section(

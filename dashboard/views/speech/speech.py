@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.shared import address, command, data, draw, opening, order, page, sections, sidebar
+from dashboard.shared import address, command, data, draw, made, opening, order, page, sections, sidebar
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.player import player
+from dashboard.shared.text import made as made_text
 from dashboard.shared.text import words
 from dashboard.views.speech import charts, facts
 from db.reads import clips as clip_queries
@@ -211,6 +212,18 @@ section = contents.section(
 if section:
     with section.body:
         show_strongest()
+
+said_by_made = made.answers(store, model, task, preset)
+for question in made.questions(said_by_made):
+    if question == "note":
+        continue
+    section = contents.section(
+        f"Made sounds: {made_text.QUESTIONS[question]}", f"made_{question}", is_open=question == "gender",
+        help=made.HELP, folded="Folded: what the class’s neurons answer to when all but one thing is held.",
+    )  # fmt: skip
+    if section:
+        with section.body:
+            made.show_answers(said_by_made, question, classes, section.head)
 
 section = contents.section(
     "The same class in another dataset", "same", is_open=False,

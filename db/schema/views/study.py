@@ -15,6 +15,7 @@ from db.schema.views.evidence import EVIDENCE_VIEWS
 from db.schema.views.layers import LAYER_VIEWS
 from db.schema.views.mapping import MAP_VIEWS
 from db.schema.views.segments import SEGMENT_VIEWS
+from db.schema.views.stimuli import STIMULUS_VIEWS
 from db.schema.views.units import ABOUT_UNITS, PARTNER_VIEWS, UNIT_VIEWS, UNITS, of_neurons, of_units
 
 _MODEL_TASK = """
@@ -171,6 +172,7 @@ VIEWS: dict[str, str] = {name: of_neurons(select) for name, select in _OF_ALL_UN
     **LAYER_VIEWS,
     **DESCRIPTION_VIEWS,
     **MAP_VIEWS,
+    **STIMULUS_VIEWS,
     **SEGMENT_VIEWS,
 }
 """By name; those of neurons show no other units."""

@@ -234,18 +234,18 @@ class Firing:
         bits = self.files[self.file_of[clip]][start : start + -(-n // 8)]
         return np.unpackbits(bits, count=n).reshape(bands, columns).astype(np.bool_)
 
-    def columns(self, clip: int, layer: int) -> NDArray[np.float32]:
+    def columns(self, clip: int, layer: int) -> NDArray[np.uint8]:
         """In how many bands each unit fires, column by column of a clip: (n_columns, n_units of the layer)."""
         bands, columns = self.shape[clip, layer].tolist()
         width, n = self.widths[layer], bands * columns
         start, row = self._start(clip, layer) + -(-n // 8), -(-width // 8)
         bits = self.files[self.file_of[clip]][start : start + n * row].reshape(bands, columns, row)
         if bands == 1:
-            return np.unpackbits(bits[0], axis=1, count=width).astype(np.float32)
+            return np.unpackbits(bits[0], axis=1, count=width)
         fires = np.zeros((columns, width), dtype=np.uint8)  # a clip's column has no more than 255 bands
         for band in bits:
             fires += np.unpackbits(band, axis=1, count=width)
-        return fires.astype(np.float32)
+        return fires
 
     def _start(self, clip: int, layer: int) -> int:
         return int(self.offset[clip] + self._sizes(self.shape[clip : clip + 1])[0, :layer].sum())

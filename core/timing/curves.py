@@ -75,30 +75,30 @@ def chosen_pairs(found: Found) -> list[tuple[int, IntArray]]:
 def curves(
     tracks: Tracks, design: Design, found: Found, groups: IntArray | None, seed: int
 ) -> Iterator[tuple[int, Curves]]:
-    """Curves of every class, layer by layer: the layer, and what a class's units do there.
+    """Curves of every class, block by block (`Tracks.blocks`): its number, and what a class's units do there.
 
     Parameters
     ----------
     groups : ndarray of int, shape (n_clips,), or None
         Group of each clip of the dataset.
     """
-    starts = layer_starts(tracks.firing.widths)
+    starts = layer_starts(tracks.widths)
     pairs = chosen_pairs(found)
-    for layer in range(len(tracks.firing.widths)):
+    for number, layers in enumerate(tracks.blocks):
         for row, units in pairs:
-            own = units[(units >= starts[layer]) & (units < starts[layer + 1])] - starts[layer]
+            own = units[(units >= starts[number]) & (units < starts[number + 1])] - starts[number]
             if len(own):
-                around = _Around.of(tracks, design, layer, int(found.present[row]), own, seed)
+                around = _Around.of(tracks, design, layers, int(found.present[row]), own, seed)
                 points, shapes = around.told(groups, seed)
                 named = {"class_index": row}
                 for frame in (points, shapes):
-                    frame["neuron_index"] = starts[layer] + own[frame.pop("unit").to_numpy()]
-                yield layer, Curves(points.assign(**named), shapes.assign(**named))
+                    frame["neuron_index"] = starts[number] + own[frame.pop("unit").to_numpy()]
+                yield number, Curves(points.assign(**named), shapes.assign(**named))
 
 
 @dataclass(frozen=True)
 class _Around:
-    """Counts around the onsets of one class, in some units of a layer.
+    """Counts around the onsets of one class, in some units of a block of layers.
 
     Attributes
     ----------
@@ -129,19 +129,19 @@ class _Around:
     parts: FloatArray
     part_tokens: FloatArray
 
-    # More than six: which class, in which units, of which layer, by which shifts.
+    # More than six: which class, in which units, of which layers, by which shifts.
     @classmethod
-    def of(cls, tracks: Tracks, design: Design, layer: int, class_index: int, units: IntArray, seed: int) -> _Around:
+    def of(cls, tracks: Tracks, design: Design, layers: range, class_index: int, units: IntArray, seed: int) -> _Around:
         """Count, clip after clip."""
-        step = tracks.seconds_of(layer)
+        step = tracks.seconds_of(layers.start)
         reach = max(1, int(AROUND_SECONDS / step + 1e-9))
         lags = np.arange(-reach, reach + 1)
-        rng = np.random.default_rng([seed, layer, class_index])
+        rng = np.random.default_rng([seed, layers.start, class_index])
         clips, positive, tokens, expected, n_onsets = [], [], [], [], 0
         drawn = np.zeros((N_SHIFTS, len(lags), len(units)), dtype=np.float32)
         parts, part_tokens = np.zeros((4, len(units))), np.zeros(4)
-        for track, at in tracks.with_class(design.chosen, class_index, layer):
-            fires = np.ascontiguousarray(tracks.fires(track, layer)[:, units])
+        for track, at in tracks.with_class(design.chosen, class_index, layers.start):
+            fires = tracks.fires(track, layers, units)
             masks = in_parts(track.masks[at], max(1, int(EDGE_SECONDS / step + 1e-9)))
             parts += product(masks, fires)
             part_tokens += masks @ track.cells

@@ -34,15 +34,15 @@ FEW_CLIPS = 20
 NEAR = 10.0
 """As have pairs whose p is no further from the line between found and not found, as a factor."""
 MOST_EXACT = 256
-"""Pairs of a class and layer, those nearest to that line."""
+"""Pairs of a class and block of layers, those nearest to that line."""
 _TO_CONVOLVE = 0.1
 _NOT_SMALL = 0.5
 """Standard deviations above the mean up to which no p is looked at under drawn shifts."""
 
 
 @dataclass
-class LayerCounts:
-    """What one layer's units do in the segments of each class.
+class Counts:
+    """What the units of a block of layers do in the segments of each class.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class LayerCounts:
     drawn: list[Drawn] = field(default_factory=list)
 
     @classmethod
-    def none(cls, n_classes: int, n_units: int) -> LayerCounts:
+    def none(cls, n_classes: int, n_units: int) -> Counts:
         """Of no clip."""
         test = np.zeros((n_classes, n_units)), np.zeros(n_classes)
         outside = (np.zeros(n_units), 0.0), (np.zeros(n_units), 0.0)
@@ -76,7 +76,7 @@ class LayerCounts:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Pairs of one layer with p < 0.05 under one drawn shift: class, unit, p, and whether rate and lift pass."""
+    """Pairs of one block with p < 0.05 under one drawn shift: class, unit, p, and whether rate and lift pass."""
 
     class_index: IntArray
     unit: IntArray
@@ -85,7 +85,7 @@ class Drawn:
 
 
 class _Draws:
-    """Counts of one layer under the drawn shifts.
+    """Counts of one block under the drawn shifts.
 
     ``positive`` is (N_DRAWN, n_classes + 1, n_units), ``tokens`` (N_DRAWN, n_classes + 1): the last row is of what is
     no segment.
@@ -170,14 +170,15 @@ class Design:
         return told if self.exchange is None else f"{told}; classes dealt over {self.exchange.description}"
 
 
-def count_layer(tracks: Tracks, design: Design, layer: int, step: Callable[[], None] | None = None) -> LayerCounts:
-    """Count one layer, clip after clip."""
-    n_classes, width = len(tracks.task.class_names), tracks.firing.widths[layer]
-    counts, draws = LayerCounts.none(n_classes, width), _Draws(n_classes, width)
+def count(tracks: Tracks, design: Design, layers: range, step: Callable[[], None] | None = None) -> Counts:
+    """Count one block of layers, clip after clip."""
+    n_classes = len(tracks.task.class_names)
+    width = sum(tracks.firing.widths[layers.start : layers.stop])
+    counts, draws = Counts.none(n_classes, width), _Draws(n_classes, width)
     inside = np.zeros((len(design.chosen), width), dtype=np.int64), np.zeros(len(design.chosen), dtype=np.int64)
     for number, clip in enumerate(design.chosen.tolist()):
-        track = tracks.of(clip, layer)
-        fires = tracks.fires(track, layer)
+        track = tracks.of(clip, layers.start)
+        fires = tracks.fires(track, layers)
         add_clip(counts.sums, fires, track.classes, track.masks)
         counts.tokens[track.classes] += track.masks @ track.cells
         counts.outside = _outside(counts.outside, track, fires)
@@ -187,8 +188,8 @@ def count_layer(tracks: Tracks, design: Design, layer: int, step: Callable[[], N
         if step:
             step()
     for clip in design.tested.tolist():
-        track = tracks.of(clip, layer)
-        fires = tracks.fires(track, layer)
+        track = tracks.of(clip, layers.start)
+        fires = tracks.fires(track, layers)
         counts.test_positive[track.classes] += product(track.masks.astype(np.float32), fires)
         counts.test_tokens[track.classes] += track.masks @ track.cells
         counts.test_outside = _outside(counts.test_outside, track, fires)
@@ -267,34 +268,34 @@ class Found:
 
 
 def find(tracks: Tracks, design: Design, step: Callable[[], None] | None = None) -> Found:
-    """Count every layer and tell which units answer to which class.
+    """Count every block of layers and tell which units answer to which class.
 
     Parameters
     ----------
     step : callable, optional
-        Called after each clip and layer: `n_steps` times.
+        Called after each clip and block of layers: `n_steps` times.
     """
-    every = [count_layer(tracks, design, layer, step) for layer in range(len(tracks.firing.widths))]
+    every = [count(tracks, design, layers, step) for layers in tracks.blocks]
     tokens = np.stack([counts.tokens for counts in every])
     present = np.flatnonzero((tokens > 0).all(axis=0))
     told = [_rates(c.sums.positive[present], c.tokens[present], c.outside) for c in every]
     rate, lifts = (np.concatenate(parts, axis=1) for parts in zip(*told, strict=True))
     p = np.concatenate([c.p[present] for c in every], axis=1)
     can_pass = (rate >= RULE.rate_min) & (lifts >= RULE.lift_min)
-    starts = np.cumsum([0, *tracks.firing.widths])
+    starts = np.cumsum([0, *tracks.widths])
     line = _line(p, RULE.q_max)
-    for layer, counts in enumerate(every):
-        columns = slice(starts[layer], starts[layer + 1])
+    for start, layers, counts in zip(starts.tolist(), tracks.blocks, every, strict=False):
+        columns = slice(start, start + counts.p.shape[1])
         for row, units in _to_convolve(design, present, can_pass[:, columns], p[:, columns], line):
-            exact = _by_convolution(tracks, design, layer, int(present[row]), units)
+            exact = _by_convolution(tracks, design, layers, int(present[row]), units)
             reached = exact.upper_tail(counts.sums.positive[present[row], units])
-            at = starts[layer] + units
+            at = start + units
             p[row, at] = reached if design.exchange is None else np.maximum(reached, p[row, at])
     q = benjamini_hochberg(p)
     return Found(
         present,
         np.concatenate([np.rint(c.sums.positive[present]).astype(np.int64) for c in every], axis=1),
-        np.repeat(np.rint(tokens[:, present]).astype(np.int64).T, tracks.firing.widths, axis=1),
+        np.repeat(np.rint(tokens[:, present]).astype(np.int64).T, tracks.widths, axis=1),
         rate, lifts, p, q, _replicated(every, present), (q < RULE.q_max) & can_pass,
         entropy(rate) if len(present) > 1 else np.full(rate.shape[1], np.nan),
         _null(every, len(present)),
@@ -303,7 +304,7 @@ def find(tracks: Tracks, design: Design, step: Callable[[], None] | None = None)
 
 def n_steps(tracks: Tracks, design: Design) -> int:
     """How often `find` tells."""
-    return len(design.chosen) * len(tracks.firing.widths)
+    return len(design.chosen) * len(tracks.blocks)
 
 
 def _line(p: FloatArray, alpha: float) -> float:
@@ -315,7 +316,7 @@ def _line(p: FloatArray, alpha: float) -> float:
 def _to_convolve(
     design: Design, present: IntArray, can_pass: Mask, p: FloatArray, line: float
 ) -> Iterator[tuple[int, IntArray]]:
-    """Row of a class, and those of a layer's units whose p is told exactly: that may be found, where the class has few
+    """Row of a class, and those of a block's units whose p is told exactly: that may be found, where the class has few
     clips or p is near the line.
     """
     for row, k in enumerate(present.tolist()):
@@ -328,19 +329,18 @@ def _to_convolve(
             yield row, units
 
 
-def _by_convolution(tracks: Tracks, design: Design, layer: int, class_index: int, units: IntArray) -> Convolution:
-    """The distribution of the count of one class in some units of a layer."""
+def _by_convolution(tracks: Tracks, design: Design, layers: range, class_index: int, units: IntArray) -> Convolution:
+    """The distribution of the count of one class in some units of a block."""
     by_clip = []
-    for track, at in tracks.with_class(design.chosen, class_index, layer):
-        fires = np.ascontiguousarray(tracks.fires(track, layer)[:, units])
-        by_clip.append(counts_by_shift(fires, track.masks[at : at + 1])[0])
+    for track, at in tracks.with_class(design.chosen, class_index, layers.start):
+        by_clip.append(counts_by_shift(tracks.fires(track, layers, units), track.masks[at : at + 1])[0])
     convolution = Convolution(len(units), int(sum(by_shift.max(initial=0) for by_shift in by_clip)))
     for by_shift in by_clip:
         convolution.add(by_shift)
     return convolution
 
 
-def _replicated(every: Sequence[LayerCounts], present: IntArray) -> FloatArray:
+def _replicated(every: Sequence[Counts], present: IntArray) -> FloatArray:
     """Whether the lift holds on test clips, (n_present, n_units); NaN for a class without tokens there."""
     parts = []
     for counts in every:
@@ -355,7 +355,7 @@ def _replicated(every: Sequence[LayerCounts], present: IntArray) -> FloatArray:
     return np.concatenate(parts, axis=1)
 
 
-def _null(every: Sequence[LayerCounts], n_classes: int) -> FloatArray:
+def _null(every: Sequence[Counts], n_classes: int) -> FloatArray:
     """What the rule finds in each drawn shift, by the shift's p alone; (N_DRAWN, 2)."""
     told = np.zeros((N_DRAWN, 2))
     n_tests = n_classes * sum(counts.p.shape[1] for counts in every)

@@ -80,22 +80,6 @@ def counts_by_shift(fires: Columns, masks: Mask | NDArray[np.floating]) -> NDArr
     return np.rint(fft.irfft(of_masks[:, :, None] * of_units, n=n, axis=1))
 
 
-def variances(fires: Columns, masks: Mask) -> FloatArray:
-    """Variance of the count over shifts, (n_masks, n_units), without its values.
-
-    By Parseval's theorem the mean square over shifts is a product of power spectra.
-    """
-    n = len(fires)
-    power_of_units = np.abs(fft.rfft(fires.astype(np.float64), axis=0)) ** 2
-    power_of_masks = np.abs(fft.rfft(masks.astype(np.float64), axis=1)) ** 2
-    twice = np.full(n // 2 + 1, 2.0)
-    twice[0] = 1.0
-    if n % 2 == 0:
-        twice[-1] = 1.0
-    mean = masks.sum(axis=1)[:, None] * fires.sum(axis=0, dtype=np.float64) / n
-    return np.maximum((power_of_masks * twice) @ power_of_units / n**2 - mean**2, 0.0)
-
-
 def add_clip(sums: Moments, fires: Columns, classes: NDArray[np.int64], masks: Mask) -> None:
     """Add what one clip counts and what its shifts give."""
     n = len(fires)

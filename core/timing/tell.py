@@ -54,8 +54,8 @@ class Study:
 
     @property
     def n_steps(self) -> int:
-        """How often `run` tells: clips and layers, then curves."""
-        return n_steps(self.tracks, self.design) + len(self.tracks.firing.widths)
+        """How often `run` tells: clips and blocks of layers, then curves."""
+        return n_steps(self.tracks, self.design) + len(self.tracks.blocks)
 
     @property
     def lacks(self) -> str:
@@ -70,12 +70,12 @@ class Study:
         every = np.ones(len(task.dataset.clips), dtype=np.bool_)
         groups = group_of_clips(task, every)
         parts, done = [], -1
-        for layer, part in around.curves(tracks, self.design, found, groups, self.seed):
+        for number, part in around.curves(tracks, self.design, found, groups, self.seed):
             parts.append(part)
-            for _ in range(layer - max(done, 0)):
+            for _ in range(number - max(done, 0)):
                 step()
-            done = layer
-        for _ in range(len(tracks.firing.widths) - max(done, 0)):
+            done = number
+        for _ in range(len(tracks.blocks) - max(done, 0)):
             step()
         points = _joined([part.points for part in parts], found.present)
         shapes = _joined([part.shapes for part in parts], found.present)

@@ -22,6 +22,8 @@ from core.results import FloatArray, IntArray, Mask, TokenGrid
 
 HALF = 0.5
 """Share of a column's span that lies in segments of a class it belongs to, at least."""
+_PAIRS = 2**20
+"""Units of layers that are counted together times classes, at most."""
 _ROUNDING = 1e-9
 """Seconds by which sums of times may be off."""
 
@@ -163,6 +165,8 @@ def track(clip: int, of_class: Mapping[int, Sequence[Segment]], spans: FloatArra
 class Tracks:
     """Tracks of a task's clips in each layer; worked out anew where a layer's columns are others than those before.
 
+    Layers of the same columns are counted in blocks: a clip is small beside what it costs to ask for it.
+
     Parameters
     ----------
     task : SegmentTask
@@ -185,11 +189,12 @@ class Tracks:
         self._known: dict[tuple[int, int], Track] = {}
         self._latest: dict[int, tuple[TokenGrid, Mask, Track]] = {}
 
-    @property
+    @cached_property
     def clips(self) -> IntArray:
-        """Clips that have segments and bits."""
+        """Clips that have segments, bits, and a token that counts."""
         has = np.array([bool(of_class) for of_class in self._of_class], dtype=np.bool_)
-        return np.flatnonzero(has & (self.firing.file_of >= 0))
+        there = np.flatnonzero(has & (self.firing.file_of >= 0)).tolist()
+        return np.array([clip for clip in there if self.firing.counted(clip, 0).any()], dtype=np.int64)
 
     def of(self, clip: int, layer: int) -> Track:
         """The track of one clip in one layer."""
@@ -216,9 +221,35 @@ class Tracks:
             if len(at):
                 yield track, int(at[0])
 
-    def fires(self, track: Track, layer: int) -> NDArray[np.float32]:
-        """In how many bands each unit fires in the columns of a track, (n, n_units of the layer)."""
-        return self.firing.columns(track.clip, layer)[track.columns]
+    def fires(self, track: Track, layers: range, units: IntArray | None = None) -> NDArray[np.float32]:
+        """In how many bands each unit of some layers fires in the columns of a track, or some of them, (n, n_units)."""
+        of_each = [self.firing.columns(track.clip, layer)[track.columns] for layer in layers]
+        fires = of_each[0] if len(of_each) == 1 else np.concatenate(of_each, axis=1)
+        return (fires if units is None else fires[:, units]).astype(np.float32)
+
+    @cached_property
+    def blocks(self) -> list[range]:
+        """Layers that are counted together: that follow each other and have the same columns."""
+        most = _PAIRS // (len(self.task.class_names) + 1)
+        blocks = [range(1)]
+        for layer in range(1, len(self.firing.widths)):
+            last = blocks[-1]
+            if sum(self.firing.widths[last.start : layer + 1]) <= most and self._are_alike(last.start, layer):
+                blocks[-1] = range(last.start, layer + 1)
+            else:
+                blocks.append(range(layer, layer + 1))
+        return blocks
+
+    @property
+    def widths(self) -> list[int]:
+        """Units of each block."""
+        return [sum(self.firing.widths[block.start : block.stop]) for block in self.blocks]
+
+    def _are_alike(self, one: int, other: int) -> bool:
+        firing = self.firing
+        return self._grid(one) == self._grid(other) and all(
+            np.array_equal(firing.counted(clip, one), firing.counted(clip, other)) for clip in self.clips.tolist()
+        )
 
     def n_without(self, layer: int) -> IntArray:
         """Segments of each class that no column belongs to by itself, (n_classes,): too short for the columns."""

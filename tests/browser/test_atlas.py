@@ -32,6 +32,7 @@ from tests.browser.driver import (
     wait_until,
 )
 from tests.support import synthetic_store
+from tests.support.segment_records import write_segments
 
 pytestmark = MARKS
 
@@ -442,6 +443,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         store = synthetic_store.build_store(
             folder / "atlas.db", models=(SCRIPT, f"=1+1{IMAGE}"), audio_root=folder / "audio"
         )
+    write_segments(store, dataset="![voices](x)", phones=(MARKDOWN, IMAGE, LINK))
     with served(ATLAS, tmp_path_factory.mktemp("served"), "--db", str(store)) as at:
         yield at
 
@@ -456,6 +458,8 @@ def test_hostile_names_are_mere_text(where: str, hostile: str, tab: Page) -> Non
     given |= {"listen": {"source": "store", "clip": "1"}}.get(where, {})
     if where == "sql":
         given = {"sql": "SELECT * FROM task_coverage"}
+    if where == "time":
+        given = {"model": SCRIPT, "time_class": IMAGE}
     tab.goto(url(hostile, where, given))
     settle(tab, alerts=None)
     for folded in tab.get_by_test_id("stExpander").locator("summary").all():
@@ -473,6 +477,9 @@ def test_hostile_names_are_mere_text(where: str, hostile: str, tab: Page) -> Non
         expect(tab.get_by_test_id("stMain").get_by_text(SCRIPT).first).to_be_visible()
     if where in ("heatmap", "ablation"):
         assert MARKDOWN in text(tab)
+    if where == "time":
+        assert f"Units of {IMAGE}" in text(tab)
+        expect(tab.locator(".labels span").first).to_have_text(MARKDOWN)
     if where == "neuron":
         options = tab.get_by_role("option").all_inner_texts()
         assert any(IMAGE in option for option in options), options

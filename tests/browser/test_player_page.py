@@ -27,7 +27,7 @@ import numpy as np
 import streamlit as st
 sys.path.insert(0, {root!r})
 from dashboard.shared import player as module
-from dashboard.shared.player.player import Overlay, Track, player, stored_track
+from dashboard.shared.player.player import Label, Overlay, Track, player, stored_track
 
 module.BUDGET_SECONDS = 0  # every track but the selected one is made when it is chosen
 st.set_page_config(layout="wide")
@@ -45,7 +45,8 @@ tracks = [
 ]
 tracks.insert(2, stored_track(row("gone.wav"), "gone clip"))
 player(tracks, key="many", selected=selected)
-player([Track("own <b>sound</b>", wav=open({folder!r} + "/own.wav", "rb").read())], key="one")
+labels = (Label("a", 0.5, 1.0), Label("<i>s</i>", 0.75, 1.5, True), Label("behind", 3.0, 4.0))
+player([Track("own <b>sound</b>", wav=open({folder!r} + "/own.wav", "rb").read(), labels=labels)], key="one")
 player([stored_track(row("../secret.wav"), "secret")], key="none")
 st.audio({folder!r} + "/own.wav")
 """
@@ -100,6 +101,20 @@ def wait_past(tab: Page, seconds: float, key: str = "many") -> None:
     while heard(tab, key) <= seconds:
         assert time.monotonic() < end, "the sound does not go on"
         tab.wait_for_timeout(50)
+
+
+def test_labels_stand_below_the_picture_where_they_are_in_time(tab: Page) -> None:
+    shown = tab.locator(".st-key-one .labels span")
+    expect(shown).to_have_text(["a", "<i>s</i>"])  # text, and nothing behind the sound's end
+    picture, first, own = (part(tab, "one", ".picture").bounding_box(), *(one.bounding_box() for one in shown.all()))
+    assert picture and first and own
+    assert (first["x"] - picture["x"]) / picture["width"] == pytest.approx(0.5 / 2, abs=0.01)
+    assert own["width"] / picture["width"] == pytest.approx(0.75 / 2, abs=0.01)
+    assert own["y"] > first["y"], "they overlap"
+    expect(shown.nth(1)).to_have_class("own")
+    told = "Labels: a at 0.50 s, <i>s</i> at 0.75 s"
+    expect(part(tab, "one", ".labels")).to_have_attribute("aria-label", told)
+    expect(part(tab, "many", ".labels")).to_be_hidden()
 
 
 def test_the_playhead_goes_with_the_sound(tab: Page) -> None:

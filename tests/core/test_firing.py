@@ -19,6 +19,9 @@ from core.recording.firing import Firing, _packed, with_segments
 from core.recording.passes import Passes
 from core.recording.traces import take_firing
 from core.recording.waveforms import read_ahead
+from core.timing import tracks
+from core.timing.evidence import Design, Found, find
+from core.timing.tracks import SegmentTask, Tracks
 from tests.support.in_time import noise_scan
 from tests.support.small_study import small_network
 
@@ -122,3 +125,19 @@ def test_counts_are_the_same_with_and_without(nano: Encoder, noise: Scan, tmp_pa
     extract([(nano, without)], noise, Passes(3))
     assert (timed.positive == without.positive).all() and (timed.sums == without.sums).all()
     assert not list(without.folder.glob("firing-*.part"))
+
+
+def test_layers_give_the_same_alone_and_in_one_block(
+    nano: Encoder, noise: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> tuple[list[range], Found]:
+        made = Tracks(SegmentTask(noise, "phone"), Firing.look(nano.layer_widths, matrices), nano.token_grid)
+        return made.blocks, find(made, Design.of(made, ("train",), 0))
+
+    matrices = recorded(nano, noise, tmp_path)
+    together, one = found()
+    monkeypatch.setattr(tracks, "_PAIRS", 1)
+    alone, other = found()
+    assert (together, alone) == ([range(2)], [range(1), range(1, 2)])
+    for name in ("positive", "tokens", "rate", "p", "q", "is_specific", "null"):
+        assert np.allclose(getattr(one, name), getattr(other, name), rtol=1e-9), name

@@ -49,6 +49,13 @@ def test_segments_that_are_too_short_for_a_column_are_counted() -> None:
     assert tracks.seconds_of(0) == STEP and np.allclose(np.sort(tracks.task.lengths), [0.01, 0.2, 0.2])
 
 
+def test_a_clip_without_a_token_is_left_out() -> None:
+    tracks = tracks_of(dataset_of([[Segment("phone", "a", 0.0, 0.5)]] * 3), np.zeros((3, 20, 1), dtype=bool))
+    whole = tracks.firing.counted
+    tracks.firing.__dict__["counted"] = lambda clip, layer: whole(clip, layer) & (clip != 1)
+    assert tracks.clips.tolist() == [0, 2]
+
+
 def test_without_times_of_columns_a_clip_is_cut_into_equal_parts() -> None:
     tracks = tracks_of(dataset_of([[Segment("phone", "a", 0.0, 0.5)]] * 2), np.zeros((2, 20, 1), dtype=bool))
     tracks._grid = lambda layer: TokenGrid((0.0, 8000.0))

@@ -48,8 +48,8 @@ class Recorded:
     def counted(self, clip: int, layer: int) -> Mask:
         return np.ones((1, self.fires.shape[1]), dtype=np.bool_)
 
-    def columns(self, clip: int, layer: int) -> NDArray[np.float32]:
-        return self.fires[clip].astype(np.float32)
+    def columns(self, clip: int, layer: int) -> NDArray[np.uint8]:
+        return self.fires[clip].astype(np.uint8)
 
 
 def tracks_of(dataset: Dataset, fires: NDArray[np.bool_], attribute: str = "phone") -> Tracks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ LAGS = np.arange(-3, 4)
 STEP = 0.16
 
 
-def write_segments(path: Path, *models: str) -> Path:
+def write_segments(path: Path, *models: str, dataset: str = "voices", phones: Sequence[str] = PHONES) -> Path:
     """Add the same segments and scores of each model, or of those named."""
     engine = open_store(path)
     store = Store(engine)
@@ -31,22 +32,22 @@ def write_segments(path: Path, *models: str) -> Path:
                          "JOIN model ON model.name = run.model_name GROUP BY model.id, model.name")  # fmt: skip
     for row in runs.to_dict("records"):
         if not models or row["name"] in models:
-            store.write_segments(row["run"], f"segments of {row['name']}", row["id"], scores())
+            store.write_segments(row["run"], f"segments of {row['name']}", row["id"], scores(labels(dataset, phones)))
     engine.dispose()
     return path
 
 
-def labels() -> SegmentLabels:
+def labels(dataset: str, phones: Sequence[str]) -> SegmentLabels:
     """Each phone once in each clip, one after the other."""
     clip, phone = (part.ravel() for part in np.meshgrid(np.arange(CLIPS_PER_DATASET), np.arange(3), indexing="ij"))
     rows = pd.DataFrame({
         "clip_index": clip, "number": phone, "class_index": phone, "onset_seconds": np.array(ENDS)[phone],
         "offset_seconds": np.array(ENDS)[phone + 1],
     })  # fmt: skip
-    return SegmentLabels("voices", "phone", TASK, "phones", PHONES, rows)
+    return SegmentLabels(dataset, "phone", f"{dataset}-phone", "phones", tuple(phones), rows)
 
 
-def scores() -> SegmentScores:
+def scores(of: SegmentLabels) -> SegmentScores:
     """Units for a and e; for s none, so that its strongest are shown all the same."""
     neuron, phone = np.tile(np.arange(N_NEURONS), 3), np.repeat(np.arange(3), N_NEURONS)
     specific = np.isin(neuron, OF_A) & (phone == 0) | np.isin(neuron, OF_E) & (phone == 1)
@@ -71,7 +72,7 @@ def scores() -> SegmentScores:
         "latency_low", "latency_high", "onset_index", "sustain_index", "offset_index",
     ])  # fmt: skip
     units = pd.DataFrame({"neuron_index": np.arange(N_NEURONS), "entropy": 1.0, "top_class_index": 0.0})
-    return SegmentScores(labels(), classes, rows, units, curves, shapes, FACTS, ("too coarse: for a test",))
+    return SegmentScores(of, classes, rows, units, curves, shapes, FACTS, ("too coarse: for a test",))
 
 
 def _curve(phone: int, unit: int, beyond: bool) -> pd.DataFrame:

@@ -315,23 +315,22 @@ class Player {
   }
 
   drawLabels() {
-    const { labels = [], seconds } = this.current;
+    const { seconds } = this.current;
+    const labels = (this.current.labels ?? []).filter(({ start }) => start < seconds);
     const box = this.part(".labels");
-    box.hidden = !labels.length || !seconds;
+    box.hidden = !labels.length;
     if (box.hidden) return;
     box.style.height = `${LABEL_PIXELS * (1 + Math.max(...labels.map(({ row }) => row)))}px`;
     box.ariaLabel = `Labels: ${labels.map(({ text, start }) => `${text} at ${start.toFixed(2)} s`).join(", ")}`;
     box.replaceChildren(
-      ...labels
-        .filter(({ start }) => start < seconds)
-        .map(({ text, start, end, row, own }) => {
-          const label = element("span", own ? "own" : "", text);
-          label.title = `${text}, ${start.toFixed(2)} to ${end.toFixed(2)} s`;
-          label.style.left = `${(start / seconds) * 100}%`;
-          label.style.width = `${((Math.min(end, seconds) - start) / seconds) * 100}%`;
-          label.style.top = `${row * LABEL_PIXELS}px`;
-          return label;
-        }),
+      ...labels.map(({ text, start, end, row, own }) => {
+        const label = element("span", own ? "own" : "", text);
+        label.title = `${text}, ${start.toFixed(2)} to ${end.toFixed(2)} s`;
+        label.style.left = `${(start / seconds) * 100}%`;
+        label.style.width = `${((Math.min(end, seconds) - start) / seconds) * 100}%`;
+        label.style.top = `${row * LABEL_PIXELS}px`;
+        return label;
+      }),
     );
   }
 

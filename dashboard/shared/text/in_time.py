@@ -51,6 +51,12 @@ def shape(row: Facts) -> str:
     return ", ".join(f"{name} {share(part)}" for name, part in zip(PARTS, parts, strict=True))
 
 
+def by_chance(facts: Facts) -> str:
+    """Say how many units labels shifted in time give, over all classes and layers."""
+    ends = between(facts["null_n_class_specific_low"], facts["null_n_class_specific_high"], ",.0f")
+    return f"labels shifted in time give {number(facts['null_n_class_specific_mean'], ',.1f')} units in all ({ends})"
+
+
 def unit_sentence(row: Facts, class_name: str, column_seconds: float) -> str:
     """Say what a unit does in the segments of a class: rate, lift, q, check, latency on columns of a length, shape."""
     lift = "only there" if row["lift"] == float("inf") else f"{number(row['lift'], '.1f')}× the others"

@@ -80,7 +80,8 @@ def of_classes(head: DeltaGenerator) -> None:
         key="time_classes", on_select=choose_class, selection_mode="point",
         alt=f"Units of {model} that are specific for each class of {task}, layer by layer",
     )  # fmt: skip
-    st.caption("Click a class for its units. Units of all layers are held to one line of q < 0.05.")
+    null = told.by_chance(found)
+    st.caption(f"Click a class for its units. All layers and classes have one line of q < 0.05; {null}.")
     folded = st.expander("How much there is of each class, as a table", on_change="rerun", key="time_class_table")
     if folded.open:
         with folded:
@@ -149,7 +150,7 @@ def list_units(units: pd.DataFrame, head: DeltaGenerator) -> None:
         },
         alt=f"Units of {class_name} by their evidence",
     )  # fmt: skip
-    share.take_away(f"time_{model}_{task}_{class_name}", units, head)
+    share.take_away(share.file_name("time", model, task, class_name), units, head)
 
 
 def show_curves(units: pd.DataFrame, one: dict[Any, Any]) -> None:
@@ -188,7 +189,7 @@ def show_latencies(units: pd.DataFrame) -> None:
     draw.chart(
         charts.latency_chart, rows[["layer", "neuron", "latency_seconds", "latency_low", "latency_high",
                                     "is_class_specific"]],
-        name=f"latency_{model}_{task}_{class_name}", head=sections.subheading("Latencies, layer by layer"),
+        name=share.file_name("latency", model, task, class_name), head=sections.subheading("Latencies, layer by layer"),
         alt=f"Latency of units after onsets of {class_name} with 95 % intervals, layer by layer",
     )  # fmt: skip
     st.caption(

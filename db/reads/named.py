@@ -83,11 +83,12 @@ FROM task_coverage
 ORDER BY task, preset, model""",
     ),
     "models compared": (
-        "Mean coverage and mean count of class-specific neurons over the tasks of each model",
+        "Mean coverage and mean count of class-specific neurons over the tasks of clips of each model",
         """
 SELECT model, preset, COUNT(*) AS n_tasks, AVG(coverage) AS coverage, AVG(null_coverage_mean) AS null_coverage,
        AVG(n_class_specific) AS n_class_specific, AVG(null_n_class_specific_mean) AS null_n_class_specific
 FROM task_coverage
+WHERE NOT EXISTS (SELECT 1 FROM segment_tasks WHERE segment_tasks.task = task_coverage.task)
 GROUP BY model, preset
 ORDER BY preset, model""",
     ),

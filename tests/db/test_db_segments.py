@@ -72,7 +72,7 @@ def test_a_task_in_time_is_a_task_in_the_views_of_all(tiny_reader: Engine) -> No
 
 def test_pages_of_clips_show_no_task_in_time(tiny_reader: Engine) -> None:
     shown = [study.coverage(tiny_reader, "calibrated"), study.coverage_of(tiny_reader, "tiny", "calibrated"),
-             report.coverage(tiny_reader)]  # fmt: skip
+             report.all_coverage(tiny_reader)]  # fmt: skip
     assert [set(frame["task"]) for frame in shown] == [{"pets-animal"}] * 3
 
 

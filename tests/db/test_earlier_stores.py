@@ -143,7 +143,8 @@ def test_a_further_run_writes_to_it(earlier: Path, model: str) -> None:
     assert rows(engine, "PRAGMA foreign_key_check") == []
     engine.dispose()
     after = contents(earlier)
-    if model == "tiny":  # the same results in place of the former
+    if model == "tiny":  # the same results in place of the former, and of segments, which no earlier store has
+        after = {name: [row for row in of_view if "pets-call" not in row] for name, of_view in after.items()}
         same = {name for name in before if name.startswith("view ") and name != "view runs"}
         assert_kept({name: before[name] for name in same}, after)
         assert len(after["view runs"]) == 1 + len(before["view runs"])

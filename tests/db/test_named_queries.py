@@ -43,7 +43,8 @@ def test_queries_on_a_small_study(tiny_reader: Engine) -> None:
     assert (row["task"], row["accuracy"], row["chance"]) == ("pets-animal", 0.75, 0.5)
     (compared,) = [r for r in found["models compared"] if r["preset"] == "calibrated"]
     assert (compared["n_tasks"], compared["coverage"], compared["null_coverage"]) == (1, 1.0, 0.25)
-    lowest = [(row["layer"], row["neuron"], row["top_class"], row["entropy"]) for row in found["lowest entropies"]]
+    lowest = [(row["layer"], row["neuron"], row["top_class"], row["entropy"]) for row in found["lowest entropies"]
+              if row["task"] == "pets-animal"]  # fmt: skip
     assert lowest == [(0, 0, "cat", 0.0), (1, 0, "cat", pytest.approx(math.log(2)))], "who never fires has none"
 
 

@@ -21,7 +21,8 @@ _REMEMBERED = "remembered"
 NAMES: Mapping[str, str] = {
     "area": "area of the map", "attributed": "class", "beside": "choice of effects", "block": "block of neurons",
     "by": "kind of resemblance",
-    "cards": "number of cards", "effect": "estimated effect", "entropy": "range of entropy", "hear": "kind of clips",
+    "cards": "number of cards", "effect": "estimated effect", "entropy": "range of entropy",
+    "explained": "kind of explanation", "find": "words", "hear": "kind of clips",
     "other_layer": "second layer", "other_model": "second model", "other_neuron": "second neuron",
     "class": "class", "clip": "clip", "clips": "choice of clips", "colour": "colour", "dataset": "dataset",
     "first": "first neuron", "first_run": "first run", "gain": "operation", "groups": "grouping", "kind": "chart",
@@ -48,7 +49,7 @@ OF_PAGES: Mapping[str, Sequence[str]] = {
     "compare": ("other", "over", "sort", "first_run", "second_run"),
     "units": (),
     "classes": ("class", "by", "cards"),
-    "gallery": ("class", "layer", "show", "order", "effect", "entropy", "list"),
+    "gallery": ("class", "layer", "show", "order", "effect", "entropy", "list", "find", "explained"),
     "neuron": ("class", "layer", "neuron", "sort", "part", "clips", "hear", "other_model"),
     "pair": ("layer", "neuron", "other_model", "other_layer", "other_neuron", "measure", "clips"),
     "pitch": ("pitch_task", "pitch_other", "note", "order", "first"),

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The made-up study with heads on its layers and maps, in a folder of its own; its sounds are those of all."""
+    """The made-up study with heads on its layers, maps and some units in words; its sounds are those of all."""
+    from tests.support.description_records import write_descriptions
     from tests.support.layer_records import write_all_layers
     from tests.support.map_records import write_maps
 
     path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("store") / "atlas.db"))
-    return write_maps(write_all_layers(path))
+    return write_descriptions(write_maps(write_all_layers(path)), "nano-sl", "rooms")
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ NEWER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0019", "0018"
+revision, down_revision = "0020", "0019"
 
 
 def upgrade():
@@ -58,7 +58,7 @@ def next_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A further migration, which makes a table anew that many others refer to."""
     folder = tmp_path / "migrations"
     shutil.copytree(Path(open.__file__).parents[1] / "migrations", folder)
-    (folder / "versions" / "0019_next.py").write_text(NEWER)
+    (folder / "versions" / "0020_next.py").write_text(NEWER)
     monkeypatch.setattr(open, "_MIGRATIONS", folder)
 
 
@@ -127,7 +127,7 @@ def test_pages_and_named_queries_read_it(earlier: Path) -> None:
     open_store(earlier).dispose()
     engine = open_store(earlier, read_only=True)
     assert study.store_facts(engine) == {
-        "n_models": 1, "n_tasks": 1, "n_neurons": 3, "n_clips": 3, "schema_version": "0018",
+        "n_models": 1, "n_tasks": 1, "n_neurons": 3, "n_clips": 3, "schema_version": "0019",
     }  # fmt: skip
     assert list(study.tasks(engine)["task"]) == ["pets-animal"]
     answers = {name: frame(engine, sql) for name, (_, sql) in NAMED.items()}
@@ -162,7 +162,7 @@ def test_a_later_schema_keeps_every_row_and_is_reached_by_writers_alone(earlier:
             open_store(earlier, **options)
     assert contents(earlier) == before
     engine = open_store(earlier)
-    assert schema_version(engine) == "0019"
+    assert schema_version(engine) == "0020"
     assert rows(engine, "SELECT name, note FROM model") == [("tiny", "none")]
     assert rows(engine, "PRAGMA foreign_key_check") == [] and rows(engine, "PRAGMA foreign_keys") == [(1,)]
     engine.dispose()
@@ -173,7 +173,7 @@ def test_a_later_schema_keeps_every_row_and_is_reached_by_writers_alone(earlier:
 
 @pytest.mark.usefixtures("next_schema")
 def test_a_new_store_is_of_the_newest_schema_at_once(tmp_path: Path) -> None:
-    assert schema_version(open_store(tmp_path / "new.db")) == "0019"
+    assert schema_version(open_store(tmp_path / "new.db")) == "0020"
 
 
 @pytest.mark.parametrize("revision", ["0001", "0007"])

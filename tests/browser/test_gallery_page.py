@@ -101,7 +101,7 @@ def test_a_card_leads_to_its_neuron_and_two_to_both(address: str, tab: Page) -> 
 
 def test_words_find_units_and_what_explains_them_is_one_click_away(address: str, tab: Page) -> None:
     visit(tab, f"{address}/gallery?model=nano-sl&task=rooms-event&preset=calibrated")
-    box = tab.get_by_label("Find in words")
+    box = tab.get_by_role("textbox", name="Find in words")
     box.fill("high-pitched, not onset")
     box.press("Enter")
     expect(part(tab, ".card")).to_have_count(1)
@@ -116,7 +116,7 @@ def test_words_find_units_and_what_explains_them_is_one_click_away(address: str,
     box.fill("")
     box.press("Enter")
     settle(tab)
-    tab.get_by_role("radio", name="classes, no descriptor").click()
+    tab.get_by_role("radio", name="classes only").click()
     expect(part(tab, ".card")).to_have_count(1)
     expect(part(tab, ".sentence")).to_have_text("fires on clips of siren")
     settle(tab)

@@ -204,9 +204,9 @@ def test_lights_on_the_map_and_in_words_never_flash(address: str, tab: Page) -> 
     visit(tab, f"{address}/listen?model=nano-ssl&source=ready&sound=bursts&layer=0&neuron=0")
     settle(tab)
     chosen = tab.locator(".lights .list button[aria-pressed=true]")
-    expect(chosen).to_contain_text("L0·0fires on high pitch and onsets: r 0.75 on held-out clips, others’ up to 0.25")
+    expect(chosen).to_contain_text("L0·0fires on high pitch and onsets; others’ r up to 0.25")
     spot = tab.locator(".lights .spot.chosen")
-    expect(spot).to_have_attribute("title", "L0·0 fires on high pitch and onsets")
+    expect(spot).to_have_attribute("title", "L0·0 fires on high pitch and onsets; others’ r up to 0.25")
     box, picture = spot.bounding_box(), tab.locator(".lights .picture").bounding_box()
     assert box and picture
     # At (0, 0) of the map: left, and below.

@@ -58,7 +58,7 @@ def test_keys_walk_and_play(address: str, tab: Page) -> None:
 
 
 def test_a_unit_tells_its_sentence_to_the_mouse_and_to_keys(address: str, tab: Page) -> None:
-    sentence = "fires on high pitch (highest fifth of f0): r 0.50 on held-out clips, others’ up to 0.25"
+    sentence = "fires on high pitch (highest fifth of f0); others’ r up to 0.25"
     ready(tab, address, f"{WHERE}&layer=0&neuron=1")
     part(tab, ".stage").focus()
     expect(part(tab, ".status")).to_have_text(f"L0·1. {sentence}")

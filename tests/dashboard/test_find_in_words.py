@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from core.describe.descriptors import words
+from dashboard.shared.text.facts import in_words
 from dashboard.views.gallery import facts, search
 from dashboard.views.gallery.search import Part, parts, readings
 from tests.support.description_records import SAID, made_up
@@ -144,6 +145,10 @@ def test_a_card_in_words_stands_beside_what_it_must_beat() -> None:
     alone = facts.in_words(5, {5: {**row, "null_correlation_high": float("nan")}}, {})
     assert alone.lines == ("r 0.71 on held-out clips, nothing to compare it with",)
     assert facts.in_words(6, {5: row}, {}) == facts.InWords()
+    assert in_words(row) == "fires on high pitch and onsets; others’ r up to 0.35"
+    assert in_words({**row, "beats_null": 0}).endswith("; others’ r up to 0.35: no better than others’")
+    theirs = in_words({**row, "author": "ann"})
+    assert theirs == "fires on high pitch and onsets: r 0.71 on held-out clips, others’ up to 0.35, by ann"
 
 
 def test_how_words_are_understood_is_told() -> None:

@@ -44,7 +44,7 @@ MEANS = {
     "place": "as in the model.",
 }
 """What each order goes by, told on the page and in its help."""
-EXPLAINED = {"any": "any", "descriptors": "descriptors, no class", "classes": "classes, no descriptor"}
+EXPLAINED = {"any": "any", "descriptors": "descriptors only", "classes": "classes only"}
 EXPLAINED_MEANS = (
     f"**Explains**: {EXPLAINS:.0%} of the variance on held-out clips and more, where more is explained than on "
     "shifted activations (by chance 1 unit in 40)."

@@ -109,15 +109,15 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         described.offer(store, model, dataset)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     key = address.show("select_class_", class_name or ANY)
-    st.selectbox("Class", [ANY, *classes], key=key, on_change=choose_optional, args=("class", ANY), width=190)
-    address.select("Neurons", "show", list(facts.SHOWN), show, format_func=facts.SHOWN.__getitem__, width=210)
+    st.selectbox("Class", [ANY, *classes], key=key, on_change=choose_optional, args=("class", ANY), width=170)
+    address.select("Neurons", "show", list(facts.SHOWN), show, format_func=facts.SHOWN.__getitem__, width=200)
     address.select(
-        "Sorted by", "order", list(facts.ORDERS), order, format_func=facts.ORDERS.__getitem__, width=170,
+        "Sorted by", "order", list(facts.ORDERS), order, format_func=facts.ORDERS.__getitem__, width=160,
         help=" ".join(f"**{facts.ORDERS[name].capitalize()}**: {meaning}" for name, meaning in facts.MEANS.items()),
     )  # fmt: skip
     key = address.show("select_layer_", layer or ALL_LAYERS)
     st.selectbox(
-        "Layer", [ALL_LAYERS, *layers], key=key, on_change=choose_optional, args=("layer", ALL_LAYERS), width=130
+        "Layer", [ALL_LAYERS, *layers], key=key, on_change=choose_optional, args=("layer", ALL_LAYERS), width=120
     )
     with st.popover("Filters", icon=":material/tune:", help="Range of entropy, estimated effect, notebook."):
         ends = entropies or (0.0, most_entropy)

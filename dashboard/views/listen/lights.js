@@ -50,7 +50,7 @@ class Lights {
         light.title = `Lay ${row.name} over the picture`;
         light.ariaPressed = String(row.name === this.data.chosen);
         light.append(element("name", row.short));
-        if (row.said) light.append(element("told", `${row.said}: ${row.score}`));
+        if (row.said) light.append(element("told", row.said));
         light.addEventListener("click", () => this.pick(row.name));
         row.lamps.push(light);
         return light;

@@ -41,7 +41,7 @@ class Light:
         Layer and neuron.
     pattern : ndarray, shape (n_bands, n_columns)
         Its activation.
-    said, score : str
+    said : str
         The neuron in words, and how well they predict; empty where it is not described.
     at : (float, float) or None
         Across and up on the map of units, in [0, 1]; None where it has no place there.
@@ -52,7 +52,6 @@ class Light:
     place: tuple[int, int]
     pattern: NDArray[np.floating]
     said: str = ""
-    score: str = ""
     at: tuple[float, float] | None = None
     is_listed: bool = True
 
@@ -87,7 +86,7 @@ def show(
     rows = [
         {
             "name": name_of(one.place), "short": f"L{one.place[0]}·{one.place[1]}", "said": one.said,
-            "score": one.score, "at": one.at, "listed": one.is_listed, "strength": strengths(one.pattern),
+            "at": one.at, "listed": one.is_listed, "strength": strengths(one.pattern),
         }
         for one in lights
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dashboard.shared import address, command, data, described, draw, page, sections, share, sidebar, tables
 from dashboard.shared.player.player import Overlay, Track, player
 from dashboard.shared.text import words
-from dashboard.shared.text.facts import words_score
+from dashboard.shared.text.facts import in_words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.views.listen import charts, lights, sounds, uploads
 from dashboard.views.listen import facts as listen_facts
@@ -185,8 +185,7 @@ def light(place: tuple[int, int]) -> lights.Light:
     return lights.Light(
         place,
         traces[lights.name_of(place)].activation,
-        str(words_of["description"]) if words_of else "",
-        words_score(words_of) if words_of else "",
+        in_words(words_of) if words_of else "",
         None if at is None else (float(at["x"]), float(at["y"])),
         place in strongest[:MOST_IN_LIST] or place == here,
     )

@@ -103,8 +103,8 @@ def words_sentence(units: pd.DataFrame, dataset: str) -> str:
     n = int((known["beats_null"] == 1).sum())
     return (
         f"Of {counted(len(units), 'unit')} {len(known):,} have a description over {plain(dataset)}, and {n:,} of these "
-        f"predict better than other units’ descriptions; by chance 1 in 40 would. The colour is the first term; the "
-        "others are grey."
+        f"predict better than other units’ descriptions; by chance 1 in 40 would. The colour is the first term, of "
+        "those that do."
     )
 
 

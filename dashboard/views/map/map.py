@@ -16,7 +16,7 @@ from dashboard.shared.charts.common import class_order
 from dashboard.shared.player.overlays import of_patterns
 from dashboard.shared.player.player import player, stored_track
 from dashboard.shared.text import words
-from dashboard.shared.text.facts import null_sentence, words_score
+from dashboard.shared.text.facts import in_words, null_sentence
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.numbers import counted
 from dashboard.views.map import canvas, facts, shades
@@ -73,7 +73,7 @@ def best_said(engine: Engine, model: str, dataset: str) -> pd.DataFrame:
 def map_sentences(engine: Engine, model: str, dataset: str) -> bytes:
     """What is said of each unit that has a place, with its score, packed."""
     said = best_said(engine, model, dataset)
-    lines = {row["neuron_id"]: f"{row['description']}: {words_score(row)}" for row in said.to_dict("records")}
+    lines = {row["neuron_id"]: in_words(row) for row in said.to_dict("records")}
     return canvas.packed([lines.get(one, "") for one in maps.places(engine, model)["neuron_id"]])
 
 
@@ -154,8 +154,7 @@ def hear(row: int) -> None:
     st.caption(words.plain(shading.labels[row]))
     said = data.read(store, descriptions.of_units, model, dataset, (int(one["neuron_id"]),))
     if len(said):
-        best = said.iloc[0].to_dict()
-        st.markdown(f"*{words.plain(best['description'])}*: {words.plain(words_score(best))}.")
+        st.markdown(f"*{words.plain(in_words(said.iloc[0].to_dict()))}*")
     if clips.empty:
         st.caption(f"It has no top clips in {words.plain(dataset)}: it never fires there, or they were not ranked.")
         return

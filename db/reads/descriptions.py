@@ -94,6 +94,27 @@ def of_model(engine: Engine, model: str, dataset: str) -> pd.DataFrame:
     return frame(engine, _said("dataset.name = :dataset"), model=model, dataset=dataset)
 
 
+def searched(engine: Engine, model: str, dataset: str) -> pd.DataFrame:
+    """Return of all descriptions over a dataset what is searched, and no more.
+
+    Returns
+    -------
+    DataFrame
+        In the order of units: ``neuron_id``, ``description``, ``predicts``, ``correlation``, ``null_correlation_high``.
+    """
+    return frame(
+        engine,
+        f"""
+        SELECT said.neuron_id, said.description, said.predicts, said.correlation, said.null_correlation_high{_OF_MODEL}
+        JOIN unit_description AS said ON said.describing_id = describing.id
+        WHERE model.name = :model AND dataset.name = :dataset
+        ORDER BY said.neuron_id, describing.id, said.author
+        """,
+        model=model,
+        dataset=dataset,
+    )
+
+
 def of_units(engine: Engine, model: str, dataset: str | None, neuron_ids: tuple[int, ...]) -> pd.DataFrame:
     """Return what is said of some units over a dataset, or over any.
 

@@ -17,10 +17,8 @@ from tests.support.description_records import SAID, made_up
 WORDS = words()
 MADE = made_up("rooms")
 UNITS = pd.DataFrame({"neuron_id": [10, 11, 12, 13, 14, 15], "layer": [0, 0, 1, 1, 2, 2]})
-INDEX = search.index_of(
-    MADE.described.assign(neuron_id=MADE.described["neuron_index"] + 10),
-    MADE.explained.assign(neuron_id=MADE.explained["neuron_index"] + 10),
-)
+INDEX = search.index_of(MADE.described.assign(neuron_id=MADE.described["neuron_index"] + 10))
+EXPLAINED = MADE.explained.assign(neuron_id=MADE.explained["neuron_index"] + 10)
 SPECIFIC = {"siren": np.array([15]), "wind_chime": np.array([11, 99])}
 
 
@@ -84,6 +82,13 @@ def test_what_a_part_finds(typed: str, expected: list[int]) -> None:
     assert UNITS["neuron_id"][found].tolist() == expected
 
 
+@pytest.mark.parametrize("odd", ["", "A-b_c  d", "two\nlines", "a\ttab", " ends "])
+def test_many_texts_are_written_as_one_is(odd: str) -> None:
+    said = MADE.described.iloc[:2].assign(neuron_id=[1, 2], description=[odd, "Fires on_noise"])
+    index = search.index_of(said)
+    assert [text.strip() for text in index.texts] == [search.normal(odd), "fires on noise"]
+
+
 def test_classes_and_layers_are_found_without_descriptions() -> None:
     for typed, expected in (("siren", [15]), ("layer 0", [10, 11]), ("onset", [])):
         found = search.found_by(parts(typed)[0], UNITS, None, {}, SPECIFIC)
@@ -99,7 +104,7 @@ def test_terms_with_numbers_are_of_their_descriptor() -> None:
         {"neuron_id": [1, 2, 3], "description": ["a", "b", "c"], "correlation": 0.5, "null_correlation_high": 0.25,
          "predicts": ["descriptor:f0>300", "descriptor:level<-40", "descriptor:band 1 low; descriptor:level high"]}
     )  # fmt: skip
-    index = search.index_of(said, MADE.explained.assign(neuron_id=0))
+    index = search.index_of(said)
     units = said[["neuron_id"]].assign(layer=0)
     for typed, expected in (
         ("high-pitched", [True, False, False]), ("quiet", [False, True, False]), ("loud", [False, False, True]),
@@ -110,25 +115,30 @@ def test_terms_with_numbers_are_of_their_descriptor() -> None:
 
 def test_what_only_descriptors_or_only_classes_explain() -> None:
     kinds = ("descriptors", "classes")
-    only = {kind: UNITS["neuron_id"][search.explained_by(kind, UNITS, INDEX)].tolist() for kind in kinds}
+    only = {kind: UNITS["neuron_id"][search.explained_by(kind, UNITS, EXPLAINED)].tolist() for kind in kinds}
     assert only == {"descriptors": [10], "classes": [12]}, "14 is explained no better than shifted, 15 is not known"
 
 
 def test_orders_by_descriptions() -> None:
-    surprise, shares = search.best_of(UNITS, INDEX), search.shares(UNITS, INDEX)
+    surprise, shares = search.best_of(UNITS, INDEX), search.shares(UNITS, EXPLAINED)
     assert surprise.tolist()[:4] == [0.5, 0.25, 0.125, -0.25] and np.isnan(surprise[4:]).all()
     assert shares[0].tolist()[:4] == [0, 0.25, 0.5, 0.125] and np.isnan(shares[0][4:]).all()
-    orders = {by: UNITS["neuron_id"].iloc[search.order_of(by, UNITS, INDEX)].tolist() for by in facts.OF_DESCRIPTIONS}
+    ids = UNITS["neuron_id"]
+    assert ids.iloc[search.by_surprise(UNITS, INDEX)].tolist() == [10, 11, 12, 13, 14, 15]
     # |0 - 0.5|, |0.25 - 0.25|, |0.5 - 0|, |0.125 - 0.0625|: equal ones as they stand
-    assert orders == {"surprise": [10, 11, 12, 13, 14, 15], "disagreement": [10, 12, 13, 11, 14, 15]}
+    assert ids.iloc[search.by_disagreement(UNITS, EXPLAINED)].tolist() == [10, 12, 13, 11, 14, 15]
+    turned = UNITS.iloc[::-1]
+    assert turned["neuron_id"].iloc[search.by_disagreement(turned, EXPLAINED)].tolist() == [12, 10, 13, 11, 15, 14]
     assert set(facts.MEANS) == set(facts.ORDERS)
 
 
 def test_nothing_described_finds_and_orders_nothing() -> None:
-    empty = search.index_of(MADE.described.iloc[:0].assign(neuron_id=[]), MADE.explained.iloc[:0].assign(neuron_id=[]))
-    assert not search.found_by(parts("onset")[0], UNITS, empty, WORDS, {}).any()
-    assert not search.found_by(parts("fires")[0], UNITS, empty, WORDS, {}).any()
-    assert search.order_of("surprise", UNITS, empty).tolist() == search.order_of("disagreement", UNITS, empty).tolist()
+    empty = search.index_of(MADE.described.iloc[:0].assign(neuron_id=[]))
+    for typed in ("onset", "fires", "siren"):
+        assert not search.found_by(parts(typed)[0], UNITS, empty, WORDS, {}).any()
+    assert search.by_surprise(UNITS, empty).tolist() == list(range(6))
+    assert search.by_disagreement(UNITS, EXPLAINED.iloc[:0]).tolist() == list(range(6))
+    assert not search.explained_by("classes", UNITS, EXPLAINED.iloc[:0]).any()
 
 
 def test_a_card_in_words_stands_beside_what_it_must_beat() -> None:

@@ -15,13 +15,11 @@ ALL = Wanted("tiny", "pets-animal", "calibrated", show="all")
 
 
 def places(engine: Engine, wanted: Wanted) -> list[tuple[int, int, str]]:
-    """Which neurons are found; the same by the cards of all of them."""
-    rows = gallery.found(engine, wanted)
-    told = ["layer", "neuron", "class_name"]
-    found = list(rows[told].itertuples(index=False, name=None))
-    cards = gallery.cards(engine, wanted, tuple(int(one) for one in rows["neuron_id"]))
-    assert list(cards[told].itertuples(index=False, name=None)) == found
-    return found
+    """Which neurons are found, as their cards say; they agree on the class."""
+    found = gallery.found(engine, wanted)
+    cards = gallery.cards(engine, wanted, tuple(int(one) for one in found["neuron_id"]))
+    assert cards["class_id"].tolist() == found["class_id"].tolist()
+    return list(cards[["layer", "neuron", "class_name"]].itertuples(index=False, name=None))
 
 
 CAT, DOG = (0, 0, "cat"), (1, 0, "dog")  # neuron (0, 1) never fires
@@ -62,6 +60,11 @@ def test_cards_are_of_those_that_are_asked_for_in_their_order(tiny_reader: Engin
     ]
 
 
+def test_places_of_neurons(tiny_reader: Engine) -> None:
+    rows = gallery.places(tiny_reader, "tiny")
+    assert rows[["flat_index", "layer", "neuron"]].to_numpy().tolist() == [[0, 0, 0], [1, 0, 1], [2, 1, 0]]
+
+
 def test_neurons_that_are_specific_for_a_class(tiny_reader: Engine) -> None:
     ids = gallery.found(tiny_reader, replace(ALL, order="place"))["neuron_id"].tolist()
     for name, preset, expected in (("cat", "calibrated", ids[:1]), ("dog", "calibrated", ids[1:]), ("cat", "lape", [])):
@@ -76,7 +79,7 @@ def test_a_card_has_what_holds_it_up(tiny_reader: Engine) -> None:
     assert (cat["entropy"], cat["entropy_q_value"]) == (0, 0.02)
     assert math.isnan(cat["attribution"])
     assert (dog["attribution"], dog["standard_error"], dog["entropy"]) == (0.5, 0.25, math.log(2))
-    assert "ORDER BY found.number" in gallery.found(tiny_reader, ALL).attrs["sql"]
+    assert "ORDER BY number" in gallery.found(tiny_reader, ALL).attrs["sql"]
 
 
 def test_clips_and_when_neurons_fire_in_them(tiny_reader: Engine) -> None:

@@ -23,7 +23,7 @@ from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.numbers import counted
 from dashboard.views.gallery import facts, search
 from db.notebook.records import STARRED
-from db.reads import descriptions, gallery, study
+from db.reads import descriptions, gallery, listen, study
 from db.reads import neuron_evidence as evidence
 
 ANY, ALL_LAYERS, NOT_OWN = "any class", "all layers", "starred or not"
@@ -137,8 +137,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 
 def indexed(engine: Engine, model: str, dataset: str) -> search.Index:
     """All descriptions, ready to be looked through."""
-    said = descriptions.of_model(engine, model, dataset)
-    return search.index_of(said, descriptions.explanations(engine, model, dataset))
+    return search.index_of(descriptions.searched(engine, model, dataset))
 
 
 starred = {(one.unit.layer, one.unit.unit): one.name for one in book.entries if one.unit.model == model}
@@ -147,14 +146,14 @@ wanted = gallery.Wanted(
     model, task, preset, class_name, show, None if layer is None else int(layer), entropies, effect == "loses",
     "evidence" if by_words else order,
 )  # fmt: skip
-units = data.read(store, gallery.found, wanted)
-sql = units.attrs["sql"]
+wanted_rows = data.read(store, gallery.found, wanted)
+units = wanted_rows.join(data.read(store, gallery.places, model).set_index("neuron_id"), on="neuron_id")
 if own is not None:
     starts = data.read(store, study.layers, model).set_index("layer")["width"].cumsum().shift(fill_value=0)
     places = [one.unit for one in book.of(own) if one.unit.model == model and one.unit.layer in starts.index]
     units = units[units["flat_index"].isin([int(starts[one.layer]) + one.unit for one in places])]
-needs_words = by_words or explained != "any" or any(part.layers is None for part in asked)
-index = data.read(store, indexed, model, dataset) if is_described and needs_words else None
+needs_index = order == "surprise" or any(part.layers is None for part in asked)
+index = data.read(store, indexed, model, dataset) if is_described and needs_index else None
 vocabulary = data.read(store, descriptions.words, model, dataset) if asked and is_described else {}
 counts = []
 if asked:
@@ -169,10 +168,14 @@ if asked:
         counts.append(int(found.sum()))
         holds &= found != part.excluded
     units = units[holds]
-if index is not None and explained != "any":
-    units = units[search.explained_by(explained, units, index)]
-if index is not None and by_words:
-    units = units.iloc[search.order_of(order, units, index)]
+if is_described and (explained != "any" or order == "disagreement"):
+    shares_of_all = data.read(store, descriptions.explanations, model, dataset)
+    if explained != "any":
+        units = units[search.explained_by(explained, units, shares_of_all)]
+    if order == "disagreement":
+        units = units.iloc[search.by_disagreement(units, shares_of_all)]
+if index is not None and order == "surprise":
+    units = units.iloc[search.by_surprise(units, index)]
 total = len(units)
 
 
@@ -237,13 +240,14 @@ def open_pair(neurons: Any) -> None:
 
 def taken() -> pd.DataFrame:
     """All that was found, with what is said of each, to be taken away."""
-    rows = units
+    names = data.read(store, listen.classes, model, preset, dataset).set_index("class_id")["class_name"]
+    rows = units.assign(class_name=units["class_id"].map(names))
     if is_described:
         said = data.read(store, descriptions.of_model, model, dataset).drop_duplicates("neuron_id")
         told = ["neuron_id", "description", "author", "correlation", "null_correlation_high", "beats_null"]
-        rows = units.merge(said[told], on="neuron_id", how="left")
-    rows = rows.drop(columns=["neuron_id", "flat_index"])
-    rows.attrs["sql"] = sql
+        rows = rows.merge(said[told], on="neuron_id", how="left")
+    rows = rows.drop(columns=["neuron_id", "class_id", "flat_index"])
+    rows.attrs["sql"] = wanted_rows.attrs["sql"]
     return rows
 
 

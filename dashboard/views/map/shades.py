@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dashboard.shared.charts import groups as class_groups
 from dashboard.shared.text.facts import Q_LIMIT
 from dashboard.shared.text.numbers import p_value
-from dashboard.shared.theme import HIGHLIGHT, MEAN_COLOUR, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
+from dashboard.shared.theme import HIGHLIGHT, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
 BY = {
     "layer": "Layer", "task": "Task", "class": "Class", "selectivity": "Selectivity", "effect": "Effect",
@@ -26,6 +26,7 @@ N_SIZES = 3
 """Of effects, on either side of 0."""
 MOST_NAMED = 10
 """Groups that have a colour of their own; there are no more that can be told apart."""
+_OTHERS = "#7F888D"
 _GAINS, _LOSES = ("#A5C6DF", MODEL_COLOURS[0]), ("#E9BE98", HIGHLIGHT)
 _LAYER_STOPS = ("#C98E12", "#D5651B", "#C26B9D", "#6C6FB5", "#3A78B8")
 _Z = 1.959963984540054  # of a 95 % interval
@@ -157,7 +158,7 @@ def _largest(
     shade = _places(names, named)
     if n_other > 0:
         shade[names.isin(ranked[MOST_NAMED:])] = len(entries)
-        entries.append((f"{n_other} other {what}", MEAN_COLOUR))
+        entries.append((f"{n_other} other {what}", _OTHERS))
     return shade, tuple(entries)
 
 

@@ -89,9 +89,32 @@ def words(engine: Engine, model: str, dataset: str) -> dict[str, tuple[str, ...]
     return found
 
 
-def of_model(engine: Engine, model: str, dataset: str) -> pd.DataFrame:
-    """Return all descriptions of a model's units over a dataset, as `of_units` does of some."""
-    return frame(engine, _said("dataset.name = :dataset"), model=model, dataset=dataset)
+def best(engine: Engine, model: str, dataset: str) -> pd.DataFrame:
+    """Return the best description of each unit of a model over a dataset.
+
+    Returns
+    -------
+    DataFrame
+        In the order of units: ``neuron_id``, ``author``, ``description``, ``predicts``, ``correlation``,
+        ``null_correlation_high``, ``beats_null``.
+    """
+    rows = frame(
+        engine,
+        f"""
+        SELECT said.neuron_id, said.author, said.description, said.predicts, said.correlation,
+               said.null_correlation_high, said.beats_null{_OF_MODEL}
+        JOIN unit_description AS said ON said.describing_id = describing.id
+        WHERE model.name = :model AND dataset.name = :dataset
+        ORDER BY said.neuron_id, describing.id, said.author
+        """,
+        model=model,
+        dataset=dataset,
+    )
+    if rows["neuron_id"].is_unique:  # as nearly always: to sort tens of thousands of sentences takes as long as to read
+        return rows
+    by = ["neuron_id", "beats_null", "correlation"]
+    ordered = rows.sort_values(by, ascending=[True, False, False], na_position="last", kind="stable")
+    return ordered.drop_duplicates("neuron_id", ignore_index=True)
 
 
 def searched(engine: Engine, model: str, dataset: str) -> pd.DataFrame:
@@ -124,20 +147,17 @@ def of_units(engine: Engine, model: str, dataset: str | None, neuron_ids: tuple[
         Of each unit the best first, in the order of units: ``neuron_id``, ``dataset``, ``author``, ``description``,
         ``predicts``, ``correlation``, ``null_correlation_high``, ``beats_null``, ``n_held_out``.
     """
-    condition = f"said.neuron_id IN :neuron_ids{only_if(dataset, 'dataset.name = :dataset')}"
-    statement = text(_said(condition)).bindparams(bindparam("neuron_ids", expanding=True))
-    return frame(engine, statement, model=model, dataset=dataset, neuron_ids=list(neuron_ids))
-
-
-def _said(condition: str) -> str:
-    return f"""
+    statement = text(
+        f"""
         SELECT said.neuron_id, dataset.name AS dataset, said.author, said.description, said.predicts, said.correlation,
                said.null_correlation_high, said.beats_null, describing.n_held_out{_OF_MODEL}
         JOIN unit_description AS said ON said.describing_id = describing.id
-        WHERE model.name = :model AND {condition}
+        WHERE model.name = :model AND said.neuron_id IN :neuron_ids{only_if(dataset, "dataset.name = :dataset")}
         ORDER BY said.neuron_id, said.beats_null DESC, said.correlation DESC NULLS LAST, dataset.id, describing.id,
                  said.author
         """
+    ).bindparams(bindparam("neuron_ids", expanding=True))
+    return frame(engine, statement, model=model, dataset=dataset, neuron_ids=list(neuron_ids))
 
 
 def explanations(engine: Engine, model: str, dataset: str) -> pd.DataFrame:

@@ -14,16 +14,11 @@ from tests.support.tiny_study import DESCRIPTIONS
 
 
 def test_what_is_said_of_units_comes_with_its_scores(tiny_reader: Engine) -> None:
-    (one,) = descriptions.of_model(tiny_reader, "tiny", "pets").to_dict("records")
+    (one,) = descriptions.best(tiny_reader, "tiny", "pets").to_dict("records")
     assert (one["description"], one["predicts"], one["author"]) == (
         "fires on noise (r = 0.50, shifted 0.12)", "descriptor:flatness high", "atlas",
     )  # fmt: skip
-    assert (one["correlation"], one["null_correlation_high"], one["beats_null"], one["n_held_out"]) == (
-        0.5,
-        0.25,
-        1,
-        20,
-    )
+    assert (one["correlation"], one["null_correlation_high"], one["beats_null"]) == (0.5, 0.25, 1)
     unit = int(one["neuron_id"])
     for dataset, ids, n in (
         ("pets", (unit,), 1),
@@ -54,6 +49,10 @@ def test_of_two_sources_the_better_comes_first(tiny_engine: Engine) -> None:
     facts = {name: value for name, value in DESCRIPTIONS.facts.items() if name != "words_json"}
     theirs = replace(DESCRIPTIONS, source="ann.csv", described=better, explained=pd.DataFrame(), facts=facts)
     store.write_descriptions(int(found["run"]), "theirs", int(found["model"]), theirs)
-    assert descriptions.of_model(tiny_engine, "tiny", "pets")["author"].tolist() == ["ann", "atlas"]
+    (best,) = descriptions.best(tiny_engine, "tiny", "pets").to_dict("records")
+    assert (best["author"], best["correlation"]) == ("ann", 0.75)
+    unit = int(best["neuron_id"])
+    assert descriptions.of_units(tiny_engine, "tiny", "pets", (unit,))["author"].tolist() == ["ann", "atlas"]
+    assert len(descriptions.searched(tiny_engine, "tiny", "pets")) == 2
     assert descriptions.described(tiny_engine, "tiny")["source"].tolist() == ["atlas", "ann.csv"]
     assert "flatness high" in descriptions.words(tiny_engine, "tiny", "pets"), "a source without words changes none"

@@ -243,7 +243,7 @@ def taken() -> pd.DataFrame:
     names = data.read(store, listen.classes, model, preset, dataset).set_index("class_id")["class_name"]
     rows = units.assign(class_name=units["class_id"].map(names))
     if is_described:
-        said = data.read(store, descriptions.of_model, model, dataset).drop_duplicates("neuron_id")
+        said = data.read(store, descriptions.best, model, dataset)
         told = ["neuron_id", "description", "author", "correlation", "null_correlation_high", "beats_null"]
         rows = rows.merge(said[told], on="neuron_id", how="left")
     rows = rows.drop(columns=["neuron_id", "class_id", "flat_index"])

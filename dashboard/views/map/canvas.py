@@ -62,7 +62,7 @@ class Texts:
 def packed(lines: Sequence[str]) -> bytes:
     """Lines as a browser unpacks them; the same lines, the same bytes. Line breaks within one become spaces."""
     text = "\n".join(" ".join(line.splitlines()) for line in lines)
-    return gzip.compress(text.encode(), 5, mtime=0) if any(lines) else b""
+    return gzip.compress(text.encode(), 3, mtime=0) if any(lines) else b""
 
 
 # More than six: what the reader does is the page's own.

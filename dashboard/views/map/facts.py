@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dashboard.shared.text.facts import Q_LIMIT
+from dashboard.shared.text.facts import Q_LIMIT, in_words
 from dashboard.shared.text.numbers import counted, number
 from dashboard.shared.text.words import listed, plain
 
@@ -106,6 +106,19 @@ def words_sentence(units: pd.DataFrame, dataset: str) -> str:
         f"predict better than other units’ descriptions; by chance 1 in 40 would. The colour is the first term, of "
         "those that do."
     )
+
+
+def sentences(said: pd.DataFrame) -> list[str]:
+    """Tell each unit in words, as `dashboard.shared.text.facts.in_words` does.
+
+    Parameters
+    ----------
+    said : DataFrame
+        Of `db.reads.descriptions.best`.
+    """
+    names = ["description", "author", "correlation", "null_correlation_high", "beats_null"]
+    rows = zip(*(said[name].tolist() for name in names), strict=True)
+    return [in_words(dict(zip(names, row, strict=True))) for row in rows]
 
 
 def corners(area: str | None) -> Corners | None:

@@ -57,7 +57,7 @@ def map_units(engine: Engine, model: str, task: str, preset: str, of: str) -> pd
     """
     units = data.read(store, maps.places, model)
     if of == "words":
-        known = data.read(store, best_said, model, dataset)
+        known = data.read(store, descriptions.best, model, dataset)
     elif of == "task":
         known = data.read(store, maps.tasks, model, preset)
     else:
@@ -65,16 +65,11 @@ def map_units(engine: Engine, model: str, task: str, preset: str, of: str) -> pd
     return units.merge(known, on="neuron_id", how="left")
 
 
-def best_said(engine: Engine, model: str, dataset: str) -> pd.DataFrame:
-    """The best description of each unit over a dataset."""
-    return descriptions.of_model(engine, model, dataset).drop_duplicates("neuron_id").drop(columns="dataset")
-
-
 def map_sentences(engine: Engine, model: str, dataset: str) -> bytes:
     """What is said of each unit that has a place, with its score, packed."""
-    said = best_said(engine, model, dataset)
-    lines = {row["neuron_id"]: in_words(row) for row in said.to_dict("records")}
-    return canvas.packed([lines.get(one, "") for one in maps.places(engine, model)["neuron_id"]])
+    said = descriptions.best(engine, model, dataset)
+    lines = dict(zip(said["neuron_id"], facts.sentences(said), strict=True))
+    return canvas.packed([lines.get(one, "") for one in data.read(store, maps.places, model)["neuron_id"]])
 
 
 def map_shading(engine: Engine, model: str, task: str, preset: str, by: str) -> tuple[shades.Shading, bytes]:

@@ -33,7 +33,7 @@ OTHER_SCREENS = {"-390": (390, 844), "-1920": (1920, 1080)}
 """Of those also taken, in the dark: end of the file's name to width and height."""
 MOST_BYTES = 200_000
 PATIENCE = 60_000  # milliseconds
-HEARD = {"listen": 0.9}
+HEARD = {"listen": 0.7}
 """Seconds into the sound at which a page is photographed."""
 
 COVERAGE_OF_SPEECH = """SELECT model, task, coverage, null_coverage_high, n_class_specific,
@@ -45,17 +45,17 @@ ORDER BY task, model"""
 # A page, what its address says, and how high the picture is.
 PAGES: dict[str, tuple[str, dict[str, str], int]] = {
     "overview": ("", {}, 1500),
-    "listen": ("listen", {"model": "nano-sl", "dataset": "demo-events", "source": "store", "clip": "2665"}, 1500),
+    "listen": ("listen", {"model": "nano-sl", "dataset": "demo-events", "source": "store", "clip": "4161"}, 1500),
     "heatmap": ("heatmap", {"model": "nano-sl", "task": "demo-events-event", "layer": "5", "class": "siren"}, 1300),
     "map": ("map", {"model": "nano-ssl", "task": "demo-events-event", "colour": "class"}, 1250),
-    "layers": ("layers", {"model": "nano-ssl", "task": "demo-speech-language"}, 1500),
+    "layers": ("layers", {"model": "nano-ssl", "task": "demo-events-event"}, 1500),
     "units": ("units", {"model": "nano-ssl", "task": "demo-events-event"}, 1500),
     "coverage": ("coverage", {"model": "nano-sl", "task": "demo-notes-pitch", "preset": "aape"}, 1300),
     "sharing": ("sharing", {"model": "nano-sl", "task": "demo-events-event"}, 1400),
     "compare": ("compare", {"model": "nano-sl", "task": "demo-events-event"}, 1300),
     "gallery": (
         "gallery",
-        {"model": "nano-sl", "task": "demo-events-event", "find": "high-pitched, not siren", "order": "surprise"},
+        {"model": "nano-ssl", "task": "demo-events-event", "find": "high-pitched, not siren", "order": "surprise"},
         1300,
     ),
     "neuron": ("neuron", {"model": "nano-sl", "task": "demo-events-event", "layer": "3", "neuron": "754"}, 1500),

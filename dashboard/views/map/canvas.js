@@ -115,7 +115,12 @@ class UnitMap {
     // Texts come after the picture; without them it is as good as it was.
     const lines = (address) => (address ? fetched(address, unpacked).catch(() => []) : []);
     const [labels, sentences] = await Promise.all([lines(data.labels), lines(data.sentences)]);
-    if (data === this.data) Object.assign(this, { labels, sentences });
+    if (data !== this.data) return;
+    Object.assign(this, { labels, sentences });
+    const { at } = this; // what was pointed at in the meantime is told now
+    this.at = -1;
+    if (at === this.walked) this.walk(at);
+    else this.point(at);
   }
 
   place(places) {
@@ -459,6 +464,7 @@ class UnitMap {
   walk(unit) {
     if (!this.shades || unit < 0) return;
     this.at = -1;
+    this.walked = unit; // by keys: it is also told to who does not see
     this.point(unit);
     this.tell([this.labels[unit], this.sentences[unit]].filter(Boolean).join(". "));
   }

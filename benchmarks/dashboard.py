@@ -5,7 +5,8 @@
 
 Each page's script is run as Streamlit runs it, without a browser: with cold caches, again, then with what a visitor
 changes there, one thing after the other, never to a state that was shown before. Then Chromium opens the first page of
-a fresh server, and beside it an app of one line, which is Streamlit's own share. Prints Markdown.
+a fresh server, and beside it an app of one line, which is Streamlit's own share; and the map of units, which is pointed
+at. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ from streamlit.testing.v1 import AppTest, app_test, local_script_runner
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dashboard.shared import warm
+from dashboard.views.gallery import facts as gallery_facts
 from dashboard.views.map import shades
 from dashboard.views.sql import facts
 from db.connection.open import open_store
+from db.notebook.records import STARRED
 from db.reads import ablation, gallery, pitch, preferences, study
 from db.reads.frames import frame
 from tests.browser.driver import ATLAS, browser, served
@@ -42,6 +45,15 @@ APP = Path(__file__).resolve().parents[1] / "dashboard" / "navigation.py"
 LIMIT_MS = 300
 STANDS = "[data-testid=stApp][data-test-script-state=notRunning]:has(h1)"
 PRESETS = ("calibrated", "aape", "lape")
+WORDS = (
+    "high-pitched",
+    "onset, not bright",
+    "category 3",
+    "layers 2-4, noise",
+    "quiet, not layer 0",
+    "fifth of",
+    "tones",
+)
 AREAS = ("0.0-500.0-500.500-0.500", "300.300-900.300-900.900")
 State = dict[str, str]
 
@@ -58,11 +70,14 @@ class Visitor:
             "heatmap": [self.cell, self.task, self.cell, self.one("colour", ["strongest class", "entropy q"])],
             "map": [self.one("colour", list(shades.BY)), self.neuron, self.task, self.one("area", AREAS)],
             "layers": [self.task, preset, self.task],
+            "units": [self.task, preset],
+            "notebook": [self.one("list", ("even", "odd", STARRED))],
             "coverage": [self.task, self.one("measure", ["coverage", "n_class_specific"]), self.task, preset],
             "sharing": [self.one("with", self.tasks), self.task, self.pair, preset],
             "compare": [self.task, preset],
             "gallery": [
-                self.task, self.one("order", list(gallery.ORDERS)), self.gallery_class, self.one("show", gallery.SHOWN),
+                self.task, self.one("order", list(gallery_facts.ORDERS)), self.words, self.gallery_class,
+                self.one("show", gallery.SHOWN), self.words, self.explained,
                 self.one("effect", ["any", "loses"]), self.one("entropy", ["0-1.5", "0.5-1", "0-0.7"]),
             ],
             "neuron": [self.neuron, self.next_neuron, self.one("part", ["worth", "cause", "alike"]), self.task],
@@ -130,6 +145,15 @@ class Visitor:
 
     def gallery_class(self, state: State) -> State:
         return state | {"class": self.class_of(self.task_of(state))}
+
+    def words(self, state: State) -> State:
+        """Something else is typed on *Find*; all neurons are looked through."""
+        return {name: value for name, value in state.items() if name != "show"} | {"find": self.draw(WORDS)}
+
+    def explained(self, state: State) -> State:
+        return {name: value for name, value in state.items() if name != "show"} | {
+            "explained": self.draw(("descriptors", "classes"))
+        }  # fmt: skip
 
     def next_neuron(self, state: State) -> State:
         return state | {"neuron": str(max(int(state.get("neuron", 1)) - 1, 0))}
@@ -221,6 +245,44 @@ def tell_fresh(db: Path, n: int) -> None:
         print(f"| {name} | {' | '.join(columns)} |")
 
 
+HOVERS = """stage => {
+    const took = [], box = stage.getBoundingClientRect();
+    for (let i = 0; i < 300; i += 1) {
+        const [across, down] = [(i * 0.618) % 1, (i * 0.414) % 1];
+        const spot = { clientX: box.x + box.width * across, clientY: box.y + box.height * down };
+        const begun = performance.now();
+        stage.dispatchEvent(new PointerEvent("pointermove", spot));
+        stage.getBoundingClientRect(); // laid out with what is told
+        took.push(performance.now() - begun);
+    }
+    return took;
+}"""
+LENT = """() => performance.getEntriesByType("resource").filter(one => one.name.includes("/media/"))
+    .reduce((sum, one) => sum + one.encodedBodySize, 0)"""
+
+
+def tell_map(db: Path, n: int) -> None:
+    """Print when the map of units is painted in a browser, and how soon it tells a unit that is pointed at."""
+    painted, hovers, sent = [], [], 0
+    with TemporaryDirectory() as scratch, served(ATLAS, Path(scratch), "--db", str(db)) as address:
+        for i in range(n + 1):  # each in a browser without a cache; the first visit is the server's own, too
+            with browser(Path(scratch, f"profile {i}")) as window:
+                tab = window.pages[0]
+                started = time.perf_counter()
+                tab.goto(f"{address}/map?colour=task", wait_until="commit")
+                tab.wait_for_selector(".st-key-unit_map .legend button")
+                painted.append(time.perf_counter() - started)
+                tab.wait_for_load_state("networkidle")
+                hovers += tab.locator(".st-key-unit_map .stage").evaluate(HOVERS)
+                sent = tab.evaluate(LENT)
+    first, *later = painted
+    print(
+        f"\nThe map of units in a fresh browser: painted {np.median(later):.2f} s after the address is asked for "
+        f"({min(later):.2f} to {max(later):.2f}; {first:.2f} on the server's first visit), {sent / 1e3:,.0f} kB lent; "
+        f"a unit that is pointed at is told in {np.median(hovers):.1f} ms (95 %: {np.quantile(hovers, 0.95):.1f})."
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("db", type=Path)
@@ -252,6 +314,7 @@ def main() -> None:
     print(f"Largest memory of all pages: {memory:,.0f} MB.")
     if arguments.fresh:
         tell_fresh(arguments.db, arguments.fresh)
+        tell_map(arguments.db, arguments.fresh)
 
 
 if __name__ == "__main__":

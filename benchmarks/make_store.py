@@ -1,5 +1,7 @@
 """Make up a store of one full study: M2D's 36,864 neurons, 12 tasks, 338 classes, 12.5 million probabilities.
 
+All units are described over each dataset, and on a map; beside the store lies a notebook of two lists.
+
     python benchmarks/make_store.py full.db [--share 0.1]
 
 The numbers are drawn, not measured: the store has the size and the shape of a real one, for
@@ -9,6 +11,7 @@ The numbers are drawn, not measured: the store has the size and the shape of a r
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +23,9 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core.ablation.specificity import specificity
+from core.describe.descriptors import NAMES, words
+from core.describe.sentence import Facts, sentence
+from core.describe.terms import Term
 from core.evidence.curves import COLUMNS as CURVE
 from core.results import (
     Ablation,
@@ -27,6 +33,8 @@ from core.results import (
     ClipRecord,
     ClipTraces,
     DatasetRecord,
+    Descriptions,
+    LayerProbes,
     ModelRecord,
     NeuronPattern,
     NullSummary,
@@ -41,6 +49,8 @@ from core.results import (
 )
 from core.scoring.sharing import share_all
 from db.connection.open import open_store
+from db.notebook.book import open_book
+from db.notebook.records import MOST_UNITS, Entry, Unit
 from db.reads import study
 from db.reads.pipeline import specific_sets
 from db.writes.store import Store
@@ -81,7 +91,14 @@ def main() -> None:
     for record in datasets.values():
         store.register_dataset(record)
     for number in range(arguments.models):
-        write_model(store, f"m2d-made-up{f'-{number}' if number else ''}", width, datasets, rng)
+        name = f"m2d-made-up{f'-{number}' if number else ''}"
+        write_model(store, name, width, datasets, rng)
+        write_model(store, f"{name}/residual", max(8, width // 4), {"esc50": datasets["esc50"]}, rng, of=name)
+    entries = {
+        i: Entry(Unit("m2d-made-up", i % N_LAYERS, i // N_LAYERS), f"unit {i}", lists=("odd" if i % 2 else "even",))
+        for i in range(min(MOST_UNITS, N_LAYERS * width))
+    }  # fmt: skip
+    open_book(arguments.db).take_in(entries)
     size = arguments.db.stat().st_size / 1e6
     print(f"{arguments.db}: {size:,.0f} MB in {time.monotonic() - started:,.0f} s")
 
@@ -100,14 +117,15 @@ def dataset(name: str, rng: np.random.Generator) -> DatasetRecord:
 
 
 def write_model(
-    store: Store, name: str, width: int, datasets: dict[str, DatasetRecord], rng: np.random.Generator
+    store: Store, name: str, width: int, datasets: dict[str, DatasetRecord], rng: np.random.Generator, of: str = ""
 ) -> None:
+    """Write a model, or of an encoder ``of`` its units of another kind."""
     n_neurons = N_LAYERS * width
     edges = (50.0, 654.0, 1281.0, 2344.0, 4290.0, 8000.0)
     grid = TokenGrid(edges, 0.16, 0.16, 6.08, 38)
     model_id = store.register_model(
         ModelRecord(name, f"made-up-{name}", (width,) * N_LAYERS, 16000, 85_000_000, "made up", "CC0-1.0",
-                    grids=(grid,) * N_LAYERS)
+                    grids=(grid,) * N_LAYERS, unit_kind="residual" if of else "mlp", encoder=of)
     )  # fmt: skip
     run_id = store.start_run(name, {"made up": True}, 0, "0", {"numpy": np.__version__}, "cpu")
     for record in datasets.values():
@@ -116,10 +134,12 @@ def write_model(
         store.write_top_clips(run_id, f"{key}/top", model_id, top)
         if record.name == "esc50":  # the others' would be as long to read, and make 1.5 GB
             store.write_traces(run_id, f"{key}/traces", model_id, traces(record, top, n_neurons, rng))
+        store.write_descriptions(run_id, f"{key}/words", model_id, descriptions(record, n_neurons, rng))
         for attribute in record.attributes:
             scores = task_scores(record, attribute, n_neurons, rng)
             store.write_scores(run_id, f"{key}/{attribute}/score", model_id, scores)
             store.write_probe(run_id, f"{key}/{attribute}/probe", model_id, probe(scores, rng))
+            store.write_layer_probes(run_id, f"{key}/{attribute}/layers", model_id, layer_probes(scores, rng))
             store.write_attributions(run_id, f"{key}/{attribute}/attribution", model_id, attributions(scores, rng))
             for selection, gain in (("top 1%", 0.0), ("top 1%", 2.0), ("mad 1%", 0.0)):
                 found = list(ablations(scores, selection, gain, n_neurons, rng))
@@ -271,6 +291,57 @@ def probe(scores: TaskScores, rng: np.random.Generator) -> ProbeResult:
     rows += [("test", name, 8, float(rng.uniform(0.7, 1)), chance, "accuracy") for name in scores.class_names]
     columns = ["split", "class_name", "n_clips", "accuracy", "chance", "metric"]
     return ProbeResult(scores.task, pd.DataFrame(rows, columns=columns), {"C": 0.01})
+
+
+def layer_probes(scores: TaskScores, rng: np.random.Generator) -> LayerProbes:
+    """Heads that read better and better."""
+    chance, rows = 1 / len(scores.class_names), []
+    sizes: list[tuple[str | None, int]] = [(None, 400), *((name, 8) for name in scores.class_names)]
+    for layer in range(-1, N_LAYERS):
+        r = chance + (0.9 - chance) * (layer + 1) / N_LAYERS
+        for name, n in sizes:
+            at = float(np.clip(r + rng.normal(0, 0.02), 0, 1))
+            shuffled = chance * 1.6 if name is None else np.nan
+            rows.append((layer, "test", name, n, at, at - 0.05, at + 0.05, chance, "accuracy", shuffled))
+    weights = np.full(N_LAYERS + 1, 1 / (N_LAYERS + 1))
+    ends = ("accuracy", "low", "high", "difference", "difference_low", "difference_high")
+    told = {f"{of}_{end}": 0.9 if i < 3 else 0.01 for of in ("best", "weighted") for i, end in enumerate(ends)}
+    summary = {"best_layer": N_LAYERS - 2, "chosen_on": "valid", "shuffled": "clips", **told}
+    columns = ["layer", "split", "class_name", "n_clips", "accuracy", "ci_low", "ci_high", "chance", "metric",
+               "shuffled_high"]  # fmt: skip
+    of_layers = pd.DataFrame(
+        {"layer": range(-1, N_LAYERS), "weight": weights, "weight_low": 0.8 * weights, "weight_high": 1.2 * weights}
+    )
+    return LayerProbes(scores.task, pd.DataFrame(rows, columns=columns), of_layers, summary)
+
+
+def descriptions(record: DatasetRecord, n_neurons: int, rng: np.random.Generator) -> Descriptions:
+    """Of nine in ten units, one to three terms each."""
+    attribute = record.attributes[0]
+    classes = sorted({str(clip.labels[attribute]) for clip in record.clips})
+    known = [Term("descriptor", name, how) for name in NAMES for how in ("high", "very high", "low")]
+    known += [Term("class", name) for name in classes]
+    units = np.flatnonzero(rng.random(n_neurons) < 0.9)
+    r, high = rng.uniform(0.05, 0.8, len(units)), rng.uniform(0.1, 0.5, len(units))
+    said, predicts = [], []
+    n_terms, near = rng.integers(1, 4, len(units)), rng.integers(len(classes), size=len(units))
+    for one, n, of_class in zip(r, n_terms, near, strict=True):
+        terms = [known[i] for i in rng.choice(len(known), n, replace=False)]
+        predicts.append("; ".join(map(str, terms)))
+        said.append(sentence(terms, Facts(float(one), 0.05, (classes[of_class],), level_share=float(one) / 2)))
+    described = pd.DataFrame({
+        "neuron_index": units, "description": said, "author": "atlas", "predicts": predicts, "correlation": r,
+        "average_precision": r, "f1": r, "iou": r / 2, "shifted_high": 0.05, "null_correlation_high": high,
+        "beats_null": (r > high).astype(int),
+    })  # fmt: skip
+    shares = rng.uniform(-0.02, 0.4, (2, n_neurons))
+    explained = pd.DataFrame({
+        "neuron_index": np.arange(n_neurons), "n_terms": np.isin(np.arange(n_neurons), units).astype(int),
+        "by_classes": shares[0], "by_descriptors": shares[1], "by_both": shares.max(axis=0), "by_level": 0.01,
+        "validated": shares.max(axis=0), "validated_high": 0.01,
+    })  # fmt: skip
+    facts = {"n_clips": 400, "n_held_out": 400, "n_dealt": 200, "n_shifts": 39, "words_json": json.dumps(words())}
+    return Descriptions(record.name, "atlas", described, explained, facts)
 
 
 def attributions(scores: TaskScores, rng: np.random.Generator) -> Attributions:

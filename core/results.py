@@ -652,7 +652,8 @@ class Descriptions:
         variance on held-out clips ``by_classes``, ``by_descriptors``, ``by_both``, ``by_level``; ``validated``
         (cross-validated, on selection clips) and ``validated_high`` (the most on shifted activations).
     facts : mapping
-        ``n_clips``, ``n_held_out`` (clips), ``n_dealt`` (descriptions of the null), ``n_shifts``.
+        ``n_clips``, ``n_held_out`` (clips), ``n_dealt`` (descriptions of the null), ``n_shifts``; ``words_json`` (by
+        ``NAME high`` or ``NAME low`` of each descriptor, what people say of it).
     """
 
     dataset: str

@@ -38,7 +38,7 @@ PAGES = {
     ],
     "What they answer to": [
         ("classes", "Class", "category", "One class: its neurons to be heard, and what silencing them does."),
-        ("gallery", "Gallery", "gallery_thumbnail", "All neurons as cards, to be filtered, sorted, seen and heard."),
+        ("gallery", "Find", "manage_search", "Neurons by what they listen to, as cards, to be sorted, seen and heard."),
         ("neuron", "Neuron", "hearing", "One neuron's whole life: classes, clips, neighbours, ablations."),
         ("pair", "Pair", "compare", "Two neurons side by side: profiles, difference, clips in common."),
         ("pitch", "Pitch", "piano", "Tuning curves over notes, octaves, two instruments side by side."),

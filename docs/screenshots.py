@@ -1,7 +1,8 @@
 """Take the pictures of the pages from a store: ``python docs/screenshots.py atlas.db [PAGE[?NAME=VALUE&...] ...]``.
 
 Needs the extra ``[test]`` and a Chromium on the path (or its place in ``CHROMIUM``). The store is the one that
-``python run_analysis.py --tasks all`` writes for both embedded models.
+``python run_analysis.py --tasks all --probe-layers --describe --map`` writes for both embedded models; *Units* needs
+one with ``--units mlp,residual,random,pca,sae``.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ OTHER_SCREENS = {"-390": (390, 844), "-1920": (1920, 1080)}
 """Of those also taken, in the dark: end of the file's name to width and height."""
 MOST_BYTES = 200_000
 PATIENCE = 60_000  # milliseconds
+HEARD = {"listen": 0.7}
+"""Seconds into the sound at which a page is photographed."""
 
 COVERAGE_OF_SPEECH = """SELECT model, task, coverage, null_coverage_high, n_class_specific,
   null_n_class_specific_high
@@ -42,14 +45,19 @@ ORDER BY task, model"""
 # A page, what its address says, and how high the picture is.
 PAGES: dict[str, tuple[str, dict[str, str], int]] = {
     "overview": ("", {}, 1500),
-    "listen": ("listen", {"model": "nano-sl", "dataset": "demo-events", "source": "store", "clip": "2665"}, 1300),
+    "listen": ("listen", {"model": "nano-sl", "dataset": "demo-events", "source": "store", "clip": "4161"}, 1500),
     "heatmap": ("heatmap", {"model": "nano-sl", "task": "demo-events-event", "layer": "5", "class": "siren"}, 1300),
     "map": ("map", {"model": "nano-ssl", "task": "demo-events-event", "colour": "class"}, 1250),
-    "layers": ("layers", {"model": "nano-ssl", "task": "demo-speech-language"}, 1500),
+    "layers": ("layers", {"model": "nano-ssl", "task": "demo-events-event"}, 1500),
+    "units": ("units", {"model": "nano-ssl", "task": "demo-events-event"}, 1500),
     "coverage": ("coverage", {"model": "nano-sl", "task": "demo-notes-pitch", "preset": "aape"}, 1300),
     "sharing": ("sharing", {"model": "nano-sl", "task": "demo-events-event"}, 1400),
     "compare": ("compare", {"model": "nano-sl", "task": "demo-events-event"}, 1300),
-    "gallery": ("gallery", {"model": "nano-sl", "task": "demo-events-event", "class": "siren"}, 1300),
+    "gallery": (
+        "gallery",
+        {"model": "nano-ssl", "task": "demo-events-event", "find": "high-pitched, not siren", "order": "surprise"},
+        1300,
+    ),
     "neuron": ("neuron", {"model": "nano-sl", "task": "demo-events-event", "layer": "3", "neuron": "754"}, 1500),
     "classes": ("classes", {"model": "nano-ssl", "task": "demo-events-event", "class": "rain"}, 1400),
     "pair": (
@@ -90,14 +98,16 @@ def served(store: Path) -> Iterator[str]:
         server.wait(10)
 
 
-def shoot(page: Page, address: str, width: int, height: int) -> bytes:
-    """Open a page and photograph it once it stands still."""
+def shoot(page: Page, address: str, width: int, height: int, at: float | None = None) -> bytes:
+    """Open a page and photograph it once it stands still, its sound at ``at`` seconds."""
     page.set_viewport_size({"width": width, "height": height})
     page.goto(address)
     expect(page.locator("h1").first).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=PATIENCE)
     page.wait_for_load_state("networkidle")
+    if at is not None:
+        page.evaluate("at => document.dispatchEvent(new CustomEvent('atlas-player-time', { detail: at }))", at)
     picture, before = page.screenshot(), b""
     while picture != before:  # charts draw after their data arrives
         page.wait_for_timeout(1_000)
@@ -142,7 +152,7 @@ def main() -> None:
             screens = {"": (WIDTH, height), **(OTHER_SCREENS if name in VISITED else {})}
             for end, size in screens.items():
                 page.emulate_media(color_scheme="dark" if end else "light")
-                picture = smaller(shoot(page, f"{address}/{path}?{urlencode(state)}", *size))
+                picture = smaller(shoot(page, f"{address}/{path}?{urlencode(state)}", *size, HEARD.get(name)))
                 (IMAGES / f"{name}{end}.png").write_bytes(picture)
                 print(f"{name}{end}.png: {len(picture) / 1000:.0f} kB")
         browser.close()

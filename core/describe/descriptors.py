@@ -78,3 +78,18 @@ VOICE = ("formant 1", "formant 2", "formant 3", "jitter", "shimmer")
 """Told only where it was asked for (`core.describe.voice`), else of no moment."""
 NAMES = tuple(d.name for d in DESCRIPTORS)
 PLACE = {name: i for i, name in enumerate(NAMES)}
+
+
+def words() -> dict[str, list[str]]:
+    """What people say of each descriptor, by ``NAME high`` and ``NAME low``; the phrase of sentences comes first.
+
+    Examples
+    --------
+    >>> words()["flatness high"], words()["rolloff low"]
+    (['noise', 'noisy', 'hiss', 'hissing'], ['low spectral roll-off'])
+    """
+    return {
+        f"{d.name} {how}": [phrase, *more.split()]
+        for d in DESCRIPTORS
+        for how, phrase, more in (("high", d.high, d.words_high), ("low", d.low, d.words_low))
+    }

@@ -64,6 +64,8 @@ def _in_words(term: Term) -> str:
     if term.how[0] in "<>":
         return f"{term.name} {'over' if term.how[0] == '>' else 'under'} {term.how[1:]} {descriptor.unit}"
     words = descriptor.low if term.how.endswith("low") else descriptor.high
+    if term.name.startswith("band "):  # which are told of a sound, not by themselves
+        words = f"sound {words}"
     end = "lowest" if term.how.endswith("low") else "highest"
     return f"{words} ({end} fifth of {term.name})" if term.how.startswith("very") else words
 

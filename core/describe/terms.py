@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.describe.acoustics import Floats
-from core.describe.descriptors import DESCRIPTORS, PLACE, VOICE
+from core.describe.descriptors import NAMES, PLACE, VOICE, words
 from core.results import IntArray, Mask
 
 HOW = ("high", "very high", "low", "very low")
@@ -66,10 +66,11 @@ class Vocabulary:
     def _by_word(self) -> dict[str, Term]:
         """Every phrase that plain text may hold; classes first, as they are a dataset's own."""
         found: dict[str, Term] = {}
-        for d in (one for one in DESCRIPTORS if self.tells(one.name)):
-            for how, phrases in (("high", (d.high, *d.words_high.split())), ("low", (d.low, *d.words_low.split()))):
-                found |= {phrase.lower(): Term("descriptor", d.name, how) for phrase in phrases}
-            found |= {f"{how} {d.name}": Term("descriptor", d.name, how) for how in HOW}
+        said = words()
+        for name in (one for one in NAMES if self.tells(one)):
+            for how in ("high", "low"):
+                found |= {phrase.lower(): Term("descriptor", name, how) for phrase in said[f"{name} {how}"]}
+            found |= {f"{how} {name}": Term("descriptor", name, how) for how in HOW}
         return found | {plain(name): Term("class", name) for name in self.classes if len(plain(name)) >= _LEAST_WORD}
 
     def ranks(self, place: int, values: Floats) -> Floats:

@@ -12,6 +12,11 @@ from dashboard.shared import running
 ALL = {"--tasks": "all"}
 
 
+def of_recorded(model: str, asked: str) -> dict[str, str | None]:
+    """Options that bring ``--map`` or ``--describe`` for a model, of what is recorded already."""
+    return {**ALL, "--model": model, "--stages": "extract,score", asked: None}
+
+
 def audio_root(dataset: str) -> str:
     """What says, when the page is started, where a dataset's sound lies now."""
     return f"--audio-root {quoted(f'{dataset}=FOLDER')}"

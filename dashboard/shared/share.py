@@ -15,7 +15,7 @@ from dashboard.shared import pictures
 
 def take_away(
     name: str,
-    rows: pd.DataFrame,
+    rows: pd.DataFrame | Callable[[], pd.DataFrame],
     head: DeltaGenerator,
     picture: Callable[[str], bytes] | None = None,
 ) -> None:
@@ -25,8 +25,9 @@ def take_away(
     ----------
     name : str
         Of the files, unique on the page.
-    rows : DataFrame
-        As read from the store: ``attrs["sql"]`` is the statement.
+    rows : DataFrame or callable
+        As read from the store: ``attrs["sql"]`` is the statement. What takes long to put together is called for when
+        the menu is opened.
     head : DeltaGenerator
         The line of a heading, at whose end the menu stands.
     picture : callable, optional
@@ -39,7 +40,8 @@ def take_away(
     )  # fmt: skip
     if not menu.open:  # what nobody opens need not be made
         return
-    kinds: dict[str, Callable[[], bytes]] = {"csv": lambda: csv(rows), "parquet": lambda: parquet(rows)}
+    table = rows if isinstance(rows, pd.DataFrame) else rows()
+    kinds: dict[str, Callable[[], bytes]] = {"csv": lambda: csv(table), "parquet": lambda: parquet(table)}
     if picture is not None:
         kinds |= {"svg": lambda: picture("svg"), "png": lambda: picture("png")}
     with menu:
@@ -53,7 +55,7 @@ def take_away(
             st.caption(
                 f"A picture that takes more than {pictures.SECONDS} s is not made; for that a chart has to show less."
             )
-        sql = rows.attrs.get("sql")
+        sql = table.attrs.get("sql")
         if sql:
             st.caption("The rows come from this statement:")
             st.code(sql, language="sql", height=min(300, 40 + 21 * len(sql.splitlines())))

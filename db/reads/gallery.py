@@ -1,4 +1,4 @@
-"""Reads of many neurons at once, a page of them at a time: what each is selective for, and the clip to hear it in."""
+"""Reads of many neurons at once: which are wanted, what each is selective for, and the clip to hear it in."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PATTERN = ("neuron_id", "clip_id", "peak", "strength", "column_seconds", "band_
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which neurons a page of cards is of, and in which order.
+    """Which neurons cards are of, and in which order.
 
     Attributes
     ----------
@@ -54,8 +54,6 @@ class Wanted:
         Only those without which the class is estimated to lose margin, with a 95 % interval above 0.
     order : str
         One of `ORDERS`.
-    only : tuple of int or None
-        Flat indices of the neurons among which is looked.
     """
 
     model: str
@@ -67,20 +65,45 @@ class Wanted:
     entropy: tuple[float, float] | None = None
     has_effect: bool = False
     order: str = "evidence"
-    only: tuple[int, ...] | None = None
 
 
-def cards(engine: Engine, wanted: Wanted, limit: int, offset: int = 0) -> pd.DataFrame:
-    """Return a page of neurons of a task.
+def found(engine: Engine, wanted: Wanted) -> pd.DataFrame:
+    """Return the neurons of a task that are wanted, in the order that is wanted.
 
-    A neuron's class is the one of the strongest evidence among those that the preset finds it specific for, or, where
-    it is specific for none, the one of its highest activation probability.
+    Returns
+    -------
+    DataFrame
+        ``neuron_id`` and ``class_id``: a neuron's class is the one of the strongest evidence among those that the
+        preset finds it specific for, or, where it is specific for none, the one of its highest activation probability.
+    """
+    # Two numbers each: what else is known of a neuron would take half as long again, for tens of thousands.
+    statement = f"{_found(wanted, '')}\n        SELECT neuron_id, class_id FROM found ORDER BY number"
+    return frame(engine, statement, **_parameters(wanted)).astype("int32")
+
+
+def places(engine: Engine, model: str) -> pd.DataFrame:
+    """Return where the neurons of a model sit, in order: ``neuron_id``, ``flat_index``, ``layer``, ``neuron``."""
+    rows = frame(
+        engine,
+        """
+        SELECT neuron.id AS neuron_id, neuron.flat_index, neuron.layer, neuron.neuron
+        FROM neuron JOIN model ON model.id = neuron.model_id
+        WHERE model.name = :model
+        ORDER BY neuron.id
+        """,
+        model=model,
+    )
+    return rows.astype("int32")
+
+
+def cards(engine: Engine, wanted: Wanted, neuron_ids: tuple[int, ...]) -> pd.DataFrame:
+    """Return what cards tell of some of the neurons that `found` finds.
 
     Parameters
     ----------
     wanted : Wanted
-    limit, offset : int
-        How many, after how many others.
+    neuron_ids : tuple of int
+        In the order that cards are to have.
 
     Returns
     -------
@@ -88,28 +111,16 @@ def cards(engine: Engine, wanted: Wanted, limit: int, offset: int = 0) -> pd.Dat
         ``neuron_id``, ``layer``, ``neuron``, ``class_id``, ``class_name``, ``is_specific`` (1, or 0), ``n_specific``
         (classes that it is specific for), ``lift``, ``lift_low``, ``lift_high``, ``q_value``, ``replicated``,
         ``entropy``, ``entropy_q_value``, ``max_probability``, ``top_class``, ``attribution``,
-        ``standard_error`` (in logits; NaN where none was computed), ``n_found`` (without the limit).
+        ``standard_error`` (in logits; NaN where none was computed).
     """
-    statement = f"""
-        WITH {_pairs(wanted)}found AS MATERIALIZED (
-            SELECT neuron_entropy.neuron_id, {_CLASS} AS class_id, COUNT(*) OVER () AS n_found,
-                   ROW_NUMBER() OVER (ORDER BY {ORDERS[wanted.order]}, neuron.flat_index) AS number
-            FROM neuron_entropy
-            JOIN neuron ON neuron.id = neuron_entropy.neuron_id
-            {"LEFT JOIN" if wanted.show == "all" else "JOIN"} {_shown(wanted)}
-            {_effect_join(wanted)}
-            WHERE neuron_entropy.model_task_id = {MODEL_TASK_ID} AND neuron_entropy.top_class_id IS NOT NULL
-                {_of_neurons(wanted)}
-            ORDER BY number
-            LIMIT :limit OFFSET :offset
-        )
+    statement = f"""{_found(wanted, " AND {table}.neuron_id IN :neuron_ids")}
         SELECT neuron.id AS neuron_id, neuron.layer, neuron.neuron, found.class_id, task_class.name AS class_name,
                CASE WHEN chosen.neuron_id IS NULL THEN 0 ELSE 1 END AS is_specific,
                (SELECT COUNT(*) FROM class_specific_neuron AS every
                 WHERE every.selection_id = {SELECTION_ID} AND every.neuron_id = found.neuron_id) AS n_specific,
                chosen.lift, chosen.lift_low, chosen.lift_high, chosen.q_value, chosen.replicated,
                neuron_entropy.entropy, neuron_entropy.q_value AS entropy_q_value, neuron_entropy.max_probability,
-               top.name AS top_class, {_ATTRIBUTION}, {_ERROR}, found.n_found
+               top.name AS top_class, {_ATTRIBUTION}, {_ERROR}
         FROM found
         JOIN neuron ON neuron.id = found.neuron_id
         JOIN neuron_entropy ON neuron_entropy.model_task_id = {MODEL_TASK_ID}
@@ -122,25 +133,55 @@ def cards(engine: Engine, wanted: Wanted, limit: int, offset: int = 0) -> pd.Dat
             ON {_EFFECT.format(neuron="found.neuron_id", of_class="found.class_id")}
         ORDER BY found.number
         """
-    low, high = wanted.entropy or (None, None)
-    among: list[Any] = [] if wanted.only is None else [bindparam("only", expanding=True)]
+    among = text(statement).bindparams(bindparam("neuron_ids", expanding=True))
+    rows = frame(engine, among, **_parameters(wanted), neuron_ids=list(neuron_ids))
+    place = {neuron_id: i for i, neuron_id in enumerate(neuron_ids)}
+    return rows.sort_values("neuron_id", key=lambda ids: ids.map(place), ignore_index=True)
+
+
+def specific_for(engine: Engine, model: str, task: str, preset: str, class_name: str) -> pd.DataFrame:
+    """Return ``neuron_id`` of every neuron that a preset finds specific for a class, in their order."""
     return frame(
         engine,
-        text(statement).bindparams(*among),
-        model=wanted.model,
-        task=wanted.task,
-        preset=wanted.preset,
-        class_name=wanted.class_name,
-        layer=wanted.layer,
-        low=low,
-        high=high,
-        limit=limit,
-        offset=offset,
-        only=None if wanted.only is None else list(wanted.only),
+        f"""
+        SELECT neuron_id FROM class_specific_neuron
+        WHERE selection_id = {SELECTION_ID} AND class_id = {CLASS_ID}
+        ORDER BY neuron_id
+        """,
+        model=model,
+        task=task,
+        preset=preset,
+        class_name=class_name,
     )
 
 
-def _pairs(wanted: Wanted) -> str:
+def _found(wanted: Wanted, among: str) -> str:
+    """The beginning of a statement: which neurons, each with its class and its place in the order.
+
+    ``among`` is a further condition on a ``{table}``.
+    """
+    return f"""
+        WITH {_pairs(wanted, among.format(table="class_specific_neuron"))}found AS MATERIALIZED (
+            SELECT neuron_entropy.neuron_id, {_CLASS} AS class_id,
+                   ROW_NUMBER() OVER (ORDER BY {ORDERS[wanted.order]}, neuron.flat_index) AS number
+            FROM neuron_entropy
+            JOIN neuron ON neuron.id = neuron_entropy.neuron_id
+            {"LEFT JOIN" if wanted.show == "all" else "JOIN"} {_shown(wanted)}
+            {_effect_join(wanted)}
+            WHERE neuron_entropy.model_task_id = {MODEL_TASK_ID} AND neuron_entropy.top_class_id IS NOT NULL
+                {_of_neurons(wanted)}{among.format(table="neuron_entropy")}
+        )"""
+
+
+def _parameters(wanted: Wanted) -> dict[str, Any]:
+    low, high = wanted.entropy or (None, None)
+    return {
+        "model": wanted.model, "task": wanted.task, "preset": wanted.preset, "class_name": wanted.class_name,
+        "layer": wanted.layer, "low": low, "high": high,
+    }  # fmt: skip
+
+
+def _pairs(wanted: Wanted, among: str) -> str:
     """The class of each neuron, where none is asked for."""
     if wanted.class_name is not None:
         return ""
@@ -150,7 +191,7 @@ def _pairs(wanted: Wanted) -> str:
                        PARTITION BY neuron_id ORDER BY p_value NULLS LAST, lift DESC NULLS LAST, class_id
                    ) AS place
             FROM class_specific_neuron
-            WHERE selection_id = {SELECTION_ID}{" AND replicated = 1" if wanted.show == "replicated" else ""}
+            WHERE selection_id = {SELECTION_ID}{" AND replicated = 1" if wanted.show == "replicated" else ""}{among}
         ), """
 
 
@@ -176,7 +217,6 @@ def _of_neurons(wanted: Wanted) -> str:
         only_if(wanted.class_name, f"{_CLASS} = {CLASS_ID}"),
         only_if(wanted.layer, "neuron.layer = :layer"),
         only_if(wanted.entropy, "neuron_entropy.entropy BETWEEN :low AND :high"),
-        only_if(wanted.only, "neuron.flat_index IN :only"),
         only_if(
             wanted.has_effect or None,
             f"{_EFFECT_OF_SHOWN}\n"

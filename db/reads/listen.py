@@ -25,11 +25,17 @@ def model_facts(engine: Engine, model: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``weights_key``, ``sample_rate``, ``n_neurons``, ``layer_widths`` (list of int) and ``runs``: the settings
-        of the runs that measured it, newest first.
+        ``weights_key``, ``sample_rate``, ``n_neurons``, ``first_neuron`` (its id; the others' follow), ``layer_widths``
+        (list of int) and ``runs``: the settings of the runs that measured it, newest first.
     """
     (row,) = frame(
-        engine, "SELECT weights_key, sample_rate, n_neurons FROM model WHERE name = :model", model=model
+        engine,
+        """
+        SELECT weights_key, sample_rate, n_neurons,
+               (SELECT MIN(neuron.id) FROM neuron WHERE neuron.model_id = model.id) AS first_neuron
+        FROM model WHERE name = :model
+        """,
+        model=model,
     ).to_dict("records")
     widths = frame(
         engine,

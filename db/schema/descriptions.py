@@ -25,6 +25,7 @@ class Describing(Base):
     n_held_out: Mapped[int]
     n_dealt: Mapped[int]
     n_shifts: Mapped[int]
+    words_json: Mapped[str | None]
 
 
 class UnitDescription(Base):

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The made-up study with heads on its layers, maps and made sounds, in a folder of its own; its clips are all's."""
+    """The made-up study with heads on its layers, maps, made sounds, segments and some units in words, in a folder."""
+    from tests.support.description_records import write_descriptions
     from tests.support.layer_records import write_all_layers
     from tests.support.map_records import write_maps
     from tests.support.segment_records import write_segments
     from tests.support.stimulus_records import write_stimuli
 
     path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("store") / "atlas.db"))
-    return write_segments(write_stimuli(write_maps(write_all_layers(path)), "nano-ssl", "nano-sl"))
+    path = write_segments(write_stimuli(write_maps(write_all_layers(path)), "nano-ssl", "nano-sl"))
+    return write_descriptions(path, "nano-sl", "rooms")
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ PAGES = {
     "compare": ("Compare", 0),
     "units": ("Units of", 0),
     "classes": ("", 0),  # the class's own name
-    "gallery": ("Gallery", 0),
+    "gallery": ("Find", 0),
     "neuron": ("Neuron", 0),
     "pair": ("beside", 0),
     "pitch": ("Pitch", 1),
@@ -87,7 +87,7 @@ STATES = {
         "Units of e",
     ),
     "classes": ({**NO_DATASET, "preset": "calibrated", "class": "fear", "by": "evidence", "cards": "3"}, "Fear"),
-    "gallery": ({**VOICES, "class": "fear", "show": "all", "order": "entropy"}, "Gallery"),
+    "gallery": ({**VOICES, "class": "fear", "show": "all", "order": "entropy"}, "Find"),
     "pair": (
         {**VOICES, "layer": "4", "neuron": "7", "other_model": "nano-ssl", "other_layer": "3", "other_neuron": "9"},
         "L4·7 nano-sl beside L3·9 nano-ssl",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Locator
 
-from tests.browser.driver import MARKS, Page, expect, settle, state, visit, wait_until
+from tests.browser.driver import MARKS, Page, expect, faults_of_access, settle, state, visit, wait_until
 
 pytestmark = MARKS
 WHERE = "gallery?model=nano-sl&task=rooms-event&show=all&order=place"
@@ -97,3 +97,27 @@ def test_a_card_leads_to_its_neuron_and_two_to_both(address: str, tab: Page) -> 
     expect(tab.locator("h1")).to_contain_text("Neuron")
     settle(tab)
     assert (state(tab)["layer"], state(tab)["neuron"]) == (layer, neuron)
+
+
+def test_words_find_units_and_what_explains_them_is_one_click_away(address: str, tab: Page) -> None:
+    visit(tab, f"{address}/gallery?model=nano-sl&task=rooms-event&preset=calibrated")
+    box = tab.get_by_role("textbox", name="Find in words")
+    box.fill("high-pitched, not onset")
+    box.press("Enter")
+    expect(part(tab, ".card")).to_have_count(1)
+    expect(part(tab, ".sentence")).to_have_text("fires on high pitch (highest fifth of f0)")
+    expect(part(tab, ".card")).to_contain_text("r 0.50 on held-out clips, others’ up to 0.25")
+    settle(tab)
+    assert (state(tab)["find"], state(tab)["show"]) == ("high-pitched, not onset", "all")
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        settle(tab)
+        assert faults_of_access(tab) == []
+    box.fill("")
+    box.press("Enter")
+    settle(tab)
+    tab.get_by_role("radio", name="classes only").click()
+    expect(part(tab, ".card")).to_have_count(1)
+    expect(part(tab, ".sentence")).to_have_text("fires on clips of siren")
+    settle(tab)
+    assert "find" not in state(tab) and state(tab)["explained"] == "classes"

@@ -25,6 +25,8 @@ from tests.browser.driver import (
     visit,
     wait_until,
 )
+from tests.support.description_records import write_descriptions
+from tests.support.map_records import write_maps
 from tests.support.small_study import RATE, run, write_manifest
 
 pytestmark = MARKS
@@ -52,7 +54,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_manifest(folder, rows)
     path = tmp_path_factory.mktemp("store") / "atlas.db"
     assert run("--model", "nano-ssl", "--data-dir", folder, "--db", path, "--stages", "extract,score") == 0
-    return path
+    return write_descriptions(write_maps(path, "nano-ssl"), "nano-ssl", "tones")
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +184,38 @@ def test_neurons_are_lit_while_a_ready_sound_plays(address: str, tab: Page) -> N
     tab.emulate_media(color_scheme="dark")
     settle(tab)
     assert faults_of_access(tab) == []
+
+
+CHANGES = """async lights => {
+    const seen = [];
+    const watch = new MutationObserver(() => seen.push(performance.now()));
+    watch.observe(lights, { subtree: true, attributes: true, attributeFilter: ["style"] });
+    const begun = performance.now();
+    for (let i = 0; performance.now() - begun < 2000; i += 1) {
+        document.dispatchEvent(new CustomEvent("atlas-player-time", { detail: (i * 0.13) % 1.5 }));
+        await new Promise(resolve => setTimeout(resolve, 15));
+    }
+    watch.disconnect();
+    return new Set(seen.map(Math.round)).size;
+}"""
+
+
+def test_lights_on_the_map_and_in_words_never_flash(address: str, tab: Page) -> None:
+    visit(tab, f"{address}/listen?model=nano-ssl&source=ready&sound=bursts&layer=0&neuron=0")
+    settle(tab)
+    chosen = tab.locator(".lights .list button[aria-pressed=true]")
+    expect(chosen).to_contain_text("L0·0fires on high pitch and onsets; others’ r up to 0.25")
+    spot = tab.locator(".lights .spot.chosen")
+    expect(spot).to_have_attribute("title", "L0·0 fires on high pitch and onsets; others’ r up to 0.25")
+    box, picture = spot.bounding_box(), tab.locator(".lights .picture").bounding_box()
+    assert box and picture
+    # At (0, 0) of the map: left, and below.
+    assert box["x"] - picture["x"] < 20 and picture["y"] + picture["height"] - box["y"] - box["height"] < 20
+    changes = tab.locator(".lights").evaluate(CHANGES)
+    assert 2 <= changes <= 6, "2.5 changes a second, however often the player tells the time"
+    lit = chosen.evaluate("one => one.style.getPropertyValue('--lit')")
+    assert lit == spot.evaluate("one => one.style.getPropertyValue('--lit')"), "both by one clock"
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        settle(tab)
+        assert faults_of_access(tab) == []

@@ -57,6 +57,33 @@ def test_keys_walk_and_play(address: str, tab: Page) -> None:
     assert (state(tab)["layer"], state(tab)["neuron"]) == ("3", "11")
 
 
+def test_a_unit_tells_its_sentence_to_the_mouse_and_to_keys(address: str, tab: Page) -> None:
+    sentence = "fires on high pitch (highest fifth of f0); others’ r up to 0.25"
+    ready(tab, address, f"{WHERE}&layer=0&neuron=1")
+    part(tab, ".stage").focus()
+    expect(part(tab, ".status")).to_have_text(f"L0·1. {sentence}")
+    tab.keyboard.press("ArrowLeft")
+    expect(part(tab, ".status")).to_contain_text("L0·0. fires on high pitch and onsets")
+    tab.mouse.move(*spot(tab, 0, 1))
+    expect(part(tab, ".tip .name")).to_have_text("L0·1")
+    expect(part(tab, ".tip .said")).to_have_text(sentence)
+
+
+def test_the_legend_is_whole(address: str, tab: Page) -> None:
+    for width in (1280, 390):
+        tab.set_viewport_size({"width": width, "height": 900})
+        ready(tab, address, WHERE.replace("colour=layer", "colour=class"))
+        cut = """legend => [...legend.children].filter(one => !one.hidden).some(one => {
+            const [inner, outer] = [one.getBoundingClientRect(), legend.getBoundingClientRect()];
+            return inner.bottom > outer.bottom || inner.right > outer.right + 1;
+        }) || legend.scrollHeight > legend.clientHeight + 1"""
+        assert part(tab, ".legend").evaluate(cut) is False
+        colours = part(tab, ".legend button:not([hidden]) .swatch").evaluate_all(
+            "all => all.map(one => one.style.background)"
+        )
+        assert len(set(colours)) == len(colours) > 2
+
+
 def test_units_that_are_drawn_around_are_listed_until_the_area_is_cleared(address: str, tab: Page) -> None:
     ready(tab, address)
     part(tab, ".lasso").click()

@@ -66,7 +66,7 @@ def test_a_unit_is_starred_named_listed_found_and_taken_away(address: str, tab: 
     assert first[0] == "list,model,layer,neuron,name,note,starred_at" and first[1].startswith("alarms,nano-sl,2,7,")
     tab.keyboard.press("Escape")
     tab.get_by_test_id("stMain").get_by_role("link", name="Hear those of nano-sl").click()
-    expect(tab.locator("h1")).to_have_text("Gallery")
+    expect(tab.locator("h1")).to_have_text("Find")
     settle(tab)
     card = tab.locator(".st-key-gallery_grid .card")
     expect(card).to_have_count(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -78,6 +79,8 @@ def test_the_command_describes_and_referees(
     n_described, n_beat = query(db, "SELECT COUNT(*), SUM(beats_null) FROM unit_descriptions WHERE author = 'atlas'")[0]
     assert n_described > 50 and f"{n_described:,} of 256 units described by atlas, {n_beat:,} of them better" in told
     assert query(db, "SELECT COUNT(*), MAX(n_terms) <= 3 FROM unit_explanations") == [(256, 1)]
+    ((words,),) = query(db, "SELECT words_json FROM describing")
+    assert json.loads(words)["f0 high"] == ["high pitch", "high-pitched"]
     (unit, layer, kind, predicts) = query(
         db, "SELECT unit, layer, unit_kind, description FROM unit_descriptions ORDER BY correlation DESC LIMIT 1"
     )[0]

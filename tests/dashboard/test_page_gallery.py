@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from streamlit.testing.v1 import AppTest
 
 from dashboard.shared import thumbnails
 from dashboard.shared.grid import grid
@@ -19,6 +22,7 @@ from dashboard.shared.player import clip
 from dashboard.shared.player.player import Overlay
 from dashboard.views.gallery import facts
 from tests.support import pages
+from tests.support.description_records import write_descriptions
 from tests.support.pages import asked, said
 
 show = partial(pages.show, "gallery")
@@ -168,6 +172,69 @@ def test_the_page_is_filtered_by_its_address(one_model_store: Path, monkeypatch:
     assert "No neuron is like that" in said(none)
     odd = show(one_model_store, monkeypatch, **HERE, entropy="zero", class_="nowhere", order="x")
     assert len(odd.warning) == 3
+
+
+@pytest.fixture(scope="module")
+def described(one_model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The made-up study, of which some units are described over rooms."""
+    path = Path(shutil.copy(one_model_store, tmp_path_factory.mktemp("described") / "atlas.db"))
+    return write_descriptions(path, "nano-ssl", "rooms")
+
+
+def n_found(app: AppTest) -> int:
+    told = re.search(r"\*\*([\d,]+) neurons?\*\*", said(app))
+    return int(told[1].replace(",", "")) if told else -1
+
+
+@pytest.mark.parametrize(
+    ("state", "n", "told"),
+    [
+        ({"find": "high-pitched"}, 2, "“high pitched” (f0 high) 2"),
+        ({"find": "high-pitched, not onset"}, 1, "not “onset” (onset high) 1"),
+        ({"find": "onset, layer 0, zebra"}, 0, "“zebra” finds nothing"),
+        ({"explained": "descriptors"}, 1, ""),
+        ({"explained": "classes"}, 1, ""),
+    ],
+)
+def test_units_are_found_in_words(
+    described: Path, monkeypatch: pytest.MonkeyPatch, state: dict[str, str], n: int, told: str
+) -> None:
+    app = show(described, monkeypatch, **HERE, **state)
+    assert not app.warning and asked(app, "show") == "all"
+    assert told in said(app)
+    assert n_found(app) == n if n else "No neuron is like that" in said(app)
+
+
+def test_a_layer_is_found_without_descriptions(one_model_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(one_model_store, monkeypatch, **HERE, find="layer 3")
+    assert 50 < n_found(app) <= 64 and f"“layer 3” {n_found(app)}" in said(app)
+
+
+def test_orders_by_words_are_of_all_units(described: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for order in ("surprise", "disagreement"):
+        app = show(described, monkeypatch, **HERE, show="all", order=order)
+        assert n_found(app) > 300 and not app.code
+
+
+def test_what_is_typed_and_chosen_goes_to_the_address(described: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(described, monkeypatch, **HERE, show="replicated")
+    app.text_input(key="find_words").set_value(" onset,  LAYER 0 ").run()
+    assert (asked(app, "find"), asked(app, "show")) == ("onset, LAYER 0", "all") and n_found(app) == 1
+    app.text_input(key="find_words").set_value(" ").run()
+    assert "find" not in app.query_params
+    app.segmented_control(key="select_explained").set_value("classes").run()
+    assert asked(app, "explained") == "classes" and n_found(app) == 1
+    assert not app.exception
+
+
+def test_without_descriptions_the_page_says_how_to_get_them(
+    one_model_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = show(one_model_store, monkeypatch, **HERE)
+    needed = show(one_model_store, monkeypatch, **HERE, order="surprise")
+    for app, n in ((plain, 1), (needed, 2)):
+        assert [code.value.split(" --describe")[0].endswith("extract,score") for code in app.code] == [True] * n
+    assert "No unit of nano\\-ssl is described over rooms" in said(needed)
 
 
 def test_filters_write_to_the_address(one_model_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,11 +19,13 @@ from streamlit.testing.v1 import AppTest
 
 from core.encoders.nano import NanoConfig, NanoEncoder, NanoViT
 from core.recording.listen import hear
-from dashboard.views.listen import charts, model
+from dashboard.views.listen import charts, lights, model
 from dashboard.views.listen import facts as listen_facts
 from db.connection.open import open_store
 from db.reads import listen
 from tests.support import drawn_charts
+from tests.support.description_records import write_descriptions
+from tests.support.map_records import write_maps
 from tests.support.pages import asked, open_page
 from tests.support.synthetic_store import LAYER_WIDTHS, N_NEURONS
 
@@ -126,6 +128,11 @@ def test_time_is_cut_into_few_columns() -> None:
     assert first["activation"].tolist() == [1.5, 0, 4]
     assert first["strength"].tolist() == [0.375, 0, 1]
     assert found.loc[found["name"] == "b", "strength"].tolist() == [0, 0, 0]
+
+
+def test_the_moment_at_which_a_neuron_is_strongest() -> None:
+    assert listen_facts.peak(np.array([[0.0, 1, 5], [0, 5, 0]]), 0.2) == pytest.approx(0.3)  # 3 and 2.5: the second
+    assert np.isnan(listen_facts.peak(np.array([[-1.0, 0]]), 0.2))
 
 
 def test_layers_are_summed_up() -> None:
@@ -279,6 +286,32 @@ def test_another_neuron_is_laid_over_the_clip(listening: Path) -> None:
     told = show(source="store", clip="5", layer="9", neuron="7")
     assert not told.exception
     assert "layer “9”" in told.warning[0].value
+
+
+def test_lights_stand_on_the_map_and_in_words(
+    listening: Path, encoder: NanoEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = show(source="store", clip="5", layer="0", neuron="0")
+    assert [("--describe" in code.value, "--map" in code.value) for code in plain.code][-2:] == [
+        (True, False),
+        (False, True),
+    ]
+    (tmp_path / "audio").symlink_to(listening.parent / "audio")
+    path = Path(shutil.copy(listening, tmp_path / "atlas.db"))
+    write_descriptions(write_maps(path, "nano-ssl"), "nano-ssl", "rooms")
+    monkeypatch.setenv("ATLAS_DB", str(path))
+    given: list[Any] = []
+    monkeypatch.setattr(lights, "_component", lambda **settings: given.append(settings["data"]))
+    app = show(source="store", clip="5", dataset="rooms", layer="0", neuron="0")
+    assert not app.exception and not app.code
+    (data,) = given
+    chosen = next(row for row in data["rows"] if row["name"] == "layer 0, neuron 0")
+    assert data["chosen"] == chosen["name"] and chosen["at"] == (0, 0) and chosen["listed"]
+    assert chosen["said"] == "fires on high pitch and onsets; others’ r up to 0.25"
+    assert data["units"] and "383 units" in data["label"]
+    assert 40 <= len(data["rows"]) <= 41 and sum(row["listed"] for row in data["rows"]) in (10, 11)
+    table = app.dataframe[0].value
+    assert table["peak_seconds"].dropna().between(0, 4).all() and "description" in table
 
 
 def test_without_percentiles_the_rest_is_shown(listening: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,9 @@ import pytest
 
 from dashboard.shared.charts import groups as class_groups
 from dashboard.shared.theme import NULL_COLOUR
-from dashboard.views.map import facts, shades
+from dashboard.views.map import canvas, facts, shades
 from tests.support import pages
+from tests.support.description_records import SAID, write_descriptions
 from tests.support.map_records import WIDTH, write_maps
 from tests.support.pages import asked, said
 
@@ -25,7 +27,7 @@ NAN = float("nan")
 @pytest.fixture(scope="module")
 def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = Path(shutil.copy(synthetic_store, tmp_path_factory.mktemp("map") / "atlas.db"))
-    return write_maps(path, "nano-ssl")
+    return write_descriptions(write_maps(path, "nano-ssl"), "nano-ssl", "rooms")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,7 @@ def store(synthetic_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         ("selectivity", "Whether shuffled labels give such entropies was not computed"),
         ("effect", "No effect was estimated"),
         ("layer", "Near means **alike responses**"),
+        ("words", "Of 383 units 4 have a description over rooms, and 3 of these predict better than other units’"),
     ],
 )
 def test_every_colour_is_told_beside_chance(
@@ -90,6 +93,9 @@ UNITS = pd.DataFrame(
         "lift": [3.0, NAN, 2.5, NAN], "q_value": [0.01, NAN, 1e-9, NAN],
         "entropy": [0.0, np.log(2), 0.5 * np.log(2), NAN], "entropy_q_value": [0.001, 0.5, 0.01, NAN],
         "attribution": [0.5, -0.25, 0.01, NAN], "standard_error": [0.1, 0.05, 0.1, NAN],
+        "predicts": ["descriptor:f0 high; class:dog", None, "class:cat", "descriptor:level low"],
+        "beats_null": [1, NAN, 1, 0], "correlation": [0.5, NAN, 0.75, 0.25],
+        "null_correlation_high": [0.25, NAN, 0.25, 0.5],
     }
 )  # fmt: skip
 ORDER = class_groups.in_groups(["cat", "dog"], pd.DataFrame(columns=["attribute", "class_name", "group_name"]), None)
@@ -118,6 +124,50 @@ def test_colours_and_labels_say_what_they_are_of() -> None:
     assert labels[2] == "L2·0 cat: entropy 0.35 of 0.69 nats, q = 0.01"
 
 
+def test_descriptions_are_coloured_by_their_first_term_where_they_are_worth_something() -> None:
+    names, labels = told("words")
+    assert names == ["f0 high", "no better than others’", "cat", "no better than others’"]
+    assert labels == ("L0·0 f0 high, dog", "L0·1 not described", "L2·0 cat", "L2·1 level low")
+    assert "Of 4 units 3 have a description over pets, and 2 of these" in facts.words_sentence(UNITS, "pets")
+    assert facts.words_sentence(UNITS.assign(predicts=None), "pets") == "No unit is described over pets."
+
+
+def test_the_largest_groups_have_colours_of_their_own_and_the_rest_one() -> None:
+    tasks = [f"task {i:02}" for i in range(18) for _ in range(1 + i)]  # the later the larger
+    units = pd.DataFrame(
+        {"layer": 0, "neuron": range(len(tasks) + 1), "task": [*tasks, None], "class_name": "dog", "q_value": 0.01,
+         "n_tasks": 1}
+    )  # fmt: skip
+    found = shades.shaded("task", units, 2, ORDER)
+    names = [name for name, _ in found.entries]
+    assert names == ["specific for none", *(f"task {i:02}" for i in range(17, 7, -1)), "8 other tasks"]
+    assert len({colour for _, colour in found.entries}) == len(names)
+    sizes = np.bincount(found.shade)
+    assert sizes.tolist() == [1, *range(18, 8, -1), sum(range(1, 9))]
+
+
+def test_kinds_of_classes_stand_for_them_where_there_are_such() -> None:
+    groups = pd.DataFrame({"attribute": "kind", "class_name": ["cat", "dog"], "group_name": ["beast", "beast"]})
+    order = class_groups.in_groups(["cat", "dog"], groups, "kind")
+    found = shades.shaded("class", UNITS, 2, order)
+    assert [name for name, _ in found.entries] == ["specific for none", "beast"]
+    assert found.shade.tolist() == [1, 0, 1, 0] and found.labels[2].startswith("L2·0 cat")
+
+
+def test_texts_are_packed_and_the_same_each_time() -> None:
+    lines = ["L0·0 a", "L0·1 b\nc", ""]
+    assert gzip.decompress(canvas.packed(lines)).decode().split("\n") == ["L0·0 a", "L0·1 b c", ""]
+    assert canvas.packed(lines) == canvas.packed(tuple(lines)) and canvas.packed(["", ""]) == b""
+
+
+def test_a_chosen_unit_is_told_in_words(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = show(store, monkeypatch, **ROOMS, layer="0", neuron="0")
+    assert f"*{SAID[0][1]}; others’ r up to 0\\.25*" in said(app)
+    assert not app.code
+    elsewhere = show(store, monkeypatch, model="nano-ssl", task="notes-pitch")
+    assert "over notes, but over rooms" in said(elsewhere) and "--describe" in elsewhere.code[0].value
+
+
 def test_an_effect_counts_where_its_interval_leaves_0_out() -> None:
     names, labels = told("effect")
     assert names[0].startswith("loses over") and names[1].startswith("gains up to")
@@ -127,8 +177,10 @@ def test_an_effect_counts_where_its_interval_leaves_0_out() -> None:
 
 
 def test_units_are_listed_by_what_they_are_coloured_by() -> None:
-    orders = {by: facts.strongest(UNITS, by).index.tolist() for by in ("class", "selectivity", "effect")}
-    assert orders == {"class": [2, 0, 1, 3], "selectivity": [0, 2, 1, 3], "effect": [0, 1, 2, 3]}
+    orders = {by: facts.strongest(UNITS, by).index.tolist() for by in ("class", "selectivity", "effect", "words")}
+    assert orders == {
+        "class": [2, 0, 1, 3], "selectivity": [0, 2, 1, 3], "effect": [0, 1, 2, 3], "words": [2, 0, 3, 1],
+    }  # fmt: skip
 
 
 def test_entropies_without_shuffled_labels_have_their_colour_and_are_told() -> None:

@@ -14,9 +14,12 @@ from db.reads.gallery import Wanted
 ALL = Wanted("tiny", "pets-animal", "calibrated", show="all")
 
 
-def places(engine: Engine, wanted: Wanted, limit: int = 9, offset: int = 0) -> list[tuple[int, int, str]]:
-    rows = gallery.cards(engine, wanted, limit, offset)
-    return list(rows[["layer", "neuron", "class_name"]].itertuples(index=False, name=None))
+def places(engine: Engine, wanted: Wanted) -> list[tuple[int, int, str]]:
+    """Which neurons are found, as their cards say; they agree on the class."""
+    found = gallery.found(engine, wanted)
+    cards = gallery.cards(engine, wanted, tuple(int(one) for one in found["neuron_id"]))
+    assert cards["class_id"].tolist() == found["class_id"].tolist()
+    return list(cards[["layer", "neuron", "class_name"]].itertuples(index=False, name=None))
 
 
 CAT, DOG = (0, 0, "cat"), (1, 0, "dog")  # neuron (0, 1) never fires
@@ -47,25 +50,40 @@ def test_which_neurons_there_are_and_in_which_order(
 
 
 @pytest.mark.parametrize("order", gallery.ORDERS)
-def test_pages_follow_each_other(tiny_reader: Engine, order: str) -> None:
+def test_cards_are_of_those_that_are_asked_for_in_their_order(tiny_reader: Engine, order: str) -> None:
     wanted = replace(ALL, order=order)
-    both = places(tiny_reader, wanted)
-    assert [*places(tiny_reader, wanted, 1), *places(tiny_reader, wanted, 1, 1)] == both
-    assert places(tiny_reader, wanted, 1, 2) == []
-    assert gallery.cards(tiny_reader, wanted, 1, 1)["n_found"].tolist() == [2]
+    first, second = (int(one) for one in gallery.found(tiny_reader, wanted)["neuron_id"])
+    for ids in ((first, second), (second, first), (second,), ()):
+        assert tuple(gallery.cards(tiny_reader, wanted, ids)["neuron_id"]) == ids
+    assert gallery.cards(tiny_reader, replace(wanted, class_name="dog"), (first, second))["class_name"].tolist() == [
+        "dog"
+    ]
+
+
+def test_places_of_neurons(tiny_reader: Engine) -> None:
+    rows = gallery.places(tiny_reader, "tiny")
+    assert rows[["flat_index", "layer", "neuron"]].to_numpy().tolist() == [[0, 0, 0], [1, 0, 1], [2, 1, 0]]
+
+
+def test_neurons_that_are_specific_for_a_class(tiny_reader: Engine) -> None:
+    ids = gallery.found(tiny_reader, replace(ALL, order="place"))["neuron_id"].tolist()
+    for name, preset, expected in (("cat", "calibrated", ids[:1]), ("dog", "calibrated", ids[1:]), ("cat", "lape", [])):
+        rows = gallery.specific_for(tiny_reader, "tiny", "pets-animal", preset, name)
+        assert rows["neuron_id"].tolist() == expected
 
 
 def test_a_card_has_what_holds_it_up(tiny_reader: Engine) -> None:
-    cat, dog = gallery.cards(tiny_reader, ALL, 9).to_dict("records")
+    ids = tuple(int(one) for one in gallery.found(tiny_reader, ALL)["neuron_id"])
+    cat, dog = gallery.cards(tiny_reader, ALL, ids).to_dict("records")
     assert (cat["lift"], cat["q_value"], cat["replicated"], cat["is_specific"], cat["n_specific"]) == (9, 0.01, 1, 1, 1)
     assert (cat["entropy"], cat["entropy_q_value"]) == (0, 0.02)
     assert math.isnan(cat["attribution"])
     assert (dog["attribution"], dog["standard_error"], dog["entropy"]) == (0.5, 0.25, math.log(2))
-    assert "LIMIT 9" in gallery.cards(tiny_reader, ALL, 9).attrs["sql"]
+    assert "ORDER BY number" in gallery.found(tiny_reader, ALL).attrs["sql"]
 
 
 def test_clips_and_when_neurons_fire_in_them(tiny_reader: Engine) -> None:
-    rows = gallery.cards(tiny_reader, ALL, 9)
+    rows = gallery.found(tiny_reader, ALL)
     ids = tuple(int(one) for one in rows["neuron_id"])
     clips = gallery.card_clips(tiny_reader, "tiny", "pets-animal", ids)
     assert clips["classes"].tolist() == [("cat",), ("cat",), ("dog",)]

@@ -77,7 +77,7 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "layer": (0, 1),
     "neuron": (0, 6),
     "neurons": ((6, 2, 0),),
-    "neuron_ids": ((2, 7, 400),),
+    "neuron_ids": ((2, 7, 400), (769, 771)),  # of the made-up models, and of the tiny one
     "own": (("nano-ssl", 0, 6), ("nano-sl", 1, 2)),
     "partner": ("nano-sl", "nano-ssl"),
     "other": (("nano-sl", 0, 6), ("nano-ssl", 1, 0)),

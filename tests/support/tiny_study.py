@@ -481,7 +481,10 @@ DESCRIPTIONS = Descriptions(
             "by_both": [0.25, NAN], "by_level": [0.125, 0.0], "validated": [0.25, NAN], "validated_high": [0.0, 0.125],
         }
     ),
-    {"n_clips": 20, "n_held_out": 20, "n_dealt": 1, "n_shifts": 39},
+    {
+        "n_clips": 20, "n_held_out": 20, "n_dealt": 1, "n_shifts": 39,
+        "words_json": '{"flatness high": ["noise", "hiss"], "f0 high": ["high pitch", "high-pitched"]}',
+    },
 )  # fmt: skip
 
 UNIT_MAP = UnitMap(

@@ -18,6 +18,7 @@ from core.arrays.neurons import layer_starts
 from core.datasets.scan import Scan
 from core.describe import describe, given
 from core.describe.describe import FEWEST_CLIPS, OURS, Drawn, Heard
+from core.describe.descriptors import words
 from core.describe.explain import N_SHIFTS
 from core.describe.given import Given
 from core.describe.kept import Kept
@@ -72,7 +73,7 @@ class OfDrawn(Stage):
         n = self.drawn.n_chosen
         facts = {
             "n_clips": n, "n_held_out": len(self.drawn.clips) - n, "n_dealt": min(n_dealt, N_DEALT),
-            "n_shifts": N_SHIFTS,
+            "n_shifts": N_SHIFTS, "words_json": json.dumps(words()),
         }  # fmt: skip
         found = Descriptions(self.scan.dataset.name, source, described, explained, facts)
         self.study.progress.print(f"  {self.scan.dataset.name} · {verdicts.described(found)}")

@@ -186,7 +186,8 @@ class Grid {
     box.checked = this.isChosen(card);
     pick.append(box, "compare");
     first.append(link, ...(card.star === null ? [] : [this.star(card.star)]), pick);
-    words.append(first, element("div", "class", card.title), ...card.lines.map((line) => element("div", "line", line)));
+    words.append(first, element("div", "class", card.title), ...(card.said ? [element("div", "sentence", card.said)] : []));
+    words.append(...card.lines.map((line) => element("div", "line", line)));
     made.append(thumb, words);
     made.classList.toggle("chosen", box.checked);
     return made;

@@ -73,6 +73,8 @@ class Card:
         The clip's length.
     star : str or None
         What the notebook calls it; None where it is not starred.
+    said : str
+        The neuron in words.
     """
 
     model: str
@@ -86,6 +88,7 @@ class Card:
     overlay: Overlay | None = None
     seconds: float = 0.0
     star: str | None = None
+    said: str = ""
 
     @property
     def name(self) -> str:
@@ -196,7 +199,8 @@ class Answer:
         self.data["pages"][str(page)] = [
             {
                 "id": f"{page}-{place}", "name": card.name, "neuron": [card.model, card.layer, card.neuron],
-                "href": card.href, "title": card.title, "lines": list(card.lines), "clip": card.clip, "star": card.star,
+                "href": card.href, "title": card.title, "said": card.said, "lines": list(card.lines), "clip": card.clip,
+                "star": card.star,
                 "problem": "" if card.stored else "no clip of it is stored", "drawn": card.stored is not None,
             }
             for place, card in enumerate(self._pages(page))

@@ -14,6 +14,8 @@ from dashboard.shared.text.numbers import BRACKETS, between, counted, number, p_
 from dashboard.shared.text.words import listed, plain
 
 Q_LIMIT = 0.05
+OURS = "atlas"
+"""Author of descriptions that a run finds."""
 
 
 def believable(effects: pd.DataFrame) -> pd.Series:
@@ -289,3 +291,47 @@ def predictor_sentence(row: Mapping[Any, Any]) -> str:
         (first, high), (second, low) = sorted(zip(names, (margin, selective), strict=True), key=lambda each: -each[1])
         told.append(f"{what}: {first} ({number(high, '.2f')} against {number(low, '.2f')} of {second})")
     return f"What predicts better what ablating one neuron does to {'; of '.join(told)}." if told else ""
+
+
+def words_score(said: Mapping[Any, Any]) -> str:
+    """Tell how well a description predicts a unit's activation, beside what it must beat, and whose it is.
+
+    Parameters
+    ----------
+    said : mapping
+        ``correlation``, ``null_correlation_high``, ``beats_null``, ``author``; of `db.reads.descriptions.of_units`.
+
+    Examples
+    --------
+    >>> words_score({"correlation": 0.714, "null_correlation_high": 0.35, "beats_null": 1, "author": "atlas"})
+    'r 0.71 on held-out clips, others’ up to 0.35'
+    """
+    high = said["null_correlation_high"]
+    beside = "nothing to compare it with" if pd.isna(high) else f"others’ up to {number(high, '.2f')}"
+    who = "" if said["author"] == OURS else f", by {said['author']}"
+    return f"r {number(said['correlation'], '.2f')} on held-out clips, {beside}{_no_better(said)}{who}"
+
+
+def in_words(said: Mapping[Any, Any]) -> str:
+    """Tell a unit in one line: its description, how well that predicts, and what it must beat.
+
+    Parameters
+    ----------
+    said : mapping
+        As of `words_score`, and ``description``; that of a run has its r in it.
+
+    Examples
+    --------
+    >>> in_words({"description": "fires on noise (r = 0.71, shifted 0.12)", "correlation": 0.714,
+    ...           "null_correlation_high": 0.35, "beats_null": 1, "author": "atlas"})
+    'fires on noise (r = 0.71, shifted 0.12); others’ r up to 0.35'
+    """
+    high = said["null_correlation_high"]
+    if said["author"] != OURS or pd.isna(high):
+        return f"{said['description']}: {words_score(said)}"
+    return f"{said['description']}; others’ r up to {number(high, '.2f')}{_no_better(said)}"
+
+
+def _no_better(said: Mapping[Any, Any]) -> str:
+    is_better = said["beats_null"] or pd.isna(said["null_correlation_high"])
+    return "" if is_better else ": no better than others’"

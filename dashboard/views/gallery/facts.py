@@ -1,15 +1,18 @@
-"""What the gallery says of each neuron; pure functions over frames of `db.reads.gallery`."""
+"""What the page says of each neuron; pure functions over frames of `db.reads.gallery` and `db.reads.descriptions`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from dashboard.shared.text.facts import Q_LIMIT
-from dashboard.shared.text.numbers import number, p_value, with_interval
+from dashboard.shared.text.facts import Q_LIMIT, words_score
+from dashboard.shared.text.numbers import number, p_value, share, with_interval
+from dashboard.shared.text.words import listed, plain
+from dashboard.views.gallery.search import EXPLAINS, Part, Reading
 from db.reads.gallery import Z
 
 SHOWN = {
@@ -20,10 +23,32 @@ SHOWN = {
 ORDERS = {
     "evidence": "evidence",
     "lift": "lift",
-    "entropy": "lowest entropy",
+    "entropy": "selectivity",
     "effect": "estimated effect",
+    "surprise": "surprise",
+    "disagreement": "disagreement",
     "place": "layer and number",
 }
+OF_DESCRIPTIONS = ("surprise", "disagreement")
+"""Orders that need descriptions."""
+MEANS = {
+    "evidence": "lowest p of the class first, then highest lift.",
+    "lift": "highest lift of the class first.",
+    "entropy": "lowest entropy over the task’s classes first.",
+    "effect": "what the class is estimated to lose without the neuron, in logits, most first.",
+    "surprise": "r of the description on held-out clips less what it must beat (the 97.5th percentile of other units’ "
+    "descriptions dealt to this one, or the majority class), largest first.",
+    "disagreement": "distance between the shares of the variance on held-out clips that classes alone and descriptors "
+    "alone explain (below 0 counts as 0), largest first; of units of which more is explained than on shifted "
+    "activations.",
+    "place": "as in the model.",
+}
+"""What each order goes by, told on the page and in its help."""
+EXPLAINED = {"any": "any", "descriptors": "descriptors only", "classes": "classes only"}
+EXPLAINED_MEANS = (
+    f"**Explains**: {EXPLAINS:.0%} of the variance on held-out clips and more, where more is explained than on "
+    "shifted activations (by chance 1 unit in 40)."
+)
 EFFECTS = {"any": "any", "loses": "its class loses margin without it"}
 
 
@@ -76,6 +101,52 @@ def _effect(row: Mapping[Hashable, Any]) -> str:
         return ""
     value, half = row["attribution"], Z * row["standard_error"]
     return f"attribution {with_interval(value, value - half, value + half, '+.2g')} logits"
+
+
+@dataclass(frozen=True)
+class InWords:
+    """What a card says of a unit: its best description, or nothing, and how well that predicts."""
+
+    said: str = ""
+    lines: tuple[str, ...] = ()
+
+
+def first_of_each(rows: pd.DataFrame) -> dict[int, Mapping[Hashable, Any]]:
+    """The first row of each ``neuron_id``."""
+    return {int(row["neuron_id"]): row for row in rows.drop_duplicates("neuron_id").to_dict("records")}
+
+
+def in_words(
+    neuron_id: int, best: Mapping[int, Mapping[Hashable, Any]], explained: Mapping[int, Mapping[Hashable, Any]]
+) -> InWords:
+    """Tell a unit in words, with the score of these beside what they must beat, and what explains the unit.
+
+    Parameters
+    ----------
+    neuron_id : int
+    best : mapping
+        By neuron its row of `db.reads.descriptions.of_units`.
+    explained : mapping
+        By neuron its row of `db.reads.descriptions.explanations_of`.
+    """
+    if neuron_id not in best:
+        return InWords()
+    said, shares = best[neuron_id], explained.get(neuron_id)
+    lines = [words_score(said)]
+    if shares is not None and shares["n_terms"] > 0:
+        of_both = (share(max(shares[name], 0)) for name in ("by_classes", "by_descriptors"))
+        lines.append("classes explain {}, descriptors {}".format(*of_both))
+    return InWords(str(said["description"]), tuple(lines))
+
+
+def understood(asked: Sequence[Part], means: Sequence[Sequence[Reading]], counts: Sequence[int]) -> str:
+    """Say in Markdown how each part of what was typed is understood, and how many units it finds by itself."""
+    told = []
+    for part, readings, n in zip(asked, means, counts, strict=True):
+        name = f"{'not ' * part.excluded}“{plain(part.text)}”"
+        as_word = f" ({listed([str(one) for one in readings])})" if readings else ""
+        told.append(f"{name}{as_word} {n:,}" if n else f"{name}{as_word} finds nothing")
+    return "By itself: " + ", ".join(told) + "."
 
 
 def clip_text(row: Mapping[Hashable, Any]) -> str:

@@ -252,6 +252,14 @@ def by_layer(high: BoolArray, rates: NDArray[np.floating], layer_widths: Sequenc
     )
 
 
+def peak(pattern: NDArray[np.floating], column_seconds: float) -> float:
+    """Seconds from the beginning to the middle of the column at which a neuron is strongest, mean over bands; NaN where
+    it is nowhere active.
+    """
+    levels = np.maximum(np.asarray(pattern, dtype=np.float64), 0).mean(axis=0)
+    return (int(levels.argmax()) + 0.5) * column_seconds if levels.max(initial=0.0) > 0 else math.nan
+
+
 def over_time(
     patterns: Sequence[NDArray[np.floating]], names: Sequence[str], column_seconds: float, most: int
 ) -> pd.DataFrame:

@@ -9,16 +9,17 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard.shared import address, command, data, draw, page, sections, share, sidebar, tables
+from dashboard.shared import address, command, data, described, draw, page, sections, share, sidebar, tables
 from dashboard.shared.player.player import Overlay, Track, player
 from dashboard.shared.text import words
+from dashboard.shared.text.facts import in_words
 from dashboard.shared.text.glossary import TERMS
 from dashboard.views.listen import charts, lights, sounds, uploads
 from dashboard.views.listen import facts as listen_facts
 from dashboard.views.listen import model as live
-from db.reads import clips, listen
+from db.reads import clips, descriptions, listen, maps
 
-MOST_IN_TABLE, MOST_IN_STRIP, MOST_CLASSES, MOST_COLUMNS = 40, 14, 14, 160
+MOST_IN_TABLE, MOST_IN_LIST, MOST_IN_STRIP, MOST_CLASSES, MOST_COLUMNS = 40, 10, 14, 14, 160
 
 scope = sidebar.choose(show=("model", "dataset", "preset"), clears=sounds.CLEARS)
 store = scope.store
@@ -111,13 +112,14 @@ layer = address.number("layer", int(top["layer"].iloc[0]), 0, len(widths) - 1)
 of_layer = top.loc[top["layer"] == layer, "neuron"]
 neuron = address.number("neuron", int(of_layer.iloc[0]) if len(of_layer) else 0, 0, widths[layer] - 1)
 state |= {"layer": layer, "neuron": neuron}
-shown = [(int(a), int(b)) for a, b in zip(top["layer"], top["neuron"], strict=True)][:MOST_IN_STRIP]
-if (layer, neuron) not in shown:
-    shown.append((layer, neuron))
+here = (layer, neuron)
+strongest = [(int(a), int(b)) for a, b in zip(top["layer"], top["neuron"], strict=True)]
+shown = list(dict.fromkeys([*strongest[:MOST_IN_STRIP], here]))
 labels = {lights.name_of(place): place for place in shown}
-chosen = lights.name_of((layer, neuron))
+chosen = lights.name_of(here)
+heard = list(dict.fromkeys([*strongest, here]))
 try:
-    traces = dict(zip(labels, live.patterns(model, sound, shown), strict=True))
+    traces = dict(zip(map(lights.name_of, heard), live.patterns(model, sound, heard), strict=True))
 except live.NoAnswer as error:
     play()
     st.warning(words.plain(error))
@@ -167,19 +169,51 @@ def choose_light(a: int, b: int) -> None:
     address.go(layer=a, neuron=b)
 
 
+starts = np.cumsum([0, *widths])
+ids = {place: int(facts["first_neuron"]) + int(starts[place[0]]) + place[1] for place in heard}
+is_described = bool(described.over(store, scope.model))
+rows = data.read(store, descriptions.of_units, scope.model, scope.dataset, tuple(sorted(ids.values())))
+said = {int(row["neuron_id"]): row for row in rows.drop_duplicates("neuron_id").to_dict("records")}
+units = data.read(store, maps.places, scope.model)
+on_map = units[units["neuron_id"].isin(list(ids.values()))].set_index("neuron_id")[["x", "y"]]
+
+
+def light(place: tuple[int, int]) -> lights.Light:
+    """A neuron's light: where it lies on the map, and what is said of it."""
+    words_of = said.get(ids[place])
+    at = on_map.loc[ids[place]] if ids[place] in on_map.index else None
+    return lights.Light(
+        place,
+        traces[lights.name_of(place)].activation,
+        in_words(words_of) if words_of else "",
+        None if at is None else (float(at["x"]), float(at["y"])),
+        place in strongest[:MOST_IN_LIST] or place == here,
+    )
+
+
 head = sections.heading(
     "When they answer", help="Mean over frequency; each row against its own peak, so rows do not compare."
 )
 st.caption(
-    "The neurons that answer most, lit while the sound plays, and over the clip's time. Click one to lay it over the "
-    "picture above."
+    "The neurons that answer most, lit while the sound plays: on the map of all units, where those that respond alike "
+    "lie together, and in words. Below, over the clip’s time. Click one to lay it over the picture above; all stand in "
+    "the table at the end, with the moment at which each is strongest."
 )
 lights.show(
-    {place: traces[name].activation for name, place in labels.items()}, (layer, neuron), trace.column_seconds,
-    choose_light,
+    [light(place) for place in heard], here, trace.column_seconds, choose_light,
+    units[["x", "y"]].to_numpy(float) if len(units) else None,
 )  # fmt: skip
+if units.empty or not is_described:
+    with st.container(horizontal=True):
+        if not is_described:
+            described.offer(store, scope.model, scope.dataset)
+        if units.empty:
+            with st.popover("No map yet", icon=":material/bubble_chart:", help="How units come onto a map."):
+                st.markdown(f"{words.plain(scope.model)} has no map in this store; this command makes one:")
+                command.show(command.of_recorded(scope.model, "--map"))
+over_time = {name: traces[name] for name in labels}
 strip = listen_facts.over_time(
-    [one.activation for one in traces.values()], list(traces), trace.column_seconds, MOST_COLUMNS
+    [one.activation for one in over_time.values()], list(over_time), trace.column_seconds, MOST_COLUMNS
 )
 draw.chart(
     charts.time_chart, strip, chosen, sound.seconds, name="neurons_over_time", head=head, key="strip",
@@ -217,6 +251,13 @@ if known:
 
 head = sections.heading("The neurons that answer most")
 table_key = f"top_{layer}_{neuron}"
+told = [said.get(ids[place], {}) for place in strongest]
+top = top.assign(
+    peak_seconds=[
+        listen_facts.peak(traces[lights.name_of(place)].activation, trace.column_seconds) for place in strongest
+    ],
+    **{name: [one.get(name) for one in told] for name in ("description", "correlation", "null_correlation_high")},
+)
 carried = {name: value for name, value in scope.state.items() if value is not None}
 links = [
     address.relative("neuron", **carried, layer=a, neuron=b)
@@ -229,7 +270,8 @@ st.dataframe(
     on_select=choose_in_table,
     selection_mode="single-row",
     column_order=[
-        "link", "layer", "percentile", "beyond", "activation_rate", "mean_activation", "lift", "q_value", "classes",
+        "link", "layer", "percentile", "beyond", "peak_seconds", "activation_rate", "mean_activation", "lift",
+        "q_value", "classes", *(("description", "correlation", "null_correlation_high") if said else ()),
     ],
     column_config={
         **tables.COLUMNS,
@@ -252,6 +294,15 @@ st.dataframe(
         "lift": st.column_config.NumberColumn("Lift", format="%.1f×", help=TERMS["lift"] + " Of the first."),
         "q_value": st.column_config.NumberColumn("q", format="%.2g", help=TERMS["q"] + " Of the first."),
         "mean_activation": st.column_config.NumberColumn("Mean activation", format="%.3g"),
+        "peak_seconds": st.column_config.NumberColumn(
+            "Strongest at (s)", format="%.2f", help="The middle of the moment at which it is strongest."
+        ),
+        "description": st.column_config.TextColumn("Description", width="large"),
+        "correlation": st.column_config.NumberColumn("r", format="%.2f", help="Of the description, on held-out clips."),
+        "null_correlation_high": st.column_config.NumberColumn(
+            "To beat", format="%.2f",
+            help="97.5th percentile of r of other units’ descriptions, or that of the majority class.",
+        ),
     },
     height=min(38 + 35 * len(top), 388),
     placeholder="–",

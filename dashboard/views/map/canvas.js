@@ -35,6 +35,11 @@ function fetched(address, read) {
   return kept.get(address);
 }
 
+async function unpacked(got) {
+  const text = await new Response(got.body.pipeThrough(new DecompressionStream("gzip"))).text();
+  return text.split("\n");
+}
+
 class UnitMap {
   constructor(root) {
     this.part = (name) => root.querySelector(name);
@@ -45,7 +50,7 @@ class UnitMap {
     this.view = { x: 0.5, y: 0.5, zoom: 1 };
     this.data = {};
     this.places = this.shades = null;
-    this.labels = [];
+    this.labels = this.sentences = [];
     this.at = this.only = -1; // the unit that is pointed at; the one colour that is shown
     this.ending = new AbortController();
     this.listen();
@@ -65,6 +70,8 @@ class UnitMap {
     on(this.stage, "pointercancel", () => this.drop());
     on(this.stage, "pointerleave", () => this.drag || this.point(-1));
     on(this.stage, "keydown", (event) => this.key(event));
+    on(this.stage, "focus", () => this.stage.matches(":focus-visible") && this.at < 0 && this.walk(this.data.chosen));
+    on(this.stage, "blur", () => this.point(-1));
     on(this.stage, "wheel", (event) => this.wheel(event), { passive: false });
     this.sizes = new ResizeObserver(() => this.draw());
     this.sizes.observe(this.stage);
@@ -89,7 +96,6 @@ class UnitMap {
       this.tell("");
     }
     if (before.shades !== data.shades) this.only = -1;
-    fetched(data.labels, (got) => got.text()).then((text) => data === this.data && (this.labels = text.split("\n")), () => {});
     try {
       const numbers = (got) => got.arrayBuffer().then((buffer) => new Uint16Array(buffer));
       const [places, shades] = await Promise.all([fetched(data.places, numbers), fetched(data.shades, numbers)]);
@@ -99,9 +105,22 @@ class UnitMap {
       this.order();
       this.showLegend();
       this.draw();
+      this.read(data);
     } catch {
       this.tell("The map did not arrive; reload the page.");
     }
+  }
+
+  async read(data) {
+    // Texts come after the picture; without them it is as good as it was.
+    const lines = (address) => (address ? fetched(address, unpacked).catch(() => []) : []);
+    const [labels, sentences] = await Promise.all([lines(data.labels), lines(data.sentences)]);
+    if (data !== this.data) return;
+    Object.assign(this, { labels, sentences });
+    const { at } = this; // what was pointed at in the meantime is told now
+    this.at = -1;
+    if (at === this.walked) this.walk(at);
+    else this.point(at);
   }
 
   place(places) {
@@ -262,7 +281,8 @@ class UnitMap {
     this.stage.style.cursor = this.lasso ? "crosshair" : unit >= 0 ? "pointer" : this.view.zoom > 1 ? "grab" : "";
     this.tip.hidden = unit < 0;
     if (unit < 0) return;
-    this.tip.textContent = this.labels[unit] ?? "";
+    this.part(".tip .name").textContent = this.labels[unit] ?? "";
+    this.part(".tip .said").textContent = this.sentences[unit] ?? "";
     const fit = this.fit();
     const [x, y] = this.inStage(unit);
     const { offsetWidth: wide, offsetHeight: tall } = this.tip;
@@ -438,9 +458,15 @@ class UnitMap {
       Object.assign(this.view, { x: this.xs[best], y: this.ys[best] });
       this.draw();
     }
+    this.walk(best);
+  }
+
+  walk(unit) {
+    if (!this.shades || unit < 0) return;
     this.at = -1;
-    this.point(best);
-    this.tell(this.labels[best] ?? "");
+    this.walked = unit; // by keys: it is also told to who does not see
+    this.point(unit);
+    this.tell([this.labels[unit], this.sentences[unit]].filter(Boolean).join(". "));
   }
 }
 

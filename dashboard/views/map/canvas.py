@@ -1,11 +1,14 @@
 """The map as a picture: dots on a canvas, to be pointed at, clicked, walked through by keys and drawn around.
 
-Places, colours and names are lent to the browser by an address of their own: what it has it does not ask for again.
+Places, colours, names and sentences are lent to the browser by an address of their own: what it has it does not ask
+for again. Texts are packed, and come after the picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gzip
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from dashboard.shared import map_places
 from dashboard.shared.player.player import serve
 from dashboard.views.map.shades import Shading
 
@@ -20,8 +24,6 @@ KEYS = (
     "Arrows go from unit to unit, Enter plays, plus and minus zoom, 0 shows all, Escape clears the area. "
     "The same units are in the table."
 )
-FULL = 65_535
-"""A place at 1."""
 _HERE = Path(__file__).parent
 _HTML = """
 <section class="map" aria-label="Map of units">
@@ -36,7 +38,7 @@ _HTML = """
   <div class="stage" tabindex="0" role="application" aria-roledescription="map">
     <canvas class="dots" aria-hidden="true"></canvas>
     <canvas class="marks" aria-hidden="true"></canvas>
-    <div class="tip" aria-hidden="true" hidden></div>
+    <div class="tip" aria-hidden="true" hidden><div class="name"></div><div class="said"></div></div>
   </div>
   <div class="legend" role="group" aria-label="Colours: press one to see it alone"></div>
 </section>
@@ -49,11 +51,26 @@ _component = st.components.v2.component(
 )
 
 
+@dataclass(frozen=True)
+class Texts:
+    """What is told of units, one line each, packed; sentences are empty where none is described."""
+
+    names: bytes
+    sentences: bytes
+
+
+def packed(lines: Sequence[str]) -> bytes:
+    """Lines as a browser unpacks them; the same lines, the same bytes. Line breaks within one become spaces."""
+    text = "\n".join(" ".join(line.splitlines()) for line in lines)
+    return gzip.compress(text.encode(), 3, mtime=0) if any(lines) else b""
+
+
 # More than six: what the reader does is the page's own.
 def show(
     token: str,
     places: NDArray[np.floating],
     shading: Shading,
+    texts: Texts,
     chosen: int | None,
     area: str | None,
     *,
@@ -68,6 +85,7 @@ def show(
     places : ndarray of float, shape (n_units, 2)
         Across and up, in [0, 1].
     shading : Shading
+    texts : Texts
         Of the same units.
     chosen : int or None
         Row of the unit that is marked.
@@ -82,12 +100,12 @@ def show(
         if isinstance(told, Mapping) and told.get("token") == token:
             asked(told)
 
-    packed = np.round(places * FULL).astype("<u2").tobytes()
     data = {
         "token": token,
-        "places": serve(packed, "application/octet-stream", "map-places"),
+        "places": map_places.lent(places),
         "shades": serve(shading.shade.astype("<u2").tobytes(), "application/octet-stream", "map-shades"),
-        "labels": serve("\n".join(shading.labels).encode(), "text/plain", "map-labels"),
+        "labels": serve(texts.names, "application/octet-stream", "map-labels"),
+        "sentences": serve(texts.sentences, "application/octet-stream", "map-said") if texts.sentences else "",
         "entries": [{"name": name, "colour": colour} for name, colour in shading.entries],
         "quiet": shading.has_quiet,
         "chosen": -1 if chosen is None else chosen,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dashboard.shared.text.facts import Q_LIMIT
+from dashboard.shared.text.facts import Q_LIMIT, in_words
 from dashboard.shared.text.numbers import counted, number
 from dashboard.shared.text.words import listed, plain
 
@@ -95,6 +95,32 @@ def effect_sentence(units: pd.DataFrame, task: str) -> str:
     )
 
 
+def words_sentence(units: pd.DataFrame, dataset: str) -> str:
+    """Say how many units have a description that is worth something, beside what would be by chance."""
+    known = units[units["predicts"].notna()]
+    if known.empty:
+        return f"No unit is described over {plain(dataset)}."
+    n = int((known["beats_null"] == 1).sum())
+    return (
+        f"Of {counted(len(units), 'unit')} {len(known):,} have a description over {plain(dataset)}, and {n:,} of these "
+        f"predict better than other units’ descriptions; by chance 1 in 40 would. The colour is the first term, of "
+        "those that do."
+    )
+
+
+def sentences(said: pd.DataFrame) -> list[str]:
+    """Tell each unit in words, as `dashboard.shared.text.facts.in_words` does.
+
+    Parameters
+    ----------
+    said : DataFrame
+        Of `db.reads.descriptions.best`.
+    """
+    names = ["description", "author", "correlation", "null_correlation_high", "beats_null"]
+    rows = zip(*(said[name].tolist() for name in names), strict=True)
+    return [in_words(dict(zip(names, row, strict=True))) for row in rows]
+
+
 def corners(area: str | None) -> Corners | None:
     """Read an area from the address, corners ``x.y`` with dashes between them; None where it is none.
 
@@ -137,11 +163,15 @@ def around(units: pd.DataFrame, row: int) -> pd.DataFrame:
 
 
 def strongest(units: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Units in the order of what they are coloured by: of effects the greatest first, of entropies the lowest, else of
-    q the lowest and then of lift the highest; those of which nothing is known come last.
+    """Units in the order of what they are coloured by: of effects the greatest first, of descriptions those that exceed
+    what they must beat most, of entropies the lowest, else of q the lowest and then of lift the highest; those of which
+    nothing is known come last.
     """
     if by == "effect":
         return units.sort_values("attribution", key=pd.Series.abs, ascending=False, kind="stable")
+    if by == "words":
+        beyond = units["correlation"] - units["null_correlation_high"]
+        return units.iloc[np.argsort(-beyond.to_numpy(float), kind="stable")]
     if by == "selectivity":
         return units.sort_values(["entropy_q_value", "entropy"], kind="stable")
     return units.sort_values(["q_value", "lift"], ascending=[True, False], kind="stable")

@@ -10,18 +10,18 @@ import pandas as pd
 import streamlit as st
 from sqlalchemy import Engine
 
-from dashboard.shared import address, command, data, page, sections, share, sidebar, tables
+from dashboard.shared import address, command, data, described, page, sections, share, sidebar, tables
 from dashboard.shared.charts import groups as class_groups
 from dashboard.shared.charts.common import class_order
 from dashboard.shared.player.overlays import of_patterns
 from dashboard.shared.player.player import player, stored_track
 from dashboard.shared.text import words
-from dashboard.shared.text.facts import null_sentence
+from dashboard.shared.text.facts import in_words, null_sentence
 from dashboard.shared.text.glossary import TERMS
 from dashboard.shared.text.numbers import counted
 from dashboard.views.map import canvas, facts, shades
 from db.reads import clips as clip_queries
-from db.reads import heatmap, maps, study
+from db.reads import descriptions, heatmap, maps, study
 from db.reads import neuron_evidence as evidence
 
 MOST_CLIPS = 8
@@ -31,6 +31,7 @@ TOLD = {
     "class": ("class_name", "q_value", "lift", "top_class"),
     "selectivity": ("top_class", "entropy", "entropy_q_value"),
     "effect": ("effect_class", "attribution", "standard_error"),
+    "words": ("description", "correlation", "null_correlation_high"),
 }  # what the table tells of each unit, by what it is coloured by
 
 scope = sidebar.choose(clears_model=("layer", "neuron", "area"), any_units=True)
@@ -38,42 +39,54 @@ store, model, task, preset = scope.store, scope.model, scope.task, scope.preset
 page.head(
     "Map",
     "map",
-    "All units of a model: those that respond alike lie together. Point at one for its name, click it to hear it, draw "
-    "around some to list them.",
+    "All units of a model: those that respond alike lie together. Point at one for its name and description, click it "
+    "to hear it, draw around some to list them.",
     f"Map of {model}",
 )
 told = data.read(store, maps.facts, model)
 if told.empty:
     st.info(f"{words.plain(model)} has no map in this store; this command makes one, of what is recorded already:")
-    command.show({**command.ALL, "--model": model, "--stages": "extract,score", "--map": None})
+    command.show(command.of_recorded(model, "--map"))
     address.write(scope.state)
     st.stop()
 
 
 def map_units(engine: Engine, model: str, task: str, preset: str, of: str) -> pd.DataFrame:
-    """The units that have a place, and what is known of them: their ``task``, their ``effect``, else what they are to
-    the sidebar's task.
+    """The units that have a place, and what is known of them: their ``task``, their ``effect``, their ``words``, else
+    what they are to the sidebar's task.
     """
     units = data.read(store, maps.places, model)
-    of_task = maps.effects if of == "effect" else maps.of_task
-    return units.merge(
-        data.read(store, maps.tasks, model, preset) if of == "task" else of_task(engine, model, task, preset),
-        on="neuron_id", how="left",
-    )  # fmt: skip
+    if of == "words":
+        known = data.read(store, descriptions.best, model, dataset)
+    elif of == "task":
+        known = data.read(store, maps.tasks, model, preset)
+    else:
+        known = (maps.effects if of == "effect" else maps.of_task)(engine, model, task, preset)
+    return units.merge(known, on="neuron_id", how="left")
 
 
-def map_shading(engine: Engine, model: str, task: str, preset: str, by: str) -> shades.Shading:
-    """Colours and names of these units, which the other names tell all of."""
+def map_sentences(engine: Engine, model: str, dataset: str) -> bytes:
+    """What is said of each unit that has a place, with its score, packed."""
+    said = descriptions.best(engine, model, dataset)
+    lines = dict(zip(said["neuron_id"], facts.sentences(said), strict=True))
+    return canvas.packed([lines.get(one, "") for one in data.read(store, maps.places, model)["neuron_id"]])
+
+
+def map_shading(engine: Engine, model: str, task: str, preset: str, by: str) -> tuple[shades.Shading, bytes]:
+    """Colours of these units, which the other names tell all of, and their names, packed."""
     del model, preset
     names = class_order(classes)
     groups = heatmap.class_groups(engine, task)
     groupings = class_groups.groupings(groups, names)
     order = class_groups.in_groups(names, groups, groupings[0] if groupings else None)
-    return shades.shaded(by, units, len(names), order)
+    shading = shades.shaded(by, units, len(names), order)
+    return shading, canvas.packed(shading.labels)
 
 
+dataset = str(data.read(store, study.tasks, model).set_index("task").loc[task, "dataset"])
+is_described = dataset in described.over(store, model)
 by = address.choice("colour", list(shades.BY), "task") if "colour" in st.query_params else "task"
-units = data.read(store, map_units, model, task, preset, by if by in ("task", "effect") else "class")
+units = data.read(store, map_units, model, task, preset, by if by in ("task", "effect", "words") else "class")
 classes = data.read(store, evidence.task_classes, model, task)
 chosen = facts.row_of(units, st.query_params.get("layer"), st.query_params.get("neuron"))
 if chosen is None and "neuron" in st.query_params:
@@ -110,6 +123,8 @@ def caption() -> str:
         return facts.selectivity_sentence(units, task)
     if by == "effect":
         return facts.effect_sentence(units, task)
+    if by == "words":
+        return facts.words_sentence(units, dataset)
     of_tasks = data.read(store, study.coverage_of, model, preset)
     if by == "class":
         return null_sentence(of_tasks, model, task, preset)
@@ -132,6 +147,9 @@ def hear(row: int) -> None:
         query_params={name: str(value) for name, value in there.items() if value is not None},
     )  # fmt: skip
     st.caption(words.plain(shading.labels[row]))
+    said = data.read(store, descriptions.of_units, model, dataset, (int(one["neuron_id"]),))
+    if len(said):
+        st.markdown(f"*{words.plain(in_words(said.iloc[0].to_dict()))}*")
     if clips.empty:
         st.caption(f"It has no top clips in {words.plain(dataset)}: it never fires there, or they were not ranked.")
         return
@@ -194,6 +212,12 @@ def list_units() -> None:
             "top_class": st.column_config.TextColumn("Strongest class", help="Where its probability is highest."),
             "effect_class": st.column_config.TextColumn("Class"),
             "task": st.column_config.TextColumn("Task", help="Where its evidence has the lowest p."),
+            "description": st.column_config.TextColumn("Description", width="medium"),
+            "correlation": st.column_config.NumberColumn("r", format="%.2f", help="On held-out clips."),
+            "null_correlation_high": st.column_config.NumberColumn(
+                "To beat", format="%.2f",
+                help="97.5th percentile of r of other units’ descriptions, or that of the majority class.",
+            ),
         },
         height=min(37 + 35 * max(len(shown), 1), 390),
         placeholder="–",
@@ -202,22 +226,27 @@ def list_units() -> None:
     share.take_away(f"map_{model}_{task}_{preset}", found.drop(columns="neuron_id"), head)
 
 
-shading = data.read(store, map_shading, model, task, preset, by)
+shading, names = data.read(store, map_shading, model, task, preset, by)
+sentences = data.read(store, map_sentences, model, dataset) if is_described else b""
 st.markdown(facts.trust(told.iloc[0].to_dict()))
 key = address.show("select_map_colour", by)
 st.segmented_control(
     "Colour by", list(shades.BY), key=key, required=True, format_func=shades.BY.__getitem__,
     on_change=address.on_change("colour", key),
     help="**Layer**: where the unit sits. **Task**: whose class it is specific for, by the lowest p. **Class**, "
-    f"**Selectivity**, **Effect**: in the task of the sidebar. {TERMS['entropy']} {TERMS['attribution']}",
+    "**Selectivity**, **Effect**: in the task of the sidebar. **Description**: its first term, over the task’s "
+    f"dataset. {TERMS['entropy']} {TERMS['attribution']}",
 )  # fmt: skip
 picture, beside = st.columns([3, 2], gap="medium")
 with picture:
     token = data.key_of(store.stamp, model)
     drawn = st.query_params.get("area") if area is not None else None
-    canvas.show(token, units[["x", "y"]].to_numpy(float), shading, chosen, drawn, asked=asked)
-    if said := caption():
-        st.caption(said)
+    texts = canvas.Texts(names, sentences)
+    canvas.show(token, units[["x", "y"]].to_numpy(float), shading, texts, chosen, drawn, asked=asked)
+    if told_below := caption():
+        st.caption(told_below)
+    if not is_described:
+        described.offer(store, model, dataset)
 with beside:
     if chosen is None:
         st.caption("Click a unit, or mark one in the table, to hear its top clips.")

@@ -16,11 +16,17 @@ from dashboard.shared.text.facts import Q_LIMIT
 from dashboard.shared.text.numbers import p_value
 from dashboard.shared.theme import HIGHLIGHT, MODEL_COLOURS, NULL_COLOUR, OTHER_COLOUR
 
-BY = {"layer": "Layer", "task": "Task", "class": "Class", "selectivity": "Selectivity", "effect": "Effect"}
+BY = {
+    "layer": "Layer", "task": "Task", "class": "Class", "selectivity": "Selectivity", "effect": "Effect",
+    "words": "Description",
+}  # fmt: skip
 N_STEPS = 4
 """Of selectivity."""
 N_SIZES = 3
 """Of effects, on either side of 0."""
+MOST_NAMED = 10
+"""Groups that have a colour of their own; there are no more that can be told apart."""
+_OTHERS = "#7F888D"
 _GAINS, _LOSES = ("#A5C6DF", MODEL_COLOURS[0]), ("#E9BE98", HIGHLIGHT)
 _LAYER_STOPS = ("#C98E12", "#D5651B", "#C26B9D", "#6C6FB5", "#3A78B8")
 _Z = 1.959963984540054  # of a 95 % interval
@@ -57,7 +63,7 @@ def shaded(by: str, units: pd.DataFrame, n_classes: int, order: class_groups.Ord
         One of `BY`.
     units : DataFrame
         ``layer``, ``neuron``, and what `db.reads.maps.of_task` tells, by ``task`` `db.reads.maps.tasks`, by ``effect``
-        `db.reads.maps.effects`.
+        `db.reads.maps.effects`, by ``words`` ``predicts`` and ``beats_null`` of the best description.
     n_classes : int
         Of the task.
     order : Order
@@ -67,6 +73,8 @@ def shaded(by: str, units: pd.DataFrame, n_classes: int, order: class_groups.Ord
         return _by_layer(units)
     if by == "task":
         return _by_task(units)
+    if by == "words":
+        return _by_words(units)
     if by == "class":
         return _by_class(units, order)
     return _by_selectivity(units, n_classes) if by == "selectivity" else _by_effect(units)
@@ -87,26 +95,71 @@ def ramp(n: int, stops: Sequence[str] = _LAYER_STOPS) -> list[str]:
 
 
 def _by_task(units: pd.DataFrame) -> Shading:
-    names = sorted(set(units["task"].dropna()))
-    entries = (("specific for none", NULL_COLOUR), *zip(names, class_groups.category_colours(len(names)), strict=True))
     told = [
         "specific for no class of any task" if pd.isna(task)
         else f"{task}: {of_class}, q {p_value(q)}" + (f" (in {int(n)} tasks)" if n > 1 else "")
         for task, of_class, q, n in _columns(units, "task", "class_name", "q_value", "n_tasks")
     ]  # fmt: skip
-    return Shading(_places(units["task"], names), entries, _labels(units, told))
+    names = sorted(set(units["task"].dropna()))
+    shade, entries = _largest(units["task"], names, "tasks", "specific for none")
+    return Shading(shade, entries, _labels(units, told))
 
 
 def _by_class(units: pd.DataFrame, order: class_groups.Order) -> Shading:
-    colours = class_groups.colours(order)
-    entries = (("specific for none", NULL_COLOUR), *zip(order.classes, colours, strict=True))
     told = [
         f"specific for none, most active for {top}" if pd.isna(name) and not pd.isna(top)
         else "never fires" if pd.isna(name)
         else f"{name}{f' and {int(n) - 1} more' if n > 1 else ''}, lift {lift:.1f}×, q {p_value(q)}"
         for name, top, n, lift, q in _columns(units, "class_name", "top_class", "n_specific", "lift", "q_value")
     ]  # fmt: skip
-    return Shading(_places(units["class_name"], order.classes), entries, _labels(units, told))
+    of = (units["class_name"], order.classes, "classes")
+    if order.group_of is not None:  # kinds of classes: they are fewer
+        of = (units["class_name"].map(order.group_of), order.groups, "kinds")
+    shade, entries = _largest(*of, "specific for none")
+    return Shading(shade, entries, _labels(units, told))
+
+
+def _by_words(units: pd.DataFrame) -> Shading:
+    terms = [
+        () if pd.isna(predicts) else tuple(term.partition(":")[2] for term in predicts.split("; "))
+        for (predicts,) in _columns(units, "predicts")
+    ]
+    told = [", ".join(of) or "not described" for of in terms]
+    pairs = zip(terms, units["beats_null"] == 1, strict=True)
+    first = pd.Series([of[0] if better else None for of, better in pairs], index=units.index, dtype=object)
+    shade, entries = _largest(first, sorted(set(first.dropna())), "first terms", "no better than others’")
+    return Shading(shade, entries, _labels(units, told))
+
+
+def _largest(
+    names: pd.Series, known: Sequence[str], what: str, none: str
+) -> tuple[NDArray[np.int64], tuple[tuple[str, str], ...]]:
+    """Colour the largest groups of units, the others together.
+
+    Parameters
+    ----------
+    names : Series
+        Each unit's group; NaN without.
+    known : sequence of str
+        Groups; of those with as many units the first comes first.
+    what, none : str
+        What groups are called, and what having none is.
+
+    Returns
+    -------
+    shade : ndarray of int
+    entries : tuple of (name, colour)
+        As `Shading` has them.
+    """
+    sizes = names.value_counts()
+    ranked = sorted((name for name in known if sizes.get(name, 0)), key=lambda name: -int(sizes[name]))
+    named, n_other = ranked[:MOST_NAMED], len(ranked) - MOST_NAMED
+    entries = [(none, NULL_COLOUR), *zip(named, class_groups.category_colours(len(named)), strict=True)]
+    shade = _places(names, named)
+    if n_other > 0:
+        shade[names.isin(ranked[MOST_NAMED:])] = len(entries)
+        entries.append((f"{n_other} other {what}", _OTHERS))
+    return shade, tuple(entries)
 
 
 def _by_selectivity(units: pd.DataFrame, n_classes: int) -> Shading:

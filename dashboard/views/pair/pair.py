@@ -25,7 +25,9 @@ title = st.container()
 
 def default(model: str, class_name: str | None, but: beside.Place | None) -> tuple[int, int]:
     """The neuron of the strongest evidence, for a class where one is named."""
-    found = data.read(store, gallery.cards, gallery.Wanted(model, task, preset, class_name), 2)
+    wanted = gallery.Wanted(model, task, preset, class_name)
+    two = tuple(int(one) for one in data.read(store, gallery.found, wanted)["neuron_id"].head(2))
+    found = data.read(store, gallery.cards, wanted, two)
     places = [(model, int(a), int(b)) for a, b in zip(found["layer"], found["neuron"], strict=True)]
     return next((place[1:] for place in places if place != but), (0, 0))
 

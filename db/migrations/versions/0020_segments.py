@@ -6,7 +6,7 @@ from sqlalchemy import Column, Double, ForeignKey, Integer, UniqueConstraint
 from db.schema.study import TEXT
 
 revision = "0020"
-down_revision = "0018"
+down_revision = "0019"
 
 
 def _owner(column: str) -> ForeignKey:

@@ -116,7 +116,9 @@ class Describe(Hearing):
     @property
     def key(self) -> str:
         limits, voice = (describe.MOST_CLIPS, N_DEALT, N_SHIFTS), ("voice",) * self.study.config.voice
-        return self.study.key("descriptions", self.scan.content_key, *limits, self.study.config.seed, *voice)
+        return self.study.key(
+            "descriptions and their words", self.scan.content_key, *limits, self.study.config.seed, *voice
+        )
 
     def run(self) -> Descriptions:
         steps = describe.n_steps(self.study.encoder.n_neurons, N_SHIFTS)

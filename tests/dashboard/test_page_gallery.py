@@ -15,7 +15,7 @@ import pytest
 import soundfile
 from streamlit.testing.v1 import AppTest
 
-from dashboard.shared import thumbnails
+from dashboard.shared import share, thumbnails
 from dashboard.shared.grid import grid
 from dashboard.shared.grid.grid import PAGE, Answer, Card, pair_state
 from dashboard.shared.player import clip
@@ -214,6 +214,16 @@ def test_orders_by_words_are_of_all_units(described: Path, monkeypatch: pytest.M
     for order in ("surprise", "disagreement"):
         app = show(described, monkeypatch, **HERE, show="all", order=order)
         assert n_found(app) > 300 and not app.code
+
+
+def test_all_that_is_found_can_be_taken_away_with_its_words(described: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[pd.DataFrame] = []
+    monkeypatch.setattr(share, "take_away", lambda _name, rows, _head: given.append(rows()))
+    app = show(described, monkeypatch, **HERE, show="all", order="surprise")
+    (rows,) = given
+    assert len(rows) == n_found(app) > 300 and "ORDER BY" in rows.attrs["sql"]
+    assert rows["correlation"].iloc[:2].tolist() == [0.75, 0.5] and rows["description"].notna().sum() == 4
+    assert set(rows["class_name"]) <= set(app.selectbox(key="select_class_").options) and rows["neuron"].iloc[0] == 0
 
 
 def test_what_is_typed_and_chosen_goes_to_the_address(described: Path, monkeypatch: pytest.MonkeyPatch) -> None:

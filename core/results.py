@@ -745,7 +745,8 @@ class SegmentScores:
         (in the layer of the finest columns; 0 = nothing is known of the class), ``n_class_specific``.
     scores : DataFrame
         One row a class with tokens and unit: ``class_index``, ``neuron_index`` (flat), ``positive_count``,
-        ``token_count``, ``lift``, ``p_value``, ``q_value``, ``replicated`` (1, 0, NaN), ``is_class_specific``.
+        ``token_count``, ``lift``, ``p_value``, ``q_value``, ``replicated`` (1, 0, NaN), ``is_class_specific``,
+        ``exchanged_p`` (of pairs found, with whole tracks exchanged: `core.timing.exchanged`).
     units : DataFrame
         One row a unit: ``neuron_index``, ``entropy`` (AAPE, nats), ``top_class_index``; NaN where it never fires.
     curves, shapes : DataFrame
@@ -754,6 +755,7 @@ class SegmentScores:
         ``n_clips``, ``n_test_clips``, ``n_classes`` (with tokens), ``n_classes_covered``, ``n_class_specific``,
         ``n_pairs``, ``null_coverage_mean``, ``null_coverage_low``, ``null_coverage_high``, the same of
         ``null_n_class_specific``, ``n_shuffles``, ``replicated_share``, ``replicated_share_all_pairs``,
+        ``exchanged_share`` (of pairs found with an ``exchanged_p``, those below 0.05),
         ``column_seconds`` (of the finest layer), ``median_seconds`` (of a segment), ``is_coarse`` (columns are longer),
         ``n_within`` (clips whose labels are shifted between the first and the last of them), ``shuffled`` (in words).
     warnings : tuple of str

@@ -11,9 +11,10 @@ import pandas as pd
 from core.datasets.segments.key import segments_key
 from core.evidence.curves import band
 from core.evidence.exchange_of_task import group_of_clips
-from core.results import IntArray, SegmentLabels, SegmentScores
+from core.results import FloatArray, IntArray, SegmentLabels, SegmentScores
 from core.timing import curves as around
-from core.timing.evidence import N_DRAWN, Design, Found, find, n_steps
+from core.timing.evidence import N_DRAWN, RULE, Design, Found, find, n_steps
+from core.timing.exchanged import exchanged_p
 from core.timing.tracks import SegmentTask, Tracks
 
 FEWEST_CLIPS = 2
@@ -69,6 +70,7 @@ class Study:
         found = find(tracks, self.design, step)
         every = np.ones(len(task.dataset.clips), dtype=np.bool_)
         groups = group_of_clips(task, every)
+        exchanged = exchanged_p(tracks, self.design, found, groups)
         parts, done = [], -1
         for number, part in around.curves(tracks, self.design, found, groups, self.seed):
             parts.append(part)
@@ -81,9 +83,9 @@ class Study:
         shapes = _joined([part.shapes for part in parts], found.present)
         layer = finest(tracks)
         classes = self._classes(found, layer)
-        facts = self._facts(found, layer)
+        facts = self._facts(found, layer) | {"exchanged_share": _share_below(exchanged)}
         return SegmentScores(
-            labels_of(task), classes, _scores(found), _units(found), points, shapes, facts,
+            labels_of(task), classes, _scores(found, exchanged), _units(found), points, shapes, facts,
             self._warnings(found, classes, facts),
         )  # fmt: skip
 
@@ -163,13 +165,19 @@ def _joined(frames: list[pd.DataFrame], present: IntArray) -> pd.DataFrame:
     return every.assign(class_index=present[every["class_index"].to_numpy()])
 
 
-def _scores(found: Found) -> pd.DataFrame:
+def _share_below(exchanged: FloatArray) -> float:
+    """Of the pairs whose tracks could be exchanged, those with a p below the rule's limit."""
+    known = exchanged[~np.isnan(exchanged)]
+    return float((known < RULE.q_max).mean()) if known.size else float("nan")
+
+
+def _scores(found: Found, exchanged: FloatArray) -> pd.DataFrame:
     n_classes, n_units = found.rate.shape
     return pd.DataFrame({
         "class_index": np.repeat(found.present, n_units), "neuron_index": np.tile(np.arange(n_units), n_classes),
         "positive_count": found.positive.ravel(), "token_count": found.tokens.ravel(), "lift": found.lift.ravel(),
         "p_value": found.p.ravel(), "q_value": found.q.ravel(), "replicated": found.replicated.ravel(),
-        "is_class_specific": found.is_specific.ravel().astype(np.int64),
+        "is_class_specific": found.is_specific.ravel().astype(np.int64), "exchanged_p": exchanged.ravel(),
     })  # fmt: skip
 
 

@@ -227,6 +227,22 @@ class Tracks:
         fires = of_each[0] if len(of_each) == 1 else np.concatenate(of_each, axis=1)
         return (fires if units is None else fires[:, units]).astype(np.float32)
 
+    def n_columns(self, clip: int, layer: int) -> int:
+        """Columns of a clip with a counted token, labelled or not."""
+        return int(self.firing.counted(clip, layer).any(axis=0).sum())
+
+    def everywhere(self, clip: int, class_index: int, layer: int) -> Mask:
+        """Which of these columns belong to a class, (n_columns,)."""
+        counted = self.firing.counted(clip, layer)
+        spans = column_spans(self._grid(layer), counted.shape[1], float(self._seconds[clip]))[counted.any(axis=0)]
+        return belongs(spans, union(self._of_class[clip].get(class_index, ())))
+
+    def fires_everywhere(self, clip: int, layers: range, units: IntArray) -> NDArray[np.float32]:
+        """In how many bands some units of some layers fire in these columns, (n_columns, n_units)."""
+        counted = self.firing.counted(clip, layers.start).any(axis=0)
+        fires = np.concatenate([self.firing.columns(clip, layer)[counted] for layer in layers], axis=1)
+        return fires[:, units].astype(np.float32)
+
     @cached_property
     def blocks(self) -> list[range]:
         """Layers that are counted together: that follow each other and have the same columns."""

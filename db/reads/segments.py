@@ -45,8 +45,8 @@ def tasks(engine: Engine) -> pd.DataFrame:
                study.n_class_specific, study.n_pairs, study.null_coverage_mean, study.null_coverage_low,
                study.null_coverage_high, study.null_n_class_specific_mean, study.null_n_class_specific_low,
                study.null_n_class_specific_high, study.n_shuffles, study.shuffled, study.n_within,
-               study.replicated_share, study.replicated_share_all_pairs, study.column_seconds, study.median_seconds,
-               study.is_coarse, study.warnings_json
+               study.replicated_share, study.replicated_share_all_pairs, study.exchanged_share, study.column_seconds,
+               study.median_seconds, study.is_coarse, study.warnings_json
         FROM segment_study AS study
         JOIN model ON model.id = study.model_id
         JOIN segment_attribute ON segment_attribute.id = study.segment_attribute_id

@@ -790,6 +790,7 @@ VIEW_MEANINGS |= {
             "n_within": "Clips whose labels are shifted between the first and the last of them; others as a whole.",
             "replicated_share": "Of the pairs found, those whose lift is at least 2 on test clips, too.",
             "replicated_share_all_pairs": "The same share of all pairs.",
+            "exchanged_share": "Of the pairs found, those with exchanged_p < 0.05, of those that have one.",
             "column_seconds": "From one column of the model's tokens to the next, in the finest layer.",
             "median_seconds": "Median length of a segment.",
             "is_coarse": "1 where columns are longer than half of the segments.",
@@ -820,6 +821,7 @@ VIEW_MEANINGS |= {
             "replicated": "1 where the lift is at least 2 on test clips, 0 where not; NULL without test clips.",
             "is_class_specific": "1 where q < 0.05, lift at least 2 and probability at least 0.02.",
             "entropy": "AAPE of the unit over the task's classes, in nats; NULL where there is one.",
+            "exchanged_p": "Of class-specific pairs: p with whole tracks of labels exchanged among clips as long.",
         },
     ),
     "segment_curves": (

@@ -81,6 +81,7 @@ class SegmentStudy(Base):
     shuffled: Mapped[str]
     replicated_share: Mapped[float | None]
     replicated_share_all_pairs: Mapped[float | None]
+    exchanged_share: Mapped[float | None]
     column_seconds: Mapped[float | None]
     median_seconds: Mapped[float | None]
     is_coarse: Mapped[int]
@@ -120,6 +121,7 @@ class SegmentScore(Base):
     q_value: Mapped[float | None]
     replicated: Mapped[int | None]
     is_class_specific: Mapped[int]
+    exchanged_p: Mapped[float | None]
 
 
 class SegmentUnit(Base):

@@ -144,8 +144,8 @@ def test_sentences_are_exact_and_dull() -> None:
     terms = [Term("descriptor", "flatness", "high"), Term("descriptor", "band 7", "very high"), Term("class", "rain")]
     facts = Facts(0.714, 0.03, ("rain", "sea"), "nature", 0.3)
     assert sentence(terms, facts) == (
-        "fires on noise, sound loud at 4510-6640 Hz (highest fifth of band 7) and clips of rain (r = 0.71, shifted 0.03), "
-        "strongest in rain and sea (nature); level alone explains a third"
+        "fires on noise, sound loud at 4510-6640 Hz (highest fifth of band 7) and clips of rain "
+        "(r = 0.71, shifted 0.03), strongest in rain and sea (nature); level alone explains a third"
     )
     assert sentence([Term("descriptor", "level", "low")], Facts(0.5, 0.1, level_share=1.0)) == (
         "fires on quiet sound (r = 0.50, shifted 0.10)"

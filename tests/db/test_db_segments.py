@@ -25,16 +25,16 @@ def test_views_hold_what_was_written(tiny_reader: Engine) -> None:
     ]  # fmt: skip
     told = ("tiny", "mlp", "pets", "pets-call")
     assert rows(tiny_reader, "SELECT * FROM segment_tasks") == [
-        (*told, 2, 0, 2, 1, 0.5, 1, 1, 0.25, 0.0, 0.5, 0.5, 0.0, 1.0, 40, SHIFTED, 1, None, 0.5, 0.25, 0.5, 0,
+        (*told, 2, 0, 2, 1, 0.5, 1, 1, 0.25, 0.0, 0.5, 0.5, 0.0, 1.0, 40, SHIFTED, 1, None, 0.5, 0.0, 0.25, 0.5, 0,
          json.dumps(list(SEGMENTS.warnings)))
     ]  # fmt: skip
     assert rows(tiny_reader, "SELECT * FROM segment_classes WHERE class_name = 'bark'") == [
         (*told, "bark", 2, 0, 2, 0, 0.625, 20, 0)
     ]
     assert rows(tiny_reader, "SELECT * FROM segment_scores WHERE class_name = 'meow' ORDER BY layer, unit") == [
-        (*told, "meow", 0, 0, 4, 4, 1.0, math.inf, 0.001, 0.006, None, 1, 0.0),
-        (*told, "meow", 0, 1, 0, 4, 0.0, None, 1.0, 1.0, None, 0, None),
-        (*told, "meow", 1, 0, 1, 4, 0.25, 1.25, 0.5, 1.0, 0, 0, 0.5),
+        (*told, "meow", 0, 0, 4, 4, 1.0, math.inf, 0.001, 0.006, None, 1, 0.0, 0.25),
+        (*told, "meow", 0, 1, 0, 4, 0.0, None, 1.0, 1.0, None, 0, None, None),
+        (*told, "meow", 1, 0, 1, 4, 0.25, 1.25, 0.5, 1.0, 0, 0, 0.5, None),
     ]
     assert rows(tiny_reader, "SELECT * FROM segment_curves ORDER BY lag_seconds") == [
         (*told, "meow", 0, 0, -0.25, 0.0, 0.25, 0.0, 0.5, 4), (*told, "meow", 0, 0, 0.0, 1.0, 0.25, 0.0, 0.5, 4),

@@ -55,7 +55,7 @@ def scores(of: SegmentLabels) -> SegmentScores:
         "class_index": phone, "neuron_index": neuron, "positive_count": np.where(specific, 300, 100),
         "token_count": 400, "lift": np.where(specific, 3.0, 1.0), "p_value": np.where(specific, 1e-9, 0.5),
         "q_value": np.where(specific, 1e-6, 0.9), "replicated": np.where(specific, 1.0, 0.0),
-        "is_class_specific": specific.astype(int),
+        "is_class_specific": specific.astype(int), "exchanged_p": np.where(specific, 0.001, np.nan),
     })  # fmt: skip
     classes = pd.DataFrame({
         "class_index": np.arange(3), "n_clips": 70, "n_test_clips": 20, "n_segments": 70, "n_too_short": [0, 0, 4],
@@ -88,7 +88,8 @@ FACTS = {
     "n_pairs": 3, "null_coverage_mean": 0.02, "null_coverage_low": 0.0, "null_coverage_high": 0.3,
     "null_n_class_specific_mean": 0.1, "null_n_class_specific_low": 0.0, "null_n_class_specific_high": 1.0,
     "n_shuffles": 40, "shuffled": "labels shifted in time within each clip", "replicated_share": 1.0,
-    "replicated_share_all_pairs": 0.01, "column_seconds": STEP, "median_seconds": 0.3, "is_coarse": 0,
+    "replicated_share_all_pairs": 0.01, "exchanged_share": 1.0, "column_seconds": STEP,
+    "median_seconds": 0.3, "is_coarse": 0,
 }  # fmt: skip
 LAYER = OF_A[0] // LAYER_WIDTHS[0], OF_A[0] % LAYER_WIDTHS[0]
 """Layer and neuron of the first unit of a."""

@@ -554,12 +554,12 @@ SEGMENTS = SegmentScores(
     ),
     pd.DataFrame(
         [
-            (0, 0, 4, 4, np.inf, 0.001, 0.006, NAN, 1), (0, 1, 0, 4, NAN, 1.0, 1.0, NAN, 0),
-            (0, 2, 1, 4, 1.25, 0.5, 1.0, 0.0, 0), (1, 0, 0, 20, 0.0, 1.0, 1.0, NAN, 0),
-            (1, 1, 0, 20, NAN, 1.0, 1.0, NAN, 0), (1, 2, 4, 20, 0.8, 0.75, 1.0, 1.0, 0),
+            (0, 0, 4, 4, np.inf, 0.001, 0.006, NAN, 1, 0.25), (0, 1, 0, 4, NAN, 1.0, 1.0, NAN, 0, NAN),
+            (0, 2, 1, 4, 1.25, 0.5, 1.0, 0.0, 0, NAN), (1, 0, 0, 20, 0.0, 1.0, 1.0, NAN, 0, NAN),
+            (1, 1, 0, 20, NAN, 1.0, 1.0, NAN, 0, NAN), (1, 2, 4, 20, 0.8, 0.75, 1.0, 1.0, 0, NAN),
         ],
         columns=["class_index", "neuron_index", "positive_count", "token_count", "lift", "p_value", "q_value",
-                 "replicated", "is_class_specific"],
+                 "replicated", "is_class_specific", "exchanged_p"],
     ),
     pd.DataFrame(
         {"neuron_index": [0, 1, 2], "entropy": [0.0, NAN, 0.5], "top_class_index": [0.0, NAN, 0.0]}
@@ -579,7 +579,8 @@ SEGMENTS = SegmentScores(
         "n_pairs": 1, "null_coverage_mean": 0.25, "null_coverage_low": 0.0, "null_coverage_high": 0.5,
         "null_n_class_specific_mean": 0.5, "null_n_class_specific_low": 0.0, "null_n_class_specific_high": 1.0,
         "n_shuffles": 40, "shuffled": "labels shifted in time within each clip", "replicated_share": NAN,
-        "replicated_share_all_pairs": 0.5, "column_seconds": 0.25, "median_seconds": 0.5, "is_coarse": 0,
+        "replicated_share_all_pairs": 0.5, "exchanged_share": 0.0, "column_seconds": 0.25,
+        "median_seconds": 0.5, "is_coarse": 0,
     },
     ("1 of 3 segments is short",),
 )  # fmt: skip

@@ -39,6 +39,11 @@ def answer(facts: Facts) -> str:
             f" On test clips {share(facts['replicated_share'])} of the pairs hold, of all pairs "
             f"{share(facts['replicated_share_all_pairs'])}."
         )
+    if pd.notna(facts["exchanged_share"]):
+        text += (
+            f" With whole tracks of labels exchanged among clips as long {share(facts['exchanged_share'])} of the "
+            f"pairs keep p < {Q_LIMIT}; the others may follow where in a clip the class lies."
+        )
     return text
 
 

@@ -69,7 +69,8 @@ def upgrade() -> None:
         ),
         *_whole("n_shuffles"),
         Column("shuffled", TEXT, nullable=False),
-        *_numbers("replicated_share", "replicated_share_all_pairs", "column_seconds", "median_seconds"),
+        *_numbers("replicated_share", "replicated_share_all_pairs", "exchanged_share"),
+        *_numbers("column_seconds", "median_seconds"),
         *_whole("is_coarse"),
         Column("warnings_json", TEXT, nullable=False),
         UniqueConstraint("model_id", "segment_attribute_id"),
@@ -89,6 +90,7 @@ def upgrade() -> None:
         *_numbers("lift", "p_value", "q_value"),
         *_whole("replicated", nullable=True),
         *_whole("is_class_specific"),
+        *_numbers("exchanged_p"),
         sqlite_with_rowid=False,
     )
     op.create_table(

@@ -88,8 +88,8 @@ JOIN segment_class ON segment_class.id = clip_segment.class_id""",
        study.n_class_specific, study.n_pairs, study.null_coverage_mean, study.null_coverage_low,
        study.null_coverage_high, study.null_n_class_specific_mean, study.null_n_class_specific_low,
        study.null_n_class_specific_high, study.n_shuffles, study.shuffled, study.n_within, study.replicated_share,
-       study.replicated_share_all_pairs, study.column_seconds, study.median_seconds, study.is_coarse,
-       study.warnings_json{_STUDY}""",
+       study.replicated_share_all_pairs, study.exchanged_share, study.column_seconds, study.median_seconds,
+       study.is_coarse, study.warnings_json{_STUDY}""",
     "segment_classes": f"""{_MODELS}
        segment_class.name AS class_name, segment_class_fact.n_clips, segment_class_fact.n_test_clips,
        segment_class_fact.n_segments, segment_class_fact.n_too_short, segment_class_fact.seconds,
@@ -99,7 +99,7 @@ JOIN segment_class ON segment_class.id = clip_segment.class_id""",
        segment_score.token_count,
        CAST(segment_score.positive_count AS DOUBLE PRECISION) / segment_score.token_count AS activation_probability,
        segment_score.lift, segment_score.p_value, segment_score.q_value, segment_score.replicated,
-       segment_score.is_class_specific, segment_unit.entropy{_of_class("segment_score")}
+       segment_score.is_class_specific, segment_unit.entropy, segment_score.exchanged_p{_of_class("segment_score")}
 JOIN neuron ON neuron.id = segment_score.neuron_id
 LEFT JOIN segment_unit ON segment_unit.segment_study_id = study.id
     AND segment_unit.neuron_id = segment_score.neuron_id""",

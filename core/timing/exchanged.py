@@ -1,0 +1,88 @@
+"""Whether units answer to the labels of these clips, or to where in a clip labels lie: whole tracks exchanged.
+
+Shifts ask whether a unit fires when a class sounds rather than at other times of the same clip. Where a class has a
+place of its own (first in the clip, say), a unit that follows that place passes, too: a position embedding, a fade. So
+tracks of clips with as many columns are exchanged, within speakers or sources where these are known: what a track has
+at a place stays there. In one set of n clips the count is the sum over i of C[i, pi(i)], C[i, j] what clip i counts
+inside the labels of clip j. Over all permutations pi its mean is sum C / n, its variance sum d^2 / (n - 1), its third
+central moment n sum d^3 / ((n - 1) (n - 2)), d the doubly centred C (Hoeffding 1951, Ann. Math. Stat. 22). Sets are
+exchanged independently, so their moments add up; the tail is a Pearson type III, as for shifts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.results import FloatArray, IntArray, Mask
+from core.timing.evidence import Design, Found
+from core.timing.shifts import Moments
+from core.timing.tracks import Tracks
+
+MOST_CLIPS = 64
+"""Clips of a set; more are several sets."""
+LEAST_CLIPS = 3
+"""Fewer have no third moment."""
+
+
+def exchanged_p(tracks: Tracks, design: Design, found: Found, groups: IntArray | None) -> FloatArray:
+    """P of every pair found with tracks exchanged, (n_present, n_units); NaN of others, and where nothing changes.
+
+    Parameters
+    ----------
+    groups : ndarray of int, shape (n_clips of the dataset,), or None
+        Speaker or source of each clip.
+    """
+    p, start = np.full(found.p.shape, np.nan), 0
+    for layers, width in zip(tracks.blocks, tracks.widths, strict=True):
+        rows, units = np.nonzero(found.is_specific[:, start : start + width])
+        wanted, place = np.unique(units, return_inverse=True)
+        sums = Moments.none(len(found.present), len(wanted))
+        for clips in sets(tracks, design.chosen, groups, layers.start) if len(units) else ():
+            fires = np.stack([tracks.fires_everywhere(clip, layers, wanted) for clip in clips.tolist()])
+            for row in np.unique(rows):
+                k = int(found.present[row])
+                masks = np.stack([tracks.everywhere(clip, k, layers.start) for clip in clips.tolist()])
+                if masks.any():
+                    own = place[rows == row]
+                    add_set(sums, (int(row), own), fires[:, :, own], masks)
+        told = np.where(sums.variance > 0, sums.upper_tail(sums.positive), np.nan)
+        p[rows, start + units] = told[rows, place]
+        start += width
+    return p
+
+
+def sets(tracks: Tracks, clips: IntArray, groups: IntArray | None, layer: int) -> Iterator[IntArray]:
+    """Clips among which tracks are exchanged: of one group, with as many columns."""
+    of_set: dict[tuple[int, int], list[int]] = {}
+    for clip in clips.tolist():
+        group = 0 if groups is None else int(groups[clip])
+        of_set.setdefault((group, tracks.n_columns(clip, layer)), []).append(clip)
+    for _, members in sorted(of_set.items()):
+        for some in np.array_split(np.array(members), -(-len(members) // MOST_CLIPS)):
+            if len(some) >= LEAST_CLIPS:
+                yield some
+
+
+def add_set(sums: Moments, at: tuple[int, IntArray], fires: NDArray[np.float32], masks: Mask) -> None:
+    """Add what one set counts, and what its permutations give.
+
+    Parameters
+    ----------
+    sums : Moments
+    at : (row, columns)
+        Of a class and some units.
+    fires : ndarray of float32, shape (n_clips, n_columns, n_units)
+    masks : ndarray of bool, shape (n_clips, n_columns)
+        The class's columns in each clip.
+    """
+    n, of_masks = len(masks), masks.astype(np.float32)
+    counts = np.tensordot(of_masks, fires, axes=([1], [1])).astype(np.float64)  # labels of j on clip i, (j, i, units)
+    own = np.arange(n)
+    sums.positive[at] += counts[own, own].sum(axis=0)
+    sums.mean[at] += counts.sum(axis=(0, 1)) / n
+    away = counts - counts.mean(axis=0) - counts.mean(axis=1, keepdims=True) + counts.mean(axis=(0, 1))
+    sums.variance[at] += (away**2).sum(axis=(0, 1)) / (n - 1)
+    sums.third[at] += (away**3).sum(axis=(0, 1)) * n / ((n - 1) * (n - 2))

@@ -189,7 +189,7 @@ def _watch(writer: int, disturb: str) -> None:
         around(stage, "run", name, ends=False)
         around(stage, "stored", name, starts=False)
     counted(scan, "_look", "files", lambda *_: 1)
-    counted(recording, "_write", "rows", lambda _, results, __: sum(len(result.index) for result in results))
+    counted(recording, "_write", "rows", lambda _, results, *__: sum(len(result.index) for result in results))
     counted(Answers, "write", "answers", lambda _, conditions, clips, __: len(conditions) * len(clips))
 
 

@@ -26,9 +26,9 @@ def watch(path: str, seconds: float) -> None:
         with open(path, "a") as file:
             print(line, file=file)
 
-    def slow_write(matrices: Any, results: Any, append: Any) -> int:
+    def slow_write(*asked: Any) -> int:
         time.sleep(seconds)
-        if n := write(matrices, results, append):
+        if n := write(*asked):
             log(f"extract {n}")
         return n
 

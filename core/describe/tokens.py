@@ -121,25 +121,29 @@ def _nearest(spans: FloatArray, asked: FloatArray) -> IntArray:
 
 @dataclass(frozen=True)
 class _Listener:
-    """Measures what is not known yet, beside the passes."""
+    """Measures what is not known yet: beside the passes of another device, at once where they take the same cores.
+
+    There the two wait for each other: twice the processor time.
+    """
 
     kept: Kept
     rate: int
-    pool: ThreadPoolExecutor
+    pool: ThreadPoolExecutor | None
 
     def hear(self, clip: int, sound: Floats, spans: FloatArray) -> Callable[[], Floats]:
         """What gives the descriptors of stretches of a clip, at once or when they are measured."""
         known = self.kept.get(clip, spans)
         if known is not None:
             return lambda: known
-        measured = self.pool.submit(measure_voice if self.kept.voice else measure, sound, self.rate, spans)
+        told = measure_voice if self.kept.voice else measure
+        begun = self.pool.submit(told, sound, self.rate, spans) if self.pool else None
 
-        def wait() -> Floats:
-            heard = measured.result()
-            self.kept.put(clip, spans, heard)
-            return heard
+        def heard() -> Floats:
+            found = begun.result() if begun else told(sound, self.rate, spans)
+            self.kept.put(clip, spans, found)
+            return found
 
-        return wait
+        return heard
 
 
 @contextmanager
@@ -163,7 +167,7 @@ def taken(
     folder = kept.path.parent
     folder.mkdir(parents=True, exist_ok=True)
     with naming(folder), tempfile.TemporaryFile(dir=folder) as file, ThreadPoolExecutor(passes.workers) as pool:
-        listener = _Listener(kept, encoder.sample_rate, pool)
+        listener = _Listener(kept, encoder.sample_rate, None if encoder.device.type == "cpu" else pool)
         for waveforms in read_ahead(scan, batches, encoder.sample_rate, passes.workers):
             batch = clips[len(sizes) : len(sizes) + len(waveforms)]
             for values, sound in _passed(encoder, batch, waveforms, passes, listener):

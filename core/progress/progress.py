@@ -271,7 +271,7 @@ class Progress:
             self.console.print(table, width=_WIDTH, no_wrap=False)
             if len(frame) > _ROWS:
                 self.print(f"and {len(frame) - _ROWS:,} more")
-        for line in wrap(_READ_SO, _WIDTH) if len(results) else ["no task is scored yet by neurons"]:
+        for line in wrap(_READ_SO, _WIDTH) if len(results) else ["no task of clips is scored yet by neurons"]:
             self.print(line, "dim")
         self.print(f"all of it, with settings and versions: {path}")
         self._summary = {"summary": str(path), "results": results.to_dict("records")}

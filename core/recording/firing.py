@@ -3,17 +3,14 @@
 Taken in the pass that counts, of clips that have segments only, into files beside the matrices (``firing-*.part``),
 which stay: other labels, nulls and curves need no further pass. A process appends a block a pass. As those of
 `core.recording.patterns`, a block names its clips with the checksums of the rows that the same pass gave, so that it
-counts only as long as those are the rows, and has a checksum itself.
+counts only as long as those are the rows.
 """
 
 from __future__ import annotations
 
-import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
 
 import numpy as np
 import torch
@@ -23,15 +20,14 @@ from torch import Tensor
 from core.datasets.scan import Scan
 from core.encoders.base import Batch
 from core.encoders.hooks import Counts
-from core.files import naming
+from core.recording import block_files
 from core.recording.activations import MATRICES, Activations
 from core.recording.patterns import Index, Layout
 from core.results import Mask
 
 Bits = NDArray[np.uint8]
 
-_MAGIC = int.from_bytes(b"FIRING-1", "little")
-_HEAD = 5
+_MAGIC, _NUMBERS, _PREFIX = int.from_bytes(b"FIRING-1", "little"), 3, "firing"
 _WEIGHTS = (128, 64, 32, 16, 8, 4, 2, 1)
 """Of the bits of a byte, as `numpy.packbits` has them."""
 
@@ -119,44 +115,27 @@ def _packed(above: Tensor) -> Bits:
 def appending_firing(activations: Activations) -> Iterator[Callable[[Index, Sequence[FiringPart]], None]]:
     """A new file beside the matrices to which blocks are appended: clips of a pass, and what it took of each layer.
 
-    The clips' rows and checksums are written before. The file is there when the first block is.
+    The clips' rows and checksums are written before.
     """
-    file: IO[bytes] | None = None
+    with block_files.appending(activations.folder, _PREFIX) as append:
 
-    def append(index: Index, parts: Sequence[FiringPart]) -> None:
-        nonlocal file
-        if not parts or not parts[0].place:
-            return
-        with naming(activations.folder):
-            if file is None:
-                file = tempfile.NamedTemporaryFile(  # noqa: SIM115
-                    dir=activations.folder, prefix="firing-", suffix=".part", delete=False
-                )
-            clips = index[parts[0].place]
-            written = _as_block(clips, activations.sums[clips, : len(MATRICES)], parts)
-            file.writelines(each.data.cast("B") for each in written if each.size)
-            file.flush()
+        def append_parts(index: Index, parts: Sequence[FiringPart]) -> None:
+            if parts and parts[0].place:
+                clips = index[parts[0].place]
+                append(lambda: _as_block(clips, activations.sums[clips, : len(MATRICES)], parts))
 
-    try:
-        yield append
-    finally:
-        if file is not None:
-            file.close()
+        yield append_parts
 
 
-def _as_block(clips: Index, sums: NDArray[np.uint32], parts: Sequence[FiringPart]) -> list[NDArray[np.generic]]:
-    """What is written of one pass: sizes and a checksum, facts, and clip after clip the bits of each layer."""
+def _as_block(clips: Index, sums: NDArray[np.uint32], parts: Sequence[FiringPart]) -> block_files.Block:
+    """What is written of one pass: facts, and clip after clip the bits of each layer."""
     shape = np.stack([part.shape for part in parts], axis=1)  # (n_clips, n_layers, 2)
     of_clips = zip(*(zip(part.counted, part.fires, strict=True) for part in parts), strict=True)
     bits = [each for of_clip in of_clips for layer in of_clip for each in layer]
-    written: list[NDArray[np.generic]] = [
-        np.ascontiguousarray(each) for each in (clips.astype("<i8"), sums.astype("<u4"), shape.astype("<i4"), *bits)
-    ]
-    crc = 0
-    for each in written:
-        crc = zlib.crc32(each.data.cast("B") if each.size else b"", crc)
-    head = [_MAGIC, len(clips), len(parts), sum(each.size for each in bits), crc]
-    return [np.array(head, dtype="<i8"), *written]
+    numbers = [len(clips), len(parts), sum(each.size for each in bits)]
+    return block_files.block(
+        _MAGIC, numbers, [clips.astype("<i8"), sums.astype("<u4"), shape.astype("<i4"), *bits]
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -189,25 +168,23 @@ class Firing:
             tuple(widths), np.full(n_clips, -1), np.zeros(n_clips, dtype=np.int64),
             np.zeros((n_clips, len(widths), 2), dtype=np.int32), [],
         )  # fmt: skip
-        for path in sorted(activations.folder.glob("firing-*.part")):
-            if path.stat().st_size:
-                found.files.append(np.asarray(np.memmap(path, dtype=np.uint8, mode="r")))
-                found._take(found.files[-1], activations.sums[:, : len(MATRICES)])
+        for data in block_files.files(activations.folder, _PREFIX):
+            found.files.append(data)
+            found._take(data, activations.sums[:, : len(MATRICES)])
         return found
 
     def _take(self, data: Bits, sums: NDArray[np.uint32]) -> None:
-        """Note where the clips of a file's blocks lie, up to the first that is not whole or not as it was written."""
-        at, n_layers = 0, len(self.widths)
-        while at + 8 * _HEAD <= len(data):
-            magic, n_clips, layers, n_bytes, crc = data[at : at + 8 * _HEAD].view("<i8").tolist()
-            at += 8 * _HEAD
-            sizes = 8 * n_clips, 4 * n_clips * len(MATRICES), 8 * n_clips * n_layers
-            end = at + sum(sizes) + n_bytes
-            if magic != _MAGIC or layers != n_layers or n_clips < 0 or n_bytes < 0 or end > len(data):
-                return
-            if zlib.crc32(data[at:end].data) != crc:
-                return
-            starts = np.cumsum([at, *sizes])
+        """Note where the clips of a file's blocks lie."""
+        n_layers = len(self.widths)
+
+        def sizes(n_clips: int) -> tuple[int, ...]:
+            return 8 * n_clips, 4 * n_clips * len(MATRICES), 8 * n_clips * n_layers
+
+        def size(n_clips: int, layers: int, n_bytes: int) -> int:
+            return sum(sizes(n_clips)) + n_bytes if layers == n_layers else -1
+
+        for (n_clips, *_), start in block_files.blocks(data, _MAGIC, _NUMBERS, size):
+            starts = np.cumsum([start, *sizes(n_clips)])
             clips = np.frombuffer(data[starts[0] : starts[1]].tobytes(), "<i8")
             was = np.frombuffer(data[starts[1] : starts[2]].tobytes(), "<u4").reshape(n_clips, -1)
             shape = np.frombuffer(data[starts[2] : starts[3]].tobytes(), "<i4").reshape(n_clips, n_layers, 2)
@@ -216,7 +193,6 @@ class Firing:
             same = known & (sums[np.where(known, clips, 0)] == was).all(axis=1)
             self.file_of[clips[same]], self.offset[clips[same]] = len(self.files) - 1, first[:-1][same]
             self.shape[clips[same]] = shape[same]
-            at = end
 
     def _sizes(self, shape: NDArray[np.int32]) -> Index:
         """Bytes of each clip and layer: what counts, and what fires."""

@@ -9,13 +9,11 @@ in which no token fires takes no room: the counts tell it.
 from __future__ import annotations
 
 import math
-import tempfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -25,7 +23,7 @@ from torch import Tensor
 from core.arrays.neurons import layer_starts
 from core.encoders.base import Batch, Encoder
 from core.encoders.hooks import Counts
-from core.files import naming
+from core.recording import block_files
 from core.recording.activations import MATRICES, Activations
 from core.results import NeuronPattern, TokenGrid
 
@@ -43,8 +41,7 @@ MOST_BYTES = 2**32
 """Of what one process takes while it counts; what would be more is left to another pass."""
 _LEAST_PEAK = 1e-30
 """Below, strengths are told as 255ths of this: of smaller ones the steps would be no normal numbers."""
-_MAGIC = 0x31_4E_52_45_54_54_41_50
-_HEAD = 8
+_MAGIC, _NUMBERS, _PREFIX = 0x31_4E_52_45_54_54_41_50, 6, "patterns"
 
 
 @dataclass(frozen=True)
@@ -286,36 +283,14 @@ def _in_8_bits(values: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 def appending(activations: Activations, most: float = np.inf) -> Iterator[Callable[[Index, Sequence[LayerPart]], None]]:
     """A new file beside the matrices to which blocks are appended: clips, and what a pass over them took.
 
-    The clips' rows and checksums are written before. The file is there when the first block is; what comes after
-    ``most`` bytes is left out.
+    The clips' rows and checksums are written before. What comes after ``most`` bytes is left out.
     """
-    file: IO[bytes] | None = None
-
-    def append(index: Index, parts: Sequence[LayerPart]) -> None:
-        nonlocal file
-        if file is not None and file.tell() > most:
-            return
-        with naming(activations.folder):
-            if file is None:
-                file = tempfile.NamedTemporaryFile(  # noqa: SIM115
-                    dir=activations.folder, prefix="patterns-", suffix=".part", delete=False
-                )
-            file.writelines(
-                each.data.cast("B")
-                for each in _as_block(index, activations.sums[index, : len(MATRICES)], parts)
-                if each.size
-            )
-            file.flush()
-
-    try:
-        yield append
-    finally:
-        if file is not None:
-            file.close()
+    with block_files.appending(activations.folder, _PREFIX, most) as append:
+        yield lambda index, parts: append(lambda: _as_block(index, activations.sums[index, : len(MATRICES)], parts))
 
 
-def _as_block(index: Index, sums: NDArray[np.uint32], parts: Sequence[LayerPart]) -> list[NDArray[np.generic]]:
-    """What is written of one pass: sizes and a checksum, facts as in `_blocks`, cells of pairs and of whole clips."""
+def _as_block(index: Index, sums: NDArray[np.uint32], parts: Sequence[LayerPart]) -> block_files.Block:
+    """What is written of one pass: facts as in `_facts`, cells of pairs and of whole clips."""
     singles = [np.concatenate([getattr(part, name) for part in parts]) for name in ("place", "neuron", "peak")]
     whole = np.concatenate([part.whole for part in parts])
     layer = np.repeat(np.arange(len(parts)), [len(part.whole) for part in parts])
@@ -326,18 +301,14 @@ def _as_block(index: Index, sums: NDArray[np.uint32], parts: Sequence[LayerPart]
         index.astype("<i8"), sums.astype("<u4"), np.stack([part.columns for part in parts], axis=1).astype("<i4"),
         *singles, whole, layer.astype("<i4"), whole_peak,
     ]  # fmt: skip
-    written: list[NDArray[np.generic]] = [np.ascontiguousarray(each) for each in (*facts, *cells)]
-    crc = 0
-    for each in written:
-        crc = zlib.crc32(each.data.cast("B") if each.size else b"", crc)
-    n_cells = sum(block.size for block in cells)
-    head = [_MAGIC, len(index), len(parts), len(singles[0]), len(whole), len(whole_peak), n_cells, crc]
-    return [np.array(head, dtype="<i8"), *written]
+    n_cells = sum(each.size for each in cells)
+    numbers = [len(index), len(parts), len(singles[0]), len(whole), len(whole_peak), n_cells]
+    return block_files.block(_MAGIC, numbers, [*facts, *cells])
 
 
 def forget_patterns(folder: Path) -> None:
     """Remove what passes have taken, when it is stored or will not be asked for."""
-    for path in folder.glob("patterns-*.part"):
+    for path in folder.glob(f"{_PREFIX}-*.part"):
         path.unlink(missing_ok=True)
 
 
@@ -382,29 +353,34 @@ class _Block:
         return place, neuron, peak, at, step
 
 
+def _facts(n_clips: int, n_layers: int, n_pairs: int, n_whole: int, n_peaks: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Types and shapes of what a block tells before its cells."""
+    return [
+        ("<i8", (n_clips,)), ("<u4", (n_clips, len(MATRICES))), ("<i4", (n_clips, n_layers)),
+        ("<i4", (n_pairs,)), ("<i4", (n_pairs,)), ("<f4", (n_pairs,)),
+        ("<i4", (n_whole,)), ("<i4", (n_whole,)), ("<f4", (n_peaks,)),
+    ]  # fmt: skip
+
+
+def _sizes(*numbers: int) -> list[int]:
+    """Their bytes."""
+    return [np.dtype(kind).itemsize * math.prod(shape) for kind, shape in _facts(*numbers)]
+
+
 def _blocks(data: NDArray[np.uint8]) -> Iterator[_Block]:
-    """The blocks of a file, up to the first that is not whole or not as it was written."""
-    at = 0
-    while at + 8 * _HEAD <= len(data):
-        magic, n_clips, n_layers, n_pairs, n_whole, n_peaks, n_cells, crc = (
-            data[at : at + 8 * _HEAD].view("<i8").tolist()
-        )
-        at += 8 * _HEAD
-        shapes = (
-            ("<i8", (n_clips,)), ("<u4", (n_clips, len(MATRICES))), ("<i4", (n_clips, n_layers)),
-            ("<i4", (n_pairs,)), ("<i4", (n_pairs,)), ("<f4", (n_pairs,)),
-            ("<i4", (n_whole,)), ("<i4", (n_whole,)), ("<f4", (n_peaks,)),
-        )  # fmt: skip
-        ends = np.cumsum([at, *(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in shapes)])
-        end = int(ends[-1]) + n_cells
-        if magic != _MAGIC or end > len(data) or zlib.crc32(data[at:end].data) != crc:
-            return
-        facts = [data[start:stop].tobytes() for start, stop in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
-        arrays = [np.frombuffer(f, kind).reshape(shape) for f, (kind, shape) in zip(facts, shapes, strict=True)]
+    """The blocks of a file."""
+
+    def size(*numbers: int) -> int:
+        return sum(_sizes(*numbers[:-1])) + numbers[-1]
+
+    for (*numbers, _), start in block_files.blocks(data, _MAGIC, _NUMBERS, size):
+        ends = np.cumsum([start, *_sizes(*numbers)]).tolist()
+        facts = [data[first:stop].tobytes() for first, stop in pairwise(ends)]
+        arrays = [
+            np.frombuffer(f, kind).reshape(shape) for f, (kind, shape) in zip(facts, _facts(*numbers), strict=True)
+        ]
         index, sums, columns, place, neuron, peak, whole, whole_layer, whole_peak = arrays
-        begin = int(ends[-1])
-        yield _Block(index, sums, columns, place, neuron, peak, whole, whole_layer, whole_peak, begin)
-        at = end
+        yield _Block(index, sums, columns, place, neuron, peak, whole, whole_layer, whole_peak, ends[-1])
 
 
 @dataclass(frozen=True)
@@ -457,11 +433,10 @@ class Found:
         )
         keys = clips.ravel() * n_neurons + neuron
         order = np.argsort(keys)
-        for path in sorted(activations.folder.glob("patterns-*.part")):
-            if path.stat().st_size and clips.size:
-                found.files.append(np.asarray(np.memmap(path, dtype=np.uint8, mode="r")))
-                for block in _blocks(found.files[-1]):
-                    found._take(block, activations.sums[:, : len(MATRICES)], keys, order)
+        for data in block_files.files(activations.folder, _PREFIX) if clips.size else ():
+            found.files.append(data)
+            for block in _blocks(data):
+                found._take(block, activations.sums[:, : len(MATRICES)], keys, order)
         return found
 
     def _take(self, block: _Block, sums: NDArray[np.uint32], keys: Index, order: Index) -> None:

@@ -233,9 +233,12 @@ class Tracks:
 
     def everywhere(self, clip: int, class_index: int, layer: int) -> Mask:
         """Which of these columns belong to a class, (n_columns,)."""
+        return belongs(self._spans(clip, layer), union(self._of_class[clip].get(class_index, ())))
+
+    def _spans(self, clip: int, layer: int) -> FloatArray:
+        """Seconds in which these columns begin and end."""
         counted = self.firing.counted(clip, layer)
-        spans = column_spans(self._grid(layer), counted.shape[1], float(self._seconds[clip]))[counted.any(axis=0)]
-        return belongs(spans, union(self._of_class[clip].get(class_index, ())))
+        return column_spans(self._grid(layer), counted.shape[1], float(self._seconds[clip]))[counted.any(axis=0)]
 
     def fires_everywhere(self, clip: int, layers: range, units: IntArray) -> NDArray[np.float32]:
         """In how many bands some units of some layers fire in these columns, (n_columns, n_units)."""
@@ -271,9 +274,7 @@ class Tracks:
         """Segments of each class that no column belongs to by itself, (n_classes,): too short for the columns."""
         missed = np.zeros(len(self.task.class_names), dtype=np.int64)
         for clip in self.clips.tolist():
-            counted = self.firing.counted(clip, layer)
-            spans = column_spans(self._grid(layer), counted.shape[1], float(self._seconds[clip]))
-            spans = spans[counted.any(axis=0)]
+            spans = self._spans(clip, layer)
             for k, segments in self._of_class[clip].items():
                 missed[k] += sum(not belongs(spans, union([segment])).any() for segment in segments)
         return missed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+MODEL_ID = "(SELECT id FROM model WHERE name = :model)"
 NEURON_ID = """(
             SELECT neuron.id FROM neuron JOIN model ON model.id = neuron.model_id
             WHERE model.name = :model AND neuron.layer = :layer AND neuron.neuron = :neuron

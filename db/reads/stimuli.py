@@ -6,12 +6,11 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from db.reads.frames import frame
+from db.reads.keys import MODEL_ID, NEURON_ID
 from db.schema.stimuli import UnitFactor, UnitInvariance, UnitTuning
 from db.schema.study import out_of_units
 
-_MODEL_ID = "(SELECT id FROM model WHERE name = :model)"
-_SET_ID = f"(SELECT id FROM stimulus_set WHERE model_id = {_MODEL_ID} AND name = :stimulus_set)"
-_NEURON_ID = f"(SELECT id FROM neuron WHERE model_id = {_MODEL_ID} AND layer = :layer AND neuron = :neuron)"
+_SET_ID = f"(SELECT id FROM stimulus_set WHERE model_id = {MODEL_ID} AND name = :stimulus_set)"
 _SHARES = out_of_units(UnitFactor, "alone joint shapley null_mean null_high trend kept")
 _NAMED = """
         JOIN stimulus_factor ON stimulus_factor.stimulus_set_id = {table}.stimulus_set_id
@@ -39,7 +38,7 @@ def sets(engine: Engine, model: str) -> pd.DataFrame:
                stimulus_set.seed, stimulus_set.seconds_each
         FROM stimulus_set
         JOIN stimulus_factor ON stimulus_factor.stimulus_set_id = stimulus_set.id
-        WHERE stimulus_set.model_id = {_MODEL_ID}
+        WHERE stimulus_set.model_id = {MODEL_ID}
         ORDER BY stimulus_set.id, stimulus_factor.factor
         """,
         model=model,
@@ -76,7 +75,7 @@ def layers(engine: Engine, model: str, stimulus_set: str) -> pd.DataFrame:
         SELECT stimulus_factor.name AS factor, stimulus_layer.layer, layer.width AS n_units, stimulus_layer.n_varying,
                stimulus_layer.n_found, stimulus_layer.n_leading, stimulus_layer.null_mean, stimulus_layer.null_high
         FROM stimulus_layer{_NAMED.format(table="stimulus_layer")}
-        JOIN layer ON layer.model_id = {_MODEL_ID} AND layer.layer = stimulus_layer.layer
+        JOIN layer ON layer.model_id = {MODEL_ID} AND layer.layer = stimulus_layer.layer
         WHERE stimulus_layer.stimulus_set_id = {_SET_ID}
         ORDER BY stimulus_layer.factor, stimulus_layer.layer
         """,
@@ -130,7 +129,7 @@ def of_all_units(engine: Engine, model: str) -> pd.DataFrame:
         FROM stimulus_set
         JOIN unit_factor ON unit_factor.stimulus_set_id = stimulus_set.id{_NAMED.format(table="unit_factor")}
         JOIN neuron ON neuron.id = unit_factor.neuron_id{_BEST}
-        WHERE stimulus_set.model_id = {_MODEL_ID}
+        WHERE stimulus_set.model_id = {MODEL_ID}
         ORDER BY stimulus_set.id, unit_factor.factor, unit_factor.neuron_id
         """,
         model=model,
@@ -154,8 +153,8 @@ def of_unit(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame
                unit_factor.is_leading
         FROM stimulus_set
         JOIN unit_factor ON unit_factor.stimulus_set_id = stimulus_set.id
-            AND unit_factor.neuron_id = {_NEURON_ID}{_NAMED.format(table="unit_factor")}{_BEST}
-        WHERE stimulus_set.model_id = {_MODEL_ID}
+            AND unit_factor.neuron_id = {NEURON_ID}{_NAMED.format(table="unit_factor")}{_BEST}
+        WHERE stimulus_set.model_id = {MODEL_ID}
         ORDER BY stimulus_set.id, unit_factor.factor
         """,
         model=model,
@@ -180,10 +179,10 @@ def invariance(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFr
         SELECT stimulus_set.name AS stimulus_set, stimulus_factor.name AS factor, other.name AS other_factor, {shares}
         FROM stimulus_set
         JOIN unit_invariance_of ON unit_invariance_of.stimulus_set_id = stimulus_set.id
-            AND unit_invariance_of.neuron_id = {_NEURON_ID}{_NAMED.format(table="unit_invariance_of")}
+            AND unit_invariance_of.neuron_id = {NEURON_ID}{_NAMED.format(table="unit_invariance_of")}
         JOIN stimulus_factor AS other ON other.stimulus_set_id = stimulus_set.id
             AND other.factor = unit_invariance_of.other
-        WHERE stimulus_set.model_id = {_MODEL_ID}
+        WHERE stimulus_set.model_id = {MODEL_ID}
         ORDER BY stimulus_set.id, stimulus_factor.factor, other.factor
         """,
         model=model,
@@ -209,10 +208,10 @@ def tuning(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFrame:
                {out_of_units(UnitTuning, "rate rate_low rate_high")}, unit_tuning.mean_activation
         FROM stimulus_set
         JOIN unit_tuning ON unit_tuning.stimulus_set_id = stimulus_set.id
-            AND unit_tuning.neuron_id = {_NEURON_ID}{_NAMED.format(table="unit_tuning")}
+            AND unit_tuning.neuron_id = {NEURON_ID}{_NAMED.format(table="unit_tuning")}
         JOIN stimulus_level ON stimulus_level.stimulus_set_id = stimulus_set.id
             AND stimulus_level.factor = unit_tuning.factor AND stimulus_level.level = unit_tuning.level
-        WHERE stimulus_set.model_id = {_MODEL_ID}
+        WHERE stimulus_set.model_id = {MODEL_ID}
         ORDER BY stimulus_set.id, unit_tuning.factor, unit_tuning.level
         """,
         model=model,
@@ -236,7 +235,7 @@ def answers(engine: Engine, model: str, task: str, preset: str) -> pd.DataFrame:
         SELECT question, class_name, stimulus_set, answer, n_units, n_answer, share, share_low, share_high, n_all,
                n_all_answer, share_all, p_value, q_value
         FROM confound_answer
-        WHERE model_id = {_MODEL_ID} AND preset = :preset AND task_id = (SELECT id FROM task WHERE name = :task)
+        WHERE model_id = {MODEL_ID} AND preset = :preset AND task_id = (SELECT id FROM task WHERE name = :task)
         ORDER BY place
         """,
         model=model,

@@ -185,7 +185,7 @@ def test_standard_output_takes_events_alone(pets: Path, tmp_path: Path, capfd: p
     told = capfd.readouterr()
     found = [json.loads(line) for line in told.out.splitlines()]
     assert found[-1]["event"] == "run_finished"
-    assert "pets · extract: 24 clips" in told.err and "no task is scored yet" in told.err
+    assert "pets · extract: 24 clips" in told.err and "no task of clips is scored yet" in told.err
 
 
 @pytest.mark.parametrize("case", ["no folder", "a folder", "empty"])

@@ -68,6 +68,13 @@ class OfDrawn(Stage):
             )
         return enough
 
+    def beside(self, kind: str, suffix: str, *facts: object) -> Path:
+        """Where what is known of the dataset's sound lies, whatever the model; what is cropped is so by split."""
+        scan = self.scan
+        known = [scan.content_key if scan.unit_seconds else scan.audio_key, scan.unit_seconds, *facts]
+        name = hashlib.sha256(json.dumps(known).encode()).hexdigest()
+        return self.study.files / kind / f"{name}{suffix}"
+
     def record(self, source: str, described: pd.DataFrame, explained: pd.DataFrame, n_dealt: int) -> Descriptions:
         """With the facts that both kinds share."""
         n = self.drawn.n_chosen
@@ -88,25 +95,12 @@ class Hearing(OfDrawn):
     def heard(self) -> Iterator[Heard]:
         """The drawn clips' moments, in a file that is gone afterwards."""
         study, clips = self.study, self.drawn.clips
-        passes = study.passes(self.scan)
+        passes, rate, voice = study.passes(self.scan), study.encoder.sample_rate, study.config.voice
         with ExitStack() as file:
             with study.shown("hear again", len(clips), "clips") as update:
-                kept = Kept(self._descriptors, study.config.voice)
+                kept = Kept(self.beside("descriptors", ".npz", rate, voice), voice)
                 tokens = file.enter_context(taken(study.encoder, self.scan, clips, passes, kept, update))
             yield Heard(self.scan, self.drawn, tokens, study.config.seed)
-
-    @property
-    def _descriptors(self) -> Path:
-        """Where descriptors of this sound lie, as models of one sampling rate hear it; what is cropped is by split."""
-        study, scan = self.study, self.scan
-        facts = [
-            scan.content_key if scan.unit_seconds else scan.audio_key,
-            study.encoder.sample_rate,
-            scan.unit_seconds,
-            study.config.voice,
-        ]
-        name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-        return study.files / "descriptors" / f"{name}.npz"
 
 
 @dataclass(frozen=True)

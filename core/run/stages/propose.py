@@ -63,10 +63,8 @@ class Propose(OfDrawn):
     def _sounds(self) -> Floats:
         """What stands for each drawn clip, shape (n_drawn, width); kept beside the store, row by row as it is made."""
         study, scan, clips = self.study, self.scan, self.drawn.clips
-        facts = [scan.content_key if scan.unit_seconds else scan.audio_key, self.clap.weights_key, scan.unit_seconds]
-        folder = study.files / "clap"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{hashlib.sha256(json.dumps(facts).encode()).hexdigest()}.npy"
+        path = self.beside("clap", ".npy", self.clap.weights_key)
+        path.parent.mkdir(parents=True, exist_ok=True)
         rows = open_map(path, (len(scan.dataset.clips), self.clap.width), np.float32)
         is_there = np.abs((rows[clips] ** 2).sum(axis=1) - 1) < 1e-3  # of length 1 once it is whole
         missing = clips[~is_there]

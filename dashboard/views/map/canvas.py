@@ -65,20 +65,11 @@ def packed(lines: Sequence[str]) -> bytes:
     return gzip.compress(text.encode(), 3, mtime=0) if any(lines) else b""
 
 
-# More than six: what the reader does is the page's own.
-def show(
-    token: str,
-    places: NDArray[np.floating],
-    shading: Shading,
-    texts: Texts,
-    chosen: int | None,
-    area: str | None,
-    *,
-    asked: Callable[[Mapping[str, Any]], None],
-) -> None:
-    """Show the map.
+@dataclass(frozen=True)
+class Picture:
+    """All units of a model.
 
-    Parameters
+    Attributes
     ----------
     token : str
         Names the map: what a browser asks of another one is passed over.
@@ -86,7 +77,20 @@ def show(
         Across and up, in [0, 1].
     shading : Shading
     texts : Texts
-        Of the same units.
+    """
+
+    token: str
+    places: NDArray[np.floating]
+    shading: Shading
+    texts: Texts
+
+
+def show(picture: Picture, chosen: int | None, area: str | None, *, asked: Callable[[Mapping[str, Any]], None]) -> None:
+    """Show the map.
+
+    Parameters
+    ----------
+    picture : Picture
     chosen : int or None
         Row of the unit that is marked.
     area : str or None
@@ -97,12 +101,13 @@ def show(
 
     def pass_on() -> None:
         told = st.session_state["unit_map"].asked
-        if isinstance(told, Mapping) and told.get("token") == token:
+        if isinstance(told, Mapping) and told.get("token") == picture.token:
             asked(told)
 
+    shading, texts = picture.shading, picture.texts
     data = {
-        "token": token,
-        "places": map_places.lent(places),
+        "token": picture.token,
+        "places": map_places.lent(picture.places),
         "shades": serve(shading.shade.astype("<u2").tobytes(), "application/octet-stream", "map-shades"),
         "labels": serve(texts.names, "application/octet-stream", "map-labels"),
         "sentences": serve(texts.sentences, "application/octet-stream", "map-said") if texts.sentences else "",
@@ -110,6 +115,6 @@ def show(
         "quiet": shading.has_quiet,
         "chosen": -1 if chosen is None else chosen,
         "area": area or "",
-        "label": f"Map of {len(places):,} units. {KEYS}",
+        "label": f"Map of {len(picture.places):,} units. {KEYS}",
     }
     _component(key="unit_map", data=data, on_asked_change=pass_on)

@@ -241,8 +241,8 @@ picture, beside = st.columns([3, 2], gap="medium")
 with picture:
     token = data.key_of(store.stamp, model)
     drawn = st.query_params.get("area") if area is not None else None
-    texts = canvas.Texts(names, sentences)
-    canvas.show(token, units[["x", "y"]].to_numpy(float), shading, texts, chosen, drawn, asked=asked)
+    all_units = canvas.Picture(token, units[["x", "y"]].to_numpy(float), shading, canvas.Texts(names, sentences))
+    canvas.show(all_units, chosen, drawn, asked=asked)
     if told_below := caption():
         st.caption(told_below)
     if not is_described:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,10 +123,10 @@ class Notes:
             cells += [("test", pitch, "a") for pitch in PITCHES]
             for split, pitch, takes in cells:
                 for take, program in zip(takes, rng.permutation(programs[split] * 2), strict=False):
-                    out.append(_demo_spec(split, pitch, family, int(program), take, seed, rng))
+                    out.append(_demo_spec(Cell(split, pitch, family, take), int(program), seed, rng))
         for pitch, family in _half_of_all_cells(rng):
             program = int(rng.choice(FAMILIES[family]["valid"]))
-            out.append(_demo_spec("valid", pitch, family, program, "a", seed, rng))
+            out.append(_demo_spec(Cell("valid", pitch, family, "a"), program, seed, rng))
         return out
 
     def training_spec(self, rng: np.random.Generator) -> ClipSpec:
@@ -244,16 +244,17 @@ def level(sound: NDArray[np.float64]) -> NDArray[np.float64]:
     return even_out(kept, strength=1.0, max_gain_db=40.0)
 
 
-# More than six: what tells one note from another.
-def _demo_spec(
-    split: str,
-    pitch: int,
-    family: str,
-    program: int,
-    take: str,
-    seed: int,
-    rng: np.random.Generator,
-) -> ClipSpec:
+class Cell(NamedTuple):
+    """What tells one note of the demo from another, whichever instrument of the family plays it."""
+
+    split: str
+    pitch: int
+    family: str
+    take: str
+
+
+def _demo_spec(cell: Cell, program: int, seed: int, rng: np.random.Generator) -> ClipSpec:
+    split, pitch, family, take = cell
     index = (list(FAMILIES).index(family), pitch, ord(take), SPLITS.index(split))
     return ClipSpec(
         f"{split}-{family}-{pitch}-{take}",

@@ -43,6 +43,8 @@ _GAP = (0.04, 0.08)
 _ECHO_DB = (-6.0, 0.0)
 _SPEECH_ECHO_DB = (-9.0, -3.0)
 _STRESS = "ˈˌ"
+Said = tuple[dict[str, str], dict[str, object]]
+"""Labels and parameters of a clip."""
 _LETTERS = 45  # enough for 2 s at the fastest rate; slower speech is cut
 
 
@@ -78,7 +80,7 @@ class Speech:
                     pitch = voice.pitch_setting(1 + rng.uniform(-_JITTER, _JITTER))
                     rate = int(rng.integers(*_RATES))
                     entropy = (seed, 2, len(out))
-                    out.append(_speech_spec(name, split, language, voice, text, rate, pitch, entropy))
+                    out.append(ClipSpec(name, split, *_sentence_spec(language, voice, text, rate, pitch), entropy))
         return out
 
     def training_spec(self, rng: np.random.Generator) -> ClipSpec:
@@ -98,7 +100,8 @@ class Speech:
         rate = int(rng.integers(*_TRAINING_RATES))
         entropy = int(rng.integers(2**63))
         name = f"speech-{entropy:016x}"
-        return _speech_spec(name, "train", language, voice, text, rate, voice.pitch_setting(), (entropy,))
+        spoken = _sentence_spec(language, voice, text, rate, voice.pitch_setting())
+        return ClipSpec(name, "train", *spoken, (entropy,))
 
     def render(self, spec: ClipSpec) -> Waveform:
         """The clip, shape (33280,), 16 kHz.
@@ -160,7 +163,7 @@ class Digits:
                 for take in range(takes[split]):
                     name = f"{split}-{digit}-{voice.name}-{take:02d}"
                     pitch = voice.pitch_setting(1 + rng.uniform(-_JITTER, _JITTER))
-                    out.append(_digit_spec(name, split, digit, voice, pitch, (seed, 3, len(out))))
+                    out.append(ClipSpec(name, split, *_digit_spec(digit, voice, pitch), (seed, 3, len(out))))
         return out
 
     def training_spec(self, rng: np.random.Generator) -> ClipSpec:
@@ -177,7 +180,8 @@ class Digits:
         voice = training_voice(rng)
         digit = int(rng.integers(10))
         entropy = int(rng.integers(2**63))
-        return _digit_spec(f"digit-{entropy:016x}", "train", digit, voice, voice.pitch_setting(), (entropy,))
+        spoken = _digit_spec(digit, voice, voice.pitch_setting())
+        return ClipSpec(f"digit-{entropy:016x}", "train", *spoken, (entropy,))
 
     def render(self, spec: ClipSpec) -> Waveform:
         """The clip, shape (33280,), 16 kHz.
@@ -238,42 +242,18 @@ def _sentence(language: str, held_out: bool, rng: np.random.Generator) -> str:
     return " ".join(said)
 
 
-# More than six: what tells one utterance from another.
-def _speech_spec(
-    name: str,
-    split: str,
-    language: str,
-    voice: Voice,
-    text: str,
-    rate: int,
-    pitch: int,
-    entropy: tuple[int, ...],
-) -> ClipSpec:
-    labels = {
-        "language": language,
-        "language_family": FAMILY_OF[language],
-        "gender": voice.gender,
-        "voice": voice.name,
-    }
-    parameters: dict[str, object] = {
-        "text": text,
-        "voice_file": f"{VOICE_FILES[language]}+{voice.variant}",
-        "tract": voice.tract,
-        "rate": rate,
-        "pitch": pitch,
-    }
-    return ClipSpec(name, split, labels, parameters, entropy)
+def _sentence_spec(language: str, voice: Voice, text: str, rate: int, pitch: int) -> Said:
+    labels = {"language": language, "language_family": FAMILY_OF[language], "gender": voice.gender, "voice": voice.name}
+    return labels, {"text": text, **_by(voice, language), "rate": rate, "pitch": pitch}
 
 
-def _digit_spec(name: str, split: str, digit: int, voice: Voice, pitch: int, entropy: tuple[int, ...]) -> ClipSpec:
+def _digit_spec(digit: int, voice: Voice, pitch: int) -> Said:
     labels = {"digit": str(digit), "gender": voice.gender, "voice": voice.name}
-    parameters: dict[str, object] = {
-        "text": DIGITS_SPOKEN[digit],
-        "voice_file": f"{VOICE_FILES['english']}+{voice.variant}",
-        "tract": voice.tract,
-        "pitch": pitch,
-    }
-    return ClipSpec(name, split, labels, parameters, entropy)
+    return labels, {"text": DIGITS_SPOKEN[digit], **_by(voice, "english"), "pitch": pitch}
+
+
+def _by(voice: Voice, language: str) -> dict[str, object]:
+    return {"voice_file": f"{VOICE_FILES[language]}+{voice.variant}", "tract": voice.tract}
 
 
 def _trimmed(text: str, voice: str, rate: int, pitch: int, n_samples: int = 0) -> tuple[NDArray[np.float64], Phones]:

@@ -65,7 +65,7 @@ def main() -> None:
                     pass
 
             def deaf() -> None:
-                nothing = lambda _, __, spans: np.zeros((len(spans), len(NAMES)), np.float32)  # noqa: E731
+                nothing = lambda _, __, spans: [np.zeros((len(of), len(NAMES)), np.float32) for of in spans]  # noqa: E731
                 with patch.object(tokens, "measure", nothing):
                     hear()
 

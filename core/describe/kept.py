@@ -15,7 +15,7 @@ from core.describe.descriptors import NAMES
 from core.files import is_file_as_written, naming, replace_file
 from core.results import FloatArray
 
-MEASURE = 1
+MEASURE = 2
 """Goes up with every change of what `core.describe.acoustics.measure` gives."""
 _SAVE_LOCK = Lock()
 """Models that run side by side describe the same clips."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -18,10 +18,10 @@ from torch import Tensor
 
 from core.arrays.neurons import layer_starts
 from core.datasets.scan import Scan
-from core.describe.acoustics import Floats, measure
+from core.describe.acoustics import CLIPS_AT_ONCE, Floats, measure
 from core.describe.descriptors import NAMES
 from core.describe.kept import Kept
-from core.describe.voice import measure_voice
+from core.describe.voice import add_voice
 from core.encoders.base import Batch, Encoder
 from core.encoders.hooks import Counts, record
 from core.files import naming
@@ -121,29 +121,43 @@ def _nearest(spans: FloatArray, asked: FloatArray) -> IntArray:
 
 @dataclass(frozen=True)
 class _Listener:
-    """Measures what is not known yet: beside the passes of another device, at once where they take the same cores.
+    """Measures what is not known yet, some clips a worker: beside the passes of another device, after those of the CPU.
 
     There the two wait for each other: twice the processor time.
     """
 
     kept: Kept
     rate: int
-    pool: ThreadPoolExecutor | None
+    pool: ThreadPoolExecutor
+    is_beside: bool
 
-    def hear(self, clip: int, sound: Floats, spans: FloatArray) -> Callable[[], Floats]:
-        """What gives the descriptors of stretches of a clip, at once or when they are measured."""
-        known = self.kept.get(clip, spans)
-        if known is not None:
-            return lambda: known
-        told = measure_voice if self.kept.voice else measure
-        begun = self.pool.submit(told, sound, self.rate, spans) if self.pool else None
+    def hear(self, clips: IntArray, sounds: Waveforms, spans: Sequence[FloatArray]) -> Callable[[], list[Floats]]:
+        """What gives the descriptors of stretches of some clips, clip by clip: measured then, or being measured."""
+        known = [self.kept.get(clip, of) for clip, of in zip(clips.tolist(), spans, strict=True)]
+        new = [i for i, told in enumerate(known) if told is None]
 
-        def heard() -> Floats:
-            found = begun.result() if begun else told(sound, self.rate, spans)
-            self.kept.put(clip, spans, found)
-            return found
+        def begin() -> list[Future[list[Floats]]]:
+            groups = [new[i : i + CLIPS_AT_ONCE] for i in range(0, len(new), CLIPS_AT_ONCE)]
+            of_groups = [([sounds[i] for i in group], [spans[i] for i in group]) for group in groups]
+            return [self.pool.submit(self._measure, *of_group) for of_group in of_groups]
+
+        begun = begin() if self.is_beside else None
+
+        def heard() -> list[Floats]:
+            found = (told for group in begun or begin() for told in group.result())
+            every = [next(found) if told is None else told for told in known]
+            for i in new:
+                self.kept.put(int(clips[i]), spans[i], every[i])
+            return every
 
         return heard
+
+    def _measure(self, sounds: Waveforms, spans: Sequence[FloatArray]) -> list[Floats]:
+        found = measure(sounds, self.rate, spans)
+        if self.kept.voice:
+            for told, sound, of_clip in zip(found, sounds, spans, strict=True):
+                add_voice(told, sound, self.rate, of_clip)
+        return found
 
 
 @contextmanager
@@ -167,7 +181,7 @@ def taken(
     folder = kept.path.parent
     folder.mkdir(parents=True, exist_ok=True)
     with naming(folder), tempfile.TemporaryFile(dir=folder) as file, ThreadPoolExecutor(passes.workers) as pool:
-        listener = _Listener(kept, encoder.sample_rate, None if encoder.device.type == "cpu" else pool)
+        listener = _Listener(kept, encoder.sample_rate, pool, encoder.device.type != "cpu")
         for waveforms in read_ahead(scan, batches, encoder.sample_rate, passes.workers):
             batch = clips[len(sizes) : len(sizes) + len(waveforms)]
             for values, sound in _passed(encoder, batch, waveforms, passes, listener):
@@ -191,13 +205,13 @@ def _passed(
     def once(index: NDArray[np.int64], sounds: Waveforms) -> tuple[Floats, list[Floats]]:
         batch = encoder.prepare(sounds, passes.padding)
         drawn = _Drawn.of(encoder, batch, [len(sound) / encoder.sample_rate for sound in sounds])
-        heard = [listener.hear(*of) for of in zip(index.tolist(), sounds, drawn.spans, strict=True)]
+        heard = listener.hear(index, sounds, drawn.spans)
         with torch.inference_mode(), autocast(encoder, passes.precision), record(encoder, batch, drawn.take):
             encoder.forward(batch)
         values = np.zeros((sum(map(len, drawn.spans)), encoder.n_neurons), dtype=np.float32)
         starts = layer_starts(encoder.layer_widths)
         for layer, of_layer in drawn.taken.items():
             values[:, starts[layer] : starts[layer + 1]] = of_layer
-        return values, [result() for result in heard]
+        return values, heard()
 
     yield from in_halves(encoder, clips, waveforms, once)

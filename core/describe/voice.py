@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.describe.acoustics import Floats, measure
+from core.describe.acoustics import Floats
 from core.describe.descriptors import PLACE, VOICE
 from core.errors import InputError
 from core.results import FloatArray
@@ -37,15 +37,14 @@ def check() -> None:
         raise InputError("--voice needs parselmouth: pip install 'audio-neuron-atlas[voice]'") from error
 
 
-def measure_voice(waveform: Floats, rate: int, spans: FloatArray) -> Floats:
-    """As `core.describe.acoustics.measure`, and what is told of voices, where there is a pitch."""
+def add_voice(found: Floats, waveform: Floats, rate: int, spans: FloatArray) -> None:
+    """Add what is told of voices to what `core.describe.acoustics.measure` gave of a clip, where there is a pitch."""
     import parselmouth
     from parselmouth.praat import call
 
-    found = measure(waveform, rate, spans)
     voiced = np.flatnonzero(np.isfinite(found[:, PLACE["f0"]]))
     if not len(voiced) or len(waveform) < LEAST_SECONDS * rate:
-        return found
+        return
     sound = parselmouth.Sound(waveform.astype(np.float64), rate)
     formants = sound.to_formant_burg(maximum_formant=min(MOST_HZ, rate / 2))
     pulses = call(sound, "To PointProcess (periodic, cc)", F0_MIN, F0_MAX)
@@ -56,4 +55,3 @@ def measure_voice(waveform: Floats, rate: int, spans: FloatArray) -> Floats:
             found[row, PLACE[name]] = formants.get_value_at_time(number, middle)
         found[row, PLACE["jitter"]] = call(pulses, "Get jitter (local)", start, end, *_PERIODS)
         found[row, PLACE["shimmer"]] = call([sound, pulses], "Get shimmer (local)", start, end, *_PERIODS, 1.6)
-    return found

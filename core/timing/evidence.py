@@ -35,6 +35,8 @@ NEAR = 10.0
 """As have pairs whose p is no further from the line between found and not found, as a factor."""
 MOST_EXACT = 256
 """Pairs of a class and block of layers, those nearest to that line."""
+_HELD = 2**23
+"""Columns times units that wait to be added."""
 _TO_CONVOLVE = 0.1
 _NOT_SMALL = 0.5
 """Standard deviations above the mean up to which no p is looked at under drawn shifts."""
@@ -87,33 +89,62 @@ class Drawn:
 class _Draws:
     """Counts of one block under the drawn shifts.
 
-    ``positive`` is (N_DRAWN, n_classes + 1, n_units), ``tokens`` (N_DRAWN, n_classes + 1): the last row is of what is
-    no segment.
+    Clips wait until there are many, and are added class by class: what a class's drawn counts take is more than a
+    clip's, and would be fetched from memory for each.
+
+    Attributes
+    ----------
+    positive : ndarray of float32, shape (N_DRAWN, n_classes + 1, n_units)
+        The last row is of what is no segment.
+    tokens : ndarray, shape (N_DRAWN, n_classes + 1)
     """
 
     def __init__(self, n_classes: int, n_units: int) -> None:
         self.positive = np.zeros((N_DRAWN, n_classes + 1, n_units), dtype=np.float32)
         self.tokens = np.zeros((N_DRAWN, n_classes + 1))
+        self._waiting: list[tuple[Track, NDArray[np.float32], FloatArray]] = []
 
     def add(self, track: Track, fires: NDArray[np.float32], shares: FloatArray) -> None:
         """One clip more."""
-        by = np.floor(shares * track.n).astype(np.int64)
-        rest = ~track.masks.any(axis=0, keepdims=True)
-        moved = shifted(np.concatenate([track.masks, rest]), by).astype(np.float32)
-        rows = np.append(track.classes, self.tokens.shape[1] - 1)
-        self.positive[:, rows] += product(moved.reshape(-1, track.n), fires).reshape(len(by), len(rows), -1)
-        self.tokens[:, rows] += moved @ track.cells
+        self._waiting.append((track, fires, shares))
+        if sum(each.size for _, each, _ in self._waiting) > _HELD:
+            self._add_waiting()
+
+    def _add_waiting(self) -> None:
+        if not self._waiting:
+            return
+        masks: dict[int, list[Mask]] = {}
+        columns: dict[int, list[IntArray]] = {}
+        first, rest = 0, self.tokens.shape[1] - 1
+        for track, _, shares in self._waiting:
+            every = np.concatenate([track.masks, ~track.masks.any(axis=0, keepdims=True)])
+            moved = shifted(every, np.floor(shares * track.n).astype(np.int64))
+            for place, k in enumerate([*track.classes.tolist(), rest]):
+                masks.setdefault(k, []).append(moved[:, place])
+                columns.setdefault(k, []).append(np.arange(first, first + track.n))
+            first += track.n
+        fires = np.concatenate([each for _, each, _ in self._waiting])
+        cells = np.concatenate([track.cells for track, _, _ in self._waiting])
+        for k, of_clips in masks.items():
+            moved, own = np.concatenate(of_clips, axis=1).astype(np.float32), np.concatenate(columns[k])
+            self.positive[:, k] += product(moved, fires[own])
+            self.tokens[:, k] += moved @ cells[own]
+        self._waiting = []
 
     def found(self, sums: Moments, rule: SelectionSettings) -> list[Drawn]:
         """What each shift gives, by the shift's p."""
+        self._add_waiting()
         told = []
         has = np.flatnonzero((self.tokens[:, :-1] > 0).any(axis=0))
-        for positive, tokens in zip(self.positive.astype(np.float64), self.tokens, strict=True):
-            p = sums.upper_tail(positive[:-1], _NOT_SMALL)[has]
-            rate, lifts = _rates(positive[has], tokens[has], (positive[-1], float(tokens[-1])))
+        own = sums.of(has)
+        for positive, tokens in zip(self.positive, self.tokens, strict=True):
+            p = own.upper_tail(positive[has], _NOT_SMALL)
             row, unit = np.nonzero(p < rule.q_max)
+            some, place = np.unique(unit, return_inverse=True)
+            outside = positive[-1, some].astype(np.float64), float(tokens[-1])
+            rate, lifts = _rates(positive[np.ix_(has, some)].astype(np.float64), tokens[has], outside)
             can_pass = (rate >= rule.rate_min) & (lifts >= rule.lift_min)
-            told.append(Drawn(has[row], unit, p[row, unit], can_pass[row, unit]))
+            told.append(Drawn(has[row], unit, p[row, unit], can_pass[row, place]))
         return told
 
 

@@ -39,15 +39,14 @@ def exchanged_p(tracks: Tracks, design: Design, found: Found, groups: IntArray |
     for layers, width in zip(tracks.blocks, tracks.widths, strict=True):
         rows, units = np.nonzero(found.is_specific[:, start : start + width])
         wanted, place = np.unique(units, return_inverse=True)
-        sums = Moments.none(len(found.present), len(wanted))
+        sums, asked = Moments.none(len(found.present), len(wanted)), np.unique(rows)
         for clips in sets(tracks, design.chosen, groups, layers.start) if len(units) else ():
             fires = np.stack([tracks.fires_everywhere(clip, layers, wanted) for clip in clips.tolist()])
-            for row in np.unique(rows):
-                k = int(found.present[row])
-                masks = np.stack([tracks.everywhere(clip, k, layers.start) for clip in clips.tolist()])
-                if masks.any():
-                    own = place[rows == row]
-                    add_set(sums, (int(row), own), fires[:, :, own], masks)
+            classes = found.present[asked]
+            masks = np.stack([tracks.everywhere(clip, classes, layers.start) for clip in clips.tolist()])
+            for number in np.flatnonzero(masks.any(axis=(0, 2))).tolist():
+                own = place[rows == asked[number]]
+                add_set(sums, (int(asked[number]), own), fires[:, :, own], masks[:, number])
         told = np.where(sums.variance > 0, sums.upper_tail(sums.positive), np.nan)
         p[rows, start + units] = told[rows, place]
         start += width

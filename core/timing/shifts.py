@@ -20,8 +20,10 @@ from core.evidence.tails import pearson3_upper_tail
 from core.results import FloatArray, Mask
 
 Columns = NDArray[np.float32]
-_NUMBERS = 2**22
-"""Counts of shifts that are held at once."""
+_NUMBERS = 2**18
+"""Counts of shifts that are held at once: few, so that they stay near the processor."""
+_FEW_COLUMNS = 300
+"""Up to so many, a product with every shift of a mask is quicker than a Fourier transform."""
 _LEAST_P = 1e-12
 """Below, a convolution by Fourier transforms tells nothing."""
 
@@ -40,7 +42,11 @@ class Moments:
         """Of no clip."""
         return cls(*(np.zeros((n_classes, n_units)) for _ in range(4)))
 
-    def upper_tail(self, positive: FloatArray, least_z: float = -np.inf) -> FloatArray:
+    def of(self, classes: NDArray[np.int64]) -> Moments:
+        """Those of some classes."""
+        return Moments(*(each[classes] for each in (self.positive, self.mean, self.variance, self.third)))
+
+    def upper_tail(self, positive: NDArray[np.floating], least_z: float = -np.inf) -> FloatArray:
         """P(count >= ``positive``) by the three moments; 1 where shifts change nothing.
 
         With ``least_z``, 1 also for counts that are not so many standard deviations above their mean.
@@ -74,28 +80,32 @@ def counts_by_shift(fires: Columns, masks: Mask | NDArray[np.floating]) -> NDArr
     masks : ndarray, shape (n_masks, n_columns)
         Shifted by s, its column t lies on column t + s.
     """
-    n = len(fires)
-    of_units = fft.rfft(fires, axis=0)
-    of_masks = fft.rfft(np.asarray(masks, dtype=np.float32), axis=1).conj()
-    return np.rint(fft.irfft(of_masks[:, :, None] * of_units, n=n, axis=1))
+    return np.rint(_sums_by_shift(fires, np.asarray(masks, dtype=np.float32)))
+
+
+def _sums_by_shift(values: Columns, masks: Columns) -> NDArray[np.float32]:
+    """Sum of values inside each mask for every shift of it, (n_masks, n_shifts, n_units)."""
+    n = len(values)
+    if n <= _FEW_COLUMNS:
+        every = np.moveaxis(shifted(masks, np.arange(n)), 0, 1)
+        return product(every.reshape(-1, n), values).reshape(len(masks), n, -1)
+    of_masks = fft.rfft(masks, axis=1).conj()
+    return np.asarray(fft.irfft(of_masks[:, :, None] * fft.rfft(values, axis=0), n=n, axis=1))
 
 
 def add_clip(sums: Moments, fires: Columns, classes: NDArray[np.int64], masks: Mask) -> None:
     """Add what one clip counts and what its shifts give."""
-    n = len(fires)
-    total = fires.sum(axis=0, dtype=np.float64)
-    sums.positive[classes] += product(masks.astype(np.float32), fires)
+    n, inside = max(len(fires), 1), masks.astype(np.float32)
+    mean = fires.sum(axis=0, dtype=np.float64) / n
+    centred = (fires - mean).astype(np.float32)
+    sums.positive[classes] += product(inside, fires)
+    sums.mean[classes] += inside.sum(axis=1)[:, None] * mean
     at_once = max(1, _NUMBERS // max(fires.size, 1))
     for start in range(0, len(masks), at_once):
-        some, of = masks[start : start + at_once], classes[start : start + at_once]
-        mean = some.sum(axis=1)[:, None] * total / max(n, 1)
-        sums.mean[of] += mean
-        away = counts_by_shift(fires, some)
-        away -= mean.astype(np.float32)[:, None]
-        squared = away * away
-        sums.variance[of] += squared.mean(axis=1, dtype=np.float64)
-        squared *= away
-        sums.third[of] += squared.mean(axis=1, dtype=np.float64)
+        of = classes[start : start + at_once]
+        away = _sums_by_shift(centred, inside[start : start + at_once])
+        sums.variance[of] += np.einsum("msu,msu->mu", away, away) / n
+        sums.third[of] += np.einsum("msu,msu,msu->mu", away, away, away) / n
 
 
 def shifted(masks: NDArray, by: NDArray[np.int64]) -> NDArray:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays.neurons import layer_starts
 from core.datasets.base import Segment, natural_order
 from core.datasets.task import Task
 from core.describe.tokens import column_spans
@@ -113,18 +115,32 @@ def union(segments: Iterable[Segment]) -> FloatArray:
     return np.array(joined, dtype=np.float64).reshape(-1, 2)
 
 
-def belongs(spans: FloatArray, stretches: FloatArray) -> Mask:
-    """Which columns lie in some stretches by at least `HALF`.
+def laid(spans: FloatArray, of_class: Mapping[int, Sequence[Segment]]) -> Mask:
+    """Which columns belong to each class: lie in its segments by at least `HALF`; (n_classes, n_columns).
 
     Parameters
     ----------
     spans : ndarray, shape (n_columns, 2)
-    stretches : ndarray, shape (n, 2)
-        None of them overlaps another.
+        Seconds.
+    of_class : mapping of int to sequence of Segment
+        None without a segment.
     """
+    if not of_class:
+        return np.zeros((0, len(spans)), dtype=np.bool_)
+    stretches = [union(segments) for segments in of_class.values()]
+    covered = _covered(spans, np.concatenate(stretches))
+    of_each = np.add.reduceat(covered, np.cumsum([0, *map(len, stretches[:-1])]), axis=1)
+    return _is_half(of_each, spans).T
+
+
+def _covered(spans: FloatArray, stretches: FloatArray) -> FloatArray:
+    """Seconds of each column that each stretch covers, (n_columns, n_stretches)."""
     ends = np.minimum(spans[:, None, 1], stretches[None, :, 1])
-    covered = np.clip(ends - np.maximum(spans[:, None, 0], stretches[None, :, 0]), 0, None).sum(axis=1)
-    return np.asarray(covered >= HALF * (spans[:, 1] - spans[:, 0]) - _ROUNDING)
+    return np.maximum(ends - np.maximum(spans[:, None, 0], stretches[None, :, 0]), 0)
+
+
+def _is_half(covered: FloatArray, spans: FloatArray) -> Mask:
+    return np.asarray(covered >= (HALF * (spans[:, 1] - spans[:, 0]) - _ROUNDING)[:, None])
 
 
 def track(clip: int, of_class: Mapping[int, Sequence[Segment]], spans: FloatArray, cells: IntArray) -> Track:
@@ -141,24 +157,24 @@ def track(clip: int, of_class: Mapping[int, Sequence[Segment]], spans: FloatArra
         Counted tokens of each column.
     """
     counted = np.flatnonzero(cells > 0)
-    masks = {k: belongs(spans[counted], union(segments)) for k, segments in sorted(of_class.items())}
-    present = [k for k, mask in masks.items() if mask.any()]
-    every = np.array([masks[k] for k in present], dtype=np.bool_).reshape(len(present), len(counted))
+    of_class = dict(sorted(of_class.items()))
+    every = laid(spans[counted], of_class)
+    is_there = every.any(axis=1)
+    every, present = every[is_there], np.array(list(of_class), dtype=np.int64)[is_there].tolist()
     is_within = len(present) > 1
     labelled = np.flatnonzero(every.any(axis=0))
     first, stop = (int(labelled[0]), int(labelled[-1]) + 1) if is_within else (0, len(counted))
     columns = counted[first:stop]
     starts = spans[columns, 0]
     last = float(spans[columns[-1], 1]) if len(columns) else 0.0
-
-    def places(times: Sequence[float]) -> IntArray:
-        """Columns in which some times lie, of those within the stretch."""
-        inside = np.array([t for t in times if len(starts) and starts[0] - _ROUNDING <= t < last], dtype=np.float64)
-        return np.searchsorted(starts, inside + _ROUNDING, side="right") - 1
-
+    begins = np.array([segment.onset for k in present for segment in of_class[k]], dtype=np.float64)
+    column = np.searchsorted(starts, begins + _ROUNDING, side="right") - 1
+    is_inside = (column >= 0) & (begins < last)
+    ends = np.cumsum([0, *(len(of_class[k]) for k in present)]).tolist()
+    onsets = tuple(column[i:j][is_inside[i:j]] for i, j in pairwise(ends))
     return Track(
         clip, columns, cells[columns].astype(np.float32), np.array(present, dtype=np.int64), every[:, first:stop],
-        tuple(places([s.onset for s in of_class[k]]) for k in present), is_within,
+        onsets, is_within,
     )  # fmt: skip
 
 
@@ -176,7 +192,7 @@ class Tracks:
     """
 
     def __init__(self, task: SegmentTask, firing: Firing, grid: Callable[[int], TokenGrid]) -> None:
-        self.task, self.firing, self._grid = task, firing, grid
+        self.task, self.firing, self.grid = task, firing, cache(grid)
         index = {name: i for i, name in enumerate(task.class_names)}
         self._of_class: list[dict[int, list[Segment]]] = []
         for segments in task.segments:
@@ -204,7 +220,7 @@ class Tracks:
         return at
 
     def _made(self, clip: int, layer: int) -> Track:
-        grid, counted = self._grid(layer), self.firing.counted(clip, layer)
+        grid, counted = self.grid(layer), self.firing.counted(clip, layer)
         known = self._latest.get(clip)
         if known and known[0] == grid and np.array_equal(known[1], counted):
             return known[2]
@@ -223,28 +239,43 @@ class Tracks:
 
     def fires(self, track: Track, layers: range, units: IntArray | None = None) -> NDArray[np.float32]:
         """In how many bands each unit of some layers fires in the columns of a track, or some of them, (n, n_units)."""
-        of_each = [self.firing.columns(track.clip, layer)[track.columns] for layer in layers]
-        fires = of_each[0] if len(of_each) == 1 else np.concatenate(of_each, axis=1)
-        return (fires if units is None else fires[:, units]).astype(np.float32)
+        return self._fires(track.clip, layers, units)[track.columns].astype(np.float32)
+
+    def _fires(self, clip: int, layers: range, units: IntArray | None) -> NDArray[np.uint8]:
+        """The same in every column of a clip; units, ascending, are numbered through these layers."""
+        if units is None:
+            of_each = [self.firing.columns(clip, layer) for layer in layers]
+        else:
+            starts = layer_starts(self.firing.widths[layers.start : layers.stop])
+            at = np.searchsorted(units, starts).tolist()
+            of_each = [
+                self.firing.columns(clip, layer, units[first:stop] - start)
+                for layer, first, stop, start in zip(layers, at, at[1:], starts, strict=False)
+                if first < stop
+            ]
+        return of_each[0] if len(of_each) == 1 else np.concatenate(of_each, axis=1)
 
     def n_columns(self, clip: int, layer: int) -> int:
         """Columns of a clip with a counted token, labelled or not."""
         return int(self.firing.counted(clip, layer).any(axis=0).sum())
 
-    def everywhere(self, clip: int, class_index: int, layer: int) -> Mask:
-        """Which of these columns belong to a class, (n_columns,)."""
-        return belongs(self._spans(clip, layer), union(self._of_class[clip].get(class_index, ())))
+    def everywhere(self, clip: int, classes: IntArray, layer: int) -> Mask:
+        """Which of these columns belong to each of some classes, (n_classes, n_columns)."""
+        spans, of_class = self._spans(clip, layer), self._of_class[clip]
+        own = {k: of_class[k] for k in classes.tolist() if k in of_class}
+        masks = np.zeros((len(classes), len(spans)), dtype=np.bool_)
+        masks[np.isin(classes, list(own))] = laid(spans, own)
+        return masks
 
     def _spans(self, clip: int, layer: int) -> FloatArray:
         """Seconds in which these columns begin and end."""
         counted = self.firing.counted(clip, layer)
-        return column_spans(self._grid(layer), counted.shape[1], float(self._seconds[clip]))[counted.any(axis=0)]
+        return column_spans(self.grid(layer), counted.shape[1], float(self._seconds[clip]))[counted.any(axis=0)]
 
     def fires_everywhere(self, clip: int, layers: range, units: IntArray) -> NDArray[np.float32]:
         """In how many bands some units of some layers fire in these columns, (n_columns, n_units)."""
         counted = self.firing.counted(clip, layers.start).any(axis=0)
-        fires = np.concatenate([self.firing.columns(clip, layer)[counted] for layer in layers], axis=1)
-        return fires[:, units].astype(np.float32)
+        return self._fires(clip, layers, units)[counted].astype(np.float32)
 
     @cached_property
     def blocks(self) -> list[range]:
@@ -266,7 +297,7 @@ class Tracks:
 
     def _are_alike(self, one: int, other: int) -> bool:
         firing = self.firing
-        return self._grid(one) == self._grid(other) and all(
+        return self.grid(one) == self.grid(other) and all(
             np.array_equal(firing.counted(clip, one), firing.counted(clip, other)) for clip in self.clips.tolist()
         )
 
@@ -275,13 +306,15 @@ class Tracks:
         missed = np.zeros(len(self.task.class_names), dtype=np.int64)
         for clip in self.clips.tolist():
             spans = self._spans(clip, layer)
-            for k, segments in self._of_class[clip].items():
-                missed[k] += sum(not belongs(spans, union([segment])).any() for segment in segments)
+            every = [(k, s.onset, s.offset) for k, segments in self._of_class[clip].items() for s in segments]
+            class_index, onset, offset = (np.array(column) for column in zip(*every, strict=True))
+            is_in = _is_half(_covered(spans, np.column_stack([onset, offset])), spans).any(axis=0)
+            np.add.at(missed, class_index[~is_in], 1)
         return missed
 
     def seconds_of(self, layer: int) -> float:
         """From column to column of a layer; the median over clips where its grid does not say."""
-        grid = self._grid(layer)
+        grid = self.grid(layer)
         if grid.column_seconds is not None:
             return grid.column_seconds
         n = [max(1, int(self.firing.shape[clip, layer, 1])) for clip in self.clips.tolist()]

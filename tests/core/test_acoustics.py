@@ -16,7 +16,7 @@ SPANS = np.column_stack([np.arange(18) * 0.16, np.arange(18) * 0.16 + 0.16])
 
 def middle(sound: NDArray[np.floating], rate: int = RATE) -> dict[str, float]:
     """The tenth of 18 stretches, by name."""
-    found = measure(sound.astype(np.float32), rate, SPANS)
+    (found,) = measure([sound.astype(np.float32)], rate, [SPANS])
     assert found.shape == (18, len(NAMES)) and found.dtype == np.float32
     return dict(zip(NAMES, found[9].tolist(), strict=True))
 
@@ -75,10 +75,10 @@ def test_attack_and_tempo_of_ticks_and_of_swells() -> None:
     noise = np.random.default_rng(1).standard_normal(len(TIME))
     ticks = noise * np.exp(-((TIME % 0.5) * 20))
     swells = noise * np.minimum((TIME % 0.5) / 0.4, 1)
-    found = measure(ticks.astype(np.float32), RATE, np.array([[1.0, 1.16]]))
+    (found,) = measure([ticks.astype(np.float32)], RATE, [np.array([[1.0, 1.16]])])
     assert found[0, PLACE["attack"]] <= 0.02 and found[0, PLACE["tempo"]] == pytest.approx(120, rel=0.03)
     assert found[0, PLACE["onset"]] > 6
-    slow = measure(swells.astype(np.float32), RATE, np.array([[1.3, 1.46]]))
+    (slow,) = measure([swells.astype(np.float32)], RATE, [np.array([[1.3, 1.46]])])
     assert 0.2 < slow[0, PLACE["attack"]] <= 0.5
 
 
@@ -90,8 +90,24 @@ def test_silence_tells_no_more_than_that_it_is_silent() -> None:
 
 @pytest.mark.parametrize("n_samples", [1, 100, 1500])
 def test_clips_shorter_than_a_frame_and_spans_past_the_end(n_samples: int) -> None:
-    found = measure(np.full(n_samples, 0.1, dtype=np.float32), RATE, SPANS)
+    (found,) = measure([np.full(n_samples, 0.1, dtype=np.float32)], RATE, [SPANS])
     assert np.isfinite(found[:, PLACE["level"]]).all() and found[-1, PLACE["level"]] == pytest.approx(-100)
+
+
+def test_a_stretch_has_the_same_numbers_whatever_is_measured_with_it() -> None:
+    rng = np.random.default_rng(2)
+    sounds = [(0.1 * rng.standard_normal(n)).astype(np.float32) for n in (700, 48_000, 20_001, *[9_000] * 9)]
+    sounds[1] += harmonics(300).astype(np.float32)
+    spans = [SPANS[:2], SPANS, np.array([[0.0, 0.5], [0.75, 1.25]]), *[SPANS[:3]] * 9]
+    together = measure(sounds, RATE, spans)
+    for sound, of_clip, found in zip(sounds, spans, together, strict=True):
+        assert np.array_equal(measure([sound], RATE, [of_clip])[0], found, equal_nan=True)
+
+
+def test_bands_above_half_the_sampling_rate_hold_nothing() -> None:
+    (found,) = measure([harmonics(300)[::2].astype(np.float32)], RATE // 2, [SPANS])
+    assert found[5:12, PLACE["band 7"] : PLACE["band 8"] + 1] == pytest.approx(-100)
+    assert found[9, PLACE["band 1"]] > -30
 
 
 def test_names_are_one_each() -> None:

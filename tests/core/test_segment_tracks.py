@@ -6,7 +6,7 @@ import numpy as np
 
 from core.datasets.base import Segment
 from core.results import TokenGrid
-from core.timing.tracks import belongs, track, union
+from core.timing.tracks import laid, track, union
 from tests.support.in_time import STEP, dataset_of, tracks_of
 
 
@@ -16,12 +16,14 @@ def spans(n: int, step: float = 0.1, span: float = 0.1) -> np.ndarray:
 
 
 def test_a_column_belongs_where_half_of_it_lies_in_segments_of_the_class() -> None:
-    of = union([Segment("a", "x", 0.15, 0.25), Segment("a", "x", 0.25, 0.34)])
-    assert of.tolist() == [[0.15, 0.34]]
-    assert belongs(spans(5), of).tolist() == [False, True, True, False, False], "0.1-0.2 by half, 0.3-0.4 by 0.4"
-    apart = union([Segment("a", "x", 0.1, 0.125), Segment("a", "x", 0.175, 0.2)])
-    assert belongs(spans(3), apart).tolist() == [False, True, False], "two quarters are a half"
-    assert belongs(spans(3, 0.1, 0.2), union([Segment("a", "x", 0.1, 0.2)])).tolist() == [True, True, False]
+    touching = [Segment("a", "x", 0.15, 0.25), Segment("a", "x", 0.25, 0.34)]
+    assert union(touching).tolist() == [[0.15, 0.34]]
+    quarters = [Segment("a", "y", 0.1, 0.125), Segment("a", "y", 0.175, 0.2)]
+    of = laid(spans(5), {3: touching, 7: quarters, 9: [Segment("a", "z", 0.4, 0.42)]}).tolist()
+    assert of[0] == [False, True, True, False, False], "0.1-0.2 by half, 0.3-0.4 by 0.4"
+    assert of[1] == [False, True, False, False, False], "two quarters are a half"
+    assert not any(of[2]) and laid(spans(5), {}).shape == (0, 5)
+    assert laid(spans(3, 0.1, 0.2), {0: [Segment("a", "x", 0.1, 0.2)]}).tolist() == [[True, True, False]]
 
 
 def test_two_classes_are_shifted_between_their_ends_and_one_over_the_clip() -> None:

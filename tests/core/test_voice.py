@@ -30,8 +30,14 @@ def vowel(formants: tuple[float, ...], jitter: float = 0.0, shimmer: float = 0.0
     return (0.3 * pulses / np.abs(pulses).max()).astype(np.float32)
 
 
+def measure_voice(sound: np.ndarray, spans: np.ndarray = SPANS) -> np.ndarray:
+    (found,) = measure([sound], RATE, [spans])
+    voice.add_voice(found, sound, RATE, spans)
+    return found
+
+
 def middle(sound: np.ndarray) -> dict[str, float]:
-    return dict(zip(NAMES, voice.measure_voice(sound, RATE, SPANS)[5].tolist(), strict=True))
+    return dict(zip(NAMES, measure_voice(sound)[5].tolist(), strict=True))
 
 
 @pytest.mark.parametrize("formants", [(730, 1090, 2440), (270, 2290, 3010)])
@@ -51,10 +57,10 @@ def test_irregular_periods_have_jitter_and_uneven_ones_shimmer() -> None:
 def test_nothing_is_told_of_what_has_no_pitch_nor_unasked() -> None:
     rng, columns = np.random.default_rng(0), [PLACE[name] for name in VOICE]
     noise = (0.1 * rng.standard_normal(2 * RATE)).astype(np.float32)
-    assert np.isnan(voice.measure_voice(noise, RATE, SPANS)[:, columns]).all()
-    assert np.isnan(voice.measure_voice(np.zeros(40, np.float32), RATE, SPANS[:1])[:, columns]).all()
+    assert np.isnan(measure_voice(noise)[:, columns]).all()
+    assert np.isnan(measure_voice(np.zeros(40, np.float32), SPANS[:1])[:, columns]).all()
     voiced = vowel((730, 1090, 2440))
-    plain, asked = measure(voiced, RATE, SPANS), voice.measure_voice(voiced, RATE, SPANS)
+    (plain,), asked = measure([voiced], RATE, [SPANS]), measure_voice(voiced)
     assert np.isnan(plain[:, columns]).all() and np.isfinite(asked[:, columns]).all()
     others = [i for i in range(len(NAMES)) if i not in columns]
     assert np.array_equal(plain[:, others], asked[:, others], equal_nan=True)

@@ -48,8 +48,9 @@ class Recorded:
     def counted(self, clip: int, layer: int) -> Mask:
         return np.ones((1, self.fires.shape[1]), dtype=np.bool_)
 
-    def columns(self, clip: int, layer: int) -> NDArray[np.uint8]:
-        return self.fires[clip].astype(np.uint8)
+    def columns(self, clip: int, layer: int, units: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+        fires = self.fires[clip].astype(np.uint8)
+        return fires if units is None else fires[:, units]
 
 
 def tracks_of(dataset: Dataset, fires: NDArray[np.bool_], attribute: str = "phone") -> Tracks:

@@ -60,7 +60,7 @@ def heard(n_clips: int, seed: int = 0) -> Heard:
     drawn = draw(scan, np.ones(n_clips, dtype=bool), seed)
     starts = np.arange(N_MOMENTS) * SPAN
     spans = np.column_stack([starts, starts + SPAN])
-    sound = np.concatenate([measure(_clip(kinds[i], rng), RATE, spans) for i in drawn.clips])
+    sound = np.concatenate(measure([_clip(kinds[i], rng) for i in drawn.clips], RATE, [spans] * len(drawn.clips)))
     tokens = Tokens(np.repeat(np.arange(len(drawn.clips)), N_MOMENTS), np.zeros((len(sound), 0), np.float32), sound)
     return Heard(scan, drawn, tokens, seed)
 

@@ -1,8 +1,8 @@
 """Take the pictures of the pages from a store: ``python docs/screenshots.py atlas.db [PAGE[?NAME=VALUE&...] ...]``.
 
 Needs the extra ``[test]`` and a Chromium on the path (or its place in ``CHROMIUM``). The store is the one that
-``python run_analysis.py --tasks all --probe-layers --describe --map`` writes for both embedded models; *Units* needs
-one with ``--units mlp,residual,random,pca,sae``.
+``python run_analysis.py --tasks all --probe-layers --describe --map --stimuli all`` writes for both embedded models;
+*Units* needs one with ``--units mlp,residual,random,pca,sae``.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ PAGES: dict[str, tuple[str, dict[str, str], int]] = {
         1500,
     ),
     "pitch": ("pitch", {"model": "nano-sl", "pitch_task": "demo-notes-pitch", "note": "76"}, 1500),
+    "time": ("time", {"model": "nano-ssl", "time_task": "demo-events-event_span", "time_class": "siren"}, 1500),
+    "stimuli": ("stimuli", {"model": "nano-ssl", "stimuli": "vowels", "factor": "F0"}, 1300),
     "speech": ("speech", {"model": "nano-sl", "speech_task": "demo-speech-language"}, 1400),
     "ablation": ("ablation", {"model": "nano-ssl", "task": "demo-events-event"}, 1400),
     "sql": ("sql", {"sql": COVERAGE_OF_SPEECH}, 1600),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from core.stimuli.sound import (
+    ACTIVE_SECONDS,
     N_SAMPLES,
     RATE,
     TOP_HZ,
@@ -38,6 +39,11 @@ TIMBRES: dict[str, Amplitudes] = {
     "bright": lambda number, _: np.ones_like(number),
 }
 """Amplitude of the n-th harmonic; dark falls by 12 dB an octave, sawtooth and odd by 6, bright not at all."""
+WITH_PARTIALS = ("dark", "sawtooth", "bright")
+"""Timbres that have every harmonic, so that any may be taken out or moved."""
+COURSES = {"steady": 0, "rising": 1, "falling": -1}
+RAMP_DB = 24.0
+"""By which a ratio of signal to noise rises or falls while a sound lasts."""
 FORMANTS = {
     "i": (270, 2290, 3010), "ɛ": (530, 1840, 2480), "ɑ": (730, 1090, 2440), "u": (300, 870, 2240),
 }  # fmt: skip
@@ -73,16 +79,23 @@ def fundamental(levels: Sequence[float], rng: np.random.Generator) -> Clip:
     return framed(tone(detuned(hertz(midi), rng), amplitudes, rng), rng)
 
 
-def harmonicity(levels: Sequence[float], rng: np.random.Generator) -> Clip:
-    """Pitch (MIDI), inharmonicity (% of F0 by which partials are moved)."""
-    midi, percent = levels
-    return framed(tone(detuned(hertz(midi), rng), TIMBRES["sawtooth"], rng, percent / 100), rng)
+def partials(levels: Sequence[float], rng: np.random.Generator) -> Clip:
+    """Pitch (MIDI), level (dB of full scale), timbre, whether the fundamental is missing, inharmonicity (% of F0)."""
+    midi, level, timbre, is_missing, percent = levels
+    of_timbre = TIMBRES[WITH_PARTIALS[int(timbre)]]
+
+    def amplitudes(number: Signal, frequency: Signal) -> Signal:
+        return of_timbre(number, frequency) * (number > is_missing)
+
+    return framed(tone(detuned(hertz(midi), rng), amplitudes, rng, percent / 100), rng, level)
 
 
 def snr(levels: Sequence[float], rng: np.random.Generator) -> Clip:
-    """Pitch (MIDI), ratio of signal to noise (dB)."""
-    midi, ratio = levels
-    return framed(mixed(tone(detuned(hertz(midi), rng), TIMBRES["sawtooth"], rng), pink(rng), ratio), rng)
+    """Pitch (MIDI), ratio of signal to noise (dB) in the middle, and its course; the level has none."""
+    midi, ratio, course = levels
+    sawtooth = tone(detuned(hertz(midi), rng), TIMBRES["sawtooth"], rng)
+    ramp = RAMP_DB * list(COURSES.values())[int(course)] * (seconds() / ACTIVE_SECONDS - 0.5)
+    return framed(mixed(sawtooth, pink(rng), ratio + ramp), rng)
 
 
 def am(levels: Sequence[float], rng: np.random.Generator) -> Clip:

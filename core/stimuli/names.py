@@ -5,10 +5,10 @@ from __future__ import annotations
 from core.errors import InputError
 
 NAMES = {
-    "tones": "complex tones: pitch, level, timbre",
+    "tones": "pure and complex tones: pitch, level, timbre",
     "fundamental": "tones whose fundamental is missing: pitch, spectral band",
-    "harmonicity": "tones whose partials are moved: pitch, inharmonicity",
-    "snr": "tones in pink noise: pitch, signal-to-noise ratio",
+    "partials": "complex tones: pitch, level, timbre, fundamental there or missing, inharmonicity",
+    "snr": "tones in pink noise: pitch, signal-to-noise ratio, and whether it stays, rises or falls",
     "am": "amplitude modulation: rate, carrier, depth",
     "fm": "frequency modulation: rate, depth, centre",
     "noise": "bands of noise of equal level: centre, width",

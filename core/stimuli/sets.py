@@ -20,7 +20,7 @@ from core.stimuli.makers import Clip, Make
 from core.stimuli.names import NAMES
 from core.stimuli.sound import RATE
 
-VERSION = 1
+VERSION = 2
 """Raised when a set's sounds change: what was recorded of it is then recorded anew."""
 NOTES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
@@ -105,13 +105,17 @@ def _sets() -> Iterator[StimulusSet]:
         makers.fundamental,
     )
     yield StimulusSet(
-        "harmonicity",
-        Design((_notes("F0", range(48, 73, 12)), ordered("inharmonicity", (0, 2, 8, 32), "%")), 6),
-        makers.harmonicity,
-    )
-    yield StimulusSet(
-        "snr", Design((_notes("F0", range(48, 81, 8)), _ratios(-12, -6, 0, 6, 12)), 4), makers.snr
+        "partials",
+        Design((_notes("F0", range(48, 73, 8)), ordered("level", (-32, -20), "dB"),
+                kinds("timbre", makers.WITH_PARTIALS), kinds("fundamental", ("there", "missing")),
+                ordered("inharmonicity", (0, 8, 32), "%")), 2),
+        makers.partials,
     )  # fmt: skip
+    yield StimulusSet(
+        "snr",
+        Design((_notes("F0", range(48, 81, 8)), _ratios(-12, -6, 0, 6, 12), kinds("course", tuple(makers.COURSES))), 2),
+        makers.snr,
+    )
     yield StimulusSet(
         "am",
         Design((ordered("AM rate", (2, 4, 8, 16, 32), "Hz"), kinds("carrier", makers.CARRIERS),

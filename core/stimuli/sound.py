@@ -93,9 +93,11 @@ def unit(sound: Signal) -> Signal:
     return scaled
 
 
-def mixed(signal: Signal, masker: Signal, snr_db: float) -> Signal:
-    """A signal in a masker, at a ratio of their powers in dB."""
-    return unit(signal) + unit(masker) * 10 ** (-snr_db / 20)
+def mixed(signal: Signal, masker: Signal, snr_db: float | Signal) -> Signal:
+    """A signal in a masker, at a ratio of their powers in dB, which may change; the power of their sum does not."""
+    gain = 10 ** (np.asarray(snr_db, dtype=np.float64) / 20)
+    sound: Signal = (unit(signal) * gain + unit(masker)) / np.sqrt(1 + gain**2)
+    return sound
 
 
 def framed(sound: Signal, rng: np.random.Generator, level_db: float = LEVEL_DB) -> NDArray[np.float32]:

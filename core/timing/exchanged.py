@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from core.results import FloatArray, IntArray, Mask
 from core.timing.evidence import Design, Found
-from core.timing.shifts import Moments
+from core.timing.shifts import Moments, product
 from core.timing.tracks import Tracks
 
 MOST_CLIPS = 64
@@ -47,7 +47,7 @@ def exchanged_p(tracks: Tracks, design: Design, found: Found, groups: IntArray |
             for number in np.flatnonzero(masks.any(axis=(0, 2))).tolist():
                 own = place[rows == asked[number]]
                 add_set(sums, (int(asked[number]), own), fires[:, :, own], masks[:, number])
-        told = np.where(sums.variance > 0, sums.upper_tail(sums.positive), np.nan)
+        told = np.where(sums.varies, sums.upper_tail(sums.positive), np.nan)
         p[rows, start + units] = told[rows, place]
         start += width
     return p
@@ -78,10 +78,11 @@ def add_set(sums: Moments, at: tuple[int, IntArray], fires: NDArray[np.float32],
         The class's columns in each clip.
     """
     n, of_masks = len(masks), masks.astype(np.float32)
-    counts = np.tensordot(of_masks, fires, axes=([1], [1])).astype(np.float64)  # labels of j on clip i, (j, i, units)
-    own = np.arange(n)
-    sums.positive[at] += counts[own, own].sum(axis=0)
-    sums.mean[at] += counts.sum(axis=(0, 1)) / n
-    away = counts - counts.mean(axis=0) - counts.mean(axis=1, keepdims=True) + counts.mean(axis=(0, 1))
-    sums.variance[at] += (away**2).sum(axis=(0, 1)) / (n - 1)
-    sums.third[at] += (away**3).sum(axis=(0, 1)) * n / ((n - 1) * (n - 2))
+    sums.positive[at] += np.einsum("it,itu->u", of_masks, fires)
+    sums.mean[at] += of_masks.sum(axis=0, dtype=np.float64) @ fires.sum(axis=0, dtype=np.float64) / n
+    # Labels and activity that are centred over clips have counts that are centred doubly.
+    centred = of_masks - of_masks.mean(axis=0)
+    for of_clip in fires - fires.mean(axis=0):
+        away = product(centred, of_clip)
+        sums.variance[at] += np.einsum("ju,ju->u", away, away) / (n - 1)
+        sums.third[at] += np.einsum("ju,ju,ju->u", away, away, away) * n / ((n - 1) * (n - 2))

@@ -24,6 +24,7 @@ _NUMBERS = 2**18
 """Counts of shifts that are held at once: few, so that they stay near the processor."""
 _FEW_COLUMNS = 300
 """Up to so many, a product with every shift of a mask is quicker than a Fourier transform."""
+_ROUNDING = 1e-9
 _LEAST_P = 1e-12
 """Below, a convolution by Fourier transforms tells nothing."""
 
@@ -46,12 +47,17 @@ class Moments:
         """Those of some classes."""
         return Moments(*(each[classes] for each in (self.positive, self.mean, self.variance, self.third)))
 
+    @property
+    def varies(self) -> Mask:
+        """Where chance changes anything, beyond rounding."""
+        return np.asarray(self.variance > _ROUNDING)
+
     def upper_tail(self, positive: NDArray[np.floating], least_z: float = -np.inf) -> FloatArray:
         """P(count >= ``positive``) by the three moments; 1 where shifts change nothing.
 
         With ``least_z``, 1 also for counts that are not so many standard deviations above their mean.
         """
-        varies = self.variance > 1e-9
+        varies = self.varies
         per_sd = np.where(varies, 1 / np.sqrt(np.where(varies, self.variance, 1)), 0)
         z = (positive - self.mean) * per_sd
         asked = varies & (z > least_z)

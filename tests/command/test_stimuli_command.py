@@ -98,7 +98,7 @@ def test_the_same_command_gives_the_same_numbers_and_another_seed_others(tmp_pat
             "--tasks",
             "pets-kind",
             "--stimuli",
-            "harmonicity",
+            "snr",
             "--seed",
             seed,
         )

@@ -36,6 +36,12 @@ def level_db(clip: NDArray[np.float32]) -> float:
     return 10 * math.log10(power)
 
 
+def tonal(clip: NDArray[np.float32]) -> float:
+    """Share of the power that lies in the strongest bins."""
+    power = np.sort(np.abs(rfft(clip.astype(np.float64))) ** 2)
+    return float(power[-40:].sum() / power.sum())
+
+
 def column(design: Design, factor: int) -> NDArray[np.int64]:
     return design.table[:, factor]
 
@@ -69,7 +75,7 @@ def test_sounds_are_the_same_again_whole_and_at_their_level(name: str) -> None:
         assert np.abs(clip).max() < 1
         assert np.array_equal(clip, stimuli.sound(int(index), seed=3))
         assert not np.array_equal(clip, stimuli.sound(int(index), seed=4))
-        wanted = stimuli.values(int(index))[1] if name == "tones" else LEVEL_DB
+        wanted = stimuli.values(int(index))[1] if name in ("tones", "partials") else LEVEL_DB
         assert level_db(clip) == pytest.approx(wanted, abs=0.05)
 
 
@@ -126,9 +132,28 @@ def test_modulation_gaps_and_ratio_are_what_they_are_called() -> None:
     ]
     per_gap = RATE * 32 // 1000
     assert silent[1] - silent[0] == pytest.approx(makers.GAPS_A_CLIP * per_gap, rel=0.25)
-    quiet, loud = (makers.snr((60.0, ratio), np.random.default_rng(1)).astype(np.float64) for ratio in (-12.0, 12.0))
-    peak = [np.sort(np.abs(rfft(clip)) ** 2)[-40:].sum() / (np.abs(rfft(clip)) ** 2).sum() for clip in (quiet, loud)]
-    assert peak[0] < 0.2 and peak[1] > 0.8
+    quiet, loud = (makers.snr((60.0, ratio, 0.0), np.random.default_rng(1)) for ratio in (-12.0, 12.0))
+    assert tonal(quiet) < 0.2 and tonal(loud) > 0.8
+
+
+@pytest.mark.parametrize(("course", "turn"), [(0.0, 0), (1.0, 1), (2.0, -1)])
+def test_a_ratio_rises_or_falls_and_the_level_does_not(course: float, turn: int) -> None:
+    clip = makers.snr((60.0, 0.0, course), np.random.default_rng(1))
+    first, last = clip[4_000:12_000], clip[-12_000:-4_000]
+    assert tonal(last) - tonal(first) == pytest.approx(0.5 * turn, abs=0.2)
+    assert 10 * np.log10(np.mean(first**2) / np.mean(last**2)) == pytest.approx(0, abs=0.8)
+
+
+def test_partials_are_crossed_with_a_missing_fundamental() -> None:
+    hertz = np.fft.rfftfreq(N_SAMPLES, 1 / RATE)
+    stimuli = SETS["partials"]
+    assert len(np.unique(stimuli.design.table, axis=0)) == 4 * 2 * 3 * 2 * 3
+    low = []
+    for is_missing in (0.0, 1.0):
+        clip = makers.partials((60.0, -20.0, 1.0, is_missing, 8.0), np.random.default_rng(0)).astype(np.float64)
+        power = np.abs(rfft(clip)) ** 2
+        low.append(power[(hertz > 240) & (hertz < 280)].sum() / power.sum())
+    assert low[0] > 0.4 and low[1] < 1e-3
 
 
 def test_sums_of_squares_are_those_worked_by_hand() -> None:

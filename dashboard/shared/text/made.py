@@ -12,7 +12,7 @@ from dashboard.shared.text.numbers import BRACKETS, between, number, share
 
 SETS: Mapping[str, str] = {
     "tones": "Tones: pitch, level, timbre", "fundamental": "Missing fundamental: pitch, spectral band",
-    "harmonicity": "Moved partials: pitch, inharmonicity", "snr": "Tones in noise: pitch, signal-to-noise ratio",
+    "partials": "Partials missing, moved: pitch, level, timbre", "snr": "Tones in noise: pitch, signal-to-noise ratio",
     "am": "Amplitude modulation", "fm": "Frequency modulation", "noise": "Bands of noise", "gaps": "Gaps",
     "events": "Events in noise", "vowels": "Vowels: pitch, vocal tract", "voices": "Voices at equal pitch",
 }  # fmt: skip

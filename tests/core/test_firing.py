@@ -141,3 +141,13 @@ def test_layers_give_the_same_alone_and_in_one_block(
     assert (together, alone) == ([range(2)], [range(1), range(1, 2)])
     for name in ("positive", "tokens", "rate", "p", "q", "is_specific", "null"):
         assert np.allclose(getattr(one, name), getattr(other, name), rtol=1e-9), name
+
+
+def test_some_units_are_read_as_among_all(nano: Encoder, noise: Scan, tmp_path: Path) -> None:
+    firing = Firing.look(nano.layer_widths, recorded(nano, noise, tmp_path))
+    made, width = Tracks(SegmentTask(noise, "phone"), firing, nano.token_grid), nano.layer_widths[0]
+    units = np.array([0, 3, 8, width - 1, width, width + 5])
+    for clip in WITH[:-1]:
+        every = made.fires(made.of(clip, 0), range(2))
+        assert every.any() and (made.fires(made.of(clip, 0), range(2), units) == every[:, units]).all()
+        assert (made.fires(made.of(clip, 0), range(2), units[4:]) == every[:, units[4:]]).all(), "of one layer alone"

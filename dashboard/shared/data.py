@@ -31,6 +31,7 @@ T = TypeVar("T")
 DEFAULT_STORE = "atlas.db"
 _FACTS, _SIZE = 5, 2  # of each file, in `Store.files`
 _NO_FACTS = (0,) * _FACTS
+_STAMP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,19 @@ def locate(arguments: list[str] | None = None) -> Store:
     location = given or os.environ.get("ATLAS_DB") or DEFAULT_STORE
     files = _files(location)
     try:
-        own = study.change_stamp(_engine(location, files[:_FACTS]))
+        own = (_stamp_of_file if files else _stamp)(location, files)
     except (StoreError, SQLAlchemyError):
         own = None
     return Store(location, own, files)
+
+
+def _stamp(location: str, files: tuple[int, ...]) -> study.Stamp:
+    return study.change_stamp(_engine(location, files[:_FACTS]))
+
+
+# A page asks some thirty times a run; a connection reads the whole schema first, which takes milliseconds. Writers
+# change what the system says of a file, but for those that write twice within a tick of its clock.
+_stamp_of_file = st.cache_resource(ttl=_STAMP_SECONDS, max_entries=8, show_spinner=False)(_stamp)
 
 
 def _file_of(location: str) -> Path | None:

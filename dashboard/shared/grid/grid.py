@@ -20,7 +20,7 @@ from dashboard.shared.player.player import Overlay, laid, script, serve
 
 PAGE = 24
 """Cards a page: rows of 1, 2, 3, 4 or 6 of them have no gap."""
-BUDGET_SECONDS = 0.15
+BUDGET_SECONDS = 0.1
 """How long one run may decode and draw; the browser asks for the pictures left over."""
 MOST_PAGES = 6
 """Pages that are sent at once to who comes back."""

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import streamlit as st
+from sqlalchemy import Engine
 
 from dashboard.shared import data
 from db.connection.open import StoreError
@@ -69,14 +70,19 @@ def name_of(root: str) -> str:
 def _known(root: str) -> tuple[str, str]:
     """Name of a dataset, and its folder as seen from the store's; empty where the store cannot tell."""
     try:
-        known = data.read(data.locate(), study.dataset_places)
+        known: dict[str, tuple[str, str]] = data.read(data.locate(), by_root)
     except StoreError:
         return "", ""
-    of_root = known[known["root"] == root]
-    if of_root.empty:
-        return "", ""
-    name, beside = of_root[["name", "root_from_store"]].iloc[0]
-    return str(name), beside if isinstance(beside, str) else ""
+    return known.get(root, ("", ""))
+
+
+def by_root(engine: Engine) -> dict[str, tuple[str, str]]:
+    """Name of each dataset, and its folder as seen from the store's (empty where that is not known), by its folder."""
+    places = study.dataset_places(engine).drop_duplicates("root")
+    return {
+        str(root): (str(name), beside if isinstance(beside, str) else "")
+        for root, name, beside in places[["root", "name", "root_from_store"]].itertuples(index=False)
+    }
 
 
 @st.cache_resource(max_entries=4, ttl=_SECONDS, show_spinner="Looking for sound")

@@ -51,6 +51,18 @@ def shape(row: Facts) -> str:
     return ", ".join(f"{name} {share(part)}" for name, part in zip(PARTS, parts, strict=True))
 
 
+def short_shape(row: Facts) -> str:
+    """Write the same for a narrow column that names the parts.
+
+    Examples
+    --------
+    >>> short_shape({"onset_index": 0.75, "sustain_index": 0.25, "offset_index": 0.0})
+    '75 / 25 / 0 %'
+    """
+    parts = [row[f"{part}_index"] for part in PARTS]
+    return "–" if any(pd.isna(part) for part in parts) else " / ".join(f"{100 * part:.0f}" for part in parts) + " %"
+
+
 def by_chance(facts: Facts) -> str:
     """Say how many units labels shifted in time give, over all classes and layers."""
     ends = between(facts["null_n_class_specific_low"], facts["null_n_class_specific_high"], ",.0f")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dashboard.shared.player.player import Label
 from dashboard.shared.text.facts import Q_LIMIT
-from dashboard.shared.text.in_time import latency, seconds, shape
+from dashboard.shared.text.in_time import latency, seconds, short_shape
 from dashboard.shared.text.numbers import between, counted, number, share
 from dashboard.shared.text.words import plain
 
@@ -77,7 +77,7 @@ def title(layer: object, neuron: object) -> str:
 def with_evidence_first(units: pd.DataFrame) -> pd.DataFrame:
     """Rows of a table: intervals as text."""
     rows = units.to_dict("records")
-    return units.assign(latency=[latency(row) for row in rows], shape=[shape(row) for row in rows])
+    return units.assign(latency=[latency(row) for row in rows], shape=[short_shape(row) for row in rows])
 
 
 def labels_of(segments: pd.DataFrame, class_name: str) -> dict[int, tuple[Label, ...]]:

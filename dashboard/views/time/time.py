@@ -146,7 +146,7 @@ def list_units(units: pd.DataFrame, head: DeltaGenerator) -> None:
             "found": st.column_config.TextColumn("Specific", help="q < 0.05, lift at least 2, rate at least 2 %."),
             "activation_probability": st.column_config.NumberColumn("Rate", format="%.1f%%"),
             "latency": st.column_config.TextColumn("Latency [95 %]", help=TERMS["latency"]),
-            "shape": st.column_config.TextColumn("Shape", help=TERMS["onset index"]),
+            "shape": st.column_config.TextColumn("Onset / sustain / offset", help=TERMS["onset index"]),
         },
         alt=f"Units of {class_name} by their evidence",
     )  # fmt: skip

@@ -19,8 +19,8 @@ from core.recording.activations import open_activations
 from core.recording.extract import extract
 from core.recording.firing import Firing
 from core.recording.passes import Passes
-from core.results import wilson
-from core.timing.evidence import Design, find
+from core.results import FloatArray, wilson
+from core.timing.evidence import Design, count, find
 from core.timing.shifts import product
 from core.timing.tell import Study
 from core.timing.tracks import SegmentTask, Tracks
@@ -78,16 +78,20 @@ def _counting(tracks: Tracks) -> float:
 
 def noise(n_runs: int) -> None:
     """Print in how many runs on noise anything is found, with its 95 % interval."""
-    n_found, p = 0, []
+    n_found = 0
+    p: dict[str, list[FloatArray]] = {"shift": [], "deal": [], "both": []}
     for seed in range(n_runs):
         rng = np.random.default_rng(seed)
         tracks = tracks_of(dataset_of(phones(rng, 30)), slow_noise(rng, (30, N_COLUMNS, 200), memory=0.95))
-        found = find(tracks, Design.of(tracks, ("train", "valid"), seed))
+        found = find(tracks, design := Design.of(tracks, ("train", "valid"), seed))
         n_found += bool(found.is_specific.any())
-        p.append(found.p.ravel())
-    every = np.concatenate(p)
-    for bound in (0.05, 0.01, 0.001):
-        print(f"p below {bound}: {(every < bound).mean():.4f} of {len(every):,}")
+        counts = count(tracks, design, tracks.blocks[0])
+        for kind, values in (("shift", counts.by_shift), ("deal", counts.by_deal), ("both", found.p)):
+            p[kind].append(values.ravel())
+    for kind, parts in p.items():
+        every = np.concatenate(parts)
+        told = ", ".join(f"{(every < bound).mean():.4f} below {bound}" for bound in (0.05, 0.01, 0.001))
+        print(f"p of {kind}, of {len(every):,}: {told}")
     low, high = wilson(n_found / n_runs, n_runs)
     print(f"anything found in {n_found} of {n_runs} runs: {n_found / n_runs:.3f} [{low:.3f}, {high:.3f}]")
 

@@ -119,6 +119,11 @@ class ClipCounts:
         """The most deviant units of the lumpy neurons, looked for when they are first asked for."""
         return Lumps.of(self, self.lumpy)
 
+    @property
+    def varies(self) -> Mask:
+        """Neurons for which dealing labels changes anything, (n_neurons,)."""
+        return np.asarray((self.second > _CONSTANT).any(axis=0))
+
     def among(self, neurons: Mask) -> ClipCounts:
         """The same counts, where only some neurons' lumps matter."""
         return replace(self, lumpy=self.lumpy & neurons)

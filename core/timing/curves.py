@@ -9,12 +9,14 @@ in 95 of 100 curves. So a single point beyond it counts, wherever it is.
 
 - **peak**: the highest point of the curve over its shifted mean.
 - **latency**: the lag at which the curve, followed back from the peak, falls to half of the peak's height over the
-  shifted mean, between columns by a straight line. Where the peak does not leave the band there is none. Its interval:
-  2.5th and 97.5th percentile over `N_RESAMPLED` bootstrap samples of clips, of groups of clips where these are known
-  (none where a sample's curve is nowhere above the shifted mean).
+  shifted mean, between columns by a straight line. Where the peak does not leave the band there is none, nor where the
+  curve is above half from the first lag on. Its interval: 2.5th and 97.5th percentile over `N_RESAMPLED` bootstrap
+  samples of clips, of groups of clips where these are known (none where a sample's curve is nowhere above the shifted
+  mean), and a column more on either side: an onset lies anywhere in its column, and so does what answers to it.
 - **shape**: rates of three parts of each segment, over the rate outside segments (never below 0), as shares that add up
   to 1. *Onset*: the first half of its columns, `EDGE_SECONDS` at most, one at least; *sustain*: its other columns;
-  *offset*: as many columns after its end as the onset has, without those of another segment of the class.
+  *offset*: as many columns after its end as the onset has, without those of another segment of the class. What no
+  segment of the class has (sustain, where all are of one column) has no share.
 """
 
 from __future__ import annotations
@@ -173,15 +175,14 @@ class _Around:
         curve, mean = (of.sum(axis=0) * per_token for of in (self.positive, self.expected))
         half = band(self.drawn[:, kept] * per_token[kept], mean[kept])
         curve, mean, lags = curve[kept], mean[kept], self.lags[kept]
-        latency, peak = latencies(curve, mean, lags * self.step)
+        latency, peak, begins_within = latencies(curve, mean, lags * self.step)
         is_beyond = np.zeros(n_units, dtype=np.bool_)
         low = high = np.full(n_units, np.nan)
         if len(lags):
             columns = np.arange(n_units)
             is_beyond = curve[peak, columns] > (mean + half)[peak, columns]
-            latency = np.where(is_beyond, latency, np.nan)
-            low, high = self._interval(kept, groups, seed)
-            low, high = np.where(is_beyond, low, np.nan), np.where(is_beyond, high, np.nan)
+            ends = self._interval(kept, groups, seed)
+            latency, low, high = (np.where(is_beyond & begins_within, of, np.nan) for of in (latency, *ends))
         n = len(lags)
         points = pd.DataFrame({
             "unit": np.tile(np.arange(n_units), n), "lag_columns": np.repeat(lags, n_units),
@@ -217,12 +218,12 @@ class _Around:
             summed = (weights @ counts[:, kept].reshape(len(unit), -1)).reshape(N_RESAMPLED, n_lags, n_units)
             return np.moveaxis(summed / total[:, :, None], 0, 1).reshape(n_lags, -1)
 
-        found, _ = latencies(resampled(self.positive), resampled(self.expected), seconds)
+        found = latencies(resampled(self.positive), resampled(self.expected), seconds)[0]
         found = found.reshape(N_RESAMPLED, n_units)
         known = ~np.isnan(found).any(axis=0)
         ends = np.full((2, n_units), np.nan)
         ends[:, known] = np.quantile(found[:, known], [0.025, 0.975], axis=0)
-        return ends[0], ends[1]
+        return ends[0] - self.step, ends[1] + self.step
 
 
 def around(onsets: IntArray, lags: IntArray, n: int) -> NDArray[np.float32]:
@@ -257,7 +258,7 @@ def band(drawn: NDArray[np.floating], mean: FloatArray) -> FloatArray:
     return sd * np.quantile(largest, 0.95, axis=0)
 
 
-def latencies(curve: FloatArray, mean: FloatArray, seconds: NDArray[np.floating]) -> tuple[FloatArray, IntArray]:
+def latencies(curve: FloatArray, mean: FloatArray, seconds: NDArray[np.floating]) -> tuple[FloatArray, IntArray, Mask]:
     """When each unit reaches half of its peak, and where that is.
 
     Parameters
@@ -271,6 +272,8 @@ def latencies(curve: FloatArray, mean: FloatArray, seconds: NDArray[np.floating]
     latency : ndarray, shape (n_units,)
         NaN where the curve is nowhere above the mean; the first lag where it is above half from there on.
     peak : ndarray of int, shape (n_units,)
+    begins_within : ndarray of bool, shape (n_units,)
+        Whether the curve is below half before its peak: else the latency is the first lag or less.
 
     Examples
     --------
@@ -281,7 +284,7 @@ def latencies(curve: FloatArray, mean: FloatArray, seconds: NDArray[np.floating]
     height = curve - mean
     n_lags, n_units = height.shape
     if not n_lags:
-        return np.full(n_units, np.nan), np.zeros(n_units, dtype=np.int64)
+        return np.full(n_units, np.nan), np.zeros(n_units, dtype=np.int64), np.zeros(n_units, dtype=np.bool_)
     peak = height.argmax(axis=0)
     columns = np.arange(n_units)
     half = height[peak, columns] / 2
@@ -293,7 +296,7 @@ def latencies(curve: FloatArray, mean: FloatArray, seconds: NDArray[np.floating]
     low, high = height[below, columns], height[above, columns]
     share = np.where(has, (half - low) / np.where(high > low, high - low, 1), 0)
     latency = seconds[below] + share * (seconds[above] - seconds[below])
-    return np.where(height[peak, columns] > 0, latency, np.nan), peak
+    return np.where(height[peak, columns] > 0, latency, np.nan), peak, has
 
 
 def in_parts(mask: Mask, edge: int) -> NDArray[np.float32]:
@@ -317,7 +320,8 @@ def in_parts(mask: Mask, edge: int) -> NDArray[np.float32]:
 
 
 def shape_indices(positive: FloatArray, tokens: FloatArray) -> FloatArray:
-    """Shares of onset, sustain and offset, (3, n_units); NaN where no part has a rate over that outside.
+    """Shares of onset, sustain and offset, (3, n_units); NaN where no part has a rate over that outside, and of a part
+    without tokens.
 
     Parameters
     ----------
@@ -328,4 +332,5 @@ def shape_indices(positive: FloatArray, tokens: FloatArray) -> FloatArray:
     rates = positive / np.maximum(tokens, 1)[:, None]
     over = np.clip(rates[:3] - rates[3], 0, None)
     total = over.sum(axis=0)
-    return np.where(total > 0, over / np.where(total > 0, total, 1), np.nan)
+    is_there = (tokens[:3] > 0)[:, None] & (total > 0)
+    return np.where(is_there, over / np.where(total > 0, total, 1), np.nan)

@@ -1,12 +1,11 @@
 """Which units fire in a class's segments more than shifted labels give: counts, p, q, lift, the check on test clips.
 
 The rule is that of `calibrated` (`core.selectivity.presets`): q < 0.05 over all units and classes, a rate at least
-twice the mean rate of the other classes (where there is one class, the rate outside it), at least 0.02. p says that a
-unit fires *when* a class sounds, more than at other times of the same clips. Where most clips have one class alone,
-other times are those without any, and a unit that answers to every sound has a small p for each class; so there p is
-the larger of two: the shift's, and that of dealing the classes over the clips (groups of them first), on counts inside
-segments (`core.evidence.permutation`). Both must be small for the claim that is made: it answers to this class, in
-time (Berger 1982, intersection-union test).
+twice the mean rate of the other classes (where there is one class, the rate outside it), at least 0.02. p is the larger
+of two. Shifted labels say that a unit fires *when* a class sounds, more than at other times of the same clips; where
+these are silent, so does a unit that answers to every sound. Dealt classes say *which* (`core.timing.deals`). Both must
+be small for the claim that is made: it answers to this class, in time (Berger 1982, intersection-union test). A single
+class has shifts alone.
 """
 
 from __future__ import annotations
@@ -17,12 +16,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from core.evidence.exchange import Exchange
-from core.evidence.exchange_of_task import exchange_of
 from core.evidence.fdr import benjamini_hochberg, significant
-from core.evidence.permutation import ClipCounts, evidence
 from core.results import FloatArray, IntArray, Mask
 from core.selectivity.presets import SelectionSettings, entropy, lift
+from core.timing.deals import Deals, Dealt
 from core.timing.shifts import Convolution, Moments, add_clip, counts_by_shift, product, shifted
 from core.timing.tracks import Track, Tracks
 
@@ -54,7 +51,8 @@ class Counts:
     test_positive : ndarray, shape (n_classes, n_units)
     outside, test_outside : (positive, tokens)
         Of what is no segment, within the stretches that are shifted: (n_units,) and a number.
-    p : ndarray, shape (n_classes, n_units)
+    by_shift, by_deal : ndarray, shape (n_classes, n_units)
+        p of shifted labels, and of dealt classes.
     drawn : list of Drawn
         What each drawn shift gives.
     """
@@ -65,7 +63,8 @@ class Counts:
     test_tokens: FloatArray
     outside: tuple[FloatArray, float]
     test_outside: tuple[FloatArray, float]
-    p: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    by_shift: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    by_deal: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     drawn: list[Drawn] = field(default_factory=list)
 
     @classmethod
@@ -162,8 +161,7 @@ class Design:
         Chosen clips of each class.
     log_least : ndarray of float, shape (n_classes,)
         Logarithm of the smallest p that shifts can give.
-    exchange : Exchange or None
-        How classes are dealt over the chosen clips, where most of these have one class alone.
+    deals : Deals
     """
 
     chosen: IntArray
@@ -171,7 +169,7 @@ class Design:
     shifts: FloatArray
     n_clips: IntArray
     log_least: FloatArray
-    exchange: Exchange | None
+    deals: Deals
 
     @classmethod
     def of(cls, tracks: Tracks, selection_splits: tuple[str, ...], seed: int) -> Design:
@@ -179,43 +177,34 @@ class Design:
         clips, in_selection = tracks.clips, task.in_splits(*selection_splits)
         is_tested = task.in_splits("test") & ("test" not in selection_splits)
         chosen, tested = clips[in_selection[clips]], clips[is_tested[clips]]
-        n_classes = len(task.class_names)
-        n_clips, log_least, n_several = np.zeros(n_classes, dtype=np.int64), np.zeros(n_classes), 0
+        n_clips, least = np.zeros(len(task.class_names), dtype=np.int64), np.zeros(len(task.class_names))
         for clip in chosen.tolist():
             of = tracks.of(clip, 0)
             n_clips[of.classes] += 1
-            log_least[of.classes] -= np.log(max(of.n, 1))
-            n_several += of.is_within
-        exchange = None
-        if n_classes > 1 and len(chosen) and n_several < len(chosen) / 2:
-            is_chosen = np.zeros(len(task.members), dtype=np.bool_)
-            is_chosen[chosen] = True
-            exchange = exchange_of(task, is_chosen)
+            least[of.classes] -= np.log(max(of.n, 1))
         shifts = np.random.default_rng([seed, len(chosen)]).random((len(chosen), N_DRAWN))
-        return cls(chosen, tested, shifts, n_clips, log_least, exchange)
+        return cls(chosen, tested, shifts, n_clips, least, Deals.of(tracks, chosen))
 
     @property
     def shuffled(self) -> str:
         """What is left to chance, in words."""
-        told = "labels shifted in time within each clip"
-        return told if self.exchange is None else f"{told}; classes dealt over {self.exchange.description}"
+        dealt = self.deals.description if len(self.n_clips) > 1 else ""
+        return "labels shifted in time within each clip" + (f"; {dealt}" if dealt else "")
 
 
 def count(tracks: Tracks, design: Design, layers: range, step: Callable[[], None] | None = None) -> Counts:
     """Count one block of layers, clip after clip."""
     n_classes = len(tracks.task.class_names)
     width = sum(tracks.firing.widths[layers.start : layers.stop])
-    counts, draws = Counts.none(n_classes, width), _Draws(n_classes, width)
-    inside = np.zeros((len(design.chosen), width), dtype=np.int64), np.zeros(len(design.chosen), dtype=np.int64)
+    counts, draws, dealt = Counts.none(n_classes, width), _Draws(n_classes, width), Dealt(design.deals, width)
     for number, clip in enumerate(design.chosen.tolist()):
         track = tracks.of(clip, layers.start)
         fires = tracks.fires(track, layers)
         add_clip(counts.sums, fires, track.classes, track.masks)
+        dealt.add(track, fires)
         counts.tokens[track.classes] += track.masks @ track.cells
         counts.outside = _outside(counts.outside, track, fires)
         draws.add(track, fires, design.shifts[number])
-        labelled = np.asarray(track.masks.any(axis=0), dtype=np.float32)
-        inside[0][number], inside[1][number] = product(labelled, fires), labelled @ track.cells
         if step:
             step()
     for clip in design.tested.tolist():
@@ -224,9 +213,8 @@ def count(tracks: Tracks, design: Design, layers: range, step: Callable[[], None
         counts.test_positive[track.classes] += product(track.masks.astype(np.float32), fires)
         counts.test_tokens[track.classes] += track.masks @ track.cells
         counts.test_outside = _outside(counts.test_outside, track, fires)
-    counts.p = np.maximum(counts.sums.upper_tail(counts.sums.positive), np.exp(design.log_least)[:, None])
-    if design.exchange is not None:
-        counts.p = np.maximum(counts.p, _dealt(tracks.task.members[design.chosen], design.exchange, *inside))
+    counts.by_shift = np.maximum(counts.sums.upper_tail(counts.sums.positive), np.exp(design.log_least)[:, None])
+    counts.by_deal = dealt.p()
     counts.drawn = draws.found(counts.sums, RULE)
     return counts
 
@@ -234,13 +222,6 @@ def count(tracks: Tracks, design: Design, layers: range, step: Callable[[], None
 def _outside(before: tuple[FloatArray, float], track: Track, fires: NDArray[np.float32]) -> tuple[FloatArray, float]:
     rest = np.asarray(~track.masks.any(axis=0), dtype=np.float32)
     return before[0] + product(rest, fires), before[1] + float(rest @ track.cells)
-
-
-def _dealt(members: Mask, exchange: Exchange, positive: IntArray, tokens: IntArray) -> FloatArray:
-    """P of dealing the classes over the clips, on what is counted inside segments; (n_classes, n_units)."""
-    of_units = members[exchange.first]
-    clips = ClipCounts.of(positive, tokens, exchange)
-    return evidence(clips, clips.by_class(of_units)[0], of_units)[1]
 
 
 def _rates(
@@ -311,17 +292,19 @@ def find(tracks: Tracks, design: Design, step: Callable[[], None] | None = None)
     present = np.flatnonzero((tokens > 0).all(axis=0))
     told = [_rates(c.sums.positive[present], c.tokens[present], c.outside) for c in every]
     rate, lifts = (np.concatenate(parts, axis=1) for parts in zip(*told, strict=True))
-    p = np.concatenate([c.p[present] for c in every], axis=1)
+    by_shift = np.concatenate([c.by_shift[present] for c in every], axis=1)
+    by_deal = np.concatenate([c.by_deal[present] for c in every], axis=1)
+    p = np.maximum(by_shift, by_deal)
     can_pass = (rate >= RULE.rate_min) & (lifts >= RULE.lift_min)
     starts = np.cumsum([0, *tracks.widths])
     line = _line(p, RULE.q_max)
     for start, layers, counts in zip(starts.tolist(), tracks.blocks, every, strict=False):
-        columns = slice(start, start + counts.p.shape[1])
+        columns = slice(start, start + counts.by_shift.shape[1])
         for row, units in _to_convolve(design, present, can_pass[:, columns], p[:, columns], line):
             exact = _by_convolution(tracks, design, layers, int(present[row]), units)
             reached = exact.upper_tail(counts.sums.positive[present[row], units])
             at = start + units
-            p[row, at] = reached if design.exchange is None else np.maximum(reached, p[row, at])
+            p[row, at] = np.maximum(reached, by_deal[row, at])
     q = benjamini_hochberg(p)
     return Found(
         present,
@@ -389,8 +372,8 @@ def _replicated(every: Sequence[Counts], present: IntArray) -> FloatArray:
 def _null(every: Sequence[Counts], n_classes: int) -> FloatArray:
     """What the rule finds in each drawn shift, by the shift's p alone; (N_DRAWN, 2)."""
     told = np.zeros((N_DRAWN, 2))
-    n_tests = n_classes * sum(counts.p.shape[1] for counts in every)
-    starts = np.cumsum([0, *(counts.p.shape[1] for counts in every)])
+    n_tests = n_classes * sum(counts.by_shift.shape[1] for counts in every)
+    starts = np.cumsum([0, *(counts.by_shift.shape[1] for counts in every)])
     for draw in range(N_DRAWN):
         of = [counts.drawn[draw] for counts in every]
         p = np.concatenate([each.p for each in of])

@@ -6,7 +6,8 @@ tracks of clips with as many columns are exchanged, within speakers or sources w
 at a place stays there. In one set of n clips the count is the sum over i of C[i, pi(i)], C[i, j] what clip i counts
 inside the labels of clip j. Over all permutations pi its mean is sum C / n, its variance sum d^2 / (n - 1), its third
 central moment n sum d^3 / ((n - 1) (n - 2)), d the doubly centred C (Hoeffding 1951, Ann. Math. Stat. 22). Sets are
-exchanged independently, so their moments add up; the tail is a Pearson type III, as for shifts.
+exchanged independently, so their moments add up; the tail is a Pearson type III, as for shifts, never below the product
+of the sets' 1 / n!.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from core.results import FloatArray, IntArray, Mask
 from core.timing.evidence import Design, Found
@@ -40,6 +42,7 @@ def exchanged_p(tracks: Tracks, design: Design, found: Found, groups: IntArray |
         rows, units = np.nonzero(found.is_specific[:, start : start + width])
         wanted, place = np.unique(units, return_inverse=True)
         sums, asked = Moments.none(len(found.present), len(wanted)), np.unique(rows)
+        log_least = np.zeros(len(found.present))
         for clips in sets(tracks, design.chosen, groups, layers.start) if len(units) else ():
             fires = np.stack([tracks.fires_everywhere(clip, layers, wanted) for clip in clips.tolist()])
             classes = found.present[asked]
@@ -47,7 +50,9 @@ def exchanged_p(tracks: Tracks, design: Design, found: Found, groups: IntArray |
             for number in np.flatnonzero(masks.any(axis=(0, 2))).tolist():
                 own = place[rows == asked[number]]
                 add_set(sums, (int(asked[number]), own), fires[:, :, own], masks[:, number])
-        told = np.where(sums.varies, sums.upper_tail(sums.positive), np.nan)
+                log_least[asked[number]] -= gammaln(len(clips) + 1)
+        least = np.exp(log_least)[:, None]
+        told = np.where(sums.varies, np.maximum(sums.upper_tail(sums.positive), least), np.nan)
         p[rows, start + units] = told[rows, place]
         start += width
     return p

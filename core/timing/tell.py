@@ -148,8 +148,7 @@ class Study:
         if lost:
             shown = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
             told.append(f"classes without a token among the selection clips are left out: {shown}")
-        exchange = self.design.exchange
-        return (*told, *([exchange.warning] if exchange is not None and exchange.warning else []))
+        return (*told, *filter(None, [self.design.deals.warning]))
 
 
 def finest(tracks: Tracks) -> int:

@@ -79,7 +79,7 @@ class Track:
     masks : ndarray of bool, shape (n_present, n)
         Which columns belong to each.
     onsets : tuple of ndarray of int
-        Of each class present: the columns of the stretch in which its segments begin.
+        Of each class present: the columns of the stretch in which its segments begin, those in which a column lies.
     is_within : bool
         Whether the stretch ends with the labels.
     """
@@ -139,6 +139,11 @@ def _covered(spans: FloatArray, stretches: FloatArray) -> FloatArray:
     return np.maximum(ends - np.maximum(spans[:, None, 0], stretches[None, :, 0]), 0)
 
 
+def has_column(spans: FloatArray, times: FloatArray) -> Mask:
+    """Whether a column belongs to each segment by itself, (n_segments,), of times (n_segments, 2)."""
+    return np.asarray(_is_half(_covered(spans, times), spans).any(axis=0))
+
+
 def _is_half(covered: FloatArray, spans: FloatArray) -> Mask:
     return np.asarray(covered >= (HALF * (spans[:, 1] - spans[:, 0]) - _ROUNDING)[:, None])
 
@@ -167,9 +172,10 @@ def track(clip: int, of_class: Mapping[int, Sequence[Segment]], spans: FloatArra
     columns = counted[first:stop]
     starts = spans[columns, 0]
     last = float(spans[columns[-1], 1]) if len(columns) else 0.0
-    begins = np.array([segment.onset for k in present for segment in of_class[k]], dtype=np.float64)
+    times = np.array([(s.onset, s.offset) for k in present for s in of_class[k]], dtype=np.float64).reshape(-1, 2)
+    begins, is_counted = times[:, 0], has_column(spans[counted], times)
     column = np.searchsorted(starts, begins + _ROUNDING, side="right") - 1
-    is_inside = (column >= 0) & (begins < last)
+    is_inside = (column >= 0) & (begins < last) & is_counted
     ends = np.cumsum([0, *(len(of_class[k]) for k in present)]).tolist()
     onsets = tuple(column[i:j][is_inside[i:j]] for i, j in pairwise(ends))
     return Track(
@@ -308,8 +314,7 @@ class Tracks:
             spans = self._spans(clip, layer)
             every = [(k, s.onset, s.offset) for k, segments in self._of_class[clip].items() for s in segments]
             class_index, onset, offset = (np.array(column) for column in zip(*every, strict=True))
-            is_in = _is_half(_covered(spans, np.column_stack([onset, offset])), spans).any(axis=0)
-            np.add.at(missed, class_index[~is_in], 1)
+            np.add.at(missed, class_index[~has_column(spans, np.column_stack([onset, offset]))], 1)
         return missed
 
     def seconds_of(self, layer: int) -> float:

@@ -52,6 +52,8 @@ def test_a_unit_of_a_place_is_told_from_one_of_the_class() -> None:
     assert found.is_specific[0, :2].all(), "shifts find both"
     assert p[0, 0] < 1e-4 and (np.isnan(p[0, 1]) or p[0, 1] > 0.2)
     assert np.isnan(p[~found.is_specific]).all()
+    three = np.maximum(np.arange(N_CLIPS) - 2, 0)
+    assert exchanged_p(tracks, design, found, three)[0, 0] >= 1 / 6 - 1e-12, "one voice has three clips: six ways"
     voices = np.arange(N_CLIPS) // 5
     assert exchanged_p(tracks, design, found, voices)[0, 0] < 1e-3, "within voices, too"
     assert np.isnan(exchanged_p(tracks, design, found, np.arange(N_CLIPS))).all(), "a clip a voice: nothing to exchange"

@@ -12,7 +12,7 @@ import pytest
 from core.datasets.base import Dataset, Segment
 from core.results import SegmentScores
 from core.timing import curves
-from core.timing.evidence import Design, find
+from core.timing.evidence import Design, count, find
 from core.timing.tell import Study
 from tests.support.in_time import (
     KINDS,
@@ -89,23 +89,28 @@ def test_coverage_stands_beside_that_of_shifted_labels(scores: SegmentScores) ->
     facts: Mapping[str, Any] = scores.facts
     assert facts["n_classes"] == 4 and facts["n_classes_covered"] in (1, 2) and facts["n_within"] == N_CLIPS - N_TEST
     assert facts["null_coverage_mean"] < 0.05 and facts["null_n_class_specific_high"] <= 1
-    assert facts["shuffled"] == "labels shifted in time within each clip" and facts["is_coarse"] == 0
+    assert facts["shuffled"] == "labels shifted in time within each clip; classes dealt over the segments of each clip"
+    assert facts["is_coarse"] == 0
     assert facts["replicated_share"] == 1.0 and scores.warnings == ()
 
 
 def test_noise_that_lasts_is_found_in_at_most_a_twentieth_of_runs() -> None:
     """As `benchmarks/segments.py --noise`, which draws many more; and p are as uniform as they should be."""
-    n_found, p = 0, []
+    n_found, p, held = 0, [], []
     for seed in range(20):
         rng = np.random.default_rng(seed)
         dataset = dataset_of(phones(rng, 16))
         tracks = tracks_of(dataset, slow_noise(rng, (16, N_COLUMNS, 24), memory=0.95))
-        found = find(tracks, Design.of(tracks, ("train", "valid"), seed))
+        found = find(tracks, design := Design.of(tracks, ("train", "valid"), seed))
         n_found += bool(found.is_specific.any())
-        p.append(found.p.ravel())
+        counts = count(tracks, design, tracks.blocks[0])
+        p.append([counts.by_shift.ravel(), counts.by_deal.ravel()])
+        held.append(found.p.ravel())
     assert n_found <= 1
-    every = np.concatenate(p)
-    assert 0.03 < (every < 0.05).mean() < 0.075 and 0.45 < (every < 0.5).mean() < 0.55
+    by_shift, by_deal = np.concatenate(p, axis=1)
+    assert 0.03 < (by_shift < 0.05).mean() < 0.075 and 0.45 < (by_shift < 0.5).mean() < 0.55
+    assert (by_deal < 0.05).mean() < 0.075
+    assert (np.concatenate(held) < 0.05).mean() < 0.05
 
 
 def one_event_a_clip(n_clips: int, labels: tuple[str, ...]) -> Dataset:
@@ -121,7 +126,7 @@ def test_a_unit_that_answers_to_every_sound_is_of_no_class_where_clips_have_one(
     fires[:, 20:40, 0] = loud
     tracks = tracks_of(dataset, fires)
     design = Design.of(tracks, ("train", "valid"), 0)
-    assert design.shuffled.startswith("labels shifted in time within each clip; classes dealt over ")
+    assert design.shuffled.startswith("labels shifted in time within each clip; classes dealt over clips")
     found = find(tracks, design)
     assert found.lift.max() > 2 and not found.is_specific.any()
 
@@ -136,11 +141,13 @@ def test_one_class_is_held_against_what_is_outside_it() -> None:
     assert scores.scores["lift"][1] == pytest.approx((7 / 20) / (13 / 40)) and scores.units["entropy"].isna().all()
 
 
-def test_few_shifts_give_no_small_p() -> None:
+def test_few_shifts_and_few_deals_give_no_small_p() -> None:
     dataset = dataset_of([[Segment("phone", "a", 0.5, 0.6), Segment("phone", "b", 0.6, 0.75)]] * 2)
     fires = on_during(dataset, "a", (2, N_COLUMNS))[:, :, None]
     found = find(tracks := tracks_of(dataset, fires), Design.of(tracks, ("train", "valid"), 0))
-    assert found.p[0, 0] == pytest.approx(1 / 25), "two clips of five columns each"
+    assert found.p[0, 0] == pytest.approx(1 / 4), "two clips of two segments each"
+    counts = count(tracks, Design.of(tracks, ("train", "valid"), 0), range(1))
+    assert counts.by_shift[0, 0] == pytest.approx(1 / 25), "two clips of five columns each"
 
 
 def test_a_class_of_columns_longer_than_its_segments_is_told() -> None:
@@ -158,6 +165,25 @@ def test_segments_that_no_column_lies_in_leave_nothing_to_tell() -> None:
     assert scores.scores.empty and scores.curves.empty and scores.facts["n_classes"] == 0
     assert scores.classes["token_count"].tolist() == [0, 0] and scores.classes["n_too_short"].tolist() == [4, 4]
     assert "classes without a token among the selection clips are left out: a, b" in scores.warnings
+
+
+def test_a_latency_is_known_to_a_column_and_not_where_the_curve_begins_high() -> None:
+    height = np.array([[0.0, 1.0], [0.0, 1.0], [1.0, 1.5], [1.0, 0.0]])
+    latency, peak, begins_within = curves.latencies(height, np.zeros((4, 2)), np.array([-0.1, 0.0, 0.1, 0.2]))
+    assert latency.tolist() == pytest.approx([0.05, -0.1]) and peak.tolist() == [2, 2]
+    assert begins_within.tolist() == [True, False]
+
+
+def test_intervals_are_a_column_wider_than_resampled_clips_differ(scores: SegmentScores) -> None:
+    told = scores.shapes.dropna(subset=["latency_low"])
+    assert len(told) and (told["latency_high"] - told["latency_low"] >= 2 * STEP - 1e-9).all()
+    assert ((told["latency_low"] <= told["latency_seconds"]) & (told["latency_seconds"] <= told["latency_high"])).all()
+
+
+def test_a_part_that_no_segment_has_gets_no_share() -> None:
+    """Segments of one column have no sustain."""
+    shares = curves.shape_indices(np.array([[6.0], [0.0], [2.0], [0.0]]), np.array([8.0, 0.0, 8.0, 8.0]))
+    assert shares[[0, 2], 0].tolist() == [0.75, 0.25] and np.isnan(shares[1, 0])
 
 
 def test_curves_end_where_labels_are_no_longer_shifted() -> None:

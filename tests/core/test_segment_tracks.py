@@ -36,6 +36,11 @@ def test_two_classes_are_shifted_between_their_ends_and_one_over_the_clip() -> N
     assert not one.is_within and one.n == 10 and one.classes.tolist() == [1]
 
 
+def test_a_segment_in_which_no_column_lies_has_no_onset() -> None:
+    of = track(0, {0: [Segment("p", "a", 0.12, 0.14), Segment("p", "a", 0.3, 0.5)]}, spans(8), np.ones(8, dtype=int))
+    assert [each.tolist() for each in of.onsets] == [[3]]
+
+
 def test_columns_that_hold_padding_are_left_out() -> None:
     cells = np.array([1, 1, 1, 0, 1, 0])
     of = track(0, {0: [Segment("p", "a", 0.0, 0.5)]}, spans(6), cells)

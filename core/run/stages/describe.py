@@ -110,9 +110,8 @@ class Describe(Hearing):
     @property
     def key(self) -> str:
         limits, voice = (describe.MOST_CLIPS, N_DEALT, N_SHIFTS), ("voice",) * self.study.config.voice
-        return self.study.key(
-            "descriptions and their words", self.scan.content_key, *limits, self.study.config.seed, *voice
-        )
+        of = self.scan.content_key, self.scan.dataset.name
+        return self.study.key("descriptions and their words", *of, *limits, self.study.config.seed, *voice)
 
     def run(self) -> Descriptions:
         steps = describe.n_steps(self.study.encoder.n_neurons, N_SHIFTS)
@@ -150,7 +149,8 @@ class Referee(Hearing):
     def key(self) -> str:
         facts = repr((self.given, sorted(self.ours.items())))
         digest = hashlib.sha256(facts.encode()).hexdigest()
-        return self.study.key("given descriptions", self.scan.content_key, digest, self.study.config.seed)
+        of = self.scan.content_key, self.scan.dataset.name
+        return self.study.key("given descriptions", *of, digest, self.study.config.seed)
 
     def run(self) -> Descriptions:
         units = [self._flat(one) for one in self.given]

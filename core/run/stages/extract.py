@@ -86,7 +86,7 @@ class TopClips(Stage):
 
     @property
     def key(self) -> str:
-        return self.study.key("top_clips", self.scan.content_key)
+        return self.study.key("top_clips", self.scan.content_key, self.scan.dataset.name)
 
     def run(self) -> TopClipsRecord:
         return top_clips(self.scan, self.matrices)

@@ -68,7 +68,8 @@ class Match(Stage):
     @property
     def key(self) -> str:
         others = [(model.name, model.weights_key) for model in self.models]
-        return self.study.key("match", self.scan.content_key, others, N_DEALS, MOST_CLIPS, self.study.config.seed)
+        of = self.scan.content_key, self.scan.dataset.name
+        return self.study.key("match", *of, others, N_DEALS, MOST_CLIPS, self.study.config.seed)
 
     def run(self) -> Matching:
         assert self.matrices is not None

@@ -44,10 +44,9 @@ class Propose(OfDrawn):
     @property
     def key(self) -> str:
         digest = hashlib.sha256(json.dumps(self.phrases).encode()).hexdigest()
-        return self.study.key(
-            "proposed descriptions", self.scan.content_key, self.clap.weights_key, digest, N_DEALT,
-            self.study.config.seed,
-        )  # fmt: skip
+        of = self.scan.content_key, self.scan.dataset.name
+        facts = self.clap.weights_key, digest, N_DEALT, self.study.config.seed
+        return self.study.key("proposed descriptions", *of, *facts)
 
     def run(self) -> Descriptions:
         clips, matrices = self.drawn.clips, self.matrices

@@ -50,7 +50,8 @@ class Segments(Stage):
         config = self.study.config
         how = HALF, evidence.N_DRAWN, curves.AROUND_SECONDS, curves.N_SHIFTS, curves.MOST_OF_CLASS
         return self.study.key(
-            "segments",
+            "segments, classes dealt",
+            self.scan.dataset.name,
             self.scan.content_key,
             segments_key(self.scan, self.attribute),
             config.selection_splits(),

@@ -69,7 +69,8 @@ TERMS = {
     ),
     "latency": (
         "Lag from an onset at which a unit's rate reaches half of its peak over the mean of shifted activity; "
-        "told where the peak leaves the band of that."
+        "told where the peak leaves the band of that. No finer than a column of the model, by which its interval is "
+        "widened on either side."
     ),
     "layer": "A block of the encoder, counted from 0.",
     "lift": "Activation probability in the class over the mean of the other classes.",
@@ -88,7 +89,7 @@ TERMS = {
     ),
     "onset index": (
         "Share of the onset of segments in what a unit's rate is above that outside them; with the sustain and "
-        "offset index it adds up to 1."
+        "offset index it adds up to 1. Not told where no segment has such a part."
     ),
     "p": "Probability of so high a rate, or so large an effect, if the labels meant nothing.",
     "partner": (

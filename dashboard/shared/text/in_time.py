@@ -31,8 +31,10 @@ def latency(row: Facts) -> str:
     """Write a latency with its interval; what there is none of is said."""
     if pd.isna(row["is_beyond"]):
         return "no curve kept"
-    if not row["is_beyond"] or pd.isna(row["latency_seconds"]):
+    if not row["is_beyond"]:
         return "within the band"
+    if pd.isna(row["latency_seconds"]):
+        return "before the curve begins"
     ends = between(row["latency_low"], row["latency_high"], seconds, BRACKETS)
     return f"{seconds(row['latency_seconds'])} {ends}"
 
@@ -44,11 +46,13 @@ def shape(row: Facts) -> str:
     --------
     >>> shape({"onset_index": 0.75, "sustain_index": 0.25, "offset_index": 0.0})
     'onset 75 %, sustain 25 %, offset 0 %'
+    >>> shape({"onset_index": 1.0, "sustain_index": float("nan"), "offset_index": 0.0})
+    'onset 100 %, no sustain, offset 0 %'
     """
-    parts = [row[f"{part}_index"] for part in PARTS]
-    if any(pd.isna(part) for part in parts):
+    parts = {part: row[f"{part}_index"] for part in PARTS}
+    if all(pd.isna(part) for part in parts.values()):
         return "–"
-    return ", ".join(f"{name} {share(part)}" for name, part in zip(PARTS, parts, strict=True))
+    return ", ".join(f"no {name}" if pd.isna(part) else f"{name} {share(part)}" for name, part in parts.items())
 
 
 def short_shape(row: Facts) -> str:
@@ -60,7 +64,9 @@ def short_shape(row: Facts) -> str:
     '75 / 25 / 0 %'
     """
     parts = [row[f"{part}_index"] for part in PARTS]
-    return "–" if any(pd.isna(part) for part in parts) else " / ".join(f"{100 * part:.0f}" for part in parts) + " %"
+    if all(pd.isna(part) for part in parts):
+        return "–"
+    return " / ".join("–" if pd.isna(part) else f"{100 * part:.0f}" for part in parts) + " %"
 
 
 def by_chance(facts: Facts) -> str:

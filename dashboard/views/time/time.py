@@ -193,8 +193,9 @@ def show_latencies(units: pd.DataFrame) -> None:
         alt=f"Latency of units after onsets of {class_name} with 95 % intervals, layer by layer",
     )  # fmt: skip
     st.caption(
-        f"Half of the peak on the way up; lines: 95 % over resampled clips, of groups where known. No finer than a "
-        f"column, {told.seconds(found['column_seconds'])}; below 0 the unit answers to what comes before."
+        f"Half of the peak on the way up; lines: 95 % over resampled clips, of groups where known, and a column "
+        f"({told.seconds(found['column_seconds'])}) on either side. Only a line wholly below 0 says that the unit "
+        "answers before the onset."
     )
 
 

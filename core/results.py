@@ -23,6 +23,9 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Shares = TypeVar("Shares", float, "pd.Series")
 
+SHUFFLED = "shuffled-"
+"""Before the name of a dataset whose labels were dealt anew."""
+
 
 def _no_rows() -> pd.DataFrame:
     import pandas as pd

@@ -18,7 +18,7 @@ import numpy as np
 
 from core.datasets.splits import draw_splits, own_splits
 from core.errors import InputError
-from core.results import Problem
+from core.results import SHUFFLED, Problem
 from core.untrusted_text import harmless, is_storable
 
 SPLITS = ("train", "valid", "test")
@@ -270,10 +270,10 @@ def shuffled_labels(dataset: Dataset, seed: int) -> Dataset:
                 together[i] = dataset.kept_together[source]
     return replace(
         dataset,
-        name=f"shuffled-{dataset.name}",
+        name=f"{SHUFFLED}{dataset.name}",
         clips=tuple(clips),
         task_names={
-            attribute: f"shuffled-{dataset.task(attribute)}"
+            attribute: f"{SHUFFLED}{dataset.task(attribute)}"
             for attribute in (*dataset.attributes, *dataset.segment_attributes)
         },
         split_of={},

@@ -15,8 +15,9 @@ from core.datasets.groups import telling_attributes
 from core.datasets.scan import Scan
 from core.datasets.task import Task
 from core.describe.acoustics import Floats
+from core.describe.deals import N_DEALS, deals
 from core.describe.descriptors import NAMES
-from core.describe.explain import LEAST, N_FOLDS, UNITS_AT_ONCE, Explained, Table, drawn_shifts, explain
+from core.describe.explain import LEAST, N_FOLDS, N_SHIFTS, UNITS_AT_ONCE, Explained, Table, explain
 from core.describe.referee import N_DEALT, Beside, blocks, referee, together
 from core.describe.sentence import Facts, ancestor, sentence, strongest, trees
 from core.describe.terms import HOW, Term, Vocabulary
@@ -42,13 +43,18 @@ class Drawn:
         Positions in the dataset.
     n_chosen : int
         The first of them explain.
-    group : ndarray of int, shape (n_chosen,)
-        Of these, from 0, ascending.
+    group : ndarray of int, shape (n_clips,)
+        From 0, ascending among those that explain, and among those held out.
     """
 
     clips: IntArray
     n_chosen: int
     group: IntArray
+
+    @property
+    def n_groups(self) -> int:
+        """Of the clips that explain."""
+        return int(self.group[: self.n_chosen].max(initial=-1)) + 1
 
 
 def draw(scan: Scan, heard: Mask, seed: int) -> Drawn:
@@ -62,8 +68,8 @@ def draw(scan: Scan, heard: Mask, seed: int) -> Drawn:
     for splits in (("train", "valid"), ("test",)):
         clips = rng.permutation(np.flatnonzero(heard & np.isin(roles, splits)))[:MOST_CLIPS]
         parts.append(clips[np.argsort(place[clips], kind="stable")])
-    of_chosen = np.unique(place[parts[0]], return_inverse=True)[1]
-    return Drawn(np.concatenate(parts), len(parts[0]), of_chosen.astype(np.int64))
+    of_parts = [np.unique(place[part], return_inverse=True)[1].astype(np.int64) for part in parts]
+    return Drawn(np.concatenate(parts), len(parts[0]), np.concatenate(of_parts))
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,11 @@ class Heard:
         columns = [self.vocabulary.value(term, clip, sound) for term in terms]
         return np.column_stack(columns) if columns else np.zeros((len(clip), 0), dtype=np.float32)
 
+    def deals(self, where: slice, n: int) -> IntArray:
+        """Those clips dealt anew, shape (n, n_moments)."""
+        clip = self.tokens.clip[where]
+        return deals(clip, self.drawn.group[clip[np.flatnonzero(np.diff(clip, prepend=-1))]], n, self.seed)
+
     @cached_property
     def majority(self) -> Term | None:
         """The most frequent class of the first attribute, as one would guess without hearing anything."""
@@ -145,8 +156,9 @@ def own(heard: Heard, on_step: Callable[[], None]) -> tuple[pd.DataFrame, pd.Dat
     is_class = np.array([term.kind == "class" for term in heard.terms])
     is_level = np.array([term.name == "level" and term.kind != "class" for term in heard.terms])
     fold = heard.drawn.group[heard.tokens.clip[heard.chosen]]
-    table = Table(x, base, is_class, fold * min(N_FOLDS, int(fold.max()) + 1) // (int(fold.max()) + 1))
-    shifts = drawn_shifts(len(x), heard.seed)
+    n_groups = heard.drawn.n_groups
+    table = Table(x, base, is_class, fold * min(N_FOLDS, n_groups) // n_groups)
+    shifts = heard.deals(heard.chosen, N_SHIFTS)
     told = []
     terms: dict[int, list[Term]] = {}
     words: dict[int, tuple[list[str], str, float]] = {}
@@ -223,7 +235,8 @@ def scored(heard: Heard, terms: dict[int, list[Term]], dealt: dict[int, list[Ter
         return np.stack(columns, axis=1) if columns else np.zeros((len(clip), 0), np.float32)
 
     guess = [[heard.majority]] if heard.majority else []
-    beside = Beside(predict(others), np.array([in_words(of) for of in others], dtype=np.str_), predict(guess))
+    words, dealt_clips = [in_words(of) for of in others], heard.deals(heard.held_out, N_DEALS)
+    beside = Beside(predict(others), np.array(words, dtype=np.str_), predict(guess), dealt_clips)
     parts = []
     for units in blocks(sorted(terms)):
         y = np.asarray(heard.tokens.values[heard.held_out][:, units], dtype=np.float32)

@@ -1,8 +1,8 @@
 """A sparse, monotone model of each unit over time: up to three terms, by forward selection, all units together.
 
 Everything is told from sums of products (of terms with each other, and with activations) fold by fold, so that the
-cost is that of matrix products. Groups of clips are in one fold. The null is a circular shift: clips lie group after
-group, terms are moved along them against activations, and the whole search is done again.
+cost is that of matrix products. Groups of clips are in one fold. The null shifts terms to other clips, groups as wholes
+(`core.describe.deals`), and the whole search is done again.
 """
 
 from __future__ import annotations
@@ -110,9 +110,9 @@ def _squares(y: Floats) -> FloatArray:
     return total
 
 
-def _by_fold(table: Table, y: Floats, shift: int = 0) -> list[_Sums]:
-    x, fold = (np.roll(of, shift, axis=0) if shift else of for of in (table.values, table.fold))
-    return [_sums(x[fold == f], y[fold == f]) for f in range(int(table.fold.max()) + 1)]
+def _by_fold(table: Table, y: Floats, taken: IntArray | None = None) -> list[_Sums]:
+    x, fold = table.values if taken is None else table.values[taken], table.fold
+    return [_sums(x[fold == f], y[fold == f]) for f in range(int(fold.max()) + 1)]
 
 
 def _total(folds: list[_Sums]) -> _Sums:
@@ -259,8 +259,8 @@ def explain(table: Table, y: Floats, is_level: Mask, shifts: IntArray, on_step: 
     y : ndarray of float32, shape (n, n_units)
         Activations at the same moments.
     is_level : ndarray of bool, shape (n_terms,)
-    shifts : ndarray of int
-        Moments by which terms are moved for the null.
+    shifts : ndarray of int, shape (n_shifts, n)
+        For the null: whose terms each moment takes.
     on_step : callable
         Called after the fit and after each shift.
     """
@@ -272,13 +272,8 @@ def explain(table: Table, y: Floats, is_level: Mask, shifts: IntArray, on_step: 
     level = _fit(folds, table.base, is_level, most=1)
     on_step()
     null = np.full(y.shape[1], -np.inf)
-    for shift in shifts.tolist():
-        null = np.maximum(null, _validated(_by_fold(table, y, shift), table.base, every).max(axis=0))
+    for taken in shifts:
+        null = np.maximum(null, _validated(_by_fold(table, y, taken), table.base, every).max(axis=0))
         on_step()
     means = table.values.mean(axis=0, dtype=np.float64)
     return Explained(both, classes, descriptors, level, null, centre, size, means)
-
-
-def drawn_shifts(n: int, seed: int) -> IntArray:
-    """`N_SHIFTS` shifts of n moments, none by less than a tenth of them either way."""
-    return np.random.default_rng([seed, n]).integers(n // 10, n - n // 10 + 1, N_SHIFTS)

@@ -16,6 +16,7 @@ from core.datasets.groups import telling_attributes
 from core.datasets.scan import Scan
 from core.datasets.task import Task
 from core.describe.acoustics import Floats
+from core.describe.deals import N_DEALS, deals
 from core.describe.describe import Drawn
 from core.describe.descriptors import DESCRIPTORS
 from core.describe.referee import N_DEALT, Beside, blocks, referee, together
@@ -67,16 +68,16 @@ def majority(scan: Scan, drawn: Drawn) -> Floats:
     return of_clips[drawn.n_chosen :, [most]].astype(np.float32)
 
 
-def propose(means: Floats, likeness: Floats, n_chosen: int, phrases: Sequence[str], guess: Floats) -> pd.DataFrame:
+def propose(means: Floats, likeness: Floats, drawn: Drawn, phrases: Sequence[str], guess: Floats) -> pd.DataFrame:
     """Choose a phrase for each unit, and score it on the clips that did not choose.
 
     Parameters
     ----------
     means : ndarray of float32, shape (n_clips, n_units)
-        Mean activations; the first ``n_chosen`` clips choose.
+        Mean activations in the drawn clips.
     likeness : ndarray of float32, shape (n_clips, n_phrases)
         Of each phrase to each clip.
-    n_chosen : int
+    drawn : Drawn
     phrases : sequence of str
     guess : ndarray of float32, shape (n_clips - n_chosen, 0 or 1)
         Prediction of one who has heard nothing (`majority`).
@@ -86,11 +87,14 @@ def propose(means: Floats, likeness: Floats, n_chosen: int, phrases: Sequence[st
     DataFrame
         As ``described`` of `core.results.Descriptions`, without ``author``; units that do not vary have no row.
     """
+    n_chosen = drawn.n_chosen
     best = _best(means[:n_chosen], likeness[:n_chosen])
     units = np.flatnonzero((np.ptp(means[:n_chosen], axis=0) > 0) & (np.ptp(means[n_chosen:], axis=0) > 0))
     held_out, y, words = likeness[n_chosen:], means[n_chosen:], np.array(phrases, dtype=np.str_)
     dealt = np.random.default_rng(len(phrases)).permutation(np.unique(best[units]))[:N_DEALT]
-    beside, clip, parts = Beside(held_out[:, dealt], words[dealt], guess), np.arange(len(y)), []
+    clip, parts = np.arange(len(y)), []
+    dealt_clips = deals(clip, drawn.group[n_chosen:], N_DEALS, len(phrases))
+    beside = Beside(held_out[:, dealt], words[dealt], guess, dealt_clips)
     for some in blocks(units.tolist()):
         of = best[some]
         parts.append(referee(some, words[of].tolist(), held_out[:, of], y[:, some], clip, beside))

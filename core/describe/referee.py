@@ -31,11 +31,14 @@ class Beside:
         These descriptions; a unit's own, in the same words, is no other.
     guess : ndarray of float32, shape (n_moments, 0 or 1)
         Prediction of one who has heard nothing: the most frequent class.
+    deals : ndarray of int, shape (n_deals, n_moments)
+        Clips dealt anew: whose terms each moment takes.
     """
 
     dealt: Floats
     words: NDArray[np.str_]
     guess: Floats
+    deals: IntArray
 
     def high(self, y: Floats, own: Sequence[str]) -> FloatArray:
         """97.5th percentile of dealt descriptions' correlations, or the guess's where that is higher; NaN without any.
@@ -89,7 +92,7 @@ def referee(
     found, high = score(predicted, y, clip), beside.high(y, words)
     return pd.DataFrame({"neuron_index": units, "predicts": words}).assign(
         correlation=found.correlation, average_precision=found.average_precision, f1=found.f1, iou=found.iou,
-        shifted_high=shifted_high(predicted, y), null_correlation_high=high,
+        shifted_high=shifted_high(predicted, y, beside.deals), null_correlation_high=high,
         beats_null=(found.correlation > high).astype(int),
     )  # fmt: skip
 

@@ -58,10 +58,16 @@ def standard(values: Floats) -> Floats:
 
 
 def highest(values: Floats, share: float) -> Floats:
-    """1 where a value is among the highest share of its column, with all that are equal to the last; else 0."""
+    """1 where a value is among the highest share of its column, else 0.
+
+    Of values that are equal at the border none is, so that a unit that is seldom on is on then alone, and a class that
+    is rare is predicted in its clips alone; where nothing lies above them, all are.
+    """
     n = max(1, round(share * len(values)))
     limit = np.partition(values, len(values) - n, axis=0)[len(values) - n]
-    return (values >= limit).astype(np.float32)
+    inside, above = values >= limit, values > limit
+    fits = (inside.sum(axis=0) <= n) | ~above.any(axis=0)
+    return np.where(fits, inside, above).astype(np.float32)
 
 
 def average_precision(predicted: Floats, is_on: Floats) -> FloatArray:
@@ -92,11 +98,11 @@ def _of_clips(values: Floats, clip: IntArray) -> Floats:
     return np.asarray(np.add.reduceat(values, first, axis=0) / sizes[:, None], dtype=np.float32)
 
 
-def shifted_high(predicted: Floats, y: Floats) -> FloatArray:
-    """97.5th percentile of the correlation over all circular shifts by a tenth of the moments and more."""
-    from scipy.fft import irfft, rfft
-
-    n = len(y)
-    both = rfft(standard(predicted), axis=0) * np.conj(rfft(standard(y), axis=0))
-    high: FloatArray = np.quantile(irfft(both, n, axis=0)[n // 10 : n - n // 10 + 1], 0.975, axis=0)
+def shifted_high(predicted: Floats, y: Floats, deals: IntArray) -> FloatArray:
+    """97.5th percentile of the correlation over deals (`core.describe.deals`); NaN without any."""
+    if not len(deals):
+        return np.full(y.shape[1], np.nan)
+    of_units, of_words = standard(y), standard(predicted)
+    found = np.stack([np.einsum("mu,mu->u", of_words[taken], of_units) for taken in deals])
+    high: FloatArray = np.quantile(found.astype(np.float64), 0.975, axis=0)
     return high

@@ -7,7 +7,7 @@ import os
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import aliased
 
-from core.results import ModelRecord, SpecificSet
+from core.results import SHUFFLED, ModelRecord, SpecificSet
 from db.schema.descriptions import Describing, UnitDescription
 from db.schema.scores import ClassSpecificNeuron, ClassTotal, ModelTask, Selection
 from db.schema.stimuli import StimulusSet
@@ -15,17 +15,27 @@ from db.schema.study import Attribute, ClipLabel, Dataset, Layer, Model, Neuron,
 
 
 def dataset_folders(engine: Engine) -> dict[str, str]:
-    """Where each dataset of the store lay when it was last studied, and its name; where it lies if both were moved."""
+    """Where each dataset of the store lay when it was last studied, and its name; where it lies if both were moved.
+
+    One that was studied with shuffled labels alone has its own name, not that of the null.
+    """
     with engine.connect() as connection:
         rows = connection.execute(select(Dataset.root, Dataset.name, Dataset.root_from_store)).all()
-    folders = {row.root: row.name for row in rows}
+    rows = sorted(rows, key=lambda row: not row.name.startswith(SHUFFLED))  # the others have the last word
+    folders = {row.root: _own_name(row.name, row.root) for row in rows}
     if engine.dialect.name == "sqlite":
         store = os.path.dirname(os.path.realpath(str(engine.url.database)))
         beside = {
-            os.path.realpath(os.path.join(store, row.root_from_store)): row.name for row in rows if row.root_from_store
+            os.path.realpath(os.path.join(store, row.root_from_store)): _own_name(row.name, row.root)
+            for row in rows
+            if row.root_from_store
         }
         folders |= {place: name for place, name in beside.items() if place not in folders and os.path.isdir(place)}
     return folders
+
+
+def _own_name(name: str, root: str) -> str:
+    return name if os.path.basename(root).startswith(SHUFFLED) else name.removeprefix(SHUFFLED)
 
 
 def scored_tasks(engine: Engine) -> set[tuple[str, str]]:

@@ -631,7 +631,7 @@ VIEW_MEANINGS |= {
             "by_both": "By both.",
             "by_level": "By level alone.",
             "validated": "By both, on selection clips, cross-validated by groups.",
-            "validated_high": "The most that is explained in the same way on circularly shifted activations.",
+            "validated_high": "The most that is explained in the same way with activations shifted onto other clips.",
             "n_clips": "Selection clips that were heard.",
             "n_held_out": "Held-out clips.",
             "n_shifts": "How many shifts.",

@@ -9,10 +9,11 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
 from core.describe import given
+from core.describe.deals import deals
 from core.describe.describe import Heard, own, scored
 from core.describe.descriptors import PLACE
-from core.describe.explain import Table, drawn_shifts, explain
-from core.describe.scores import average_precision, score
+from core.describe.explain import N_SHIFTS, Table, explain
+from core.describe.scores import average_precision, highest, score
 from core.describe.sentence import Facts, ancestor, sentence, trees
 from core.describe.terms import Term, Vocabulary, shaped
 from core.describe.tokens import Tokens, column_spans
@@ -77,6 +78,7 @@ def test_scores_are_those_of_the_textbook() -> None:
     for i in range(3):
         on = y[:, i] >= np.sort(y[:, i])[-10]
         guess = predicted[:, i] >= np.sort(predicted[:, i])[-10]
+        guess = guess if guess.sum() == 10 else predicted[:, i] > np.sort(predicted[:, i])[-10]
         assert found.correlation[i] == pytest.approx(np.corrcoef(predicted[:, i], y[:, i])[0, 1], abs=1e-5)
         assert found.average_precision[i] == pytest.approx(average_precision_score(on, predicted[:, i]))
         assert found.f1[i] == pytest.approx(f1_score(on, guess))
@@ -108,6 +110,64 @@ def test_missing_and_extra_labels_lower_every_score(moments: Heard) -> None:
     assert (scores("bell", "hum") < scores("bell")).all()
 
 
+@pytest.mark.parametrize("n_classes", [4, 10, 25, 50])
+def test_a_class_is_scored_in_its_clips_however_rare_it_is(n_classes: int) -> None:
+    """The two checks again, by scores alone: the right class, it and another, another; a unit of two, told by one."""
+    clip = np.repeat(np.arange(200), 8)
+    of = (np.arange(200) % n_classes == np.arange(n_classes)[:, None])[:, clip].T.astype(np.float32)
+    rng = np.random.default_rng(0)
+    one, two = (on[:, None] + 0.1 * rng.standard_normal((len(clip), 1)) for on in (of[:, 0], of[:, 0] + of[:, 1]))
+
+    def scores(predicted: np.ndarray, y: np.ndarray) -> np.ndarray:
+        found = score(predicted.astype(np.float32)[:, None], y.astype(np.float32), clip)
+        return np.array([found.correlation, found.average_precision, found.f1, found.iou])[:, 0]
+
+    right, more, other = of[:, 0], of[:, 0] + of[:, 1], of[:, 1]
+    assert (scores(right, one) > scores(more, one)).all() and (scores(more, one) > scores(other, one)).all()
+    assert (scores(more, two) > scores(right, two))[[0, 2, 3]].all()
+    assert scores(other, one)[2:].max() < 0.1
+
+
+def test_a_unit_that_is_seldom_on_is_on_then_alone() -> None:
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random(4000) < 0.01, 1 + rng.random(4000), 0).astype(np.float32)[:, None]
+    noise, clip = rng.random((4000, 1)).astype(np.float32), np.repeat(np.arange(400), 10)
+    found = score(noise, y, clip)
+    assert found.average_precision[0] == pytest.approx(average_precision_score(y[:, 0] > 0, noise[:, 0]))
+    assert found.average_precision[0] < 0.05 and found.f1[0] < 0.1
+    assert score(y, y, clip).f1[0] == 1 and score(y, y, clip).iou[0] == 1
+    assert highest(np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]]), 0.5).T.tolist() == [
+        [0, 0, 0, 1],
+        [1, 1, 1, 0],
+    ]
+
+
+def test_clips_change_places_whole_and_within_their_groups() -> None:
+    clip = np.repeat(np.arange(6), [3, 3, 3, 3, 2, 4])
+    starts, group = np.array([0, 3, 6, 9, 12, 14]), np.array([0, 0, 1, 1, 2, 2])
+    for taken in deals(clip, group, 50, 0):
+        firsts = taken[starts]
+        assert set(firsts) <= set(starts), "a clip begins with the beginning of another"
+        of = group[np.searchsorted(starts, firsts)]
+        assert (of[::2] == of[1::2]).all() and len(set(of)) == 3, "groups stay together"
+        assert (np.diff(taken)[clip[1:] == clip[:-1]] >= 0).all(), "moments stay in order"
+    same = deals(np.repeat(np.arange(4), 2), np.arange(4), 200, 1)
+    assert (np.sort(same, axis=1) == np.arange(8)).all() and abs((same[:, 0] == 0).mean() - 0.25) < 0.1
+
+
+@pytest.mark.parametrize("n_groups", [120, 12])
+def test_noise_that_lasts_over_clips_and_voices_is_named_once_in_forty(moments: Heard, n_groups: int) -> None:
+    """Of units that are the same over a whole clip, or nearly over all clips of a voice."""
+    n, rng = moments.drawn.n_chosen, np.random.default_rng(5)
+    group = np.sort(np.arange(n) % n_groups)
+    clip = np.repeat(np.arange(n), 12)
+    terms = np.column_stack([rng.standard_normal((n_groups, 12))[group] + rng.standard_normal((n, 12))])[clip]
+    y = (rng.standard_normal((n_groups, 800))[group] + 0.3 * rng.standard_normal((n, 800)))[clip]
+    table = Table(terms.astype(np.float32), np.arange(12), np.zeros(12, bool), group[clip] * 5 // n_groups)
+    found = explain(table, y.astype(np.float32), np.zeros(12, bool), deals(clip, group, N_SHIFTS, 0), lambda: None)
+    assert (found.both.explained > found.null_high).mean() < 0.045
+
+
 def test_planted_terms_are_named_and_noise_is_not(moments: Heard) -> None:
     planted, truth = with_units(moments, 20, 20)
     described, explained = own(planted, lambda: None)
@@ -131,7 +191,10 @@ def test_terms_that_add_nothing_are_not_named_and_none_points_down() -> None:
         0,
     ]
     table = Table(x, np.array([0, 0, 1, 2, 3, 4]), np.zeros(6, bool), np.arange(400) * 5 // 400)
-    found = explain(table, y.astype(np.float32), np.eye(6, dtype=bool)[5], drawn_shifts(400, 0), lambda: None)
+    clips = np.arange(400)
+    found = explain(
+        table, y.astype(np.float32), np.eye(6, dtype=bool)[5], deals(clips, clips, N_SHIFTS, 0), lambda: None
+    )
     assert sorted(found.both.terms[0].tolist()) == [-1, 0, 3] and found.named.tolist() == [True, False, False]
     weights = found.both.weights[0][:2] / found.both.weights[0][1]
     assert weights.tolist() == pytest.approx([2, 1], rel=0.15)

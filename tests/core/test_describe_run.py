@@ -65,7 +65,9 @@ def test_groups_stay_together_and_no_clip_that_explains_is_held_out(folder: Path
     drawn = draw(Scan(Dataset("talk", folder, ("kind", "speaker"), clips), pd.DataFrame(), ()), np.arange(40) != 3, 0)
     assert sorted(drawn.clips[: drawn.n_chosen]) == [i for i in range(30) if i != 3] and drawn.n_chosen == 29
     assert sorted(drawn.clips[drawn.n_chosen :]) == list(range(30, 40))
-    assert (np.diff(drawn.group) >= 0).all() and drawn.group.max() == 6
+    for part in (slice(0, 29), slice(29, None)):
+        assert (np.diff(drawn.group[part]) >= 0).all() and drawn.group[part].max() == 6
+    assert drawn.n_groups == 7
     assert len({(int(g), int(i) % 7) for g, i in zip(drawn.group, drawn.clips, strict=False)}) == 7
 
 

@@ -14,6 +14,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
 from core.describe import clap
+from core.describe.describe import Drawn
 from core.describe.propose import propose, read_phrases
 from core.errors import InputError
 from tests.support import tiny_hf
@@ -49,6 +50,11 @@ def test_sounds_and_phrases_are_as_transformers_gives_them(folder: Path) -> None
     assert alone.numpy()[0] == pytest.approx(phrases[1], abs=1e-5)
 
 
+def drawn(n_clips: int) -> Drawn:
+    """Half of them explain; none has a voice in common with another."""
+    return Drawn(np.arange(n_clips), n_clips // 2, np.arange(n_clips) % (n_clips // 2))
+
+
 def test_a_unit_that_follows_a_phrase_has_it_and_one_of_noise_beats_nobody() -> None:
     rng = np.random.default_rng(0)
     likeness = rng.standard_normal((300, 40)).astype(np.float32)
@@ -57,10 +63,11 @@ def test_a_unit_that_follows_a_phrase_has_it_and_one_of_noise_beats_nobody() -> 
     still = np.ones((300, 1))
     means = np.hstack([planted, noise, still]).astype(np.float32)
     phrases = [f"phrase {i}" for i in range(40)]
-    found = propose(means, likeness, 150, phrases, np.zeros((150, 0), np.float32)).set_index("neuron_index")
+    found = propose(means, likeness, drawn(300), phrases, np.zeros((150, 0), np.float32)).set_index("neuron_index")
     assert found.loc[:19, "predicts"].tolist() == phrases[:20] and found.loc[:19, "beats_null"].all()
     assert found.loc[:19, "correlation"].to_numpy() == pytest.approx(0.82, abs=0.1)
     assert found.loc[20:219, "beats_null"].mean() < 0.08 and abs(found.loc[20:219, "correlation"].mean()) < 0.03
+    assert (found.loc[20:219, "correlation"] > found.loc[20:219, "shifted_high"]).mean() < 0.06
     assert 220 not in found.index, "one that never varies"
     assert found.index.is_monotonic_increasing and found["description"].equals(found["predicts"])
 
@@ -71,7 +78,7 @@ def test_a_majority_class_that_does_better_is_not_beaten() -> None:
     likeness = np.hstack([of_class + rng.standard_normal((200, 1)), rng.standard_normal((200, 1))]).astype(np.float32)
     means = np.hstack([of_class + 0.1 * rng.standard_normal((200, 1)), likeness[:, 1:]]).astype(np.float32)
     beats = [
-        propose(means, likeness, 100, ["a", "b"], guess)["beats_null"].tolist()
+        propose(means, likeness, drawn(200), ["a", "b"], guess)["beats_null"].tolist()
         for guess in (np.zeros((100, 0), np.float32), of_class[100:])
     ]
     assert beats == [[1, 1], [0, 1]]

@@ -60,11 +60,13 @@ class OfDrawn(Stage):
         if self.part not in self.study.config.stages or not self.asked:
             return False
         n, n_held_out = self.drawn.n_chosen, len(self.drawn.clips) - self.drawn.n_chosen
-        enough = min(n, n_held_out) >= FEWEST_CLIPS and int(self.drawn.group.max()) > 0
+        n_groups = self.drawn.n_groups
+        enough = min(n, n_held_out) >= FEWEST_CLIPS and n_groups > 1
         if not enough:
+            of_groups = f" of {n_groups} group" if n_groups == 1 and n > 1 else ""
             self.study.note(
-                f"{self.scan.dataset.name}: units not described, {n} train and valid clips and {n_held_out} test "
-                f"clips; expected {FEWEST_CLIPS} of each, of two groups and more"
+                f"{self.scan.dataset.name}: units not described, {n} train and valid clips{of_groups} and {n_held_out} "
+                f"test clips; expected {FEWEST_CLIPS} of each, of two groups (voices or sources) and more"
             )
         return enough
 
@@ -111,7 +113,7 @@ class Describe(Hearing):
     def key(self) -> str:
         limits, voice = (describe.MOST_CLIPS, N_DEALT, N_SHIFTS), ("voice",) * self.study.config.voice
         of = self.scan.content_key, self.scan.dataset.name
-        return self.study.key("descriptions and their words", *of, *limits, self.study.config.seed, *voice)
+        return self.study.key("descriptions beside dealt clips", *of, *limits, self.study.config.seed, *voice)
 
     def run(self) -> Descriptions:
         steps = describe.n_steps(self.study.encoder.n_neurons, N_SHIFTS)
@@ -150,7 +152,7 @@ class Referee(Hearing):
         facts = repr((self.given, sorted(self.ours.items())))
         digest = hashlib.sha256(facts.encode()).hexdigest()
         of = self.scan.content_key, self.scan.dataset.name
-        return self.study.key("given descriptions", *of, digest, self.study.config.seed)
+        return self.study.key("given descriptions beside dealt clips", *of, digest, self.study.config.seed)
 
     def run(self) -> Descriptions:
         units = [self._flat(one) for one in self.given]

@@ -46,14 +46,14 @@ class Propose(OfDrawn):
         digest = hashlib.sha256(json.dumps(self.phrases).encode()).hexdigest()
         of = self.scan.content_key, self.scan.dataset.name
         facts = self.clap.weights_key, digest, N_DEALT, self.study.config.seed
-        return self.study.key("proposed descriptions", *of, *facts)
+        return self.study.key("proposed descriptions beside dealt clips", *of, *facts)
 
     def run(self) -> Descriptions:
         clips, matrices = self.drawn.clips, self.matrices
         means = np.asarray(matrices.total[clips]) / np.maximum(np.asarray(matrices.tokens[clips]), 1)[:, None]
         likeness = self._sounds() @ self.clap.phrases(self.phrases).T
         guess = propose.majority(self.scan, self.drawn)
-        found = propose.propose(means.astype(np.float32), likeness, self.drawn.n_chosen, self.phrases, guess)
+        found = propose.propose(means.astype(np.float32), likeness, self.drawn, self.phrases, guess)
         source = f"clap:{self.clap.name}"
         record = self.record(source, found.assign(author=source), found.iloc[:0], found["predicts"].nunique())
         self.study.progress.print(f"    {verdicts.proposed(record)}")

@@ -648,8 +648,8 @@ class Descriptions:
     described : DataFrame
         One row a description: ``neuron_index``, ``description``, ``author``, ``predicts`` (its terms); on held-out
         clips ``correlation``, ``average_precision``, ``f1``, ``iou`` (of top clips), ``shifted_high`` (97.5th
-        percentile of the correlation over circular shifts), ``null_correlation_high`` (of dealt descriptions of other
-        units, or of the majority class where that is higher), ``beats_null``.
+        percentile of the correlation over shifts onto other clips), ``null_correlation_high`` (of dealt descriptions
+        of other units, or of the majority class where that is higher), ``beats_null``.
     explained : DataFrame
         One row a unit that varies, empty where none was explained: ``neuron_index``, ``n_terms``, shares of the
         variance on held-out clips ``by_classes``, ``by_descriptors``, ``by_both``, ``by_level``; ``validated``

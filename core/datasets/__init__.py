@@ -388,10 +388,8 @@ def _parts(text: str) -> tuple[str, ...]:
 
 
 def _nothing_to_tell(dataset: Dataset, attribute: str) -> str:
-    if attribute in dataset.segment_attributes:
-        n_classes = len(dataset.segment_sizes(attribute)) or 2  # none: the sound is still to be made
-    else:
-        n_classes = len(dataset.classes(attribute))
+    """Why an attribute is no task; a single class of segments is told from what lies outside them."""
+    n_classes = 2 if attribute in dataset.segment_attributes else len(dataset.classes(attribute))
     return f"{n_classes} class, nothing to tell apart" if n_classes < 2 else ""
 
 
@@ -409,12 +407,13 @@ def _not_a_task(dataset: Dataset, attribute: str) -> str:
 
 
 def _no_segment_task(dataset: Dataset, attribute: str) -> str:
-    if reason := _nothing_to_tell(dataset, attribute):
-        return reason
     sizes = dataset.segment_sizes(attribute)
     step = f"--tasks {quoted(dataset.task(attribute))} runs it all the same"
     if sizes.total() < CLIPS_PER_CLASS * len(sizes):
-        return f"{len(sizes):,} labels of {sizes.total():,} segments look like words or sentences, not classes; {step}"
+        return (
+            f"{len(sizes):,} labels of {sizes.total():,} segments, fewer than {CLIPS_PER_CLASS} a label: too few for "
+            f"classes (or words, sentences); {step}"
+        )
     if len(sizes) > MOST_SEGMENT_CLASSES:
         return f"{len(sizes):,} classes; 'all' takes up to {MOST_SEGMENT_CLASSES} of segments; {step}"
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from core.untrusted_text import harmless, user_path
 
 NEEDED = ("model", "layer", "unit", "description")
 MOST_TEXT, MOST_ROWS = 1_000, 1_000_000
+_MOST_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def read(path: str) -> list[Given]:
     Raises
     ------
     InputError
-        If it cannot be read, lacks a column, or a row is not as expected.
+        If it cannot be read, lacks a column, has no row, or a row is not as expected.
     """
     file = Path(user_path(path))
     told = f"--import-descriptions {path}"
@@ -53,7 +55,29 @@ def read(path: str) -> list[Given]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"{told}: {reason}; expected a CSV file with the columns {', '.join(NEEDED)}") from error
+    if not found:
+        raise InputError(f"{told}: no row below its header; expected one for each description")
     return list(found.values())
+
+
+def of_others(rows: Sequence[Given], known: Collection[tuple[str, str]]) -> str:
+    """What is told of rows on models, or kinds of unit, that a run does not have; empty where there is none.
+
+    Parameters
+    ----------
+    rows : sequence of Given
+    known : collection of (model, unit_kind)
+    """
+    others = [one for one in rows if (one.model, one.unit_kind) not in known]
+    if not others:
+        return ""
+    names = list(dict.fromkeys(f"{one.model} ({one.unit_kind})" for one in others))
+    more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
+    here = ", ".join(f"{model} ({kind})" for model, kind in sorted(known))
+    return (
+        f"--import-descriptions: {len(others):,} of {len(rows):,} rows are on {', '.join(names[:_MOST_TOLD])}{more}, "
+        f"which this run does not study; it studies {here}"
+    )
 
 
 def _row(row: dict[str, str], name: str, told: str) -> Given:

@@ -185,7 +185,7 @@ def taken(
         for waveforms in read_ahead(scan, batches, encoder.sample_rate, passes.workers):
             batch = clips[len(sizes) : len(sizes) + len(waveforms)]
             for values, sound in _passed(encoder, batch, waveforms, passes, listener):
-                values.tofile(file)
+                file.write(values.tobytes())  # `tofile` does not say that a disk is full
                 sounds += sound
                 sizes += map(len, sound)
             progress(len(sizes))

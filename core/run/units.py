@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.datasets.scan import Scan
+from core.describe import given
 from core.distributed.ranks import Ranks
 from core.encoders.base import Encoder
 from core.errors import InputError
@@ -48,7 +49,12 @@ def families(
     InputError
         If what lies beside the store is of other weights, or an encoder has no units of a kind.
     """
-    return [_family(encoder, scans, files, config, progress, ranks) for encoder in encoders]
+    found = [_family(encoder, scans, files, config, progress, ranks) for encoder in encoders]
+    if config.import_descriptions:
+        known = {(one.encoder_name or one.name, one.unit_kind) for family in found for one in family}
+        if told := given.of_others(given.read(config.import_descriptions), known):
+            progress.warn(told)
+    return found
 
 
 def _family(

@@ -243,3 +243,15 @@ def test_a_table_of_others_is_read_and_refused_in_one_line(tmp_path: Path) -> No
             given.read(str(file))
     with pytest.raises(InputError, match="none.csv: No such file"):
         given.read(str(tmp_path / "none.csv"))
+
+
+def test_rows_on_models_that_are_not_studied_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "lm.csv"
+    file.write_text("model,layer,unit,description\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no row below its header"):
+        given.read(str(file))
+    file.write_text("model,layer,unit,description,unit_kind\nm,1,7,dogs,\nn,1,7,dogs,\nm,1,7,cats,heads\n")
+    rows = given.read(str(file))
+    assert given.of_others(rows, {("m", "mlp"), ("m", "heads"), ("n", "mlp")}) == ""
+    told = "2 of 3 rows are on n (mlp), m (heads), which this run does not study; it studies m (mlp)"
+    assert given.of_others(rows, {("m", "mlp")}) == f"--import-descriptions: {told}"

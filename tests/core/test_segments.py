@@ -166,8 +166,79 @@ def test_a_table_of_segments_is_all_there_is_and_tells_its_attributes(tmp_path: 
     # What clips have an attribute of is called a span; captions beside the sound do not count.
     assert dataset.segment_attributes == ("kind_span", "event")
     assert spans(dataset, "kind_span") == [(0.1, 0.2, "x")] and spans(dataset, "event") == [(0.2, 0.3, "y")]
-    (root / "segments.csv").write_text("file,begin,end\n")
-    assert found(root).problems[0].reason == "has no column 'onset' (found: file, begin, end)"
+    (root / "segments.csv").write_text("file,from,to\n")
+    assert found(root).problems[0].reason == "has no column 'onset' (found: file, from, to)"
+
+
+RAVEN = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tAnnotation\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.Table.1.selections.txt", RAVEN + "1\tWaveform 1\t1\t0.25\t0.5\t100\tbark\n"),
+        ("a.csv", "Start,End,Class\n0.25,0.5,bark\n"),
+        ("a.tsv", "onset\tduration\tlabel\n0.25\t0.25\tbark\n"),
+        ("calls/a.csv", "start;end;label\n0,25;0,5;bark\n"),
+        ("calls/a.txt", "\\\t100\t8000\n0.25\t0.5\tbark\n"),
+        ("a.txt", "start\tend\tlabel\n0.25\t0.5\tbark\n"),
+        ("calls/all.csv", "Filename,Start,Duration (s),Label\na.wav,0.25,0.25,bark\n"),
+    ],
+)
+def test_tables_of_one_clip_and_other_names_of_columns(tmp_path: Path, name: str, text: str) -> None:
+    root = corpus(tmp_path / "x")
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text(text)
+    dataset = found(root)
+    assert spans(dataset, dataset.segment_attributes[0]) == [(0.25, 0.5, "bark")] and not dataset.problems
+
+
+def test_files_of_another_folder_are_taken_by_name_where_that_is_one_clips(tmp_path: Path) -> None:
+    root = corpus(tmp_path / "x", ("wav/1/a", "wav/2/a", "wav/2/b"))
+    for name, of in (("1/a", WORDS), ("2/a", WORDS[:1]), ("2/b", WORDS[1:])):
+        (root / "aligned" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "aligned" / f"{name}.TextGrid").write_text(made.textgrid({"w": of}))
+    dataset = found(root)
+    assert [spans(dataset, "w", i) for i in range(3)] == [list(WORDS), list(WORDS[:1]), list(WORDS[1:])]
+    (root / "wav" / "2" / "b.TextGrid").write_text(made.textgrid({"w": PHONES}))
+    (root / "wav" / "2" / "b.eaf").write_text("<ANNOTATION_DOCUMENT/>")
+    (root / "aligned" / "strange.TextGrid").write_text(made.textgrid({"w": WORDS}))
+    dataset = found(root)
+    assert spans(dataset, "w", 2) == list(PHONES), "one beside the clip counts"
+    assert told(dataset) == [
+        "segments: 2 files are of no clip by name, or of one that has others (first aligned/2/b.TextGrid): left out; a "
+        "column of a manifest.csv can name them",
+        "segments: 1 file is of a format that is not read (.eaf; first wav/2/b.eaf): left out if these are labels in "
+        "time; a table segments.tsv of file, onset, offset, label is read",
+    ]
+
+
+def test_what_has_no_label_or_lies_before_its_clip_is_told(tmp_path: Path) -> None:
+    root = corpus(tmp_path / "x", ("a", "b", "c", "d"))
+    (root / "a.txt").write_text("0.1\t0.2\t\n0.3\t0.4\tbark\n")
+    early = made.textgrid({"w": ((-0.5, -0.25, "gone"), (-0.25, 0.25, "cut"), (0.5, 0.75, "in"))})
+    (root / "b.TextGrid").write_text(early)
+    (root / "c.srt").write_text("1\n00:00:00,100 --> 00:00:00,300\n{\\an8}Tom &amp; Ann\n\n")
+    (root / "all.csv").write_text("file,onset,offset,label\nd.wav,0.1,0.2,\nd.wav,,,\n")
+    dataset = found(root)
+    assert spans(dataset, "label") == [(0.3, 0.4, "bark")]
+    assert spans(dataset, "w", 1) == [(0.0, 0.25, "cut"), (0.5, 0.75, "in")]
+    assert spans(dataset, "caption", 2) == [(0.1, 0.3, "Tom & Ann")]
+    assert {(p.path, p.reason) for p in dataset.problems} == {
+        ("a.txt", "1 segment left out that have no label (first at 0.1 s)"),
+        ("b.TextGrid", "1 segment left out that lie before their clip (first gone at -0.5 s)"),
+        ("all.csv, d.wav", "1 segment left out that have no label (first at 0.1 s)"),
+    }
+
+
+def test_a_manifests_column_names_files_where_some_are_missing(tmp_path: Path) -> None:
+    root = corpus(tmp_path / "x", ("a", "b", "c"))
+    (root / "marks").mkdir()
+    (root / "marks" / "c.txt").write_text(made.audacity(WORDS))
+    (root / "manifest.csv").write_text("file,kind,calls\na.wav,cat,NA\nb.wav,dog,marks/b.txt\nc.wav,cat,marks\\c.txt\n")
+    dataset = found(root)
+    assert dataset.attributes == ("kind",) and spans(dataset, "calls", 2) == list(WORDS)
+    assert [p.path for p in dataset.problems] == ["marks/b.txt"], "the one that is not there is told"
 
 
 def test_a_manifests_column_names_files(tmp_path: Path) -> None:
@@ -250,8 +321,8 @@ def test_what_is_wrong_is_one_line_and_the_clip_stays(tmp_path: Path) -> None:
     assert reasons["f.TextGrid"] == "is neither UTF-8 nor UTF-16; save it as UTF-8"
     assert reasons["g.mid"].startswith("cannot be read as MIDI (")
     assert (
-        "segments: 1 files lie beside no clip of their name (first alone.vtt): left out; a column of a manifest.csv "
-        "can name them"
+        "segments: 1 file is of no clip by name, or of one that has others (first alone.vtt): left out; a column of a "
+        "manifest.csv can name them"
     ) in dataset.notes
     assert all("\n" not in line for line in told(dataset))
 
@@ -308,7 +379,7 @@ def test_times_in_another_unit_are_told_and_left_out(factor: int, unit: str) -> 
 
 
 def test_what_follows_from_phones_goes_with_them() -> None:
-    labels = tuple("ptkaeiousm")
+    labels = (*"ptkaeiou", "ʃ", "m")
     wrong = phonology.derived(timed(*((1000.0 * i, 1000.0 * i + 900, label) for i, label in enumerate(labels))))
     assert wrong.segment_attributes[:2] == ("call", "call-voicing")
     checked, problems = within(wrong, [10.0, 10.0])
@@ -317,7 +388,7 @@ def test_what_follows_from_phones_goes_with_them() -> None:
     late = phonology.derived(timed(*((i / 10, i / 10 + 0.1, label) for i, label in enumerate(labels))))
     _, (told, _) = within(late, [0.85, 0.85])
     assert told.reason == (
-        "lasts 0.85 s: 1 segment goes beyond it, cut there (first s at 0.8 s); "
+        "lasts 0.85 s: 1 segment goes beyond it, cut there (first ʃ at 0.8 s); "
         "1 segment goes from behind its end on, left out (first m at 0.9 s)"
     )
 
@@ -382,12 +453,12 @@ def test_tasks_of_segments_are_chosen_as_any(tmp_path: Path) -> None:
     assert {s.attribute for clip in chosen.clips for s in clip.segments} == {"words"}
     ((chosen, attributes),), _ = choose_tasks([dataset], "x-kind")
     assert attributes == ("kind",) and not chosen.segment_attributes and not any(c.segments for c in chosen.clips)
-    with pytest.raises(InputError, match="x-side: 1 class, nothing to tell apart"):
-        choose_tasks([dataset], "x-kind,x-side")
+    ((chosen, _),), _ = choose_tasks([dataset], "x-side")
+    assert chosen.segment_attributes == ("side",), "one class is told from what lies outside it"
     with pytest.raises(InputError, match="unknown task 'x-wods'; did you mean x-words"):
         choose_tasks([dataset], "x-wods")
     chosen_all, left_out = choose_tasks([dataset], "all")
-    assert [line for line in left_out if line.startswith("x-words: 2 labels of 2 segments look like words")]
+    assert [line for line in left_out if line.startswith("x-words: 2 labels of 2 segments, fewer than 4 a label")]
     assert chosen_all == []  # two clips name nothing
 
 

@@ -144,3 +144,10 @@ def test_attributes_follow_from_phones_with_their_times_and_are_told() -> None:
 def test_what_is_no_phone_gives_nothing() -> None:
     dataset = with_phones("dog", "cat", "rain")
     assert phonology.derived(dataset) is dataset
+
+
+def test_single_letters_are_phones_only_where_the_name_says_so() -> None:
+    """Codes of birds or song types from a to j are no phones."""
+    for attribute, is_read in (("call", False), ("phone", True), ("phonemes", True)):
+        made = phonology.derived(with_phones(*"abcdefghij", attribute=attribute))
+        assert (f"{attribute}-manner" in made.segment_attributes) is is_read

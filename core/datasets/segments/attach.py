@@ -8,19 +8,24 @@ outside the folder. What cannot be read is told in a line; its clips stay.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from core.datasets import links
 from core.datasets.base import Clip, Dataset, Segment
 from core.datasets.files import SOUND, walk
 from core.datasets.segments import phonology, table
-from core.datasets.segments.formats import ENDINGS, INSTALL, Format, format_of
+from core.datasets.segments.formats import ENDINGS, INSTALL, NOT_READ, OF_ANYTHING, Format, format_of
 from core.datasets.segments.gathered import POINT_SECONDS, Gathered, NotRead, as_label
 from core.results import Problem
 
+_NONE = frozenset(("", "na", "n/a", "nan", "none", "null", "-"))
+_LOOKED_AT = 20
+_RAVEN = re.compile(r"\.Table\.\d+\.selections$", re.IGNORECASE)
 _SPAN = "_span"
 """Behind the name of a segment attribute that the clips have one of, too."""
 
@@ -42,8 +47,9 @@ def attach(dataset: Dataset) -> Dataset:
             found.take_file(path, file, "")
         for column, files in dataset.segment_files.items():
             for path, several in files.items():
-                for file in several.split("|"):
-                    found.take_file(path, file.strip(), column)
+                for file in _path(several).split("|"):
+                    if file:
+                        found.take_file(path, file.strip(), column)
         for name in table.others(dataset.root):
             found.take_table(name)
     return found.dataset()
@@ -63,17 +69,25 @@ def named_columns(columns: Mapping[str, Sequence[str]], root: Path) -> tuple[str
     columns : mapping of str to sequence of str
         Their cells; empty ones do not count.
     root : Path
-        The dataset's folder: a column of ``.txt`` is one of segments only where the first of them is a label track.
+        The dataset's folder: a column of ``.txt`` or tables is one of segments only where one of the first is.
     """
-    return tuple(name for name, cells in columns.items() if _names_files([c for c in cells if c], root))
+    return tuple(name for name, cells in columns.items() if _names_files([c for c in map(_path, cells) if c], root))
+
+
+def _path(cell: str) -> str:
+    """A cell as a path; empty where it says that there is none."""
+    cell = cell.strip().replace("\\", "/")
+    return "" if cell.lower() in _NONE else cell
 
 
 def _names_files(cells: Sequence[str], root: Path) -> bool:
     if not cells or not all(cell.lower().endswith(ENDINGS) for cell in cells):
         return False
-    first = cells[0].partition("|")[0].strip()
-    kind = format_of(first)
-    return kind is not None and (kind.is_one(root / first) if not _leads_out(first) else True)
+    firsts = [cell.partition("|")[0].strip() for cell in cells]
+    if not all(first.lower().endswith(OF_ANYTHING) for first in firsts):
+        return True
+    there = [first for first in firsts if not _leads_out(first) and (root / first).is_file()][:_LOOKED_AT]
+    return not there or any((kind := format_of(first)) and kind.is_one(root / first) for first in there)
 
 
 def _leads_out(name: str) -> bool:
@@ -204,44 +218,84 @@ def _in_order(segments: Sequence[Segment], names: Mapping[str, str]) -> tuple[Se
 
 
 def _beside(dataset: Dataset, found: _Found) -> Iterator[tuple[str, str]]:
-    """Clips and the files of segments that lie beside them under their name."""
-    files = [file for folder in _folders(dataset.clips) for file in _files(dataset.root, folder)]
+    """Clips and the files of segments that have their name: those beside them, or else in another folder."""
+    cells = (_path(cell) for files in dataset.segment_files.values() for cell in files.values())
+    named = {file.strip() for cell in cells for file in cell.split("|")}
+    files = [file for file in walk(dataset.root, (*ENDINGS, *NOT_READ)) if file not in named]
     if not files:
         return
-    clips = {_stem(clip.path): clip.path for clip in dataset.clips}
-    alone = []
+    clips, far, strange = _Clips(dataset.clips), dict[tuple[str, str], list[str]](), []
+    has = set()
     for file in files:
-        if path := clips.get(_stem(file)):
-            kind = format_of(file)
-            if kind is not None and kind.is_one(dataset.root / file):
+        kind, path = format_of(file), clips.beside(file)
+        if kind is None:
+            if path or clips.far(file):
+                strange.append(file)
+        elif path:
+            if kind.is_one(dataset.root / file):
+                has.add((path, kind.name))
                 yield path, file
-        elif not file.lower().endswith(".txt"):  # which may be anything
-            alone.append(file)
-    cells = (cell for files in dataset.segment_files.values() for cell in files.values())
-    named = {file.strip() for cell in cells for file in cell.split("|")}
-    if alone := [file for file in alone if file not in named]:
-        found.notes.append(
-            f"segments: {len(alone):,} files lie beside no clip of their name (first {alone[0]}): left out; a column "
-            "of a manifest.csv can name them"
+        else:
+            far.setdefault((clips.far(file), kind.name), []).append(file)
+    alone = []
+    for (path, name), of_clip in far.items():
+        if path and len(of_clip) == 1 and (path, name) not in has and _is_one(dataset.root, of_clip[0]):
+            yield path, of_clip[0]
+        else:
+            alone += [file for file in of_clip if not file.lower().endswith(OF_ANYTHING)]
+    found.notes += _left_out(sorted(alone), strange)
+
+
+def _is_one(root: Path, file: str) -> bool:
+    kind = format_of(file)
+    return kind is not None and kind.is_one(root / file)
+
+
+def _left_out(alone: Sequence[str], strange: Sequence[str]) -> Iterator[str]:
+    if alone:
+        yield (
+            f"segments: {_files(alone)} of no clip by name, or of one that has others (first {alone[0]}): left out; a "
+            "column of a manifest.csv can name them"
+        )
+    if strange:
+        endings = ", ".join(dict.fromkeys(os.path.splitext(file)[1] for file in strange))
+        yield (
+            f"segments: {_files(strange)} of a format that is not read ({endings}; first {strange[0]}): left out if "
+            "these are labels in time; a table segments.tsv of file, onset, offset, label is read"
         )
 
 
-def _folders(clips: Sequence[Clip]) -> dict[str, None]:
-    return dict.fromkeys(clip.path.rpartition("/")[0] for clip in clips)
+def _files(some: Sequence[str]) -> str:
+    return "1 file is" if len(some) == 1 else f"{len(some):,} files are"
 
 
-def _files(root: Path, folder: str) -> list[str]:
-    """Files with the ending of a format in a folder, relative to the root."""
-    try:
-        with os.scandir(root / folder) as entries:
-            names = sorted(
-                entry.name
-                for entry in entries
-                if entry.name.lower().endswith(ENDINGS) and not entry.name.startswith(".")
-            )
-    except (OSError, ValueError):
-        return []
-    return [f"{folder}/{name}" if folder else name for name in names]
+class _Clips:
+    """Clips by the names of files that speak of them."""
+
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        self._beside = {_stem(clip.path): clip.path for clip in clips}
+        self._far: dict[str, str] = {}
+        for stem, path in self._beside.items():
+            name = stem.rpartition("/")[2]
+            self._far[name] = "" if name in self._far else path
+
+    def beside(self, file: str) -> str:
+        """The clip in the file's folder that has its name; empty where there is none."""
+        return self._beside.get(_RAVEN.sub("", _stem(file)), "")
+
+    def far(self, file: str) -> str:
+        """The only clip of the file's name, wherever it lies, or that whose folders differ by the first alone."""
+        stem = _RAVEN.sub("", _stem(file))
+        return self._far.get(stem.rpartition("/")[2], "") or self._parallel.get(stem.partition("/")[2], "")
+
+    @cached_property
+    def _parallel(self) -> dict[str, str]:
+        """Clips by their path below the first folder, where that tells them apart."""
+        found: dict[str, str] = {}
+        for stem, path in self._beside.items():
+            below = stem.partition("/")[2]
+            found[below] = "" if not below or below in found else path
+        return found
 
 
 def _stem(path: str) -> str:

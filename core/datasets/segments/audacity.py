@@ -10,17 +10,20 @@ from pathlib import Path
 from core.datasets.segments.gathered import Gathered, NotRead, seconds, text_of
 from core.files import is_plain_file
 
+_LOOKED_AT = 5
+"""Lines: the first may be a header, or one of frequencies."""
+
 
 def recognise(path: Path) -> bool:
-    """Whether the first line is that of a label track: many files end in ``.txt``."""
+    """Whether one of the first lines is that of a label track: many files end in ``.txt``."""
     if not is_plain_file(path):
         return False
     try:
         with path.open("rb") as file:
-            first = file.read(1000).replace(b"\0", b"").lstrip(b"\xff\xfe\xef\xbb\xbf").decode("latin-1")
+            start = file.read(1000).replace(b"\0", b"").lstrip(b"\xff\xfe\xef\xbb\xbf").decode("latin-1")
     except OSError:
         return False
-    return _is_row(first.strip("\r\n").splitlines()[0].split("\t")) if first.strip() else False
+    return any(_is_row(line.split("\t")) for line in start.splitlines()[:_LOOKED_AT])
 
 
 def read(path: Path, attribute: str, sound: Path) -> Gathered:
@@ -39,6 +42,8 @@ def read(path: Path, attribute: str, sound: Path) -> Gathered:
     for row in rows:
         if not _is_row(row):
             gathered.drop("are not 'onset, offset, label' with tabs between", "\t".join(row)[:40])
+        elif not row[2].strip():
+            gathered.drop("have no label", f"at {row[0]} s")
         elif seconds(row[0]) == seconds(row[1]):
             gathered.add_point(attribute, row[2], row[0])
         else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from core.datasets.segments import audacity, captions, midi, textgrid, timit
+from core.datasets.segments import audacity, captions, midi, table, textgrid, timit
 from core.datasets.segments.gathered import Gathered
 
 INSTALL = "pip install 'audio-neuron-atlas[segments]'"
@@ -47,6 +47,15 @@ class Format:
         return bool(self.package) and find_spec(self.package) is None
 
 
+def _is_text(path: Path) -> bool:
+    return audacity.recognise(path) or table.is_of_one_clip(path)
+
+
+def _read_text(path: Path, attribute: str, sound: Path) -> Gathered:
+    return (table.read_one if table.is_of_one_clip(path) else audacity.read)(path, attribute, sound)
+
+
+_TABLE = Format("table of segments", table.read_one, table.EVENT, is_one=table.is_of_one_clip)
 _CAPTIONS = Format("captions", captions.read, "caption", "webvtt", "webvtt-py")
 _MIDI = Format("MIDI", midi.read, "note", "pretty_midi", "pretty_midi")
 FORMATS: dict[str, Format] = {
@@ -57,10 +66,16 @@ FORMATS: dict[str, Format] = {
     ".srt": _CAPTIONS,
     ".mid": _MIDI,
     ".midi": _MIDI,
-    ".txt": Format("Audacity label track", audacity.read, "label", is_one=audacity.recognise),
+    ".txt": Format("Audacity label track or Raven selections", _read_text, "label", is_one=_is_text),
+    ".tsv": _TABLE,
+    ".csv": _TABLE,
 }
 """By ending, in lower case."""
 ENDINGS = tuple(FORMATS)
+OF_ANYTHING = (".txt", ".tsv", ".csv")
+"""Endings that tell nothing by themselves."""
+NOT_READ = (".eaf", ".lab", ".rttm", ".ctm", ".jams", ".ann", ".sub", ".ass", ".xlabel")
+"""Endings of labels in time that are not read."""
 
 
 def format_of(path: str) -> Format | None:

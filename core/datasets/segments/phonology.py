@@ -15,6 +15,7 @@ DARPA TIMIT, NISTIR 4930, 1993). What is folded, in this table and nowhere else:
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
@@ -91,6 +92,8 @@ def _table() -> dict[str, Phone]:
 
 PHONES: Mapping[str, Phone] = _table()
 """IPA symbol to its features; a consonant has no height, a vowel no place."""
+
+_OF_PHONES = re.compile(r"phon|phn|segment", re.IGNORECASE)
 
 
 @lru_cache(maxsize=4096)
@@ -185,7 +188,7 @@ def derived(dataset: Dataset) -> Dataset:
     read_as = {
         attribute: notation
         for attribute in dataset.segment_attributes
-        if (notation := notation_of(dataset.segment_sizes(attribute)))
+        if (notation := _notation(attribute, dataset.segment_sizes(attribute)))
     }
     if not read_as:
         return dataset
@@ -200,6 +203,12 @@ def derived(dataset: Dataset) -> Dataset:
             attributes += [name for name in names(attribute) if name not in dataset.segment_attributes]
             notes.append(_told(dataset, attribute, read_as[attribute]))
     return replace(dataset, clips=clips, segment_attributes=tuple(attributes), notes=(*dataset.notes, *notes))
+
+
+def _notation(attribute: str, sizes: Mapping[str, int]) -> str:
+    """As `notation_of`; labels that are all letters from a to z may be anything, unless the name speaks of phones."""
+    is_anything = all(len(label) == 1 and label.isascii() for label in sizes) and not _OF_PHONES.search(attribute)
+    return "" if is_anything else notation_of(sizes)
 
 
 def _with_features(clip: Clip, read_as: Mapping[str, str]) -> tuple[Segment, ...]:

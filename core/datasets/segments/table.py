@@ -1,36 +1,56 @@
-"""One table of segments for a whole dataset, as DCASE, DESED and AudioSet write them: ``file, onset, offset, label``.
+"""Tables of segments: one for a whole dataset, as DCASE, DESED and AudioSet write them, ``file, onset, offset, label``;
+or one for each clip, without ``file``, as Raven's selections are.
 
-Tabs, commas or semicolons between cells, a header, times in seconds. Without a column ``attribute`` all rows are of the
-attribute ``event``.
+Tabs, commas or semicolons between cells, a header, times in seconds; ``duration`` may stand for the offset. Without a
+column ``attribute`` all rows are of the attribute ``event``.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from core.datasets.base import Clip
-from core.datasets.files import some_names, walk
-from core.datasets.segments.gathered import Gathered, NotRead, as_label, text_of, why
+from core.datasets.files import walk
+from core.datasets.segments.gathered import Gathered, NotRead, as_label, seconds, text_of, why
 from core.files import is_plain_file
 
 NAMES = ("segments.tsv", "segments.csv")
 """A table of this name in the dataset's folder is all that counts there."""
 EVENT = "event"
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "file": ("file", "filename", "segment_id"),
-    "onset": ("onset", "start_time_seconds"),
-    "offset": ("offset", "end_time_seconds"),
-    "label": ("label", "event_label"),
+    "file": ("file", "filename", "file_name", "path", "segment_id"),
+    "onset": (
+        "onset",
+        "start",
+        "begin",
+        "start_time",
+        "begin_time",
+        "start_time_seconds",
+        "begin time (s)",
+        "start (s)",
+    ),
+    "offset": (
+        "offset",
+        "end",
+        "stop",
+        "end_time",
+        "end_time_seconds",
+        "end time (s)",
+        "end (s)",
+        "duration",
+        "duration (s)",
+    ),
+    "label": ("label", "event_label", "class", "event", "annotation", "species"),
 }
 """What each column is called, in any case."""
+_DURATION = ("duration", "duration (s)")
+"""What stands for an offset, from the onset on."""
 HEADER = ("file", "attribute", "onset", "offset", "label")
 _ENDINGS = (".tsv", ".csv")
-_METADATA = "metadata"
 _MOST_BYTES = 1 << 29
 _LOOKED_AT = 4_096
 
@@ -59,11 +79,14 @@ def own(folder: Path) -> str:
 
 
 def others(folder: Path) -> list[str]:
-    """Further tables in a dataset's folder, or below its ``metadata``, by their header; relative."""
-    names = [name for name in sorted(some_names(folder, limit=10_000)) if name.lower().endswith(_ENDINGS)]
-    if os.path.isdir(folder / _METADATA):
-        names += [f"{_METADATA}/{name}" for name in walk(folder / _METADATA, _ENDINGS)]
+    """Further tables in a dataset's folder or below it, by their header; relative, those of the folder itself first."""
+    names = sorted(walk(folder, _ENDINGS), key=lambda name: name.count("/") > 0)
     return [name for name in names if name not in NAMES and not lacking(_header(folder / name))]
+
+
+def is_of_one_clip(path: Path) -> bool:
+    """Whether a table is one of segments, and does not say of which clip."""
+    return lacking(_header(path)) == ["file"]
 
 
 def _header(path: Path) -> list[str]:
@@ -111,31 +134,62 @@ def read(path: Path, clips: Iterable[Clip], folder: str = "") -> Rows:
     """
     about = Gathered()
     text = text_of(path, about, _MOST_BYTES)
+    names, rows = _Names(clips, folder), Rows(notes=about.notes)
+    for row in _rows(text, ()):
+        if not (file := row["file"]):
+            continue
+        clip = names.clip(file)
+        if not clip:
+            rows.unknown[file] = rows.unknown.get(file, 0) + 1
+            continue
+        _add(rows.of_clip.setdefault(clip, Gathered()), row, EVENT)
+    return rows
+
+
+def read_one(path: Path, attribute: str, sound: Path) -> Gathered:
+    """Read a table of one clip's segments.
+
+    Raises
+    ------
+    NotRead
+        If it lacks a column, or is no table.
+    """
+    gathered = Gathered()
+    for row in _rows(text_of(path, gathered), ("file",)):
+        _add(gathered, row, attribute)
+    if not gathered.segments and not gathered.told():
+        gathered.empty[attribute] = None
+    return gathered
+
+
+def _rows(text: str, without: Collection[str]) -> Iterator[dict[str, str]]:
+    """Cells of `COLUMNS`, and ``attribute``, of each row; empty where there is none."""
     first, _, _ = text.partition("\n")
     header = _cells(first.strip("\r"))
-    if lacks := lacking(header):
+    if lacks := [column for column in lacking(header) if column not in without]:
         raise NotRead(f"has no column '{lacks[0]}' (found: {as_label(', '.join(header))})")
-    place = {column: next(header.index(n) for n in names if n in header) for column, names in COLUMNS.items()}
-    kind = header.index("attribute") if "attribute" in header else None
-    names, rows = _Names(clips, folder), Rows(notes=about.notes)
+    place = {column: header.index(name) for column, names in {**COLUMNS, "attribute": ("attribute",)}.items()
+             for name in names[::-1] if name in header}  # fmt: skip
+    lasts = header[place["offset"]] in _DURATION
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=_between(first))
     try:
         next(lines)
-        for row in lines:
-            cells = [cell.strip() for cell in row] + [""] * (len(header) - len(row))
-            file, onset, offset, label = (cells[place[column]] for column in COLUMNS)
-            if not file:
-                continue
-            clip = names.clip(file)
-            if not clip:
-                rows.unknown[file] = rows.unknown.get(file, 0) + 1
-                continue
-            gathered = rows.of_clip.setdefault(clip, Gathered())
-            attribute = as_label(cells[kind]) if kind is not None else ""
-            gathered.add(attribute or EVENT, label, onset, offset)
+        for cells in lines:
+            row = {column: cells[at].strip() if at < len(cells) else "" for column, at in place.items()}
+            onset, duration = seconds(row["onset"]), seconds(row["offset"])
+            if lasts and onset is not None and duration is not None:
+                row["offset"] = repr(onset + duration)
+            yield row
     except csv.Error as error:
         raise NotRead(f"cannot be read as a table ({why(error)})") from error
-    return rows
+
+
+def _add(gathered: Gathered, row: Mapping[str, str], attribute: str) -> None:
+    """Take a row; one of a clip in which nothing is has no times either."""
+    if row["label"] or not row["onset"]:
+        gathered.add(as_label(row.get("attribute", "")) or attribute, row["label"], row["onset"], row["offset"])
+    else:
+        gathered.drop("have no label", f"at {row['onset']} s")
 
 
 class _Names:

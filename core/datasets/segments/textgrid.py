@@ -13,6 +13,9 @@ from core.datasets.segments.gathered import Gathered, NotRead, as_label, text_of
 
 _SMALL = re.compile(r"(?<== )\d(?:\.\d+)?e-\d{1,3}(?=\s*$)", re.MULTILINE)
 """Times that Praat writes with an exponent, which praatio does not take."""
+_NEGATIVE = re.compile(r"(?<== )-(\d+(?:\.\d+)?)(?=\s*$)", re.MULTILINE)
+_BEFORE = 1e9
+"""Added to times below 0, whose sign praatio does not take in the long form."""
 
 
 def read(path: Path, attribute: str, sound: Path) -> Gathered:
@@ -28,6 +31,7 @@ def read(path: Path, attribute: str, sound: Path) -> Gathered:
     gathered = Gathered()
     text = text_of(path, gathered).replace("\r\n", "\n").replace("\r", "\n")
     text = _SMALL.sub(lambda number: f"{float(number[0]):.12f}", text)
+    text = _NEGATIVE.sub(lambda number: f"{_BEFORE - float(number[1]):.6f}", text)
     try:
         tiers = parseTextgridStr(text, includeEmptyIntervals=True)["tiers"]
         for tier in tiers:
@@ -45,7 +49,11 @@ def _take(tier: dict[str, Any], attribute: str, gathered: Gathered) -> None:
     for entry in entries:
         if tier["class"] == "IntervalTier":
             onset, offset, label = entry
-            gathered.add(name, label, onset, offset)
+            gathered.add(name, label, _time(onset), _time(offset))
         else:
             at, label = entry
-            gathered.add_point(name, label, at)
+            gathered.add_point(name, label, _time(at))
+
+
+def _time(told: str | float) -> float:
+    return float(told) - _BEFORE if float(told) > _BEFORE / 2 else float(told)

@@ -14,6 +14,8 @@ N_DRAWS = 200
 N_PERMUTED = 40
 """Permutations beside invariance; 97.5 % of them is about their highest."""
 _UNITS = 1_024
+_DIGITS = 6
+"""Of activation probabilities."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,11 @@ def _alike(
 ) -> tuple[FloatArray, FloatArray]:
     """Share of levels that keep the place, and mean correlation, each (n_units,)."""
     rest = tuple(axis for axis in range(len(design.shape)) if axis not in (factor, other))
-    cells = answers.reshape(*design.shape, -1).mean(axis=rest)
+    # Sums of the same values in another order differ by some rounding, which must not say where a curve is highest.
+    cells = answers.reshape(*design.shape, -1).mean(axis=rest, dtype=np.float64).round(_DIGITS)
     by_other = cells if other < factor else np.swapaxes(cells, 0, 1)  # (levels of other, levels of factor, units)
     n = len(by_other)
-    without = (by_other.sum(axis=0) - by_other) / (n - 1)
+    without = ((by_other.sum(axis=0) - by_other) / (n - 1)).round(_DIGITS)
     is_flat = (by_other == by_other[:, :1]).all(axis=1) | (without == without[:, :1]).all(axis=1)
     moved = np.abs(by_other.argmax(axis=1) - without.argmax(axis=1))
     kept = ((moved <= step) & ~is_flat).mean(axis=0)

@@ -478,6 +478,16 @@ ORDER BY model, unit_kind, stimulus_set, n_leading DESC, factor""",
         "Which units that are specific for a pitch or octave keep their note over timbres and levels of made tones?",
         _answers("note"),
     ),
+    "preferences kept": (
+        "Does the tuning over one factor of made sounds stay at each level of another (pitch without its fundamental)?",
+        """
+SELECT model, unit_kind, stimulus_set, factor, other_factor, COUNT(*) AS n_units, AVG(kept) AS kept,
+       AVG(null_kept) AS null_kept,
+       AVG(CASE WHEN correlation > null_correlation_high THEN 1.0 ELSE 0.0 END) AS share_alike
+FROM unit_invariance
+GROUP BY model, unit_kind, stimulus_set, factor, other_factor
+ORDER BY model, unit_kind, stimulus_set, factor, other_factor""",
+    ),
     "classes by made sounds": (
         "Factors of made sounds that a class's specific units follow more often than other units do",
         _answers("follows", "AND q_value < 0.05"),

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from db.reads.frames import frame
 from db.reads.keys import MODEL_ID, NEURON_ID
-from db.schema.stimuli import UnitFactor, UnitInvariance, UnitTuning
+from db.schema.stimuli import TIMES, UnitFactor, UnitInvariance, UnitTuning
 from db.schema.study import out_of_units
 
 _SET_ID = f"(SELECT id FROM stimulus_set WHERE model_id = {MODEL_ID} AND name = :stimulus_set)"
@@ -188,6 +188,35 @@ def invariance(engine: Engine, model: str, layer: int, neuron: int) -> pd.DataFr
         model=model,
         layer=layer,
         neuron=neuron,
+    )
+
+
+def kept(engine: Engine, model: str, stimulus_set: str) -> pd.DataFrame:
+    """Return whether units keep their tuning over each factor of a set at each level of every other factor.
+
+    Returns
+    -------
+    DataFrame
+        ``factor``, ``other_factor`` (names), ``n_units`` (whose curves are kept), ``kept``, ``null_kept`` (means over
+        them), ``share_alike`` (of them: curves more alike than 97.5 % of permuted labels give).
+    """
+    return frame(
+        engine,
+        f"""
+        SELECT stimulus_factor.name AS factor, other.name AS other_factor, COUNT(*) AS n_units,
+               AVG(CAST(unit_invariance_of.kept AS DOUBLE PRECISION)) / {TIMES} AS kept,
+               AVG(CAST(unit_invariance_of.null_kept AS DOUBLE PRECISION)) / {TIMES} AS null_kept,
+               AVG(CAST(CASE WHEN unit_invariance_of.correlation > unit_invariance_of.null_correlation_high THEN 1
+                   ELSE 0 END AS DOUBLE PRECISION)) AS share_alike
+        FROM unit_invariance_of{_NAMED.format(table="unit_invariance_of")}
+        JOIN stimulus_factor AS other ON other.stimulus_set_id = unit_invariance_of.stimulus_set_id
+            AND other.factor = unit_invariance_of.other
+        WHERE unit_invariance_of.stimulus_set_id = {_SET_ID}
+        GROUP BY stimulus_factor.name, other.name, stimulus_factor.factor, other.factor
+        ORDER BY stimulus_factor.factor, other.factor
+        """,
+        model=model,
+        stimulus_set=stimulus_set,
     )
 
 

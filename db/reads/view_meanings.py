@@ -620,6 +620,7 @@ VIEW_MEANINGS |= {
             "one; or that of the majority class, if higher.",
             "beats_null": "1 where correlation is above null_correlation_high.",
             "created_at": "When it was scored, UTC.",
+            "dataset": "Over whose clips.",
         },
     ),
     "unit_explanations": (

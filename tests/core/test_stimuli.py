@@ -283,6 +283,17 @@ def test_invariance_is_told_where_pitch_stays_and_where_it_moves() -> None:
     assert other_way.kept.shape == (4,) and np.isnan(other_way.null_kept).all()
 
 
+def test_rounding_does_not_say_where_a_flat_curve_is_highest() -> None:
+    """Answers that are the same at every pitch, but for how their sums are rounded."""
+    timbre = column(TRIO, 2)
+    rng = np.random.default_rng(0)
+    same = (np.array([0.1, 0.7, 1 / 3])[timbre % 3][:, None] + rng.uniform(-3e-8, 3e-8, (len(timbre), 20))).astype(
+        np.float32
+    )
+    found = tuning.invariance(same, TRIO, 0, 2, shares.permutations(TRIO, 0, 5, seed=0))
+    assert not found.kept.any() and np.isnan(found.correlation).all()
+
+
 def test_bands_hold_the_truth_as_often_as_they_say() -> None:
     design, rng = Design((PITCH, B), 4), np.random.default_rng(0)
     truth = 0.2 + 0.1 * column(design, 0)

@@ -19,6 +19,9 @@ from core.stimuli.names import NAMES
 from core.stimuli.sets import SETS
 from dashboard.shared.text import made as text
 from dashboard.views.stimuli import facts, sounds
+from db.connection.open import open_store
+from db.reads import stimuli
+from db.reads.frames import frame
 from tests.support import pages
 from tests.support.notes import make_notes
 from tests.support.pages import asked, said, unfold
@@ -47,6 +50,20 @@ def test_the_page_says_what_explains_beside_permuted_labels(store: Path, monkeyp
     assert listed[["layer", "neuron"]].to_numpy().tolist()[:2] == [[5, 0], [4, 0]], "the most explained first"
     assert listed["kept"].round(2).tolist()[0] == 0.33
     assert len(app.get("audio")) == 9, "a sound a level"
+    assert "**level** changes: at 33 % of its levels the preference for F0 stays (permuted" in said(app)
+
+
+def test_what_stays_is_the_mean_of_the_units_beside_permuted_labels(store: Path) -> None:
+    engine = open_store(store, read_only=True)
+    pairs = stimuli.kept(engine, "nano-ssl", "tones")
+    by_hand = frame(engine, "SELECT * FROM unit_invariance WHERE model = 'nano-ssl' AND stimulus_set = 'tones'")
+    engine.dispose()
+    assert len(pairs)
+    for row in pairs.to_dict("records"):
+        of = by_hand[(by_hand["factor"] == row["factor"]) & (by_hand["other_factor"] == row["other_factor"])]
+        assert row["n_units"] == len(of) and row["kept"] == pytest.approx(of["kept"].mean())
+        assert row["null_kept"] == pytest.approx(of["null_kept"].mean())
+        assert row["share_alike"] == pytest.approx((of["correlation"] > of["null_correlation_high"]).mean())
 
 
 def test_levels_of_the_address_are_heard_and_wrong_ones_told(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

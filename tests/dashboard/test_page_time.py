@@ -83,6 +83,7 @@ def test_words_of_what_is_not_known() -> None:
     row: dict[Any, Any] = {"is_beyond": NAN, "latency_seconds": NAN, "latency_low": NAN, "latency_high": NAN}
     assert in_time.latency(row) == "no curve kept"
     assert in_time.latency({**row, "is_beyond": 0}) == "within the band"
+    assert in_time.latency({**row, "is_beyond": 1}) == "before the curve begins"
     assert in_time.shape({f"{part}_index": NAN for part in in_time.PARTS}) == "–"
     whole: dict[Any, Any] = {**FACTS, "task": TASK, "n_within": 0, "replicated_share": NAN}
     assert "over the whole clip" in facts.how(whole) and "test clips" not in facts.answer(whole)

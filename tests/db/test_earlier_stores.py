@@ -33,7 +33,7 @@ NEWER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0022", "0021"
+revision, down_revision = "0023", "0022"
 
 
 def upgrade():
@@ -127,7 +127,7 @@ def test_pages_and_named_queries_read_it(earlier: Path) -> None:
     open_store(earlier).dispose()
     engine = open_store(earlier, read_only=True)
     assert study.store_facts(engine) == {
-        "n_models": 1, "n_tasks": 1, "n_neurons": 3, "n_clips": 3, "schema_version": "0021",
+        "n_models": 1, "n_tasks": 1, "n_neurons": 3, "n_clips": 3, "schema_version": "0022",
     }  # fmt: skip
     assert list(study.tasks(engine)["task"]) == ["pets-animal"]
     answers = {name: frame(engine, sql) for name, (_, sql) in NAMED.items()}

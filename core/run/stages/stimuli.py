@@ -32,7 +32,7 @@ class Stimulate(Stage):
     @property
     def key(self) -> str:
         limits = self.study.config.shuffles, told.MOST_CURVES, N_DRAWS, N_PERMUTED
-        return self.study.key("stimuli", SETS[self.name].content_key, *limits, self.study.config.seed)
+        return self.study.key("stimuli, to six digits", SETS[self.name].content_key, *limits, self.study.config.seed)
 
     def run(self) -> StimulusStudy | None:
         study, stimuli = self.study, SETS[self.name]

@@ -102,6 +102,22 @@ def _kept(pair: Mapping[Any, Any]) -> str:
     )
 
 
+def kept_lines(pairs: pd.DataFrame) -> list[str]:
+    """Whether units keep their tuning over a factor at each level of another, a line for each other factor.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Of `db.reads.stimuli.kept`, of one factor.
+    """
+    return [
+        f"**{words.plain(row['other_factor'])}** changes: at {share(row['kept'])} of its levels the preference for "
+        f"{words.plain(row['factor'])} stays (permuted {share(row['null_kept'])}); in {share(row['share_alike'])} of "
+        f"{int(row['n_units']):,} units the curves are more alike than permuted labels give (by chance 2.5 %)"
+        for row in pairs.to_dict("records")
+    ]
+
+
 def class_lines(factors: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
     """What made sounds say of a unit's own classes of gender, pitch and octave, a line a task.
 

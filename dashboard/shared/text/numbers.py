@@ -70,7 +70,11 @@ def with_interval(value: float, low: float, high: float, form: str = "", unit: s
     --------
     >>> with_interval(2.31, 1.9, 2.8, ".1f", "×"), with_interval(2.31, float("nan"), float("nan"), ".1f", "×")
     ('2.3× [1.9, 2.8]', '2.3×')
+    >>> with_interval(float("inf"), 0.6, float("inf"), ".1f", "×")
+    'only there [at least 0.6×]'
     """
+    if value == float("inf"):
+        return "only there" if pd.isna(low) else f"only there [at least {number(low, form)}{unit}]"
     ends = "" if pd.isna(low) or pd.isna(high) else f" {between(low, high, form or number, BRACKETS)}"
     return f"{number(value, form)}{unit}{ends}"
 
@@ -80,12 +84,13 @@ def p_value(value: float, equals: str = "= ") -> str:
 
     Examples
     --------
-    >>> f"q {p_value(0.0312)}, p {p_value(1e-9)}, q {p_value(float('nan'))}"
-    'q = 0.031, p < 0.0001, q not computed'
+    >>> f"q {p_value(0.0312)}, p {p_value(1e-9)}, q {p_value(float('nan'))}, q {p_value(0.0496)}"
+    'q = 0.031, p < 0.0001, q not computed, q = 0.0496'
     """
     if pd.isna(value):
         return "not computed"
-    return "< 0.0001" if value < 1e-4 else f"{equals}{value:.2g}"
+    digits = 3 if 0.045 < value < 0.055 else 2  # on which side of 0.05 is what is asked
+    return "< 0.0001" if value < 1e-4 else f"{equals}{value:.{digits}g}"
 
 
 def counted(n: int, what: str) -> str:

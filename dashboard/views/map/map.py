@@ -149,7 +149,7 @@ def hear(row: int) -> None:
     st.caption(words.plain(shading.labels[row]))
     said = data.read(store, descriptions.of_units, model, dataset, (int(one["neuron_id"]),))
     if len(said):
-        st.markdown(f"*{words.plain(in_words(said.iloc[0].to_dict()))}*")
+        st.markdown(f"Over {words.plain(dataset)}: *{words.plain(in_words(said.iloc[0].to_dict()))}*")
     if clips.empty:
         st.caption(f"It has no top clips in {words.plain(dataset)}: it never fires there, or they were not ranked.")
         return

@@ -14,7 +14,8 @@ PERMUTED = "permuted labels"
 
 
 def layer_chart(rows: pd.DataFrame, factors: Sequence[str]) -> alt.TopLevelLayerSpec:
-    """Share of each layer's units that a factor explains most, beside those that permuted labels give.
+    """Share of each layer's units that answer to a factor beside those that permuted labels give, and of them (darker)
+    those that it explains most.
 
     Parameters
     ----------
@@ -29,8 +30,8 @@ def layer_chart(rows: pd.DataFrame, factors: Sequence[str]) -> alt.TopLevelLayer
     tooltip = [
         alt.Tooltip("layer:O", title="Layer"),
         alt.Tooltip("factor:N", title="Factor"),
-        alt.Tooltip("leading:Q", title="Explains most in", format=".1%"),
         alt.Tooltip("found:Q", title="q < 0.05 in", format=".1%"),
+        alt.Tooltip("leading:Q", title="Of these explains most in", format=".1%"),
         alt.Tooltip("permuted:Q", title="Permuted, mean", format=".2%"),
         alt.Tooltip("permuted_high:Q", title="Permuted, 97.5 %", format=".2%"),
         alt.Tooltip("n_varying:Q", title="Units that vary", format=",d"),
@@ -41,11 +42,13 @@ def layer_chart(rows: pd.DataFrame, factors: Sequence[str]) -> alt.TopLevelLayer
         tooltip=tooltip,
     )
     y = alt.Y(
-        "leading:Q", title="Share of its units that vary", axis=alt.Axis(format="%", tickCount=5),
-        scale=alt.Scale(domain=[0, max(0.05, float(rows[["leading", "permuted_high"]].max().max()))], nice=True),
+        "found:Q", title="Share of its units that vary", axis=alt.Axis(format="%", tickCount=5),
+        scale=alt.Scale(domain=[0, max(0.05, float(rows[["found", "permuted_high"]].max().max()))], nice=True),
     )  # fmt: skip
-    bars = base.mark_bar().encode(y=y, color=alt.Color("factor:N", scale=scale, legend=kinds_legend(names)))
-    parts: list[alt.Chart] = [bars]
+    colour = alt.Color("factor:N", scale=scale, legend=kinds_legend(names))
+    found = base.mark_bar(opacity=0.45).encode(y=y, color=colour)
+    leading = base.mark_bar().encode(y=alt.Y("leading:Q"), color=colour)
+    parts: list[alt.Chart] = [found, leading]
     if rows["permuted_high"].notna().any():
         parts.append(
             base.mark_tick(thickness=3, opacity=1).encode(y=alt.Y("permuted_high:Q"), color=alt.Color(datum=PERMUTED))

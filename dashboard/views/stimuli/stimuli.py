@@ -67,12 +67,12 @@ def by_layer(head: DeltaGenerator) -> None:
     rows = facts.shares_by_layer(layers)
     draw.chart(
         charts.layer_chart, rows, factors, name=f"made_layers_{model}_{name}", head=head, data=layers,
-        alt=f"Share of each layer's units that each factor of {name} explains most, beside permuted labels",
+        alt=f"Share of each layer's units that answer to each factor of {name}, beside permuted labels",
     )  # fmt: skip
     st.caption(
-        "Bars: units with q < 0.05 for the factor, which no other factor of the set explains more. Grey: units for "
-        "which permuted labels of the factor give as much as q < 0.05 asks for, 97.5th percentile of "
-        f"{int(of_set['n_permutations'].iloc[0])} permutations."
+        "Bars: units with q < 0.05 for the factor; dark: those of them that no other factor of the set explains more. "
+        "Grey, beside the whole bars: units for which permuted labels of the factor give as much as q < 0.05 asks for, "
+        f"97.5th percentile of {int(of_set['n_permutations'].iloc[0])} permutations."
     )
 
 
@@ -114,11 +114,28 @@ def strongest(head: DeltaGenerator) -> None:
             "trend": st.column_config.NumberColumn(
                 "Trend", format="%.2f", help="Correlation with the order of the levels: 1 = rises, −1 = falls."
             ),
-            "kept": st.column_config.NumberColumn("Kept", format="%.2f", help=TERMS["kept"]),
+            "kept": st.column_config.NumberColumn(
+                "Kept, least", format="%.2f",
+                help=f"{TERMS['kept']} The least over the other factors; each of them, beside chance, stands below.",
+            ),
         },
         alt=f"Units that {factor} explains most",
     )  # fmt: skip
     share.take_away(f"made_units_{model}_{name}_{factor}", ranked, head)
+
+
+def kept() -> None:
+    """Whether units keep their tuning over the factor where another changes."""
+    pairs = data.read(store, stimuli.kept, model, name)
+    lines = text.kept_lines(pairs[pairs["factor"] == factor])
+    if not lines:
+        st.caption(f"{words.plain(factor)} has q < 0.05 for no unit.")
+        return
+    st.markdown("\n".join(f"- {line}" for line in lines))
+    st.caption(
+        f"Of units with q < 0.05 for {words.plain(factor)}. It stays at a level if the unit answers most there to what "
+        "it does over the other levels together. Permuted: with the labels of the factor permuted."
+    )
 
 
 def choose_levels() -> None:
@@ -168,6 +185,10 @@ section = contents.section(f"Units that answer to {words.plain(factor)}", "units
 if section:
     with section.body:
         strongest(section.head)
+section = contents.section("Whether it stays when another changes", "stays", help=TERMS["kept"])
+if section:
+    with section.body:
+        kept()
 section = contents.section("Hear them", "hear")
 if section:
     with section.body:

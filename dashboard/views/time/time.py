@@ -150,6 +150,10 @@ def list_units(units: pd.DataFrame, head: DeltaGenerator) -> None:
         },
         alt=f"Units of {class_name} by their evidence",
     )  # fmt: skip
+    if len(units) == MOST_UNITS:
+        st.caption(
+            f"The {MOST_UNITS} of the strongest evidence, here and in the file; all are in the view segment_scores."
+        )
     share.take_away(share.file_name("time", model, task, class_name), units, head)
 
 

@@ -14,7 +14,7 @@ DESCRIPTION_VIEWS: dict[str, str] = {
 SELECT model.encoder AS model, model.unit_kind, neuron.layer, neuron.neuron AS unit, unit_description.description,
        unit_description.author, unit_description.correlation, unit_description.average_precision, unit_description.f1,
        unit_description.iou, unit_description.null_correlation_high, unit_description.beats_null,
-       describing.created_at{_OF.format(table="unit_description")}""",
+       describing.created_at, dataset.name AS dataset{_OF.format(table="unit_description")}""",
     "unit_explanations": f"""
 SELECT model.encoder AS model, model.unit_kind, dataset.name AS dataset, neuron.layer, neuron.neuron AS unit,
        unit_explanation.n_terms, unit_explanation.by_classes, unit_explanation.by_descriptors,

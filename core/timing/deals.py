@@ -72,16 +72,16 @@ class Deals:
     @property
     def description(self) -> str:
         """What is dealt over what, in words; empty if nothing can be."""
-        over = ["the segments of each clip"] if self.n_within.any() else []
-        if self.exchange is not None:
-            over.append(f"{self.exchange.description}{' of one class' if over else ''}")
-        return f"classes dealt over {' and over '.join(over)}" if over else ""
+        within = "classes dealt over the segments of each clip" if self.n_within.any() else ""
+        if self.exchange is None:
+            return within
+        whole = "those of clips of one class over" if within else "classes dealt over"
+        return f"{within}{', ' if within else ''}{whole} {self.exchange.description}"
 
     @property
     def warning(self) -> str:
-        """What dealing over clips cannot tell, where most clips have one class."""
-        is_most = self.n_single.sum() * 2 > self.n_within.sum()
-        return self.exchange.warning if self.exchange is not None and is_most else ""
+        """What dealing over clips cannot tell, where every clip has one class."""
+        return self.exchange.warning if self.exchange is not None and not self.n_within.any() else ""
 
 
 class Dealt:

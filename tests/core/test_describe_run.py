@@ -98,6 +98,7 @@ def test_the_command_describes_and_referees(
     out = capsys.readouterr()
     lost = "no class or descriptor of that name: “whale song”; 1 of 2 descriptions say nothing that can be scored"
     assert lost in out.err + out.out
+    assert "1 of 3 rows are on other (mlp), which this run does not study" in out.err + out.out
     columns = "author, description, correlation IS NOT NULL, null_correlation_high IS NOT NULL"
     assert query(db, f"SELECT {columns} FROM unit_descriptions WHERE author <> 'atlas'") == [
         ("ann", "noise and low tones", 1, 1)
@@ -106,7 +107,7 @@ def test_the_command_describes_and_referees(
         names = [column[0] for column in connection.execute("SELECT * FROM unit_descriptions").description]
     assert names == [
         "model", "unit_kind", "layer", "unit", "description", "author", "correlation", "average_precision", "f1", "iou",
-        "null_correlation_high", "beats_null", "created_at",
+        "null_correlation_high", "beats_null", "created_at", "dataset",
     ]  # fmt: skip
     assert sum(row[4] for row in query(db, NAMED["units described"][1])) == n_described + 1
     with clips_passed(monkeypatch) as passes:

@@ -58,7 +58,7 @@ def next_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A further migration, which makes a table anew that many others refer to."""
     folder = tmp_path / "migrations"
     shutil.copytree(Path(open.__file__).parents[1] / "migrations", folder)
-    (folder / "versions" / "0022_next.py").write_text(NEWER)
+    (folder / "versions" / "0023_next.py").write_text(NEWER)
     monkeypatch.setattr(open, "_MIGRATIONS", folder)
 
 
@@ -163,7 +163,7 @@ def test_a_later_schema_keeps_every_row_and_is_reached_by_writers_alone(earlier:
             open_store(earlier, **options)
     assert contents(earlier) == before
     engine = open_store(earlier)
-    assert schema_version(engine) == "0022"
+    assert schema_version(engine) == "0023"
     assert rows(engine, "SELECT name, note FROM model") == [("tiny", "none")]
     assert rows(engine, "PRAGMA foreign_key_check") == [] and rows(engine, "PRAGMA foreign_keys") == [(1,)]
     engine.dispose()
@@ -174,7 +174,7 @@ def test_a_later_schema_keeps_every_row_and_is_reached_by_writers_alone(earlier:
 
 @pytest.mark.usefixtures("next_schema")
 def test_a_new_store_is_of_the_newest_schema_at_once(tmp_path: Path) -> None:
-    assert schema_version(open_store(tmp_path / "new.db")) == "0022"
+    assert schema_version(open_store(tmp_path / "new.db")) == "0023"
 
 
 @pytest.mark.parametrize("revision", ["0001", "0007"])

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from core.matching.evidence import deal
+from core.evidence.exchange import deal_groups
 from core.matching.match import N_DEALS, Clips, match
 from core.matching.search import best_partners, dealt, standardised
 from core.results import Partners
@@ -102,7 +102,7 @@ def cost(n_units: int, n_clips: int, device: str) -> None:
     """Seconds of one search and of all that a pair of models takes, and the memory of the whole process."""
     rng = np.random.default_rng(0)
     a, b = (standardised(rng.standard_normal((n_clips, n_units), dtype=np.float32), device)[0] for _ in "ab")
-    given = dealt(b, deal(np.arange(n_clips), rng))
+    given = dealt(b, deal_groups(np.arange(n_clips), rng))
     started = time.perf_counter()
     best_partners(a, given)
     seconds = time.perf_counter() - started

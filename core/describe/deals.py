@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.evidence.exchange import deal_groups
 from core.results import IntArray
 
 N_DEALS = 99
@@ -18,46 +19,22 @@ N_DEALS = 99
 def deals(clip: IntArray, group: IntArray, n: int, seed: int) -> IntArray:
     """Whose terms each moment takes, deal by deal, shape (n, n_moments).
 
-    Where clips or groups are not of one size, the place in them is kept: the middle takes the middle.
+    Where clips are not of one length, the place in them is kept: the middle takes the middle.
 
     Parameters
     ----------
-    clip : ndarray of int, shape (n_moments,)
-        In runs.
-    group : ndarray of int, shape (n_clips,)
-        Of each run's clip, in runs.
+    clip, group : ndarray of int, shape (n_moments,)
+        Of each moment; those of a clip follow each other.
     n : int
     seed : int
     """
     rng = np.random.default_rng([seed, len(clip)])
-    clips, groups = _runs(clip), _runs(group)
-    made = [_dealt(clips, _dealt_clips(groups, rng)) for _ in range(n)]
-    return np.array(made, dtype=np.int64).reshape(n, len(clip))
-
-
-def _runs(values: IntArray) -> IntArray:
-    """Where each run begins, and the end."""
-    return np.concatenate([np.flatnonzero(np.diff(values, prepend=values[:1] - 1)), [len(values)]])
-
-
-def _dealt_clips(groups: IntArray, rng: np.random.Generator) -> IntArray:
-    """Which clip each clip takes."""
-    starts, sizes = groups[:-1], np.diff(groups)
-    taken = []
-    for own, other in enumerate(rng.permutation(len(sizes)).tolist()):
-        within = rng.permutation(int(sizes[other]))
-        taken.append(starts[other] + within[_places(int(sizes[own]), int(sizes[other]))])
-    return np.concatenate(taken) if taken else np.arange(0)
-
-
-def _dealt(clips: IntArray, taken: IntArray) -> IntArray:
-    """Which moment each moment takes."""
-    sizes, of = np.diff(clips), np.repeat(np.arange(len(taken)), np.diff(clips))
-    place = np.arange(clips[-1]) - clips[of]
-    other = taken[of]
-    moments: IntArray = clips[other] + place * sizes[other] // sizes[of]
-    return moments
-
-
-def _places(n_own: int, n_other: int) -> IntArray:
-    return np.arange(n_own) * n_other // max(n_own, 1)
+    starts = np.flatnonzero(np.diff(clip, prepend=-1))
+    sizes = np.diff(np.append(starts, len(clip)))
+    group_of_clip = np.unique(group[starts], return_inverse=True)[1]
+    place = np.arange(len(clip)) - np.repeat(starts, sizes)
+    found = np.empty((n, len(clip)), dtype=np.int64)
+    for row in found:
+        taken = deal_groups(group_of_clip, rng)
+        row[:] = np.repeat(starts[taken], sizes) + place * np.repeat(sizes[taken], sizes) // np.repeat(sizes, sizes)
+    return found

@@ -126,7 +126,7 @@ class Heard:
     def deals(self, where: slice, n: int) -> IntArray:
         """Those clips dealt anew, shape (n, n_moments)."""
         clip = self.tokens.clip[where]
-        return deals(clip, self.drawn.group[clip[np.flatnonzero(np.diff(clip, prepend=-1))]], n, self.seed)
+        return deals(clip, self.drawn.group[clip], n, self.seed)
 
     @cached_property
     def majority(self) -> Term | None:

@@ -18,8 +18,8 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
+from core.evidence.sampling import log_ways
 from core.results import FloatArray, IntArray, Mask
 
 
@@ -88,6 +88,26 @@ class Exchange:
     def least_p(self, drawn: IntArray) -> FloatArray:
         """One over the number of ways to draw each class's units: no p of the class is smaller."""
         n, size = drawn.astype(np.float64), self.sizes.astype(np.float64)
-        ways = gammaln(size + 1) - gammaln(n + 1) - gammaln(size - n + 1)
-        least: FloatArray = np.exp(-ways.sum(axis=1))
+        least: FloatArray = np.exp(-log_ways(n, size).sum(axis=1))
         return least
+
+
+def deal_groups(unit: IntArray, rng: np.random.Generator) -> IntArray:
+    """For each clip the clip whose answers it gets: each sampling unit has those of another, clips in random order.
+
+    So what makes the clips of a unit alike stays. A unit that is larger than the one whose answers it gets has some
+    of them several times, a smaller one lacks some; where all are of one size, clips only change places.
+
+    Parameters
+    ----------
+    unit : ndarray of int, shape (n_clips,)
+        Sampling unit of each clip, from 0.
+    """
+    sizes = np.bincount(unit)
+    starts = np.cumsum(sizes) - sizes
+    sources, places = (np.lexsort((rng.random(len(unit)), unit)) for _ in range(2))
+    rank = np.empty(len(unit), dtype=np.int64)
+    rank[places] = np.arange(len(unit)) - starts[unit[places]]
+    given = rng.permutation(len(sizes))[unit]
+    dealt: IntArray = sources[starts[given] + rank % sizes[given]]
+    return dealt

@@ -18,9 +18,9 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln
 
 from core.arrays.blocks import neurons_at_once, slices
+from core.evidence.sampling import factors, log_ways
 from core.evidence.tails import pearson3_upper_tail
 from core.results import FloatArray, IntArray, Mask
 
@@ -147,12 +147,12 @@ def _tail_by_highest(
     n, size, n_highest = drawn[:, 0].astype(np.float64), float(counts.exchange.sizes[0]), len(highest)
     below: FloatArray = size - np.arange(1.0, n_highest + 1)[:, None]  # units lower than each
     power_sums = _sums_below(counts, neuron, highest)
-    every = _log_ways(n, np.full(len(n), size))
+    every = log_ways(n, np.full(len(n), size))
     mean, variance, third = _sum_moments(n - 1, below, *power_sums)
-    chance = np.exp(_log_ways(n - 1, below) - every)
+    chance = np.exp(log_ways(n - 1, below) - every)
     p = (chance * _tail(excess - highest - mean, variance, third)).sum(axis=0)
     mean, variance, third = _sum_moments(n, below[-1], *(part[-1] for part in power_sums))
-    none = np.exp(_log_ways(n, below[-1]) - every)
+    none = np.exp(log_ways(n, below[-1]) - every)
     return np.asarray(p + none * _tail(excess - mean, variance, third))
 
 
@@ -185,7 +185,7 @@ def _conditional_tail(
             mean += leads[i] * after[0]
             var += leads[i] * (after[1] - before[1])
             sk += leads[i] * (after[2] - before[2])
-            ways += leads[i] * (_log_ways(rest_n, rest_size) - _log_ways(n_h, size_h))
+            ways += leads[i] * (log_ways(rest_n, rest_size) - log_ways(n_h, size_h))
         p += np.exp(ways) * _tail(excess - mean, var, sk)
     return p
 
@@ -198,16 +198,8 @@ def _sum_moments(
     mean = total / count
     second = squares / count - mean**2
     third = cubes / count - 3 * mean * squares / count + 2 * mean**3
-    spread = n * (size - n) / np.maximum(size - 1, 1)
-    return n * mean, spread * np.maximum(second, 0), spread * (size - 2 * n) / np.maximum(size - 2, 1) * third
-
-
-def _log_ways(n: FloatArray, size: FloatArray) -> FloatArray:
-    """Logarithm of the number of ways to draw ``n`` of ``size``; minus infinity where there is none."""
-    possible = (n >= 0) & (n <= size)
-    n = np.where(possible, n, 0.0)
-    ways = gammaln(size + 1) - gammaln(n + 1) - gammaln(size - n + 1)
-    return np.where(possible, ways, -np.inf)
+    spread, lean = factors(n, size)
+    return n * mean, spread * np.maximum(second, 0), lean * third
 
 
 def _tail(excess: FloatArray, variance: FloatArray, third: FloatArray) -> FloatArray:

@@ -25,6 +25,7 @@ from core.arrays.blocks import Matrix, in_blocks
 from core.evidence.exchange import Exchange
 from core.evidence.fdr import significant
 from core.evidence.heavy_units import N_UNITS, SHARE, Lumps, raised
+from core.evidence.sampling import factors
 from core.evidence.tails import Sparse, pearson3_upper_tail
 from core.evidence.units import Units
 from core.results import FloatArray, IntArray, Mask
@@ -172,8 +173,7 @@ class Moments:
         """For classes of which ``members`` (n_units, n_classes) tells the units."""
         drawn = counts.exchange.drawn(members)
         n, size = drawn.astype(np.float64), counts.exchange.sizes.astype(np.float64)
-        spread = n * (size - n) / np.maximum(size - 1, 1)
-        lean = spread * (size - 2 * n) / np.maximum(size - 2, 1)
+        spread, lean = factors(n, size)
         shape = (len(n), counts.rate.shape[1])
         per_sd, skewness = np.zeros(shape), np.zeros(shape)
 

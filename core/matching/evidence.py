@@ -7,30 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.evidence.pooled import Q_LIMIT, pooled
-from core.results import FloatArray, IntArray, Mask
+from core.results import FloatArray, Mask
 
-__all__ = ["Q_LIMIT", "Evidence", "deal", "evidence"]
-
-
-def deal(unit: IntArray, rng: np.random.Generator) -> IntArray:
-    """For each clip the clip whose responses it gets: each sampling unit has those of another, clips in random order.
-
-    So what makes the clips of a unit alike stays. A unit that is larger than the one whose responses it gets has some
-    of them several times, a smaller one lacks some; where all are of one size, clips only change places.
-
-    Parameters
-    ----------
-    unit : ndarray of int, shape (n_clips,)
-        Sampling unit of each clip, from 0.
-    """
-    sizes = np.bincount(unit)
-    starts = np.cumsum(sizes) - sizes
-    sources, places = (np.lexsort((rng.random(len(unit)), unit)) for _ in range(2))
-    rank = np.empty(len(unit), dtype=np.int64)
-    rank[places] = np.arange(len(unit)) - starts[unit[places]]
-    given = rng.permutation(len(sizes))[unit]
-    dealt: IntArray = sources[starts[given] + rank % sizes[given]]
-    return dealt
+__all__ = ["Q_LIMIT", "Evidence", "evidence"]
 
 
 @dataclass(frozen=True)

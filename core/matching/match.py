@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from core.evidence.exchange import deal_groups
 from core.evidence.fdr import benjamini_hochberg
-from core.matching.evidence import Q_LIMIT, Evidence, deal, evidence
+from core.matching.evidence import Q_LIMIT, Evidence, evidence
 from core.matching.held_out import correlations
 from core.matching.search import Found, Means, best_partners, dealt, n_blocks, standardised
 from core.results import IntArray, Mask, Partners
@@ -108,7 +109,7 @@ def _search(
     rng = np.random.default_rng(seed)
     found = [best_partners(first, second, with_second=True, on_block=on_block)]
     for _ in range(N_DEALS):
-        found.append(best_partners(first, dealt(second, deal(clips.unit, rng)), on_block=on_block))
+        found.append(best_partners(first, dealt(second, deal_groups(clips.unit, rng)), on_block=on_block))
     return kept, found
 
 

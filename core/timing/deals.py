@@ -14,11 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln, ndtr, ndtri
+from scipy.special import ndtr, ndtri
 
 from core.evidence.exchange import Exchange
 from core.evidence.exchange_of_task import exchange_of
 from core.evidence.permutation import ClipCounts, evidence
+from core.evidence.sampling import factors, log_ways
 from core.results import FloatArray, IntArray, Mask
 from core.timing.shifts import Columns, Moments, product
 from core.timing.tracks import Track, Tracks
@@ -92,15 +93,16 @@ class Dealt:
         self._within = Moments.none(len(deals.n_within), n_units)
         n_single = len(deals.single) if deals.exchange else 0
         self._positive, self._tokens = np.zeros((n_single, n_units), np.int64), np.zeros(n_single, np.int64)
+        self._row = {clip: row for row, clip in enumerate(deals.single[:n_single].tolist())}
 
     def add(self, track: Track, fires: Columns) -> None:
-        """One clip more."""
-        if track.is_within:
-            add_dealt(self._within, fires, track.cells, track.classes, track.masks)
-        elif self._deals.exchange and len(track.classes):
-            at = np.searchsorted(self._deals.single, track.clip)
+        """One clip more; on the columns of another layer one of two classes may have one, or none."""
+        row = self._row.get(track.clip)
+        if row is not None:
             labelled = np.asarray(track.masks.any(axis=0), dtype=np.float32)
-            self._positive[at], self._tokens[at] = product(labelled, fires), labelled @ track.cells
+            self._positive[row], self._tokens[row] = product(labelled, fires), labelled @ track.cells
+        elif track.is_within:
+            add_dealt(self._within, fires, track.cells, track.classes, track.masks)
 
     def p(self) -> FloatArray:
         """Of each class and unit, (n_classes, n_units); 0 where there is one class: nothing can be dealt for it."""
@@ -160,10 +162,9 @@ def add_dealt(sums: Moments, fires: Columns, cells: Columns, classes: IntArray, 
     shares = product(inside, fires) / (inside @ cells)[:, None]
     mean = shares.mean(axis=0, dtype=np.float64)
     away = (shares - mean).astype(np.float32)
-    drawn, size = np.bincount(of, minlength=len(classes)).astype(np.float64), len(of)
+    drawn = np.bincount(of, minlength=len(classes)).astype(np.float64)
     is_of = (of == np.arange(len(classes))[:, None]).astype(np.float32)
-    spread = drawn * (size - drawn) / (size - 1)
-    lean = spread * (size - 2 * drawn) / max(size - 2, 1)
+    spread, lean = factors(drawn, np.full(len(classes), float(len(of))))
     sums.positive[classes] += product(is_of, away) + drawn[:, None] * mean
     sums.mean[classes] += drawn[:, None] * mean
     squared = away * away
@@ -174,6 +175,5 @@ def add_dealt(sums: Moments, fires: Columns, cells: Columns, classes: IntArray, 
 def log_least(masks: Mask) -> FloatArray:
     """Logarithm of the share of deals that give a class of one clip the very same segments, (n_masks,)."""
     of = runs(masks)[0]
-    drawn, size = np.bincount(of, minlength=len(masks)).astype(np.float64), len(of)
-    told: FloatArray = gammaln(drawn + 1) + gammaln(size - drawn + 1) - gammaln(size + 1)
-    return told
+    drawn = np.bincount(of, minlength=len(masks)).astype(np.float64)
+    return -log_ways(drawn, np.full(len(masks), float(len(of))))

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from core.datasets.base import Segment
-from core.timing.deals import _combined, add_dealt, log_least, runs
+from core.timing.deals import Deals, Dealt, _combined, add_dealt, log_least, runs
 from core.timing.evidence import Design, find
 from core.timing.shifts import Moments
+from core.timing.tracks import track
 from tests.support.in_time import N_COLUMNS, STEP, dataset_of, tracks_of
 
 MASKS = np.array([[1, 1, 0, 0, 0, 1, 0, 0], [0, 0, 1, 1, 1, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, 0]], dtype=np.bool_)
@@ -57,6 +58,20 @@ def test_the_p_of_two_parts_is_stouffers_and_a_part_that_says_nothing_changes_no
     found = _combined(p, weights)[0]
     assert found[0] == pytest.approx(norm.sf((3 * norm.isf(0.01) + 2 * norm.isf(0.02)) / np.sqrt(13)))
     assert found[1:].tolist() == [0.01, 1.0]
+
+
+def test_a_clip_that_has_one_class_on_coarser_columns_alone_is_not_taken_for_another() -> None:
+    """Clips 0 and 2 have one class, 1 has two; on a layer whose columns are coarse it has one, too."""
+    clips = [[Segment("phone", "a", 0.0, 0.5)], [Segment("phone", "a", 0.0, 0.5), Segment("phone", "b", 0.6, 0.8)],
+             [Segment("phone", "b", 0.0, 0.5)]]  # fmt: skip
+    deals = Deals.of(tracks_of(dataset_of(clips), np.zeros((3, N_COLUMNS, 1), dtype=bool)), np.arange(3))
+    assert deals.single.tolist() == [0, 2] and deals.n_within.tolist() == [1, 1] == deals.n_single.tolist()
+    spans, cells = np.array([[0.0, 0.5], [0.5, 1.0]]), np.ones(2, dtype=np.int64)
+    dealt, ones = Dealt(deals, 1), np.ones((2, 1), np.float32)
+    for clip, of_clip in ((0, {0: clips[0]}), (2, {1: clips[2]})):
+        dealt.add(track(clip, of_clip, spans, cells), ones)
+    dealt.add(track(1, {0: clips[1][:1], 1: clips[1][1:]}, spans, cells), 0 * ones)
+    assert dealt._tokens.tolist() == [1, 1] and dealt._positive.ravel().tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.45, 0.55, 1.0])

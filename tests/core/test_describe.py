@@ -145,13 +145,15 @@ def test_a_unit_that_is_seldom_on_is_on_then_alone() -> None:
 def test_clips_change_places_whole_and_within_their_groups() -> None:
     clip = np.repeat(np.arange(6), [3, 3, 3, 3, 2, 4])
     starts, group = np.array([0, 3, 6, 9, 12, 14]), np.array([0, 0, 1, 1, 2, 2])
-    for taken in deals(clip, group, 50, 0):
+    for taken in deals(clip, group[clip], 50, 0):
         firsts = taken[starts]
         assert set(firsts) <= set(starts), "a clip begins with the beginning of another"
         of = group[np.searchsorted(starts, firsts)]
         assert (of[::2] == of[1::2]).all() and len(set(of)) == 3, "groups stay together"
         assert (np.diff(taken)[clip[1:] == clip[:-1]] >= 0).all(), "moments stay in order"
-    same = deals(np.repeat(np.arange(4), 2), np.arange(4), 200, 1)
+    gaps = deals(np.array([0, 0, 5, 5]), np.array([2, 2, 9, 9]), 20, 0)
+    assert {tuple(taken) for taken in gaps} == {(0, 1, 2, 3), (2, 3, 0, 1)}, "clips without a moment leave gaps"
+    same = deals(np.repeat(np.arange(4), 2), np.repeat(np.arange(4), 2), 200, 1)
     assert (np.sort(same, axis=1) == np.arange(8)).all() and abs((same[:, 0] == 0).mean() - 0.25) < 0.1
 
 
@@ -164,7 +166,9 @@ def test_noise_that_lasts_over_clips_and_voices_is_named_once_in_forty(moments: 
     terms = np.column_stack([rng.standard_normal((n_groups, 12))[group] + rng.standard_normal((n, 12))])[clip]
     y = (rng.standard_normal((n_groups, 800))[group] + 0.3 * rng.standard_normal((n, 800)))[clip]
     table = Table(terms.astype(np.float32), np.arange(12), np.zeros(12, bool), group[clip] * 5 // n_groups)
-    found = explain(table, y.astype(np.float32), np.zeros(12, bool), deals(clip, group, N_SHIFTS, 0), lambda: None)
+    found = explain(
+        table, y.astype(np.float32), np.zeros(12, bool), deals(clip, group[clip], N_SHIFTS, 0), lambda: None
+    )
     assert (found.both.explained > found.null_high).mean() < 0.045
 
 

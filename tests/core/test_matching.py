@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.matching.evidence import deal, evidence
+from core.evidence.exchange import deal_groups
+from core.matching.evidence import evidence
 from core.matching.held_out import correlations
 from core.matching.match import N_DEALS, Clips, match, n_steps
 from core.matching.search import best_partners, dealt, standardised
@@ -86,14 +87,14 @@ def test_units_that_follow_the_same_few_voices_are_held_against_whole_voices() -
 def test_each_group_gets_the_clips_of_one() -> None:
     order, rng = np.random.default_rng(3).permutation(30), np.random.default_rng(0)
     unit = np.repeat(np.arange(6), 5)[order]
-    many = [deal(unit, rng) for _ in range(50)]
+    many = [deal_groups(unit, rng) for _ in range(50)]
     for one in many:
         assert sorted(one) == list(range(30)), "of equal size they change places"
         assert all(len(set(unit[one][unit == group])) == 1 for group in range(6))
     assert {unit[one][unit == 0][0] for one in many} == set(range(6))
     assert len({tuple(one) for one in many}) == 50
     unit = np.repeat([0, 1, 2], [6, 3, 2])
-    for one in (deal(unit, rng) for _ in range(50)):
+    for one in (deal_groups(unit, rng) for _ in range(50)):
         got = [one[unit == group] for group in range(3)]
         assert sorted(unit[clips[0]] for clips in got) == [0, 1, 2]
         for clips in got:

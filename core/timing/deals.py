@@ -11,6 +11,7 @@ and their p combined (Stouffer's method, each weighted by the root of the class'
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,10 +80,18 @@ class Deals:
         whole = "those of clips of one class over" if within else "classes dealt over"
         return f"{within}{', ' if within else ''}{whole} {self.exchange.description}"
 
-    @property
-    def warning(self) -> str:
-        """What dealing over clips cannot tell, where every clip has one class."""
-        return self.exchange.warning if self.exchange is not None and not self.n_within.any() else ""
+    def warnings(self, class_names: Sequence[str]) -> Iterator[str]:
+        """What dealing cannot tell, a line each."""
+        if self.exchange is not None:
+            if self.exchange.warning and not self.n_within.any():
+                yield self.exchange.warning
+        elif len(class_names) > 1:
+            stuck = [class_names[k] for k in np.flatnonzero((self.n_single > 0) & (self.n_within == 0)).tolist()]
+            if stuck:
+                yield (
+                    f"{stuck[0]} is alone in its clips, and no other class is in any: nothing tells a unit of it from "
+                    "one of every sound, none is found"
+                )
 
 
 class Dealt:

@@ -148,7 +148,7 @@ class Study:
         if lost:
             shown = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
             told.append(f"classes without a token among the selection clips are left out: {shown}")
-        return (*told, *filter(None, [self.design.deals.warning]))
+        return (*told, *self.design.deals.warnings(names))
 
 
 def finest(tracks: Tracks) -> int:

@@ -478,7 +478,7 @@ ORDER BY model, unit_kind, stimulus_set, n_leading DESC, factor""",
         "Which units that are specific for a pitch or octave keep their note over timbres and levels of made tones?",
         _answers("note"),
     ),
-    "preferences kept": (
+    "tuning kept": (
         "Does the tuning over one factor of made sounds stay at each level of another (pitch without its fundamental)?",
         """
 SELECT model, unit_kind, stimulus_set, factor, other_factor, COUNT(*) AS n_units, AVG(kept) AS kept,

@@ -84,3 +84,15 @@ def test_other_kinds_of_unit_are_counted_in_the_same_pass(
         assert sum(sizes) == 9 + 15, "train and valid clips, of which coordinates have their scale, and the one pass"
     kinds = query(db, "SELECT unit_kind, COUNT(DISTINCT unit), COUNT(DISTINCT layer) FROM segment_scores GROUP BY 1")
     assert kinds == [("mlp", 128, 2), ("residual", 48, 2)]
+
+
+def test_a_task_in_time_that_is_asked_for_and_cannot_be_counted_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_dataset(tmp_path / "pets", 15)
+    (data / "segments.tsv").write_text("file\tonset\toffset\tlabel\n000.flac\t0.1\t0.3\tx\n")
+    told = ("--data-dir", data, "--db", tmp_path / "atlas.db", *SCORE)
+    assert run(*told, "--tasks", "pets-kind,pets-event") == 1
+    why = "pets-event: 1 selection clips with segments; expected 2 or more"
+    assert why in " ".join(capsys.readouterr().err.split())
+    assert query(tmp_path / "atlas.db", "SELECT DISTINCT task FROM task_coverage") == [("pets-kind",)]

@@ -13,6 +13,7 @@ from core.datasets.base import Segment
 from core.timing.deals import Deals, Dealt, _combined, add_dealt, log_least, runs
 from core.timing.evidence import Design, find
 from core.timing.shifts import Moments
+from core.timing.tell import Study
 from core.timing.tracks import track
 from tests.support.in_time import N_COLUMNS, STEP, dataset_of, tracks_of
 
@@ -72,6 +73,17 @@ def test_a_clip_that_has_one_class_on_coarser_columns_alone_is_not_taken_for_ano
         dealt.add(track(clip, of_clip, spans, cells), ones)
     dealt.add(track(1, {0: clips[1][:1], 1: clips[1][1:]}, spans, cells), 0 * ones)
     assert dealt._tokens.tolist() == [1, 1] and dealt._positive.ravel().tolist() == [1, 1]
+
+
+def test_a_class_that_nothing_can_be_dealt_for_is_told() -> None:
+    clips = [[Segment("phone", "a", 0.5, 1.0)], [Segment("phone", "b", 0.5, 1.0), Segment("phone", "c", 1.5, 2.0)]] * 8
+    fires = np.zeros((16, N_COLUMNS, 1), dtype=np.bool_)
+    fires[::2, 10:20] = True
+    scores = Study.of(tracks_of(dataset_of(clips), fires), ("train", "valid"), 0).run(lambda: None)
+    assert not scores.scores["is_class_specific"].any()
+    assert [
+        line for line in scores.warnings if line.startswith("a is alone in its clips, and no other class is in any")
+    ]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.45, 0.55, 1.0])

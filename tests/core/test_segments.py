@@ -203,14 +203,25 @@ def test_files_of_another_folder_are_taken_by_name_where_that_is_one_clips(tmp_p
     (root / "wav" / "2" / "b.TextGrid").write_text(made.textgrid({"w": PHONES}))
     (root / "wav" / "2" / "b.eaf").write_text("<ANNOTATION_DOCUMENT/>")
     (root / "aligned" / "strange.TextGrid").write_text(made.textgrid({"w": WORDS}))
+    (root / "aligned" / "strange.csv").write_text("start,end,label\n0.1,0.2,dog\n")
+    (root / "aligned" / "prices.csv").write_text("what,price\ndog,1\n")
     dataset = found(root)
     assert spans(dataset, "w", 2) == list(PHONES), "one beside the clip counts"
     assert told(dataset) == [
-        "segments: 2 files are of no clip by name, or of one that has others (first aligned/2/b.TextGrid): left out; a "
+        "segments: 3 files are of no clip by name, or of one that has others (first aligned/2/b.TextGrid): left out; a "
         "column of a manifest.csv can name them",
         "segments: 1 file is of a format that is not read (.eaf; first wav/2/b.eaf): left out if these are labels in "
         "time; a table segments.tsv of file, onset, offset, label is read",
     ]
+
+
+def test_files_of_two_kinds_of_one_clip_are_taken_from_another_folder(tmp_path: Path) -> None:
+    root = corpus(tmp_path / "x", ("wav/a", "wav/b"))
+    (root / "marks").mkdir()
+    for ending, of in (("PHN", PHONES), ("WRD", WORDS)):
+        (root / "marks" / f"a.{ending}").write_text(made.timit(of))
+    dataset = found(root)
+    assert spans(dataset, "phone") == list(PHONES) and spans(dataset, "word") == list(WORDS)
 
 
 def test_what_has_no_label_or_lies_before_its_clip_is_told(tmp_path: Path) -> None:

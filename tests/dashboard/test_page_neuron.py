@@ -343,6 +343,6 @@ def test_a_description_stands_with_its_scores_and_what_dealt_ones_reach(tiny_sto
     found = facts.described(descriptions.unit_descriptions(open_store(tiny_store, read_only=True), "tiny", 0, 0))
     assert found == (
         r"**In words**, by atlas: *fires on noise \(r = 0\.50, shifted 0\.12\)*. On 20 held-out clips of pets it "
-        "predicts the activation with r = 0.5, average precision 0.25, F1 0.375, IoU of top clips 0.125 (these "
-        "three are about 0.05 by chance): better than other units’ descriptions (r up to 0.25)."
+        "predicts the activation with r = 0.5, average precision 0.25, F1 0.375, IoU of top clips 0.125 (chance "
+        "gives these three up to 0.1): better than other units’ descriptions (r up to 0.25)."
     )

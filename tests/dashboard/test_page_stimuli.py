@@ -50,7 +50,7 @@ def test_the_page_says_what_explains_beside_permuted_labels(store: Path, monkeyp
     assert listed[["layer", "neuron"]].to_numpy().tolist()[:2] == [[5, 0], [4, 0]], "the most explained first"
     assert listed["kept"].round(2).tolist()[0] == 0.33
     assert len(app.get("audio")) == 9, "a sound a level"
-    assert "**level** changes: at 33 % of its levels the preference for F0 stays (permuted" in said(app)
+    assert "**level** changes: at 33 % of its levels the best level of F0 is kept (permuted" in said(app)
 
 
 def test_what_stays_is_the_mean_of_the_units_beside_permuted_labels(store: Path) -> None:

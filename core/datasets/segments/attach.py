@@ -43,22 +43,23 @@ def attach(dataset: Dataset) -> Dataset:
     if own:
         found.take_table(own)
     else:
-        for path, file in _beside(dataset, found):
+        there = list(walk(dataset.root, (*ENDINGS, *NOT_READ)))
+        for path, file in _beside(dataset, there, found):
             found.take_file(path, file, "")
         for column, files in dataset.segment_files.items():
             for path, several in files.items():
-                for file in _path(several).split("|"):
-                    if file:
-                        found.take_file(path, file.strip(), column)
-        for name in table.others(dataset.root):
+                for file in filter(None, map(str.strip, _path(several).split("|"))):
+                    found.take_file(path, file, column)
+        for name in table.others(dataset.root, there):
             found.take_table(name)
     return found.dataset()
 
 
 def may_have_segments(folder: Path) -> bool:
     """Whether there is any file or table of segments in a folder or below it."""
-    some = (file for file in walk(folder, ENDINGS) if (kind := format_of(file)) and kind.is_one(folder / file))
-    return bool(table.own(folder) or next(some, "") or table.others(folder))
+    files = list(walk(folder, ENDINGS))
+    some = (file for file in files if (kind := format_of(file)) and kind.is_one(folder / file))
+    return bool(table.own(folder) or next(some, "") or table.others(folder, files))
 
 
 def named_columns(columns: Mapping[str, Sequence[str]], root: Path) -> tuple[str, ...]:
@@ -217,38 +218,31 @@ def _in_order(segments: Sequence[Segment], names: Mapping[str, str]) -> tuple[Se
     return tuple(sorted(dict.fromkeys(called), key=lambda s: (s.onset, s.offset, s.attribute, s.label)))
 
 
-def _beside(dataset: Dataset, found: _Found) -> Iterator[tuple[str, str]]:
+def _beside(dataset: Dataset, files: Sequence[str], found: _Found) -> Iterator[tuple[str, str]]:
     """Clips and the files of segments that have their name: those beside them, or else in another folder."""
-    cells = (_path(cell) for files in dataset.segment_files.values() for cell in files.values())
+    cells = (_path(cell) for of_column in dataset.segment_files.values() for cell in of_column.values())
     named = {file.strip() for cell in cells for file in cell.split("|")}
-    files = [file for file in walk(dataset.root, (*ENDINGS, *NOT_READ)) if file not in named]
-    if not files:
-        return
     clips, far, strange = _Clips(dataset.clips), dict[tuple[str, str], list[str]](), []
     has = set()
     for file in files:
-        kind, path = format_of(file), clips.beside(file)
+        kind, path, ending = format_of(file), clips.beside(file), os.path.splitext(file)[1].lower()
+        if file in named or (kind and not kind.is_one(dataset.root / file)):
+            continue
         if kind is None:
             if path or clips.far(file):
                 strange.append(file)
         elif path:
-            if kind.is_one(dataset.root / file):
-                has.add((path, kind.name))
-                yield path, file
+            has.add((path, ending))
+            yield path, file
         else:
-            far.setdefault((clips.far(file), kind.name), []).append(file)
+            far.setdefault((clips.far(file), ending), []).append(file)
     alone = []
-    for (path, name), of_clip in far.items():
-        if path and len(of_clip) == 1 and (path, name) not in has and _is_one(dataset.root, of_clip[0]):
+    for (path, ending), of_clip in far.items():
+        if path and len(of_clip) == 1 and (path, ending) not in has:
             yield path, of_clip[0]
         else:
-            alone += [file for file in of_clip if not file.lower().endswith(OF_ANYTHING)]
+            alone += of_clip
     found.notes += _left_out(sorted(alone), strange)
-
-
-def _is_one(root: Path, file: str) -> bool:
-    kind = format_of(file)
-    return kind is not None and kind.is_one(root / file)
 
 
 def _left_out(alone: Sequence[str], strange: Sequence[str]) -> Iterator[str]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from core.datasets.base import Clip
-from core.datasets.files import walk
 from core.datasets.segments.gathered import Gathered, NotRead, as_label, seconds, text_of, why
 from core.files import is_plain_file
 
@@ -78,10 +77,10 @@ def own(folder: Path) -> str:
     return next((name for name in NAMES if is_plain_file(folder / name)), "")
 
 
-def others(folder: Path) -> list[str]:
-    """Further tables in a dataset's folder or below it, by their header; relative, those of the folder itself first."""
-    names = sorted(walk(folder, _ENDINGS), key=lambda name: name.count("/") > 0)
-    return [name for name in names if name not in NAMES and not lacking(_header(folder / name))]
+def others(folder: Path, files: Iterable[str]) -> list[str]:
+    """Of files in a dataset's folder or below it those that are further tables of segments, by their header."""
+    tables = (file for file in files if file.lower().endswith(_ENDINGS) and file not in NAMES)
+    return [file for file in tables if not lacking(_header(folder / file))]
 
 
 def is_of_one_clip(path: Path) -> bool:

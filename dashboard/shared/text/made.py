@@ -111,9 +111,9 @@ def kept_lines(pairs: pd.DataFrame) -> list[str]:
         Of `db.reads.stimuli.kept`, of one factor.
     """
     return [
-        f"**{words.plain(row['other_factor'])}** changes: at {share(row['kept'])} of its levels the preference for "
-        f"{words.plain(row['factor'])} stays (permuted {share(row['null_kept'])}); in {share(row['share_alike'])} of "
-        f"{int(row['n_units']):,} units the curves are more alike than permuted labels give (by chance 2.5 %)"
+        f"**{words.plain(row['other_factor'])}** changes: at {share(row['kept'])} of its levels the best level of "
+        f"{words.plain(row['factor'])} is kept (permuted {share(row['null_kept'])}); in {share(row['share_alike'])} of "
+        f"{int(row['n_units']):,} units the tuning is more alike than 97.5 % of permuted labels give"
         for row in pairs.to_dict("records")
     ]
 

@@ -81,7 +81,7 @@ def described(rows: pd.DataFrame, dataset: str = "") -> str:
         f"**In words**, by {plain(best['author'])}: *{plain(best['description'])}*. On "
         f"{counted(int(best['n_held_out']), 'held-out clip')} of {plain(best['dataset'])} it predicts the activation "
         f"with r = {number(best['correlation'])}, average precision {number(best['average_precision'])}, F1 "
-        f"{number(best['f1'])}, IoU of top clips {number(best['iou'])} (these three are about 0.05 by chance): {than} "
+        f"{number(best['f1'])}, IoU of top clips {number(best['iou'])} (chance gives these three up to 0.1): {than} "
         f"other units’ "
         f"descriptions{dealt}.{others}"
     )

@@ -133,8 +133,8 @@ def kept() -> None:
         return
     st.markdown("\n".join(f"- {line}" for line in lines))
     st.caption(
-        f"Of units with q < 0.05 for {words.plain(factor)}. It stays at a level if the unit answers most there to what "
-        "it does over the other levels together. Permuted: with the labels of the factor permuted."
+        f"Means over the units with q < 0.05 for {words.plain(factor)}. Permuted: with the labels of "
+        f"{words.plain(factor)} permuted."
     )
 
 
@@ -185,7 +185,7 @@ section = contents.section(f"Units that answer to {words.plain(factor)}", "units
 if section:
     with section.body:
         strongest(section.head)
-section = contents.section("Whether it stays when another changes", "stays", help=TERMS["kept"])
+section = contents.section("Whether its tuning stays when another factor changes", "stays", help=TERMS["kept"])
 if section:
     with section.body:
         kept()

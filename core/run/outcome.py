@@ -46,6 +46,10 @@ class Tally(Protocol):
         """Tell something at the end, once."""
         ...
 
+    def fail(self, text: str) -> None:
+        """Tell of a failure, and at the end once more."""
+        ...
+
     def finish(self, status: str) -> None:
         """Tell the store how it ended."""
         ...
@@ -86,8 +90,7 @@ def keep_going(study: Tally, name: str, **place: str) -> Iterator[None]:
             study.note(f"{name}: not scored, {error}")
         except Exception as error:
             text = str(error).strip().splitlines()
-            study.failures.append(f"{name}: {type(error).__name__}: {text[0] if text else ''}")
-            study.progress.fail(study.failures[-1])
+            study.fail(f"{name}: {type(error).__name__}: {text[0] if text else ''}")
 
 
 def together(notes: Sequence[str]) -> list[str]:

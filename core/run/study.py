@@ -152,6 +152,11 @@ class Study:
             self.notes.append(text)
             self.progress.note(text)
 
+    def fail(self, text: str) -> None:
+        """Tell that something asked for could not be done; what follows goes on, and the run ends with 1."""
+        self.failures.append(text)
+        self.progress.fail(text)
+
     def finish(self, status: str) -> None:
         """Note in the store how the run ended, if it began."""
         if self._run_id is not None:

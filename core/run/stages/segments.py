@@ -65,9 +65,7 @@ class Segments(Stage):
         tracks = Tracks(self.task, self._firing(), encoder.token_grid)
         of = tell.Study.of(tracks, study.config.selection_splits(), study.config.seed)
         if of.lacks:
-            if study.config.tasks.strip() != "all":
-                raise InputError(f"{name}: {of.lacks}")
-            study.note(f"{name}: {of.lacks}")
+            (study.note if study.config.tasks.strip() == "all" else study.fail)(f"{name}: {of.lacks}")
             return None
         with study.shown("segments", of.n_steps, "steps") as update, one_thread():
             steps = iter(range(1, of.n_steps + 1))

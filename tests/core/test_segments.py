@@ -182,6 +182,10 @@ RAVEN = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\t
         ("calls/a.csv", "start;end;label\n0,25;0,5;bark\n"),
         ("calls/a.txt", "\\\t100\t8000\n0.25\t0.5\tbark\n"),
         ("a.txt", "start\tend\tlabel\n0.25\t0.5\tbark\n"),
+        (
+            "all.selections.txt",
+            "Selection\tBegin File\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\ta.wav\t0.25\t0.5\tbark\n",
+        ),
         ("calls/all.csv", "Filename,Start,Duration (s),Label\na.wav,0.25,0.25,bark\n"),
     ],
 )
@@ -243,13 +247,15 @@ def test_what_has_no_label_or_lies_before_its_clip_is_told(tmp_path: Path) -> No
 
 
 def test_a_manifests_column_names_files_where_some_are_missing(tmp_path: Path) -> None:
-    root = corpus(tmp_path / "x", ("a", "b", "c"))
+    root = corpus(tmp_path / "x", ("a", "b", "c", "d"))
     (root / "marks").mkdir()
     (root / "marks" / "c.txt").write_text(made.audacity(WORDS))
-    (root / "manifest.csv").write_text("file,kind,calls\na.wav,cat,NA\nb.wav,dog,marks/b.txt\nc.wav,cat,marks\\c.txt\n")
+    (root / "manifest.csv").write_text(
+        "file,kind,calls\na.wav,cat,NA\nb.wav,dog,marks/b.txt\nc.wav,cat,marks\\c.txt\nd.wav,dog,somewhere\n"
+    )
     dataset = found(root)
     assert dataset.attributes == ("kind",) and spans(dataset, "calls", 2) == list(WORDS)
-    assert [p.path for p in dataset.problems] == ["marks/b.txt"], "the one that is not there is told"
+    assert [p.path for p in dataset.problems] == ["marks/b.txt", "somewhere"], "what is not there, or no such file"
 
 
 def test_a_manifests_column_names_files(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def may_have_segments(folder: Path) -> bool:
 
 
 def named_columns(columns: Mapping[str, Sequence[str]], root: Path) -> tuple[str, ...]:
-    """Columns of a table whose cells all name files of segments.
+    """Columns of a table of which most cells name files of segments.
 
     Parameters
     ----------
@@ -82,9 +82,9 @@ def _path(cell: str) -> str:
 
 
 def _names_files(cells: Sequence[str], root: Path) -> bool:
-    if not cells or not all(cell.lower().endswith(ENDINGS) for cell in cells):
+    firsts = [first for cell in cells if (first := cell.partition("|")[0].strip()).lower().endswith(ENDINGS)]
+    if 2 * len(firsts) <= len(cells):
         return False
-    firsts = [cell.partition("|")[0].strip() for cell in cells]
     if not all(first.lower().endswith(OF_ANYTHING) for first in firsts):
         return True
     there = [first for first in firsts if not _leads_out(first) and (root / first).is_file()][:_LOOKED_AT]

@@ -21,7 +21,7 @@ NAMES = ("segments.tsv", "segments.csv")
 """A table of this name in the dataset's folder is all that counts there."""
 EVENT = "event"
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "file": ("file", "filename", "file_name", "path", "segment_id"),
+    "file": ("file", "filename", "file_name", "path", "segment_id", "begin file"),
     "onset": (
         "onset",
         "start",
@@ -49,7 +49,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 _DURATION = ("duration", "duration (s)")
 """What stands for an offset, from the onset on."""
 HEADER = ("file", "attribute", "onset", "offset", "label")
-_ENDINGS = (".tsv", ".csv")
+_ENDINGS = (".tsv", ".csv", ".txt")
 _MOST_BYTES = 1 << 29
 _LOOKED_AT = 4_096
 

@@ -75,6 +75,8 @@ def test_the_part_of_neuron_tells_its_best_class(store: Path, monkeypatch: pytes
     assert f"[{TASK}]" in said(app).replace("\\", "") and "Latency 50 ms [20 ms, 80 ms], on columns of 160 ms" in said(
         app
     )
+    nothing = pages.show("neuron", store, monkeypatch, model="nano-ssl", layer="5", neuron="0", part="time")
+    assert "Specific for no class of 1 task in time: [" in said(nothing) and "fires at" not in said(nothing)
     other = pages.show("neuron", store, monkeypatch, model="nano-sl", layer="0", neuron="0", part="time")
     assert "No segments were counted for this model" in said(other)
 

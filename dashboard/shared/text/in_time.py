@@ -78,6 +78,8 @@ def by_chance(facts: Facts) -> str:
 def unit_sentence(row: Facts, class_name: str, column_seconds: float) -> str:
     """Say what a unit does in the segments of a class: rate, lift, q, check, latency on columns of a length, shape."""
     lift = "only there" if row["lift"] == float("inf") else f"{number(row['lift'], '.1f')}× the others"
+    if pd.isna(row["lift"]):
+        lift = "in no class"
     held = {1: "holds on test clips", 0: "does not hold on test clips"}.get(
         int(row["replicated"]) if pd.notna(row["replicated"]) else -1, "not tested on test clips"
     )

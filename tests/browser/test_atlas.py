@@ -133,6 +133,8 @@ def test_every_page_opens_and_explains_itself_to_everybody(address: str, tab: Pa
     faults = []
     for place, (where, (title, notes)) in enumerate(PAGES.items()):
         links.nth(place).click()
+        # Until then the page before may be settled, and where no title is asked for its own would do.
+        wait_until(tab, lambda path=f"/{where}": urlsplit(tab.url).path == path, f"/{where} does not open")
         expect(tab.locator("h1")).to_contain_text(title)
         settle(tab, notes)
         assert urlsplit(tab.url).path == f"/{where}"
